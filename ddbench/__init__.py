@@ -1,0 +1,79 @@
+"""ddbench runs dataset-distillation methods and compares them fairly. Public names; none of them imports torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ddbench.api import (
+        ALL_AXES,
+        ArchInfo,
+        ArtifactKind,
+        CondensedSet,
+        DatasetRecord,
+        DistillationParams,
+        EvalInputs,
+        EvalProtocol,
+        Limits,
+        Method,
+        MethodInfo,
+        Paper,
+        Params,
+        Predictor,
+        Preprocess,
+        ProtocolInfo,
+        Recipe,
+        RunContext,
+        Selection,
+        Selector,
+        State,
+        StorageBytes,
+    )
+    from ddbench.hookspecs import hookimpl
+    from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo
+
+_HOME = {
+    "hookimpl": "ddbench.hookspecs",
+    "ArtifactSpec": "ddbench.specs",
+    "Budget": "ddbench.specs",
+    "CellSpec": "ddbench.specs",
+    "DatasetInfo": "ddbench.specs",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "ALL_AXES",
+    "ArchInfo",
+    "ArtifactKind",
+    "ArtifactSpec",
+    "Budget",
+    "CellSpec",
+    "CondensedSet",
+    "DatasetInfo",
+    "DatasetRecord",
+    "DistillationParams",
+    "EvalInputs",
+    "EvalProtocol",
+    "Limits",
+    "Method",
+    "MethodInfo",
+    "Paper",
+    "Params",
+    "Predictor",
+    "Preprocess",
+    "ProtocolInfo",
+    "Recipe",
+    "RunContext",
+    "Selection",
+    "Selector",
+    "State",
+    "StorageBytes",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ddbench' has no attribute {name!r}")
+    return getattr(import_module(_HOME.get(name, "ddbench.api")), name)

@@ -1,0 +1,40 @@
+"""ddbench's own data sets, architectures, protocols and artifact kinds, registered through the same hooks as anyone's."""
+
+from __future__ import annotations
+
+from ddbench.api import ArchInfo, ArtifactKind, DatasetRecord, ProtocolInfo
+from ddbench.blocks.catalog import ARTIFACTS as BLOCK_ARTIFACTS
+from ddbench.data.catalog import ARTIFACTS as DATA_ARTIFACTS
+from ddbench.data.catalog import DATASETS
+from ddbench.evaluate.catalog import PROTOCOLS
+from ddbench.hookspecs import hookimpl
+from ddbench.models.catalog import FAMILIES
+from ddbench.registry import Draft
+
+
+@hookimpl
+def ddbench_register_datasets(registry: Draft[DatasetRecord]) -> None:
+    """The data sets of ``ddbench.data``."""
+    for record in DATASETS:
+        registry.add(record)
+
+
+@hookimpl
+def ddbench_register_architectures(registry: Draft[ArchInfo]) -> None:
+    """The families of ``ddbench.models``."""
+    for family in FAMILIES:
+        registry.add(family)
+
+
+@hookimpl
+def ddbench_register_protocols(registry: Draft[ProtocolInfo]) -> None:
+    """The protocols of ``ddbench.evaluate``."""
+    for protocol in PROTOCOLS:
+        registry.add(protocol)
+
+
+@hookimpl
+def ddbench_register_artifacts(registry: Draft[ArtifactKind]) -> None:
+    """Features, and whitening matrices."""
+    for kind in (*DATA_ARTIFACTS, *BLOCK_ARTIFACTS):
+        registry.add(kind)

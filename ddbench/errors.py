@@ -1,0 +1,69 @@
+"""Every error a user can meet, with the exit code it leads to; a message says what, where and the next command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DDBenchError(Exception):
+    """Base of all errors that are shown as one message without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(DDBenchError):
+    """The command, the suite or a name in them is wrong; nothing has been computed."""
+
+    exit_code = 2
+
+
+class DataError(UsageError):
+    """A data set is missing, unreadable or not what its name promises."""
+
+
+class PluginError(UsageError):
+    """A plugin could not be loaded, or registers something impossible."""
+
+
+class StoreError(DDBenchError):
+    """The results folder cannot be written or read (full disk, wrong permissions)."""
+
+
+class CorruptFileError(StoreError):
+    """A stored file does not hold what its record says; it counts as missing."""
+
+
+class NodeFailureError(DDBenchError):
+    """A node failed in a way that is a result: the row shows ``status`` and the reason.
+
+    Args:
+        status: One of ``failed``, ``oom``, ``nan``, ``timeout``.
+        reason: One line, shown in the table.
+    """
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class InterruptedRunError(DDBenchError):
+    """SIGINT or SIGTERM arrived; the running node was checkpointed."""
+
+    exit_code = 130
+
+
+def unknown(noun: str, name: str, known: Iterable[str], see: str) -> UsageError:
+    """Make the error for a name that is not registered, with the nearest known names.
+
+    Args:
+        noun: What the name should have been, e.g. ``"method"``.
+        name: What the user typed.
+        known: The names that exist.
+        see: The command that lists them.
+    """
+    candidates = sorted(known)
+    near = get_close_matches(name, candidates, n=2, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(candidates) or 'none'}"
+    return UsageError(f"unknown {noun} {name!r}{hint} (see `{see}`)")

@@ -1,0 +1,230 @@
+"""The guarded plugin loader: one broken plugin never breaks the tool."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import pluggy
+
+from ddbench import hookspecs
+from ddbench.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, ProtocolInfo
+from ddbench.errors import PluginError
+from ddbench.registry import Origin, Registry
+
+GROUP = "ddbench"
+FIRST_PARTY = "ddbench"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginReport:
+    """What became of one plugin.
+
+    Attributes:
+        name: Entry-point name, or a one-file plugin's stem.
+        origin: Where it came from.
+        error: None when it loaded, else one line.
+        registered: Names it registered, as ``"method dm"``.
+    """
+
+    name: str
+    origin: Origin
+    error: str | None
+    registered: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """The one-line warning for a plugin that failed."""
+        where = f"{self.origin.distribution} {self.origin.version}".strip()
+        return f"plugin {self.name!r} ({where}) failed to load: {self.error} — run `ddbench plugin doctor`"
+
+
+def _method_registry() -> Registry[MethodInfo]:
+    return Registry("method", "ddbench list methods", MethodInfo)
+
+
+@dataclass(slots=True)
+class Registries:
+    """All registered members, and how loading went."""
+
+    methods: Registry[MethodInfo] = field(default_factory=_method_registry)
+    datasets: Registry[DatasetRecord] = field(
+        default_factory=lambda: Registry("data set", "ddbench list datasets", DatasetRecord)
+    )
+    architectures: Registry[ArchInfo] = field(
+        default_factory=lambda: Registry("architecture", "ddbench list archs", ArchInfo)
+    )
+    protocols: Registry[ProtocolInfo] = field(
+        default_factory=lambda: Registry("protocol", "ddbench list protocols", ProtocolInfo)
+    )
+    artifacts: Registry[ArtifactKind] = field(
+        default_factory=lambda: Registry("artifact kind", "ddbench list artifacts", ArtifactKind)
+    )
+    reports: list[PluginReport] = field(default_factory=list)
+
+    def by_hook(self) -> dict[str, Registry[Any]]:
+        """Registry of each hook, by the hook's name."""
+        return {
+            "ddbench_register_methods": self.methods,
+            "ddbench_register_datasets": self.datasets,
+            "ddbench_register_architectures": self.architectures,
+            "ddbench_register_protocols": self.protocols,
+            "ddbench_register_artifacts": self.artifacts,
+        }
+
+    @property
+    def failed(self) -> list[PluginReport]:
+        """Reports of the plugins that did not load."""
+        return [report for report in self.reports if report.error is not None]
+
+
+def load(files: Iterable[Path] = ()) -> Registries:
+    """Load ddbench's own members, all installed plugins, and the one-file plugins ``files``.
+
+    Installed plugins that fail become reports and a warning each; with ``DDBENCH_PLUGINS_STRICT=1`` the first is fatal.
+
+    Raises:
+        PluginError: If a one-file plugin fails (always strict), or any plugin in strict mode.
+    """
+    registries = Registries()
+    builtin = importlib.import_module("ddbench.builtin")
+    _register(registries, builtin, Origin(FIRST_PARTY, FIRST_PARTY, "", builtin.__name__))
+    strict = os.environ.get("DDBENCH_PLUGINS_STRICT") == "1"
+    for entry in _ordered_entry_points():
+        report = _load_entry(registries, entry)
+        registries.reports.append(report)
+        if report.error is not None:
+            if strict:
+                raise PluginError(report.line())
+            warnings.warn(report.line(), PluginWarning, stacklevel=2)
+    for path in files:
+        _load_file(registries, path)
+    return registries
+
+
+class PluginWarning(UserWarning):
+    """An installed plugin did not load."""
+
+
+@cache
+def installed() -> Registries:
+    """The members of ddbench and of installed plugins, loaded once per process."""
+    return load()
+
+
+def import_target(target: str) -> Any:
+    """The object that ``"module:Name"`` names.
+
+    Raises:
+        PluginError: If the module cannot be imported or has no such name.
+    """
+    module_name, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except AttributeError:
+        raise PluginError(f"module {module_name!r} has no {attribute!r} (named by target {target!r})") from None
+    except Exception as error:
+        raise PluginError(f"cannot import {target!r}: {type(error).__name__}: {error}") from error
+
+
+def _ordered_entry_points() -> list[EntryPoint]:
+    """First-party plugins first, then by distribution and name: who keeps a contested name never depends on the path."""
+
+    def rank(entry: EntryPoint) -> tuple[bool, str, str]:
+        name = _distribution(entry)[0]
+        return (name != FIRST_PARTY, name, entry.name)
+
+    return sorted(entry_points(group=GROUP), key=rank)
+
+
+def _distribution(entry: EntryPoint) -> tuple[str, str]:
+    dist = entry.dist
+    return (dist.name, dist.version) if dist is not None else ("?", "")
+
+
+def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
+    distribution, version = _distribution(entry)
+    origin = Origin(distribution, distribution, version, entry.value)
+    try:
+        module = entry.load()
+        names = _register(registries, module, origin)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit included: a plugin's exit is the plugin's failure
+        return PluginReport(entry.name, origin, _one_line(error))
+    return PluginReport(entry.name, origin, None, names)
+
+
+def _load_file(registries: Registries, path: Path) -> None:
+    """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``."""
+    stem = path.stem
+    if not path.is_file():
+        raise PluginError(f"--plugin {path}: no such file")
+    if not stem.isidentifier():
+        raise PluginError(f"--plugin {path}: rename the file, {stem!r} is not a module name")
+    loaded = sys.modules.get(stem)
+    foreign = loaded is not None and getattr(loaded, "__ddbench_file__", None) is None
+    if foreign or (loaded is None and importlib.util.find_spec(stem) is not None):
+        raise PluginError(f"--plugin {path}: rename the file, a module {stem!r} exists already")
+    origin = Origin(hashlib.sha256(path.read_bytes()).hexdigest(), str(path), "", stem)
+    try:
+        module = _import_file(path, stem)
+        names = _register(registries, module, origin)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        sys.modules.pop(stem, None)
+        raise PluginError(f"--plugin {path}: {_one_line(error)}") from error
+    registries.reports.append(PluginReport(stem, origin, None, names))
+
+
+def _import_file(path: Path, stem: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    module.__dict__["__ddbench_file__"] = str(path)
+    sys.modules[stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _register(registries: Registries, module: ModuleType, origin: Origin) -> tuple[str, ...]:
+    """Run one plugin's hooks; its members appear only when all of them are sound."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(module)
+    manager.check_pending()
+    drafts = {hook: registry.draft(origin) for hook, registry in registries.by_hook().items()}
+    for hook, draft in drafts.items():
+        getattr(manager.hook, hook)(registry=draft)
+    if not any(draft.names for draft in drafts.values()):
+        raise PluginError("registers nothing: is `@hookimpl` missing?")
+    for draft in drafts.values():
+        draft.commit()
+    return tuple(f"{draft.noun} {name}" for draft in drafts.values() for name in draft.names)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def method_class(info: MethodInfo) -> type[Any]:
+    """Import a method's class (this imports torch)."""
+    return cast("type[Any]", import_target(info.target))
+
+
+def params_class(info: MethodInfo) -> type[Any]:
+    """Import a method's params class (no torch)."""
+    return cast("type[Any]", import_target(info.params))
