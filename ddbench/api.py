@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
@@ -490,16 +490,40 @@ class Selector(Method[P]):
 
 
 class EvalInputs(Protocol):
-    """What an evaluation recipe may use besides the set: real data without the test split, and the core's services."""
+    """What an evaluation recipe may use besides the set: real data without the test split, and the core's services.
+
+    Attributes:
+        params: The protocol's resolved params.
+        lr: The learning rate to use, one of ``params.lr`` or the set's own.
+        recipe: The recipe that ``native`` follows, else None.
+        train: Real training images (what a set's ``indices`` point into).
+        val: Validation images; None when they are part of the training set (references).
+        dataset: Facts about the data.
+        device: Where to train.
+    """
 
     params: Any
+    lr: float
+    recipe: Recipe | None
     train: Split
-    val: Split
+    val: Split | None
     dataset: DatasetInfo
     device: torch.device
 
     def artifact(self, name: str) -> Path:
         """Folder of an artifact."""
+        ...
+
+    def resume(self) -> State | None:
+        """The state of an interrupted training, or None."""
+        ...
+
+    def tick(self, done: int, total: int, state: Callable[[], State]) -> None:
+        """Call after every update: progress, checkpoints, interruption and time limits."""
+        ...
+
+    def note(self, name: str, value: Any) -> None:
+        """Put a number beside the metrics of the record (train accuracy, flip rate)."""
         ...
 
 
@@ -518,8 +542,3 @@ class EvalProtocol(ABC):
             seed: The student's seed; every draw derives from it.
             artifacts: Real data (never test), parameters and services.
         """
-
-
-def counts_match(labels: Sequence[int], per_class: Sequence[int]) -> bool:
-    """Whether ``labels`` hold exactly ``per_class[c]`` entries of every class c."""
-    return all(labels.count(c) == wanted for c, wanted in enumerate(per_class))

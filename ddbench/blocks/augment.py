@@ -1,0 +1,240 @@
+"""DSA: differentiable Siamese augmentation (Zhao & Bilen, ICML 2021, sec. 3 and supplement), seeded and pure.
+
+Randomness and transformation are apart: :meth:`DSA.draw` makes a :class:`Draw` on the CPU from a given generator, and
+calling the augmenter applies it. The same draw on two batches is the Siamese transformation; a draw can be kept and
+replayed. Symbols: n images, m rows of a draw (1 or n), [n, C, H, W] images in normalised space, where 0 is the mean
+colour, so that all fills are zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+WIDTH = 3
+"""Uniforms per row and operation: as many as the hungriest one (colour) needs."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """What happens to each image, on the CPU.
+
+    Attributes:
+        apply: [m, n_ops] bool, which operations act on row j.
+        u: [m, n_ops, WIDTH] float64 uniforms in [0, 1), the parameters of the operations.
+    """
+
+    apply: Tensor
+    u: Tensor
+
+    def __len__(self) -> int:
+        """Rows: 1 when all images share their parameters, else the number of images."""
+        return len(self.apply)
+
+    @staticmethod
+    def cat(draws: Sequence[Draw], counts: Sequence[int]) -> Draw:
+        """One draw per class over a concatenated batch.
+
+        Args:
+            draws: Draws of one row each, of the same augmenter.
+            counts: Images of each class in the batch; row i is repeated ``counts[i]`` times.
+        """
+        repeats = torch.tensor(counts)
+        apply, u = torch.cat([draw.apply for draw in draws]), torch.cat([draw.u for draw in draws])
+        return Draw(apply.repeat_interleave(repeats, dim=0), u.repeat_interleave(repeats, dim=0))
+
+
+@dataclass(frozen=True, slots=True)
+class DSA:
+    """The augmenter; its fields say what it may do and how strongly.
+
+    Attributes:
+        ops: Operations in the order in which they act: color, crop, cutout, flip, scale, rotate, noise.
+        crop: Largest shift as a share of the side; shifts are integers.
+        cutout: Side of the blanked square as a share of the side.
+        scale: Each axis is scaled by U(1/scale, scale), or U(low, high) if a pair; > 1 shrinks the image.
+        rotate: Largest angle [degrees], both ways.
+        brightness: Width of the interval of offsets around 0 [normalised units].
+        saturation: Width of the interval of factors around 1.
+        contrast: Half-width of the interval of factors around 1.
+        noise: Standard deviation of added Gaussian noise [normalised units].
+
+    Raises:
+        ValueError: If an operation is unknown, or there is none.
+
+    Notes:
+        ``align_corners=True`` throughout: what the published numbers were made with (torch 1.2 behaved that way).
+    """
+
+    ops: tuple[str, ...] = ("color", "crop", "cutout", "flip", "scale", "rotate")
+    crop: float = 0.125
+    cutout: float = 0.5
+    scale: float | tuple[float, float] = 1.2
+    rotate: float = 15.0
+    brightness: float = 1.0
+    saturation: float = 2.0
+    contrast: float = 0.5
+    noise: float = 0.001
+
+    def __post_init__(self) -> None:
+        foreign = [op for op in self.ops if op not in OPERATIONS]
+        if foreign or not self.ops:
+            raise ValueError(f"unknown operations {foreign}; choose at least one of {', '.join(OPERATIONS)}")
+
+    @classmethod
+    def for_dataset(cls, flip: bool) -> DSA:
+        """The default strategy; without ``flip`` where a mirrored image no longer shows its class (digits)."""
+        return cls(ops=tuple(op for op in cls().ops if flip or op != "flip"))
+
+    def draw(
+        self, generator: torch.Generator, n: int | None = None, *, pick: Literal["batch", "image", "all"] = "batch"
+    ) -> Draw:
+        """Decide what happens to a batch.
+
+        Args:
+            generator: Of the CPU; the only source of randomness.
+            n: None for Siamese mode, one row of parameters for however many images; else one row per image.
+            pick: One operation for the whole batch, one per image, or all operations in their order.
+        """
+        m, n_ops = 1 if n is None else n, len(self.ops)
+        if pick == "all":
+            apply = torch.ones(m, n_ops, dtype=torch.bool)
+        else:
+            chosen = torch.randint(n_ops, (1 if pick == "batch" else m, 1), generator=generator)
+            apply = (chosen == torch.arange(n_ops)).expand(m, n_ops)
+        return Draw(apply, torch.rand(m, n_ops, WIDTH, generator=generator, dtype=torch.float64))
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        """Transform a batch as drawn; pure, and differentiable in ``images``.
+
+        Args:
+            images: [n, C, H, W], H = W, on any device.
+            draw: Of this augmenter, with 1 or n rows.
+
+        Returns:
+            [n, C, H, W].
+
+        Raises:
+            ValueError: If the draw has neither 1 nor n rows, or belongs to other operations.
+        """
+        if len(draw) not in (1, len(images)) or draw.apply.shape[1] != len(self.ops):
+            raise ValueError(
+                f"draw {list(draw.apply.shape)} does not fit {len(images)} images, {len(self.ops)} operations"
+            )
+        code = (draw.apply * 2 ** torch.arange(len(self.ops))).sum(1)  # equal where rows undergo the same operations
+        if bool((code == code[0]).all()):
+            return self._run(images, draw.apply[0], draw.u)
+        # Such rows are moved together, so that each operation runs once per group.
+        order = code.argsort(stable=True)
+        parts = [
+            self._run(images[rows.to(images.device)], draw.apply[rows[0]], draw.u[rows])
+            for rows in torch.split(order, torch.unique(code, return_counts=True)[1].tolist())
+        ]
+        return torch.cat(parts)[order.argsort().to(images.device)]
+
+    def _run(self, images: Tensor, pattern: Tensor, u: Tensor) -> Tensor:
+        """The operations of one pattern [n_ops] bool, in their order, with parameters from u [m, n_ops, WIDTH]."""
+        for i, (op, active) in enumerate(zip(self.ops, pattern.tolist(), strict=True)):
+            if active:
+                images = OPERATIONS[op](self, images, u[:, i])
+        return images
+
+
+def _per_row(values: Tensor, images: Tensor) -> Tensor:
+    """Parameters [m] as [m, 1, 1, 1] in the images' type and place."""
+    return values.to(images).view(-1, 1, 1, 1)
+
+
+def _color(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
+    """Brightness, then saturation around the mean over channels, then contrast around the mean over the image."""
+    images = images + _per_row((u[:, 0] - 0.5) * dsa.brightness, images)
+    grey = images.mean(dim=1, keepdim=True)
+    images = (images - grey) * _per_row(1 + (u[:, 1] - 0.5) * dsa.saturation, images) + grey
+    level = images.mean(dim=(1, 2, 3), keepdim=True)
+    return (images - level) * _per_row(1 + (2 * u[:, 2] - 1) * dsa.contrast, images) + level
+
+
+def _crop(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
+    """Shift by U{−p … p} pixels along each axis."""
+    side = images.shape[-1]
+    p = _pixels(dsa.crop * side)
+    start = (u[:, :2] * (2 * p + 1)).long()  # of the window in the padded image: 0 … 2p
+    padded = functional.pad(images, (p, p, p, p))
+    if len(start) == 1:
+        top, left = start[0].tolist()
+        return padded[:, :, top : top + side, left : left + side]
+    n, channels = images.shape[:2]
+    window = (start[:, :, None] + torch.arange(side)).to(images.device)  # [n, 2, side]
+    rows = window[:, 0, None, :, None].expand(n, channels, side, padded.shape[-1])
+    columns = window[:, 1, None, None, :].expand(n, channels, side, side)
+    return padded.gather(2, rows).gather(3, columns)
+
+
+def _cutout(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
+    """Blank a square around a uniform centre, clipped at the border; an even side makes ``size`` a centre too."""
+    side = images.shape[-1]
+    square = _pixels(dsa.cutout * side)
+    first = (u[:, :2] * (side + 1 - square % 2)).long() - square // 2
+    ahead = torch.arange(side) - first[:, :, None]  # [m, 2, side]: pixels past the square's first
+    inside = ((ahead >= 0) & (ahead < square)).to(images.device)
+    return images.masked_fill(inside[:, 0, None, :, None] & inside[:, 1, None, None, :], 0)
+
+
+def _flip(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
+    """Mirror left and right with probability 1/2."""
+    mirrored = (u[:, 0] < 0.5).to(images.device).view(-1, 1, 1, 1)
+    return torch.where(mirrored, images.flip(-1), images)
+
+
+def _scale(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
+    """Scale the axes independently."""
+    low, high = dsa.scale if isinstance(dsa.scale, tuple) else (1 / dsa.scale, dsa.scale)
+    return _affine(images, torch.diag_embed(low + u[:, :2] * (high - low)))
+
+
+def _rotate(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
+    """Rotate around the centre."""
+    angle = (2 * u[:, 0] - 1) * math.radians(dsa.rotate)
+    cos, sin = angle.cos(), angle.sin()
+    return _affine(images, torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1))
+
+
+def _noise(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
+    """Add noise; each row's u seeds its own field, so that a row looks the same in whatever batch it is."""
+    fields = [
+        torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(seed))
+        for seed in (u[:, 0] * 2**53).long().tolist()
+    ]
+    return images + dsa.noise * torch.stack(fields).to(images)
+
+
+def _affine(images: Tensor, matrix: Tensor) -> Tensor:
+    """Resample bilinearly; ``matrix`` [m, 2, 2] maps output to input coordinates in [−1, 1]²."""
+    theta = functional.pad(matrix, (0, 1)).to(images)
+    grid = functional.affine_grid(theta, [len(theta), *images.shape[1:]], align_corners=True)
+    return functional.grid_sample(
+        images, grid.expand(len(images), -1, -1, -1), padding_mode="zeros", align_corners=True
+    )
+
+
+def _pixels(length: float) -> int:
+    """Nearest integer, halves up, as the papers' code rounds."""
+    return int(length + 0.5)
+
+
+OPERATIONS: dict[str, Callable[[DSA, Tensor, Tensor], Tensor]] = {
+    "color": _color,
+    "crop": _crop,
+    "cutout": _cutout,
+    "flip": _flip,
+    "scale": _scale,
+    "rotate": _rotate,
+    "noise": _noise,
+}
+"""name → operation(augmenter, images [n, C, H, W], u [m, WIDTH]) → images."""

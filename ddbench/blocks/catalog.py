@@ -1,0 +1,15 @@
+"""The kinds of shared inputs that ``ddbench.blocks`` can build."""
+
+from __future__ import annotations
+
+from ddbench.api import ArtifactKind
+
+ARTIFACTS: tuple[ArtifactKind, ...] = (
+    ArtifactKind(
+        name="features",
+        version=1,
+        params="ddbench.blocks.params:FeaturesParams",
+        build="ddbench.blocks.features:build",
+        summary="embeddings and logits of all training images under a briefly trained proxy net",
+    ),
+)

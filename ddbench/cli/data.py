@@ -1,0 +1,109 @@
+"""``ddbench data``: which data sets there are, and getting one ready."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from tabulate import tabulate
+
+from ddbench.data.meta import Prepared, data_root, open_folder
+from ddbench.data.prepared import Source, parse_source, prepare, prepared_revision
+from ddbench.errors import CorruptFileError, UsageError
+from ddbench.plugins import installed
+
+
+@click.group()
+def data() -> None:
+    """List data sets, and decode or download one."""
+
+
+@data.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def list_(as_json: bool) -> None:
+    """List the registered data sets."""
+    rows = list(_rows())
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    table = [(row["name"], _size(row), row["classes"] or "–", _state(row), row["summary"]) for row in rows]
+    click.echo(tabulate(table, headers=("name", "size", "classes", "prepared", "summary"), tablefmt="plain"))
+
+
+@data.command("prepare")
+@click.argument("name")
+@click.option(
+    "--from",
+    "files",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Read the files of a registered data set from here; without it they are downloaded.",
+)
+def prepare_(name: str, files: Path | None) -> None:
+    """Decode data set NAME once, so that runs can open it.
+
+    NAME is a registered name, or NAME=folder:PATH, NAME=hf:PATH, NAME=npz:PATH for your own images.
+    """
+    source = parse_source(name, installed().datasets)
+    if files is not None and (source.record is None or source.record.embedded):
+        raise UsageError(f"--from is for registered data sets that have files; {source.name!r} is read from elsewhere")
+    prepared = prepare(source, files=files, allow_download=True)
+    for label, value in _facts(prepared):
+        click.echo(f"{label:<9} {value}")
+
+
+def _facts(prepared: Prepared) -> Iterator[tuple[str, str]]:
+    """What a user wants to know of a prepared data set, in lines."""
+    meta = prepared.meta
+    _, channels, height, width = meta.shape
+    yield "data set", meta.name
+    yield "revision", meta.revision
+    yield "folder", str(prepared.folder)
+    yield "images", f"{channels}×{height}×{width}, {meta.classes} classes"
+    yield "splits", ", ".join(f"{part} {count}" for part, count in meta.splits.items())
+    for note in meta.notes:
+        yield "note", note
+
+
+def _rows() -> Iterator[dict[str, Any]]:
+    """One row a registered data set."""
+    for record in installed().datasets:
+        source = Source(record.name, record=record)
+        prepared = _opened(source)
+        yield {
+            "name": record.name,
+            "shape": None if prepared is None else list(prepared.meta.shape[1:]),
+            "splits": None if prepared is None else prepared.meta.splits,
+            "classes": None if prepared is None else prepared.meta.classes,
+            "revision": None if prepared is None else prepared.revision,
+            "folder": None if prepared is None else str(prepared.folder),
+            "embedded": record.embedded,
+            "download_mb": record.download_mb,
+            "summary": record.summary,
+        }
+
+
+def _opened(source: Source) -> Prepared | None:
+    """The prepared copy, if there is a sound one; never decodes."""
+    revision = prepared_revision(source)
+    if revision is None:
+        return None
+    try:
+        return open_folder(data_root(source.name) / revision)
+    except CorruptFileError:
+        return None
+
+
+def _size(row: dict[str, Any]) -> str:
+    return "×".join(map(str, row["shape"])) if row["shape"] else "–"
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["revision"]:
+        return str(row["revision"])
+    if row["embedded"]:
+        return "on first use"
+    return f"no ({row['download_mb']} MB)" if row["download_mb"] else "no"

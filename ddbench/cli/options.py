@@ -1,0 +1,71 @@
+"""Option types shared by commands: comma lists, durations, `method.param=value`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+import yaml
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class CommaList(click.ParamType):
+    """``a,b,c``; given several times, the lists are joined. Empty items are errors."""
+
+    name = "list"
+
+    def __init__(self, item: type[int] | type[float] | type[str] = str) -> None:
+        self.item = item
+        self.name = {"int": "n,n,…", "float": "x,x,…", "str": "a,b,…"}[item.__name__]
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        """Split and convert."""
+        if isinstance(value, list):
+            return value
+        items = []
+        for part in str(value).split(","):
+            if not part.strip():
+                self.fail(f"{value!r} holds an empty item", param, ctx)
+            try:
+                items.append(self.item(part.strip()))
+            except ValueError:
+                self.fail(f"{part.strip()!r} is not a number", param, ctx)
+        return items
+
+
+class Duration(click.ParamType):
+    """Seconds: ``90``, ``30s``, ``45m``, ``2h``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse."""
+        if isinstance(value, int | float):
+            return float(value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not a duration such as 90, 30s, 45m or 2h", param, ctx)
+        return float(match[1]) * UNITS[match[2] or "s"]
+
+
+class Setting(click.ParamType):
+    """``method.param=value``; the value is read as YAML."""
+
+    name = "method.param=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str, Any]:
+        """Parse."""
+        match = re.fullmatch(r"([a-z][a-z0-9_]*)\.(\w+)=(.*)", str(value), flags=re.DOTALL)
+        if match is None:
+            self.fail(f"{value!r} is not of the form method.param=value, e.g. dm.iterations=500", param, ctx)
+        try:
+            return match[1], match[2], yaml.safe_load(match[3])
+        except yaml.YAMLError:
+            self.fail(f"{match[3]!r} is not a YAML value", param, ctx)
+
+
+def joined(lists: tuple[list[Any], ...]) -> list[Any]:
+    """The items of a repeated comma list."""
+    return [item for part in lists for item in part]

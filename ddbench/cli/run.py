@@ -1,0 +1,217 @@
+"""`ddbench run` and `ddbench plan`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ddbench import forecast, grid, plan as planning, suite as suites
+from ddbench.cli.options import CommaList, Duration, Setting, joined
+from ddbench.cli.progress import Progress, Style
+from ddbench.errors import InterruptedRunError, UsageError
+from ddbench.plugins import Registries, installed, load
+from ddbench.profiles import DEFAULT, profile
+from ddbench.results import collect
+from ddbench.store import Store
+
+NAMES = CommaList(str)
+Command = Callable[..., Any]
+
+WHAT = [
+    click.option("--suite", metavar="NAME|FILE", help="YAML file, or a suite that comes with ddbench; options override it."),
+    click.option("--methods", type=NAMES, multiple=True, help="Rows of the table; full and random are always added."),
+    click.option("--datasets", type=NAMES, multiple=True, help="Names, or NAME=folder:PATH, NAME=hf:PATH, NAME=npz:PATH. [digits]"),
+    click.option("--ipc", type=CommaList(int), multiple=True, help="Images per class."),
+    click.option("--fraction", type=CommaList(float), multiple=True, help="Shares of the training images, in (0, 1]."),
+    click.option("--archs", type=NAMES, multiple=True, help="Condensing networks. [the data set's default]"),
+    click.option("--eval-archs", type=NAMES, multiple=True, help="Student networks. [the condensing network]"),
+    click.option("--preprocess", type=NAMES, multiple=True, help="meanstd, meanstd-mtt, zca-kornia. [meanstd]"),
+    click.option("--protocols", type=NAMES, multiple=True, help="Evaluation protocols. [hard]"),
+    click.option("--seeds", type=click.IntRange(1), help="Repetitions of condensation."),
+    click.option("--eval-seeds", type=click.IntRange(1), help="Students per repetition."),
+    click.option("--set", "settings", type=Setting(), multiple=True, help="Override a parameter: dm.iterations=500."),
+    click.option("--profile", help="smoke (seconds, for tests), short (minutes) or paper. [short]"),
+    click.option("--split", type=click.Choice(["default", "paper"]), help="paper: condense from train ∪ val (reproductions only)."),
+    click.option("--controls", is_flag=True, help="Plan the control rows of every method as well."),
+    click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin."),
+]
+HOW = [
+    click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder."),
+    click.option("--retry-failed", is_flag=True, help="Run cells again that failed before."),
+    click.option("--reference-limit", type=Duration(), default="30m", show_default=True,
+                 help="References that would take longer are not measured."),
+    click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table"),
+    click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
+]  # fmt: skip
+WHERE = [
+    click.option("--dry-run", is_flag=True, help="Only show the plan."),
+    click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True, help="Who runs the nodes."),
+    click.option("--threads", type=click.IntRange(1), help="CPU threads. [all cores]"),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+    click.option("--timeout", type=Duration(), help="Longest time per node; what it cuts short is resumed next time."),
+    click.option("--keep-logits", is_flag=True, help="Store test logits beside the predictions."),
+    click.option("--progress", type=click.Choice(["auto", "bar", "plain", "json"]), default="auto", show_default=True),
+]
+
+
+def options(*groups: list[Command]) -> Callable[[Command], Command]:
+    """Attach option groups to a command."""
+
+    def attach(command: Command) -> Command:
+        for option in reversed([option for group in groups for option in group]):
+            command = option(command)
+        return command
+
+    return attach
+
+
+@click.command()
+@options(WHAT, HOW, WHERE)
+def run(**given: Any) -> int:
+    """Run methods on data sets and print the comparison table.
+
+    Everything finished is kept: the same command continues after a kill, and prints the same table from the records
+    when there is nothing left to do. The table goes to stdout, progress and warnings to stderr.
+    """
+    store, plan = _planned(given)
+    if given["dry_run"]:
+        return _print_plan(plan, store, given["style"])
+    store.check_writable()
+    plan.write(store.out / "plan.jsonl")
+    _say_notes(plan)
+    if plan.pending():
+        _execute(plan, store, given)
+    return _report(plan, given["style"])
+
+
+@click.command()
+@options(WHAT, HOW)
+def plan(**given: Any) -> int:
+    """Show what a run would do: one row per node with its key, state and forecast."""
+    store, planned = _planned(given)
+    return _print_plan(planned, store, given["style"])
+
+
+def _planned(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
+    registries = load(given["plugins"]) if given["plugins"] else installed()
+    store = Store(given["out"])
+    planned = planning.make(_grid(given, registries))
+    planning.assess(planned, store, retry_failed=given["retry_failed"])
+    return store, planned
+
+
+def _grid(given: dict[str, Any], registries: Registries) -> grid.Grid:
+    suite = suite_from(given)
+    return grid.build(suite, registries, profile(suite.profile))
+
+
+def suite_from(given: dict[str, Any]) -> suites.Suite:
+    """The suite that options describe, on top of ``--suite``.
+
+    Raises:
+        UsageError: If it is incomplete or wrong.
+    """
+    content: dict[str, Any] = suites.load(given["suite"]) if given["suite"] else {"profile": DEFAULT}
+    for name in ("methods", "datasets", "archs", "eval_archs", "preprocess", "protocols"):
+        if given[name]:
+            content[name] = joined(given[name])
+    if given["ipc"] and given["fraction"]:
+        raise UsageError("give either --ipc or --fraction, not both")
+    for name in ("ipc", "fraction"):
+        if given[name]:
+            content["budget"] = {name: joined(given[name])}
+    seeds = {"condense": given["seeds"], "evaluate": given["eval_seeds"]}
+    if any(seeds.values()):
+        content["seeds"] = {**(content.get("seeds") or {}), **{name: n for name, n in seeds.items() if n}}
+    for name in ("profile", "split"):
+        if given[name]:
+            content[name] = given[name]
+    if given["controls"]:
+        content["controls"] = True
+    for method, parameter, value in given["settings"]:
+        content.setdefault("set", {}).setdefault(method, {})[parameter] = value
+    if not given["suite"]:
+        for name, hint in (("methods", "--methods dm,kmeans"), ("budget", "--ipc 1,10")):
+            if name not in content:
+                raise UsageError(f"what should run? give {hint}, or a suite with --suite (see `ddbench run --help`)")
+    return suites.parse(content, f"suite {given['suite']}" if given["suite"] else "command line")
+
+
+def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
+    """Run what is pending; torch is imported here and not before."""
+    from ddbench import engine
+    from ddbench.api import Limits
+    from ddbench.executors.local import Local
+    from ddbench.runner import Worker
+    from ddbench.session import Interrupts
+
+    chosen = engine.choose(device=given["device"], threads=given["threads"])
+    watcher = Progress(_style(given["progress"]), len(plan.pending()))
+    interrupts = Interrupts()
+    worker = Worker(
+        store, plan.grid.registries, chosen, Limits(timeout_s=given["timeout"]), interrupts, watcher, given["keep_logits"]
+    )
+    executor = Local(plan, worker, watcher, given["reference_limit"], given["retry_failed"])
+    try:
+        with interrupts.installed():
+            executor.run()
+    except InterruptedRunError as error:
+        raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
+    finally:
+        watcher.close()
+
+
+def _style(name: str) -> Style:
+    return name  # type: ignore[return-value]
+
+
+def _say_notes(plan: planning.Plan) -> None:
+    for note in plan.notes:
+        click.echo(f"ddbench: {note}", err=True)
+
+
+def _report(plan: planning.Plan, style: str) -> int:
+    """Print the tables; exit code 1 when something has no result that should have one."""
+    from ddbench.report.render import render
+    from ddbench.report.tables import tables_of
+
+    click.echo(render(tables_of(collect(plan)), style), nl=False)
+    broken = [node for node in plan.nodes.values() if node.state in ("failed", "resume")]
+    for node in broken:
+        click.echo(f"ddbench: {node.title}: {node.reason}", err=True)
+    if broken:
+        cut = any("timeout" in (node.reason or "") for node in broken)
+        advice = "the same command continues what --timeout cut short" if cut else "--retry-failed runs them again"
+        click.echo(f"ddbench: {len(broken)} of {len(plan.nodes)} nodes have no result; {advice}", err=True)
+    return 1 if broken else 0
+
+
+def _print_plan(plan: planning.Plan, store: Store, style: str) -> int:
+    import json
+
+    from tabulate import tabulate
+
+    if plan.pending():
+        forecast.forecast(plan, forecast.Speeds.of(record for _, record in store.records()))
+    rows = list(planning.listing(plan))
+    if style == "json":
+        click.echo(json.dumps(rows, indent=1))
+        return 0
+    shown = [
+        {**row, "forecast_s": "?" if row["state"] in ("run", "resume") and row["forecast_s"] is None else row["forecast_s"]}
+        for row in rows
+    ]
+    text = {"table": "simple", "markdown": "github", "csv": "tsv"}[style]
+    click.echo(tabulate(shown, headers="keys", tablefmt=text, floatfmt=".0f"))
+    pending = plan.pending()
+    known = [node.forecast_s for node in pending if node.forecast_s is not None]
+    unknown = len(pending) - len(known)
+    total = f"{forecast.duration(sum(known))}" + (f" and {unknown} nodes of unknown length" if unknown else "")
+    click.echo(f"{len(pending)} nodes to run of {len(plan.nodes)}; forecast {total if pending else '0 s'}", err=True)
+    _say_notes(plan)
+    sys.stdout.flush()
+    return 0

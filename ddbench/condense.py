@@ -1,0 +1,188 @@
+"""The loop around a method: steps, checkpoints, snapshots, the choice on val, and checks of what comes out."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddbench.api import CondensedSet, Method
+from ddbench.context import Context
+from ddbench.errors import CorruptFileError, NodeFailureError
+from ddbench.meter import Meter
+from ddbench.serialise import load_set, load_state, save_set, save_state
+from ddbench.session import Session
+from ddbench.store import CHECKPOINT, StoreWarning, set_aside
+
+SNAPSHOTS = 5
+
+
+@dataclass(slots=True)
+class History:
+    """What earlier attempts at a cell left.
+
+    Attributes:
+        step: Steps done.
+        state: The method's state, None before the first checkpoint.
+        generator: State of the context's generator.
+        seconds: Seconds per phase.
+        peak_mb: Peak memory.
+        attempts: Starts so far, this one included.
+        warnings: Sentences for the record.
+    """
+
+    step: int = 0
+    state: Mapping[str, Any] | None = None
+    generator: torch.Tensor | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_mb: float = 0.0
+    attempts: int = 1
+    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> History:
+        """The checkpoint in ``folder``; a corrupt one is set aside, and the cell starts over."""
+        path = folder / CHECKPOINT
+        if not path.exists():
+            return cls()
+        try:
+            kept = load_state(path)
+            return cls(**kept | {"attempts": kept["attempts"] + 1})
+        except (CorruptFileError, TypeError, KeyError) as error:
+            warnings.warn(f"{path}: checkpoint cannot be used ({error}); starting over", StoreWarning, stacklevel=2)
+            set_aside(path)
+            return cls()
+
+
+@dataclass
+class Condensation:
+    """One attempt at a cell, continuing earlier ones."""
+
+    method: Method[Any]
+    ctx: Context
+    session: Session
+    meter: Meter
+    folder: Path
+    history: History
+    kind: str
+
+    def run(self) -> tuple[CondensedSet, dict[str, Any] | None]:
+        """The set, and what was chosen on val.
+
+        Raises:
+            NodeFailureError: If the loss or the set is not finite, the set does not fit, or time is up.
+            InterruptedRunError: If the user asked to stop; a checkpoint is written.
+        """
+        ctx, method = self.ctx, self.method
+        with self.meter.phase("prepare"):
+            method.prepare(ctx)
+        if self.history.state is not None:
+            assert self.history.generator is not None
+            method.load_state_dict(self.history.state)
+            ctx.generator.set_state(self.history.generator)
+            ctx.step = self.history.step
+            ctx.warnings.extend(self.history.warnings)
+        total = int(getattr(method.params, "iterations", 1))
+        points = snapshot_points(total) if self.kind == "distillation" else ()
+        with self.meter.phase("condense"), self.session.interrupts.deferred():
+            while not method.done(ctx):
+                metrics = method.step(ctx)
+                ctx.step += 1
+                check_finite(metrics, ctx.step)
+                if ctx.step in points:
+                    save_set(self.snapshot(ctx.step), method.finalise(ctx))
+                self.session.tick(ctx.step, total, self.checkpoint, "condense", metrics)
+            condensed = method.finalise(ctx)
+            chosen = None
+            if getattr(method.params, "selection", "last") == "val" and points:
+                condensed, chosen = self.best_on_val(condensed, points)
+        check_set(condensed, ctx, self.kind)
+        return condensed, chosen
+
+    def snapshot(self, step: int) -> Path:
+        """File of the snapshot after ``step`` steps."""
+        return self.folder / "snapshots" / f"{step:07d}.safetensors"
+
+    def checkpoint(self) -> None:
+        """Keep everything that the next attempt needs."""
+        state = {
+            "step": self.ctx.step,
+            "state": self.method.state_dict(),
+            "generator": self.ctx.generator.get_state(),
+            "seconds": self.seconds(),
+            "peak_mb": max(self.history.peak_mb, self.meter.peak_mb),
+            "attempts": self.history.attempts,
+            "warnings": self.ctx.warnings,
+        }
+        save_state(self.folder / CHECKPOINT, state)
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds per phase over all attempts; the running phase included."""
+        now = self.meter.running()
+        return {p: self.history.seconds.get(p, 0.0) + now.get(p, 0.0) for p in {*self.history.seconds, *now}}
+
+    def best_on_val(self, last: CondensedSet, points: tuple[int, ...]) -> tuple[CondensedSet, dict[str, Any]]:
+        """The snapshot that scores best on val (the earliest of equals)."""
+        scores = {step: self.ctx.score(load_set(self.snapshot(step))) for step in points}
+        best = max(points, key=lambda step: scores[step])
+        chosen = {"rule": "val", "step": best, "tried": len(points), "val_top1": {str(s): v for s, v in scores.items()}}
+        return (last if best == points[-1] else load_set(self.snapshot(best))), chosen
+
+
+def snapshot_points(iterations: int) -> tuple[int, ...]:
+    """The steps after which a snapshot is kept: five, equally spaced, the last one included."""
+    return tuple(sorted({math.ceil(iterations * k / SNAPSHOTS) for k in range(1, SNAPSHOTS + 1)}))
+
+
+def check_finite(metrics: Mapping[str, float], step: int) -> None:
+    """Stop a cell whose loss is no longer a number.
+
+    Raises:
+        NodeFailureError: With status ``nan``.
+    """
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise NodeFailureError("nan", f"{name} is {value} at step {step}")
+
+
+def check_set(condensed: CondensedSet, ctx: Context, kind: str) -> None:
+    """What every set must satisfy, whoever made it.
+
+    Raises:
+        NodeFailureError: If it does not.
+    """
+    info, n = ctx.dataset, len(condensed)
+    problem = None
+    if condensed.images is not None and not bool(torch.isfinite(condensed.images).all()):
+        raise NodeFailureError("nan", "the condensed images are not finite")
+    if condensed.label_space != "hard" and not bool(torch.isfinite(condensed.labels).all()):
+        raise NodeFailureError("nan", "the condensed labels are not finite")
+    if n == 0:
+        problem = "the set is empty"
+    elif condensed.preprocess != ctx.train.preprocess:
+        problem = f"the set declares {condensed.preprocess.id}, the cell runs in {ctx.train.preprocess.id}"
+    elif kind != "reference" and n > sum(ctx.per_class) and not condensed.storage.codes:
+        problem = f"the set has {n} images, the budget allows {sum(ctx.per_class)}"
+    elif condensed.images is not None and condensed.images.shape[1:] != (info.channels, info.size, info.size):
+        problem = f"images have shape {tuple(condensed.images.shape[1:])}, not {(info.channels, info.size, info.size)}"
+    elif condensed.label_space == "hard" and not 0 <= int(condensed.labels.min()) <= int(condensed.labels.max()) < info.classes:
+        problem = f"labels lie outside 0 … {info.classes - 1}"
+    elif condensed.label_space != "hard" and condensed.labels.shape[1] != info.classes:
+        problem = f"labels have {condensed.labels.shape[1]} columns for {info.classes} classes"
+    elif condensed.indices is not None:
+        problem = _check_indices(condensed.indices, len(ctx.train))
+    if problem is not None:
+        raise NodeFailureError("failed", problem)
+
+
+def _check_indices(indices: torch.Tensor, available: int) -> str | None:
+    if not 0 <= int(indices.min()) <= int(indices.max()) < available:
+        return f"indices lie outside 0 … {available - 1}"
+    if len(indices.unique()) != len(indices):
+        return "an image is selected twice"
+    return None

@@ -1,0 +1,147 @@
+"""What running methods and artifact builders see: the RunContext."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from ddbench.api import CondensedSet, EvalProtocol, Limits
+from ddbench.data.describe import describe
+from ddbench.data.meta import find
+from ddbench.data.split import Split, open_splits
+from ddbench.errors import PluginError
+from ddbench.evaluate.inputs import Inputs, network
+from ddbench.evaluate.metrics import accuracy, logits_of
+from ddbench.keys import seed_of
+from ddbench.plugins import Registries, import_target
+from ddbench.profiles import Profile
+from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, ipc_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Report = Callable[[int, int, str], None]
+
+
+@dataclass(slots=True)
+class Context:
+    """The RunContext of one node (:class:`ddbench.api.RunContext`); no attribute of it reaches the test split.
+
+    Attributes:
+        owner: Who draws private randomness: the method's name, or the artifact's kind.
+        master: Master seed.
+        r: Repetition.
+        folders: Folders of declared artifacts by name.
+        report: Called by ``progress``.
+        warnings: Collected sentences for the record.
+    """
+
+    train: Split
+    val: Split
+    dataset: DatasetInfo
+    budget: Budget
+    arch: str
+    device: torch.device
+    generator: torch.Generator
+    owner: str
+    master: int
+    r: int
+    folders: Mapping[str, Path]
+    registries: Registries
+    profile: Profile
+    limits: Limits = field(default_factory=Limits)
+    report: Report = lambda done, total, what: None
+    step: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def per_class(self) -> tuple[int, ...]:
+        """Images of each class under the budget, K numbers."""
+        return self.budget.resolve(self.dataset.counts)
+
+    @property
+    def ipc(self) -> int:
+        """Images per class; raises UsageError when class counts differ."""
+        return ipc_of(self.per_class)
+
+    def seed(self, *use: str) -> int:
+        """A seed shared by all methods, architectures, budgets and preprocessings of this repetition."""
+        return seed_of(self.master, self.dataset.name, self.r, *use)
+
+    def private_seed(self, *use: str) -> int:
+        """A seed of this method's own."""
+        return seed_of(self.master, self.dataset.name, self.r, "private", self.owner, *use)
+
+    def build_model(self, arch: str | None = None, *, seed: int) -> nn.Module:
+        """A freshly initialised network on the device."""
+        return network(arch or self.arch, self.dataset, self.device, seed)
+
+    def artifact(self, name: str) -> Path:
+        """Folder of a declared artifact.
+
+        Raises:
+            PluginError: If ``Params.artifacts`` did not declare it.
+        """
+        if name not in self.folders:
+            declared = ", ".join(self.folders) or "none"
+            raise PluginError(f"artifact {name!r} was not declared by Params.artifacts (declared: {declared})")
+        return self.folders[name]
+
+    def score(self, condensed: CondensedSet) -> float:
+        """Accuracy on val [%] under ``val@1``."""
+        info = self.registries.protocols.get("val")
+        params = import_target(info.params).resolve(
+            info.defaults, n=sum(self.per_class), data=self.dataset, student=self.arch, profile=self.profile
+        )
+        protocol: EvalProtocol = import_target(info.target)()
+        inputs = Inputs(params, params.lr[0], None, self.train, None, self.dataset, self.device)
+        predictor = protocol.fit(condensed, self._student, self.private_seed("val@1"), inputs)
+        return accuracy(logits_of(predictor, self.val), self.val.labels)
+
+    def _student(self, seed: int) -> nn.Module:
+        return self.build_model(seed=seed)
+
+    def progress(self, done: int, total: int, what: str = "") -> None:
+        """Report how far a long stage has come."""
+        self.report(done, total, what)
+
+    def warn(self, text: str) -> None:
+        """A sentence for the record and the table's footnotes."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+def open_context(
+    spec: CellSpec | ArtifactSpec,
+    *,
+    owner: str,
+    folders: Mapping[str, Path],
+    registries: Registries,
+    profile: Profile,
+    device: str,
+    limits: Limits,
+    report: Report,
+) -> Context:
+    """The context of a cell or of an artifact builder (which has the smallest budget and the cell's seeds).
+
+    Raises:
+        DataError: If the data set is not prepared.
+    """
+    where = torch.device(device)
+    train, val = open_splits(spec.data, device=where, whitening=folders.get("whitening"))
+    info = describe(find(spec.data.name, spec.data.revision), spec.data)
+    if isinstance(spec, CellSpec):
+        budget, arch, master, r = spec.budget, spec.arch, spec.master, spec.r
+    else:
+        budget, arch = Budget(ipc=1), spec.arch or info.default_arch
+        master, r = spec.seed.get("master", 0), spec.seed.get("r", 0)
+    ctx = Context(
+        train, val, info, budget, arch, where, torch.Generator(), owner, master, r, folders, registries, profile,
+        limits, report,
+    )  # fmt: skip
+    ctx.generator.manual_seed(ctx.private_seed("generator"))
+    return ctx

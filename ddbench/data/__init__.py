@@ -1,0 +1,1 @@
+"""Data sets: records, readers, decoded copies, splits, views and preprocessing; importing it imports no torch."""

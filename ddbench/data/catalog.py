@@ -1,0 +1,108 @@
+"""ddbench's own data sets and artifact kinds, and the schemes of data sets that are read from a path. No torch.
+
+Constants of ``meanstd`` are those of the DC / DSA / DM authors' code (``specs/matching_and_pruning.md`` §1.1).
+"""
+
+from __future__ import annotations
+
+from ddbench.api import ArtifactKind, DatasetRecord
+
+IDX_FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2023, 0.1994, 0.2010)
+"""Mean of the per-image standard deviations, as the papers use it; the pixels' own is (.2470, .2435, .2616)."""
+
+DATASETS: tuple[DatasetRecord, ...] = (
+    DatasetRecord(
+        name="digits",
+        reader="ddbench.data.readers:digits",
+        summary="handwritten digits of scikit-learn, grey 8×8, 10 classes, 1797 images; nothing to download",
+        flip=False,
+        embedded=True,
+    ),
+    DatasetRecord(
+        name="mnist",
+        reader="ddbench.data.readers:mnist",
+        summary="handwritten digits, grey 28×28, 10 classes, 60,000 + 10,000 images",
+        files=IDX_FILES,
+        download="ddbench.data.downloads:mnist",
+        download_mb=12,
+        flip=False,
+        mean=(0.1307,),
+        std=(0.3081,),
+    ),
+    DatasetRecord(
+        name="fashionmnist",
+        reader="ddbench.data.readers:fashionmnist",
+        summary="photographs of clothes, grey 28×28, 10 classes, 60,000 + 10,000 images",
+        files=IDX_FILES,
+        download="ddbench.data.downloads:fashionmnist",
+        download_mb=31,
+        mean=(0.2861,),
+        std=(0.3530,),
+    ),
+    DatasetRecord(
+        name="svhn",
+        reader="ddbench.data.readers:svhn",
+        summary="house numbers, RGB 32×32, 10 classes, 73,257 + 26,032 images (without `extra`)",
+        files=("train_32x32.mat", "test_32x32.mat"),
+        download="ddbench.data.downloads:svhn",
+        download_mb=246,
+        flip=False,
+        mean=(0.4377, 0.4438, 0.4728),
+        std=(0.1980, 0.2010, 0.1970),
+    ),
+    DatasetRecord(
+        name="cifar10",
+        reader="ddbench.data.cifar:cifar10",
+        summary="small photographs, RGB 32×32, 10 classes, 50,000 + 10,000 images",
+        files=("cifar-10-python.tar.gz",),
+        download="ddbench.data.downloads:cifar10",
+        download_mb=170,
+        mean=CIFAR10_MEAN,
+        std=CIFAR10_STD,
+    ),
+    DatasetRecord(
+        name="cifar100",
+        reader="ddbench.data.cifar:cifar100",
+        summary="small photographs, RGB 32×32, 100 fine classes, 50,000 + 10,000 images",
+        files=("cifar-100-python.tar.gz",),
+        download="ddbench.data.downloads:cifar100",
+        download_mb=169,
+        mean=(0.5071, 0.4866, 0.4409),
+        std=(0.2673, 0.2564, 0.2762),
+    ),
+    DatasetRecord(
+        name="tinyimagenet",
+        reader="ddbench.data.tinyimagenet:read",
+        summary="photographs, RGB 64×64, 200 classes, 100,000 + 10,000 images; the official val is the test set",
+        files=("tiny-imagenet-200.zip",),
+        download="ddbench.data.downloads:tinyimagenet",
+        download_mb=237,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+    ),
+)
+
+SCHEMES: dict[str, str] = {
+    "folder": "ddbench.data.folder:read",
+    "hf": "ddbench.data.parquet:read",
+    "npz": "ddbench.data.npz:read",
+}
+"""Readers of ``NAME=SCHEME:PATH``."""
+
+ARTIFACTS: tuple[ArtifactKind, ...] = (
+    ArtifactKind(
+        name="zca",
+        version=1,
+        params="ddbench.data.params:ZCAParams",
+        build="ddbench.data.whitening:build",
+        summary="whitening matrices, fitted on train",
+    ),
+)

@@ -1,0 +1,57 @@
+"""Facts about a data set under a split, a view and a preprocessing; fast, because planning asks for them. No torch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ddbench.data.meta import Prepared
+from ddbench.data.spaces import constants
+from ddbench.data.views import Part, apply_view
+from ddbench.specs import DatasetInfo, DataSpec
+
+
+def describe(prepared: Prepared, spec: DataSpec) -> DatasetInfo:
+    """What a cell may know about its data.
+
+    Args:
+        prepared: The data set that ``spec`` names.
+        spec: Its split, view and preprocessing.
+
+    Raises:
+        UsageError: If the view or the preprocessing is impossible for this data set.
+    """
+    meta = prepared.meta
+    mean, std = constants(meta, spec.preprocess)
+    parts = apply_view(prepared, split=spec.split, view=spec.view)
+    return DatasetInfo(
+        name=meta.name,
+        revision=meta.revision,
+        channels=meta.shape[1],
+        size=meta.shape[2],
+        classes=meta.classes,
+        class_names=meta.class_names,
+        counts=_counts(parts.train, meta.classes),
+        val_counts=_counts(parts.val, meta.classes),
+        n_test=len(parts.test.indices),
+        default_arch=default_arch(meta.shape[2]),
+        flip=meta.flip,
+        mean=mean,
+        std=std,
+        levels=meta.levels,
+        notes=meta.notes,
+    )
+
+
+def default_arch(size: int) -> str:
+    """The architecture used when the user names none: deeper for larger images.
+
+    Args:
+        size: Height = width [pixels].
+    """
+    if size < 16:
+        return "convnet2-w32-in"
+    return "convnet3-w128-in" if size < 48 else "convnet4-w128-in"
+
+
+def _counts(part: Part, classes: int) -> tuple[int, ...]:
+    return tuple(np.bincount(part.labels, minlength=classes).tolist())

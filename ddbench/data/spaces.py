@@ -1,0 +1,45 @@
+"""The preprocessing ids: which exist, what they need, which constants they use. No torch."""
+
+from __future__ import annotations
+
+from ddbench.data.catalog import CIFAR10_MEAN, CIFAR10_STD
+from ddbench.data.meta import Meta
+from ddbench.data.params import ZCAParams
+from ddbench.errors import UsageError, unknown
+from ddbench.specs import ArtifactSpec, DataSpec
+
+MEANSTD = "meanstd"
+MEANSTD_MTT = "meanstd-mtt"
+ZCA_KORNIA = "zca-kornia"
+
+PREPROCESSINGS: dict[str, str] = {
+    MEANSTD: "(x − mean) / std per channel, with the data set's constants",
+    MEANSTD_MTT: "the same with CIFAR-10's constants, as the trajectory papers do for CIFAR-100",
+    ZCA_KORNIA: "ZCA whitening of [0, 1] pixels, eps 0.1, fitted on train",
+}
+
+
+def constants(meta: Meta, preprocess: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Per-channel (mean, std) of pixels in [0, 1]; those of ``meanstd`` for spaces that use none.
+
+    Raises:
+        UsageError: If ``preprocess`` is unknown or does not fit the data set.
+    """
+    if preprocess not in PREPROCESSINGS:
+        raise unknown("preprocessing", preprocess, PREPROCESSINGS, "ddbench run --help")
+    if preprocess != MEANSTD_MTT:
+        return meta.mean, meta.std
+    if meta.shape[1] != len(CIFAR10_MEAN):
+        raise UsageError(
+            f"preprocessing {MEANSTD_MTT!r} uses CIFAR-10's three-channel constants; {meta.name} has {meta.shape[1]}"
+            " channel: use meanstd"
+        )
+    return CIFAR10_MEAN, CIFAR10_STD
+
+
+def artifact_for(spec: DataSpec) -> ArtifactSpec | None:
+    """The matrices that must exist before images of ``spec`` can be whitened; None for mean/std."""
+    if spec.preprocess != ZCA_KORNIA:
+        return None
+    data = spec.model_copy(update={"preprocess": MEANSTD})
+    return ArtifactSpec(kind="zca", data=data, params=ZCAParams().model_dump())

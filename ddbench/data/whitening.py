@@ -1,0 +1,73 @@
+"""ZCA whitening matrices (artifact kind ``zca``): W = U (Λ + eps)^(-1/2) Uᵀ of the covariance U Λ Uᵀ of train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ddbench.api import RunContext
+from ddbench.data.params import ZCAParams
+from ddbench.data.preprocess import MATRICES
+from ddbench.errors import DataError
+
+_CHUNK = 2048
+
+
+def fit(chunks: Callable[[], Iterator[Tensor]], eps: float) -> tuple[Tensor, Tensor]:
+    """Fit the whitening of n flattened images.
+
+    Computed in float64 and in two passes (mean, then covariance with 1/(n − 1)), so that the result does not depend on
+    how images are cut into chunks beyond float64 rounding.
+
+    Args:
+        chunks: Starts an iteration over [m, D] float32 batches of pixels in [0, 1].
+        eps: Added to every eigenvalue.
+
+    Returns:
+        Mean [D] and symmetric W [D, D], float32. The covariance of (x − mean) W has eigenvalues λ / (λ + eps).
+
+    Raises:
+        ValueError: If there are fewer than 2 images.
+    """
+    count, total = 0, None
+    for chunk in chunks():
+        part = chunk.to(torch.float64).sum(0)
+        count, total = count + len(chunk), part if total is None else total + part
+    if total is None or count < 2:
+        raise ValueError(f"whitening needs at least 2 images, got {count}")
+    mean = total / count
+    covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
+    for chunk in chunks():
+        centred = chunk.to(torch.float64) - mean
+        covariance.addmm_(centred.T, centred)
+    eigenvalues, vectors = torch.linalg.eigh(covariance / (count - 1))
+    # A rank-deficient covariance has eigenvalues of about -1e-16.
+    scale = (eigenvalues.clamp(min=0) + eps).rsqrt()
+    whiten = (vectors * scale) @ vectors.T
+    return mean.float(), ((whiten + whiten.T) / 2).float()
+
+
+def build(ctx: RunContext, folder: Path, params: ZCAParams) -> None:
+    """Write ``matrices.safetensors`` with ``mean`` [D] and ``whiten`` [D, D] float32, fitted on ``ctx.train``.
+
+    Raises:
+        DataError: If train has fewer than 2 images.
+    """
+    count, done = len(ctx.train), 0
+
+    def chunks() -> Iterator[Tensor]:
+        nonlocal done
+        for start in range(0, count, _CHUNK):
+            index = torch.arange(start, min(start + _CHUNK, count))
+            yield ctx.train.pixels(index).flatten(1)
+            done += len(index)
+            ctx.progress(done, 2 * count, "whitening")
+
+    if count < 2:
+        raise DataError(f"{ctx.dataset.name}: whitening needs at least 2 training images")
+    mean, whiten = fit(chunks, params.eps)
+    save_file({"mean": mean.cpu().contiguous(), "whiten": whiten.cpu().contiguous()}, folder / MATRICES)

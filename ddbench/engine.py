@@ -1,0 +1,93 @@
+"""How a node is computed (device, threads, code path): a pure function of its document and the options."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import PositiveInt
+
+from ddbench.errors import UsageError
+from ddbench.specs import Frozen
+
+
+class Engine(Frozen):
+    """What a resumed node must reuse to continue to the bit.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        threads: CPU threads.
+        path: ``eager``; compiled paths come with names of their own.
+    """
+
+    device: str
+    threads: PositiveInt
+    path: str = "eager"
+
+    def apply(self) -> None:
+        """Make this process compute so."""
+        import torch
+
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+
+
+def choose(*, device: str, threads: int | None) -> Engine:
+    """The engine for a device option (``auto``, ``cpu``, ``cuda``) and a thread option (None: all cores).
+
+    Raises:
+        UsageError: If the device does not exist.
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from None
+    return Engine(device=device, threads=threads or len(os.sched_getaffinity(0)))
+
+
+@cache
+def environment(plugin: str) -> dict[str, Any]:
+    """Versions and machine, for records.
+
+    Args:
+        plugin: Distribution of the method, or the hash of a one-file plugin.
+    """
+    import torch
+
+    try:
+        plugin_version = f"{plugin} {version(plugin)}"
+    except PackageNotFoundError:
+        plugin_version = plugin
+    return {
+        "ddbench": version("ddbench"),
+        "plugin": plugin_version,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "git": _git(),
+    }
+
+
+def _git() -> str | None:
+    """Commit of ddbench's own checkout, ``+`` when it has changes; None for an installed package."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        run = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"],
+            capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return run.stdout.strip()

@@ -1,0 +1,1 @@
+"""Protocols, the tensor trainer and metrics: how a condensed set becomes a number."""

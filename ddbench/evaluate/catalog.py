@@ -1,0 +1,36 @@
+"""The registered protocols (design: evaluation, Protocols). No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ddbench.api import ProtocolInfo
+
+DEFAULT = "hard"
+
+
+def _sgd(name: str, summary: str, **defaults: Any) -> ProtocolInfo:
+    return ProtocolInfo(
+        name=name,
+        version=1,
+        target="ddbench.evaluate.sgd:SGDProtocol",
+        params="ddbench.evaluate.params:SGDParams",
+        summary=summary,
+        defaults=defaults,
+    )
+
+
+PROTOCOLS: tuple[ProtocolInfo, ...] = (
+    _sgd("hard", "hard labels, DSA, learning rate chosen on val", updates="capped", lr="grid", learned_lr=True),
+    _sgd("hard-fixed", "hard with learning rate .01", updates="capped", lr=0.01),
+    _sgd("hard-long", "hard without the cap on updates (losslessness)", updates="long", lr="grid", learned_lr=True),
+    _sgd("soft", "hard with probabilities or softmax(logits) as targets", updates="capped", lr="grid", learned_lr=True,
+         targets="soft"),
+    _sgd("native", "the set's own recipe; random under the same recipe beside it", updates="capped", lr=0.01,
+         targets="recipe"),
+    _sgd("dc2021", "301 passes at .01/.001, no augmentation (as in DC, 2021)", updates="dc2021", lr=0.01),
+    _sgd("noaug", "hard without augmentation", updates="capped", lr="grid", learned_lr=True, augmentation="none"),
+    _sgd("real", "for full: cosine SGD, crop and flip, learning rate chosen on val", updates="capped", lr="grid",
+         schedule="cosine", augmentation="crop_flip"),
+    _sgd("val", "small and fixed, for ctx.score", updates=300, lr=0.01),
+)  # fmt: skip

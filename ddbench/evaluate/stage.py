@@ -1,0 +1,188 @@
+"""The evaluation stage: train a student on a set, then open the test split once. Only this module opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddbench.api import CondensedSet, EvalProtocol, Predictor, ProtocolInfo, Recipe, State, StorageBytes
+from ddbench.data.describe import describe
+from ddbench.data.meta import find
+from ddbench.data.split import Split, open_splits, open_test, open_whole
+from ddbench.errors import NodeFailureError
+from ddbench.evaluate.inputs import Inputs, network
+from ddbench.evaluate.metrics import accuracy, logits_of, measure
+from ddbench.keys import student_seed
+from ddbench.plugins import import_target
+from ddbench.specs import DataSpec, DatasetInfo, EvalSpec
+
+Tick = Callable[[int, int, Callable[[], State]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one evaluation found.
+
+    Attributes:
+        metrics: See :class:`ddbench.records.Record`.
+        n_test: Test images.
+        selection: The learning rate, how it was chosen, and how many were tried.
+        predictions: [n_test] int16, arg max.
+        logits: [n_test, K] float32.
+        updates: SGD updates over all students trained.
+    """
+
+    metrics: dict[str, Any]
+    n_test: int
+    selection: dict[str, Any]
+    predictions: Tensor
+    logits: Tensor
+    updates: int
+
+
+@dataclass
+class Evaluation:
+    """One student (and the learning rates tried for it).
+
+    Attributes:
+        spec: What is evaluated how.
+        protocol: The protocol.
+        data: Where ``condensed`` comes from.
+        condensed: The set.
+        device: Where to train.
+        whole: Whether the set is all of train ∪ val (references): the learning rate is chosen on train and val first.
+        recipe: Recipe to follow (native), else None.
+        chosen: The choice of repetition 0 (its record's ``selection``), None when there is nothing to reuse.
+        folders: Artifact folders, ``whitening`` among them.
+        tick: Called after every update with progress and a function that gives the state to resume from.
+        resumed: That state, after an interruption.
+    """
+
+    spec: EvalSpec
+    protocol: ProtocolInfo
+    data: DataSpec
+    condensed: CondensedSet
+    device: torch.device
+    whole: bool = False
+    recipe: Recipe | None = None
+    chosen: Mapping[str, Any] | None = None
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    tick: Tick = lambda done, total, state: None
+    resumed: State | None = None
+
+    @cached_property
+    def params(self) -> Any:
+        """The protocol's resolved params."""
+        return import_target(self.protocol.params).model_validate(self.spec.protocol_params)
+
+    @cached_property
+    def splits(self) -> tuple[Split, Split]:
+        """Train and val."""
+        return open_splits(self.data, device=self.device, whitening=self.folders.get("whitening"))
+
+    @cached_property
+    def info(self) -> DatasetInfo:
+        """Facts about the data."""
+        return describe(find(self.data.name, self.data.revision), self.data)
+
+    def run(self) -> Result:
+        """Choose the learning rate, train, test.
+
+        Raises:
+            NodeFailureError: If the student diverges, or the set cannot be used under this protocol.
+        """
+        if self.condensed.preprocess != self.splits[0].preprocess:
+            raise NodeFailureError(
+                "failed", f"the set lives in {self.condensed.preprocess.id} space of other constants than {self.data.preprocess}"
+            )
+        self._trials: list[dict[str, Any]] = list((self.resumed or {}).get("trials", []))
+        self._updates = 0
+        rates = self._rates()
+        if len(rates) == 1:
+            lr, predictor, notes, tried = rates[0]["lr"], None, {}, {}
+        else:
+            lr, predictor, notes = self._choose(rates)
+            tried = {f"{trial['lr']:g}": trial["val_top1"] for trial in self._trials}
+        if predictor is None or self.whole:
+            predictor, notes = self._fit(lr, final=True)
+        learned = len(rates) > 1 and any(rate["lr"] == lr and rate["learned"] for rate in rates)
+        selection = {"lr": lr, "learned": learned, "tried": max(1, len(tried)), "val_top1": tried}
+        test = open_test(self.data, device=self.device, whitening=self.folders.get("whitening"))
+        logits = logits_of(predictor, test)
+        metrics = measure(logits, test.labels, self.info.classes) | notes
+        return Result(metrics, len(test), selection, logits.argmax(1).to(torch.int16), logits, self._updates)
+
+    def _rates(self) -> list[dict[str, Any]]:
+        """The learning rates to try; one when there is nothing to choose."""
+        own = self.condensed.recipe.lr
+        if self.recipe is not None:
+            return [{"lr": self.recipe.lr or self.params.lr[0], "learned": False}]
+        if self.chosen is not None:
+            learned = self.chosen["learned"] and own is not None
+            return [{"lr": own if learned else self.chosen["lr"], "learned": learned}]
+        rates = [{"lr": lr, "learned": False} for lr in self.params.lr]
+        if self.params.learned_lr and own is not None and own not in self.params.lr:
+            rates.append({"lr": own, "learned": True})
+        return rates
+
+    def _choose(self, rates: list[dict[str, Any]]) -> tuple[float, Predictor | None, dict[str, Any]]:
+        """The rate that is best on val (the first of equals), with its student when it was trained in this process."""
+        students: dict[float, tuple[Predictor, dict[str, Any]]] = {}
+        for rate in rates[len(self._trials) :]:
+            predictor, notes = self._fit(rate["lr"], final=False)
+            val = self.splits[1]
+            top1 = accuracy(logits_of(predictor, val), val.labels)
+            self._trials.append({"lr": rate["lr"], "val_top1": top1})
+            students[rate["lr"]] = (predictor, notes)
+        best = max(self._trials, key=lambda trial: trial["val_top1"])["lr"]
+        return (best, *students.get(best, (None, {})))
+
+    def _fit(self, lr: float, *, final: bool) -> tuple[Predictor, dict[str, Any]]:
+        """Train one student; ``final`` on train ∪ val for references."""
+        train, val = self.splits
+        condensed: CondensedSet = self.condensed
+        seen: Split | None = val
+        if self.whole and final:
+            train = open_whole(self.data, device=self.device, whitening=self.folders.get("whitening"))
+            condensed, seen = everything(train, self.condensed), None
+        interrupted = (self.resumed or {}).get("current")
+        ours = interrupted is not None and (interrupted["lr"], interrupted["final"]) == (lr, final)
+        inputs = Inputs(
+            self.params, lr, self.recipe, train, seen, self.info, self.device, self.folders,
+            resumed=interrupted["state"] if ours else None, on_tick=self._ticker(lr, final),
+        )  # fmt: skip
+        protocol: EvalProtocol = import_target(self.protocol.target)()
+        spec = self.spec
+        seed = student_seed(spec.master, self.data.name, spec.r, spec.e, spec.arch)
+        return protocol.fit(condensed, self._student, seed, inputs), inputs.notes
+
+    def _ticker(self, lr: float, final: bool) -> Tick:
+        trials = list(self._trials)
+
+        def on_tick(done: int, total: int, state: Callable[[], State]) -> None:
+            self._updates += 1
+            self.tick(done, total, lambda: {"trials": trials, "current": {"lr": lr, "final": final, "state": state()}})
+
+        return on_tick
+
+    def _student(self, seed: int) -> nn.Module:
+        return network(self.spec.arch, self.info, self.device, seed)
+
+
+def everything(split: Split, like: CondensedSet) -> CondensedSet:
+    """All images of a split as a set."""
+    return CondensedSet(
+        images=None,
+        labels=split.labels.cpu(),
+        label_space="hard",
+        preprocess=split.preprocess,
+        recipe=like.recipe,
+        storage=StorageBytes(images=0),
+        indices=torch.arange(len(split)),
+    )

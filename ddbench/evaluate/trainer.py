@@ -1,0 +1,142 @@
+"""The tensor trainer: SGD over a set that lives in memory, one index per batch, no DataLoader; resumable to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Fetch = Callable[[Tensor], Tensor]
+"""Indices [b] on the CPU → images [b, C, H, W] on the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How the learning rate falls over ``updates``.
+
+    Attributes:
+        updates: Length of the training.
+        kind: ``step``: × 0.1 with a fresh momentum buffer after ``drop_after``; ``cosine``: to 0; ``constant``.
+        drop_after: Updates before the drop.
+    """
+
+    updates: int
+    kind: Literal["step", "cosine", "constant"] = "constant"
+    drop_after: int = 0
+
+
+class Trainer:
+    """Trains one network; ``state`` and ``load`` stop and continue it anywhere.
+
+    Args:
+        model: The network, in train mode on the device.
+        fetch: Gives the images of a batch, augmented or not.
+        targets: [n] int64 classes, or [n, K] float32 probabilities, on the device.
+        weights: [n] loss weights on the device, or None. The loss is Σ wᵢ lᵢ / Σ wᵢ over a batch.
+        lr: Learning rate.
+        schedule: How it falls.
+        batch: Images per update; an epoch's remainder is a batch of its own.
+        order: Generator of the epochs' permutations; None keeps the order of the set.
+        momentum: SGD momentum.
+        weight_decay: SGD weight decay.
+        loss: ``ce``, or ``mse`` between logits and targets (mean over classes).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        fetch: Fetch,
+        targets: Tensor,
+        *,
+        lr: float,
+        schedule: Schedule,
+        batch: int,
+        order: torch.Generator | None,
+        weights: Tensor | None = None,
+        momentum: float = 0.9,
+        weight_decay: float = 5e-4,
+        loss: Literal["ce", "mse"] = "ce",
+    ) -> None:
+        self.model = model
+        self.fetch = fetch
+        self.targets = targets
+        self.weights = weights
+        self.schedule = schedule
+        self.batch = batch
+        self.order = order
+        self.loss = loss
+        self.done = 0
+        self._lr = lr
+        self._rest = torch.empty(0, dtype=torch.int64)
+        self._momentum = momentum
+        self._weight_decay = weight_decay
+        self._optimiser = self._fresh_optimiser(lr)
+
+    def _fresh_optimiser(self, lr: float) -> torch.optim.SGD:
+        return torch.optim.SGD(
+            self.model.parameters(), lr=lr, momentum=self._momentum, weight_decay=self._weight_decay, foreach=True
+        )
+
+    def update(self) -> float:
+        """One SGD update; returns the batch's loss."""
+        if self.schedule.kind == "step" and self.done == self.schedule.drop_after:
+            self._optimiser = self._fresh_optimiser(0.1 * self._lr)
+        if self.schedule.kind == "cosine":
+            share = self.done / self.schedule.updates
+            self._optimiser.param_groups[0]["lr"] = 0.5 * self._lr * (1 + torch.cos(torch.tensor(torch.pi * share)).item())
+        index = self._next_batch()
+        logits = self.model(self.fetch(index))
+        loss = self._loss(logits, index.to(self.targets.device))
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self.done += 1
+        return float(loss.detach())
+
+    def _next_batch(self) -> Tensor:
+        if len(self._rest) == 0:
+            n = len(self.targets)
+            self._rest = torch.arange(n) if self.order is None else torch.randperm(n, generator=self.order)
+        index, self._rest = self._rest[: self.batch], self._rest[self.batch :]
+        return index
+
+    def _loss(self, logits: Tensor, index: Tensor) -> Tensor:
+        targets = self.targets[index]
+        if self.loss == "mse":
+            per_image = (logits - targets).square().mean(dim=1)
+        else:
+            per_image = functional.cross_entropy(logits, targets, reduction="none")
+        if self.weights is None:
+            return per_image.mean()
+        weights = self.weights[index]
+        return (weights * per_image).sum() / weights.sum()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that ``update`` changes."""
+        buffers = [
+            self._optimiser.state.get(parameter, {}).get("momentum_buffer") for parameter in self.model.parameters()
+        ]
+        return {
+            "done": self.done,
+            "model": dict(self.model.state_dict()),
+            "lr": self._optimiser.param_groups[0]["lr"],
+            "momentum": buffers,
+            "rest": self._rest,
+            "order": None if self.order is None else self.order.get_state(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from ``state``."""
+        self.done = state["done"]
+        self.model.load_state_dict(state["model"])
+        self._optimiser = self._fresh_optimiser(state["lr"])
+        for parameter, buffer in zip(self.model.parameters(), state["momentum"], strict=True):
+            if buffer is not None:
+                self._optimiser.state[parameter]["momentum_buffer"] = buffer.to(parameter)
+        self._rest = state["rest"]
+        if self.order is not None:
+            self.order.set_state(state["order"])

@@ -1,0 +1,171 @@
+"""The local executor: this process runs the nodes, one after another, beside others that do the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from ddbench.claims import Watch, acquire
+from ddbench.errors import CorruptFileError, NodeFailureError
+from ddbench.forecast import Speeds, duration, forecast
+from ddbench.keys import short
+from ddbench.plan import Node, Plan, look_up
+from ddbench.records import Record
+from ddbench.runner import Worker
+
+WAIT_S = 0.5
+REPAIRS = 2
+"""How often a damaged input is made again before the node that reads it fails."""
+
+
+class RunMonitor(Protocol):
+    """Who watches the nodes come and go."""
+
+    def begin(self, node: Node) -> None:
+        """A node starts."""
+        ...
+
+    def end(self, node: Node) -> None:
+        """A node is done, one way or another."""
+        ...
+
+    def waiting(self, nodes: int) -> None:
+        """Only nodes that other processes work on are left."""
+        ...
+
+
+@dataclass
+class Local:
+    """Runs a plan.
+
+    Attributes:
+        plan: The assessed plan.
+        worker: Runs one node.
+        monitor: Who watches.
+        reference_limit_s: Longest forecast for which references are measured.
+        retry_failed: Whether failures of other processes are run again too.
+        sleep: Waits between looks at what other processes do.
+    """
+
+    plan: Plan
+    worker: Worker
+    monitor: RunMonitor
+    reference_limit_s: float
+    retry_failed: bool = False
+    sleep: Callable[[float], None] = time.sleep
+    watch: Watch = field(default_factory=Watch)
+    repairs: dict[str, int] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Run all pending nodes; each node's state, reason and record tell what became of it.
+
+        Raises:
+            InterruptedRunError: If the user asked to stop.
+            StoreError: If nothing can be written.
+        """
+        limited = False
+        while queue := [node for node in self.plan.nodes.values() if node.pending]:
+            if not limited and all(node.document.get("whole") for node in queue):
+                self._limit_references(queue)
+                limited = True
+                continue
+            if not any([self._advance(node) for node in queue if node.pending]):
+                self.monitor.waiting(len(queue))
+                self.sleep(WAIT_S)
+
+    def _limit_references(self, nodes: list[Node]) -> None:
+        """Leave out references that would take longer than allowed; their rows say how long.
+
+        A row of the table is measured as a whole or not at all, so forecasts add up over repetitions and students.
+        """
+        forecast(self.plan, Speeds.of(record for _, record in self.worker.store.records()))
+        rows: dict[tuple[str, ...], list[Node]] = {}
+        for node in nodes:
+            spec = node.document["eval"]
+            rows.setdefault((spec["set"], spec["protocol"], spec["arch"]), []).append(node)
+        for row in rows.values():
+            seconds = [node.forecast_s for node in row if node.forecast_s is not None]
+            if sum(seconds) > self.reference_limit_s:
+                for node in row:
+                    node.state, node.reason = "unmeasured", f"not measured (≈ {duration(sum(seconds))})"
+                    self.monitor.end(node)
+
+    def _advance(self, node: Node) -> bool:
+        """Run a node if its turn has come; whether anything changed."""
+        needs = [self.plan.nodes[key] for key in node.needs]
+        broken = next((need for need in needs if need.state in ("failed", "unmeasured")), None)
+        if broken is not None:
+            self._inherit(node, broken)
+            return True
+        if any(need.pending for need in needs):
+            return False
+        shared = node.kind == "artifact" or node.document.get("shared", False) or node.document.get("whole", False)
+        claim = acquire(self.worker.store.claims(shared=shared), short(node.key), self.watch)
+        if claim is None:
+            return self._look(node)
+        with claim:
+            if not self._look(node):  # another process may have finished it while we were waiting for the claim
+                self._run(node)
+        return True
+
+    def _look(self, node: Node) -> bool:
+        """Take over what another process published meanwhile."""
+        found = replace(node)
+        look_up(self.plan, found, self.worker.store, retry_failed=self.retry_failed)
+        if found.pending:
+            return False
+        node.state, node.reason, node.record = found.state, found.reason, found.record
+        self.monitor.end(node)
+        return True
+
+    def _run(self, node: Node) -> None:
+        self.monitor.begin(node)
+        try:
+            record = self.worker.run(node.document)
+        except CorruptFileError as error:
+            self._repair(node, error)
+            return
+        except NodeFailureError as error:
+            node.state, node.reason = "failed", error.reason
+        else:
+            self._settle(node, record)
+        self.monitor.end(node)
+
+    def _settle(self, node: Node, record: Record | None) -> None:
+        node.record = record
+        if record is None or record.status == "ok":
+            node.state, node.reason = "cached", None
+        else:
+            node.state, node.reason = "failed", f"{record.status}: {record.reason}"
+
+    def _inherit(self, node: Node, broken: Node) -> None:
+        """A node whose input failed fails as well; a cell says so in a record, so that it is a row and is not retried."""
+        if node.kind == "cell":
+            node.record = self.worker.fail(node.document, broken.reason or "its input failed")
+            node.state, node.reason = "failed", f"failed: {broken.reason}"
+        else:
+            same = node.kind == "evaluation" and broken.key == node.needs[0]
+            node.state, node.reason = "failed", broken.reason if same else f"needs {broken.title}, which failed"
+        self.monitor.end(node)
+
+    def _repair(self, node: Node, error: CorruptFileError) -> None:
+        """Make the damaged inputs of a node again: they were set aside, so they count as missing now."""
+        self.repairs[node.key] = self.repairs.get(node.key, 0) + 1
+        revived = self.repairs[node.key] <= REPAIRS and any([self._revive(key) for key in node.needs])
+        if not revived:
+            node.state, node.reason = "failed", str(error)
+            self.monitor.end(node)
+
+    def _revive(self, key: str) -> bool:
+        """Put a node whose result is gone, and what it needs itself, back into the queue."""
+        node = self.plan.nodes[key]
+        found = replace(node)
+        look_up(self.plan, found, self.worker.store)
+        gone = found.pending
+        if gone:
+            node.state, node.reason = "run", None
+            for need in node.needs:
+                self._revive(need)
+        return gone

@@ -1,0 +1,61 @@
+"""Writing files so that a kill, a full disk or a second process can never leave half of one under its final name."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from ddbench.errors import StoreError
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write ``content`` under a temporary name in the same folder, fsync, then rename.
+
+    Raises:
+        StoreError: If the folder cannot be written or the disk is full.
+    """
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    atomic_file(path, write)
+
+
+def atomic_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Like :func:`atomic_write`, for content that ``write(temporary)`` puts there itself.
+
+    Raises:
+        StoreError: If the folder cannot be written or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise store_error(path, error) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def store_error(path: Path, error: OSError) -> StoreError:
+    """The message for a write that failed."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            f"no space left writing {path}: free some and run the same command again; nothing that finished is lost"
+        )
+    return StoreError(f"cannot write {path}: {error.strerror or error}; choose another folder with --out or $DDBENCH_HOME")
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,41 @@
+"""Networks by name, behind one grammar: ``<base>[-wWIDTH][-in|-bn|-nn]`` (``convnet3`` means ``convnet3-w128-in``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from ddbench.models.names import ArchName, parse
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ArchName", "build_model", "parse"]
+
+
+def build_model(name: str, *, channels: int, classes: int, size: int, seed: int) -> nn.Module:
+    """A freshly initialised network on the CPU, in train mode; the global random state stays as it was.
+
+    Args:
+        name: Architecture name, short or canonical.
+        channels: Image channels, 1 or 3.
+        classes: K.
+        size: Height = width of the images [pixels].
+        seed: Of the initial parameters; the same on every device.
+
+    Returns:
+        A module with ``forward(x) -> logits [n, K]`` and ``embed(x) -> [n, D]``, the input of its last linear layer.
+
+    Raises:
+        UsageError: If the name is unknown or malformed, or the images are too small for the architecture.
+    """
+    import torch
+
+    from ddbench.plugins import import_target, installed
+
+    families = installed().architectures
+    arch = parse(name, families)
+    build = import_target(families.get(arch.family).target)
+    # CUDA generators are left out of the fork: parameters are drawn on the CPU, so a seed means the same everywhere.
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)
+        return cast("nn.Module", build(arch, channels=channels, classes=classes, size=size))

@@ -1,0 +1,70 @@
+"""ConvNet: the network of the distillation papers (Gidaris & Komodakis, CVPR 2018, as used by Zhao et al., ICLR 2021).
+
+D blocks of conv 3×3 (bias on) → norm → ReLU → average pooling 2×2, then one linear layer; PyTorch's default
+initialisation. Instance norm is group norm with one channel per group (affine, eps 1e-5): no running statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from torch import Tensor, nn
+
+from ddbench.errors import UsageError
+from ddbench.models.names import ArchName
+
+NORMS: dict[str, Callable[[int], nn.Module] | None] = {
+    "in": lambda width: nn.GroupNorm(width, width),
+    "bn": nn.BatchNorm2d,
+    "nn": None,
+}
+
+
+class ConvNet(nn.Module):
+    """The network.
+
+    Args:
+        depth: D, number of blocks, ≥ 1.
+        width: Channels of every block.
+        norm: A key of ``NORMS``.
+        channels: Image channels.
+        classes: K.
+        size: Height = width of the images [pixels]; at least one pixel must be left after D halvings.
+    """
+
+    def __init__(self, depth: int, width: int, norm: str, *, channels: int, classes: int, size: int) -> None:
+        super().__init__()
+        make_norm = NORMS[norm]
+        layers: list[nn.Module] = []
+        for block in range(depth):
+            # MNIST-like images grow to 32 pixels in the first layer, so that every benchmark halves the same way.
+            padding = 3 if block == 0 and channels == 1 and size == 28 else 1
+            layers.append(nn.Conv2d(channels if block == 0 else width, width, kernel_size=3, padding=padding))
+            if make_norm is not None:
+                layers.append(make_norm(width))
+            layers += [nn.ReLU(inplace=True), nn.AvgPool2d(kernel_size=2, stride=2)]
+            size = (size + 2 * padding - 2) // 2
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(width * size * size, classes)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Images [n, C, H, W] → the flattened input of the classifier [n, D]."""
+        return cast("Tensor", self.features(x)).flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [n, C, H, W] → logits [n, K]."""
+        return cast("Tensor", self.classifier(self.embed(x)))
+
+
+def build(name: ArchName, *, channels: int, classes: int, size: int) -> ConvNet:
+    """The ConvNet called ``name``; its base ends in the depth.
+
+    Raises:
+        UsageError: If ``size`` pixels cannot be halved as often as the net is deep.
+    """
+    depth = int(name.base.removeprefix("convnet"))
+    halved = 32 if channels == 1 and size == 28 else size
+    if halved >> depth == 0:
+        raise UsageError(f"{name.base} halves its images {depth} times: {size} pixels are too few; use a shallower net")
+    return ConvNet(depth, name.width, name.norm, channels=channels, classes=classes, size=size)

@@ -1,0 +1,65 @@
+"""The grammar of architecture names: short forms in, one canonical form out. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ddbench.api import ArchInfo
+from ddbench.errors import UsageError, unknown
+from ddbench.registry import Registry
+
+_LISTING = "ddbench list archs"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchName:
+    """An architecture name, taken apart.
+
+    Attributes:
+        base: What users call it without suffixes (``convnet3``).
+        family: Registered family that builds it (``convnet``).
+        width: Channels of a hidden layer, ≥ 1.
+        norm: ``in`` (instance norm), ``bn`` (batch norm) or ``nn`` (no norm), as far as the family has them.
+    """
+
+    base: str
+    family: str
+    width: int
+    norm: str
+
+    @property
+    def canonical(self) -> str:
+        """The name with all suffixes in order, e.g. ``convnet3-w128-in``; what keys and tables hold."""
+        return f"{self.base}-w{self.width}-{self.norm}"
+
+
+def parse(name: str, families: Registry[ArchInfo]) -> ArchName:
+    """Take an architecture name apart and fill in what it leaves out.
+
+    Args:
+        name: ``<base>`` with the suffixes ``-wWIDTH`` and ``-NORM``, each at most once, in any order.
+        families: The registered families.
+
+    Raises:
+        UsageError: If no family has the base, or a suffix is not one of the family's, is given twice, or has width 0.
+    """
+    base, *suffixes = name.split("-")
+    by_base = {known: family for family in families for known in family.bases}
+    if base not in by_base:
+        raise unknown("architecture", base, by_base, _LISTING)
+    family = by_base[base]
+    width: int | None = None
+    norm: str | None = None
+    for suffix in suffixes:
+        if width is None and re.fullmatch(r"w[1-9][0-9]{0,5}", suffix):
+            width = int(suffix[1:])
+        elif norm is None and suffix in family.norms:
+            norm = suffix
+        else:
+            allowed = ", ".join(f"-{known}" for known in family.norms)
+            raise UsageError(
+                f"architecture {name!r}: suffix '-{suffix}' is not understood; "
+                f"{base} takes -wWIDTH (a positive integer) and one of {allowed} (see `{_LISTING}`)"
+            )
+    return ArchName(base, family.name, family.width if width is None else width, norm or family.norms[0])

@@ -1,0 +1,394 @@
+"""The graph of nodes (artifact → cell → evaluation) that a grid needs, and what of it is already there. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from ddbench import artifacts
+from ddbench.data.spaces import artifact_for
+from ddbench.errors import UsageError
+from ddbench.files import atomic_write
+from ddbench.grid import Data, Grid, GridCell, Protocol, Row
+from ddbench.keys import artifact_key, condense_key, eval_key, short
+from ddbench.plugins import import_target
+from ddbench.records import FAILURES, Record
+from ddbench.specs import ArtifactSpec, Budget, CellSpec, EvalSpec
+from ddbench.store import Store
+
+State = Literal["run", "resume", "cached", "failed", "unneeded", "unmeasured"]
+
+
+@dataclass(slots=True)
+class Node:
+    """One unit of work.
+
+    Attributes:
+        kind: What it makes.
+        key: Its 64-digit key.
+        title: Name for people.
+        document: All that ``run_node`` needs besides the folders; JSON.
+        needs: Keys of nodes that must be done before.
+        steps: Outer steps or updates, for forecasts.
+        state: What is to be done about it.
+        reason: Why there is no result, or what else needs saying.
+        forecast_s: Expected seconds, None when nothing comparable has finished.
+        record: The finished record, once there is one.
+    """
+
+    kind: Literal["artifact", "cell", "evaluation"]
+    key: str
+    title: str
+    document: dict[str, Any]
+    needs: tuple[str, ...]
+    steps: int = 0
+    state: State = "run"
+    reason: str | None = None
+    forecast_s: float | None = None
+    record: Record | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is still to be run."""
+        return self.state in ("run", "resume")
+
+
+@dataclass(frozen=True, slots=True)
+class TableKey:
+    """Which table a result stands in: rows of one table are comparable."""
+
+    data: Data
+    protocol: str
+    arch: str
+    eval_arch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One repetition and student of one table cell: where its result will be, or why there is none.
+
+    Attributes:
+        table: The table.
+        row: Label of the row.
+        method: Method name; ``kind`` its kind.
+        budget: Column; None for ``full``, which spans all.
+        r: Repetition.
+        e: Student.
+        n: Images the student is trained on.
+        cell: Key of the cell's node, None when skipped.
+        evaluation: Key of the evaluation's node, None when skipped.
+        skip: Why it is skipped.
+    """
+
+    table: TableKey
+    row: str
+    method: str
+    kind: str
+    budget: Budget | None
+    r: int
+    e: int
+    n: int
+    cell: str | None
+    evaluation: str | None
+    skip: str | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """Nodes in an order in which each comes after what it needs, and the entries of the tables."""
+
+    grid: Grid
+    nodes: dict[str, Node] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def pending(self) -> list[Node]:
+        """Nodes still to be run."""
+        return [node for node in self.nodes.values() if node.pending]
+
+    def write(self, path: Path) -> None:
+        """Keep the plan, skips included, as ``plan.jsonl``."""
+        lines = [{"kind": n.kind, "key": n.key, "title": n.title, "state": n.state, "reason": n.reason} for n in self.nodes.values()]
+        lines += [
+            {"kind": "skip", "key": None, "title": f"{e.row} {e.budget.label if e.budget else ''}", "state": "skipped",
+             "reason": e.skip}
+            for e in self.entries if e.skip is not None and e.r == 0 and e.e == 0
+        ]  # fmt: skip
+        atomic_write(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
+def make(grid: Grid) -> Plan:
+    """Lay out the graph of a grid.
+
+    Raises:
+        UsageError: If none of the requested methods has a cell that can run; the message gives the reason.
+    """
+    planner = _Planner(grid)
+    for data in grid.data:
+        for arch in grid.archs(data):
+            for eval_arch in grid.eval_archs(arch):
+                for protocol in grid.protocols:
+                    planner.table(TableKey(data, protocol.id, arch, eval_arch), protocol)
+    plan = planner.finish()
+    requested = {row.label for row in grid.rows if row.requested and row.method.kind != "reference"}
+    skips = [entry.skip for entry in plan.entries if entry.row in requested]
+    if requested and not any(skip is None for skip in skips):
+        reason = next((skip for skip in skips if skip), "everything is excluded")
+        raise UsageError(f"no cell of {', '.join(sorted(requested))} can run: {reason}")
+    return plan
+
+
+class _Planner:
+    """Collects nodes, each once; evaluations of references go last because they take longest."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.plan = Plan(grid)
+        self.last: dict[str, Node] = {}
+        self.notes: dict[str, None] = {}
+        self.cells: dict[tuple[Any, ...], list[tuple[GridCell, str | None]]] = {}
+
+    def finish(self) -> Plan:
+        self.plan.nodes |= self.last
+        self.plan.notes = list(self.notes)
+        return self.plan
+
+    def table(self, table: TableKey, protocol: Protocol) -> None:
+        native = protocol.info.defaults.get("targets") == "recipe"
+        whole_done: set[str] = set()
+        for budget in self.grid.budgets:
+            for row in self.grid.rows:
+                spans_all = row.method.kind == "reference"
+                if row.label in whole_done or self._left_out(row, table, budget, protocol):
+                    continue
+                if spans_all:
+                    whole_done.add(row.label)
+                if native and row.method.kind != "distillation":
+                    continue
+                for cell, key in self.row_cells(row, table.data, budget, table.arch):
+                    self.evaluations(table, protocol, cell, key, None if spans_all else budget)
+                    if native:
+                        self.under_recipe(table, protocol, cell, key, budget)
+
+    def _left_out(self, row: Row, table: TableKey, budget: Budget, protocol: Protocol) -> bool:
+        where = {"eval_arch": table.eval_arch, "protocol": protocol.info.name}
+        return self.grid.excluded(row, table.data, budget, table.arch, **where)
+
+    def row_cells(self, row: Row, data: Data, budget: Budget, arch: str) -> list[tuple[GridCell, str | None]]:
+        """The repetitions of a row with the keys of their nodes (None for skips), planned once."""
+        place = (row.label, id(data), budget, arch)
+        if place not in self.cells:
+            found = list(self.grid.cells(row, data, budget, arch))
+            self.cells[place] = [(cell, None if cell.skip else self.cell(cell)) for cell in found]
+            self.notes |= {cell.note: None for cell in found if cell.note}
+        return self.cells[place]
+
+    # ------------------------------------------------------------------------------------------------------- nodes
+
+    def artifact(self, spec: ArtifactSpec) -> str:
+        kind = self.grid.registries.artifacts.get(spec.kind)
+        try:
+            params = import_target(kind.params).model_validate(spec.params)
+        except ValidationError as error:
+            raise UsageError(f"artifact {spec.kind}: {error.errors()[0]['msg']}") from None
+        spec = spec.model_copy(update={"params": params.model_dump(mode="json")})
+        needs = self.whitening(spec)
+        key = artifact_key(spec, kind.version)
+        if key not in self.plan.nodes:
+            where = " ".join([spec.data.name, spec.arch or "", f"r{spec.seed['r']}" if "r" in spec.seed else ""])
+            document = {"kind": "artifact", "key": key, "artifact": spec.model_dump(mode="json"), "artifacts": needs}
+            title = f"{spec.kind} {' '.join(where.split())}"
+            self.plan.nodes[key] = Node("artifact", key, title, document, tuple(k for _, k in needs.values()))
+        return key
+
+    def whitening(self, spec: ArtifactSpec | CellSpec) -> dict[str, list[str]]:
+        """The whitening matrices that images of this preprocessing need: ``{"whitening": [kind, key]}`` or nothing."""
+        matrices = artifact_for(spec.data)
+        return {} if matrices is None else {"whitening": [matrices.kind, self.artifact(matrices)]}
+
+    def cell(self, cell: GridCell) -> str:
+        spec, method = cell.spec, cell.row.method
+        used = self.whitening(spec)
+        for name, artifact in cell.params.artifacts(spec).items():
+            used[name] = [artifact.kind, self.artifact(artifact)]
+        keys = tuple(key for _, key in used.values())
+        key = condense_key(spec, method.axes, keys)
+        if key not in self.plan.nodes:
+            document = {
+                "kind": "cell",
+                "key": key,
+                "cell": spec.model_dump(mode="json"),
+                "artifacts": used,
+                "shared": method.kind == "reference",
+                "label": cell.row.label,
+                "profile": self.grid.profile.name,
+            }
+            title = f"{cell.row.label} {'' if method.kind == 'reference' else spec.budget.label} r{spec.r}"
+            steps = int(getattr(cell.params, "iterations", 1))
+            self.plan.nodes[key] = Node("cell", key, " ".join(title.split()), document, keys, steps)
+        return key
+
+    def evaluations(
+        self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str | None, budget: Budget | None,
+        *, recipe_of: str | None = None, label: str | None = None,
+    ) -> None:  # fmt: skip
+        """The students of one repetition, as nodes and as entries."""
+        info, row = table.data.info, cell.row
+        n = info.n_train + info.n_val if row.method.kind == "reference" else sum(cell.per_class)
+        label = label or row.label
+        for e in range(self.grid.eval_seeds):
+            key = None
+            if set_key is not None:
+                key = self.evaluation(table, protocol, cell, set_key, n, e, recipe_of, label)
+            self.plan.entries.append(
+                Entry(table, label, row.method.name, row.method.kind, budget, cell.spec.r, e, n, set_key, key, cell.skip)
+            )
+
+    def evaluation(
+        self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str, n: int, e: int,
+        recipe_of: str | None, label: str,
+    ) -> str:  # fmt: skip
+        resolved = protocol.params.resolve(
+            protocol.info.defaults, n=n, data=table.data.info, student=table.eval_arch, profile=self.grid.profile
+        )
+        if recipe_of is not None:
+            resolved = resolved.model_copy(update={"recipe_of": recipe_of})
+        spec = self._eval_spec(table, protocol, cell, set_key, resolved.model_dump(mode="json"), e)
+        key = eval_key(spec)
+        nodes = self.last if cell.row.method.kind == "reference" else self.plan.nodes
+        if key in nodes:
+            return key
+        document = {
+            "kind": "evaluation",
+            "key": key,
+            "eval": spec.model_dump(mode="json"),
+            "set": self.plan.nodes[set_key].document,
+            "label": label,
+            "facts": facts(table, cell.row.method.kind, n),
+            "whole": cell.row.method.kind == "reference",
+            "recipe": None if recipe_of is None else self.plan.nodes[recipe_of].document,
+            "choice": None,
+        }
+        needs = [set_key, *([recipe_of] if recipe_of else [])]
+        if len(resolved.lr) > 1 and (cell.spec.r, e) != (0, 0):
+            document["choice"] = chooser = self._chooser(table, protocol, cell, spec)
+            needs.append(chooser["key"])
+        title = f"{self.plan.nodes[set_key].title} · {protocol.id} {table.eval_arch} e{e}"
+        nodes[key] = Node("evaluation", key, title, document, tuple(needs), resolved.updates)
+        return key
+
+    def _eval_spec(
+        self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str, params: dict[str, Any], e: int
+    ) -> EvalSpec:
+        # A reference has one set for all repetitions; its students are still paired with the methods' students by r.
+        return EvalSpec(
+            set=set_key, protocol=protocol.info.name, protocol_version=protocol.info.version, protocol_params=params,
+            arch=table.eval_arch, master=cell.spec.master, r=cell.spec.r, e=e,
+        )  # fmt: skip
+
+    def _chooser(self, table: TableKey, protocol: Protocol, cell: GridCell, spec: EvalSpec) -> dict[str, Any]:
+        """The evaluation of repetition 0, student 0, whose learning rate all others of the row reuse."""
+        first, key = self.row_cells(cell.row, table.data, cell.spec.budget, table.arch)[0]
+        assert key is not None, "repetitions of a row are skipped together"
+        chooser = self._eval_spec(table, protocol, first, key, spec.protocol_params, 0)
+        return {"key": eval_key(chooser), "set": self.plan.nodes[key].document}
+
+    def under_recipe(
+        self, table: TableKey, protocol: Protocol, cell: GridCell, key: str | None, budget: Budget
+    ) -> None:
+        """``random`` of the same repetition, trained as this cell's set wants it."""
+        row = next((row for row in self.grid.rows if row.label == "random"), None)
+        if row is None or key is None or cell.row is row:
+            return
+        twin, twin_key = self.row_cells(row, table.data, budget, table.arch)[cell.spec.r]
+        label = f"random (recipe of {cell.row.label})"
+        self.evaluations(table, protocol, twin, twin_key, budget, recipe_of=key, label=label)
+
+
+def facts(table: TableKey, kind: str, n: int) -> dict[str, Any]:
+    """What a table says about a result besides its spec: names and sizes.
+
+    Args:
+        table: Where the result stands.
+        kind: The method's kind.
+        n: Images the student is trained on.
+    """
+    info = table.data.info
+    return {
+        "dataset": table.data.label,
+        "kind": kind,
+        "n": n,
+        "n_train": info.n_train,
+        "n_val": info.n_val,
+        "image_bytes": info.channels * info.size * info.size,
+        "notes": list(info.notes),
+    }
+
+
+def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
+    """Find out what is already there: sets each node's state, reason and record."""
+    for node in plan.nodes.values():
+        look_up(plan, node, store, retry_failed=retry_failed)
+    wanted = {key for node in plan.nodes.values() if node.pending and node.kind != "artifact" for key in node.needs}
+    for node in reversed([node for node in plan.nodes.values() if node.kind == "artifact" and node.pending]):
+        if node.key in wanted:
+            wanted |= set(node.needs)
+        else:
+            node.state = "unneeded"
+
+
+def look_up(plan: Plan, node: Node, store: Store, *, retry_failed: bool = False) -> None:
+    """Find out whether one node is already done; the nodes it needs must have been looked up before."""
+    if node.kind == "artifact":
+        built = artifacts.manifest(node.document["artifact"]["kind"], node.key) is not None
+        node.state = "cached" if built else "run"
+    elif node.kind == "cell":
+        _settle(node, store.condensation(folder_of(node.document, store)), retry_failed)
+    else:
+        _look_up_evaluation(plan, node, store, retry_failed)
+
+
+def folder_of(document: dict[str, Any], store: Store) -> Path:
+    """Folder of the cell that a cell document describes."""
+    return store.cell_dir(CellSpec.model_validate(document["cell"]), document["key"], shared=document["shared"])
+
+
+def _look_up_evaluation(plan: Plan, node: Node, store: Store, retry_failed: bool) -> None:
+    cell = plan.nodes[node.needs[0]]
+    broken = next((need for key in node.needs if (need := plan.nodes[key]).state == "failed"), None)
+    if broken is not None:
+        node.state, node.reason = "failed", broken.reason if broken is cell else f"needs {broken.title}, which failed"
+    elif cell.state == "cached" and cell.record is not None:
+        folder = folder_of(cell.document, store)
+        _settle(node, store.evaluation(folder, node.key, cell.record.set_sha256), retry_failed)
+    else:
+        node.state = "run"
+
+
+def _settle(node: Node, record: Record | None, retry_failed: bool) -> None:
+    node.record = record
+    if record is None or (record.status in FAILURES and retry_failed):
+        node.state, node.record = "run", None
+    elif record.status == "ok":
+        node.state = "cached"
+    elif record.status == "timeout":
+        node.state, node.reason = "resume", record.reason
+    else:
+        node.state, node.reason = "failed", f"{record.status}: {record.reason}"
+
+
+def listing(plan: Plan) -> Iterator[dict[str, Any]]:
+    """One row per node and skip, as `ddbench plan` prints them."""
+    for node in plan.nodes.values():
+        if node.state != "unneeded":
+            yield {"node": node.title, "key": short(node.key), "state": node.state, "forecast_s": node.forecast_s,
+                   "reason": node.reason or ""}  # fmt: skip
+    for entry in plan.entries:
+        if entry.skip is not None and entry.r == 0 and entry.e == 0:
+            where = f"{entry.row} {entry.budget.label if entry.budget else ''}"
+            yield {"node": where, "key": "", "state": "skip", "forecast_s": None, "reason": entry.skip}

@@ -1,0 +1,99 @@
+"""Presets: (dataset, budget, profile) → overrides of a method's defaults, each with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ddbench.api import MethodInfo
+from ddbench.errors import PluginError
+from ddbench.specs import Budget, Frozen
+
+
+class Condition(Frozen):
+    """Where a preset applies; a field that is not given applies everywhere."""
+
+    dataset: str | None = None
+    ipc: int | None = None
+    fraction: float | None = None
+    profile: str | None = None
+
+
+class Preset(Frozen):
+    """One entry of a ``presets.yaml``."""
+
+    where: Condition = Field(default=Condition(), alias="for")
+    params: dict[str, Any]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The overrides a cell gets.
+
+    Attributes:
+        params: Overrides of the defaults.
+        source: Where they come from, "" when there is no preset.
+        note: Said in the plan when the preset is another budget's, else "".
+    """
+
+    params: Mapping[str, Any]
+    source: str = ""
+    note: str = ""
+
+
+@cache
+def presets(info: MethodInfo) -> tuple[Preset, ...]:
+    """A method's presets.
+
+    Raises:
+        PluginError: If the file is missing or malformed.
+    """
+    if info.presets is None:
+        return ()
+    package = info.target.partition(":")[0].rpartition(".")[0]
+    try:
+        text = (files(package) / info.presets).read_text(encoding="utf-8")
+        return tuple(TypeAdapter(list[Preset]).validate_python(yaml.safe_load(text)))
+    except (OSError, ModuleNotFoundError, yaml.YAMLError, ValidationError) as error:
+        raise PluginError(f"method {info.name!r}: {info.presets}: {' '.join(str(error).split())}") from None
+
+
+def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str) -> Chosen:
+    """The most specific preset: this data set before any, this profile before any, this budget before any.
+
+    Where a data set has presets for other budgets only, the nearest smaller budget's is taken, and the note says so.
+    """
+    fitting = [
+        preset
+        for preset in presets(info)
+        if preset.where.dataset in (None, dataset) and preset.where.profile in (None, profile)
+    ]
+    if not fitting:
+        return Chosen({})
+
+    def specific(preset: Preset) -> tuple[bool, bool]:
+        return (preset.where.dataset is not None, preset.where.profile is not None)
+
+    best = max(specific(preset) for preset in fitting)
+    group = [preset for preset in fitting if specific(preset) == best]
+    size = budget.ipc if budget.ipc is not None else budget.fraction
+    assert size is not None
+
+    def of(preset: Preset) -> float | None:
+        return preset.where.ipc if budget.ipc is not None else preset.where.fraction
+
+    sized = sorted(((value, i) for i, preset in enumerate(group) if (value := of(preset)) is not None and value <= size))
+    if sized:
+        value, i = sized[-1]
+        other = Budget(ipc=int(value)) if budget.ipc is not None else Budget(fraction=value)
+        note = "" if value == size else f"{info.name}: no preset for {budget.label}, using that of {other.label}"
+        return Chosen(group[i].params, group[i].source, note)
+    general = [preset for preset in group if preset.where.ipc is None and preset.where.fraction is None]
+    return Chosen(general[0].params, general[0].source) if general else Chosen({})

@@ -1,0 +1,101 @@
+"""The JSON record that a finished condensation or evaluation leaves: its schema, and nothing that computes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ddbench.errors import CorruptFileError
+
+Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
+FAILURES: frozenset[str] = frozenset({"failed", "oom", "nan"})
+
+
+class Cost(BaseModel):
+    """What it took.
+
+    Attributes:
+        prepare_s: Seconds in ``prepare``, over all attempts.
+        condense_s: Seconds in the outer loop, over all attempts.
+        evaluate_s: Seconds of training and testing the student, over all attempts.
+        artifact_s: Seconds to build the artifacts it read, whether or not they were built for it.
+        steps: Outer steps or updates done.
+        peak_mb: Peak resident memory minus the level after imports [MB].
+        peak_from: How the peak was measured.
+        bytes: Stored bytes of the set, by part.
+        contended: Whether other processes used the cores meanwhile.
+        attempts: Starts and resumptions.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    prepare_s: float = 0.0
+    condense_s: float = 0.0
+    evaluate_s: float = 0.0
+    artifact_s: float = 0.0
+    steps: int = 0
+    peak_mb: float = 0.0
+    peak_from: Literal["clear_refs", "sampled", "cuda", ""] = ""
+    bytes: dict[str, int] = Field(default_factory=dict)
+    contended: bool = False
+    attempts: int = 1
+
+
+class Record(BaseModel):
+    """One finished condensation or evaluation. Percent in [0, 100]; units in names.
+
+    Attributes:
+        key: The 64-digit key of the node.
+        kind: What finished.
+        status: ``ok``, or why there is no result.
+        reason: One line, for every status but ``ok``.
+        source: ``measured`` here, ``imported``, or ``reported`` by someone.
+        spec: The node's document: everything that decided the result, plus the row's label.
+        metrics: top1, loss, per_class, train_top1, val_top1 at U/4, U/2, U.
+        n_test: Test images behind ``metrics``.
+        selection: What was chosen on val and how many configurations were tried.
+        cost: What it took.
+        env: Versions, device, threads, engine.
+        warnings: Footnotes.
+        set_sha256: sha256 of ``condensed.safetensors`` that was made or evaluated.
+        started: UTC time, ISO 8601.
+        finished: UTC time, ISO 8601.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    key: str
+    kind: Literal["condense", "evaluation"]
+    status: Status
+    reason: str | None = None
+    source: Literal["measured", "imported", "reported"] = "measured"
+    spec: dict[str, Any]
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    n_test: int | None = None
+    selection: dict[str, Any] | None = None
+    cost: Cost = Field(default_factory=Cost)
+    env: dict[str, Any] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
+    set_sha256: str | None = None
+    started: str
+    finished: str
+
+    def to_json(self, *, indent: int | None = 1) -> str:
+        """The record as JSON text."""
+        return self.model_dump_json(indent=indent, by_alias=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> Record:
+        """Read a record.
+
+        Raises:
+            CorruptFileError: If the text is not a record of this schema.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise CorruptFileError(f"{where}: not a record of schema 1 ({field}: {first['msg']})") from None

@@ -1,0 +1,64 @@
+"""From a finished plan to the records that its tables show: measured ones, and rows for skips and failures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ddbench.plan import Entry, Node, Plan, facts
+from ddbench.records import Record
+
+NEVER = "1970-01-01T00:00:00+00:00"
+
+
+def collect(plan: Plan) -> list[Record]:
+    """Condensation records, then one evaluation record per entry, each labelled as its row.
+
+    Entries without a measured result become records with status ``skipped`` or ``failed`` and a reason, so that failures
+    are rows.
+    """
+    records = [node.record for node in plan.nodes.values() if node.kind == "cell" and node.record is not None]
+    return records + [_of_entry(plan, entry) for entry in plan.entries]
+
+
+def _of_entry(plan: Plan, entry: Entry) -> Record:
+    node = None if entry.evaluation is None else plan.nodes[entry.evaluation]
+    if node is not None and node.record is not None:
+        spec = {**node.record.spec, "label": entry.row}
+        return node.record.model_copy(update={"spec": spec})
+    status, reason = _why(plan, entry, node)
+    return Record(
+        key=entry.evaluation or "", kind="evaluation", status=status, reason=reason, spec=_spec(entry, node),
+        started=NEVER, finished=NEVER,
+    )  # fmt: skip
+
+
+def _why(plan: Plan, entry: Entry, node: Node | None) -> tuple[Any, str]:
+    if entry.skip is not None:
+        return "skipped", entry.skip
+    assert node is not None
+    if node.state == "unmeasured":
+        return "skipped", node.reason or "not measured"
+    cell = plan.nodes[node.needs[0]]
+    if cell.record is not None and cell.record.status != "ok":
+        return cell.record.status, cell.record.reason or ""
+    return "failed", node.reason or "not run"
+
+
+def _spec(entry: Entry, node: Node | None) -> dict[str, Any]:
+    """The part of a document that a table reads, for an entry that was never run."""
+    if node is not None:
+        return {**node.document, "label": entry.row}
+    table = entry.table
+    protocol, _, version = table.protocol.partition("@")
+    cell = {
+        "method": entry.method, "data": table.data.spec.model_dump(mode="json"), "arch": table.arch, "r": entry.r,
+        "budget": {"ipc": None, "fraction": None} if entry.budget is None else entry.budget.model_dump(mode="json"),
+    }  # fmt: skip
+    return {
+        "kind": "evaluation",
+        "label": entry.row,
+        "facts": facts(table, entry.kind, entry.n),
+        "set": {"cell": cell},
+        "eval": {"set": "", "protocol": protocol, "protocol_version": int(version), "protocol_params": {},
+                 "arch": table.eval_arch, "r": entry.r, "e": entry.e},
+    }  # fmt: skip

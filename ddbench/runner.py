@@ -1,0 +1,357 @@
+"""Runs one node. Needs nothing but the node's document, ``--out`` and ``$DDBENCH_HOME``."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from ddbench import artifacts, engine
+from ddbench.api import CondensedSet, Limits, Recipe, State
+from ddbench.condense import Condensation, History
+from ddbench.context import open_context
+from ddbench.errors import CorruptFileError, DDBenchError, InterruptedRunError, NodeFailureError, PluginError, StoreError
+from ddbench.evaluate.stage import Evaluation, Result
+from ddbench.files import atomic_write, store_error
+from ddbench.meter import Meter, resident_mb
+from ddbench.plan import folder_of
+from ddbench.plugins import Registries, import_target
+from ddbench.profiles import profile
+from ddbench.records import Cost, Record, Status
+from ddbench.serialise import load_state, save_state
+from ddbench.session import Interrupts, Monitor, Session, Silent
+from ddbench.specs import ArtifactSpec, CellSpec, EvalSpec
+from ddbench.store import CHECKPOINT, CONDENSE, Store, StoreWarning, evaluation_path, read_record, set_aside, write_record
+
+Document = Mapping[str, Any]
+PASS_ON = (KeyboardInterrupt, InterruptedRunError, StoreError)
+"""What is nobody's result: the user stopped, or the disk is full."""
+
+
+@dataclass
+class Worker:
+    """Runs nodes one after another in this process.
+
+    Attributes:
+        store: Where results go.
+        registries: Loaded plugins.
+        engine: How nodes are computed unless they are resumed.
+        limits: Bounds per node.
+        interrupts: Whether the user wants to stop.
+        monitor: Who is told about progress.
+        keep_logits: Store logits beside predictions.
+    """
+
+    store: Store
+    registries: Registries
+    engine: engine.Engine
+    limits: Limits = field(default_factory=Limits)
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    monitor: Monitor = field(default_factory=Silent)
+    keep_logits: bool = False
+    base_mb: float = field(default_factory=resident_mb)
+
+    def run(self, document: Document) -> Record | None:
+        """Run one node and publish its result; None for an artifact.
+
+        Raises:
+            NodeFailureError: If an artifact cannot be built.
+            CorruptFileError: If the set to evaluate turns out to be damaged (it was set aside).
+            InterruptedRunError: If the user asked to stop.
+            StoreError: If nothing can be written.
+        """
+        if document["kind"] == "artifact":
+            return self._artifact(document)
+        if document["kind"] == "cell":
+            return self._cell(document)
+        return self._evaluation(document)
+
+    # --------------------------------------------------------------------------------------------------- artifacts
+
+    def _artifact(self, document: Document) -> None:
+        spec = ArtifactSpec.model_validate(document["artifact"])
+        kind = self.registries.artifacts.get(spec.kind)
+        folder = artifacts.partial_folder(spec.kind, document["key"])
+        _make(folder)
+        self.engine.apply()
+        meter = Meter(self.base_mb)
+
+        def report(done: int, total: int, what: str) -> None:
+            self.monitor.progress(done, total, what or spec.kind, {})
+
+        try:
+            with meter.phase("artifact"):
+                ctx = open_context(
+                    spec, owner=spec.kind, folders=self._folders(document), registries=self.registries,
+                    profile=profile("short"), device=self.engine.device, limits=self.limits, report=report,
+                )  # fmt: skip
+                import_target(kind.build)(ctx, folder, import_target(kind.params).model_validate(spec.params))
+        except PASS_ON:
+            raise
+        except (Exception, SystemExit) as error:
+            status, reason = _failure(error)
+            raise NodeFailureError(status, f"artifact {spec.kind}: {reason}") from error
+        facts = {
+            "spec": spec.model_dump(mode="json"),
+            "kind_version": kind.version,
+            "cost": {"seconds": meter.seconds["artifact"], "peak_mb": meter.peak_mb},
+            "env": self._env("ddbench"),
+        }
+        artifacts.publish(spec.kind, document["key"], facts)
+
+    def _folders(self, document: Document) -> dict[str, Path]:
+        """Verified folders of the artifacts a node reads."""
+        return {name: artifacts.verify(kind, key) for name, (kind, key) in document["artifacts"].items()}
+
+    # ------------------------------------------------------------------------------------------------------- cells
+
+    def _cell(self, document: Document) -> Record:
+        spec = CellSpec.model_validate(document["cell"])
+        folder = folder_of(document, self.store)
+        _make(folder)
+        used = self._resumed_engine(folder, document)
+        used.apply()
+        attempt = _Attempt(Meter(self.base_mb))
+        history = History.read(folder)
+        session = Session(self.interrupts, self.monitor, self.limits.timeout_s, sum(history.seconds.values()))
+        running: list[Condensation] = []
+
+        def work() -> tuple[CondensedSet, dict[str, Any] | None]:
+            folders = self._folders(document)
+            method = self._method(spec)
+            ctx = open_context(
+                spec, owner=spec.method, folders=folders, registries=self.registries, profile=profile(document["profile"]),
+                device=used.device, limits=self.limits, report=session_report(session),
+            )  # fmt: skip
+            kind = self.registries.methods.get(spec.method).kind
+            running.append(Condensation(method, ctx, session, attempt.meter, folder, history, kind))
+            return running[0].run()
+
+        outcome, status, reason = self._guarded(work, folder)
+        seconds = running[0].seconds() if running else history.seconds
+        cost = Cost(
+            prepare_s=seconds.get("prepare", 0.0),
+            condense_s=seconds.get("condense", 0.0),
+            artifact_s=self._artifact_seconds(document),
+            steps=running[0].ctx.step if running else 0,
+            peak_mb=max(history.peak_mb, attempt.meter.peak_mb),
+            peak_from=attempt.meter.peak_from,
+            contended=attempt.meter.contended,
+            attempts=history.attempts,
+        )
+        record = attempt.record(document, "condense", status, reason, cost, self._env(spec.origin) | used.model_dump())
+        record.warnings = list(running[0].ctx.warnings) if running else []
+        if outcome is not None:
+            condensed, record.selection = outcome
+            record.cost.bytes = {n: v for n in condensed.storage.__dataclass_fields__ if (v := getattr(condensed.storage, n))}
+            record.set_sha256 = self.store.publish_set(folder, condensed)
+        write_record(folder / CONDENSE, record)
+        if status != "timeout":
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+        return record
+
+    def fail(self, document: Document, reason: str) -> Record:
+        """Publish the failure of a cell that could not be started."""
+        folder = folder_of(document, self.store)
+        _make(folder)
+        attempt = _Attempt(Meter(self.base_mb))
+        record = attempt.record(document, "condense", "failed", reason, Cost(), self._env(document["cell"]["origin"]))
+        write_record(folder / CONDENSE, record)
+        return record
+
+    def _method(self, spec: CellSpec) -> Any:
+        """The method object of a cell.
+
+        Raises:
+            PluginError: If the installed method is not the one that was planned.
+        """
+        info = self.registries.methods.get(spec.method)
+        origin = self.registries.methods.origin(spec.method).key
+        if (info.version, origin) != (spec.method_version, spec.origin):
+            raise PluginError(f"method {spec.method} is now version {info.version} of {origin}; plan the run again")
+        return import_target(info.target)(import_target(info.params).model_validate(spec.params))
+
+    def _resumed_engine(self, folder: Path, document: Document) -> engine.Engine:
+        """The engine an unfinished attempt used, so that it continues to the bit; else this worker's, written down."""
+        path = folder / "spec.json"
+        try:
+            kept = engine.Engine.model_validate(json.loads(path.read_bytes())["engine"])
+        except (OSError, ValueError, KeyError):
+            kept = None
+        if kept is not None and (folder / CHECKPOINT).exists() and kept.device == self.engine.device:
+            return kept
+        text = json.dumps({"document": dict(document), "engine": self.engine.model_dump()}, indent=1)
+        atomic_write(path, text.encode())
+        return self.engine
+
+    def _artifact_seconds(self, document: Document) -> float:
+        manifests = [artifacts.manifest(kind, key) for kind, key in document["artifacts"].values()]
+        return float(sum(manifest["cost"]["seconds"] for manifest in manifests if manifest is not None))
+
+    # ------------------------------------------------------------------------------------------------- evaluations
+
+    def _evaluation(self, document: Document) -> Record:
+        spec = EvalSpec.model_validate(document["eval"])
+        cell = CellSpec.model_validate(document["set"]["cell"])
+        folder = folder_of(document["set"], self.store)
+        condensed, condensation = self.store.load_set(folder)
+        path = evaluation_path(folder, document["key"])
+        checkpoint = path.with_suffix(f".{CHECKPOINT}")
+        used, resumed = self._resumed_evaluation(checkpoint)
+        used.apply()
+        spent = float(resumed["spent_s"]) if resumed else 0.0
+        attempt = _Attempt(Meter(self.base_mb))
+        session = Session(self.interrupts, self.monitor, self.limits.timeout_s, spent)
+
+        def tick(done: int, total: int, state: Callable[[], State]) -> None:
+            def write() -> None:
+                save_state(checkpoint, {**state(), "spent_s": session.elapsed_s(), "engine": used.model_dump()})
+
+            session.tick(done, total, write, "evaluate")
+
+        def work() -> Result:
+            evaluation = Evaluation(
+                spec=spec,
+                protocol=self.registries.protocols.get(spec.protocol),
+                data=cell.data,
+                condensed=condensed,
+                device=torch.device(used.device),
+                whole=document["whole"],
+                recipe=self._recipe(document, condensed),
+                chosen=self._choice(document),
+                folders={n: p for n, p in self._folders(document["set"]).items() if n == "whitening"},
+                tick=tick,
+                resumed=resumed,
+            )
+            with attempt.meter.phase("evaluate"), self.interrupts.deferred():
+                return evaluation.run()
+
+        result, status, reason = self._guarded(work, folder)
+        cost = Cost(
+            evaluate_s=spent + attempt.meter.seconds.get("evaluate", 0.0),
+            steps=result.updates if result else 0,
+            peak_mb=attempt.meter.peak_mb,
+            peak_from=attempt.meter.peak_from,
+            contended=attempt.meter.contended,
+            attempts=2 if resumed else 1,
+        )
+        env = self._env(cell.origin) | used.model_dump()
+        record = attempt.record(document, "evaluation", status, reason, cost, env)
+        record.set_sha256 = condensation.set_sha256
+        if result is not None:
+            record.metrics, record.n_test, record.selection = result.metrics, result.n_test, result.selection
+            parts = {"predictions": result.predictions} | ({"logits": result.logits} if self.keep_logits else {})
+            atomic_write(path.with_suffix(".safetensors"), save(parts))
+        write_record(path, record)
+        if status != "timeout":
+            checkpoint.unlink(missing_ok=True)
+        return record
+
+    def _resumed_evaluation(self, checkpoint: Path) -> tuple[engine.Engine, dict[str, Any] | None]:
+        if not checkpoint.exists():
+            return self.engine, None
+        try:
+            state = load_state(checkpoint)
+            return engine.Engine.model_validate(state["engine"]), state
+        except (CorruptFileError, KeyError, ValueError) as error:
+            warnings.warn(f"{checkpoint}: cannot be used ({error}); starting over", StoreWarning, stacklevel=2)
+            set_aside(checkpoint)
+            return self.engine, None
+
+    def _recipe(self, document: Document, condensed: CondensedSet) -> Recipe | None:
+        """The recipe to follow under ``native``: the set's own, or that of the set it stands beside."""
+        if document["eval"]["protocol_params"].get("targets") != "recipe":
+            return None
+        if document["recipe"] is None:
+            return condensed.recipe
+        return self.store.load_set(folder_of(document["recipe"], self.store))[0].recipe
+
+    def _choice(self, document: Document) -> dict[str, Any] | None:
+        """What repetition 0 chose on val.
+
+        Raises:
+            NodeFailureError: If it failed.
+        """
+        choice = document["choice"]
+        if choice is None:
+            return None
+        record = read_record(evaluation_path(folder_of(choice["set"], self.store), choice["key"]))
+        if record is None or record.status != "ok":
+            why = "is missing" if record is None else f"{record.status}: {record.reason}"
+            raise NodeFailureError("failed", f"no learning rate: the evaluation of repetition 0 that chooses it {why}")
+        return record.selection
+
+    # ------------------------------------------------------------------------------------------------------ common
+
+    def _guarded(self, work: Callable[[], Any], folder: Path) -> tuple[Any, Status, str | None]:
+        """Run ``work``; what goes wrong inside becomes a status and a reason, with the traceback in ``log.txt``."""
+        try:
+            return work(), "ok", None
+        except PASS_ON:
+            raise
+        except (Exception, SystemExit) as error:
+            status, reason = _failure(error)
+            with (folder / "log.txt").open("a", encoding="utf-8") as log:
+                log.write(f"{_now()} {status}: {reason}\n{''.join(traceback.format_exception(error))}\n")
+            return None, status, reason
+
+    def _env(self, plugin: str) -> dict[str, Any]:
+        return dict(engine.environment(plugin))
+
+
+@dataclass
+class _Attempt:
+    """The clock of one record."""
+
+    meter: Meter
+    started: str = field(default_factory=lambda: _now())
+
+    def record(
+        self, document: Document, kind: str, status: Status, reason: str | None, cost: Cost, env: dict[str, Any]
+    ) -> Record:
+        return Record.model_validate(
+            {"key": document["key"], "kind": kind, "status": status, "reason": reason, "spec": dict(document),
+             "cost": cost, "env": env, "started": self.started, "finished": _now()}
+        )  # fmt: skip
+
+
+def session_report(session: Session) -> Callable[[int, int, str], None]:
+    """Progress of a long stage inside a step."""
+
+    def report(done: int, total: int, what: str) -> None:
+        session.monitor.progress(done, total, what, {})
+
+    return report
+
+
+def _failure(error: BaseException) -> tuple[Status, str]:
+    """Status and one-line reason of what went wrong inside a node."""
+    text = " ".join(str(error).split())
+    if isinstance(error, NodeFailureError):
+        return error.status, text  # type: ignore[return-value]
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return "oom", text[:200] or "out of memory"
+    if isinstance(error, SystemExit):
+        return "failed", f"the plugin called sys.exit({error.code!r})"
+    if isinstance(error, DDBenchError):
+        return "failed", text
+    return "failed", f"{type(error).__name__}: {text}"[:300].rstrip(": ")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise store_error(folder, error) from error
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,161 @@
+"""The results folder: where sets and records lie, how they are published, and queries over them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddbench.errors import CorruptFileError, UsageError
+from ddbench.files import atomic_write, sha256_file, store_error
+from ddbench.keys import short
+from ddbench.paths import home
+from ddbench.records import Record
+from ddbench.specs import CellSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ddbench.api import CondensedSet
+
+SET = "condensed.safetensors"
+CONDENSE = "condense.json"
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One results folder (``--out``), and the shared one that holds references.
+
+    Attributes:
+        out: The results folder.
+    """
+
+    out: Path
+
+    def check_writable(self) -> None:
+        """Create the folder now, so that a wrong ``--out`` is found before hours of compute.
+
+        Raises:
+            UsageError: If it cannot be created or written.
+        """
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.out, os.W_OK):
+                raise PermissionError(13, "permission denied")
+        except OSError as error:
+            raise UsageError(f"--out {self.out}: {error.strerror}; choose a folder that can be written") from None
+
+    def cell_dir(self, cell: CellSpec, key: str, *, shared: bool) -> Path:
+        """Folder of a cell. Names are for people, the key decides; references are shared by all results folders."""
+        if shared:
+            return home() / "artifacts" / cell.method / short(key)
+        return self.out / cell.data.name / cell.method / cell.budget.slug / short(key)
+
+    def claims(self, *, shared: bool) -> Path:
+        """Folder of the claims on nodes."""
+        return (home() / "artifacts" if shared else self.out) / ".claims"
+
+    # ---------------------------------------------------------------------------------------------- condensed sets
+
+    def condensation(self, folder: Path) -> Record | None:
+        """The record that makes a set exist, or None; a corrupt one is set aside and counts as missing."""
+        record = read_record(folder / CONDENSE)
+        if record is not None and record.status == "ok" and not (folder / SET).is_file():
+            return None
+        return record
+
+    def publish_set(self, folder: Path, condensed: CondensedSet) -> str:
+        """Write ``condensed.safetensors`` and return its sha256; the record must follow."""
+        from ddbench.serialise import save_set
+
+        save_set(folder / SET, condensed)
+        return sha256_file(folder / SET)
+
+    def load_set(self, folder: Path) -> tuple[CondensedSet, Record]:
+        """A set and its record.
+
+        Raises:
+            CorruptFileError: If either is missing, or the file is not the one the record names; both are set aside, so
+                that the same command makes the set again.
+        """
+        from ddbench.serialise import load_set
+
+        record = self.condensation(folder)
+        if record is None or record.status != "ok":
+            raise CorruptFileError(f"{folder}: holds no condensed set")
+        try:
+            if sha256_file(folder / SET) != record.set_sha256:
+                raise CorruptFileError(f"{folder / SET}: not the file that {CONDENSE} names (sha256 differs)")
+            return load_set(folder / SET), record
+        except CorruptFileError:
+            set_aside(folder / SET)
+            set_aside(folder / CONDENSE)
+            raise
+
+    # ------------------------------------------------------------------------------------------------- evaluations
+
+    def evaluation(self, folder: Path, key: str, set_sha256: str | None) -> Record | None:
+        """The evaluation ``key`` of the set in ``folder``, or None; one of another set file counts as missing."""
+        record = read_record(evaluation_path(folder, key))
+        return record if record is not None and record.set_sha256 == set_sha256 else None
+
+    # ----------------------------------------------------------------------------------------------------- queries
+
+    def records(self) -> Iterator[tuple[Path, Record]]:
+        """All records below the results folder and of shared references, with their paths, in path order."""
+        roots = [self.out, home() / "artifacts" / "full"]
+        for root in roots:
+            for path in sorted(root.rglob("*.json")) if root.is_dir() else []:
+                if path.name == CONDENSE or path.parent.name == "eval":
+                    record = read_record(path)
+                    if record is not None:
+                        yield path, record
+
+    def frame(self) -> pd.DataFrame:
+        """One row per record, nested fields as dotted columns."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = [record.model_dump(by_alias=True) | {"path": str(p)} for p, record in self.records()]
+        return pd.json_normalize(rows)
+
+
+def evaluation_path(folder: Path, key: str) -> Path:
+    """File of an evaluation record."""
+    return folder / "eval" / f"{short(key)}.json"
+
+
+def read_record(path: Path) -> Record | None:
+    """A record, or None when there is none; a corrupt or half-written one is set aside with a warning."""
+    try:
+        return Record.from_json(path.read_bytes(), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise store_error(path, error) from error
+    except CorruptFileError as error:
+        warnings.warn(f"{error}; it counts as missing", StoreWarning, stacklevel=2)
+        set_aside(path)
+        return None
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Publish a record."""
+    atomic_write(path, record.to_json().encode())
+
+
+def set_aside(path: Path) -> None:
+    """Rename a corrupt file to ``<name>.corrupt``, so that nothing reads it and nothing is lost."""
+    try:
+        path.replace(path.with_name(path.name + ".corrupt"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise store_error(path, error) from error
+
+
+class StoreWarning(UserWarning):
+    """A stored file could not be used."""

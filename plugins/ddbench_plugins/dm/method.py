@@ -1,0 +1,87 @@
+"""DM (Zhao & Bilen, "Dataset Condensation with Distribution Matching", WACV 2023), algorithm 1.
+
+    min_S  E_{θ, ω}  Σ_c ‖ mean_i f_θ(A(x_i, ω)) − mean_j f_θ(A(s_j, ω)) ‖²
+
+f_θ: features of a randomly initialised network, never trained; A: Siamese augmentation, ω drawn per class and step.
+
+Deltas from the authors' code: all classes share one forward pass (exact without batch norm); seeded generators instead
+of the clock; class sizes may differ; the set is the one after the last step. Batch norm is not supported yet.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ddbench import CondensedSet, Method, Recipe, RunContext, State, StorageBytes
+from ddbench.blocks.augment import DSA, Draw
+from ddbench.blocks.features import chunk_size, embed, frozen
+from ddbench.blocks.matching import class_mean_feature_distance
+from ddbench.blocks.sampling import ClassSampler, first_of_each_class
+from ddbench_plugins.dm.params import DMParams
+
+
+class DM(Method[DMParams]):
+    """Learns images whose mean random features are those of their class."""
+
+    def prepare(self, ctx: RunContext) -> None:
+        """Start from ``random``'s images, or from noise."""
+        classes = [c for c, n in enumerate(ctx.per_class) if n]
+        self.counts = [ctx.per_class[c] for c in classes]
+        self.labels = torch.tensor(classes).repeat_interleave(torch.tensor(self.counts))
+        if self.params.init == "real":
+            self.images = ctx.train.images(first_of_each_class(ctx))
+        else:
+            example = ctx.train.images(torch.tensor([0]))
+            self.images = torch.randn(sum(self.counts), *example.shape[1:], generator=ctx.generator).to(example)
+        self.velocity = torch.zeros_like(self.images)
+        self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
+        self.augment = DSA.for_dataset(ctx.dataset.flip) if self.params.augment == "dsa" else None
+        self.chunk = chunk_size(ctx.build_model(seed=0), self.images[:1])
+
+    def step(self, ctx: RunContext) -> Mapping[str, float]:
+        """One network, one batch of each class, one update of the images."""
+        net = frozen(ctx.build_model(seed=ctx.private_seed("net", str(ctx.step))))
+        batch = self.params.batch_real
+        real, real_counts = ctx.train.images(self.sampler.draw(batch, ctx.generator)), self.sampler.counts(batch)
+        syn = self.images.requires_grad_()
+        loss = self.loss(net, *self.augmented(real, real_counts, syn, ctx.generator), real_counts)
+        (gradient,) = torch.autograd.grad(loss, syn)
+        self.velocity = self.params.momentum * self.velocity + gradient
+        self.images = syn.detach() - self.params.lr_img * self.velocity
+        return {"loss": loss.item()}
+
+    def augmented(
+        self, real: Tensor, real_counts: list[int], syn: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """A(x, ω_c) and A(s, ω_c): a fresh ω for every class, the same on both sides."""
+        if self.augment is None:
+            return real, syn
+        draws = [self.augment.draw(generator) for _ in self.counts]
+        return self.augment(real, Draw.cat(draws, real_counts)), self.augment(syn, Draw.cat(draws, self.counts))
+
+    def loss(self, net: nn.Module, real: Tensor, syn: Tensor, real_counts: list[int]) -> Tensor:
+        """The sum over classes, all of which share a forward pass."""
+        with torch.no_grad():
+            target = embed(net, real, self.chunk)
+        return class_mean_feature_distance(target, embed(net, syn, self.chunk), real_counts, self.counts)
+
+    def finalise(self, ctx: RunContext) -> CondensedSet:
+        """The images with their fixed hard labels."""
+        images = self.images.detach().float().cpu().clone()
+        return CondensedSet(
+            images=images,
+            labels=self.labels,
+            label_space="hard",
+            preprocess=ctx.train.preprocess,
+            recipe=Recipe(),
+            storage=StorageBytes(images=images.nbytes, labels=len(images)),
+        )
+
+    def state_dict(self) -> State:
+        """Images and momentum."""
+        return {"images": self.images.detach(), "velocity": self.velocity}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore images and momentum."""
+        self.images, self.velocity = (state[name].to(self.velocity) for name in ("images", "velocity"))

@@ -1,0 +1,22 @@
+"""k-means medoids: the image nearest each cluster centre of its class (DC-BENCH, NeurIPS 2022)."""
+
+from ddbench import MethodInfo, Paper, hookimpl
+from ddbench.registry import Draft
+
+
+@hookimpl
+def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
+    """Register ``kmeans``."""
+    registry.add(
+        MethodInfo(
+            name="kmeans",
+            kind="selection",
+            target="ddbench_plugins.kmeans.method:KMeansMedoids",
+            params="ddbench_plugins.kmeans.params:KMeansMedoidsParams",
+            summary="the image nearest each k-means centre of its class",
+            paper=Paper(
+                "DC-BENCH: Dataset Condensation Benchmark", "NeurIPS", 2022, "https://arxiv.org/abs/2207.09639"
+            ),
+            presets="presets.yaml",
+        )
+    )
