@@ -310,7 +310,9 @@ class CondensedSet:
             raise ValueError(f"{self.label_space} labels cannot have shape {tuple(self.labels.shape)}")
 
     @classmethod
-    def of_images(cls, images: Tensor, labels: Tensor, preprocess: Preprocess, recipe: Recipe | None = None) -> CondensedSet:
+    def of_images(
+        cls, images: Tensor, labels: Tensor, preprocess: Preprocess, recipe: Recipe | None = None
+    ) -> CondensedSet:
         """A set of synthetic images with hard labels.
 
         Args:

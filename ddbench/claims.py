@@ -60,7 +60,7 @@ class Claim:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._released.set()
         self._thread.join()
         stem, _, generation = self.path.name.rpartition(".")
@@ -123,7 +123,13 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _content(counter: int) -> bytes:
     pid = os.getpid()
-    holder = {"host": socket.gethostname(), "boot": _boot_id(), "pid": pid, "started": _process_start(pid), "counter": counter}
+    holder = {
+        "host": socket.gethostname(),
+        "boot": _boot_id(),
+        "pid": pid,
+        "started": _process_start(pid),
+        "counter": counter,
+    }
     return json.dumps(holder).encode()
 
 

@@ -170,7 +170,10 @@ def check_set(condensed: CondensedSet, ctx: Context, kind: str) -> None:
         problem = f"the set has {n} images, the budget allows {sum(ctx.per_class)}"
     elif condensed.images is not None and condensed.images.shape[1:] != (info.channels, info.size, info.size):
         problem = f"images have shape {tuple(condensed.images.shape[1:])}, not {(info.channels, info.size, info.size)}"
-    elif condensed.label_space == "hard" and not 0 <= int(condensed.labels.min()) <= int(condensed.labels.max()) < info.classes:
+    elif (
+        condensed.label_space == "hard"
+        and not 0 <= int(condensed.labels.min()) <= int(condensed.labels.max()) < info.classes
+    ):
         problem = f"labels lie outside 0 … {info.classes - 1}"
     elif condensed.label_space != "hard" and condensed.labels.shape[1] != info.classes:
         problem = f"labels have {condensed.labels.shape[1]} columns for {info.classes} classes"
@@ -183,6 +186,6 @@ def check_set(condensed: CondensedSet, ctx: Context, kind: str) -> None:
 def _check_indices(indices: torch.Tensor, available: int) -> str | None:
     if not 0 <= int(indices.min()) <= int(indices.max()) < available:
         return f"indices lie outside 0 … {available - 1}"
-    if len(indices.unique()) != len(indices):
+    if len(torch.unique(indices)) != len(indices):
         return "an image is selected twice"
     return None

@@ -52,7 +52,9 @@ def store_error(path: Path, error: OSError) -> StoreError:
         return StoreError(
             f"no space left writing {path}: free some and run the same command again; nothing that finished is lost"
         )
-    return StoreError(f"cannot write {path}: {error.strerror or error}; choose another folder with --out or $DDBENCH_HOME")
+    return StoreError(
+        f"cannot write {path}: {error.strerror or error}; choose another folder with --out or $DDBENCH_HOME"
+    )
 
 
 def sha256_file(path: Path) -> str:

@@ -22,7 +22,9 @@ class Speeds:
     """
 
     cells: dict[tuple[str, str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
-    students: dict[tuple[str, str], dict[int, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    students: dict[tuple[str, str], dict[int, list[float]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Speeds:

@@ -20,7 +20,7 @@ from ddbench.models import names as arch_names
 from ddbench.plugins import Registries, import_target, params_class
 from ddbench.presets import choose
 from ddbench.profiles import Profile
-from ddbench.specs import Budget, CellSpec, DataSpec, DatasetInfo
+from ddbench.specs import Budget, CellSpec, DatasetInfo, DataSpec
 from ddbench.suite import MethodEntry, Suite
 
 REFERENCES = ("full", "random")
@@ -244,7 +244,9 @@ def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile)
     if version and version != str(info.version):
         raise UsageError(f"protocol {name!r}: this ddbench has {plain}@{info.version} (see `ddbench list protocols`)")
     if suite.split == "paper" and info.defaults.get("lr") == "grid" and len(profile.lr_grid) > 1:
-        raise UsageError(f"protocol {plain} chooses its learning rate on val, which split 'paper' gives away: use dc2021 or hard-fixed")
+        raise UsageError(
+            f"protocol {plain} chooses its learning rate on val, which split 'paper' gives away: use dc2021 or hard-fixed"
+        )
     return Protocol(info, import_target(info.params))
 
 
@@ -268,5 +270,3 @@ def _data_label(spec: DataSpec) -> str:
         values = [str(value) for key, value in transform.items() if key not in ("name", "seed")]
         transforms.append(" ".join([transform["name"], *values]))
     return spec.name + (f" [{', '.join(transforms)}]" if transforms else "")
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -113,7 +113,10 @@ class Plan:
 
     def write(self, path: Path) -> None:
         """Keep the plan, skips included, as ``plan.jsonl``."""
-        lines = [{"kind": n.kind, "key": n.key, "title": n.title, "state": n.state, "reason": n.reason} for n in self.nodes.values()]
+        lines = [
+            {"kind": n.kind, "key": n.key, "title": n.title, "state": n.state, "reason": n.reason}
+            for n in self.nodes.values()
+        ]
         lines += [
             {"kind": "skip", "key": None, "title": f"{e.row} {e.budget.label if e.budget else ''}", "state": "skipped",
              "reason": e.skip}
@@ -246,7 +249,9 @@ class _Planner:
             if set_key is not None:
                 key = self.evaluation(table, protocol, cell, set_key, n, e, recipe_of, label)
             self.plan.entries.append(
-                Entry(table, label, row.method.name, row.method.kind, budget, cell.spec.r, e, n, set_key, key, cell.skip)
+                Entry(
+                    table, label, row.method.name, row.method.kind, budget, cell.spec.r, e, n, set_key, key, cell.skip
+                )
             )
 
     def evaluation(
@@ -353,7 +358,7 @@ def look_up(plan: Plan, node: Node, store: Store, *, retry_failed: bool = False)
         _look_up_evaluation(plan, node, store, retry_failed)
 
 
-def folder_of(document: dict[str, Any], store: Store) -> Path:
+def folder_of(document: Mapping[str, Any], store: Store) -> Path:
     """Folder of the cell that a cell document describes."""
     return store.cell_dir(CellSpec.model_validate(document["cell"]), document["key"], shared=document["shared"])
 

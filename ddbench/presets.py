@@ -89,7 +89,9 @@ def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str) -> Chos
     def of(preset: Preset) -> float | None:
         return preset.where.ipc if budget.ipc is not None else preset.where.fraction
 
-    sized = sorted(((value, i) for i, preset in enumerate(group) if (value := of(preset)) is not None and value <= size))
+    sized = sorted(
+        ((value, i) for i, preset in enumerate(group) if (value := of(preset)) is not None and value <= size)
+    )
     if sized:
         value, i = sized[-1]
         other = Budget(ipc=int(value)) if budget.ipc is not None else Budget(fraction=value)

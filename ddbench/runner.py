@@ -14,11 +14,19 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from ddbench import artifacts, engine
+from ddbench import artifacts
 from ddbench.api import CondensedSet, Limits, Recipe, State
 from ddbench.condense import Condensation, History
 from ddbench.context import open_context
-from ddbench.errors import CorruptFileError, DDBenchError, InterruptedRunError, NodeFailureError, PluginError, StoreError
+from ddbench.engine import Engine, environment
+from ddbench.errors import (
+    CorruptFileError,
+    DDBenchError,
+    InterruptedRunError,
+    NodeFailureError,
+    PluginError,
+    StoreError,
+)
 from ddbench.evaluate.stage import Evaluation, Result
 from ddbench.files import atomic_write, store_error
 from ddbench.meter import Meter, resident_mb
@@ -29,7 +37,16 @@ from ddbench.records import Cost, Record, Status
 from ddbench.serialise import load_state, save_state
 from ddbench.session import Interrupts, Monitor, Session, Silent
 from ddbench.specs import ArtifactSpec, CellSpec, EvalSpec
-from ddbench.store import CHECKPOINT, CONDENSE, Store, StoreWarning, evaluation_path, read_record, set_aside, write_record
+from ddbench.store import (
+    CHECKPOINT,
+    CONDENSE,
+    Store,
+    StoreWarning,
+    evaluation_path,
+    read_record,
+    set_aside,
+    write_record,
+)
 
 Document = Mapping[str, Any]
 PASS_ON = (KeyboardInterrupt, InterruptedRunError, StoreError)
@@ -52,7 +69,7 @@ class Worker:
 
     store: Store
     registries: Registries
-    engine: engine.Engine
+    engine: Engine
     limits: Limits = field(default_factory=Limits)
     interrupts: Interrupts = field(default_factory=Interrupts)
     monitor: Monitor = field(default_factory=Silent)
@@ -69,7 +86,8 @@ class Worker:
             StoreError: If nothing can be written.
         """
         if document["kind"] == "artifact":
-            return self._artifact(document)
+            self._artifact(document)
+            return None
         if document["kind"] == "cell":
             return self._cell(document)
         return self._evaluation(document)
@@ -151,7 +169,9 @@ class Worker:
         record.warnings = list(running[0].ctx.warnings) if running else []
         if outcome is not None:
             condensed, record.selection = outcome
-            record.cost.bytes = {n: v for n in condensed.storage.__dataclass_fields__ if (v := getattr(condensed.storage, n))}
+            record.cost.bytes = {
+                n: v for n in condensed.storage.__dataclass_fields__ if (v := getattr(condensed.storage, n))
+            }
             record.set_sha256 = self.store.publish_set(folder, condensed)
         write_record(folder / CONDENSE, record)
         if status != "timeout":
@@ -179,11 +199,11 @@ class Worker:
             raise PluginError(f"method {spec.method} is now version {info.version} of {origin}; plan the run again")
         return import_target(info.target)(import_target(info.params).model_validate(spec.params))
 
-    def _resumed_engine(self, folder: Path, document: Document) -> engine.Engine:
+    def _resumed_engine(self, folder: Path, document: Document) -> Engine:
         """The engine an unfinished attempt used, so that it continues to the bit; else this worker's, written down."""
         path = folder / "spec.json"
         try:
-            kept = engine.Engine.model_validate(json.loads(path.read_bytes())["engine"])
+            kept = Engine.model_validate(json.loads(path.read_bytes())["engine"])
         except (OSError, ValueError, KeyError):
             kept = None
         if kept is not None and (folder / CHECKPOINT).exists() and kept.device == self.engine.device:
@@ -255,12 +275,12 @@ class Worker:
             checkpoint.unlink(missing_ok=True)
         return record
 
-    def _resumed_evaluation(self, checkpoint: Path) -> tuple[engine.Engine, dict[str, Any] | None]:
+    def _resumed_evaluation(self, checkpoint: Path) -> tuple[Engine, dict[str, Any] | None]:
         if not checkpoint.exists():
             return self.engine, None
         try:
             state = load_state(checkpoint)
-            return engine.Engine.model_validate(state["engine"]), state
+            return Engine.model_validate(state["engine"]), state
         except (CorruptFileError, KeyError, ValueError) as error:
             warnings.warn(f"{checkpoint}: cannot be used ({error}); starting over", StoreWarning, stacklevel=2)
             set_aside(checkpoint)
@@ -304,7 +324,7 @@ class Worker:
             return None, status, reason
 
     def _env(self, plugin: str) -> dict[str, Any]:
-        return dict(engine.environment(plugin))
+        return dict(environment(plugin))
 
 
 @dataclass

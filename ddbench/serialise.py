@@ -109,10 +109,16 @@ def _flatten(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
         return [_flatten(item, f"{place}.{i}", tensors) for i, item in enumerate(value)]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"state_dict: {place} is a {type(value).__name__}; use Tensor, int, float, str, bool, None, dict or list")
+    raise TypeError(
+        f"state_dict: {place} is a {type(value).__name__}; use Tensor, int, float, str, bool, None, dict or list"
+    )
 
 
 def _rebuild(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(tree, dict):
-        return tensors[tree[_TENSOR]] if _TENSOR in tree else {name: _rebuild(item, tensors) for name, item in tree.items()}
+        return (
+            tensors[tree[_TENSOR]]
+            if _TENSOR in tree
+            else {name: _rebuild(item, tensors) for name, item in tree.items()}
+        )
     return [_rebuild(item, tensors) for item in tree] if isinstance(tree, list) else tree

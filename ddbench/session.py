@@ -91,7 +91,12 @@ class Session:
         return self.spent_s + self.now() - self._started
 
     def tick(
-        self, done: int, total: int, save: Callable[[], None], what: str = "", metrics: Mapping[str, float] | None = None
+        self,
+        done: int,
+        total: int,
+        save: Callable[[], None],
+        what: str = "",
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
         """After a step: report, checkpoint when it is time, stop when asked to or out of time.
 
@@ -107,7 +112,9 @@ class Session:
         if self.interrupts.requested:
             raise InterruptedRunError("interrupted")
         if out_of_time:
-            raise NodeFailureError("timeout", f"stopped by --timeout after {self.timeout_s:g} s at step {done} of {total}")
+            raise NodeFailureError(
+                "timeout", f"stopped by --timeout after {self.timeout_s:g} s at step {done} of {total}"
+            )
 
 
 class Silent:

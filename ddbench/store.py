@@ -119,7 +119,9 @@ class Store:
         """One row per record, nested fields as dotted columns."""
         import pandas as pd
 
-        rows: list[dict[str, Any]] = [record.model_dump(by_alias=True) | {"path": str(p)} for p, record in self.records()]
+        rows: list[dict[str, Any]] = [
+            record.model_dump(by_alias=True) | {"path": str(p)} for p, record in self.records()
+        ]
         return pd.json_normalize(rows)
 
 

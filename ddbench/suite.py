@@ -76,7 +76,9 @@ class Exclusion(Frozen):
     @model_validator(mode="after")
     def _not_empty(self) -> Exclusion:
         if not self.model_dump(exclude_none=True):
-            raise ValueError("an exclusion names at least one of method, dataset, ipc, fraction, arch, eval_arch, protocol")
+            raise ValueError(
+                "an exclusion names at least one of method, dataset, ipc, fraction, arch, eval_arch, protocol"
+            )
         return self
 
     def matches(self, **cell: Any) -> bool:
@@ -138,7 +140,8 @@ class Suite(Frozen):
         for field in ("methods", "datasets", "preprocess", "protocols"):
             if not getattr(self, field):
                 raise ValueError(f"{field} is an empty list")
-        names = [entry.name for entry in (*self.methods, *self.datasets)] + [*self.archs, *self.eval_archs, *self.protocols]
+        names = [entry.name for entry in self.methods] + [entry.name for entry in self.datasets]
+        names += [*self.archs, *self.eval_archs, *self.preprocess, *self.protocols]
         if any(not name.strip() for name in names):
             raise ValueError("a list holds an empty name")
         return self
@@ -164,7 +167,9 @@ def load(name: str) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"suite {path}: {error.strerror}") from None
     if not isinstance(content, dict):
-        raise UsageError(f"suite {path}: expected a mapping with keys such as methods and budget, see configs/demo.yaml")
+        raise UsageError(
+            f"suite {path}: expected a mapping with keys such as methods and budget, see configs/demo.yaml"
+        )
     return content
 
 
@@ -203,7 +208,9 @@ def _explain(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         known = [field.alias or name for name, field in Suite.model_fields.items()]
         near = get_close_matches(place, known, n=1)
-        return f"unknown key {place!r}" + (f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(known)}")
+        return f"unknown key {place!r}" + (
+            f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(known)}"
+        )
     if problem["type"] == "missing":
         return f"{place} is missing"
     message = problem["msg"].removeprefix("Value error, ")

@@ -46,7 +46,9 @@ class Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command, or say which is near."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from ddbench.errors import unknown
@@ -71,8 +73,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def invoke(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
-    verbose = any(arg == "--verbose" or (arg.startswith("-") and not arg.startswith("--") and "v" in arg) for arg in arguments)
-    warnings.showwarning = _show_warning
+    verbose = any(
+        arg == "--verbose" or (arg.startswith("-") and not arg.startswith("--") and "v" in arg) for arg in arguments
+    )
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         code = root.main(arguments, prog_name="ddbench", standalone_mode=False)
         return code if isinstance(code, int) else 0

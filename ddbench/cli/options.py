@@ -11,7 +11,7 @@ import yaml
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class CommaList(click.ParamType):
+class CommaList(click.ParamType[list[Any]]):
     """``a,b,c``; given several times, the lists are joined. Empty items are errors."""
 
     name = "list"
@@ -35,7 +35,7 @@ class CommaList(click.ParamType):
         return items
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Seconds: ``90``, ``30s``, ``45m``, ``2h``."""
 
     name = "duration"
@@ -50,7 +50,7 @@ class Duration(click.ParamType):
         return float(match[1]) * UNITS[match[2] or "s"]
 
 
-class Setting(click.ParamType):
+class Setting(click.ParamType[tuple[str, str, Any]]):
     """``method.param=value``; the value is read as YAML."""
 
     name = "method.param=value"

@@ -63,7 +63,11 @@ class Progress:
         state = "done" if node.state == "cached" else node.state
         if self.style == "plain":
             reason = f": {node.reason}" if node.reason else ""
-            print(f"[{self.done}/{self.total}] {node.title} · {state} in {seconds:.1f} s{reason}", file=sys.stderr, flush=True)
+            print(
+                f"[{self.done}/{self.total}] {node.title} · {state} in {seconds:.1f} s{reason}",
+                file=sys.stderr,
+                flush=True,
+            )
         elif self.style == "json":
             self._line({"event": "end", "node": node.title, "key": node.key, "state": state, "reason": node.reason,
                         "seconds": round(seconds, 3)})  # fmt: skip

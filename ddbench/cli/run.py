@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from ddbench import forecast, grid, plan as planning, suite as suites
+from ddbench import forecast, grid
+from ddbench import plan as planning
+from ddbench import suite as suites
 from ddbench.cli.options import CommaList, Duration, Setting, joined
 from ddbench.cli.progress import Progress, Style
 from ddbench.errors import InterruptedRunError, UsageError
@@ -22,9 +24,16 @@ NAMES = CommaList(str)
 Command = Callable[..., Any]
 
 WHAT = [
-    click.option("--suite", metavar="NAME|FILE", help="YAML file, or a suite that comes with ddbench; options override it."),
+    click.option(
+        "--suite", metavar="NAME|FILE", help="YAML file, or a suite that comes with ddbench; options override it."
+    ),
     click.option("--methods", type=NAMES, multiple=True, help="Rows of the table; full and random are always added."),
-    click.option("--datasets", type=NAMES, multiple=True, help="Names, or NAME=folder:PATH, NAME=hf:PATH, NAME=npz:PATH. [digits]"),
+    click.option(
+        "--datasets",
+        type=NAMES,
+        multiple=True,
+        help="Names, or NAME=folder:PATH, NAME=hf:PATH, NAME=npz:PATH. [digits]",
+    ),
     click.option("--ipc", type=CommaList(int), multiple=True, help="Images per class."),
     click.option("--fraction", type=CommaList(float), multiple=True, help="Shares of the training images, in (0, 1]."),
     click.option("--archs", type=NAMES, multiple=True, help="Condensing networks. [the data set's default]"),
@@ -35,7 +44,11 @@ WHAT = [
     click.option("--eval-seeds", type=click.IntRange(1), help="Students per repetition."),
     click.option("--set", "settings", type=Setting(), multiple=True, help="Override a parameter: dm.iterations=500."),
     click.option("--profile", help="smoke (seconds, for tests), short (minutes) or paper. [short]"),
-    click.option("--split", type=click.Choice(["default", "paper"]), help="paper: condense from train ∪ val (reproductions only)."),
+    click.option(
+        "--split",
+        type=click.Choice(["default", "paper"]),
+        help="paper: condense from train ∪ val (reproductions only).",
+    ),
     click.option("--controls", is_flag=True, help="Plan the control rows of every method as well."),
     click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin."),
 ]
@@ -49,7 +62,9 @@ HOW = [
 ]  # fmt: skip
 WHERE = [
     click.option("--dry-run", is_flag=True, help="Only show the plan."),
-    click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True, help="Who runs the nodes."),
+    click.option(
+        "--executor", type=click.Choice(["local"]), default="local", show_default=True, help="Who runs the nodes."
+    ),
     click.option("--threads", type=click.IntRange(1), help="CPU threads. [all cores]"),
     click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
     click.option("--timeout", type=Duration(), help="Longest time per node; what it cuts short is resumed next time."),
@@ -77,7 +92,7 @@ def run(**given: Any) -> int:
     Everything finished is kept: the same command continues after a kill, and prints the same table from the records
     when there is nothing left to do. The table goes to stdout, progress and warnings to stderr.
     """
-    store, plan = _planned(given)
+    store, plan = planned_from(given)
     if given["dry_run"]:
         return _print_plan(plan, store, given["style"])
     store.check_writable()
@@ -92,11 +107,11 @@ def run(**given: Any) -> int:
 @options(WHAT, HOW)
 def plan(**given: Any) -> int:
     """Show what a run would do: one row per node with its key, state and forecast."""
-    store, planned = _planned(given)
+    store, planned = planned_from(given)
     return _print_plan(planned, store, given["style"])
 
 
-def _planned(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
+def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
     registries = load(given["plugins"]) if given["plugins"] else installed()
     store = Store(given["out"])
     planned = planning.make(_grid(given, registries))
@@ -153,7 +168,13 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
     watcher = Progress(_style(given["progress"]), len(plan.pending()))
     interrupts = Interrupts()
     worker = Worker(
-        store, plan.grid.registries, chosen, Limits(timeout_s=given["timeout"]), interrupts, watcher, given["keep_logits"]
+        store,
+        plan.grid.registries,
+        chosen,
+        Limits(timeout_s=given["timeout"]),
+        interrupts,
+        watcher,
+        given["keep_logits"],
     )
     executor = Local(plan, worker, watcher, given["reference_limit"], given["retry_failed"])
     try:
@@ -202,7 +223,10 @@ def _print_plan(plan: planning.Plan, store: Store, style: str) -> int:
         click.echo(json.dumps(rows, indent=1))
         return 0
     shown = [
-        {**row, "forecast_s": "?" if row["state"] in ("run", "resume") and row["forecast_s"] is None else row["forecast_s"]}
+        {
+            **row,
+            "forecast_s": "?" if row["state"] in ("run", "resume") and row["forecast_s"] is None else row["forecast_s"],
+        }
         for row in rows
     ]
     text = {"table": "simple", "markdown": "github", "csv": "tsv"}[style]

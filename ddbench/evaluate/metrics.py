@@ -18,7 +18,7 @@ CHUNK = 1000
 
 def logits_of(predictor: Predictor, split: Split) -> Tensor:
     """Logits [N, K] on the CPU for all images of a split."""
-    parts = [predictor(split.images(index)).float().cpu() for index in torch.arange(len(split)).split(CHUNK)]
+    parts = [predictor(split.images(index)).float().cpu() for index in torch.split(torch.arange(len(split)), CHUNK)]
     return torch.cat(parts)
 
 
@@ -37,6 +37,8 @@ def measure(logits: Tensor, labels: Tensor, classes: int) -> dict[str, object]:
     """
     labels = labels.to(logits.device)
     hits = logits.argmax(1) == labels
-    per_class = [float(100.0 * hits[labels == c].double().mean()) if bool((labels == c).any()) else None for c in range(classes)]
+    per_class = [
+        float(100.0 * hits[labels == c].double().mean()) if bool((labels == c).any()) else None for c in range(classes)
+    ]
     loss = functional.cross_entropy(logits, labels)
     return {"top1": accuracy(logits, labels), "loss": float(loss), "per_class": per_class}

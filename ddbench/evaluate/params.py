@@ -20,7 +20,9 @@ class SGDParams(Params):
 
     updates: PositiveInt = Field(description="number of SGD updates")
     batch: PositiveInt = Field(default=BATCH, description="images per update; the remainder of an epoch is kept")
-    lr: tuple[float, ...] = Field(description="learning rates; more than one: chosen on val by one student of repetition 0")
+    lr: tuple[float, ...] = Field(
+        description="learning rates; more than one: chosen on val by one student of repetition 0"
+    )
     learned_lr: bool = Field(default=False, description="also try the learning rate that the set itself learned")
     momentum: float = Field(default=0.9, description="SGD momentum")
     weight_decay: float = Field(default=5e-4, description="SGD weight decay")
@@ -32,7 +34,9 @@ class SGDParams(Params):
         default="dsa", description="dsa: one of six operations per batch, parameters per image"
     )
     flip: bool = Field(default=True, description="whether the augmentation may mirror images")
-    targets: Literal["hard", "soft", "recipe"] = Field(default="hard", description="which form of the labels is learned")
+    targets: Literal["hard", "soft", "recipe"] = Field(
+        default="hard", description="which form of the labels is learned"
+    )
     recipe_of: str | None = Field(default=None, description="native: condense key of the set whose recipe is used")
 
     @classmethod

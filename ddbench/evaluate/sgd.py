@@ -12,7 +12,7 @@ from torch.nn import functional
 from ddbench.api import CondensedSet, EvalInputs, EvalProtocol, Predictor, Recipe
 from ddbench.blocks.augment import DSA
 from ddbench.errors import NodeFailureError
-from ddbench.evaluate.metrics import accuracy, logits_of
+from ddbench.evaluate.metrics import CHUNK, accuracy, logits_of
 from ddbench.evaluate.params import SGDParams
 from ddbench.evaluate.trainer import Fetch, Schedule, Trainer
 from ddbench.keys import seed_of
@@ -90,7 +90,9 @@ def _predictor(model: nn.Module) -> Predictor:
     return predict
 
 
-def _fetch(condensed: CondensedSet, inputs: EvalInputs, augmenter: tuple[DSA, Pick] | None, draws: torch.Generator) -> Fetch:
+def _fetch(
+    condensed: CondensedSet, inputs: EvalInputs, augmenter: tuple[DSA, Pick] | None, draws: torch.Generator
+) -> Fetch:
     """How a batch comes about: the set's images (or the real ones it points to), then the augmentation."""
     images = None if condensed.images is None else condensed.images.to(inputs.device)
     indices = condensed.indices
@@ -139,11 +141,13 @@ def _targets(condensed: CondensedSet, params: SGDParams, inputs: EvalInputs) -> 
         inputs.note("label_flip_percent", 100.0 * float((classes != slots).double().mean()))
         return slots
     if space == "centred":
-        raise NodeFailureError("failed", "centred labels are no probabilities: use native, or a protocol with hard labels")
+        raise NodeFailureError(
+            "failed", "centred labels are no probabilities: use native, or a protocol with hard labels"
+        )
     return functional.softmax(labels, dim=1) if space == "logits" else labels
 
 
 def _train_accuracy(predictor: Predictor, condensed: CondensedSet, targets: Tensor, inputs: EvalInputs) -> float:
     plain = _fetch(condensed, inputs, None, torch.Generator())
-    parts = [predictor(plain(index)) for index in torch.arange(len(condensed)).split(1000)]
+    parts = [predictor(plain(index)) for index in torch.split(torch.arange(len(condensed)), CHUNK)]
     return accuracy(torch.cat(parts), targets)

@@ -20,7 +20,10 @@ from ddbench.evaluate.inputs import Inputs, network
 from ddbench.evaluate.metrics import accuracy, logits_of, measure
 from ddbench.keys import student_seed
 from ddbench.plugins import import_target
-from ddbench.specs import DataSpec, DatasetInfo, EvalSpec
+from ddbench.specs import DatasetInfo, DataSpec, EvalSpec
+
+Student = tuple[Predictor, dict[str, Any]]
+"""A trained student, and the numbers noted while it trained."""
 
 Tick = Callable[[int, int, Callable[[], State]], None]
 
@@ -99,18 +102,20 @@ class Evaluation:
         """
         if self.condensed.preprocess != self.splits[0].preprocess:
             raise NodeFailureError(
-                "failed", f"the set lives in {self.condensed.preprocess.id} space of other constants than {self.data.preprocess}"
+                "failed",
+                f"the set lives in {self.condensed.preprocess.id} space of other constants than {self.data.preprocess}",
             )
         self._trials: list[dict[str, Any]] = list((self.resumed or {}).get("trials", []))
         self._updates = 0
         rates = self._rates()
-        if len(rates) == 1:
-            lr, predictor, notes, tried = rates[0]["lr"], None, {}, {}
-        else:
-            lr, predictor, notes = self._choose(rates)
-            tried = {f"{trial['lr']:g}": trial["val_top1"] for trial in self._trials}
-        if predictor is None or self.whole:
-            predictor, notes = self._fit(lr, final=True)
+        lr: float = rates[0]["lr"]
+        student: Student | None = None
+        if len(rates) > 1:
+            lr, student = self._choose(rates)
+        if student is None or self.whole:
+            student = self._fit(lr, final=True)
+        predictor, notes = student
+        tried = {f"{trial['lr']:g}": trial["val_top1"] for trial in self._trials}
         learned = len(rates) > 1 and any(rate["lr"] == lr and rate["learned"] for rate in rates)
         selection = {"lr": lr, "learned": learned, "tried": max(1, len(tried)), "val_top1": tried}
         test = open_test(self.data, device=self.device, whitening=self.folders.get("whitening"))
@@ -131,19 +136,18 @@ class Evaluation:
             rates.append({"lr": own, "learned": True})
         return rates
 
-    def _choose(self, rates: list[dict[str, Any]]) -> tuple[float, Predictor | None, dict[str, Any]]:
+    def _choose(self, rates: list[dict[str, Any]]) -> tuple[float, Student | None]:
         """The rate that is best on val (the first of equals), with its student when it was trained in this process."""
-        students: dict[float, tuple[Predictor, dict[str, Any]]] = {}
+        students: dict[float, Student] = {}
         for rate in rates[len(self._trials) :]:
-            predictor, notes = self._fit(rate["lr"], final=False)
+            student = students[rate["lr"]] = self._fit(rate["lr"], final=False)
             val = self.splits[1]
-            top1 = accuracy(logits_of(predictor, val), val.labels)
+            top1 = accuracy(logits_of(student[0], val), val.labels)
             self._trials.append({"lr": rate["lr"], "val_top1": top1})
-            students[rate["lr"]] = (predictor, notes)
         best = max(self._trials, key=lambda trial: trial["val_top1"])["lr"]
-        return (best, *students.get(best, (None, {})))
+        return best, students.get(best)
 
-    def _fit(self, lr: float, *, final: bool) -> tuple[Predictor, dict[str, Any]]:
+    def _fit(self, lr: float, *, final: bool) -> Student:
         """Train one student; ``final`` on train ∪ val for references."""
         train, val = self.splits
         condensed: CondensedSet = self.condensed
@@ -151,11 +155,11 @@ class Evaluation:
         if self.whole and final:
             train = open_whole(self.data, device=self.device, whitening=self.folders.get("whitening"))
             condensed, seen = everything(train, self.condensed), None
-        interrupted = (self.resumed or {}).get("current")
-        ours = interrupted is not None and (interrupted["lr"], interrupted["final"]) == (lr, final)
+        stopped = (self.resumed or {}).get("current")
+        state = stopped["state"] if stopped and (stopped["lr"], stopped["final"]) == (lr, final) else None
         inputs = Inputs(
             self.params, lr, self.recipe, train, seen, self.info, self.device, self.folders,
-            resumed=interrupted["state"] if ours else None, on_tick=self._ticker(lr, final),
+            resumed=state, on_tick=self._ticker(lr, final),
         )  # fmt: skip
         protocol: EvalProtocol = import_target(self.protocol.target)()
         spec = self.spec

@@ -87,7 +87,9 @@ class Trainer:
             self._optimiser = self._fresh_optimiser(0.1 * self._lr)
         if self.schedule.kind == "cosine":
             share = self.done / self.schedule.updates
-            self._optimiser.param_groups[0]["lr"] = 0.5 * self._lr * (1 + torch.cos(torch.tensor(torch.pi * share)).item())
+            self._optimiser.param_groups[0]["lr"] = (
+                0.5 * self._lr * (1 + torch.cos(torch.tensor(torch.pi * share)).item())
+            )
         index = self._next_batch()
         logits = self.model(self.fetch(index))
         loss = self._loss(logits, index.to(self.targets.device))

@@ -1,0 +1,27 @@
+"""`ddbench env`: what a bug report needs."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from ddbench.paths import home
+
+
+@click.command()
+def env() -> None:
+    """Print versions, devices and folders."""
+    import torch
+    from tabulate import tabulate
+
+    from ddbench import engine
+
+    chosen = engine.choose(device="auto", threads=None)
+    rows = {
+        **{name: value for name, value in engine.environment("ddbench").items() if name != "plugin"},
+        "device": chosen.device if chosen.device == "cpu" else torch.cuda.get_device_name(),
+        "threads": chosen.threads,
+        "DDBENCH_HOME": str(home()) + ("" if os.environ.get("DDBENCH_HOME") else " (default)"),
+    }
+    click.echo(tabulate(rows.items(), tablefmt="plain"))

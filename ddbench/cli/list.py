@@ -1,0 +1,129 @@
+"""`ddbench list` and `ddbench describe`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from ddbench.api import MethodInfo
+from ddbench.plugins import Registries, installed, params_class
+from ddbench.presets import presets
+
+KINDS = ("methods", "datasets", "archs", "protocols", "artifacts")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS))
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def list_members(kind: str, as_json: bool) -> None:
+    """List methods, datasets, archs, protocols or artifacts."""
+    from tabulate import tabulate
+
+    rows = _ROWS[kind](installed())
+    click.echo(json.dumps(rows, indent=1) if as_json else tabulate(rows, headers="keys", tablefmt="simple"))
+
+
+def _methods(registries: Registries) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": info.name,
+            "kind": info.kind,
+            "version": info.version,
+            "from": registries.methods.origin(info.name).distribution,
+            "paper": f"{info.paper.venue} {info.paper.year}" if info.paper else "",
+            "summary": info.summary,
+        }
+        for info in registries.methods
+    ]
+
+
+def _datasets(registries: Registries) -> list[dict[str, Any]]:
+    return [
+        {"name": record.name, "from": registries.datasets.origin(record.name).distribution, "summary": record.summary}
+        for record in registries.datasets
+    ]
+
+
+def _archs(registries: Registries) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": base,
+            "suffixes": f"-wN (default {family.width}), {', '.join('-' + norm for norm in family.norms)}",
+            "summary": family.summary,
+        }
+        for family in registries.architectures
+        for base in family.bases
+    ]
+
+
+def _protocols(registries: Registries) -> list[dict[str, Any]]:
+    return [{"name": f"{info.name}@{info.version}", "summary": info.summary} for info in registries.protocols]
+
+
+def _artifacts(registries: Registries) -> list[dict[str, Any]]:
+    return [{"name": kind.name, "version": kind.version, "summary": kind.summary} for kind in registries.artifacts]
+
+
+_ROWS: dict[str, Callable[[Registries], list[dict[str, Any]]]] = {
+    "methods": _methods,
+    "datasets": _datasets,
+    "archs": _archs,
+    "protocols": _protocols,
+    "artifacts": _artifacts,
+}
+
+
+@click.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def describe(name: str, as_json: bool) -> None:
+    """Describe a method: paper, parameters with units and defaults, presets with sources."""
+    registries = installed()
+    info = registries.methods.get(name)
+    fields = [
+        {"parameter": field, "default": _default(spec), "description": spec.description or ""}
+        for field, spec in params_class(info).model_fields.items()
+    ]
+    chosen = [
+        {
+            "for": _where(preset.where.model_dump(exclude_none=True)),
+            "params": _pairs(preset.params),
+            "source": preset.source,
+        }
+        for preset in presets(info)
+    ]
+    if as_json:
+        click.echo(json.dumps({"method": _facts(info), "parameters": fields, "presets": chosen}, indent=1, default=str))
+        return
+    from tabulate import tabulate
+
+    origin = registries.methods.origin(name)
+    click.echo(
+        f"{info.name} ({info.kind}, version {info.version}, from {origin.distribution} {origin.version}): {info.summary}"
+    )
+    if info.paper:
+        click.echo(f"{info.paper.title}, {info.paper.venue} {info.paper.year}, {info.paper.url}")
+    if fields:
+        click.echo("\n" + tabulate(fields, headers="keys", tablefmt="simple", maxcolwidths=[None, None, 80]))
+    if chosen:
+        click.echo("\n" + tabulate(chosen, headers="keys", tablefmt="simple", maxcolwidths=[40, 50, 60]))
+
+
+def _facts(info: MethodInfo) -> dict[str, Any]:
+    return asdict(info) | {"axes": sorted(info.axes)}
+
+
+def _default(field: Any) -> str:
+    return "required" if field.is_required() else json.dumps(field.get_default(call_default_factory=True), default=str)
+
+
+def _where(condition: dict[str, Any]) -> str:
+    return _pairs(condition) or "everywhere"
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in values.items())

@@ -1,0 +1,120 @@
+"""`ddbench results show | export | verify | rm` and `ddbench show KEY`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ddbench.cli.run import HOW, WHAT, options, planned_from
+from ddbench.errors import CorruptFileError, UsageError
+from ddbench.keys import short
+from ddbench.records import Record
+from ddbench.results import collect
+from ddbench.store import CONDENSE, SET, Store
+
+OUT = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder."
+)
+
+
+@click.group()
+def results() -> None:
+    """Show, export, verify and remove results."""
+
+
+@results.command("show")
+@OUT
+@click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table")
+def show_results(out: Path, style: str) -> None:
+    """Tables of everything in a results folder, whatever run it came from."""
+    from ddbench.report.render import render
+    from ddbench.report.tables import tables_of
+
+    records = [record for _, record in Store(out).records()]
+    if not any(record.kind == "evaluation" for record in records):
+        raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
+    click.echo(render(tables_of(records), style), nl=False)
+
+
+@results.command()
+@options(WHAT, HOW)
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The .jsonl file to write.")
+def export(target: Path, **given: Any) -> None:
+    """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`."""
+    from ddbench.report.leaderboard import write_records
+
+    _, planned = planned_from(given)
+    missing = planned.pending()
+    if missing:
+        raise UsageError(f"{len(missing)} nodes have not run yet: run the same options with `ddbench run` first")
+    records = collect(planned)
+    write_records(target, records)
+    click.echo(f"{target}: {len(records)} records")
+
+
+@results.command()
+@click.argument("key")
+@OUT
+def verify(key: str, out: Path) -> None:
+    """Check that a result's files are those its records name, and its key is that of its document."""
+    folder, record = _find(Store(out), key)
+    condensed, _ = Store(out).load_set(folder)
+    problems = [path.name for path in sorted((folder / "eval").glob("*.json")) if not _matches(path, record)]
+    if problems:
+        raise CorruptFileError(f"{folder}: evaluations of another set: {', '.join(problems)}")
+    click.echo(
+        f"{short(record.key)}: {len(condensed)} images, sha256 {record.set_sha256}; all evaluations belong to it"
+    )
+
+
+def _matches(path: Path, condensation: Record) -> bool:
+    record = Record.from_json(path.read_bytes(), str(path))
+    return record.set_sha256 == condensation.set_sha256 and record.spec["eval"]["set"] == condensation.key
+
+
+@results.command()
+@click.argument("key")
+@OUT
+def rm(key: str, out: Path) -> None:
+    """Remove a cell with its evaluations; the next run makes it again."""
+    folder, record = _find(Store(out), key)
+    shutil.rmtree(folder)
+    click.echo(f"removed {record.spec['label']} {short(record.key)}")
+
+
+@click.command()
+@click.argument("key")
+@OUT
+@click.option("--to", "target", type=click.Path(path_type=Path), help="Picture to write. [KEY.png]")
+def show(key: str, out: Path, target: Path | None) -> None:
+    """Show a condensed set: a picture with one row per class, and its record."""
+    from ddbench.report.pictures import picture
+
+    store = Store(out)
+    folder, record = _find(store, key)
+    condensed, _ = store.load_set(folder)
+    target = target or Path(f"{short(record.key)}.png")
+    picture(condensed, record, target)
+    click.echo(f"{record.spec['label']}: {len(condensed)} images; picture in {target}")
+
+
+def _find(store: Store, key: str) -> tuple[Path, Record]:
+    """The one finished cell whose key begins with ``key``.
+
+    Raises:
+        UsageError: If there is none, or several.
+    """
+    found = [
+        (path.parent, record)
+        for path, record in store.records()
+        if path.name == CONDENSE and record.key.startswith(key) and (path.parent / SET).is_file()
+    ]
+    if len(found) != 1:
+        what = "no condensed set" if not found else f"{len(found)} condensed sets"
+        raise UsageError(
+            f"{what} in {store.out} whose key begins with {key!r} (see `ddbench plan` with the run's options)"
+        )
+    return found[0]

@@ -1,0 +1,112 @@
+"""The words around a table: the caption that says what its numbers are, and the legend that says how to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ddbench.profiles import profiles
+from ddbench.report.figures import plural, span
+from ddbench.report.tables import Table
+from ddbench.stats import smallest_n
+
+
+def for_tests_only(profile: str | None) -> bool:
+    """Whether a profile is too short for its results to mean anything."""
+    known = profiles().get(profile or "")
+    return known is not None and not known.tabulated
+
+
+def caption(table: Table) -> str:
+    """``digits · convnet2-w32-in → the same · meanstd · hard@1 (short: 1000 updates) · test top-1 %, mean ± sd over …``."""
+    setting, cells = table.setting, table.cells()
+    data = table.dataset if table.split == "default" else f"{table.dataset} (split {table.split})"
+    student = "the same" if setting.eval_arch == setting.arch else setting.eval_arch
+    counted = [cell for cell in cells if cell.status != "skipped"] or [
+        cell for row in table.rows for cell in row.cells if cell
+    ]
+    repetitions = plural(span(cell.planned for cell in counted), "repetition")
+    students = plural(span(cell.students for cell in counted), "student")
+    parts = [data, f"{setting.arch} → {student}", table.preprocess, _protocol(table)]
+    return " · ".join([*parts, f"test top-1 %, mean ± sd over {repetitions} × {students}"])
+
+
+def _protocol(table: Table) -> str:
+    profile, updates = table.setting.profile, span(_updates(table))
+    details = "smoke: for tests only" if for_tests_only(profile) else profile or ""
+    separator = ", " if for_tests_only(profile) else ": "
+    details = separator.join(part for part in (details, updates and plural(updates, "update")) if part)
+    return f"{table.setting.protocol}" + (f" ({details})" if details else "")
+
+
+def _updates(table: Table) -> list[int]:
+    """Updates of the students; a reference's own only where nothing else was trained."""
+    cells = table.cells() or [cell for row in table.rows for cell in row.cells if cell is not None]
+    return [cell.updates for cell in cells if cell.updates is not None]
+
+
+def legend(table: Table) -> list[str]:
+    """How to read the main table, a line each."""
+    return [line for line in (_scores(table), _costs(table)) if line] + [f"data: {note}" for note in table.notes]
+
+
+def _scores(table: Table) -> str:
+    cells, parts = table.cells(), []
+    if any(cell.bold for cell in cells):
+        parts.append("bold: the highest mean and all whose paired 95 % interval to it contains 0")
+    if any(cell.scores and len(cell.scores) < smallest_n(1) for cell in cells):
+        parts.append(f"n < {smallest_n(1)}: no significance claimed")
+    if any(cell.scores and not cell.complete for row in table.rows for cell in row.cells if cell):
+        parts.append("(2 of 3): the others have no result, so the mean is not compared")
+    if any(row.source != "measured" for row in table.rows):
+        parts.append("imported and reported rows are shown, never ranked")
+    parts.extend(_reference_updates(table))
+    if table.n_test:
+        parts.append(f"one of {table.n_test} test images is {100 / table.n_test:.2g} points")
+    return "; ".join(parts)
+
+
+def _reference_updates(table: Table) -> Iterator[str]:
+    """References train on more images, so usually longer: said where that is so."""
+    usual = set(_updates(table))
+    for row in table.rows:
+        cell = row.cells[0] if row.spans else None
+        if cell is not None and cell.scores and cell.updates is not None and cell.updates not in usual:
+            yield f"{row.label}: {plural(str(cell.updates), 'update')}"
+
+
+def _costs(table: Table) -> str:
+    cells = table.cells()
+    if all(cell.cost.condense_s is None for cell in cells):
+        return ""
+    text = "cost of one set in our implementation, a–b over the budgets: seconds to prepare and condense"
+    if any(cell.cost.artifact_s for cell in cells):
+        text += ", seconds to build the shared artifacts it reads"
+    text += ", peak memory, stored bytes (real images as uint8; k = 10³)"
+    if any(cell.cost.contended for cell in cells):
+        text += "; †: other processes used the cores meanwhile"
+    return text
+
+
+def differences_caption(table: Table) -> str:
+    """What the second table shows."""
+    assert table.versus_random is not None
+    n = span(comparison.paired.n for comparison in table.versus_random.comparisons())
+    return (
+        f"minus random · points, paired over {n} repetitions, 95 % interval, conditional on the one split of the data"
+    )
+
+
+def differences_legend(table: Table) -> str:
+    """What the second table can and cannot show."""
+    assert table.versus_random is not None
+    found = table.versus_random.comparisons()
+    if max(comparison.paired.n for comparison in found) < smallest_n(1):
+        return f"n < {smallest_n(1)}: no significance claimed"
+    family = plural(str(len(found)), "comparison")
+    text = (
+        f"better, worse: the interval adjusted for {family} (Holm), for which n ≥ {found[0].needed} is needed, excludes 0; "
+        "equivalent: the 90 % interval lies within ±0.5 points"
+    )
+    if any(row.conditional for row in table.versus_random.rows):
+        text += "; no verdict where repetitions share an artifact"
+    return text

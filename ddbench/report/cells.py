@@ -1,0 +1,166 @@
+"""One cell of a table: the observations of one row and budget, averaged in the order that the statistics demand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ddbench.records import Cost
+from ddbench.report.observations import Observation
+from ddbench.stats import DIGITS, Summary, paired, summary
+
+
+@dataclass(frozen=True, slots=True)
+class CellCost:
+    """What one set of this cell took, on average over repetitions; None where nothing was condensed.
+
+    Attributes:
+        condense_s: Seconds to prepare and condense.
+        artifact_s: Seconds to build the artifacts it read.
+        evaluate_s: Seconds to train and test one student.
+        peak_mb: Highest peak memory of the repetitions [MB].
+        bytes: Stored bytes.
+        contended: Whether other processes used the cores meanwhile.
+    """
+
+    condense_s: float | None = None
+    artifact_s: float | None = None
+    evaluate_s: float | None = None
+    peak_mb: float | None = None
+    bytes: float | None = None
+    contended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        scores: Repetition → mean over its students [%]; only repetitions all of whose students have a result.
+        planned: Repetitions, with or without a result.
+        students: Students per repetition.
+        status: ``ok``, or the status of the first repetition without a result.
+        reason: Why that one has none.
+        kind: Kind of the method.
+        source: ``measured``, ``imported`` or ``reported``.
+        updates: Updates of a student.
+        cost: What it took.
+        one_set: Whether several repetitions share one set.
+        shared: Kinds of artifacts that several repetitions share.
+        bold: Whether it is among the best of its column.
+        marks: Numbers of its footnotes.
+    """
+
+    scores: dict[int, float]
+    planned: int
+    students: int
+    status: str
+    reason: str
+    kind: str
+    source: str
+    updates: int | None
+    cost: CellCost
+    one_set: bool = False
+    shared: tuple[str, ...] = ()
+    bold: bool = False
+    marks: tuple[int, ...] = ()
+
+    @property
+    def summary(self) -> Summary | None:
+        """Mean, sd and interval over repetitions; None without a result."""
+        return summary(list(self.scores.values())) if self.scores else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every repetition has a result: else the mean is one of survivors, and is not compared."""
+        return self.status == "ok"
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it takes part in comparisons: complete, made here, and not the set that all others are part of."""
+        return self.complete and self.kind != "reference" and self.source == "measured"
+
+
+def cell_of(observations: Sequence[Observation]) -> Cell:
+    """Average the observations of one cell: first students, then repetitions."""
+    ordered = sorted(observations, key=lambda o: (o.r, o.e))
+    first = ordered[0]
+    repetitions: dict[int, list[Observation]] = {}
+    for observation in ordered:
+        repetitions.setdefault(observation.r, []).append(observation)
+    scores = {}
+    for r, students in repetitions.items():
+        values = [student.top1 for student in students if student.top1 is not None]
+        if len(values) == len(students):
+            scores[r] = round(fmean(values), DIGITS)
+    bad = next((o for o in ordered if o.r not in scores and o.top1 is None), None)
+    return Cell(
+        scores=scores,
+        planned=len(repetitions),
+        students=max(len(students) for students in repetitions.values()),
+        status="ok" if bad is None else bad.status,
+        reason="" if bad is None else bad.reason,
+        kind=first.kind,
+        source=first.source,
+        updates=first.updates,
+        cost=_cost(ordered),
+        one_set=len(repetitions) > 1 and len({o.set_key for o in ordered if o.r in scores}) == 1,
+        shared=_shared(ordered),
+    )
+
+
+def _shared(observations: Sequence[Observation]) -> tuple[str, ...]:
+    """Kinds of artifacts that repetitions share; whitening depends on the data alone, so that says nothing."""
+    readers: dict[tuple[str, str], set[int]] = {}
+    for observation in observations:
+        for item in observation.artifacts.items():
+            readers.setdefault(item, set()).add(observation.r)
+    return tuple(sorted({kind for (kind, _), who in readers.items() if len(who) > 1 and kind != "whitening"}))
+
+
+def _cost(observations: Sequence[Observation]) -> CellCost:
+    seconds = [o.evaluate_s for o in observations if o.top1 is not None]
+    evaluate_s = fmean(seconds) if seconds else None
+    first = observations[0]
+    if first.kind == "reference":
+        image, n = first.facts.get("image_bytes"), first.facts.get("n")
+        return CellCost(evaluate_s=evaluate_s, bytes=None if image is None or n is None else float(image * n))
+    sets: dict[str, Cost] = {}
+    for observation in observations:
+        record = observation.condensation
+        if record is not None and record.status == "ok":
+            sets[record.key] = record.cost
+    costs = list(sets.values())
+    if not costs:
+        return CellCost(evaluate_s=evaluate_s)
+    return CellCost(
+        condense_s=fmean(cost.prepare_s + cost.condense_s for cost in costs),
+        artifact_s=fmean(cost.artifact_s for cost in costs),
+        evaluate_s=evaluate_s,
+        peak_mb=max(cost.peak_mb for cost in costs),
+        bytes=fmean(sum(cost.bytes.values()) for cost in costs),
+        contended=any(cost.contended for cost in costs),
+    )
+
+
+def best(cells: Sequence[Cell | None]) -> set[int]:
+    """Positions of the best cells of a column: the highest mean, and all whose paired interval to it contains 0.
+
+    Where the interval does not exist (fewer than three common repetitions) only ties join. A single result is not the
+    best of anything.
+    """
+    means = {i: cell.summary.mean for i, cell in enumerate(cells) if cell and cell.ranked and cell.summary}
+    if len(means) < 2:
+        return set()
+    top = max(means, key=lambda i: means[i])
+    leader = cells[top]
+    assert leader is not None
+    found = {top}
+    for i, mean in means.items():
+        other = cells[i]
+        assert other is not None
+        interval = paired(leader.scores, other.scores)
+        if round(mean, DIGITS) == round(means[top], DIGITS) or (interval is not None and interval.contains(0.0)):
+            found.add(i)
+    return found

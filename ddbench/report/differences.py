@@ -1,0 +1,82 @@
+"""The second table: each method minus ``random``, paired over repetitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ddbench.report.cells import Cell
+from ddbench.stats import Comparison, compare
+
+Cells = Sequence[Cell | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row of differences.
+
+    Attributes:
+        label: Label of the row.
+        comparisons: One per shown column, None where there is nothing to compare.
+        conditional: Whether its repetitions share an artifact: intervals are then too narrow for verdicts.
+    """
+
+    label: str
+    comparisons: tuple[Comparison | None, ...]
+    conditional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Differences to ``random`` at the same budget.
+
+    Attributes:
+        columns: Which columns of the main table have any.
+        rows: Methods in the order of the main table.
+    """
+
+    columns: tuple[int, ...]
+    rows: tuple[Difference, ...]
+
+    def comparisons(self) -> list[Comparison]:
+        """All comparisons: the family that the verdicts are adjusted for."""
+        return [comparison for row in self.rows for comparison in row.comparisons if comparison is not None]
+
+
+def differences(rows: Sequence[tuple[str, Cells]], columns: int) -> Differences | None:
+    """Compare every ranked cell with ``random`` of its column; None without any pair of three or more repetitions.
+
+    Under ``native`` each row has a ``random`` of its own, trained by the row's recipe.
+
+    Args:
+        rows: Label and cells, references left out.
+        columns: Cells per row.
+    """
+    by_label = dict(rows)
+    twins = {f"random (recipe of {label})": label for label in by_label}
+    places: list[tuple[str, int]] = []
+    pairs = []
+    for label, cells in rows:
+        baseline = by_label.get(f"random (recipe of {label})", by_label.get("random"))
+        if label == "random" or label in twins or baseline is None:
+            continue
+        for column in range(columns):
+            ours, theirs = cells[column], baseline[column]
+            if ours is not None and theirs is not None and ours.ranked and theirs.ranked:
+                places.append((label, column))
+                pairs.append((ours.scores, theirs.scores))
+    found = {place: found for place, found in zip(places, compare(pairs), strict=True) if found is not None}
+    if not found:
+        return None
+    shown = tuple(sorted({column for _, column in found}))
+    return Differences(
+        shown,
+        tuple(
+            Difference(
+                label,
+                comparisons=tuple(found.get((label, column)) for column in shown),
+                conditional=any(cell.shared for cell in by_label[label] if cell is not None),
+            )
+            for label in dict.fromkeys(label for label, _ in found)
+        ),
+    )

@@ -1,0 +1,245 @@
+"""From records to observations: one per evaluation, joined with what making its set took, and placed in its table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ddbench.errors import UsageError
+from ddbench.keys import canonical, short
+from ddbench.records import Record
+from ddbench.specs import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all results of one table have in common; None where a result belongs to every table.
+
+    Attributes:
+        data: Canonical JSON of the data document (name, revision, split, view, preprocess).
+        protocol: Id with version, ``hard@1``; None for a set that could not be made, under whatever protocol.
+        arch: Condensing architecture; None when the method does not depend on it.
+        eval_arch: Student architecture; None as for ``protocol``.
+        profile: Profile name; None when the record does not say.
+    """
+
+    data: str
+    protocol: str | None
+    arch: str | None
+    eval_arch: str | None
+    profile: str | None
+
+    def agrees(self, other: Setting) -> bool:
+        """Whether no field that both know differs."""
+        pairs = (
+            (self.protocol, other.protocol), (self.arch, other.arch), (self.eval_arch, other.eval_arch),
+            (self.profile, other.profile),
+        )  # fmt: skip
+        return self.data == other.data and all(a == b or a is None or b is None for a, b in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One student of one repetition: a result, or why there is none.
+
+    Attributes:
+        setting: Its table.
+        key: Key of the evaluation; empty when it was never planned to run.
+        row: Label of its row.
+        method: Name of the method; ``kind`` its kind.
+        budget: Its column; None for references, which span all.
+        r: Repetition.
+        e: Student.
+        status: ``ok``, or why there is no result; ``reason`` in words.
+        source: ``measured``, ``imported`` or ``reported``.
+        top1: Test accuracy [%]; None unless ``ok``.
+        n_test: Test images behind it.
+        updates: Updates of the student.
+        evaluate_s: Seconds of training and testing.
+        set_key: Key of the condensed set.
+        recipe: What repetitions of one cell must share: resolved parameters of method and protocol, canonical JSON.
+        facts: Names and sizes (see :func:`ddbench.plan.facts`); empty when the record has none.
+        artifacts: Artifacts that the set was made from, kind → key.
+        condensation: The record of the set, if it is among the records.
+    """
+
+    setting: Setting
+    key: str
+    row: str
+    method: str
+    kind: str
+    budget: Budget | None
+    r: int
+    e: int
+    status: str
+    reason: str
+    source: str
+    top1: float | None
+    n_test: int | None
+    updates: int | None
+    evaluate_s: float
+    set_key: str
+    recipe: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    condensation: Record | None = None
+
+
+def observe(records: Sequence[Record]) -> list[Observation]:
+    """All observations, each in a fully known setting, in the order of their records.
+
+    A result that belongs to several tables (``random`` depends on no architecture) appears once for each.
+
+    Raises:
+        UsageError: If two different results claim the same place in a table.
+    """
+    condensations = {record.key: record for record in records if record.kind == "condense"}
+    evaluations = [record for record in records if record.kind == "evaluation"]
+    found = [_of_evaluation(record, condensations) for record in evaluations]
+    evaluated = {observation.set_key for observation in found}
+    found += [
+        _of_condensation(record)
+        for record in condensations.values()
+        if record.status != "ok" and record.key not in evaluated
+    ]
+    return _unique(_placed(found))
+
+
+def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observation:
+    spec = record.spec
+    made, student, facts = spec["set"], spec["eval"], spec.get("facts", {})
+    params = {name: value for name, value in student["protocol_params"].items() if name != "recipe_of"}
+    setting = _setting(made, facts)
+    return _observation(
+        record,
+        made,
+        facts,
+        setting=replace(
+            setting, protocol=f"{student['protocol']}@{student['protocol_version']}", eval_arch=student["arch"]
+        ),
+        row=spec.get("label") or made.get("label") or made["cell"]["method"],
+        key=record.key,
+        r=student["r"],
+        e=student["e"],
+        top1=record.metrics.get("top1") if record.status == "ok" else None,
+        updates=params.get("updates"),
+        evaluate_s=record.cost.evaluate_s,
+        set_key=student["set"],
+        recipe=_recipe(made["cell"]) + canonical(params),
+        condensation=condensations.get(student["set"]),
+    )
+
+
+def _of_condensation(record: Record) -> Observation:
+    """A set that could not be made and that no evaluation mentions: a row of every table where it would have stood."""
+    spec = record.spec
+    return _observation(
+        record,
+        spec,
+        {},
+        setting=_setting(spec, {}),
+        row=spec.get("label") or spec["cell"]["method"],
+        key=record.key,
+        r=spec["cell"]["r"],
+        e=0,
+        top1=None,
+        updates=None,
+        evaluate_s=0.0,
+        set_key=record.key,
+        recipe=_recipe(spec["cell"]),
+        condensation=record,
+    )
+
+
+def _observation(record: Record, made: dict[str, Any], facts: dict[str, Any], **fields: Any) -> Observation:
+    cell = made["cell"]
+    kind = _kind(cell["method"], facts)
+    return Observation(
+        method=cell["method"],
+        kind=kind,
+        budget=None if kind == "reference" else Budget.model_validate(cell["budget"]),
+        status=record.status,
+        reason=record.reason or "",
+        source=record.source,
+        n_test=record.n_test,
+        facts=facts,
+        artifacts={kind: key for kind, key in made.get("artifacts", {}).values()},
+        **fields,
+    )
+
+
+def _kind(method: str, facts: dict[str, Any]) -> str:
+    return str(facts.get("kind") or ("reference" if method == "full" else "distillation"))
+
+
+def _setting(made: dict[str, Any], facts: dict[str, Any]) -> Setting:
+    """What a set's document says about its table."""
+    cell = made["cell"]
+    axes = facts.get("axes")
+    if axes is None:  # records that do not tell: only of the references do we know that no architecture enters
+        free = cell["method"] == "random" or _kind(cell["method"], facts) == "reference"
+    else:
+        free = "arch" not in axes
+    return Setting(canonical(cell["data"]), None, None if free else cell["arch"], None, made.get("profile"))
+
+
+def _recipe(cell: dict[str, Any]) -> str:
+    return canonical({name: cell.get(name) for name in ("method", "method_version", "origin", "params", "master")})
+
+
+def _placed(observations: list[Observation]) -> list[Observation]:
+    """Put those that belong to every table into each table there is.
+
+    One field after the other, because a result may lack one that another has while the other lacks what it has.
+    """
+    for name in ("profile", "arch", "protocol", "eval_arch"):
+        known = list(dict.fromkeys(o.setting for o in observations if getattr(o.setting, name) is not None))
+        observations = [placed for o in observations for placed in _filled(o, name, known)]
+    return observations
+
+
+def _filled(observation: Observation, name: str, known: list[Setting]) -> Iterator[Observation]:
+    setting = observation.setting
+    if getattr(setting, name) is not None:
+        yield observation
+        return
+    values = list(dict.fromkeys(getattr(other, name) for other in known if setting.agrees(other)))
+    if not values and name == "profile":
+        values = [""]
+    if not values and name == "arch" and setting.eval_arch is not None:
+        values = [setting.eval_arch]  # nothing was condensed: the student's is the only architecture there is
+    for value in values:
+        yield replace(observation, setting=replace(setting, **{name: value}))
+
+
+def _unique(observations: Iterable[Observation]) -> list[Observation]:
+    """Each place once; the same result may be listed more than once.
+
+    Raises:
+        UsageError: If different results claim one place, or repetitions of a cell were made with different parameters.
+    """
+    places: dict[tuple[Any, ...], Observation] = {}
+    recipes: dict[tuple[Any, ...], Observation] = {}
+    for observation in observations:
+        cell = (observation.setting, observation.row, observation.budget)
+        place = (*cell, observation.r, observation.e)
+        other = places.setdefault(place, observation)
+        if not observation.key or not other.key:
+            if observation.key:
+                places[place] = observation
+            continue
+        first = recipes.setdefault(cell, observation)
+        if other.key != observation.key or not _compatible(first, observation):
+            clash = other if other.key != observation.key else first
+            raise UsageError(
+                f"row {observation.row!r}, {observation.budget.label if observation.budget else 'all images'}: the records "
+                f"{short(clash.key)} (r{clash.r}) and {short(observation.key)} (r{observation.r}) were made with "
+                "different parameters or versions; keep one of them, or give them different labels"
+            )
+    return list(places.values())
+
+
+def _compatible(a: Observation, b: Observation) -> bool:
+    """Whether two repetitions may be averaged; a set that could not be made knows no protocol."""
+    return a.recipe.startswith(b.recipe) or b.recipe.startswith(a.recipe)

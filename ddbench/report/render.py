@@ -1,0 +1,166 @@
+"""Tables → text, for the terminal, GitHub, a spreadsheet or a program. Equal tables give equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ddbench.errors import unknown
+from ddbench.report.captions import caption, differences_caption, differences_legend, legend
+from ddbench.report.cells import Cell
+from ddbench.report.export import to_csv, to_json
+from ddbench.report.figures import NONE, compact, spread, superscript
+from ddbench.report.tables import Row, Table, unmeasured
+from ddbench.stats import Comparison, smallest_n
+
+Lines = list[str]
+
+
+def render(tables: Sequence[Table], format: str) -> str:
+    """The tables as text that ends in a newline.
+
+    Args:
+        tables: From :func:`ddbench.report.tables.tables_of`.
+        format: ``table``, ``markdown``, ``csv`` or ``json``.
+
+    Raises:
+        UsageError: If there is no such format.
+    """
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS, "ddbench run --help")
+    return FORMATS[format](tables)
+
+
+def to_terminal(tables: Sequence[Table]) -> str:
+    """Caption, grid and footnotes of each table, for people at a terminal."""
+    blocks = []
+    for table in tables:
+        blocks.append([caption(table), "", *_grid(main_grid(table)), *footer(table)])
+        if table.versus_random is not None:
+            blocks.append([differences_caption(table), "", *_grid(differences_grid(table)), differences_legend(table)])
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n" if blocks else "no results\n"
+
+
+def to_markdown(tables: Sequence[Table]) -> str:
+    """The same for GitHub, where a line right below a grid would become its last row."""
+    blocks: list[str] = []
+    for table in tables:
+        blocks += [_escaped(caption(table)), "\n".join(_grid(main_grid(table), markdown=True)), _broken(footer(table))]
+        if table.versus_random is not None:
+            blocks += [
+                _escaped(differences_caption(table)),
+                "\n".join(_grid(differences_grid(table), markdown=True)),
+                _broken([differences_legend(table)]),
+            ]
+    return "\n\n".join(block for block in blocks if block) + "\n" if blocks else "no results\n"
+
+
+FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {
+    "table": to_terminal,
+    "markdown": to_markdown,
+    "csv": to_csv,
+    "json": to_json,
+}
+
+
+def main_grid(table: Table) -> list[Lines]:
+    """Header and rows of the main table."""
+    artifacts = any(cell.cost.artifact_s for cell in table.cells())
+    names = ["condense s", *(["artifact s"] if artifacts else []), "peak MB", "bytes"]
+    # A run of references alone has no budgets, and still has a result to show.
+    budgets = [column.label for column in table.columns] or ["all images"]
+    return [["method", *budgets, *names]] + [_row_text(row, len(budgets), artifacts=artifacts) for row in table.rows]
+
+
+def differences_grid(table: Table) -> list[Lines]:
+    """Header and rows of the table of differences to ``random``."""
+    shown = table.versus_random
+    assert shown is not None
+    lines = [["method", *(table.columns[column].label for column in shown.columns)]]
+    for row in shown.rows:
+        lines.append([row.label, *(_difference_text(found, row.conditional) for found in row.comparisons)])
+    return lines
+
+
+def footer(table: Table) -> Lines:
+    """Footnotes and legend."""
+    return [f"{superscript([i])} {text}" for i, text in enumerate(table.footnotes, 1)] + legend(table)
+
+
+def _row_text(row: Row, columns: int, *, artifacts: bool) -> Lines:
+    label = row.label if row.source == "measured" else f"{row.label} ({row.source})"
+    scores = [_cell_text(cell) for cell in row.cells]
+    if row.spans:
+        scores = [_reference_text(row), *[""] * (columns - 1)]
+    costs = [cell.cost for cell in row.cells if cell is not None]
+    busy = " †" if any(cost.contended for cost in costs) else ""
+    seconds = spread((cost.condense_s for cost in costs), apart=1.5)
+    return [
+        " ".join([label, superscript(row.marks)]).rstrip(),
+        *scores,
+        seconds + busy,
+        *([spread((cost.artifact_s for cost in costs), apart=1.5)] if artifacts else []),
+        compact(peak)
+        if (peak := max((c.peak_mb for c in costs if c.peak_mb is not None), default=None)) is not None
+        else NONE,
+        spread(cost.bytes for cost in costs),
+    ]
+
+
+def _reference_text(row: Row) -> str:
+    cell = row.cells[0]
+    if cell is None or unmeasured(row, cell):
+        return NONE if cell is None else cell.reason or "not measured"
+    text = _cell_text(cell)
+    return f"{text} (all {row.n} images)" if row.n is not None and cell.scores else text
+
+
+def _cell_text(cell: Cell | None) -> str:
+    """``**58.3 ± 2.1** (3)``, ``58.3 ± 2.1 (2 of 3) ²``, ``nan ²``, ``– ¹``."""
+    if cell is None:
+        return NONE
+    marks = superscript(cell.marks)
+    found = cell.summary
+    if found is None:
+        return f"{NONE if cell.status == 'skipped' else cell.status} {marks}".rstrip()
+    score = f"{found.mean:.1f}" + (f" ± {found.sd:.1f}" if found.sd is not None else "")
+    count = f"({found.n})" if cell.complete else f"({found.n} of {cell.planned})"
+    return f"{f'**{score}**' if cell.bold else score} {count} {marks}".rstrip()
+
+
+def _difference_text(comparison: Comparison | None, conditional: bool) -> str:
+    """``+12.3 [+8.1, +16.5]``, with a verdict where there is evidence for one."""
+    if comparison is None:
+        return NONE
+    found = comparison.paired
+    text = f"{found.difference:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
+    return text if conditional or found.n < smallest_n(1) else f"{text} {comparison.verdict}"
+
+
+def _grid(rows: list[Lines], *, markdown: bool = False) -> Lines:
+    """Rows as a pipe table, the first column left-aligned.
+
+    Written out, because pages in the repository are compared byte by byte: a new release of a layout library must not
+    make them differ.
+    """
+    if markdown:
+        rows = [[_escaped(text) for text in row] for row in rows]
+    widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
+
+    def line(row: Lines) -> str:
+        first, *rest = zip(row, widths, strict=True)
+        return "| " + " | ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)]) + " |"
+
+    colon = ":" if markdown else "-"
+    rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + colon for width in widths[1:])]) + "|"
+    return [line(rows[0]), rule, *map(line, rows[1:])]
+
+
+def _escaped(text: str) -> str:
+    """Text from methods and records (labels, reasons) that must not end a cell or become markup."""
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
+        text = text.replace(character, entity)
+    return text.replace("_", "\\_")
+
+
+def _broken(lines: Lines) -> str:
+    return "<br>\n".join(_escaped(line) for line in lines)

@@ -1,0 +1,224 @@
+"""Observations → tables: which rows stand under which budgets in which table, what is bold, what needs a footnote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ddbench.records import Record
+from ddbench.report.cells import Cell, best, cell_of
+from ddbench.report.differences import Differences, differences
+from ddbench.report.observations import Observation, Setting, observe
+from ddbench.specs import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A budget.
+
+    Attributes:
+        budget: It.
+        n: Images of a set; None when no record says.
+        share: n as a percentage of the training images; None when unknown or when the budget exceeds them.
+    """
+
+    budget: Budget
+    n: int | None
+    share: float | None
+
+    @property
+    def label(self) -> str:
+        """``ipc 10 (8.4 %)``, ``10 % (120)``."""
+        if self.budget.ipc is None:
+            return self.budget.label + (f" ({self.n})" if self.n is not None else "")
+        if self.share is None:
+            return self.budget.label
+        return (
+            f"{self.budget.label} ({self.share:.1f} %)"
+            if self.share >= 0.05
+            else f"{self.budget.label} ({self.share:.1g} %)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A method with its params.
+
+    Attributes:
+        label: What it is called.
+        method: Name of the method; ``kind`` its kind.
+        source: ``measured``, ``imported`` or ``reported``.
+        cells: One per column, None where there is no record; a reference has one that spans all columns.
+        n: Images of a reference's set, None for others.
+        marks: Numbers of the footnotes of the whole row.
+    """
+
+    label: str
+    method: str
+    kind: str
+    source: str
+    cells: tuple[Cell | None, ...]
+    n: int | None
+    marks: tuple[int, ...] = ()
+
+    @property
+    def spans(self) -> bool:
+        """Whether its one cell spans all columns."""
+        return self.kind == "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Comparable results.
+
+    Attributes:
+        setting: What they have in common; every field known.
+        dataset: Label of the data set.
+        preprocess: Preprocessing id.
+        split: ``default`` or ``paper``.
+        columns: Budgets, ascending.
+        rows: References first, then in order of appearance.
+        footnotes: Text of footnote 1, 2, …
+        notes: What a reader must know about the data set.
+        n_test: Test images, None when nothing was tested.
+        versus_random: Differences to ``random``, None without enough repetitions.
+    """
+
+    setting: Setting
+    dataset: str
+    preprocess: str
+    split: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...]
+    notes: tuple[str, ...]
+    n_test: int | None
+    versus_random: Differences | None
+
+    def cells(self) -> list[Cell]:
+        """All cells with a record, references left out."""
+        return [cell for row in self.rows if not row.spans for cell in row.cells if cell is not None]
+
+
+def tables_of(records: Sequence[Record]) -> list[Table]:
+    """The tables that the records fill, in order of first appearance.
+
+    Args:
+        records: Condensations and evaluations, of a run (:func:`ddbench.results.collect`) or of a committed file.
+
+    Raises:
+        UsageError: If two different results claim the same place.
+    """
+    groups: dict[Setting, list[Observation]] = {}
+    for observation in observe(records):
+        groups.setdefault(observation.setting, []).append(observation)
+    return [_table(setting, members) for setting, members in groups.items()]
+
+
+def _table(setting: Setting, observations: list[Observation]) -> Table:
+    columns = _columns(observations)
+    by_row: dict[str, list[Observation]] = {}
+    for observation in sorted(observations, key=_reference_rank):
+        by_row.setdefault(observation.row, []).append(observation)
+    rows = _emphasised([_row(label, members, columns) for label, members in by_row.items()], len(columns))
+    footnotes: dict[str, int] = {}
+    rows = [_annotated(row, by_row[row.label], footnotes) for row in rows]
+    data: dict[str, Any] = json.loads(setting.data)
+    return Table(
+        setting=setting,
+        dataset=next((str(o.facts["dataset"]) for o in observations if "dataset" in o.facts), data["name"]),
+        preprocess=data["preprocess"],
+        split=data.get("split", "default"),
+        columns=columns,
+        rows=tuple(rows),
+        footnotes=tuple(footnotes),
+        notes=tuple(dict.fromkeys(str(note) for o in observations for note in o.facts.get("notes", ()))),
+        n_test=next((o.n_test for o in observations if o.n_test is not None), None),
+        versus_random=differences([(row.label, row.cells) for row in rows if not row.spans], len(columns)),
+    )
+
+
+def _reference_rank(observation: Observation) -> int:
+    """What all rows are held against comes first: everything, then chance."""
+    if observation.kind == "reference":
+        return 0
+    return 1 if observation.row == "random" else 2
+
+
+def _columns(observations: list[Observation]) -> tuple[Column, ...]:
+    sizes: dict[Budget, tuple[int | None, int | None]] = {}
+    for observation in observations:
+        if observation.budget is not None and sizes.get(observation.budget, (None, None))[0] is None:
+            sizes[observation.budget] = observation.facts.get("n"), observation.facts.get("n_train")
+    return tuple(_column(budget, *sizes[budget]) for budget in sorted(sizes, key=_size))
+
+
+def _size(budget: Budget) -> tuple[bool, float]:
+    return budget.ipc is None, budget.ipc or budget.fraction or 0.0
+
+
+def _column(budget: Budget, n: int | None, n_train: int | None) -> Column:
+    fits = n is not None and n_train is not None and n <= n_train
+    return Column(budget, n, 100 * n / n_train if fits and n is not None and n_train else None)
+
+
+def _row(label: str, observations: list[Observation], columns: tuple[Column, ...]) -> Row:
+    first = observations[0]
+    cells: tuple[Cell | None, ...]
+    if first.kind == "reference":
+        cells = (cell_of(observations),)
+    else:
+        members = [[o for o in observations if o.budget == column.budget] for column in columns]
+        cells = tuple(cell_of(those) if those else None for those in members)
+    n = first.facts.get("n") if first.kind == "reference" else None
+    return Row(label, first.method, first.kind, first.source, cells, n)
+
+
+def _emphasised(rows: list[Row], columns: int) -> list[Row]:
+    """Mark the best cells of every column."""
+    spanning = [row for row in rows if row.spans]
+    others = [row for row in rows if not row.spans]
+    winners = [best([row.cells[column] for row in others]) for column in range(columns)]
+    marked = []
+    for i, row in enumerate(others):
+        cells = tuple(
+            None if cell is None else replace(cell, bold=i in winners[column]) for column, cell in enumerate(row.cells)
+        )
+        marked.append(replace(row, cells=cells))
+    return spanning + marked
+
+
+def _annotated(row: Row, observations: list[Observation], footnotes: dict[str, int]) -> Row:
+    """Number the footnotes of a row, each distinct text once per table."""
+
+    def number(text: str) -> int:
+        return footnotes.setdefault(text, len(footnotes) + 1)
+
+    warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
+    texts = [*warned, *_conditions(row)]
+    marks = tuple(number(f"{row.label}: {text}") for text in texts)
+    cells = []
+    for cell in row.cells:
+        if cell is not None and not cell.complete and not unmeasured(row, cell):
+            cell = replace(cell, marks=(number(f"{cell.status}: {cell.reason}".removesuffix(": ")),))
+        cells.append(cell)
+    return replace(row, cells=tuple(cells), marks=marks)
+
+
+def _conditions(row: Row) -> list[str]:
+    """What the ± of a row leaves out."""
+    if row.spans:
+        return []
+    cells = [cell for cell in row.cells if cell is not None]
+    shared = sorted({kind for cell in cells for kind in cell.shared})
+    texts = [f"conditional on one artifact that all repetitions share ({', '.join(shared)})"] if shared else []
+    if any(cell.one_set for cell in cells):
+        texts.append("all repetitions share one set, so ± is over students alone")
+    return texts
+
+
+def unmeasured(row: Row, cell: Cell) -> bool:
+    """Whether a reference was left out because it takes too long; its reason is then the text of the cell."""
+    return row.spans and cell.status == "skipped" and not cell.scores

@@ -1,0 +1,137 @@
+"""Records as runs leave them, without running anything."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ddbench.records import Cost, Record
+from ddbench.specs import Budget
+
+WHEN = "2025-01-01T00:00:00+00:00"
+ARCH = "convnet2-w32-in"
+N_TRAIN, N_VAL, CLASSES = 1197, 300, 10
+
+
+def key_of(*parts: object) -> str:
+    """A key that is different for different parts."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def images_of(budget: Budget) -> int:
+    """Images of a set for digits."""
+    return budget.ipc * CLASSES if budget.ipc is not None else round((budget.fraction or 0) * N_TRAIN)
+
+
+def pair(
+    method: str = "dm",
+    top1: float | None = 50.0,
+    *,
+    r: int = 0,
+    e: int = 0,
+    ipc: int | None = 1,
+    fraction: float | None = None,
+    label: str | None = None,
+    kind: str | None = None,
+    status: str = "ok",
+    reason: str | None = None,
+    profile: str | None = "short",
+    arch: str = ARCH,
+    eval_arch: str | None = None,
+    protocol: str = "hard",
+    preprocess: str = "meanstd",
+    params: Mapping[str, Any] | None = None,
+    cost: Mapping[str, Any] | None = None,
+    warnings: Sequence[str] = (),
+    artifacts: Mapping[str, Sequence[str]] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    source: str = "measured",
+    one_set: bool = False,
+    updates: int = 1000,
+) -> list[Record]:
+    """A condensation and one evaluation of it; for a ``skipped`` status the evaluation alone, as if never planned."""
+    kind = kind or {"full": "reference", "random": "selection"}.get(method, "distillation")
+    budget = Budget(ipc=None if fraction else ipc, fraction=fraction)
+    n = N_TRAIN + N_VAL if kind == "reference" else images_of(budget)
+    data = {"name": "digits", "revision": "0" * 16, "split": "default", "view": None, "preprocess": preprocess}
+    cell = {
+        "method": method, "method_version": 1, "origin": "ddbench", "params": dict(params or {}), "data": data,
+        "budget": budget.model_dump(mode="json"), "arch": arch, "master": 0, "r": 0 if one_set else r,
+    }  # fmt: skip
+    where = (
+        method,
+        label,
+        None if kind == "reference" else budget.slug,
+        arch,
+        preprocess,
+        sorted((params or {}).items()),
+    )
+    set_key = key_of("set", *where, 0 if one_set or kind == "reference" else r)
+    made = {
+        "kind": "cell", "key": set_key, "cell": cell, "artifacts": {k: list(v) for k, v in (artifacts or {}).items()},
+        "shared": kind == "reference", "label": label or method,
+    }  # fmt: skip
+    if profile is not None:
+        made["profile"] = profile
+    students = {"set": set_key, "protocol": protocol, "protocol_version": 1, "protocol_params": {"updates": updates},
+                "arch": eval_arch or arch, "master": 0, "r": r, "e": e}  # fmt: skip
+    known = {
+        "dataset": "digits",
+        "kind": kind,
+        "n": n,
+        "n_train": N_TRAIN,
+        "n_val": N_VAL,
+        "image_bytes": 64,
+        "notes": [],
+    }
+    spec = {
+        "kind": "evaluation", "label": label or method, "facts": {**known, **(facts or {})}, "set": made, "eval": students,
+    }  # fmt: skip
+    skipped = status == "skipped"
+    evaluation = Record(
+        key="" if skipped else key_of("eval", *where, profile, protocol, eval_arch, r, e, updates),
+        kind="evaluation", status=status, reason=reason, source=source, spec=spec,
+        metrics={"top1": top1} if status == "ok" else {}, n_test=300 if status == "ok" else None,
+        cost=Cost(evaluate_s=4.0, steps=updates), started=WHEN, finished=WHEN,
+    )  # fmt: skip
+    condensation = Record(
+        key=set_key, kind="condense", status="ok", spec=made, warnings=list(warnings), started=WHEN, finished=WHEN,
+        cost=Cost(**{"prepare_s": 0.2, "condense_s": 1.0, "peak_mb": 12.3, "bytes": {"images": 64 * n}, **(cost or {})}),
+    )  # fmt: skip
+    return [evaluation] if skipped else [condensation, evaluation]
+
+
+def cell(method: str, scores: Iterable[float | None], **fields: Any) -> list[Record]:
+    """One record pair per repetition; None is a repetition whose student diverged."""
+    records = []
+    for r, top1 in enumerate(scores):
+        bad = {"status": "nan", "reason": "loss is nan at step 17"} if top1 is None else {}
+        records += pair(method, top1, r=r, **{**bad, **fields})
+    return records
+
+
+def skipped(method: str, reason: str, *, repetitions: int = 3, **fields: Any) -> list[Record]:
+    """Rows for cells that were never planned to run."""
+    return [
+        x
+        for r in range(repetitions)
+        for x in pair(method, None, r=r, status="skipped", reason=reason, profile=None, **fields)
+    ]
+
+
+def demo() -> list[Record]:
+    """A run with references, two methods, a skip and a failure."""
+    too_large = "the smallest class has 118 training images, so ipc is at most 118"
+    return [
+        *cell("full", [97.5, 97.8, 98.1], updates=3000),
+        *cell("random", [41.0, 43.0, 45.0], ipc=1),
+        *cell("random", [80.0, 82.0, 81.0], ipc=10),
+        *skipped("random", too_large, ipc=500),
+        *cell("mtt", [None, None, None], ipc=1),
+        *cell("mtt", [85.0, 88.0, None], ipc=10, cost={"artifact_s": 120.0, "condense_s": 30.0}),
+        *skipped("mtt", too_large, ipc=500),
+        *cell("datm", [57.0, 58.0, 62.0], ipc=1, warnings=["soft labels were clipped"]),
+        *cell("datm", [86.0, 89.0, 87.5], ipc=10, cost={"condense_s": 14.0, "contended": True}),
+        *skipped("datm", too_large, ipc=500),
+    ]
