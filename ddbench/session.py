@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -13,7 +14,8 @@ from typing import Any, Protocol
 
 from ddbench.errors import InterruptedRunError, NodeFailureError
 
-CHECKPOINT_S = 60.0
+CHECKPOINT_S = float(os.environ.get("DDBENCH_CHECKPOINT_S", "60"))
+"""Seconds between checkpoints."""
 
 
 class Monitor(Protocol):

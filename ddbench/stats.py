@@ -23,7 +23,7 @@ LEVEL = 0.95
 MARGIN = 0.5
 """Differences smaller than this do not matter [points]."""
 DIGITS = 9
-"""Accuracies are ratios of counts: what lies beyond these decimals is float noise, which would make ties look decided."""
+"""Accuracies are ratios of counts: beyond these decimals lies float noise, which would make ties look decided."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,11 +53,12 @@ def pair(
     """A condensation and one evaluation of it; for a ``skipped`` status the evaluation alone, as if never planned."""
     kind = kind or {"full": "reference", "random": "selection"}.get(method, "distillation")
     budget = Budget(ipc=None if fraction else ipc, fraction=fraction)
+    made_in = 0 if one_set or kind == "reference" else r
     n = N_TRAIN + N_VAL if kind == "reference" else images_of(budget)
     data = {"name": "digits", "revision": "0" * 16, "split": "default", "view": None, "preprocess": preprocess}
     cell = {
         "method": method, "method_version": 1, "origin": "ddbench", "params": dict(params or {}), "data": data,
-        "budget": budget.model_dump(mode="json"), "arch": arch, "master": 0, "r": 0 if one_set else r,
+        "budget": budget.model_dump(mode="json"), "arch": arch, "master": 0, "r": made_in,
     }  # fmt: skip
     where = (
         method,
@@ -67,7 +68,7 @@ def pair(
         preprocess,
         sorted((params or {}).items()),
     )
-    set_key = key_of("set", *where, 0 if one_set or kind == "reference" else r)
+    set_key = key_of("set", *where, made_in)
     made = {
         "kind": "cell", "key": set_key, "cell": cell, "artifacts": {k: list(v) for k, v in (artifacts or {}).items()},
         "shared": kind == "reference", "label": label or method,
@@ -86,7 +87,8 @@ def pair(
         "notes": [],
     }
     spec = {
-        "kind": "evaluation", "label": label or method, "facts": {**known, **(facts or {})}, "set": made, "eval": students,
+        "kind": "evaluation", "label": label or method, "facts": {**known, **(facts or {})},
+        "set": made, "eval": students,
     }  # fmt: skip
     skipped = status == "skipped"
     evaluation = Record(
@@ -95,9 +97,10 @@ def pair(
         metrics={"top1": top1} if status == "ok" else {}, n_test=300 if status == "ok" else None,
         cost=Cost(evaluate_s=4.0, steps=updates), started=WHEN, finished=WHEN,
     )  # fmt: skip
+    spent = {"prepare_s": 0.2, "condense_s": 1.0, "peak_mb": 12.3, "bytes": {"images": 64 * n}}
     condensation = Record(
         key=set_key, kind="condense", status="ok", spec=made, warnings=list(warnings), started=WHEN, finished=WHEN,
-        cost=Cost(**{"prepare_s": 0.2, "condense_s": 1.0, "peak_mb": 12.3, "bytes": {"images": 64 * n}, **(cost or {})}),
+        cost=Cost.model_validate({**spent, **(cost or {})}),
     )  # fmt: skip
     return [evaluation] if skipped else [condensation, evaluation]
 

@@ -36,6 +36,11 @@ class RunMonitor(Protocol):
         ...
 
 
+def _is_reference(node: Node) -> bool:
+    """Whether a node trains a student on everything: such nodes run last, once their length can be told."""
+    return bool(node.document.get("whole"))
+
+
 @dataclass
 class Local:
     """Runs a plan.
@@ -44,7 +49,7 @@ class Local:
         plan: The assessed plan.
         worker: Runs one node.
         monitor: Who watches.
-        reference_limit_s: Longest forecast for which references are measured.
+        reference_limit_s: Longest forecast for which a reference's row is measured; 0: never.
         retry_failed: Whether failures of other processes are run again too.
         sleep: Waits between looks at what other processes do.
     """
@@ -65,13 +70,15 @@ class Local:
             InterruptedRunError: If the user asked to stop.
             StoreError: If nothing can be written.
         """
-        limited = False
-        while queue := [node for node in self.plan.nodes.values() if node.pending]:
-            if not limited and all(node.document.get("whole") for node in queue):
-                self._limit_references(queue)
-                limited = True
-                continue
-            if not any([self._advance(node) for node in queue if node.pending]):
+        self._drain(lambda node: not _is_reference(node))
+        self._limit_references([node for node in self.plan.pending() if _is_reference(node)])
+        self._drain(lambda node: True)
+
+    def _drain(self, chosen: Callable[[Node], bool]) -> None:
+        """Run the chosen nodes until none is left; where only other processes' are left, wait for those."""
+        while queue := [node for node in self.plan.pending() if chosen(node)]:
+            advanced = [self._advance(node) for node in queue if node.pending]
+            if not any(advanced):
                 self.monitor.waiting(len(queue))
                 self.sleep(WAIT_S)
 
@@ -86,10 +93,10 @@ class Local:
             spec = node.document["eval"]
             rows.setdefault((spec["set"], spec["protocol"], spec["arch"]), []).append(node)
         for row in rows.values():
-            seconds = [node.forecast_s for node in row if node.forecast_s is not None]
-            if sum(seconds) > self.reference_limit_s:
+            seconds = sum(node.forecast_s or 0.0 for node in row)
+            if seconds > self.reference_limit_s or self.reference_limit_s == 0:
                 for node in row:
-                    node.state, node.reason = "unmeasured", f"not measured (≈ {duration(sum(seconds))})"
+                    node.state, node.reason = "unmeasured", f"not measured (≈ {duration(seconds)})" if seconds else "not measured"
                     self.monitor.end(node)
 
     def _advance(self, node: Node) -> bool:
@@ -153,8 +160,8 @@ class Local:
     def _repair(self, node: Node, error: CorruptFileError) -> None:
         """Make the damaged inputs of a node again: they were set aside, so they count as missing now."""
         self.repairs[node.key] = self.repairs.get(node.key, 0) + 1
-        revived = self.repairs[node.key] <= REPAIRS and any([self._revive(key) for key in node.needs])
-        if not revived:
+        revived = [self._revive(key) for key in node.needs] if self.repairs[node.key] <= REPAIRS else []
+        if not any(revived):
             node.state, node.reason = "failed", str(error)
             self.monitor.end(node)
 

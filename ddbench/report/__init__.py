@@ -1,0 +1,1 @@
+"""Records → tables → text, and the pages of the leaderboard. Imports no torch."""

@@ -17,7 +17,7 @@ def for_tests_only(profile: str | None) -> bool:
 
 
 def caption(table: Table) -> str:
-    """``digits · convnet2-w32-in → the same · meanstd · hard@1 (short: 1000 updates) · test top-1 %, mean ± sd over …``."""
+    """What the numbers of the main table are: data, architectures, preprocessing, protocol, and what ± is over."""
     setting, cells = table.setting, table.cells()
     data = table.dataset if table.split == "default" else f"{table.dataset} (split {table.split})"
     student = "the same" if setting.eval_arch == setting.arch else setting.eval_arch
@@ -52,7 +52,10 @@ def legend(table: Table) -> list[str]:
 def _scores(table: Table) -> str:
     cells, parts = table.cells(), []
     if any(cell.bold for cell in cells):
-        parts.append("bold: the highest mean and all whose paired 95 % interval to it contains 0")
+        paired = any(cell.bold and len(cell.scores) >= 3 for cell in cells)
+        parts.append(
+            "bold: the highest mean" + (" and all whose paired 95 % interval to it contains 0" if paired else "")
+        )
     if any(cell.scores and len(cell.scores) < smallest_n(1) for cell in cells):
         parts.append(f"n < {smallest_n(1)}: no significance claimed")
     if any(cell.scores and not cell.complete for row in table.rows for cell in row.cells if cell):
@@ -104,7 +107,7 @@ def differences_legend(table: Table) -> str:
         return f"n < {smallest_n(1)}: no significance claimed"
     family = plural(str(len(found)), "comparison")
     text = (
-        f"better, worse: the interval adjusted for {family} (Holm), for which n ≥ {found[0].needed} is needed, excludes 0; "
+        f"better, worse: the interval adjusted for {family} (Holm) excludes 0, which needs n ≥ {found[0].needed}; "
         "equivalent: the 90 % interval lies within ±0.5 points"
     )
     if any(row.conditional for row in table.versus_random.rows):

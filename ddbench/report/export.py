@@ -15,10 +15,11 @@ from ddbench.report.tables import Column, Row, Table
 from ddbench.stats import Comparison
 
 FIELDS = (
-    "dataset", "split", "preprocess", "protocol", "profile", "arch", "eval_arch", "row", "method", "kind", "source",
-    "budget", "ipc", "fraction", "n_images", "status", "reason", "mean", "sd", "n", "planned", "students", "low", "high",
-    "best", "updates", "condense_s", "artifact_s", "evaluate_s", "peak_mb", "bytes", "contended",
-)  # fmt: skip
+    *("dataset", "split", "preprocess", "protocol", "profile", "arch", "eval_arch"),
+    *("row", "method", "kind", "source", "budget", "ipc", "fraction", "n_images"),
+    *("status", "reason", "mean", "sd", "n", "planned", "students", "low", "high", "best", "updates"),
+    *("condense_s", "artifact_s", "evaluate_s", "peak_mb", "bytes", "contended"),
+)
 
 
 def to_csv(tables: Sequence[Table]) -> str:

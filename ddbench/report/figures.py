@@ -31,7 +31,8 @@ def spread(values: Iterable[float | None], *, apart: float = 1.0) -> str:
     if not known:
         return NONE
     low, high = compact(min(known)), compact(max(known))
-    return high if low == high or max(known) <= apart * min(known) else f"{low}–{high}"
+    near = max(known) <= apart * max(min(known), 0.1)  # below a tenth nothing is shown, so nothing is told apart
+    return high if low == high or near else f"{low}–{high}"
 
 
 def span(values: Iterable[int]) -> str:

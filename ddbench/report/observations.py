@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ddbench.errors import UsageError
-from ddbench.keys import canonical, short
+from ddbench.keys import canonical
 from ddbench.records import Record
+from ddbench.report.variants import told_apart
 from ddbench.specs import Budget
 
 
@@ -58,10 +58,12 @@ class Observation:
         updates: Updates of the student.
         evaluate_s: Seconds of training and testing.
         set_key: Key of the condensed set.
-        recipe: What repetitions of one cell must share: resolved parameters of method and protocol, canonical JSON.
+        recipe: What repetitions of one cell must share: version, resolved parameters of method and protocol.
+        finished: UTC time, ISO 8601.
         facts: Names and sizes (see :func:`ddbench.plan.facts`); empty when the record has none.
         artifacts: Artifacts that the set was made from, kind → key.
         condensation: The record of the set, if it is among the records.
+        warning: What a reader must know about the choice of this result.
     """
 
     setting: Setting
@@ -80,19 +82,18 @@ class Observation:
     updates: int | None
     evaluate_s: float
     set_key: str
-    recipe: str
+    recipe: dict[str, Any]
+    finished: str
     facts: dict[str, Any] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
     condensation: Record | None = None
+    warning: str = ""
 
 
 def observe(records: Sequence[Record]) -> list[Observation]:
     """All observations, each in a fully known setting, in the order of their records.
 
     A result that belongs to several tables (``random`` depends on no architecture) appears once for each.
-
-    Raises:
-        UsageError: If two different results claim the same place in a table.
     """
     condensations = {record.key: record for record in records if record.kind == "condense"}
     evaluations = [record for record in records if record.kind == "evaluation"]
@@ -103,13 +104,13 @@ def observe(records: Sequence[Record]) -> list[Observation]:
         for record in condensations.values()
         if record.status != "ok" and record.key not in evaluated
     ]
-    return _unique(_placed(found))
+    return told_apart(_placed(found))
 
 
 def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observation:
     spec = record.spec
     made, student, facts = spec["set"], spec["eval"], spec.get("facts", {})
-    params = {name: value for name, value in student["protocol_params"].items() if name != "recipe_of"}
+    params = student["protocol_params"]
     setting = _setting(made, facts)
     return _observation(
         record,
@@ -126,7 +127,7 @@ def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observat
         updates=params.get("updates"),
         evaluate_s=record.cost.evaluate_s,
         set_key=student["set"],
-        recipe=_recipe(made["cell"]) + canonical(params),
+        recipe=_recipe(made["cell"], params),
         condensation=condensations.get(student["set"]),
     )
 
@@ -147,7 +148,7 @@ def _of_condensation(record: Record) -> Observation:
         updates=None,
         evaluate_s=0.0,
         set_key=record.key,
-        recipe=_recipe(spec["cell"]),
+        recipe=_recipe(spec["cell"], {}),
         condensation=record,
     )
 
@@ -163,8 +164,9 @@ def _observation(record: Record, made: dict[str, Any], facts: dict[str, Any], **
         reason=record.reason or "",
         source=record.source,
         n_test=record.n_test,
+        finished=record.finished,
         facts=facts,
-        artifacts={kind: key for kind, key in made.get("artifacts", {}).values()},
+        artifacts=dict(made.get("artifacts", {}).values()),
         **fields,
     )
 
@@ -184,8 +186,13 @@ def _setting(made: dict[str, Any], facts: dict[str, Any]) -> Setting:
     return Setting(canonical(cell["data"]), None, None if free else cell["arch"], None, made.get("profile"))
 
 
-def _recipe(cell: dict[str, Any]) -> str:
-    return canonical({name: cell.get(name) for name in ("method", "method_version", "origin", "params", "master")})
+def _recipe(cell: dict[str, Any], protocol: dict[str, Any]) -> dict[str, Any]:
+    """What decided the result besides its place in the table."""
+    # recipe_of names a set of the same repetition: it differs between repetitions that belong together.
+    params = {f"protocol.{name}": value for name, value in protocol.items() if name != "recipe_of"}
+    params |= cell.get("params", {})
+    named = {"version": cell.get("method_version"), "origin": cell.get("origin"), "master seed": cell.get("master")}
+    return {name: value for name, value in {**named, **params}.items() if value is not None}
 
 
 def _placed(observations: list[Observation]) -> list[Observation]:
@@ -211,35 +218,3 @@ def _filled(observation: Observation, name: str, known: list[Setting]) -> Iterat
         values = [setting.eval_arch]  # nothing was condensed: the student's is the only architecture there is
     for value in values:
         yield replace(observation, setting=replace(setting, **{name: value}))
-
-
-def _unique(observations: Iterable[Observation]) -> list[Observation]:
-    """Each place once; the same result may be listed more than once.
-
-    Raises:
-        UsageError: If different results claim one place, or repetitions of a cell were made with different parameters.
-    """
-    places: dict[tuple[Any, ...], Observation] = {}
-    recipes: dict[tuple[Any, ...], Observation] = {}
-    for observation in observations:
-        cell = (observation.setting, observation.row, observation.budget)
-        place = (*cell, observation.r, observation.e)
-        other = places.setdefault(place, observation)
-        if not observation.key or not other.key:
-            if observation.key:
-                places[place] = observation
-            continue
-        first = recipes.setdefault(cell, observation)
-        if other.key != observation.key or not _compatible(first, observation):
-            clash = other if other.key != observation.key else first
-            raise UsageError(
-                f"row {observation.row!r}, {observation.budget.label if observation.budget else 'all images'}: the records "
-                f"{short(clash.key)} (r{clash.r}) and {short(observation.key)} (r{observation.r}) were made with "
-                "different parameters or versions; keep one of them, or give them different labels"
-            )
-    return list(places.values())
-
-
-def _compatible(a: Observation, b: Observation) -> bool:
-    """Whether two repetitions may be averaged; a set that could not be made knows no protocol."""
-    return a.recipe.startswith(b.recipe) or b.recipe.startswith(a.recipe)

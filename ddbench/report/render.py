@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from ddbench.errors import unknown
@@ -143,7 +144,7 @@ def _grid(rows: list[Lines], *, markdown: bool = False) -> Lines:
     make them differ.
     """
     if markdown:
-        rows = [[_escaped(text) for text in row] for row in rows]
+        rows = [[_escaped(row[0]), *map(_pipes, row[1:])] for row in rows]
     widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
 
     def line(row: Lines) -> str:
@@ -156,10 +157,14 @@ def _grid(rows: list[Lines], *, markdown: bool = False) -> Lines:
 
 
 def _escaped(text: str) -> str:
-    """Text from methods and records (labels, reasons) that must not end a cell or become markup."""
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
-        text = text.replace(character, entity)
-    return text.replace("_", "\\_")
+    """Text from methods and records (labels, reasons) that must not become markup or end a cell."""
+    text = _pipes(re.sub(r"([\\`*])", r"\\\1", text))
+    text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # an underscore between letters is only an underscore
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+
+
+def _pipes(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _broken(lines: Lines) -> str:

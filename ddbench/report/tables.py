@@ -106,15 +106,14 @@ def tables_of(records: Sequence[Record]) -> list[Table]:
     """The tables that the records fill, in order of first appearance.
 
     Args:
-        records: Condensations and evaluations, of a run (:func:`ddbench.results.collect`) or of a committed file.
-
-    Raises:
-        UsageError: If two different results claim the same place.
+        records: Condensations and evaluations, of a run (:func:`ddbench.results.collect`), a folder, a file.
     """
     groups: dict[Setting, list[Observation]] = {}
     for observation in observe(records):
         groups.setdefault(observation.setting, []).append(observation)
-    return [_table(setting, members) for setting, members in groups.items()]
+    # References are shared by all results folders: a table of nothing else belongs to a run of another folder.
+    held_against = {s: members for s, members in groups.items() if any(o.kind != "reference" for o in members)}
+    return [_table(setting, members) for setting, members in (held_against or groups).items()]
 
 
 def _table(setting: Setting, observations: list[Observation]) -> Table:
@@ -194,17 +193,18 @@ def _annotated(row: Row, observations: list[Observation], footnotes: dict[str, i
     """Number the footnotes of a row, each distinct text once per table."""
 
     def number(text: str) -> int:
-        return footnotes.setdefault(text, len(footnotes) + 1)
+        return footnotes.setdefault(" ".join(text.split()), len(footnotes) + 1)
+
+    def numbered(cell: Cell | None) -> Cell | None:
+        if cell is None or cell.complete or unmeasured(row, cell):
+            return cell
+        return replace(cell, marks=(number(f"{cell.status}: {cell.reason}".removesuffix(": ")),))
 
     warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
+    warned |= dict.fromkeys(o.warning for o in observations if o.warning)
     texts = [*warned, *_conditions(row)]
     marks = tuple(number(f"{row.label}: {text}") for text in texts)
-    cells = []
-    for cell in row.cells:
-        if cell is not None and not cell.complete and not unmeasured(row, cell):
-            cell = replace(cell, marks=(number(f"{cell.status}: {cell.reason}".removesuffix(": ")),))
-        cells.append(cell)
-    return replace(row, cells=tuple(cells), marks=marks)
+    return replace(row, cells=tuple(numbered(cell) for cell in row.cells), marks=marks)
 
 
 def _conditions(row: Row) -> list[str]:

@@ -18,7 +18,7 @@ def class_major(images, labels):
 
 def test_loss_and_gradient_agree():
     numbers = read("dm_distribution_matching")
-    net = frozen(network(numbers))
+    net = frozen(network(numbers), numbers["x_real"])
     _, real, real_counts = class_major(numbers["x_real"], numbers["y_real"])
     order, syn, counts = class_major(numbers["x_syn"], numbers["y_syn"])
     method = DM(DMParams(augment="none"))

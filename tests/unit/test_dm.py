@@ -28,7 +28,7 @@ def test_concatenated_classes_equal_the_class_loop(norm, budget):
     method.prepare(ctx)
     counts, real_counts = method.counts, method.sampler.counts(16)
     assert real_counts == [16, 12, 16]
-    net = frozen(ctx.build_model(seed=5))
+    net = frozen(ctx.build_model(seed=5), method.images)
     real = ctx.train.images(method.sampler.draw(16, torch.Generator().manual_seed(1)))
     syn = method.images.clone().requires_grad_()
     fast = method.loss(net, *method.augmented(real, real_counts, syn, torch.Generator().manual_seed(2)), real_counts)

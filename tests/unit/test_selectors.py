@@ -226,7 +226,8 @@ def test_killed_build_goes_on_to_the_same_features(tmp_path):
 
 def test_chunks_change_nothing_but_speed():
     ctx = FakeContext(toy(dtype=torch.float64), toy())
-    net, images = features.frozen(ctx.build_model(seed=0)), ctx.train.images()
+    images = ctx.train.images()
+    net = features.frozen(ctx.build_model(seed=0), images)
     torch.testing.assert_close(features.embed(net, images, 7), net.embed(images), rtol=1e-12, atol=1e-12)
 
 

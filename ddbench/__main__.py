@@ -1,0 +1,5 @@
+"""`python -m ddbench` is `ddbench`."""
+
+from ddbench.cli import main
+
+main()

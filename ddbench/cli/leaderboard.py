@@ -1,0 +1,74 @@
+"""``ddbench leaderboard``: pages whose tables are made from committed records, and whether they still agree."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import click
+
+from ddbench.errors import DDBenchError, UsageError
+
+DIFF_LINES = 20
+"""Lines of a difference that are shown per page: enough to recognise it, not a second copy of the page."""
+
+pages_argument = click.argument("pages", metavar="[PAGE]...", nargs=-1, type=click.Path(path_type=Path))
+
+
+@click.group()
+def leaderboard() -> None:
+    """Write the tables of leaderboard pages from records, or check them.
+
+    Without PAGE: leaderboards/*.md and README.md, as far as they hold tables.
+    """
+
+
+@leaderboard.command("render")
+@pages_argument
+def render_(pages: tuple[Path, ...]) -> None:
+    """Rewrite the tables of each PAGE in place."""
+    from ddbench.report import leaderboard as board
+
+    contents = {page: board.fresh(page) for page in pages or _default_pages()}  # all are sound before one is touched
+    for page, (old, new) in contents.items():
+        if old != new:
+            board.write(page, new)
+        click.echo(f"{page}: {'up to date' if old == new else 'rewritten'}")
+
+
+@leaderboard.command("check")
+@pages_argument
+def check_(pages: tuple[Path, ...]) -> None:
+    """Exit with 1 if a PAGE says something else than its records."""
+    from ddbench.report import leaderboard as board
+
+    stale = []
+    for page in pages or _default_pages():
+        old, new = board.fresh(page)
+        if old != new:
+            stale.append(page)
+            _show_difference(page, old, new)
+        click.echo(f"{page}: {'differs from its records' if old != new else 'up to date'}")
+    if stale:
+        names = " ".join(map(str, stale))
+        raise DDBenchError(f"out of date: {names} (`ddbench leaderboard render {names}` writes them anew)")
+
+
+def _default_pages() -> list[Path]:
+    from ddbench.report.leaderboard import has_markers
+
+    candidates = [*sorted(Path("leaderboards").glob("*.md")), Path("README.md")]
+    found = [page for page in candidates if page.is_file() and has_markers(page)]
+    if not found:
+        raise UsageError(
+            "neither leaderboards/*.md nor README.md here holds a table: name a PAGE, or go to the repository"
+        )
+    return found
+
+
+def _show_difference(page: Path, old: str, new: str) -> None:
+    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), str(page), "from records", n=1, lineterm=""))
+    for line in lines[:DIFF_LINES]:
+        click.echo(line, err=True)
+    if len(lines) > DIFF_LINES:
+        click.echo(f"… {len(lines) - DIFF_LINES} more lines", err=True)

@@ -1,0 +1,188 @@
+"""Leaderboard pages: Markdown files in which the text between two markers is made from committed records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddbench.errors import UsageError
+from ddbench.files import atomic_write
+from ddbench.keys import canonical
+from ddbench.records import Record
+from ddbench.report.captions import for_tests_only
+from ddbench.report.jsonl import read_records, write_records
+from ddbench.report.render import render
+from ddbench.report.tables import tables_of
+
+__all__ = ["fresh", "has_markers", "read_records", "write", "write_records"]
+
+EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
+END = "<!-- ddbench:end -->"
+_MARKER = re.compile(r"<!--\s*ddbench:(?P<name>\w+)(?P<fields>(?:\s+\w+=\S+)*)\s*-->")
+_FENCE = re.compile(r"\s*(```+|~~~+)")
+_KINDS = ("reference", "selection", "distillation")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What stands between two markers.
+
+    Attributes:
+        first: Index of the line after the opening marker.
+        last: Index of the line of the closing marker.
+        records: File of the records.
+        datasets: Names of the data sets to show; empty: all.
+        protocol: Protocol to show, with or without version; empty: all.
+    """
+
+    first: int
+    last: int
+    records: Path
+    datasets: tuple[str, ...]
+    protocol: str
+
+
+def has_markers(path: Path) -> bool:
+    """Whether a page holds at least one table.
+
+    Raises:
+        UsageError: If it cannot be read or its markers are malformed.
+    """
+    return bool(_blocks(path, _read(path).split("\n")))
+
+
+def fresh(path: Path) -> tuple[str, str]:
+    """A page as it is and as it should be.
+
+    Raises:
+        UsageError: If a marker is malformed, or its records are missing, corrupt or not fit for a leaderboard.
+    """
+    text = _read(path)
+    lines = text.split("\n")
+    ending = "\r" if "\r\n" in text else ""
+    blocks = _blocks(path, lines)
+    if not blocks:
+        raise UsageError(f"{path}: no table to render; add a line `{EXAMPLE}` and a line `{END}`")
+    for block in reversed(blocks):
+        made = ["", *_table(block).rstrip("\n").split("\n"), ""]
+        lines[block.first : block.last] = [line + ending for line in made]
+    return text, "\n".join(lines)
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a page.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    atomic_write(path, text.encode())
+
+
+def _table(block: Block) -> str:
+    records = read_records(block.records)
+    smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.spec["set"].get("profile"))), None)
+    if smoke is not None:
+        raise UsageError(
+            f"{block.records}: profile smoke is for tests; {smoke.spec['label']} has no place in a leaderboard"
+        )
+    for name in block.datasets:
+        if not any(_dataset(record) == name for record in records):
+            known = ", ".join(sorted({_dataset(record) for record in records})) or "nothing"
+            raise UsageError(f"{block.records}: no records of data set {name!r}; it holds {known}")
+    shown = [record for record in records if _wanted(record, block)]
+    if not any(record.kind == "evaluation" for record in shown):
+        what = f" under protocol {block.protocol}" if block.protocol else ""
+        raise UsageError(f"{block.records}: no evaluations{what}, so there is no table to show")
+    return render(tables_of(sorted(shown, key=_order)), "markdown")
+
+
+def _wanted(record: Record, block: Block) -> bool:
+    if block.datasets and _dataset(record) not in block.datasets:
+        return False
+    if record.kind == "condense" or not block.protocol:
+        return True
+    spec = record.spec["eval"]
+    return block.protocol in (spec["protocol"], f"{spec['protocol']}@{spec['protocol_version']}")
+
+
+def _cell(record: Record) -> dict[str, Any]:
+    made = record.spec["set"] if record.kind == "evaluation" else record.spec
+    return dict(made["cell"])
+
+
+def _dataset(record: Record) -> str:
+    return str(_cell(record)["data"]["name"])
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    """An order that does not depend on who wrote the file when: tables, then rows by kind and label."""
+    cell, spec = _cell(record), record.spec
+    where = [canonical(cell["data"]), canonical(spec.get("eval", {}).get("protocol")), cell["arch"]]
+    student = spec.get("eval", {}).get("arch", "")
+    kind = spec.get("facts", {}).get("kind")
+    rank = _KINDS.index(kind) if kind in _KINDS else len(_KINDS)
+    return (*where, student, rank, spec.get("label") or "", record.key, record.to_json(indent=None))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UsageError(f"page {path}: {why}") from None
+
+
+def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
+    """The blocks of a page, in order.
+
+    Raises:
+        UsageError: If a marker is malformed, opened twice or not closed.
+    """
+    blocks: list[Block] = []
+    opened: tuple[int, dict[str, str]] | None = None
+
+    def wrong(index: int, what: str) -> UsageError:
+        return UsageError(f"{path}:{index + 1}: {what}")
+
+    for index, name, fields in _markers(lines, wrong):
+        if name == "table" and opened is None:
+            opened = index, fields
+        elif name == "end" and opened is not None:
+            first, values = opened
+            names = tuple(part for part in values.get("datasets", "").split(",") if part)
+            blocks.append(Block(first + 1, index, path.parent / values["records"], names, values.get("protocol", "")))
+            opened = None
+        else:
+            raise wrong(
+                index,
+                "a table begins before the last one ended" if name == "table" else "no table begins before this end",
+            )
+    if opened is not None:
+        raise wrong(opened[0], f"this table has no `{END}`")
+    return blocks
+
+
+def _markers(
+    lines: Sequence[str], wrong: Callable[[int, str], UsageError]
+) -> Iterator[tuple[int, str, dict[str, str]]]:
+    """Line index, name and fields of every marker; what a code block shows is an example, not a marker."""
+    fence = ""
+    for index, line in enumerate(lines):
+        ticks = _FENCE.match(line)
+        if ticks is not None and (not fence or ticks[1].startswith(fence)):
+            fence = "" if fence else ticks[1]
+        if fence or not re.match(r"\s*<!--\s*ddbench:", line):
+            continue
+        marker = _MARKER.fullmatch(line.strip())
+        name = "" if marker is None else marker["name"]
+        if marker is None or name not in ("table", "end"):
+            raise wrong(index, f"malformed marker `{line.strip()}`; write `{EXAMPLE}` or `{END}`")
+        fields = dict(field.split("=", 1) for field in marker["fields"].split())
+        unknown = fields.keys() - ({"records", "datasets", "protocol"} if name == "table" else set())
+        if unknown or (name == "table" and "records" not in fields):
+            what = f"unknown field {min(unknown)!r}" if unknown else "the field records=PATH is missing"
+            raise wrong(index, f"{what}; write `{EXAMPLE}`")
+        yield index, name, fields

@@ -1,0 +1,196 @@
+"""Laws about what a plugin declares: its record, its params, its presets, what its files import. Runs no method."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ddbench import grid
+from ddbench.api import Method, Params
+from ddbench.errors import DDBenchError
+from ddbench.plugins import method_class, params_class
+from ddbench.presets import Preset, choose, presets
+from ddbench.profiles import profiles
+from ddbench.specs import Budget
+from ddbench.testing.subject import DATASET, Bench, Subject
+
+OPEN = ("ddbench.blocks", "ddbench.models")
+"""Packages whose modules are public."""
+
+PUBLIC = ("ddbench", "ddbench.api", "ddbench.registry", "ddbench.testing", *OPEN)
+"""Modules that plugins may import (``ddbench.registry`` for the type of a hook's argument)."""
+
+IMPORT_PROBE = """
+import importlib, importlib.util, sys, traceback
+
+class Watch:
+    found = None
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch" and Watch.found is None:
+            frames = [f for f in traceback.extract_stack()[:-1] if "importlib" not in f.filename]
+            Watch.found = f"{frames[-1].filename}:{frames[-1].lineno}"
+        return None
+
+sys.meta_path.insert(0, Watch())
+module, file = sys.argv[1:3]
+if file:
+    spec = importlib.util.spec_from_file_location(module, file)
+    sys.modules[module] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[module])
+else:
+    importlib.import_module(module)
+print("imports-torch-at", Watch.found or "")
+"""
+
+
+def record_is_well_formed(bench: Bench) -> None:
+    """The record names a Method and a Params class that exist, and says in one line what the method does."""
+    info = bench.info
+    cls, params = method_class(info), params_class(info)
+    assert isinstance(cls, type) and issubclass(cls, Method), f"target {info.target!r} is no subclass of ddbench.Method"
+    is_params = isinstance(params, type) and issubclass(params, Params)
+    assert is_params, f"params {info.params!r} is no subclass of ddbench.Params"
+    assert info.summary.strip(), "summary is empty: say in one line what the method does"
+    assert "\n" not in info.summary, "summary has more than one line"
+    assert info.version >= 1, f"version is {info.version}; it starts at 1"
+    for control in info.controls:
+        assert control in bench.subject.registries.methods, f"control {control!r} is not a registered method"
+
+
+def params_import_no_torch(bench: Bench) -> None:
+    """Importing the plugin and its params module imports no torch, so that `list` and `plan` stay fast."""
+    module = bench.info.params.partition(":")[0]
+    file = str(bench.subject.plugin.absolute()) if bench.subject.plugin else ""
+    # The child finds what this process finds, distributions that a test made up included.
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    run = subprocess.run(
+        [sys.executable, "-c", IMPORT_PROBE, module, file], capture_output=True, text=True, env=env, check=False
+    )
+    last = run.stderr.strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
+    assert run.returncode == 0, f"importing {module!r} in a fresh interpreter fails: {last[0]}"
+    where = run.stdout.rpartition("imports-torch-at")[2].strip()
+    assert not where, f"torch is imported at {where}: keep it out of the plugin's __init__ and params modules"
+
+
+def params_are_described(bench: Bench) -> None:
+    """Every hyper-parameter has a description, which `ddbench describe` shows; params are frozen and closed."""
+    cls = params_class(bench.info)
+    silent = [name for name, field in cls.model_fields.items() if not (field.description or "").strip()]
+    assert not silent, f"no description: {', '.join(silent)}; write Field(default=…, description='what it is [unit]')"
+    assert cls.model_config.get("frozen"), "params must stay frozen (model_config of ddbench.Params)"
+    assert cls.model_config.get("extra") == "forbid", 'params must keep extra="forbid", else typing errors go unnoticed'
+
+
+def defaults_are_valid(bench: Bench) -> None:
+    """Defaults with presets make valid params on digits at any budget, under every profile."""
+    row = _row(bench.subject)
+    for profile in profiles():
+        for ipc in (1, 10, 50):
+            chosen = choose(bench.info, DATASET, Budget(ipc=ipc), profile)
+            try:
+                grid.validated(row, chosen.params)
+            except DDBenchError as error:
+                raise AssertionError(f"{DATASET} at ipc {ipc}, profile {profile}: {error}") from None
+
+
+def presets_are_valid(bench: Bench) -> None:
+    """Every preset makes valid params, says where its values come from, and names a data set and profile that exist."""
+    try:
+        known = presets(bench.info)
+    except ValueError as error:
+        raise AssertionError(f"presets {bench.info.presets!r}: {error}") from error
+    for number, preset in enumerate(known, start=1):
+        problem = _problem(bench, preset)
+        assert problem is None, f"preset {number} of {bench.info.presets}: {problem}"
+
+
+def _problem(bench: Bench, preset: Preset) -> str | None:
+    where = preset.where
+    if not preset.source.strip():
+        return "its source is empty: name the paper's table or the script"
+    if where.profile is not None and where.profile not in profiles():
+        return f"profile {where.profile!r} is none of {', '.join(profiles())}"
+    if where.dataset is not None and where.dataset not in bench.subject.registries.datasets:
+        return f"data set {where.dataset!r} is not registered (see `ddbench list datasets`)"
+    if where.ipc is not None and where.fraction is not None:
+        return "it is for an ipc and a fraction at once"
+    try:
+        params_class(bench.info).model_validate(preset.params)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return None
+
+
+def declarations_are_pure(bench: Bench) -> None:
+    """`Params.artifacts` and `Params.unsupported` answer alike when asked twice, and name registered artifact kinds."""
+    place = bench.place()
+    params, facts = bench.params(place), bench.context(place).dataset
+    first, second = params.artifacts(place.spec), bench.params(place).artifacts(place.spec)
+    assert first == second, "Params.artifacts answers differently when asked twice: keys would never match"
+    kinds = bench.subject.registries.artifacts
+    for name, artifact in first.items():
+        assert artifact.kind in kinds, f"artifact {name!r}: kind {artifact.kind!r} is not registered"
+    answers = [params.unsupported(place.spec, facts) for _ in range(2)]
+    assert answers[0] == answers[1], f"Params.unsupported answers {answers[0]!r}, then {answers[1]!r}"
+
+
+def imports_only_public_names(bench: Bench) -> None:
+    """The plugin imports ddbench's public modules only: no test data, no runner, no other plugin."""
+    top = bench.info.target.partition(":")[0]
+    own = top if bench.subject.plugin else top.rpartition(".")[0] or top
+    for file in _sources(bench.subject):
+        for line, module in imported_modules(ast.parse(file.read_text(encoding="utf-8"))):
+            allowed = module == own or module.startswith(f"{own}.") or _is_public(module)
+            assert allowed, f"{file.name}:{line} imports {module}; plugins import ddbench, {' and '.join(OPEN)} only"
+
+
+def imported_modules(tree: ast.AST) -> list[tuple[int, str]]:
+    """Line and absolute module of every import in a file, also of those inside functions."""
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.append((node.lineno, node.module))
+    return found
+
+
+def _is_public(module: str) -> bool:
+    """Whether a plugin may import it: anything that is not ddbench's, and what ddbench publishes."""
+    if module.partition(".")[0] not in ("ddbench", "ddbench_plugins"):
+        return True
+    return module in PUBLIC or module.startswith(tuple(f"{name}." for name in OPEN))
+
+
+def _sources(subject: Subject) -> list[Path]:
+    """The Python files of the plugin: one file, or all files of the package that holds its target."""
+    if subject.plugin is not None:
+        return [subject.plugin]
+    spec = importlib.util.find_spec(subject.info.target.partition(":")[0])
+    assert spec is not None and spec.origin is not None, f"module of target {subject.info.target!r} is not a file"
+    file = Path(spec.origin)
+    return sorted(file.parent.rglob("*.py")) if "." in spec.name else [file]
+
+
+def _row(subject: Subject) -> grid.Row:
+    origin = subject.registries.methods.origin(subject.info.name).key
+    return grid.Row(subject.info.name, subject.info, origin, {}, requested=True)
+
+
+RECORD_CHECKS: tuple[Any, ...] = (
+    record_is_well_formed,
+    params_import_no_torch,
+    params_are_described,
+    defaults_are_valid,
+    presets_are_valid,
+    declarations_are_pure,
+    imports_only_public_names,
+)

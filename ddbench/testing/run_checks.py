@@ -1,0 +1,279 @@
+"""Laws about what a method does: its sets, its randomness, its state, what it leaves alone. Each runs it on digits."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ddbench.api import CondensedSet, Method
+from ddbench.context import Context
+from ddbench.data.split import Split
+from ddbench.errors import NodeFailureError
+from ddbench.files import sha256_file
+from ddbench.serialise import load_set, save_set, save_state
+from ddbench.testing import compare
+from ddbench.testing.subject import Bench
+
+OTHER_ARCH = "convnet2-w8-in"
+"""A network that is not the default of digits."""
+
+
+def sets_are_accepted(bench: Bench) -> None:
+    """At ipc 1 and 2 the method makes a set that the product accepts, in the declared preprocessing."""
+    for ipc in (1, 2):
+        try:
+            condensed = bench.condensed(ipc=ipc)
+        except NodeFailureError as error:
+            raise AssertionError(f"ipc {ipc}: {error.status}: {error}") from error
+        problems = list(_malformed(condensed, bench.context(bench.place(ipc=ipc))))
+        assert not problems, f"ipc {ipc}: {'; '.join(problems)}"
+
+
+def _malformed(condensed: CondensedSet, ctx: Context) -> Iterator[str]:
+    images, indices, space = condensed.images, condensed.indices, condensed.label_space
+    if images is not None and images.dtype != torch.float32:
+        yield f"images are {images.dtype}, not torch.float32"
+    if images is not None and images.requires_grad:
+        yield "images still require a gradient: detach them"
+    wanted = torch.int64 if space == "hard" else torch.float32
+    if condensed.labels.dtype != wanted:
+        yield f"{space} labels are {condensed.labels.dtype}, not {wanted}"
+    if indices is not None and indices.dtype != torch.int64:
+        yield f"indices are {indices.dtype}, not torch.int64"
+    if indices is not None and space == "hard" and not torch.equal(ctx.train.labels[indices], condensed.labels):
+        yield "labels are not those of the real images that indices name"
+    if condensed.storage.images <= 0 and condensed.storage.codes <= 0:
+        yield "storage says that images cost nothing to keep"
+
+
+def class_counts_fit_the_budget(bench: Bench) -> None:
+    """A selection has exactly the budget's images of each class; a distilled set with hard labels has no more."""
+    for ipc in (1, 2):
+        condensed = bench.condensed(ipc=ipc)
+        if bench.info.kind == "reference" or condensed.label_space != "hard":
+            continue
+        ctx = bench.context(bench.place(ipc=ipc))
+        counts = condensed.labels.bincount(minlength=ctx.dataset.classes).tolist()
+        wanted = list(ctx.per_class)
+        if bench.info.kind == "selection":
+            assert counts == wanted, f"ipc {ipc}: classes have {counts} images, the budget says {wanted}"
+        elif not condensed.storage.codes:
+            over = [c for c, (have, most) in enumerate(zip(counts, wanted, strict=True)) if have > most]
+            assert not over, f"ipc {ipc}: classes {over} have more images than the budget allows: {counts}"
+
+
+def sets_survive_the_file(bench: Bench) -> None:
+    """A set is the same to the bit after `condensed.safetensors` was written and read."""
+    condensed = bench.condensed()
+    path = bench.scratch / "condensed.safetensors"
+    save_set(path, condensed)
+    found = compare.difference(condensed, load_set(path))
+    assert found is None, f"after writing and reading the set, {found}"
+
+
+def runs_are_deterministic(bench: Bench) -> None:
+    """Two runs of a cell give the same set to the bit, whatever the global generators hold."""
+    place = bench.place(ipc=2)
+    runs = []
+    for seed in (1, 2):
+        with _global_seeds(seed):
+            runs.append(bench.drive(place))
+    found = compare.difference(*runs)
+    assert found is None, f"two runs differ: {found}; draw from ctx.generator or ctx.private_seed(…) only"
+
+
+@contextmanager
+def _global_seeds(seed: int) -> Iterator[None]:
+    """A block in which the global generators start from ``seed``."""
+    legacy, own = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(legacy)
+            random.setstate(own)
+
+
+def repetitions_differ(bench: Bench) -> None:
+    """Where "seed" is among the axes, repetitions give different sets."""
+    if "seed" in bench.info.axes:
+        found = compare.difference(bench.condensed(ipc=2), bench.condensed(ipc=2, r=1))
+        assert found is not None, 'repetitions 0 and 1 give the same set: draw from ctx, or take "seed" out of axes'
+
+
+def axes_are_honest(bench: Bench) -> None:
+    """The result does not depend on budget, arch or seed unless it is among the axes, which decide its key."""
+    base: dict[str, Any] = {"ipc": 2}
+    variations: dict[str, dict[str, Any]] = {"budget": {"ipc": 1}, "arch": {"arch": OTHER_ARCH}, "seed": {"r": 1}}
+    for axis, change in variations.items():
+        if axis not in bench.info.axes:
+            first, second = (bench.drive(bench.place(**where)) for where in (base, base | change))
+            found = compare.difference(first, second)
+            assert found is None, f"axes leave out {axis!r}, but the set depends on it: {found}"
+
+
+def global_randomness_is_untouched(bench: Bench) -> None:
+    """No stage touches the global generators of torch, numpy or Python."""
+    before = compare.global_randomness()
+
+    def probe(method: Method[Any], ctx: Context, where: str) -> None:
+        touched = compare.changed(before, compare.global_randomness())
+        assert not touched, f"{where} uses the global generator of {', '.join(touched)}; draw from ctx.generator"
+
+    bench.drive(bench.place(), probe)
+
+
+def settings_are_untouched(bench: Bench) -> None:
+    """No stage changes torch's default dtype, number of threads or grad mode."""
+    before = compare.process_settings()
+
+    def probe(method: Method[Any], ctx: Context, where: str) -> None:
+        touched = compare.changed(before, compare.process_settings())
+        assert not touched, f"{where} changes {', '.join(touched)} for the whole process"
+
+    try:
+        bench.drive(bench.place(), probe)
+    finally:
+        torch.set_default_dtype(before["torch.get_default_dtype()"])
+        torch.set_num_threads(before["torch.get_num_threads()"])
+        torch.set_grad_enabled(before["torch.is_grad_enabled()"])
+
+
+def shared_tensors_are_untouched(bench: Bench) -> None:
+    """No stage writes into the tensors that the context lends: images and labels of train and val."""
+    ctx = bench.context(bench.place())
+    before = compare.shared_tensors(ctx)
+
+    def probe(method: Method[Any], ctx: Context, where: str) -> None:
+        written = compare.changed(before, compare.shared_tensors(ctx))
+        assert not written, f"{where} writes into {', '.join(written)}: clone before an in-place operation"
+
+    bench.drive(bench.place(), probe, ctx)
+
+
+def artifacts_are_declared(bench: Bench) -> None:
+    """The method reads artifacts that `Params.artifacts` declared, and leaves their files as they are."""
+    place = bench.place()
+    before = {name: _files(folder) for name, folder in place.folders.items()}
+    ctx = bench.context(place)
+    bench.drive(place, ctx=ctx)
+    undeclared = sorted(set(ctx.asked) - set(place.folders))
+    assert not undeclared, f"asks for {', '.join(undeclared)}, which Params.artifacts does not declare"
+    for name, folder in place.folders.items():
+        changes = sorted(set(before[name].items()) ^ set(_files(folder).items()))
+        assert not changes, f"writes into the shared artifact {name!r}: {changes[0][0]}"
+
+
+def _files(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def no_test_split_is_in_reach(bench: Bench) -> None:
+    """Nothing that the context holds leads to the test split."""
+    ctx = bench.context(bench.place())
+    known = {id(ctx.train), id(ctx.val)}
+    for path, value in _reachable(ctx):
+        assert not isinstance(value, Split) or id(value) in known, f"{path} is a split besides train and val"
+
+
+def _reachable(ctx: Context) -> Iterator[tuple[str, Any]]:
+    """Public attributes of a context, and those of its parts."""
+    for name in _public(ctx):
+        part = getattr(ctx, name)
+        yield f"ctx.{name}", part
+        for inner in _public(part):
+            yield f"ctx.{name}.{inner}", getattr(part, inner, None)
+
+
+def _public(value: Any) -> list[str]:
+    """Names of the attributes of an object of ddbench's that do not start with an underscore."""
+    ours = type(value).__module__.startswith("ddbench.")
+    return [name for name in dir(value) if ours and not name.startswith("_")]
+
+
+def finalise_is_pure(bench: Bench) -> None:
+    """`finalise` may be called after any step: it changes nothing, and its set stays as it was."""
+    place = bench.place()
+    plain = bench.drive(place)
+    earlier: list[tuple[str, CondensedSet, CondensedSet]] = []
+
+    def probe(method: Method[Any], ctx: Context, where: str) -> None:
+        if not where.startswith("step"):
+            return
+        generator = ctx.generator.get_state()
+        first = method.finalise(ctx)
+        earlier.append((where, first, compare.copy(first)))
+        found = compare.difference(first, method.finalise(ctx))
+        assert found is None, f"finalise called twice after {where} gives two sets: {found}"
+        assert torch.equal(generator, ctx.generator.get_state()), f"finalise after {where} draws from ctx.generator"
+
+    found = compare.difference(plain, bench.drive(place, probe))
+    assert found is None, f"calling finalise after every step changes the final set: {found}"
+    for where, handed_out, copied in earlier:
+        found = compare.difference(handed_out, copied)
+        assert found is None, f"the set handed out after {where} changes later ({found}): clone what finalise returns"
+
+
+def state_is_plain(bench: Bench) -> None:
+    """After any step `state_dict` holds nested dicts and lists of Tensor, int, float, str, bool, None; keys are str."""
+
+    def probe(method: Method[Any], ctx: Context, where: str) -> None:
+        if where.startswith("step"):
+            state = method.state_dict()
+            assert isinstance(state, Mapping), f"state_dict after {where} is a {type(state).__name__}, not a dict"
+            odd = _odd(state, "state")
+            assert odd is None, f"state_dict after {where}: {odd}"
+            save_state(bench.scratch / "state.safetensors", state)
+
+    bench.drive(bench.place(), probe)
+
+
+def _odd(value: Any, place: str) -> str | None:
+    """What in a nested state cannot be kept, in words."""
+    if isinstance(value, Mapping):
+        keys = [key for key in value if not isinstance(key, str)]
+        if keys:
+            return f"{place} has the key {keys[0]!r}; keys come back as str, so use str"
+        return next((odd for key, item in value.items() if (odd := _odd(item, f"{place}.{key}"))), None)
+    if isinstance(value, list):
+        return next((odd for i, item in enumerate(value) if (odd := _odd(item, f"{place}.{i}"))), None)
+    if value is None or isinstance(value, torch.Tensor | bool | int | float | str):
+        return None
+    return f"{place} is a {type(value).__name__}; use Tensor, int, float, str, bool, None, dict or list"
+
+
+def interruption_changes_nothing(bench: Bench) -> None:
+    """Killed after every step and resumed from its checkpoint, the method makes the same set to the bit."""
+    place, seen = bench.place(ipc=2), []
+    whole = bench.drive(place, lambda method, ctx, where: seen.append(where))
+    resumed = bench.killed_after_every_step(place, sum(where.startswith("step") for where in seen))
+    found = compare.difference(whole, resumed)
+    hint = "state_dict must hold all that step changes, and prepare must not depend on what step left behind"
+    assert found is None, f"interrupted and resumed, the set is another: {found}; {hint}"
+
+
+RUN_CHECKS: tuple[Any, ...] = (
+    sets_are_accepted,
+    class_counts_fit_the_budget,
+    sets_survive_the_file,
+    runs_are_deterministic,
+    repetitions_differ,
+    axes_are_honest,
+    global_randomness_is_untouched,
+    settings_are_untouched,
+    shared_tensors_are_untouched,
+    artifacts_are_declared,
+    no_test_split_is_in_reach,
+    finalise_is_pure,
+    state_is_plain,
+    interruption_changes_nothing,
+)

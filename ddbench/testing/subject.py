@@ -1,0 +1,249 @@
+"""A registered method on a bench: it is planned, fed and run by the product's own planner, worker and loop."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddbench import artifacts, grid, plan, suite
+from ddbench.api import CondensedSet, Limits, Method, MethodInfo, Params
+from ddbench.condense import Condensation, History
+from ddbench.context import Context, open_context
+from ddbench.engine import Engine
+from ddbench.errors import InterruptedRunError, PluginError
+from ddbench.meter import Meter
+from ddbench.plugins import Registries, import_target, installed, load
+from ddbench.profiles import profile
+from ddbench.runner import Worker
+from ddbench.session import Interrupts, Session, Silent
+from ddbench.specs import Budget, CellSpec
+from ddbench.store import Store
+
+DATASET = "digits"
+PROFILE = "smoke"
+
+Probe = Callable[[Method[Any], Context, str], None]
+"""Called with the method, its context and where it is: ``prepare``, ``step 1`` …, ``finalise``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The method under test.
+
+    Attributes:
+        info: Its record.
+        registries: Where it is registered.
+        fast: Overrides that make a run take seconds, on top of the smoke preset.
+        plugin: Its file, for a one-file plugin.
+    """
+
+    info: MethodInfo
+    registries: Registries
+    fast: Mapping[str, Any] = field(default_factory=dict)
+    plugin: Path | None = None
+
+    @classmethod
+    def find(cls, name: str, fast: Mapping[str, Any] | None = None, plugin: Path | None = None) -> Subject:
+        """The method called ``name``, of an installed plugin or of the file ``plugin``.
+
+        Raises:
+            UsageError: If there is no such method.
+            PluginError: If the plugin that has this name did not load.
+        """
+        registries = installed() if plugin is None else load([plugin])
+        failed = next((report for report in registries.reports if report.error and report.name == name), None)
+        if failed is not None and name not in registries.methods:
+            raise PluginError(failed.line())
+        return cls(registries.methods.get(name), registries, fast or {}, plugin)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One cell, ready to run: its spec, and the folders of the artifacts that it declares."""
+
+    spec: CellSpec
+    folders: Mapping[str, Path]
+
+
+class Recorded(Context):
+    """A context that notes which artifacts were asked for."""
+
+    __slots__ = ("asked",)
+    asked: list[str]
+
+    def artifact(self, name: str) -> Path:
+        """As in :class:`Context`."""
+        self.asked.append(name)
+        return super().artifact(name)
+
+
+class Bench:
+    """Runs one subject on digits, in a home of its own.
+
+    Args:
+        subject: The method under test.
+        home: ``$DDBENCH_HOME`` while it runs; benches that share one build equal artifacts once.
+
+    Attributes:
+        scratch: A folder for files of a check.
+    """
+
+    def __init__(self, subject: Subject, home: Path) -> None:
+        self.subject = subject
+        self.info = subject.info
+        self._home = home
+        self.scratch = home / "scratch"
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        self._places: dict[tuple[int, int, str | None], Place] = {}
+        self._sets: dict[tuple[int, int, str | None], CondensedSet] = {}
+        self._worker = Worker(
+            Store(home / "runs"), subject.registries, Engine(device="cpu", threads=torch.get_num_threads())
+        )
+
+    @contextmanager
+    def home(self) -> Iterator[None]:
+        """A block in which ``$DDBENCH_HOME`` is the bench's."""
+        before = os.environ.get("DDBENCH_HOME")
+        os.environ["DDBENCH_HOME"] = str(self._home)
+        try:
+            yield
+        finally:
+            os.environ.pop("DDBENCH_HOME")
+            if before is not None:
+                os.environ["DDBENCH_HOME"] = before
+
+    def grid(self, *, ipc: int = 1, r: int = 0, arch: str | None = None) -> grid.Grid:
+        """The grid that names the subject's repetitions 0 … r at one budget and architecture."""
+        content: dict[str, Any] = {
+            "methods": [self.info.name],
+            "datasets": [DATASET],
+            "budget": {"ipc": [ipc]},
+            "archs": [] if arch is None else [arch],
+            "seeds": {"condense": r + 1, "evaluate": 1},
+            "profile": PROFILE,
+            "set": {self.info.name: dict(self.subject.fast)},
+        }
+        return grid.build(suite.parse(content, "contract"), self.subject.registries, profile(PROFILE))
+
+    def place(self, *, ipc: int = 1, r: int = 0, arch: str | None = None) -> Place:
+        """A cell of the subject with its artifacts built.
+
+        Raises:
+            AssertionError: If the method says that it does not support this cell.
+        """
+        if (ipc, r, arch) not in self._places:
+            self._places[ipc, r, arch] = self._make_place(ipc, r, arch)
+        return self._places[ipc, r, arch]
+
+    def _make_place(self, ipc: int, r: int, arch: str | None) -> Place:
+        planned = plan.make(self.grid(ipc=ipc, r=r, arch=arch))
+        entry = next(entry for entry in planned.entries if entry.method == self.info.name and entry.r == r)
+        where = f"{DATASET} at ipc {ipc}"
+        assert entry.cell is not None, f"{self.info.name} cannot run on {where}: {entry.skip}"
+        node = planned.nodes[entry.cell]
+        self._build(planned, node.needs)
+        folders = {name: artifacts.verify(kind, key) for name, (kind, key) in node.document["artifacts"].items()}
+        spec = CellSpec.model_validate(node.document["cell"])
+        # A node is shared by all cells that agree in the method's axes: give it the values that were asked for.
+        asked: dict[str, Any] = {"budget": Budget(ipc=ipc), "r": r}
+        if arch is not None:
+            asked["arch"] = planned.grid.canonical(arch)
+        return Place(spec.model_copy(update=asked), folders)
+
+    def _build(self, planned: plan.Plan, keys: tuple[str, ...]) -> None:
+        for key in keys:
+            node = planned.nodes[key]
+            self._build(planned, node.needs)
+            if artifacts.manifest(node.document["artifact"]["kind"], key) is None:
+                self._worker.run(node.document)
+
+    def params(self, place: Place) -> Params:
+        """The params of a cell."""
+        params: Params = import_target(self.info.params).model_validate(place.spec.params)
+        return params
+
+    def method(self, place: Place) -> Method[Any]:
+        """A new method object."""
+        method: Method[Any] = import_target(self.info.target)(self.params(place))
+        return method
+
+    def context(self, place: Place) -> Recorded:
+        """A new context of a cell."""
+        opened = open_context(
+            place.spec,
+            owner=self.info.name,
+            folders=place.folders,
+            registries=self.subject.registries,
+            profile=profile(PROFILE),
+            device="cpu",
+            limits=Limits(),
+            report=lambda done, total, what: None,
+        )
+        recorded = Recorded(**{name: getattr(opened, name) for name in Context.__dataclass_fields__})
+        recorded.asked = []
+        return recorded
+
+    def drive(self, place: Place, probe: Probe | None = None, ctx: Context | None = None) -> CondensedSet:
+        """Run a cell step by step with a plain loop, calling ``probe`` after every stage."""
+        method, ctx, probe = self.method(place), ctx or self.context(place), probe or _look_away
+        method.prepare(ctx)
+        probe(method, ctx, "prepare")
+        while not method.done(ctx):
+            method.step(ctx)
+            ctx.step += 1
+            probe(method, ctx, f"step {ctx.step}")
+        condensed = method.finalise(ctx)
+        probe(method, ctx, "finalise")
+        return condensed
+
+    def condensed(self, *, ipc: int = 1, r: int = 0, arch: str | None = None) -> CondensedSet:
+        """The set of a cell as ``ddbench run`` makes it, without interruption; made once and remembered.
+
+        Raises:
+            NodeFailureError: If the set is not one that the product accepts.
+        """
+        if (ipc, r, arch) not in self._sets:
+            place = self.place(ipc=ipc, r=r, arch=arch)
+            with tempfile.TemporaryDirectory() as folder:
+                self._sets[ipc, r, arch] = self._attempt(place, Path(folder), Interrupts())
+        return self._sets[ipc, r, arch]
+
+    def killed_after_every_step(self, place: Place, steps: int) -> CondensedSet:
+        """The set of a cell whose process is stopped after each step and started again from its checkpoint.
+
+        Args:
+            place: The cell.
+            steps: How many steps an uninterrupted run takes.
+
+        Raises:
+            AssertionError: If the method wants more steps than that.
+        """
+        interrupts = Interrupts()
+        interrupts.requested = True
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(steps + 1):
+                with suppress(InterruptedRunError):
+                    return self._attempt(place, Path(folder), interrupts)
+        raise AssertionError(
+            f"done after {steps} steps, but not when interrupted and resumed: `done` forgets something"
+        )
+
+    def _attempt(self, place: Place, folder: Path, interrupts: Interrupts) -> CondensedSet:
+        """One attempt with the product's own loop, continuing from the checkpoint in ``folder``."""
+        session = Session(interrupts, Silent())
+        history = History.read(folder)
+        attempt = Condensation(
+            self.method(place), self.context(place), session, Meter(0.0), folder, history, self.info.kind
+        )
+        return attempt.run()[0]
+
+
+def _look_away(method: Method[Any], ctx: Context, where: str) -> None:
+    """The probe that looks at nothing."""

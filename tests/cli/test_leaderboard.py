@@ -1,0 +1,199 @@
+"""Leaderboard pages: rendering, checking, and what is refused."""
+
+import random
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ddbench.cli.leaderboard import leaderboard
+from ddbench.errors import UsageError
+from ddbench.report.leaderboard import read_records, write_records
+from tests.factories import cell, demo
+
+PAGE = """\
+# Digits
+
+Before.
+
+<!-- ddbench:table records=records/digits.jsonl -->
+old
+<!-- ddbench:end -->
+
+After, without a final newline."""
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_records(Path("leaderboards/records/digits.jsonl"), demo())
+    Path("leaderboards/digits.md").write_text(PAGE)
+    return tmp_path
+
+
+def call(*args):
+    return CliRunner().invoke(leaderboard, args)
+
+
+def exit_code(result):
+    return getattr(result.exception, "exit_code", result.exit_code)
+
+
+def with_marker(marker):
+    Path("leaderboards/digits.md").write_text(
+        PAGE.replace("<!-- ddbench:table records=records/digits.jsonl -->", marker)
+    )
+
+
+def test_rendering_makes_a_page_pass_its_check_and_changes_nothing_else(site):
+    assert exit_code(call("check")) == 1
+    assert call("render").exit_code == 0
+    assert call("check").exit_code == 0
+    text = Path("leaderboards/digits.md").read_text()
+    assert "\n| datm " in text
+    assert "\nold\n" not in text
+    assert text.startswith(PAGE[: PAGE.index("old")])
+    assert text.endswith(PAGE[PAGE.index("<!-- ddbench:end") :])
+
+
+def test_check_writes_nothing_names_the_page_and_shows_the_difference(site):
+    result = call("check")
+    assert Path("leaderboards/digits.md").read_text() == PAGE
+    assert "leaderboards/digits.md" in str(result.exception)
+    assert "ddbench leaderboard render leaderboards/digits.md" in str(result.exception)
+    assert "-old" in result.stderr
+
+
+def test_check_sees_a_number_that_was_edited(site):
+    call("render")
+    page = Path("leaderboards/digits.md")
+    page.write_text(page.read_text().replace("87.5", "97.5"))
+    assert exit_code(call("check", str(page))) == 1
+
+
+def test_the_order_of_the_records_does_not_matter(site):
+    call("render")
+    file = Path("leaderboards/records/digits.jsonl")
+    lines = file.read_text().splitlines(keepends=True)
+    for seed in range(5):
+        random.Random(seed).shuffle(lines)
+        file.write_text("".join(lines))
+        assert call("check").exit_code == 0
+
+
+def test_line_endings_of_a_page_stay(site):
+    page = Path("leaderboards/digits.md")
+    page.write_bytes(PAGE.replace("\n", "\r\n").encode())
+    call("render")
+    text = page.read_bytes()
+    assert text.count(b"\n") == text.count(b"\r\n") > 20
+    assert call("check").exit_code == 0
+
+
+def test_a_marker_in_a_code_block_is_an_example(site):
+    page = Path("leaderboards/digits.md")
+    page.write_text(f"```\n{PAGE}\n```\n{PAGE}")
+    call("render")
+    assert page.read_text().count("\nold\n") == 1
+
+
+def test_a_page_shows_only_what_it_names(site):
+    records = cell("dm", [50.0]) + cell("dm", [60.0], protocol="native")
+    write_records(Path("leaderboards/records/digits.jsonl"), records)
+    with_marker("<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=native@1 -->")
+    call("render")
+    text = Path("leaderboards/digits.md").read_text()
+    assert "native@1" in text
+    assert "hard@1" not in text
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ("<!-- ddbench:table records=nowhere.jsonl -->", "nowhere.jsonl: No such file"),
+        ("<!-- ddbench:table -->", "records=PATH is missing"),
+        ("<!-- ddbench:table records=records/digits.jsonl method=dm -->", "unknown field 'method'"),
+        ("<!-- ddbench:tabel records=records/digits.jsonl -->", "malformed marker"),
+        ("<!-- ddbench:table records=records/digits.jsonl", "malformed marker"),
+        ("nothing", "no table begins before this end"),
+        ("<!-- ddbench:table records=a -->\n<!-- ddbench:table records=b -->", "before the last one ended"),
+        ("<!-- ddbench:end -->\n<!-- ddbench:table records=a -->", "no table begins"),
+        ("<!-- ddbench:table records=records/digits.jsonl datasets=mnist -->", "it holds digits"),
+        ("<!-- ddbench:table records=records/digits.jsonl protocol=soft -->", "no evaluations under protocol soft"),
+    ],
+)  # fmt: skip
+def test_a_wrong_marker_is_a_usage_error_that_says_why(site, marker, message):
+    with_marker(marker)
+    for command in ("render", "check"):
+        result = call(command, "leaderboards/digits.md")
+        assert isinstance(result.exception, UsageError)
+        assert message in str(result.exception)
+
+
+def test_a_table_without_an_end_is_a_usage_error(site):
+    Path("leaderboards/digits.md").write_text(PAGE[: PAGE.index("<!-- ddbench:end")])
+    assert "has no `<!-- ddbench:end -->`" in str(call("render").exception)
+
+
+def test_one_wrong_page_leaves_all_pages_untouched(site):
+    Path("leaderboards/zoo.md").write_text(PAGE.replace("digits.jsonl", "zoo.jsonl"))
+    assert exit_code(call("render")) == 2
+    assert Path("leaderboards/digits.md").read_text() == PAGE
+
+
+@pytest.mark.parametrize("line", ["{", "{}", "null", '{"schema": 2}'])
+def test_a_corrupt_line_is_a_usage_error_with_its_number(site, line):
+    file = Path("leaderboards/records/digits.jsonl")
+    file.write_text(file.read_text() + line + "\n")
+    count = len(file.read_text().splitlines())
+    result = call("check")
+    assert exit_code(result) == 2
+    assert f"digits.jsonl:{count}: not a record" in str(result.exception)
+
+
+def test_two_lines_that_disagree_about_one_key_are_refused(site):
+    records = cell("dm", [50.0])
+    other = records[1].model_copy(update={"metrics": {"top1": 99.0}})
+    write_records(Path("leaderboards/records/digits.jsonl"), [*records, other])
+    assert "says otherwise" in str(call("render").exception)
+
+
+def test_smoke_has_no_place_in_a_leaderboard(site):
+    write_records(Path("leaderboards/records/digits.jsonl"), cell("dm", [50.0], profile="smoke"))
+    result = call("render")
+    assert exit_code(result) == 2
+    assert "smoke" in str(result.exception)
+
+
+def test_pages_without_tables_are_left_out_unless_named(site):
+    Path("README.md").write_text("# Nothing here\n")
+    assert call("render").exit_code == 0
+    assert "no table to render" in str(call("render", "README.md").exception)
+
+
+def test_no_page_at_all_is_a_usage_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(call("check")) == 2
+
+
+def test_records_survive_the_file_and_equal_records_give_equal_bytes(tmp_path):
+    records = demo()
+    write_records(tmp_path / "a.jsonl", records)
+    write_records(tmp_path / "b.jsonl", reversed(records + records))
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    kept = read_records(tmp_path / "a.jsonl")
+    assert len(kept) == len({record.to_json() for record in records})
+    assert all(record in records for record in kept)
+
+
+def test_a_record_with_a_loss_that_is_no_number_can_be_written(tmp_path):
+    (_, record) = cell("dm", [50.0])
+    record.metrics["loss"] = float("nan")
+    write_records(tmp_path / "a.jsonl", [record])
+    assert read_records(tmp_path / "a.jsonl")[0].metrics == {"top1": 50.0, "loss": None}
+
+
+def test_text_with_unicode_line_separators_stays_one_line(tmp_path):
+    (_, record) = cell("dm", [50.0], label="a\u2028b")
+    write_records(tmp_path / "a.jsonl", [record])
+    assert read_records(tmp_path / "a.jsonl")[0].spec["label"] == "a\u2028b"

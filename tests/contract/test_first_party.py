@@ -1,0 +1,42 @@
+"""The contract, for every method that comes with ddbench."""
+
+# ruff: noqa: RUF012 (class attributes as plugin authors write them)
+
+from __future__ import annotations
+
+from ddbench.plugins import FIRST_PARTY, installed
+from ddbench.testing import MethodContract
+
+
+class TestDM(MethodContract):
+    name = "dm"
+    fast = {"iterations": 3, "batch_real": 4}
+
+
+class TestRandom(MethodContract):
+    name = "random"
+
+
+class TestFull(MethodContract):
+    name = "full"
+
+
+class TestHerding(MethodContract):
+    name = "herding"
+    fast = {"epochs": 1}
+
+
+class TestKCenter(MethodContract):
+    name = "kcenter"
+    fast = {"epochs": 1}
+
+
+class TestKMeans(MethodContract):
+    name = "kmeans"
+    fast = {"epochs": 1, "n_init": 1}
+
+
+def test_every_first_party_method_has_a_contract_test():
+    methods = installed().methods
+    ours = {info.name for info in methods if methods.origin(info.name).key == FIRST_PARTY}
+    assert {cls.name for cls in MethodContract.__subclasses__() if cls.__module__ == __name__} == ours

@@ -1,0 +1,90 @@
+"""Running `ddbench` in tests: in this process, or in one that can be killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ddbench.cli import invoke
+
+SMOKE = ("--profile", "smoke", "--progress", "plain", "--threads", "1")
+
+PLUGIN = '''
+import os, time
+from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, hookimpl
+
+class MeanParams(DistillationParams):
+    iterations: int = 6
+    pause_s: float = 0.0
+    trouble: str = ""
+    at: int = 3
+
+class Mean(Method[MeanParams]):
+    """Moves random images towards a noisy mean of their class; does what `trouble` says at step `at`."""
+
+    def prepare(self, ctx):
+        import torch
+        if self.params.trouble == "prepare":
+            raise RuntimeError("broken in prepare")
+        self.labels = torch.arange(ctx.dataset.classes).repeat_interleave(ctx.ipc)
+        self.images = torch.randn(len(self.labels), *ctx.train.images(torch.tensor([0])).shape[1:], generator=ctx.generator)
+
+    def step(self, ctx):
+        import torch
+        time.sleep(self.params.pause_s)
+        if ctx.step == self.params.at and self.params.trouble:
+            if self.params.trouble == "exit":
+                raise SystemExit(3)
+            if self.params.trouble == "step":
+                raise ValueError("broken in step")
+            if self.params.trouble == "oom":
+                raise MemoryError
+            if self.params.trouble == "nan":
+                return {"loss": float("nan")}
+        noise = torch.randn(self.images.shape, generator=ctx.generator)
+        means = torch.stack([ctx.train.images(ctx.train.of_class(int(c))).mean(0) for c in self.labels])
+        self.images = 0.5 * self.images + 0.5 * means + 0.1 * noise
+        return {"loss": float(self.images.square().mean())}
+
+    def finalise(self, ctx):
+        return CondensedSet.of_images(self.images, self.labels, ctx.train.preprocess)
+
+    def state_dict(self):
+        return {"images": self.images}
+
+    def load_state_dict(self, state):
+        self.images = state["images"]
+
+@hookimpl
+def ddbench_register_methods(registry):
+    registry.add(MethodInfo(name="mean", kind="distillation", target="meanplugin:Mean", params="meanplugin:MeanParams",
+                            summary="for tests"))
+'''
+
+
+def plugin(folder: Path) -> Path:
+    """The test method ``mean`` as a one-file plugin."""
+    path = folder / "meanplugin.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def ddbench(*arguments: object) -> int:
+    """Run a command line here; returns its exit code."""
+    return invoke([str(argument) for argument in arguments])
+
+
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """Start a command line in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ddbench", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "DDBENCH_CHECKPOINT_S": "0", **environment},
+    )  # fmt: skip
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """What a run computed: condensed sets and predictions, by path."""
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.safetensors"))}

@@ -1,0 +1,106 @@
+"""Kills, interrupts and rivals: the same command continues, and the result is that of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+
+import pytest
+
+from tests.e2e.runs import SMOKE, contents, ddbench, plugin, start
+
+GRID = ("--methods", "mean", "--ipc", "1", "--seeds", "2", "--reference-limit", "0s", *SMOKE)
+
+
+def test_a_second_call_runs_nothing_and_prints_the_same_bytes(tmp_path, capsys):
+    args = ("run", "--methods", "kmeans,dm", "--ipc", "1", "--seeds", "2", "--out", tmp_path / "runs", *SMOKE)
+    assert ddbench(*args) == 0
+    first = capsys.readouterr()
+    assert "dm ipc 1 r0 · done" in first.err
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.json")}
+    assert ddbench(*args) == 0
+    second = capsys.readouterr()
+    assert second.out == first.out
+    assert "done" not in second.err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.json")} == stamps
+
+
+def wait_for(found, process, seconds=90):
+    """Wait until ``found()`` or the process ends."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None and not found():
+        time.sleep(0.01)
+    assert process.poll() is None, f"the run ended before it could be stopped: {process.communicate()}"
+
+
+@pytest.mark.parametrize("snapshots", random.Random(7).sample(range(1, 5), 2))
+def test_kill_9_loses_at_most_a_step_and_changes_nothing(tmp_path, snapshots):
+    file = plugin(tmp_path)
+    slow = (*GRID, "--plugin", file, "--set", "mean.pause_s=0.3")
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    process = start("run", *slow, "--out", killed)
+    wait_for(lambda: len(list(killed.rglob("snapshots/*.safetensors"))) >= snapshots, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not list(killed.rglob("mean/**/condense.json"))
+    assert ddbench("run", *slow, "--out", killed) == 0
+    assert ddbench("run", *slow, "--out", calm) == 0
+    assert contents(killed) == contents(calm)
+    attempts = [json.loads(path.read_text())["cost"]["attempts"] for path in killed.rglob("mean/**/condense.json")]
+    assert sorted(attempts) == [1, 2]
+    assert not list(killed.rglob(".claims/*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_checkpoints_exits_130_and_continues_to_the_bit(tmp_path, number):
+    file = plugin(tmp_path)
+    slow = (*GRID, "--plugin", file, "--set", "mean.pause_s=0.3")
+    process = start("run", *slow, "--out", tmp_path / "stopped", DDBENCH_CHECKPOINT_S="1000")
+    wait_for(lambda: list((tmp_path / "stopped").rglob("snapshots/*.safetensors")), process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "the same command continues" in err
+    assert list((tmp_path / "stopped").rglob("checkpoint.safetensors"))
+    assert ddbench("run", *slow, "--out", tmp_path / "stopped") == 0
+    assert ddbench("run", *slow, "--out", tmp_path / "calm") == 0
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "calm")
+
+
+def test_an_interrupted_student_continues_to_the_bit(tmp_path):
+    slow = ("run", "--methods", "random", "--ipc", "1", "--seeds", "1", "--protocols", "dc2021", "--profile", "short",
+            "--reference-limit", "0s", "--archs", "convnet3-w64", "--progress", "plain", "--threads", "1")  # fmt: skip
+    process = start(*slow, "--out", tmp_path / "stopped")
+    wait_for(lambda: list((tmp_path / "stopped").rglob("*.checkpoint.safetensors")), process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert ddbench(*slow, "--out", tmp_path / "stopped") == 0
+    assert ddbench(*slow, "--out", tmp_path / "calm") == 0
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "calm")
+
+
+def test_two_processes_share_the_work_of_one_folder(tmp_path):
+    file = plugin(tmp_path)
+    args = ("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.3", "--out", tmp_path / "runs")
+    rivals = [start(*args), start(*args)]
+    results = [rival.communicate(timeout=120) for rival in rivals]
+    assert [rival.returncode for rival in rivals] == [0, 0], results
+    assert results[0][0] == results[1][0]
+    attempts = [json.loads(path.read_text())["cost"]["attempts"] for path in (tmp_path / "runs").rglob("condense.json")]
+    assert attempts == [1] * len(attempts)
+    assert not list((tmp_path / "runs").rglob("*.corrupt"))
+
+
+def test_a_timeout_is_a_row_and_the_same_command_continues(tmp_path, capsys):
+    file = plugin(tmp_path)
+    args = ("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.2", "--out", tmp_path / "runs")
+    assert ddbench(*args, "--timeout", "0.5s") == 1
+    told = capsys.readouterr()
+    assert "timeout" in told.out
+    assert "the same command continues" in told.err
+    assert ddbench(*args) == 0
+    assert ddbench("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.2", "--out", tmp_path / "calm") == 0
+    assert contents(tmp_path / "runs") == contents(tmp_path / "calm")
