@@ -51,7 +51,7 @@ class MethodInfo:
 
     Attributes:
         name: What users type; ``^[a-z][a-z0-9_]*$``.
-        kind: ``distillation`` optimises pixels, ``selection`` keeps real images, ``reference`` is what both are held against.
+        kind: ``distillation`` optimises pixels, ``selection`` keeps real images, ``reference`` is the yardstick.
         target: ``"module:Class"`` of the :class:`Method`.
         params: ``"module:Class"`` of the :class:`Params`; that module must not import torch.
         summary: One line for ``ddbench list methods``.
@@ -97,7 +97,7 @@ class DatasetRecord:
         reader: ``"module:function"``: ``reader(folder: Path) -> RawDataset`` reads the user's files.
         summary: One line for ``ddbench data list``.
         files: File names expected in ``ddbench data prepare NAME --from DIR``.
-        download: ``"module:function"``: ``download(folder: Path) -> None`` fetches ``files``; None when there is no source.
+        download: ``"module:function"``: ``download(folder: Path) -> None`` fetches ``files``; None without a source.
         download_mb: Size of the download [MB].
         flip: Whether a mirrored image still shows its class.
         mean: Per-channel constants of ``meanstd``; None: computed from train.
@@ -124,7 +124,7 @@ class ArchInfo:
     Attributes:
         name: Family name (``convnet``).
         bases: Base names (``convnet1`` … ``convnet5``).
-        target: ``"module:function"``: ``build(name: ArchName, *, channels, classes, size) -> nn.Module`` with ``.embed(x)``.
+        target: ``"module:function"``: ``build(name: ArchName, *, channels, classes, size)`` → module with ``.embed(x)``.
         summary: One line for ``ddbench list archs``.
         width: Width when the name gives none.
         norms: Allowed norm suffixes, the default first.
@@ -182,7 +182,7 @@ class ArtifactKind:
 
 
 class Params(BaseModel):
-    """Base of all hyper-parameters: frozen, no unknown fields, every field described with its unit; imports no torch."""
+    """Base of all hyper-parameters: frozen, no unknown fields, each described with its unit; imports no torch."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""ddbench's own data sets, architectures, protocols and artifact kinds, registered through the same hooks as anyone's."""
+"""ddbench's own data sets, architectures, protocols and artifact kinds, registered through the hooks for everyone."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Watch:
     seen: dict[Path, tuple[Any, float]] = field(default_factory=dict)
 
     def stale(self, path: Path) -> bool:
-        """Whether the holder of ``path`` is gone: same boot → its process is; else its counter stood still for 120 s."""
+        """Whether the holder of ``path`` is gone: on this boot its process, else its counter stood still for 120 s."""
         content = _read(path)
         if content is None:
             return not path.exists()

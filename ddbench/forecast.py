@@ -10,6 +10,7 @@ from typing import Any
 
 from ddbench.plan import Node, Plan
 from ddbench.records import Record
+from ddbench.store import Store
 
 
 @dataclass(slots=True)
@@ -79,6 +80,40 @@ def forecast(plan: Plan, speeds: Speeds) -> None:
     """Write the expected seconds into every pending node."""
     for node in plan.pending():
         node.forecast_s = speeds.seconds(node)
+
+
+def limit_references(plan: Plan, store: Store, limit_s: float) -> list[Node]:
+    """Leave out references that would take longer than allowed; their rows say how long.
+
+    A row of a table is measured as a whole or not at all, so forecasts add up over repetitions and students.
+
+    Args:
+        plan: The plan, with everything else done.
+        store: Where to learn speeds from.
+        limit_s: Longest time of a row [s]; 0: none is measured.
+
+    Returns:
+        The nodes left out.
+    """
+    rows: dict[tuple[str, ...], list[Node]] = defaultdict(list)
+    for node in plan.pending():
+        if node.is_reference:
+            spec = node.document["eval"]
+            rows[spec["set"], spec["protocol"], spec["arch"]].append(node)
+    if not rows:
+        return []
+    forecast(plan, Speeds.of(record for _, record in store.records()))
+    left_out = []
+    for row in rows.values():
+        seconds = sum(node.forecast_s or 0.0 for node in row)
+        if seconds > limit_s or limit_s == 0:
+            for node in row:
+                node.state, node.reason = (
+                    "unmeasured",
+                    f"not measured (≈ {duration(seconds)})" if seconds else "not measured",
+                )
+            left_out += row
+    return left_out
 
 
 def duration(seconds: float) -> str:

@@ -245,7 +245,7 @@ def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile)
         raise UsageError(f"protocol {name!r}: this ddbench has {plain}@{info.version} (see `ddbench list protocols`)")
     if suite.split == "paper" and info.defaults.get("lr") == "grid" and len(profile.lr_grid) > 1:
         raise UsageError(
-            f"protocol {plain} chooses its learning rate on val, which split 'paper' gives away: use dc2021 or hard-fixed"
+            f"protocol {plain} chooses a learning rate on val, but split 'paper' has none: use dc2021 or hard-fixed"
         )
     return Protocol(info, import_target(info.params))
 

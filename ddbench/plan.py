@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from ddbench import artifacts
+from ddbench.api import MethodInfo
 from ddbench.data.spaces import artifact_for
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
@@ -53,6 +54,11 @@ class Node:
     record: Record | None = None
 
     @property
+    def is_reference(self) -> bool:
+        """Whether it trains a student on everything: such nodes run last, once their length can be told."""
+        return bool(self.document.get("whole"))
+
+    @property
     def pending(self) -> bool:
         """Whether it is still to be run."""
         return self.state in ("run", "resume")
@@ -75,7 +81,7 @@ class Entry:
     Attributes:
         table: The table.
         row: Label of the row.
-        method: Method name; ``kind`` its kind.
+        method: The method.
         budget: Column; None for ``full``, which spans all.
         r: Repetition.
         e: Student.
@@ -87,8 +93,7 @@ class Entry:
 
     table: TableKey
     row: str
-    method: str
-    kind: str
+    method: MethodInfo
     budget: Budget | None
     r: int
     e: int
@@ -249,9 +254,7 @@ class _Planner:
             if set_key is not None:
                 key = self.evaluation(table, protocol, cell, set_key, n, e, recipe_of, label)
             self.plan.entries.append(
-                Entry(
-                    table, label, row.method.name, row.method.kind, budget, cell.spec.r, e, n, set_key, key, cell.skip
-                )
+                Entry(table, label, row.method, budget, cell.spec.r, e, n, set_key, key, cell.skip)
             )
 
     def evaluation(
@@ -274,7 +277,7 @@ class _Planner:
             "eval": spec.model_dump(mode="json"),
             "set": self.plan.nodes[set_key].document,
             "label": label,
-            "facts": facts(table, cell.row.method.kind, n),
+            "facts": facts(table, cell.row.method, n),
             "whole": cell.row.method.kind == "reference",
             "recipe": None if recipe_of is None else self.plan.nodes[recipe_of].document,
             "choice": None,
@@ -315,18 +318,19 @@ class _Planner:
         self.evaluations(table, protocol, twin, twin_key, budget, recipe_of=key, label=label)
 
 
-def facts(table: TableKey, kind: str, n: int) -> dict[str, Any]:
+def facts(table: TableKey, method: MethodInfo, n: int) -> dict[str, Any]:
     """What a table says about a result besides its spec: names and sizes.
 
     Args:
         table: Where the result stands.
-        kind: The method's kind.
+        method: The method.
         n: Images the student is trained on.
     """
     info = table.data.info
     return {
         "dataset": table.data.label,
-        "kind": kind,
+        "kind": method.kind,
+        "axes": sorted(method.axes),
         "n": n,
         "n_train": info.n_train,
         "n_val": info.n_val,

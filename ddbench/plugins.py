@@ -138,7 +138,7 @@ def import_target(target: str) -> Any:
 
 
 def _ordered_entry_points() -> list[EntryPoint]:
-    """First-party plugins first, then by distribution and name: who keeps a contested name never depends on the path."""
+    """First-party first, then by distribution and name: who keeps a contested name does not depend on the path."""
 
     def rank(entry: EntryPoint) -> tuple[bool, str, str]:
         name = _distribution(entry)[0]

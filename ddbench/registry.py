@@ -13,7 +13,9 @@ class Named(Protocol):
     """Anything with a name that users type."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What users type."""
+        ...
 
 
 T = TypeVar("T", bound=Named)

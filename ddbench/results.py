@@ -13,8 +13,8 @@ NEVER = "1970-01-01T00:00:00+00:00"
 def collect(plan: Plan) -> list[Record]:
     """Condensation records, then one evaluation record per entry, each labelled as its row.
 
-    Entries without a measured result become records with status ``skipped`` or ``failed`` and a reason, so that failures
-    are rows.
+    Entries without a measured result become records with status ``skipped`` or ``failed`` and a reason: failures are
+    rows.
     """
     records = [node.record for node in plan.nodes.values() if node.kind == "cell" and node.record is not None]
     return records + [_of_entry(plan, entry) for entry in plan.entries]
@@ -22,12 +22,12 @@ def collect(plan: Plan) -> list[Record]:
 
 def _of_entry(plan: Plan, entry: Entry) -> Record:
     node = None if entry.evaluation is None else plan.nodes[entry.evaluation]
+    spec = _spec(plan, entry, node)
     if node is not None and node.record is not None:
-        spec = {**node.record.spec, "label": entry.row}
         return node.record.model_copy(update={"spec": spec})
     status, reason = _why(plan, entry, node)
     return Record(
-        key=entry.evaluation or "", kind="evaluation", status=status, reason=reason, spec=_spec(entry, node),
+        key=entry.evaluation or "", kind="evaluation", status=status, reason=reason, spec=spec,
         started=NEVER, finished=NEVER,
     )  # fmt: skip
 
@@ -44,21 +44,31 @@ def _why(plan: Plan, entry: Entry, node: Node | None) -> tuple[Any, str]:
     return "failed", node.reason or "not run"
 
 
-def _spec(entry: Entry, node: Node | None) -> dict[str, Any]:
-    """The part of a document that a table reads, for an entry that was never run."""
-    if node is not None:
-        return {**node.document, "label": entry.row}
+def _spec(plan: Plan, entry: Entry, node: Node | None) -> dict[str, Any]:
+    """What a table reads, as this plan asked for it.
+
+    A cached document may come from another run that shares the key: it can differ in the label, in the profile's name,
+    and in the axes that its method does not have. Here the table's own values stand.
+    """
     table = entry.table
+    budget = {"ipc": None, "fraction": None} if entry.budget is None else entry.budget.model_dump(mode="json")
+    if node is not None:
+        document = node.document
+        cell = {**document["set"]["cell"], "arch": table.arch}
+        if entry.budget is not None:
+            cell["budget"] = budget
+        held = {**document["set"], "cell": cell, "profile": plan.grid.profile.name}
+        return {**document, "label": entry.row, "set": held}
     protocol, _, version = table.protocol.partition("@")
     cell = {
-        "method": entry.method, "data": table.data.spec.model_dump(mode="json"), "arch": table.arch, "r": entry.r,
-        "budget": {"ipc": None, "fraction": None} if entry.budget is None else entry.budget.model_dump(mode="json"),
+        "method": entry.method.name, "data": table.data.spec.model_dump(mode="json"), "arch": table.arch,
+        "budget": budget, "r": entry.r,
     }  # fmt: skip
     return {
         "kind": "evaluation",
         "label": entry.row,
-        "facts": facts(table, entry.kind, entry.n),
-        "set": {"cell": cell},
+        "facts": facts(table, entry.method, entry.n),
+        "set": {"cell": cell, "profile": plan.grid.profile.name},
         "eval": {"set": "", "protocol": protocol, "protocol_version": int(version), "protocol_params": {},
                  "arch": table.eval_arch, "r": entry.r, "e": entry.e},
     }  # fmt: skip

@@ -137,7 +137,7 @@ class Worker:
         _make(folder)
         used = self._resumed_engine(folder, document)
         used.apply()
-        attempt = _Attempt(Meter(self.base_mb))
+        attempt = _Attempt(Meter(self.base_mb), _now())
         history = History.read(folder)
         session = Session(self.interrupts, self.monitor, self.limits.timeout_s, sum(history.seconds.values()))
         running: list[Condensation] = []
@@ -146,8 +146,8 @@ class Worker:
             folders = self._folders(document)
             method = self._method(spec)
             ctx = open_context(
-                spec, owner=spec.method, folders=folders, registries=self.registries, profile=profile(document["profile"]),
-                device=used.device, limits=self.limits, report=session_report(session),
+                spec, owner=spec.method, folders=folders, registries=self.registries,
+                profile=profile(document["profile"]), device=used.device, limits=self.limits, report=session_report(session),
             )  # fmt: skip
             kind = self.registries.methods.get(spec.method).kind
             running.append(Condensation(method, ctx, session, attempt.meter, folder, history, kind))
@@ -182,7 +182,7 @@ class Worker:
         """Publish the failure of a cell that could not be started."""
         folder = folder_of(document, self.store)
         _make(folder)
-        attempt = _Attempt(Meter(self.base_mb))
+        attempt = _Attempt(Meter(self.base_mb), _now())
         record = attempt.record(document, "condense", "failed", reason, Cost(), self._env(document["cell"]["origin"]))
         write_record(folder / CONDENSE, record)
         return record
@@ -228,7 +228,7 @@ class Worker:
         used, resumed = self._resumed_evaluation(checkpoint)
         used.apply()
         spent = float(resumed["spent_s"]) if resumed else 0.0
-        attempt = _Attempt(Meter(self.base_mb))
+        attempt = _Attempt(Meter(self.base_mb), _now())
         session = Session(self.interrupts, self.monitor, self.limits.timeout_s, spent)
 
         def tick(done: int, total: int, state: Callable[[], State]) -> None:
@@ -332,7 +332,7 @@ class _Attempt:
     """The clock of one record."""
 
     meter: Meter
-    started: str = field(default_factory=lambda: _now())
+    started: str
 
     def record(
         self, document: Document, kind: str, status: Status, reason: str | None, cost: Cost, env: dict[str, Any]

@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
 
 
-def invoke(arguments: list[str]) -> int:
+def invoke(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to end
     """Run a command line and return its exit code."""
     verbose = any(
         arg == "--verbose" or (arg.startswith("-") and not arg.startswith("--") and "v" in arg) for arg in arguments

@@ -103,7 +103,7 @@ def describe(name: str, as_json: bool) -> None:
 
     origin = registries.methods.origin(name)
     click.echo(
-        f"{info.name} ({info.kind}, version {info.version}, from {origin.distribution} {origin.version}): {info.summary}"
+        f"{info.name} ({info.kind}, version {info.version}, {origin.distribution} {origin.version}): {info.summary}"
     )
     if info.paper:
         click.echo(f"{info.paper.title}, {info.paper.venue} {info.paper.year}, {info.paper.url}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ddbench.cli.run import HOW, WHAT, options, planned_from
+from ddbench.cli.run import HOW, WHAT, options, planned_from, settle_references
 from ddbench.errors import CorruptFileError, UsageError
 from ddbench.keys import short
 from ddbench.records import Record
@@ -46,7 +46,8 @@ def export(target: Path, **given: Any) -> None:
     """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`."""
     from ddbench.report.leaderboard import write_records
 
-    _, planned = planned_from(given)
+    store, planned = planned_from(given)
+    settle_references(planned, store, given)
     missing = planned.pending()
     if missing:
         raise UsageError(f"{len(missing)} nodes have not run yet: run the same options with `ddbench run` first")

@@ -21,6 +21,8 @@ from ddbench.results import collect
 from ddbench.store import Store
 
 NAMES = CommaList(str)
+LISTS = ("methods", "datasets", "archs", "eval_archs", "preprocess", "protocols")
+NEEDED = {"methods": "--methods dm,kmeans", "budget": "--ipc 1,10"}
 Command = Callable[..., Any]
 
 WHAT = [
@@ -53,7 +55,7 @@ WHAT = [
     click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin."),
 ]
 HOW = [
-    click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder."),
+    click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Results folder."),
     click.option("--retry-failed", is_flag=True, help="Run cells again that failed before."),
     click.option("--reference-limit", type=Duration(), default="30m", show_default=True,
                  help="References that would take longer are not measured."),
@@ -98,6 +100,7 @@ def run(**given: Any) -> int:
     store.check_writable()
     plan.write(store.out / "plan.jsonl")
     _say_notes(plan)
+    settle_references(plan, store, given)
     if plan.pending():
         _execute(plan, store, given)
     return _report(plan, given["style"])
@@ -112,6 +115,7 @@ def plan(**given: Any) -> int:
 
 
 def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
+    """The assessed plan that options describe, and the store they name."""
     registries = load(given["plugins"]) if given["plugins"] else installed()
     store = Store(given["out"])
     planned = planning.make(_grid(given, registries))
@@ -124,6 +128,12 @@ def _grid(given: dict[str, Any], registries: Registries) -> grid.Grid:
     return grid.build(suite, registries, profile(suite.profile))
 
 
+def settle_references(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
+    """Where only references are left, decide now which are measured: a run that is done then imports no torch."""
+    if all(node.is_reference for node in plan.pending()):
+        forecast.limit_references(plan, store, given["reference_limit"])
+
+
 def suite_from(given: dict[str, Any]) -> suites.Suite:
     """The suite that options describe, on top of ``--suite``.
 
@@ -131,29 +141,24 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
         UsageError: If it is incomplete or wrong.
     """
     content: dict[str, Any] = suites.load(given["suite"]) if given["suite"] else {"profile": DEFAULT}
-    for name in ("methods", "datasets", "archs", "eval_archs", "preprocess", "protocols"):
-        if given[name]:
-            content[name] = joined(given[name])
-    if given["ipc"] and given["fraction"]:
+    content |= {name: joined(given[name]) for name in LISTS if given[name]}
+    sizes = {name: joined(given[name]) for name in ("ipc", "fraction") if given[name]}
+    if len(sizes) == 2:
         raise UsageError("give either --ipc or --fraction, not both")
-    for name in ("ipc", "fraction"):
-        if given[name]:
-            content["budget"] = {name: joined(given[name])}
+    if sizes:
+        content["budget"] = sizes
     seeds = {"condense": given["seeds"], "evaluate": given["eval_seeds"]}
     if any(seeds.values()):
         content["seeds"] = {**(content.get("seeds") or {}), **{name: n for name, n in seeds.items() if n}}
-    for name in ("profile", "split"):
-        if given[name]:
-            content[name] = given[name]
-    if given["controls"]:
-        content["controls"] = True
+    content |= {name: given[name] for name in ("profile", "split", "controls") if given[name]}
     for method, parameter, value in given["settings"]:
         content.setdefault("set", {}).setdefault(method, {})[parameter] = value
-    if not given["suite"]:
-        for name, hint in (("methods", "--methods dm,kmeans"), ("budget", "--ipc 1,10")):
-            if name not in content:
-                raise UsageError(f"what should run? give {hint}, or a suite with --suite (see `ddbench run --help`)")
-    return suites.parse(content, f"suite {given['suite']}" if given["suite"] else "command line")
+    if given["suite"]:
+        return suites.parse(content, f"suite {given['suite']}")
+    missing = next((hint for name, hint in NEEDED.items() if name not in content), None)
+    if missing is not None:
+        raise UsageError(f"what should run? give {missing}, or a suite with --suite (see `ddbench run --help`)")
+    return suites.parse(content, "command line")
 
 
 def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -70,7 +71,7 @@ def _train(trainer: Trainer, updates: int, draws: torch.Generator, inputs: EvalI
     marks = {max(1, updates // 4): "U/4", max(1, updates // 2): "U/2", updates: "U"}
     while trainer.done < updates:
         loss = trainer.update()
-        if loss != loss:
+        if math.isnan(loss):
             raise NodeFailureError("nan", f"the student's loss is NaN at update {trainer.done} of {updates}")
         if trainer.done in marks and inputs.val is not None:
             trainer.model.eval()

@@ -1,0 +1,1 @@
+"""Executors: who runs the nodes of a plan, and where."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ddbench.claims import Watch, acquire
 from ddbench.errors import CorruptFileError, NodeFailureError
-from ddbench.forecast import Speeds, duration, forecast
+from ddbench.forecast import limit_references
 from ddbench.keys import short
 from ddbench.plan import Node, Plan, look_up
 from ddbench.records import Record
@@ -34,11 +34,6 @@ class RunMonitor(Protocol):
     def waiting(self, nodes: int) -> None:
         """Only nodes that other processes work on are left."""
         ...
-
-
-def _is_reference(node: Node) -> bool:
-    """Whether a node trains a student on everything: such nodes run last, once their length can be told."""
-    return bool(node.document.get("whole"))
 
 
 @dataclass
@@ -70,8 +65,9 @@ class Local:
             InterruptedRunError: If the user asked to stop.
             StoreError: If nothing can be written.
         """
-        self._drain(lambda node: not _is_reference(node))
-        self._limit_references([node for node in self.plan.pending() if _is_reference(node)])
+        self._drain(lambda node: not node.is_reference)
+        for node in limit_references(self.plan, self.worker.store, self.reference_limit_s):
+            self.monitor.end(node)
         self._drain(lambda node: True)
 
     def _drain(self, chosen: Callable[[Node], bool]) -> None:
@@ -81,23 +77,6 @@ class Local:
             if not any(advanced):
                 self.monitor.waiting(len(queue))
                 self.sleep(WAIT_S)
-
-    def _limit_references(self, nodes: list[Node]) -> None:
-        """Leave out references that would take longer than allowed; their rows say how long.
-
-        A row of the table is measured as a whole or not at all, so forecasts add up over repetitions and students.
-        """
-        forecast(self.plan, Speeds.of(record for _, record in self.worker.store.records()))
-        rows: dict[tuple[str, ...], list[Node]] = {}
-        for node in nodes:
-            spec = node.document["eval"]
-            rows.setdefault((spec["set"], spec["protocol"], spec["arch"]), []).append(node)
-        for row in rows.values():
-            seconds = sum(node.forecast_s or 0.0 for node in row)
-            if seconds > self.reference_limit_s or self.reference_limit_s == 0:
-                for node in row:
-                    node.state, node.reason = "unmeasured", f"not measured (≈ {duration(seconds)})" if seconds else "not measured"
-                    self.monitor.end(node)
 
     def _advance(self, node: Node) -> bool:
         """Run a node if its turn has come; whether anything changed."""
@@ -148,7 +127,7 @@ class Local:
             node.state, node.reason = "failed", f"{record.status}: {record.reason}"
 
     def _inherit(self, node: Node, broken: Node) -> None:
-        """A node whose input failed fails as well; a cell says so in a record, so that it is a row and is not retried."""
+        """What needs a failed node fails as well; a cell says so in a record: it is a row, and is not retried."""
         if node.kind == "cell":
             node.record = self.worker.fail(node.document, broken.reason or "its input failed")
             node.state, node.reason = "failed", f"failed: {broken.reason}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ddbench.api import Limits
 from ddbench.context import Context, open_context
 from ddbench.data.prepared import resolve
 from ddbench.data.sources import parse_source
@@ -33,7 +34,7 @@ OpenDigits = Callable[..., Context]
 
 @pytest.fixture
 def tiny_digits() -> OpenDigits:
-    """Opens a real RunContext on 100 images of digits: ``ctx = tiny_digits(ipc=2, r=1)``.
+    """A function that opens a real RunContext on 100 images of digits; e.g. ``tiny_digits(ipc=2, r=1)``.
 
     Keyword arguments: ``ipc`` (1), ``r`` (0), ``arch`` (``convnet2-w8-in``), ``size`` (100 training images), ``owner``
     (whose private seeds; "test") and ``folders`` (artifact name → folder).
@@ -51,19 +52,22 @@ def open_digits(
     folders: Mapping[str, Path] | None = None,
 ) -> Context:
     """See :func:`tiny_digits`."""
-    from ddbench.api import Limits
-
     registries = installed()
     revision = resolve(parse_source("digits", registries.datasets)).revision
     data = DataSpec(name="digits", revision=revision, view=canonical_view({"train_size": size}))
-    spec = CellSpec(
-        method=owner, method_version=1, origin="test", params={}, data=data, budget=Budget(ipc=ipc), arch=arch, master=0,
-        r=r,
-    )  # fmt: skip
+    budget = Budget(ipc=ipc)
     return open_context(
-        spec, owner=owner, folders=folders or {}, registries=registries, profile=profile("smoke"), device="cpu",
-        limits=Limits(), report=lambda done, total, what: None,
-    )  # fmt: skip
+        CellSpec(
+            method=owner, method_version=1, origin="", params={}, data=data, budget=budget, arch=arch, master=0, r=r
+        ),
+        owner=owner,
+        folders=folders or {},
+        registries=registries,
+        profile=profile("smoke"),
+        device="cpu",
+        limits=Limits(),
+        report=lambda done, total, what: None,
+    )
 
 
 @dataclass

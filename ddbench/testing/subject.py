@@ -144,7 +144,7 @@ class Bench:
 
     def _make_place(self, ipc: int, r: int, arch: str | None) -> Place:
         planned = plan.make(self.grid(ipc=ipc, r=r, arch=arch))
-        entry = next(entry for entry in planned.entries if entry.method == self.info.name and entry.r == r)
+        entry = next(entry for entry in planned.entries if entry.method.name == self.info.name and entry.r == r)
         where = f"{DATASET} at ipc {ipc}"
         assert entry.cell is not None, f"{self.info.name} cannot run on {where}: {entry.skip}"
         node = planned.nodes[entry.cell]

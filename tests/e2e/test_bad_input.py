@@ -22,7 +22,10 @@ def run(out, *arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--methods", "randon", "--ipc", "1"], "unknown method 'randon'; did you mean random? (see `ddbench list methods`)"),
+        (
+            ["--methods", "randon", "--ipc", "1"],
+            "unknown method 'randon'; did you mean random? (see `ddbench list methods`)",
+        ),
         (["--methods", "dm", "--ipc", "1", "--datasets", "digit"], "did you mean digits?"),
         (["--methods", "dm", "--ipc", "1", "--archs", "convnet9"], "unknown architecture 'convnet9'"),
         (["--methods", "dm", "--ipc", "1", "--eval-archs", "convnet2-x"], "suffix '-x' is not understood"),
@@ -30,8 +33,14 @@ def run(out, *arguments):
         (["--methods", "dm", "--ipc", "1", "--protocols", "hard@9"], "this ddbench has hard@1"),
         (["--methods", "dm", "--ipc", "1", "--preprocess", "meanstdd"], "unknown preprocessing 'meanstdd'"),
         (["--methods", "dm", "--ipc", "1", "--profile", "shrot"], "unknown profile 'shrot'; did you mean short?"),
-        (["--methods", "dm", "--ipc", "1", "--set", "dm.lr_image=1"], "unknown parameter 'lr_image'; did you mean lr_img?"),
-        (["--methods", "dm", "--ipc", "1", "--set", "dm.lr_img=-1"], "parameter lr_img: Input should be greater than 0"),
+        (
+            ["--methods", "dm", "--ipc", "1", "--set", "dm.lr_image=1"],
+            "unknown parameter 'lr_image'; did you mean lr_img?",
+        ),
+        (
+            ["--methods", "dm", "--ipc", "1", "--set", "dm.lr_img=-1"],
+            "parameter lr_img: Input should be greater than 0",
+        ),
         (["--methods", "dm", "--ipc", "1", "--set", "kmeans.x=1"], "'kmeans' is not among the methods"),
         (["--methods", "dm", "--ipc", "1", "--set", "lr"], "is not of the form method.param=value"),
         (["--methods", "dm", "--ipc", "0"], "ipc must be at least 1, got 0"),
@@ -102,7 +111,16 @@ def test_out_below_a_file_is_a_usage_error(tmp_path, capsys):
     ],
 )
 def test_a_failing_method_is_a_row_and_the_rest_of_the_run_goes_on(tmp_path, capsys, trouble, status, reason):
-    arguments = ("--methods", "mean,random", "--ipc", "1", "--plugin", plugin(tmp_path), "--set", f"mean.trouble={trouble}")
+    arguments = (
+        "--methods",
+        "mean,random",
+        "--ipc",
+        "1",
+        "--plugin",
+        plugin(tmp_path),
+        "--set",
+        f"mean.trouble={trouble}",
+    )
     assert run(tmp_path / "runs", *arguments) == 1
     told = capsys.readouterr()
     assert status in told.out

@@ -27,7 +27,11 @@ def changed(spec, **update):
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=10,
 )
@@ -66,7 +70,9 @@ def test_every_field_of_a_cell_is_in_its_key(update):
     assert condense_key(changed(CELL, **update), ALL, ()) != condense_key(CELL, ALL, ())
 
 
-@pytest.mark.parametrize(("axis", "update"), [("budget", {"budget": Budget(ipc=7)}), ("arch", {"arch": "x"}), ("seed", {"r": 3})])
+@pytest.mark.parametrize(
+    ("axis", "update"), [("budget", {"budget": Budget(ipc=7)}), ("arch", {"arch": "x"}), ("seed", {"r": 3})]
+)
 def test_an_axis_that_a_method_does_not_have_leaves_its_key_alone(axis, update):
     without = ALL - {axis}
     assert condense_key(changed(CELL, **update), without, ()) == condense_key(CELL, without, ())

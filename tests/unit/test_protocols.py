@@ -13,7 +13,9 @@ BY_NAME = {info.name: info for info in PROTOCOLS}
 
 
 def info(name="cifar10", flip=True):
-    return DatasetInfo(name, "r", 3, 32, 10, tuple("abcdefghij"), (100,) * 10, (10,) * 10, 100, "convnet3-w128-in", flip, (), ())
+    return DatasetInfo(
+        name, "r", 3, 32, 10, tuple("abcdefghij"), (100,) * 10, (10,) * 10, 100, "convnet3-w128-in", flip, (), ()
+    )
 
 
 def resolve(protocol, n, profile_name="paper", student="convnet3-w128-in", **facts):

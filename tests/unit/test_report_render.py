@@ -41,7 +41,7 @@ minus random · points, paired over 3 repetitions, 95 % interval, conditional on
 |--------|----------------------|-------------------|
 | datm   | +16.0 [+13.5, +18.5] | +6.5 [+5.3, +7.7] |
 n < 6: no significance claimed
-"""  # noqa: E501
+"""
 
 
 def text(records, style="table"):

@@ -37,7 +37,7 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match="no space left writing .*nothing that finished is lost"):
+    with pytest.raises(StoreError, match=r"no space left writing .*nothing that finished is lost"):
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
@@ -45,7 +45,7 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path, monkeypat
 
 def test_out_below_a_file_is_found_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="--out .*choose a folder"):
+    with pytest.raises(UsageError, match=r"--out .*choose a folder"):
         Store(tmp_path / "file" / "runs").check_writable()
 
 

@@ -53,7 +53,7 @@ def test_a_missing_key_is_named():
 def test_a_file_that_is_no_suite_is_refused(tmp_path, text):
     path = tmp_path / "s.yaml"
     path.write_text(text)
-    with pytest.raises(UsageError, match="s.yaml"):
+    with pytest.raises(UsageError, match=r"s\.yaml"):
         suites.load(str(path))
 
 
@@ -73,6 +73,8 @@ def test_an_exclusion_needs_all_of_its_fields():
     assert not rule.matches(method="mtt", fraction=0.5)
 
 
-@pytest.mark.parametrize("path", sorted((suites.Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((suites.Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.stem
+)
 def test_every_suite_that_comes_along_is_valid(path):
     assert suites.parse(yaml.safe_load(path.read_text()), str(path)).methods

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 import torch
 from torch import nn
@@ -28,7 +30,15 @@ def make(x, y, *, batch=4, updates=12, kind="step", drop=6, weights=None, seed=1
 
     order = None if seed is None else torch.Generator().manual_seed(seed)
     return Trainer(
-        model, fetch, y, lr=0.1, schedule=Schedule(updates, kind, drop), batch=batch, order=order, weights=weights, **more
+        model,
+        fetch,
+        y,
+        lr=0.1,
+        schedule=Schedule(updates, kind, drop),
+        batch=batch,
+        order=order,
+        weights=weights,
+        **more,
     )
 
 
@@ -42,7 +52,7 @@ def test_an_epoch_shows_every_image_once_and_keeps_the_remainder():
     for _ in range(6):
         trainer.update()
     assert [len(batch) for batch in seen] == [4, 4, 2, 4, 4, 2]
-    first, second = sum(seen[:3], []), sum(seen[3:], [])
+    first, second = list(chain(*seen[:3])), list(chain(*seen[3:]))
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
 
@@ -52,7 +62,7 @@ def test_without_a_generator_the_order_is_that_of_the_set():
     trainer = make(*data(), seed=None, seen=seen)
     for _ in range(3):
         trainer.update()
-    assert sum(seen, []) == list(range(10))
+    assert list(chain(*seen)) == list(range(10))
 
 
 @pytest.mark.parametrize("stop", [1, 5, 6, 7, 11])

@@ -1,0 +1,311 @@
+"""The contract kit itself: a sound plugin passes every check, and for every check there is a plugin that fails it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ddbench.context import Context
+from ddbench.errors import PluginError, UsageError
+from ddbench.testing import CHECKS, Bench, MethodContract, Subject, run_check
+
+pytest_plugins = ["ddbench.testing.fixtures", "pytester"]
+
+SOUND = '''
+from pydantic import Field
+from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, hookimpl
+from ddbench.blocks.params import too_few_images
+
+class SoundParams(DistillationParams):
+    iterations: int = Field(default=3, description="outer steps")
+    rate: float = Field(default=0.1, description="step size [normalised units]")
+
+    def unsupported(self, cell, data):
+        return too_few_images(cell, data)
+
+class Sound(Method):
+    def prepare(self, ctx):
+        import torch
+        chosen = torch.cat([ctx.train.of_class(c)[:n] for c, n in enumerate(ctx.per_class)])
+        self.images = ctx.train.images(chosen)
+        self.labels = ctx.train.labels[chosen]
+        self.total = torch.zeros_like(self.images)
+
+    def step(self, ctx):
+        import torch
+        noise = torch.randn(self.images.shape, generator=ctx.generator)
+        self.total = self.total + noise
+        self.images = self.images + self.params.rate * self.total
+        return {"norm": self.images.norm().item()}
+
+    def finalise(self, ctx):
+        return CondensedSet.of_images(self.images, self.labels, ctx.train.preprocess)
+
+    def state_dict(self):
+        return {"images": self.images, "total": self.total}
+
+    def load_state_dict(self, state):
+        self.images, self.total = state["images"], state["total"]
+
+@hookimpl
+def ddbench_register_methods(registry):
+    registry.add(MethodInfo(
+        name="sound", kind="distillation", target="MODULE:Sound", params="MODULE:SoundParams", summary="a random walk",
+        axes=frozenset({"budget", "seed"})))
+'''
+
+SELECTOR = '''
+from ddbench import MethodInfo, Params, Selection, Selector, hookimpl
+
+class First(Selector):
+    def select(self, ctx):
+        import torch
+        return Selection(torch.cat([ctx.train.of_class(c)[:n] for c, n in enumerate(ctx.per_class)]))
+
+@hookimpl
+def ddbench_register_methods(registry):
+    registry.add(MethodInfo(name="sound", kind="selection", target="MODULE:First", params="ddbench:Params",
+                            summary="the first images", axes=frozenset({"budget"})))
+'''
+
+FINALISE = "return CondensedSet.of_images(self.images, self.labels, ctx.train.preprocess)"
+UPDATE = "self.total = self.total + noise"
+STATE = '{"images": self.images, "total": self.total}'
+DRAW = "torch.randn(self.images.shape, generator=ctx.generator)"
+
+BROKEN = {
+    "target is no method": (SOUND, 'target="MODULE:Sound"', 'target="MODULE:SoundParams"', "record_is_well_formed",
+                            "no subclass of ddbench.Method"),
+    "target does not exist": (SOUND, 'target="MODULE:Sound"', 'target="MODULE:Gone"', "record_is_well_formed", "no 'Gone'"),
+    "no summary": (SOUND, '"a random walk"', '" "', "record_is_well_formed", "summary is empty"),
+    "unknown control": (SOUND, "axes=", 'controls=("ghost",), axes=', "record_is_well_formed", "control 'ghost'"),
+    "torch at import": (SOUND, "\nfrom pydantic", "\nimport torch\nfrom pydantic", "params_import_no_torch", "broken.py:2"),
+    "torch in a try": (SOUND, "\nfrom pydantic", "\ntry:\n    import torch\nexcept ImportError:\n    pass\nfrom pydantic",
+                       "params_import_no_torch", "broken.py:3"),
+    "no description": (SOUND, 'default=0.1, description="step size [normalised units]"', "default=0.1",
+                       "params_are_described", "no description: rate"),
+    "open params": (SOUND, "class SoundParams(DistillationParams):", "class SoundParams(DistillationParams, extra='allow'):",
+                    "params_are_described", 'extra="forbid"'),
+    "required param": (SOUND, 'Field(default=0.1, description', "Field(description", "defaults_are_valid", "rate"),
+    "impure artifacts": (SOUND, "    def unsupported", """    def artifacts(self, cell):
+        import time
+        from ddbench import ArtifactSpec
+        seed = {"t": time.monotonic_ns()}
+        return {"features": ArtifactSpec(kind="features", data=cell.data, arch=cell.arch, seed=seed)}
+
+    def unsupported""", "declarations_are_pure", "asked twice"),
+    "private import": (SOUND, "        import torch\n        noise", "        import torch\n        import ddbench.data.split\n        noise",
+                       "imports_only_public_names", "imports ddbench.data.split"),
+    "another plugin": (SOUND, "\nfrom pydantic", "\nfrom ddbench_plugins.dm.params import DMParams\nfrom pydantic",
+                       "imports_only_public_names", "ddbench_plugins.dm.params"),
+    "NaN": (SOUND, FINALISE, FINALISE.replace("self.images", "self.images * float('nan')"), "sets_are_accepted", "nan: "),
+    "NaN loss": (SOUND, "self.images.norm().item()", "float('nan')", "sets_are_accepted", "norm is nan at step 1"),
+    "too many images": (SOUND, FINALISE, FINALISE.replace("self.images, self.labels", "*(x.repeat_interleave(2, 0) for x in (self.images, self.labels))"),
+                        "sets_are_accepted", "the budget allows 10"),
+    "sys.exit": (SOUND, UPDATE, "raise SystemExit(3)", "sets_are_accepted", "called sys.exit(3)"),
+    "wrong space": (SOUND, "ctx.train.preprocess", "type(ctx.train.preprocess)(id='raw')", "sets_are_accepted", "declares raw"),
+    "gradient left": (SOUND, FINALISE, FINALISE.replace("return ", "s = ") + "\n        s.images.requires_grad_()\n        return s",
+                      "sets_are_accepted", "require a gradient"),
+    "wrong counts": (SELECTOR, "ctx.train.of_class(c)[:n]", "ctx.train.of_class(c % 9)[:n] if c < 9 else ctx.train.of_class(0)[n:2 * n]",
+                     "class_counts_fit_the_budget", "the budget says"),
+    "wrong counts, distilled": (SOUND, "of_class(c)[:n]", "of_class(0)[n * c:n * c + n]", "class_counts_fit_the_budget", "more images"),
+    "lost in the file": (SOUND, FINALISE, "from dataclasses import replace\n        s = " + FINALISE.removeprefix("return ")
+                         + "\n        return replace(s, images=s.images.transpose(2, 3), aux={1: s.labels})", "sets_survive_the_file", "aux"),
+    "not deterministic": (SOUND, DRAW, "torch.randn(self.images.shape, generator=torch.Generator().manual_seed(id(ctx) + __import__('time').monotonic_ns()))",
+                          "runs_are_deterministic", "two runs differ: images"),
+    "reads global state": (SOUND, "noise = " + DRAW, "state = torch.get_rng_state()\n        noise = torch.randn(self.images.shape)\n        torch.set_rng_state(state)",
+                           "runs_are_deterministic", "two runs differ"),
+    "same repetitions": (SELECTOR, 'axes=frozenset({"budget"})', 'axes=frozenset({"budget", "seed"})', "repetitions_differ", "same set"),
+    "depends on seed": (SOUND, 'frozenset({"budget", "seed"})', 'frozenset({"budget"})', "axes_are_honest", "leave out 'seed'"),
+    "depends on budget": (SOUND, 'frozenset({"budget", "seed"})', 'frozenset({"seed"})', "axes_are_honest", "leave out 'budget'"),
+    "depends on arch": (SOUND, DRAW, DRAW + " * sum(p.numel() for p in ctx.build_model(seed=0).parameters())",
+                        "axes_are_honest", "leave out 'arch'"),
+    "global torch": (SOUND, DRAW, "torch.randn(self.images.shape)", "global_randomness_is_untouched", "step 1 uses the global generator of torch"),
+    "global numpy": (SOUND, UPDATE, UPDATE + "\n        __import__('numpy').random.rand()", "global_randomness_is_untouched", "numpy"),
+    "global random": (SOUND, FINALISE, "__import__('random').random()\n        " + FINALISE, "global_randomness_is_untouched",
+                      "finalise uses the global generator of random"),
+    "manual_seed": (SOUND, "chosen =", "torch.manual_seed(0)\n        chosen =", "global_randomness_is_untouched", "prepare"),
+    "default dtype": (SOUND, UPDATE, UPDATE + "\n        torch.set_default_dtype(torch.float64)", "settings_are_untouched", "dtype"),
+    "grad mode": (SOUND, UPDATE, UPDATE + "\n        torch.set_grad_enabled(False)", "settings_are_untouched", "grad"),
+    "writes into train": (SOUND, UPDATE, UPDATE + "\n        ctx.train.images().mul_(0.5)", "shared_tensors_are_untouched",
+                          r"step 1 writes into ctx.train.images\(\)"),
+    "writes into labels": (SOUND, UPDATE, UPDATE + "\n        ctx.val.labels.zero_()", "shared_tensors_are_untouched", "ctx.val.labels"),
+    "undeclared artifact": (SOUND, UPDATE, UPDATE + "\n        ctx.artifact('experts')", "artifacts_are_declared", "not declared"),
+    "undeclared, caught": (SOUND, UPDATE, UPDATE + "\n        try:\n            ctx.artifact('experts')\n        except Exception:\n            pass",
+                           "artifacts_are_declared", "asks for experts"),
+    "impure finalise": (SOUND, FINALISE, "self.images = self.images + 1\n        " + FINALISE, "finalise_is_pure", "twice"),
+    "finalise draws": (SOUND, FINALISE, "__import__('torch').rand(1, generator=ctx.generator)\n        " + FINALISE,
+                       "finalise_is_pure", "draws from ctx.generator"),
+    "finalise lends": (SOUND, UPDATE, UPDATE + "\n        self.labels += 0 if ctx.step else 0\n        self.images += 1", "finalise_is_pure", "changes later"),
+    "forgets state": (SOUND, STATE, '{"images": self.images, "total": self.total * 0}', "interruption_changes_nothing",
+                      "interrupted and resumed, the set is another: images differs"),
+    "forgets a counter": (SOUND, UPDATE, UPDATE + "\n        self.k = getattr(self, 'k', 0) + 1\n        noise = noise * self.k\n        self.total = self.total + noise",
+                          "interruption_changes_nothing", "another"),
+    "forgets to stop": (SOUND, "    def finalise", """    seen = 0
+
+    def done(self, ctx):
+        self.seen += 1
+        return self.seen > 3
+
+    def finalise""", "interruption_changes_nothing", "`done` forgets"),
+    "odd state": (SOUND, STATE, STATE[:-1] + ', "seen": {1, 2}}', "state_is_plain", "state.seen is a set"),
+    "odd key": (SOUND, STATE, STATE[:-1] + ', "by_class": {0: 1}}', "state_is_plain", "has the key 0"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("contract-kit")
+
+
+def subject(folder: Path, source: str, **fields) -> Subject:
+    file = folder / "broken.py"
+    file.write_text(source.replace("MODULE", "broken"))
+    return Subject.find("sound", plugin=file, **fields)
+
+
+def outcome(bench: Bench, name: str):
+    return run_check(next(check for check in CHECKS if check.__name__ == name), bench)
+
+
+@pytest.mark.parametrize("source", [SOUND, SELECTOR], ids=["distiller", "selector"])
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_sound_plugin_passes(check, source, tmp_path, home):
+    assert run_check(check, Bench(subject(tmp_path, source), home)).problem is None
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_plugin_fails_its_check(case, tmp_path, home):
+    source, old, new, check, message = BROKEN[case]
+    assert old in source
+    if case == "finalise lends":
+        source = source.replace("CondensedSet.of_images(self.images, self.labels, ctx.train.preprocess)", LENDING)
+    found = outcome(Bench(subject(tmp_path, source.replace(old, new)), home), check)
+    assert found.problem is not None
+    assert pytest.importorskip("re").search(message.replace("[", r"\["), found.problem), found.problem
+
+
+LENDING = """CondensedSet(
+            self.images, self.labels, "hard", ctx.train.preprocess, __import__("ddbench").Recipe(),
+            __import__("ddbench").StorageBytes(images=1))"""
+
+
+def preset_plugin(fake_distribution, presets: str) -> Subject:
+    files = {
+        "__init__.py": SOUND.replace("MODULE", "ddbench_sound.method").replace("axes=", 'presets="presets.yaml", axes='),
+        "method.py": "from ddbench_sound import Sound, SoundParams",
+        "presets.yaml": presets,
+    }
+    fake_distribution("ddbench-sound", files)
+    return Subject.find("sound")
+
+
+@pytest.mark.parametrize(
+    ("presets", "message"),
+    [
+        ("- {for: {profile: smoke}, params: {rat: 1}, source: paper}", "rat: Extra inputs"),
+        ("- {for: {profile: smoke}, params: {rate: x}, source: paper}", "rate: "),
+        ("- {for: {profile: smoke}, params: {rate: 1}, source: ' '}", "source is empty"),
+        ("- {for: {profile: smok}, params: {rate: 1}, source: paper}", "profile 'smok' is none of"),
+        ("- {for: {dataset: cifar-10}, params: {rate: 1}, source: paper}", "data set 'cifar-10' is not registered"),
+        ("- {for: {ipc: 1, fraction: 0.1}, params: {rate: 1}, source: paper}", "an ipc and a fraction"),
+        ("- {for: {profile: smoke}, params: {rate: 1}}", "source"),
+        ("][", "presets.yaml"),
+    ],
+)
+def test_a_wrong_preset_fails(presets, message, fake_distribution, home):
+    found = outcome(Bench(preset_plugin(fake_distribution, presets), home), "presets_are_valid")
+    assert message in (found.problem or "")
+
+
+def test_sound_presets_pass(fake_distribution, home):
+    text = "- {for: {dataset: digits, ipc: 1, profile: smoke}, params: {rate: 1}, source: table 3}"
+    bench = Bench(preset_plugin(fake_distribution, text), home)
+    assert outcome(bench, "presets_are_valid").problem is None
+    assert outcome(bench, "params_import_no_torch").problem is None
+
+
+def test_a_method_that_cannot_run_on_digits_says_why(tmp_path, home):
+    source = SOUND.replace("return too_few_images(cell, data)", "return 'needs colour'")
+    assert "needs colour" in (outcome(Bench(subject(tmp_path, source), home), "sets_are_accepted").problem or "")
+
+
+def test_artifacts_must_stay_as_they_are(tmp_path, home):
+    source = SELECTOR.replace('params="ddbench:Params"', 'params="ddbench.blocks.params:FeatureSelectorParams"')
+    source = source.replace("        import torch", "        import torch\n        (ctx.artifact('features') / 'mine').touch()")
+    bench = Bench(subject(tmp_path, source, fast={"epochs": 1}), tmp_path / "home")
+    assert "writes into the shared artifact 'features'" in (outcome(bench, "artifacts_are_declared").problem or "")
+
+
+def test_a_context_that_leads_to_test_images_fails(tmp_path, home, monkeypatch):
+    def leak(ctx):
+        from ddbench.data.split import open_test
+
+        return open_test(ctx.dataset_spec, device="cpu")
+
+    bench = Bench(subject(tmp_path, SOUND), home)
+    with bench.home():
+        spec = bench.place().spec
+    monkeypatch.setattr(Context, "dataset_spec", spec.data, raising=False)
+    monkeypatch.setattr(Context, "everything", property(leak), raising=False)
+    assert "ctx.everything is a split" in (outcome(bench, "no_test_split_is_in_reach").problem or "")
+
+
+def test_every_check_can_fail():
+    covered = {check for *_, check, _ in BROKEN.values()} | {"presets_are_valid", "no_test_split_is_in_reach"}
+    assert covered == {check.__name__ for check in CHECKS}
+
+
+def test_the_home_of_the_user_is_left_alone(tmp_path, home, fresh_home):
+    assert outcome(Bench(subject(tmp_path, SOUND), home), "sets_are_accepted").problem is None
+    assert not fresh_home.exists()
+
+
+def test_an_unknown_name_names_the_nearest():
+    with pytest.raises(UsageError, match="did you mean herding"):
+        Subject.find("herdin")
+
+
+def test_a_plugin_that_did_not_load_is_named(fake_distribution):
+    fake_distribution("ddbench-peek", "import nowhere_to_be_found", entry="peek")
+    with pytest.warns(UserWarning, match="peek"), pytest.raises(PluginError, match="nowhere_to_be_found"):
+        Subject.find("peek")
+
+
+CONTRACT = """
+from pathlib import Path
+from ddbench.testing import MethodContract
+
+class TestSound(MethodContract):
+    name = "sound"
+    plugin = Path("broken.py")
+    expected_failures = {expected}
+"""
+
+
+@pytest.mark.parametrize(
+    ("expected", "counts"),
+    [
+        ({}, {"failed": 1}),
+        ({"finalise_is_pure": "known"}, {"xfailed": 1}),
+        ({"finalise_is_pure": "known", "state_is_plain": "not so"}, {"xfailed": 1, "failed": 1}),
+    ],
+    ids=["none", "right", "stale"],
+)
+def test_expected_failures_are_strict(expected, counts, pytester, monkeypatch):
+    subject(pytester.path, SOUND.replace(FINALISE, "self.images = self.images + 1\n        " + FINALISE))
+    pytester.makepyfile(CONTRACT.replace("{expected}", repr(expected)))
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:xdist", "-k", "finalise or state_is_plain")
+    outcomes = result.parseoutcomes()
+    assert {name: n for name, n in outcomes.items() if name in ("failed", "xfailed")} == counts
+
+
+def test_a_misspelt_expected_failure_is_an_error():
+    class TestTypo(MethodContract):
+        name = "dm"
+        expected_failures = {"finalise_is_poor": "…"}  # noqa: RUF012
+
+    metafunc = type("Metafunc", (), {"fixturenames": ["check"]})()
+    with pytest.raises(ValueError, match="no check is called 'finalise_is_poor'"):
+        TestTypo().pytest_generate_tests(metafunc)
