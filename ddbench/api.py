@@ -124,7 +124,7 @@ class ArchInfo:
     Attributes:
         name: Family name (``convnet``).
         bases: Base names (``convnet1`` … ``convnet5``).
-        target: ``"module:function"``: ``build(name: ArchName, *, channels, classes, size)`` → module with ``.embed(x)``.
+        target: ``"module:function"``: ``build(name: ArchName, *, channels, classes, size)``; a module with ``.embed``.
         summary: One line for ``ddbench list archs``.
         width: Width when the name gives none.
         norms: Allowed norm suffixes, the default first.

@@ -146,8 +146,8 @@ class Worker:
             folders = self._folders(document)
             method = self._method(spec)
             ctx = open_context(
-                spec, owner=spec.method, folders=folders, registries=self.registries,
-                profile=profile(document["profile"]), device=used.device, limits=self.limits, report=session_report(session),
+                spec, owner=spec.method, folders=folders, registries=self.registries, device=used.device,
+                profile=profile(document["profile"]), limits=self.limits, report=session_report(session),
             )  # fmt: skip
             kind = self.registries.methods.get(spec.method).kind
             running.append(Condensation(method, ctx, session, attempt.meter, folder, history, kind))

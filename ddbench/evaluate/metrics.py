@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,14 +14,19 @@ from ddbench.api import Predictor
 if TYPE_CHECKING:
     from ddbench.data.split import Split
 
-CHUNK = 250
-"""Images per forward pass in evaluation: small enough that activations stay in the processor's cache."""
+CHUNKS = {"cpu": 128, "cuda": 2048}
+"""Images per forward pass in evaluation; on a CPU few enough that activations stay in its cache (twice as fast)."""
 
 
 def logits_of(predictor: Predictor, split: Split) -> Tensor:
     """Logits [N, K] on the CPU for all images of a split."""
-    parts = [predictor(split.images(index)).float().cpu() for index in torch.split(torch.arange(len(split)), CHUNK)]
-    return torch.cat(parts)
+    return predict_all(predictor, split.images, len(split), split.device)
+
+
+def predict_all(predictor: Predictor, fetch: Callable[[Tensor], Tensor], n: int, device: torch.device) -> Tensor:
+    """Logits [n, K] on the CPU for the images that ``fetch(index)`` gives for indices 0 … n − 1."""
+    chunks = torch.split(torch.arange(n), CHUNKS.get(device.type, 128))
+    return torch.cat([predictor(fetch(index)).float().cpu() for index in chunks])
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from ddbench.api import CondensedSet, EvalInputs, EvalProtocol, Predictor, Recipe
 from ddbench.blocks.augment import DSA
 from ddbench.errors import NodeFailureError
-from ddbench.evaluate.metrics import CHUNK, accuracy, logits_of
+from ddbench.evaluate.metrics import accuracy, logits_of, predict_all
 from ddbench.evaluate.params import SGDParams
 from ddbench.evaluate.trainer import Fetch, Schedule, Trainer
 from ddbench.keys import seed_of
@@ -150,5 +150,4 @@ def _targets(condensed: CondensedSet, params: SGDParams, inputs: EvalInputs) -> 
 
 def _train_accuracy(predictor: Predictor, condensed: CondensedSet, targets: Tensor, inputs: EvalInputs) -> float:
     plain = _fetch(condensed, inputs, None, torch.Generator())
-    parts = [predictor(plain(index)) for index in torch.split(torch.arange(len(condensed)), CHUNK)]
-    return accuracy(torch.cat(parts), targets)
+    return accuracy(predict_all(predictor, plain, len(condensed), inputs.device), targets)

@@ -17,6 +17,7 @@ from ddbench.data.prepared import resolve
 from ddbench.data.sources import parse_source
 from ddbench.data.views import canonical_view
 from ddbench.plugins import installed
+from ddbench.presets import presets
 from ddbench.profiles import profile
 from ddbench.specs import Budget, CellSpec, DataSpec
 
@@ -120,6 +121,7 @@ class FakeDistributions:
         """Make this process notice what is installed now."""
         importlib.invalidate_caches()
         installed.cache_clear()
+        presets.cache_clear()
 
     def forget(self) -> None:
         """Remove the modules from this process."""

@@ -12,7 +12,7 @@ from ddbench.testing import CHECKS, Bench, MethodContract, Subject, run_check
 
 pytest_plugins = ["ddbench.testing.fixtures", "pytester"]
 
-SOUND = '''
+SOUND = """
 from pydantic import Field
 from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, hookimpl
 from ddbench.blocks.params import too_few_images
@@ -53,9 +53,9 @@ def ddbench_register_methods(registry):
     registry.add(MethodInfo(
         name="sound", kind="distillation", target="MODULE:Sound", params="MODULE:SoundParams", summary="a random walk",
         axes=frozenset({"budget", "seed"})))
-'''
+"""
 
-SELECTOR = '''
+SELECTOR = """
 from ddbench import MethodInfo, Params, Selection, Selector, hookimpl
 
 class First(Selector):
@@ -67,12 +67,20 @@ class First(Selector):
 def ddbench_register_methods(registry):
     registry.add(MethodInfo(name="sound", kind="selection", target="MODULE:First", params="ddbench:Params",
                             summary="the first images", axes=frozenset({"budget"})))
-'''
+"""
 
 FINALISE = "return CondensedSet.of_images(self.images, self.labels, ctx.train.preprocess)"
 UPDATE = "self.total = self.total + noise"
 STATE = '{"images": self.images, "total": self.total}'
 DRAW = "torch.randn(self.images.shape, generator=ctx.generator)"
+
+LENDER = SOUND.replace(
+    FINALISE,
+    """from ddbench import Recipe, StorageBytes
+        size = StorageBytes(images=self.images.nbytes)
+        return CondensedSet(self.images, self.labels, "hard", ctx.train.preprocess, Recipe(), size)""",
+)
+"""Sound as long as nothing writes in place."""
 
 BROKEN = {
     "target is no method": (SOUND, 'target="MODULE:Sound"', 'target="MODULE:SoundParams"', "record_is_well_formed",
@@ -129,7 +137,7 @@ BROKEN = {
     "default dtype": (SOUND, UPDATE, UPDATE + "\n        torch.set_default_dtype(torch.float64)", "settings_are_untouched", "dtype"),
     "grad mode": (SOUND, UPDATE, UPDATE + "\n        torch.set_grad_enabled(False)", "settings_are_untouched", "grad"),
     "writes into train": (SOUND, UPDATE, UPDATE + "\n        ctx.train.images().mul_(0.5)", "shared_tensors_are_untouched",
-                          r"step 1 writes into ctx.train.images\(\)"),
+                          "step 1 writes into ctx.train.images()"),
     "writes into labels": (SOUND, UPDATE, UPDATE + "\n        ctx.val.labels.zero_()", "shared_tensors_are_untouched", "ctx.val.labels"),
     "undeclared artifact": (SOUND, UPDATE, UPDATE + "\n        ctx.artifact('experts')", "artifacts_are_declared", "not declared"),
     "undeclared, caught": (SOUND, UPDATE, UPDATE + "\n        try:\n            ctx.artifact('experts')\n        except Exception:\n            pass",
@@ -137,7 +145,7 @@ BROKEN = {
     "impure finalise": (SOUND, FINALISE, "self.images = self.images + 1\n        " + FINALISE, "finalise_is_pure", "twice"),
     "finalise draws": (SOUND, FINALISE, "__import__('torch').rand(1, generator=ctx.generator)\n        " + FINALISE,
                        "finalise_is_pure", "draws from ctx.generator"),
-    "finalise lends": (SOUND, UPDATE, UPDATE + "\n        self.labels += 0 if ctx.step else 0\n        self.images += 1", "finalise_is_pure", "changes later"),
+    "finalise lends": (LENDER, "self.images = self.images + self", "self.images += self", "finalise_is_pure", "changes later"),
     "forgets state": (SOUND, STATE, '{"images": self.images, "total": self.total * 0}', "interruption_changes_nothing",
                       "interrupted and resumed, the set is another: images differs"),
     "forgets a counter": (SOUND, UPDATE, UPDATE + "\n        self.k = getattr(self, 'k', 0) + 1\n        noise = noise * self.k\n        self.total = self.total + noise",
@@ -169,7 +177,7 @@ def outcome(bench: Bench, name: str):
     return run_check(next(check for check in CHECKS if check.__name__ == name), bench)
 
 
-@pytest.mark.parametrize("source", [SOUND, SELECTOR], ids=["distiller", "selector"])
+@pytest.mark.parametrize("source", [SOUND, SELECTOR, LENDER], ids=["distiller", "selector", "lender"])
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_a_sound_plugin_passes(check, source, tmp_path, home):
     assert run_check(check, Bench(subject(tmp_path, source), home)).problem is None
@@ -179,21 +187,15 @@ def test_a_sound_plugin_passes(check, source, tmp_path, home):
 def test_a_broken_plugin_fails_its_check(case, tmp_path, home):
     source, old, new, check, message = BROKEN[case]
     assert old in source
-    if case == "finalise lends":
-        source = source.replace("CondensedSet.of_images(self.images, self.labels, ctx.train.preprocess)", LENDING)
     found = outcome(Bench(subject(tmp_path, source.replace(old, new)), home), check)
-    assert found.problem is not None
-    assert pytest.importorskip("re").search(message.replace("[", r"\["), found.problem), found.problem
-
-
-LENDING = """CondensedSet(
-            self.images, self.labels, "hard", ctx.train.preprocess, __import__("ddbench").Recipe(),
-            __import__("ddbench").StorageBytes(images=1))"""
+    assert message in (found.problem or "passed")
 
 
 def preset_plugin(fake_distribution, presets: str) -> Subject:
     files = {
-        "__init__.py": SOUND.replace("MODULE", "ddbench_sound.method").replace("axes=", 'presets="presets.yaml", axes='),
+        "__init__.py": SOUND.replace("MODULE", "ddbench_sound.method").replace(
+            "axes=", 'presets="presets.yaml", axes='
+        ),
         "method.py": "from ddbench_sound import Sound, SoundParams",
         "presets.yaml": presets,
     }
@@ -233,7 +235,9 @@ def test_a_method_that_cannot_run_on_digits_says_why(tmp_path, home):
 
 def test_artifacts_must_stay_as_they_are(tmp_path, home):
     source = SELECTOR.replace('params="ddbench:Params"', 'params="ddbench.blocks.params:FeatureSelectorParams"')
-    source = source.replace("        import torch", "        import torch\n        (ctx.artifact('features') / 'mine').touch()")
+    source = source.replace(
+        "        import torch", "        import torch\n        (ctx.artifact('features') / 'mine').touch()"
+    )
     bench = Bench(subject(tmp_path, source, fast={"epochs": 1}), tmp_path / "home")
     assert "writes into the shared artifact 'features'" in (outcome(bench, "artifacts_are_declared").problem or "")
 
@@ -293,10 +297,12 @@ class TestSound(MethodContract):
     ],
     ids=["none", "right", "stale"],
 )
-def test_expected_failures_are_strict(expected, counts, pytester, monkeypatch):
+def test_expected_failures_are_strict(expected, counts, pytester):
     subject(pytester.path, SOUND.replace(FINALISE, "self.images = self.images + 1\n        " + FINALISE))
     pytester.makepyfile(CONTRACT.replace("{expected}", repr(expected)))
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:xdist", "-k", "finalise or state_is_plain")
+    result = pytester.runpytest_inprocess(
+        "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "finalise or state_is_plain"
+    )
     outcomes = result.parseoutcomes()
     assert {name: n for name, n in outcomes.items() if name in ("failed", "xfailed")} == counts
 

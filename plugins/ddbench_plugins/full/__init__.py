@@ -15,5 +15,6 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
             params="ddbench_plugins.full.params:FullParams",
             summary="all training images",
             axes=frozenset(),
+            presets="presets.yaml",
         )
     )

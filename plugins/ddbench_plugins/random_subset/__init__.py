@@ -15,5 +15,6 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
             params="ddbench_plugins.random_subset.params:RandomSubsetParams",
             summary="random real images of each class",
             axes=frozenset({"budget", "seed"}),
+            presets="presets.yaml",
         )
     )
