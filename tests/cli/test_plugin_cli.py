@@ -1,0 +1,264 @@
+"""`ddbench plugin list | doctor | check | new | index`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import ddbench
+from ddbench.cli import invoke
+from ddbench.cli.plugin_doctor import undeclared
+
+pytest_plugins = ["ddbench.testing.fixtures"]
+
+ROOT = Path(__file__).parents[2]
+
+SELECTOR = """
+from ddbench import MethodInfo, Params, Selection, Selector, hookimpl
+from pydantic import Field
+
+class FirstParams(Params):
+    skip: int = Field(default=0, ge=0, description="images of each class to pass over")
+
+class First(Selector):
+    def select(self, ctx):
+        import torch
+        skip = self.params.skip
+        return Selection(torch.cat([ctx.train.of_class(c)[skip:skip + n] for c, n in enumerate(ctx.per_class)]))
+
+@hookimpl
+def ddbench_register_methods(registry):
+    registry.add(MethodInfo(name="first_images", kind="selection", target="peek_cli:First", params="peek_cli:FirstParams",
+                            summary="the first images", axes=frozenset({"budget"})))
+"""
+
+
+@pytest.fixture
+def plugin_file(tmp_path) -> Path:
+    path = tmp_path / "peek_cli.py"
+    path.write_text(SELECTOR)
+    return path
+
+
+def said(capsys) -> str:
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+# ------------------------------------------------------------------------------------------------------------- list
+
+
+def test_list_shows_what_each_plugin_registered_or_why_not(fake_distribution, capsys):
+    fake_distribution("ddbench-broken", "import nowhere_to_be_found", entry="peek", version="0.3")
+    assert invoke(["plugin", "list", "--json"]) == 0
+    rows = {row["plugin"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["dm"] == {
+        "plugin": "dm",
+        "from": "ddbench",
+        "version": ddbench.__version__,
+        "status": "ok",
+        "registers": "method dm",
+    }
+    assert (rows["peek"]["from"], rows["peek"]["version"], rows["peek"]["status"]) == (
+        "ddbench-broken",
+        "0.3",
+        "failed",
+    )
+    assert "nowhere_to_be_found" in rows["peek"]["registers"]
+
+
+# ----------------------------------------------------------------------------------------------------------- doctor
+
+
+def test_doctor_finds_nothing_wrong_here(capsys):
+    assert invoke(["plugin", "doctor"]) == 0
+    out = capsys.readouterr().out
+    assert f"ddbench {ddbench.__version__}" in out
+    assert "✗" not in out
+
+
+@pytest.mark.parametrize(
+    ("source", "problem", "advice"),
+    [
+        ("import nowhere_to_be_found", "ModuleNotFoundError", "install the missing module"),
+        ("", "registers nothing", "@hookimpl"),
+        ("raise SystemExit(3)", "SystemExit: 3", "uninstall ddbench-broken"),
+        (
+            "from ddbench import hookimpl\n@hookimpl\ndef ddbench_register_method(registry): pass",
+            "unknown hook",
+            "spelling",
+        ),
+        (
+            "from ddbench import hookimpl\n@hookimpl\ndef ddbench_register_methods(reg): pass",
+            "reg",
+            "called `registry`",
+        ),
+    ],
+)
+def test_doctor_says_what_to_do_about_a_broken_plugin(source, problem, advice, fake_distribution, capsys, monkeypatch):
+    monkeypatch.setenv("DDBENCH_PLUGINS_STRICT", "1")  # the report shows every failure, strict or not
+    fake_distribution("ddbench-broken", source)
+    assert invoke(["plugin", "doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("✗"))
+    assert "ddbench-broken" in lines[at]
+    assert problem in lines[at]
+    assert advice in lines[at + 1]
+    assert "Traceback" not in "".join(lines)
+    assert os.environ["DDBENCH_PLUGINS_STRICT"] == "1"
+
+
+def test_doctor_finds_targets_and_params_that_do_not_exist(fake_distribution, capsys):
+    source = SELECTOR.replace('"peek_cli:First"', '"ddbench_peek.gone:First"').replace("peek_cli", "ddbench_peek")
+    fake_distribution("ddbench-peek", {"__init__.py": source})
+    assert invoke(["plugin", "doctor"]) == 1
+    assert "method first_images: target 'ddbench_peek.gone:First': no module 'ddbench_peek.gone'" in said(capsys)
+
+
+def checkout(folder: Path, declared: str) -> Path:
+    for name in ("dm", "random_subset"):
+        package = folder / "plugins" / "ddbench_plugins" / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+    (folder / "pyproject.toml").write_text(f"[project]\nname='x'\n[project.entry-points.ddbench]\n{declared}")
+    return folder
+
+
+def test_doctor_finds_methods_that_are_declared_but_not_installed(tmp_path):
+    root = checkout(tmp_path, 'dm = "ddbench_plugins.dm"\nrandom = "ddbench_plugins.random_subset"')
+    (finding,) = undeclared(root, {"ddbench_plugins.dm"})
+    assert "ddbench_plugins.random_subset is declared" in finding.text
+    assert "pip install -e ." in finding.advice
+
+
+def test_doctor_finds_methods_that_are_not_declared(tmp_path):
+    (finding,) = undeclared(checkout(tmp_path, 'dm = "ddbench_plugins.dm"'), {"ddbench_plugins.dm"})
+    assert 'add `random_subset = "ddbench_plugins.random_subset"`' in finding.advice
+
+
+def test_doctor_has_nothing_to_compare_in_an_installed_package():
+    assert not list(undeclared(None, set()))
+
+
+# ------------------------------------------------------------------------------------------------------------ check
+
+
+def test_check_passes_a_sound_file(plugin_file, capsys):
+    assert invoke(["plugin", "check", str(plugin_file)]) == 0
+    out = capsys.readouterr().out
+    assert "✓ runs_are_deterministic: Two runs of a cell" in out
+    assert "first_images: all checks passed" in out
+    assert "✗" not in out
+
+
+def test_check_fails_a_broken_file_with_the_reason(plugin_file, capsys):
+    plugin_file.write_text(SELECTOR.replace("        skip = self", "        torch.rand(1)\n        skip = self"))
+    assert invoke(["plugin", "check", str(plugin_file)]) == 1
+    out = capsys.readouterr().out
+    assert "✗ global_randomness_is_untouched: step 1 uses the global generator of torch" in out
+    assert "1 of 21 checks failed" in out
+
+
+def test_check_takes_fast_params(plugin_file, capsys):
+    assert invoke(["plugin", "check", str(plugin_file), "--set", "first_images.skip=2"]) == 0
+    assert "first_images on digits, skip=2" in said(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["herdin"], "unknown method 'herdin'; did you mean herding?"),
+        (["gone.py"], "no such file"),
+        (["FILE", "--set", "first_images.skp=2"], "unknown parameter 'skp'; did you mean skip?"),
+        (["FILE", "--set", "dm.iterations=2"], "'dm' is not checked here (checked: first_images)"),
+    ],
+)
+def test_check_answers_wrong_arguments_at_once(arguments, message, plugin_file, capsys):
+    assert invoke(["plugin", "check", *[str(plugin_file) if a == "FILE" else a for a in arguments]]) == 2
+    assert message in said(capsys)
+
+
+def test_check_names_the_error_of_a_plugin_that_did_not_load(fake_distribution, capsys):
+    fake_distribution("ddbench-broken", "import nowhere_to_be_found", entry="peek")
+    assert invoke(["plugin", "check", "peek"]) == 2
+    assert "nowhere_to_be_found" in said(capsys)
+
+
+# -------------------------------------------------------------------------------------------------------------- new
+
+
+@pytest.mark.parametrize("name", ["My_method", "my-method", "2fast", "ünique", "", "a b", "../up", "_x"])
+def test_new_refuses_bad_names(name, tmp_path, capsys):
+    assert invoke(["plugin", "new", "--to", str(tmp_path), "--", name]) == 2
+    assert "no method name" in said(capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_new_refuses_a_taken_name(tmp_path, capsys):
+    assert invoke(["plugin", "new", "dm", "--to", str(tmp_path)]) == 2
+    assert "already registered by ddbench" in said(capsys)
+
+
+def test_new_overwrites_nothing(tmp_path, capsys):
+    (tmp_path / "ddbench-peek").mkdir()
+    assert invoke(["plugin", "new", "peek", "--to", str(tmp_path)]) == 2
+    assert "exists already; nothing was written" in said(capsys)
+    assert not list((tmp_path / "ddbench-peek").iterdir())
+
+
+def test_new_says_when_the_folder_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert invoke(["plugin", "new", "peek", "--to", str(tmp_path / "file")]) != 0
+    assert "--to DIR" in said(capsys)
+
+
+def test_a_new_package_works_as_it_is(tmp_path, fake_distribution):
+    """Its contract test passes, with its metadata as pip would install it."""
+    assert invoke(["plugin", "new", "my_method", "--to", str(tmp_path)]) == 0
+    package = tmp_path / "ddbench-my_method"
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"] == {"ddbench": {"my_method": "ddbench_my_method"}}
+    module = package / "src" / "ddbench_my_method"
+    fake_distribution(project["name"], "", entry="my_method", module="ddbench_my_method").unlink()
+    shutil.copytree(module, fake_distribution.site / "ddbench_my_method")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests"]
+    run = subprocess.run(command, cwd=package, capture_output=True, text=True, timeout=280)
+    assert run.returncode == 0, run.stdout
+    assert "21 passed" in run.stdout
+    command = [sys.executable, "-c", "from ddbench.cli import main; main()", "plugin", "doctor"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "plugin my_method (ddbench-my_method 1.0): method my_method" in run.stdout
+
+
+# ------------------------------------------------------------------------------------------------------------ index
+
+
+def test_the_committed_index_is_current(tmp_path):
+    committed = ROOT / "plugins" / "README.md"
+    renewed = Path(shutil.copy(committed, tmp_path))
+    assert invoke(["plugin", "index", "--write", str(renewed)]) == 0
+    message = "run `ddbench plugin index --write plugins/README.md`"
+    assert renewed.read_text() == committed.read_text(), message
+
+
+def test_index_lists_first_party_methods_only(fake_distribution, capsys):
+    source = SELECTOR.replace("peek_cli", "ddbench_peek")
+    fake_distribution("ddbench-peek", source)
+    assert invoke(["plugin", "index"]) == 0
+    out = capsys.readouterr().out
+    assert "herding" in out
+    assert "first_images" not in out
+
+
+def test_index_needs_its_markers(tmp_path, capsys):
+    (tmp_path / "x.md").write_text("text")
+    assert invoke(["plugin", "index", "--write", str(tmp_path / "x.md")]) == 2
+    assert "<!-- ddbench:methods -->" in said(capsys)
+    assert invoke(["plugin", "index", "--write", str(tmp_path / "gone.md")]) == 2
