@@ -81,16 +81,34 @@ _ROWS: dict[str, Callable[[Registries], list[dict[str, Any]]]] = {
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def describe(name: str, as_json: bool) -> None:
-    """Describe a method: paper, parameters with units and defaults, presets with sources."""
+    """Describe a method (paper, parameters, presets), or any other registered member."""
     registries = installed()
-    info = registries.methods.get(name)
+    if name in registries.methods or name not in (others := _others(registries)):
+        _describe_method(registries, registries.methods.get(name), as_json)
+        return
+    from tabulate import tabulate
+
+    facts = others[name]
+    click.echo(json.dumps(facts, indent=1, default=str) if as_json else tabulate(facts.items(), tablefmt="plain"))
+
+
+def _others(registries: Registries) -> dict[str, dict[str, Any]]:
+    """Facts about everything that is not a method, by name."""
+    families = {base: family for family in registries.architectures for base in (family.name, *family.bases)}
+    plain = (*registries.artifacts, *registries.datasets, *registries.protocols)
+    return {member.name: asdict(member) for member in plain} | {
+        name: asdict(family) for name, family in families.items()
+    }
+
+
+def _describe_method(registries: Registries, info: MethodInfo, as_json: bool) -> None:
     fields = [
         {"parameter": field, "default": _default(spec), "description": spec.description or ""}
         for field, spec in params_class(info).model_fields.items()
     ]
     chosen = [
         {
-            "for": _where(preset.where.model_dump(exclude_none=True)),
+            "for": _pairs(preset.where.model_dump(exclude_none=True)) or "everywhere",
             "params": _pairs(preset.params),
             "source": preset.source,
         }
@@ -101,10 +119,9 @@ def describe(name: str, as_json: bool) -> None:
         return
     from tabulate import tabulate
 
-    origin = registries.methods.origin(name)
-    click.echo(
-        f"{info.name} ({info.kind}, version {info.version}, {origin.distribution} {origin.version}): {info.summary}"
-    )
+    origin = registries.methods.origin(info.name)
+    source = f"{origin.distribution} {origin.version}".strip()
+    click.echo(f"{info.name} ({info.kind}, version {info.version}, {source}): {info.summary}")
     if info.paper:
         click.echo(f"{info.paper.title}, {info.paper.venue} {info.paper.year}, {info.paper.url}")
     if fields:
@@ -119,10 +136,6 @@ def _facts(info: MethodInfo) -> dict[str, Any]:
 
 def _default(field: Any) -> str:
     return "required" if field.is_required() else json.dumps(field.get_default(call_default_factory=True), default=str)
-
-
-def _where(condition: dict[str, Any]) -> str:
-    return _pairs(condition) or "everywhere"
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -238,9 +238,9 @@ def _print_plan(plan: planning.Plan, store: Store, style: str) -> int:
     click.echo(tabulate(shown, headers="keys", tablefmt=text, floatfmt=".0f"))
     pending = plan.pending()
     known = [node.forecast_s for node in pending if node.forecast_s is not None]
-    unknown = len(pending) - len(known)
-    total = f"{forecast.duration(sum(known))}" + (f" and {unknown} nodes of unknown length" if unknown else "")
-    click.echo(f"{len(pending)} nodes to run of {len(plan.nodes)}; forecast {total if pending else '0 s'}", err=True)
+    parts = [f"≈ {forecast.duration(sum(known))} for {len(known)} of them"] if known else []
+    parts += [f"{len(pending) - len(known)} of unknown length"] if len(known) < len(pending) else []
+    click.echo("; ".join([f"{len(pending)} nodes to run of {len(plan.nodes)}", *parts]), err=True)
     _say_notes(plan)
     sys.stdout.flush()
     return 0
