@@ -5,17 +5,17 @@ Symbols: n condensed images, N training images, K classes, [n, C, H, W] an image
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from ddbench.errors import PluginError
-from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, Frozen
+from ddbench.members import ALL_AXES, ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Paper, ProtocolInfo
+from ddbench.sets import CondensedSet, Preprocess, Recipe, Selection, StorageBytes
+from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo
 
 if TYPE_CHECKING:
     import torch
@@ -23,162 +23,18 @@ if TYPE_CHECKING:
 
     from ddbench.data.split import Split
 
-ALL_AXES: frozenset[str] = frozenset({"budget", "arch", "seed"})
+__all__ = [
+    "ALL_AXES", "ArchInfo", "ArtifactKind", "ArtifactSpec", "Budget", "CellSpec", "CondensedSet", "DatasetInfo",
+    "DatasetRecord", "DistillationParams", "EvalInputs", "EvalProtocol", "Limits", "Method", "MethodInfo", "Paper",
+    "Params", "Predictor", "Preprocess", "ProtocolInfo", "Recipe", "RunContext", "Selection", "Selector", "State",
+    "StorageBytes",
+]  # fmt: skip
 
 State: TypeAlias = "Mapping[str, Any]"
 """Nested dict/list of Tensor | int | float | str | bool | None."""
 
 Predictor: TypeAlias = "Callable[[Tensor], Tensor]"
 """Images [n, C, H, W] → logits [n, K]."""
-
-
-# ---------------------------------------------------------------------------------------------- what is registered
-
-
-@dataclass(frozen=True, slots=True)
-class Paper:
-    """Where a method was published."""
-
-    title: str
-    venue: str
-    year: int
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class MethodInfo:
-    """A method, as a plugin registers it; its classes are named, not imported.
-
-    Attributes:
-        name: What users type; ``^[a-z][a-z0-9_]*$``.
-        kind: ``distillation`` optimises pixels, ``selection`` keeps real images, ``reference`` is the yardstick.
-        target: ``"module:Class"`` of the :class:`Method`.
-        params: ``"module:Class"`` of the :class:`Params`; that module must not import torch.
-        summary: One line for ``ddbench list methods``.
-        paper: Where it was published, or None.
-        version: Bumped when results may change; part of the key.
-        axes: Of budget, arch and seed, what the result depends on.
-        controls: Control methods planned beside this one with ``--controls``.
-        presets: Package-relative YAML: (dataset, budget, profile) → overrides, each with its source.
-
-    Raises:
-        PluginError: If a field is malformed.
-    """
-
-    name: str
-    kind: Literal["distillation", "selection", "reference"]
-    target: str
-    params: str
-    summary: str
-    paper: Paper | None = None
-    version: int = 1
-    axes: frozenset[str] = ALL_AXES
-    controls: tuple[str, ...] = ()
-    presets: str | None = None
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
-            raise PluginError(f"method name {self.name!r} must match ^[a-z][a-z0-9_]*$")
-        if self.kind not in ("distillation", "selection", "reference"):
-            raise PluginError(f"method {self.name!r}: kind {self.kind!r} is none of distillation, selection, reference")
-        for what, target in (("target", self.target), ("params", self.params)):
-            if not re.fullmatch(r"[\w.]+:\w+", target):
-                raise PluginError(f'method {self.name!r}: {what} {target!r} is not of the form "module:Class"')
-        if not self.axes <= ALL_AXES:
-            raise PluginError(f"method {self.name!r}: unknown axes {sorted(self.axes - ALL_AXES)}")
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetRecord:
-    """A data set that ddbench can read by name.
-
-    Attributes:
-        name: What users type.
-        reader: ``"module:function"``: ``reader(folder: Path) -> RawDataset`` reads the user's files.
-        summary: One line for ``ddbench data list``.
-        files: File names expected in ``ddbench data prepare NAME --from DIR``.
-        download: ``"module:function"``: ``download(folder: Path) -> None`` fetches ``files``; None without a source.
-        download_mb: Size of the download [MB].
-        flip: Whether a mirrored image still shows its class.
-        mean: Per-channel constants of ``meanstd``; None: computed from train.
-        std: As ``mean``.
-        embedded: True when the reader needs no files.
-    """
-
-    name: str
-    reader: str
-    summary: str
-    files: tuple[str, ...] = ()
-    download: str | None = None
-    download_mb: int = 0
-    flip: bool = True
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    embedded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ArchInfo:
-    """A family of architectures with one name grammar: ``<base>[-wWIDTH][-NORM]``.
-
-    Attributes:
-        name: Family name (``convnet``).
-        bases: Base names (``convnet1`` … ``convnet5``).
-        target: ``"module:function"``: ``build(name: ArchName, *, channels, classes, size)``; a module with ``.embed``.
-        summary: One line for ``ddbench list archs``.
-        width: Width when the name gives none.
-        norms: Allowed norm suffixes, the default first.
-    """
-
-    name: str
-    bases: tuple[str, ...]
-    target: str
-    summary: str
-    width: int = 128
-    norms: tuple[str, ...] = ("in", "bn", "nn")
-
-
-@dataclass(frozen=True, slots=True)
-class ProtocolInfo:
-    """An evaluation recipe.
-
-    Attributes:
-        name: Id without version, e.g. ``hard``; shown as ``hard@1``.
-        version: Bumped when results may change; part of the key.
-        target: ``"module:Class"`` of the :class:`EvalProtocol`.
-        params: ``"module:Class"`` of its params type, with ``resolve(defaults, n, data, profile) -> params``.
-        summary: One line for ``ddbench list protocols``.
-        defaults: What distinguishes this protocol; the rest follows from the params type.
-    """
-
-    name: str
-    version: int
-    target: str
-    params: str
-    summary: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactKind:
-    """A kind of shared input.
-
-    Attributes:
-        name: Kind, e.g. ``features``.
-        version: ``kind_version`` of the key; bumped when the content may change.
-        params: ``"module:Class"`` of its params type.
-        build: ``"module:function"``: ``build(ctx: RunContext, folder: Path, params) -> None`` writes into ``folder``.
-        summary: One line for ``ddbench list artifacts``.
-    """
-
-    name: str
-    version: int
-    params: str
-    build: str
-    summary: str
-
-
-# ------------------------------------------------------------------------------------------------- hyper-parameters
 
 
 class Params(BaseModel):
@@ -202,149 +58,6 @@ class DistillationParams(Params):
     selection: Literal["last", "val"] = Field(
         default="last", description="report the set after the last step, or the snapshot that is best on val"
     )
-
-
-# ------------------------------------------------------------------------------------------------ the condensed set
-
-
-class Preprocess(Frozen):
-    """The space that images live in; sets from different spaces never mix.
-
-    Attributes:
-        id: ``meanstd``, ``meanstd-mtt``, ``zca-kornia`` …
-        mean: Per-channel mean of pixels in [0, 1]; empty for ZCA.
-        std: Per-channel standard deviation; empty for ZCA.
-        matrices: sha256 of the whitening matrices, None without whitening.
-    """
-
-    id: str
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    matrices: str | None = None
-
-
-class Recipe(BaseModel):
-    """How a set wants a student to be trained (``native@1``).
-
-    Attributes:
-        loss: ``ce`` on the set's labels (hard, probabilities, or softmax of logits), or ``mse`` to them.
-        lr: Learning rate; None: the protocol's own.
-        updates: Number of updates; None: the protocol's own.
-        batch: Batch size; None: the protocol's own.
-        momentum: SGD momentum.
-        weight_decay: SGD weight decay.
-        augmentation: ``dsa`` or ``none``.
-        order: ``shuffled`` each epoch, or ``fixed``.
-        teacher: Artifact name of a teacher that labels every batch, or None.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    loss: Literal["ce", "mse"] = "ce"
-    lr: float | None = None
-    updates: PositiveInt | None = None
-    batch: PositiveInt | None = None
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    augmentation: Literal["dsa", "none"] = "dsa"
-    order: Literal["shuffled", "fixed"] = "shuffled"
-    teacher: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StorageBytes:
-    """What a set costs to keep [bytes]; real images count as uint8, synthetic ones as stored."""
-
-    images: int
-    labels: int = 0
-    lrs: int = 0
-    codes: int = 0
-    decoder: int = 0
-    teacher: int = 0
-
-    @property
-    def total(self) -> int:
-        """All parts."""
-        return self.images + self.labels + self.lrs + self.codes + self.decoder + self.teacher
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CondensedSet:
-    """The small training set a method makes.
-
-    Attributes:
-        images: [n, C, H, W] float32 in the declared preprocessing; None when ``indices`` says which real images.
-        labels: [n] int64, or [n, K] float32.
-        label_space: What ``labels`` are.
-        preprocess: The space of ``images``.
-        recipe: How the set wants a student to be trained.
-        storage: What it costs to keep.
-        indices: [n] int64 into train, when the images are real.
-        weights: [n] float32 loss weights, or None.
-        aux: What else belongs to the set (codes, bases, per-step lrs, orders).
-
-    Raises:
-        ValueError: If the parts do not fit each other.
-    """
-
-    images: Tensor | None
-    labels: Tensor
-    label_space: Literal["hard", "probs", "logits", "centred"]
-    preprocess: Preprocess
-    recipe: Recipe
-    storage: StorageBytes
-    indices: Tensor | None = None
-    weights: Tensor | None = None
-    aux: Mapping[str, Tensor] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if (self.images is None) == (self.indices is None):
-            raise ValueError("a condensed set has either images or indices of real images")
-        n = len(self.labels)
-        for name in ("images", "indices", "weights"):
-            part = getattr(self, name)
-            if part is not None and len(part) != n:
-                raise ValueError(f"{name} has {len(part)} entries for {n} labels")
-        if (self.label_space == "hard") != (self.labels.ndim == 1):
-            raise ValueError(f"{self.label_space} labels cannot have shape {tuple(self.labels.shape)}")
-
-    @classmethod
-    def of_images(
-        cls, images: Tensor, labels: Tensor, preprocess: Preprocess, recipe: Recipe | None = None
-    ) -> CondensedSet:
-        """A set of synthetic images with hard labels.
-
-        Args:
-            images: [n, C, H, W], detached and copied.
-            labels: [n] int64 classes.
-            preprocess: ``ctx.train.preprocess``.
-            recipe: How the set wants a student to be trained.
-        """
-        pixels = images.detach().float().clone()
-        size = StorageBytes(images=pixels.numel() * 4, labels=len(labels))
-        return cls(pixels, labels.detach().clone(), "hard", preprocess, recipe or Recipe(), size)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Selection:
-    """Which real images a selector keeps.
-
-    Attributes:
-        indices: [n] int64 into train, distinct.
-        weights: [n] float32 loss weights, or None.
-        scores: [N] float32, the score of every training image, or None.
-    """
-
-    indices: Tensor
-    weights: Tensor | None = None
-    scores: Tensor | None = None
-
-
-# --------------------------------------------------------------------------------------- what a running method sees
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,15 @@
-"""The graph of nodes (artifact → cell → evaluation) that a grid needs, and what of it is already there. No torch."""
+"""The graph of nodes (artifact → cell → evaluation) that a grid needs. No torch, no look-ups."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ddbench import artifacts
 from ddbench.api import MethodInfo
 from ddbench.data.spaces import artifact_for
 from ddbench.errors import UsageError
@@ -18,9 +17,8 @@ from ddbench.files import atomic_write
 from ddbench.grid import Data, Grid, GridCell, Protocol, Row
 from ddbench.keys import artifact_key, condense_key, eval_key, short
 from ddbench.plugins import import_target
-from ddbench.records import FAILURES, Record
+from ddbench.records import Record
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, EvalSpec
-from ddbench.store import Store
 
 State = Literal["run", "resume", "cached", "failed", "unneeded", "unmeasured"]
 
@@ -337,58 +335,6 @@ def facts(table: TableKey, method: MethodInfo, n: int) -> dict[str, Any]:
         "image_bytes": info.channels * info.size * info.size,
         "notes": list(info.notes),
     }
-
-
-def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
-    """Find out what is already there: sets each node's state, reason and record."""
-    for node in plan.nodes.values():
-        look_up(plan, node, store, retry_failed=retry_failed)
-    wanted = {key for node in plan.nodes.values() if node.pending and node.kind != "artifact" for key in node.needs}
-    for node in reversed([node for node in plan.nodes.values() if node.kind == "artifact" and node.pending]):
-        if node.key in wanted:
-            wanted |= set(node.needs)
-        else:
-            node.state = "unneeded"
-
-
-def look_up(plan: Plan, node: Node, store: Store, *, retry_failed: bool = False) -> None:
-    """Find out whether one node is already done; the nodes it needs must have been looked up before."""
-    if node.kind == "artifact":
-        built = artifacts.manifest(node.document["artifact"]["kind"], node.key) is not None
-        node.state = "cached" if built else "run"
-    elif node.kind == "cell":
-        _settle(node, store.condensation(folder_of(node.document, store)), retry_failed)
-    else:
-        _look_up_evaluation(plan, node, store, retry_failed)
-
-
-def folder_of(document: Mapping[str, Any], store: Store) -> Path:
-    """Folder of the cell that a cell document describes."""
-    return store.cell_dir(CellSpec.model_validate(document["cell"]), document["key"], shared=document["shared"])
-
-
-def _look_up_evaluation(plan: Plan, node: Node, store: Store, retry_failed: bool) -> None:
-    cell = plan.nodes[node.needs[0]]
-    broken = next((need for key in node.needs if (need := plan.nodes[key]).state == "failed"), None)
-    if broken is not None:
-        node.state, node.reason = "failed", broken.reason if broken is cell else f"needs {broken.title}, which failed"
-    elif cell.state == "cached" and cell.record is not None:
-        folder = folder_of(cell.document, store)
-        _settle(node, store.evaluation(folder, node.key, cell.record.set_sha256), retry_failed)
-    else:
-        node.state = "run"
-
-
-def _settle(node: Node, record: Record | None, retry_failed: bool) -> None:
-    node.record = record
-    if record is None or (record.status in FAILURES and retry_failed):
-        node.state, node.record = "run", None
-    elif record.status == "ok":
-        node.state = "cached"
-    elif record.status == "timeout":
-        node.state, node.reason = "resume", record.reason
-    else:
-        node.state, node.reason = "failed", f"{record.status}: {record.reason}"
 
 
 def listing(plan: Plan) -> Iterator[dict[str, Any]]:

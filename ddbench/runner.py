@@ -30,7 +30,6 @@ from ddbench.errors import (
 from ddbench.evaluate.stage import Evaluation, Result
 from ddbench.files import atomic_write, store_error
 from ddbench.meter import Meter, resident_mb
-from ddbench.plan import folder_of
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import profile
 from ddbench.records import Cost, Record, Status
@@ -133,7 +132,7 @@ class Worker:
 
     def _cell(self, document: Document) -> Record:
         spec = CellSpec.model_validate(document["cell"])
-        folder = folder_of(document, self.store)
+        folder = self.store.folder(document)
         _make(folder)
         used = self._resumed_engine(folder, document)
         used.apply()
@@ -180,7 +179,7 @@ class Worker:
 
     def fail(self, document: Document, reason: str) -> Record:
         """Publish the failure of a cell that could not be started."""
-        folder = folder_of(document, self.store)
+        folder = self.store.folder(document)
         _make(folder)
         attempt = _Attempt(Meter(self.base_mb), _now())
         record = attempt.record(document, "condense", "failed", reason, Cost(), self._env(document["cell"]["origin"]))
@@ -221,7 +220,7 @@ class Worker:
     def _evaluation(self, document: Document) -> Record:
         spec = EvalSpec.model_validate(document["eval"])
         cell = CellSpec.model_validate(document["set"]["cell"])
-        folder = folder_of(document["set"], self.store)
+        folder = self.store.folder(document["set"])
         condensed, condensation = self.store.load_set(folder)
         path = evaluation_path(folder, document["key"])
         checkpoint = path.with_suffix(f".{CHECKPOINT}")
@@ -292,7 +291,7 @@ class Worker:
             return None
         if document["recipe"] is None:
             return condensed.recipe
-        return self.store.load_set(folder_of(document["recipe"], self.store))[0].recipe
+        return self.store.load_set(self.store.folder(document["recipe"]))[0].recipe
 
     def _choice(self, document: Document) -> dict[str, Any] | None:
         """What repetition 0 chose on val.
@@ -303,7 +302,7 @@ class Worker:
         choice = document["choice"]
         if choice is None:
             return None
-        record = read_record(evaluation_path(folder_of(choice["set"], self.store), choice["key"]))
+        record = read_record(evaluation_path(self.store.folder(choice["set"]), choice["key"]))
         if record is None or record.status != "ok":
             why = "is missing" if record is None else f"{record.status}: {record.reason}"
             raise NodeFailureError("failed", f"no learning rate: the evaluation of repetition 0 that chooses it {why}")

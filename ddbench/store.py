@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,10 @@ class Store:
         if shared:
             return home() / "artifacts" / cell.method / short(key)
         return self.out / cell.data.name / cell.method / cell.budget.slug / short(key)
+
+    def folder(self, document: Mapping[str, Any]) -> Path:
+        """Folder of the cell that a cell document describes."""
+        return self.cell_dir(CellSpec.model_validate(document["cell"]), document["key"], shared=document["shared"])
 
     def claims(self, *, shared: bool) -> Path:
         """Folder of the claims on nodes."""

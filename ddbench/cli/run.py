@@ -15,6 +15,7 @@ from ddbench import suite as suites
 from ddbench.cli.options import CommaList, Duration, Setting, joined
 from ddbench.cli.progress import Progress, Style
 from ddbench.errors import InterruptedRunError, UsageError
+from ddbench.lookup import assess
 from ddbench.plugins import Registries, installed, load
 from ddbench.profiles import DEFAULT, profile
 from ddbench.results import collect
@@ -119,7 +120,7 @@ def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
     registries = load(given["plugins"]) if given["plugins"] else installed()
     store = Store(given["out"])
     planned = planning.make(_grid(given, registries))
-    planning.assess(planned, store, retry_failed=given["retry_failed"])
+    assess(planned, store, retry_failed=given["retry_failed"])
     return store, planned
 
 

@@ -11,7 +11,8 @@ from ddbench.claims import Watch, acquire
 from ddbench.errors import CorruptFileError, NodeFailureError
 from ddbench.forecast import limit_references
 from ddbench.keys import short
-from ddbench.plan import Node, Plan, look_up
+from ddbench.lookup import look_up
+from ddbench.plan import Node, Plan
 from ddbench.records import Record
 from ddbench.runner import Worker
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -278,6 +280,8 @@ def test_a_plugin_that_did_not_load_is_named(fake_distribution):
 
 
 CONTRACT = """
+import subprocess
+import sys
 from pathlib import Path
 from ddbench.testing import MethodContract
 
@@ -315,3 +319,28 @@ def test_a_misspelt_expected_failure_is_an_error():
     metafunc = type("Metafunc", (), {"fixturenames": ["check"]})()
     with pytest.raises(ValueError, match="no check is called 'finalise_is_poor'"):
         TestTypo().pytest_generate_tests(metafunc)
+
+
+# --------------------------------------------------------------------------------------------------------- fixtures
+
+
+def test_tiny_digits_is_a_real_context(tiny_digits):
+    ctx = tiny_digits(ipc=2, r=1)
+    assert len(ctx.train) == 100
+    assert ctx.per_class == (2,) * 10
+    assert ctx.train.images().shape[1:] == (1, 8, 8)
+    assert ctx.seed("init") != tiny_digits(ipc=2, r=0).seed("init")
+
+
+def test_ddbench_home_is_empty_and_in_use(ddbench_home, tiny_digits):
+    assert not ddbench_home.exists()
+    tiny_digits()
+    assert ddbench_home.is_dir()
+
+
+def test_a_fake_distribution_is_installed_for_this_process_and_its_children(fake_distribution):
+    fake_distribution("ddbench-peek", SELECTOR.replace("MODULE", "ddbench_peek"), entry="peek", version="0.3")
+    assert Subject.find("sound").registries.methods.origin("sound").version == "0.3"
+    code = "from importlib.metadata import version; import ddbench_peek; print(version('ddbench-peek'))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.stdout == "0.3\n"
