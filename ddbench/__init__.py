@@ -31,9 +31,11 @@ if TYPE_CHECKING:
         StorageBytes,
     )
     from ddbench.hookspecs import hookimpl
+    from ddbench.registry import Draft
     from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo
 
 _HOME = {
+    "Draft": "ddbench.registry",
     "hookimpl": "ddbench.hookspecs",
     "ArtifactSpec": "ddbench.specs",
     "Budget": "ddbench.specs",
@@ -53,6 +55,7 @@ __all__ = [
     "DatasetInfo",
     "DatasetRecord",
     "DistillationParams",
+    "Draft",
     "EvalInputs",
     "EvalProtocol",
     "Limits",

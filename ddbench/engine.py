@@ -15,6 +15,11 @@ from pydantic import PositiveInt
 from ddbench.errors import UsageError
 from ddbench.specs import Frozen
 
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+# Before torch is imported. OpenMP threads that wait for each other burn the core that the other one needs as soon as a
+# second process runs: steps of small nets then took 10 to 100 times as long (two runs on two cores). Waits this short
+# cost nothing on a quiet machine.
+
 
 class Engine(Frozen):
     """What a resumed node must reuse to continue to the bit.

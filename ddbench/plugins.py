@@ -149,7 +149,9 @@ def _ordered_entry_points() -> list[EntryPoint]:
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
     dist = entry.dist
-    return (dist.name, dist.version) if dist is not None else ("?", "")
+    if dist is None or dist.metadata is None or not dist.name:  # leftovers of a broken uninstall have no metadata
+        return "?", ""
+    return dist.name, dist.version or ""
 
 
 def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
@@ -172,9 +174,7 @@ def _load_file(registries: Registries, path: Path) -> None:
         raise PluginError(f"--plugin {path}: no such file")
     if not stem.isidentifier():
         raise PluginError(f"--plugin {path}: rename the file, {stem!r} is not a module name")
-    loaded = sys.modules.get(stem)
-    foreign = loaded is not None and getattr(loaded, "__ddbench_file__", None) is None
-    if foreign or (loaded is None and importlib.util.find_spec(stem) is not None):
+    if _names_another_module(stem, path):
         raise PluginError(f"--plugin {path}: rename the file, a module {stem!r} exists already")
     origin = Origin(hashlib.sha256(path.read_bytes()).hexdigest(), str(path), "", stem)
     try:
@@ -186,6 +186,15 @@ def _load_file(registries: Registries, path: Path) -> None:
         sys.modules.pop(stem, None)
         raise PluginError(f"--plugin {path}: {_one_line(error)}") from error
     registries.reports.append(PluginReport(stem, origin, None, names))
+
+
+def _names_another_module(stem: str, path: Path) -> bool:
+    """Whether ``import stem`` means something else than this file."""
+    loaded = sys.modules.get(stem)
+    if loaded is not None:
+        return getattr(loaded, "__ddbench_file__", None) is None
+    spec = importlib.util.find_spec(stem)
+    return spec is not None and (spec.origin is None or not path.samefile(spec.origin))
 
 
 def _import_file(path: Path, stem: str) -> ModuleType:

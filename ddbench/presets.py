@@ -58,6 +58,11 @@ def presets(info: MethodInfo) -> tuple[Preset, ...]:
     if info.presets is None:
         return ()
     package = info.target.partition(":")[0].rpartition(".")[0]
+    if not package:
+        raise PluginError(
+            f"method {info.name!r}: a one-file plugin has no package to hold {info.presets}: start one with "
+            "`ddbench plugin new`, or leave presets out"
+        )
     try:
         text = (files(package) / info.presets).read_text(encoding="utf-8")
         return tuple(TypeAdapter(list[Preset]).validate_python(yaml.safe_load(text)))

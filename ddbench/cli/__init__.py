@@ -76,9 +76,10 @@ def invoke(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way t
     verbose = any(
         arg == "--verbose" or (arg.startswith("-") and not arg.startswith("--") and "v" in arg) for arg in arguments
     )
-    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
-        code = root.main(arguments, prog_name="ddbench", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            code = root.main(arguments, prog_name="ddbench", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as done:
         return done.exit_code

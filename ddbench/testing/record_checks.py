@@ -24,8 +24,8 @@ from ddbench.testing.subject import DATASET, Bench, Subject
 OPEN = ("ddbench.blocks", "ddbench.models")
 """Packages whose modules are public."""
 
-PUBLIC = ("ddbench", "ddbench.api", "ddbench.registry", "ddbench.testing", *OPEN)
-"""Modules that plugins may import (``ddbench.registry`` for the type of a hook's argument)."""
+PUBLIC = ("ddbench", "ddbench.api", "ddbench.testing", *OPEN)
+"""Modules that plugins may import."""
 
 IMPORT_PROBE = """
 import importlib, importlib.util, sys, traceback

@@ -314,7 +314,7 @@ def test_expected_failures_are_strict(expected, counts, pytester):
 def test_a_misspelt_expected_failure_is_an_error():
     class TestTypo(MethodContract):
         name = "dm"
-        expected_failures = {"finalise_is_poor": "…"}  # noqa: RUF012
+        expected_failures = {"finalise_is_poor": "…"}
 
     metafunc = type("Metafunc", (), {"fixturenames": ["check"]})()
     with pytest.raises(ValueError, match="no check is called 'finalise_is_poor'"):

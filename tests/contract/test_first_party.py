@@ -1,7 +1,5 @@
 """The contract, for every method that comes with ddbench."""
 
-# ruff: noqa: RUF012 (class attributes as plugin authors write them)
-
 from __future__ import annotations
 
 from ddbench.plugins import FIRST_PARTY, installed

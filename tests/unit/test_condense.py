@@ -18,14 +18,16 @@ from ddbench.specs import Budget
 from tests.fakes import FakeContext, FakeSplit
 
 
-@pytest.mark.parametrize(("iterations", "points"), [(1, (1,)), (3, (1, 2, 3)), (5, (1, 2, 3, 4, 5)), (250, (50, 100, 150, 200, 250))])
+@pytest.mark.parametrize(
+    ("iterations", "points"), [(1, (1,)), (3, (1, 2, 3)), (5, (1, 2, 3, 4, 5)), (250, (50, 100, 150, 200, 250))]
+)
 def test_snapshots_are_equally_spaced_and_include_the_last_step(iterations, points):
     assert snapshot_points(iterations) == points
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_number_stops_the_cell(value):
-    with pytest.raises(NodeFailureError, match="loss is .* at step 7") as error:
+    with pytest.raises(NodeFailureError, match=r"loss is .* at step 7") as error:
         check_finite({"loss": value}, 7)
     assert error.value.status == "nan"
 

@@ -13,7 +13,7 @@ PLUGINS = ROOT / "plugins" / "ddbench_plugins"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "paths"),
-    ("specs", "files"),
+    ("specs", "files", "members", "sets"),
     ("api", "keys", "records", "profiles", "registry", "session", "meter", "claims", "stats", "engine"),
     ("hookspecs", "serialise", "suite", "presets"),
     ("plugins",),
@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("evaluate", "store", "artifacts"),
     ("builtin", "context", "grid"),
     ("condense", "plan"),
-    ("runner", "forecast", "results", "report"),
+    ("runner", "lookup", "forecast", "results", "report"),
     ("executors", "testing"),
     ("cli",),
     ("__main__",),
@@ -34,8 +34,6 @@ architecture §1: cli → plan, runner → context, evaluate, store → blocks, 
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 OPEN = ("ddbench.blocks", "ddbench.models")
 PUBLIC = ("ddbench", *OPEN)
-DRAFT = ("ddbench.registry", "Draft")
-"""The type of a hook's argument, which annotations of a plugin's ``__init__`` need."""
 
 
 def imports(path: Path) -> list[tuple[int, str, str]]:
@@ -83,13 +81,15 @@ def short(path: Path) -> str:
 
 
 def test_every_part_has_a_layer():
-    assert {part_of(path) for path in FILES} - {"__init__"} == set(RANK)
+    parts = {part_of(path) for path in FILES} - {"__init__"}
+    assert not parts - set(RANK), "say in LAYERS where the new part belongs"
+    assert not set(RANK) - parts, "LAYERS names a part that is gone"
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if part_of(path) != "__init__"], ids=short)
 def test_imports_point_down(path):
-    own = RANK[part_of(path)]
-    upwards = [f"line {line}: {part}" for line, part in parts_imported(path) if RANK[part] > own]
+    own = RANK.get(part_of(path), len(LAYERS))
+    upwards = [f"line {line}: {part}" for line, part in parts_imported(path) if RANK.get(part, own) > own]
     assert not upwards, f"{short(path)} imports from a layer above its own: {', '.join(upwards)}"
 
 
@@ -102,7 +102,6 @@ def test_plugins_import_public_names_only(path):
         allowed = (
             module in PUBLIC
             or module.startswith(tuple(f"{package}." for package in OPEN))
-            or (module, name) == DRAFT
             or module == own
             or module.startswith(f"{own}.")
         )
@@ -131,11 +130,6 @@ def test_records_and_params_import_no_torch(path):
     assert not [module for _, module, _ in imports(path) if module.partition(".")[0] in ("torch", "sklearn", "numpy")]
 
 
-LONG = {"ddbench/api.py"}
-"""Modules above the limit of about 400 lines: api.py is the one page that plugin authors read."""
-
-
 @pytest.mark.parametrize("path", [*FILES, *PLUGIN_FILES], ids=short)
 def test_modules_stay_small(path):
-    if short(path) not in LONG:
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 420
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400

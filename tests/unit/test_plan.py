@@ -113,7 +113,9 @@ def test_exclusions_leave_cells_out():
 
 
 def test_rows_are_named_by_what_sets_them_apart():
-    made = planned(methods=[{"name": "dm", "params": {"iterations": 2}}, {"name": "dm", "params": {"iterations": 4}, "label": "x"}])
+    made = planned(
+        methods=[{"name": "dm", "params": {"iterations": 2}}, {"name": "dm", "params": {"iterations": 4}, "label": "x"}]
+    )
     assert rows(made)[2:] == ["dm (iterations=2)", "x"]
     with pytest.raises(UsageError, match="two rows are both called 'x'"):
         planned(methods=[{"name": "dm", "label": "x"}, {"name": "kmeans", "label": "x"}])
@@ -137,9 +139,13 @@ def test_keys_do_not_depend_on_the_order_of_options():
 
 def test_set_overrides_suite_overrides_preset():
     made = planned(methods=[{"name": "dm", "params": {"iterations": 5}}])
-    assert next(n for n in nodes(made, "cell") if n.title.startswith("dm")).document["cell"]["params"]["iterations"] == 5
+    assert (
+        next(n for n in nodes(made, "cell") if n.title.startswith("dm")).document["cell"]["params"]["iterations"] == 5
+    )
     made = planned(methods=["dm"], set={"dm": {"iterations": 7}})
-    assert next(n for n in nodes(made, "cell") if n.title.startswith("dm")).document["cell"]["params"]["iterations"] == 7
+    assert (
+        next(n for n in nodes(made, "cell") if n.title.startswith("dm")).document["cell"]["params"]["iterations"] == 7
+    )
 
 
 def finished(made, node, seconds, steps):

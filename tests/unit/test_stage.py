@@ -76,7 +76,12 @@ def test_the_chosen_rate_is_the_best_on_val_and_all_tried_are_counted():
 
 def test_a_choice_is_reused_without_trying_again():
     chosen = {"lr": 0.03, "learned": False}
-    assert evaluation(document(), chosen=chosen).run().selection == {"lr": 0.03, "learned": False, "tried": 1, "val_top1": {}}
+    assert evaluation(document(), chosen=chosen).run().selection == {
+        "lr": 0.03,
+        "learned": False,
+        "tried": 1,
+        "val_top1": {},
+    }
 
 
 def test_where_the_learned_rate_won_each_repetition_uses_its_own():
@@ -93,7 +98,9 @@ def test_references_train_on_train_and_val_and_choose_on_val_first():
     doc = document(row="full")
     train, val = open_splits(CellSpec.model_validate(doc["set"]["cell"]).data, device="cpu")
     seen: list[int] = []
-    whole = evaluation(doc, stage.everything(train, CondensedSet.of_images(train.images()[:1], train.labels[:1], train.preprocess)))
+    whole = evaluation(
+        doc, stage.everything(train, CondensedSet.of_images(train.images()[:1], train.labels[:1], train.preprocess))
+    )
     fit = whole._fit
 
     def spy(lr, *, final):
@@ -146,7 +153,12 @@ def test_a_set_of_another_space_is_refused():
     doc = document()
     other = evaluation(doc).condensed
     wrong = CondensedSet(
-        other.images, other.labels, "hard", other.preprocess.model_copy(update={"mean": (0.0,)}), other.recipe, other.storage
+        other.images,
+        other.labels,
+        "hard",
+        other.preprocess.model_copy(update={"mean": (0.0,)}),
+        other.recipe,
+        other.storage,
     )
     with pytest.raises(NodeFailureError, match="the set lives in"):
         evaluation(doc, wrong).run()

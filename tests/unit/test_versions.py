@@ -1,6 +1,7 @@
 """Results-changing edits bump a version: defaults and presets are compared with a committed snapshot.
 
-After a bump: ``python -m tests.unit.test_versions`` renews the snapshot.
+Presets need no bump, because their values are in every key, but a line in the change log. Afterwards
+``python -m tests.unit.test_versions`` renews the snapshot.
 """
 
 from __future__ import annotations
@@ -73,11 +74,13 @@ def problems(before: Content, now: Content, noun: str) -> list[str]:
     found += [f"{noun} {name}: gone, but in the snapshot; {REFRESH}" for name in sorted(set(before) - set(now))]
     for name in sorted(set(before) & set(now)):
         old, new = before[name], now[name]
-        changed = sorted(part for part in new if part != "version" and new[part] != old.get(part))
+        changed = sorted(part for part in {*old, *new} - {"version", "presets"} if new.get(part) != old.get(part))
         if changed and new["version"] == old["version"]:
             found.append(f"{noun} {name}: {', '.join(changed)} changed, the version did not: bump it, {REFRESH}")
-        elif new != old:
+        elif new["version"] != old["version"]:
             found.append(f"{noun} {name}: the snapshot is of version {old['version']}; {REFRESH}")
+        elif new != old:
+            found.append(f"{noun} {name}: presets changed: note it under 'results change' in CHANGELOG.md, {REFRESH}")
     return found
 
 
@@ -88,14 +91,16 @@ def test_defaults_change_only_with_a_version(kind):
     assert not found, "\n".join(found)
 
 
-BEFORE: Content = {"dm": {"version": 1, "defaults": {"lr": 1.0}}}
+BEFORE: Content = {"dm": {"version": 1, "defaults": {"lr": 1.0}, "presets": []}}
 
 
 @pytest.mark.parametrize(
     ("now", "message"),
     [
-        ({"dm": {"version": 1, "defaults": {"lr": 2.0}}}, "defaults changed, the version did not"),
-        ({"dm": {"version": 2, "defaults": {"lr": 2.0}}}, "the snapshot is of version 1"),
+        ({"dm": {"version": 1, "defaults": {"lr": 2.0}, "presets": []}}, "defaults changed, the version did not"),
+        ({"dm": {"version": 1, "defaults": {}, "presets": []}}, "defaults changed, the version did not"),
+        ({"dm": {"version": 2, "defaults": {"lr": 2.0}, "presets": []}}, "the snapshot is of version 1"),
+        ({"dm": {"version": 1, "defaults": {"lr": 1.0}, "presets": [{}]}}, "presets changed: note it"),
         ({**BEFORE, "mtt": {"version": 1}}, "method mtt: not in the snapshot"),
         ({}, "method dm: gone"),
     ],

@@ -1,7 +1,6 @@
 """DM: distribution matching in random feature spaces (Zhao & Bilen, WACV 2023)."""
 
-from ddbench import MethodInfo, Paper, hookimpl
-from ddbench.registry import Draft
+from ddbench import Draft, MethodInfo, Paper, hookimpl
 
 
 @hookimpl

@@ -1,7 +1,6 @@
 """Full: the whole training set; the other reference of every table."""
 
-from ddbench import MethodInfo, hookimpl
-from ddbench.registry import Draft
+from ddbench import Draft, MethodInfo, hookimpl
 
 
 @hookimpl

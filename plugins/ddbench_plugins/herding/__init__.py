@@ -1,7 +1,6 @@
 """Herding: images whose mean feature follows the class mean (Welling, ICML 2009)."""
 
-from ddbench import MethodInfo, Paper, hookimpl
-from ddbench.registry import Draft
+from ddbench import Draft, MethodInfo, Paper, hookimpl
 
 
 @hookimpl

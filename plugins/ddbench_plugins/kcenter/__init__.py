@@ -1,7 +1,6 @@
 """k-Center: images that cover each class in feature space (Sener & Savarese, ICLR 2018)."""
 
-from ddbench import MethodInfo, Paper, hookimpl
-from ddbench.registry import Draft
+from ddbench import Draft, MethodInfo, Paper, hookimpl
 
 
 @hookimpl

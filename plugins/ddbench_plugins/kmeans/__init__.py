@@ -1,7 +1,6 @@
 """k-means medoids: the image nearest each cluster centre of its class (DC-BENCH, NeurIPS 2022)."""
 
-from ddbench import MethodInfo, Paper, hookimpl
-from ddbench.registry import Draft
+from ddbench import Draft, MethodInfo, Paper, hookimpl
 
 
 @hookimpl

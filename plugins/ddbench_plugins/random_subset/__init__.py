@@ -1,7 +1,6 @@
 """Random: the first images of one permutation of each class; the reference of every table."""
 
-from ddbench import MethodInfo, hookimpl
-from ddbench.registry import Draft
+from ddbench import Draft, MethodInfo, hookimpl
 
 
 @hookimpl
