@@ -5,6 +5,7 @@ Symbols: n images of a batch, N training images, K classes, D features.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, cast
@@ -12,10 +13,10 @@ from typing import Protocol, cast
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from ddbench.api import RunContext
 from ddbench.blocks.params import FeaturesParams
+from ddbench.blocks.training import Schedule, Trainer
 from ddbench.serialise import load_state, save_state
 
 FILE = "features.safetensors"
@@ -131,27 +132,24 @@ _CHECKPOINT = "checkpoint.safetensors"
 def _train_proxy(ctx: RunContext, folder: Path, params: FeaturesParams) -> nn.Module:
     """Train the proxy net; each epoch leaves a checkpoint in ``folder``, from which a killed build goes on."""
     seed = ctx.seed("features")
-    net = ctx.build_model(seed=seed)
-    optimiser = torch.optim.SGD(
-        net.parameters(), lr=params.lr, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True
+    per_epoch = math.ceil(len(ctx.train) / params.batch)
+    trainer = Trainer(
+        ctx.build_model(seed=seed),
+        ctx.train.images,
+        ctx.train.labels,
+        lr=params.lr,
+        schedule=Schedule(params.epochs * per_epoch),
+        batch=params.batch,
+        order=torch.Generator().manual_seed(seed),
+        momentum=MOMENTUM,
+        weight_decay=WEIGHT_DECAY,
+        nesterov=True,
     )
-    generator = torch.Generator().manual_seed(seed)
-    start = 0
     if (folder / _CHECKPOINT).exists():
-        state = load_state(folder / _CHECKPOINT)
-        start = state["epoch"]
-        net.load_state_dict(state["net"])
-        for parameter, buffer in zip(net.parameters(), state["velocity"], strict=True):
-            optimiser.state[parameter]["momentum_buffer"] = buffer.to(parameter)
-        generator.set_state(state["generator"])
-    for epoch in range(start, params.epochs):
-        for index in torch.split(torch.randperm(len(ctx.train), generator=generator), params.batch):
-            optimiser.zero_grad()
-            loss = cross_entropy(net(ctx.train.images(index)), ctx.train.labels[index.to(ctx.device)])
-            torch.autograd.backward(loss)
-            optimiser.step()
-        ctx.progress(epoch + 1, params.epochs, "epochs of the proxy net")
-        velocity = [optimiser.state[parameter]["momentum_buffer"] for parameter in net.parameters()]
-        state = {"epoch": epoch + 1, "net": net.state_dict(), "velocity": velocity, "generator": generator.get_state()}
-        save_state(folder / _CHECKPOINT, state)
-    return net
+        trainer.load(load_state(folder / _CHECKPOINT))
+    while trainer.done < params.epochs * per_epoch:
+        trainer.update()
+        if trainer.done % per_epoch == 0:
+            ctx.progress(trainer.done // per_epoch, params.epochs, "epochs of the proxy net")
+            save_state(folder / _CHECKPOINT, trainer.state())
+    return trainer.model

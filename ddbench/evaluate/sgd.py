@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from ddbench.api import CondensedSet, EvalInputs, EvalProtocol, Predictor, Recipe
 from ddbench.blocks.augment import DSA
+from ddbench.blocks.training import Fetch, Schedule, Trainer
 from ddbench.errors import NodeFailureError
 from ddbench.evaluate.metrics import accuracy, logits_of, predict_all
 from ddbench.evaluate.params import SGDParams
-from ddbench.evaluate.trainer import Fetch, Schedule, Trainer
 from ddbench.keys import seed_of
 
 Pick = Literal["batch", "image", "all"]

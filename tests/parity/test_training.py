@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ddbench.evaluate.trainer import Schedule, Trainer
+from ddbench.blocks.training import Schedule, Trainer
 from tests.parity.published import assert_agrees, network, read
 
 

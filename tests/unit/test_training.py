@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ddbench.evaluate.trainer import Schedule, Trainer
+from ddbench.blocks.training import Schedule, Trainer
 
 
 def data(n=10, classes=3):

@@ -43,6 +43,7 @@ class Trainer:
         order: Generator of the epochs' permutations; None keeps the order of the set.
         momentum: SGD momentum.
         weight_decay: SGD weight decay.
+        nesterov: Whether the momentum is Nesterov's.
         loss: ``ce``, or ``mse`` between logits and targets (mean over classes).
     """
 
@@ -59,6 +60,7 @@ class Trainer:
         weights: Tensor | None = None,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
+        nesterov: bool = False,
         loss: Literal["ce", "mse"] = "ce",
     ) -> None:
         self.model = model
@@ -74,12 +76,14 @@ class Trainer:
         self._rest = torch.empty(0, dtype=torch.int64)
         self._momentum = momentum
         self._weight_decay = weight_decay
+        self._nesterov = nesterov
         self._optimiser = self._fresh_optimiser(lr)
 
     def _fresh_optimiser(self, lr: float) -> torch.optim.SGD:
         return torch.optim.SGD(
-            self.model.parameters(), lr=lr, momentum=self._momentum, weight_decay=self._weight_decay, foreach=True
-        )
+            self.model.parameters(), lr=lr, momentum=self._momentum, weight_decay=self._weight_decay,
+            nesterov=self._nesterov, foreach=True,
+        )  # fmt: skip
 
     def update(self) -> float:
         """One SGD update; returns the batch's loss."""
