@@ -12,4 +12,11 @@ ARTIFACTS: tuple[ArtifactKind, ...] = (
         build="ddbench.blocks.features:build",
         summary="embeddings and logits of all training images under a briefly trained proxy net",
     ),
+    ArtifactKind(
+        name="experts",
+        version=1,
+        params="ddbench.blocks.params:ExpertsParams",
+        build="ddbench.blocks.experts:build",
+        summary="training trajectories on the real data: parameter snapshots of a pool of networks",
+    ),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, PositiveInt
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ddbench.api import Params
 from ddbench.specs import ArtifactSpec, CellSpec, DatasetInfo
@@ -38,6 +40,21 @@ class FeatureSelectorParams(FeaturesParams):
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
         """A class cannot give more real images than it has."""
         return too_few_images(cell, data)
+
+
+class ExpertsParams(Params):
+    """How a pool of experts is trained: plain SGD (MTT) or adaptive GSAM (FTD, DATM), without momentum or decay."""
+
+    experts: PositiveInt = Field(default=100, description="experts in the pool")
+    epochs: PositiveInt = Field(default=50, description="passes over the training images; snapshots − 1 by default")
+    lr: float = Field(default=0.01, gt=0, description="learning rate, constant [per update]")
+    batch: PositiveInt = Field(default=256, description="images per update")
+    snapshot_updates: NonNegativeInt = Field(default=0, description="updates between snapshots; 0: one epoch's worth")
+    optimiser: Literal["sgd", "gsam"] = Field(default="sgd", description="plain SGD, or adaptive GSAM over SGD")
+    rho: float = Field(default=0.01, ge=0, description="gsam: radius of the perturbation")
+    alpha: float = Field(default=0.3, ge=0, description="gsam: weight of the orthogonal gradient")
+    augment: Literal["dsa", "none"] = Field(default="dsa", description="augmentation of the experts' batches")
+    storage: Literal["float32", "bfloat16"] = Field(default="float32", description="number format of stored snapshots")
 
 
 def too_few_images(cell: CellSpec, data: DatasetInfo) -> str | None:

@@ -14,6 +14,10 @@ Fetch = Callable[[Tensor], Tensor]
 """Indices [b] on the CPU → images [b, C, H, W] on the device."""
 
 
+Step = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""(model, images [b, C, H, W], targets [b]) → loss; updates the model in place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """How the learning rate falls over ``updates``.
@@ -45,6 +49,8 @@ class Trainer:
         weight_decay: SGD weight decay.
         nesterov: Whether the momentum is Nesterov's.
         loss: ``ce``, or ``mse`` between logits and targets (mean over classes).
+        step: Replaces the gradient step: gets model, images and targets of a batch, updates the model in place, and
+            returns the loss. Schedule, weights, momentum and decay are then its own affair.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Trainer:
         weight_decay: float = 5e-4,
         nesterov: bool = False,
         loss: Literal["ce", "mse"] = "ce",
+        step: Step | None = None,
     ) -> None:
         self.model = model
         self.fetch = fetch
@@ -71,6 +78,7 @@ class Trainer:
         self.batch = batch
         self.order = order
         self.loss = loss
+        self.step = step
         self.done = 0
         self._lr = lr
         self._rest = torch.empty(0, dtype=torch.int64)
@@ -95,6 +103,9 @@ class Trainer:
                 0.5 * self._lr * (1 + torch.cos(torch.tensor(torch.pi * share)).item())
             )
         index = self._next_batch()
+        if self.step is not None:
+            self.done += 1
+            return float(self.step(self.model, self.fetch(index), self.targets[index.to(self.targets.device)]))
         logits = self.model(self.fetch(index))
         loss = self._loss(logits, index.to(self.targets.device))
         self._optimiser.zero_grad(set_to_none=True)

@@ -1,0 +1,168 @@
+"""Expert trajectories: networks trained on the real data, with snapshots of their parameters along the way.
+
+Symbols: E + 1 snapshots θ*_0 … θ*_E of an expert, P parameters, N training images, [n, C, H, W] images.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ddbench.api import RunContext
+from ddbench.blocks.augment import DSA
+from ddbench.blocks.functional import flatten
+from ddbench.blocks.params import ExpertsParams
+from ddbench.blocks.sam import gsam_step
+from ddbench.blocks.training import Schedule, Trainer
+from ddbench.errors import CorruptFileError
+from ddbench.serialise import load_state, save_state
+
+CHECKPOINT_S = 60.0
+PROBE = 2000
+"""Training images on which an expert's accuracy is measured at each snapshot."""
+_CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Experts:
+    """A built pool; opening it reads no snapshot, and a snapshot is read without its file (memory-mapped).
+
+    Attributes:
+        folder: The artifact's folder.
+    """
+
+    folder: Path
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """One file per expert."""
+        return sorted(self.folder.glob("expert_*.safetensors"))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @cached_property
+    def last(self) -> int:
+        """E, the index of the last snapshot."""
+        with safe_open(str(self.files[0]), framework="pt") as file:
+            return int(file.get_slice("snapshots").get_shape()[0]) - 1
+
+    def snapshot(self, expert: int, t: int) -> Tensor:
+        """θ*_t of an expert, float32 [P].
+
+        Raises:
+            CorruptFileError: If the file is cut short.
+            IndexError: If there is no such snapshot.
+        """
+        if not 0 <= t <= self.last:
+            raise IndexError(f"snapshot {t} of 0 … {self.last}")
+        path = self.files[expert]
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                snapshot: Tensor = file.get_slice("snapshots")[t]
+                return snapshot.float()
+        except Exception as error:
+            raise CorruptFileError(f"{path}: {error}") from error
+
+    @cached_property
+    def train_top1(self) -> Tensor:
+        """Accuracy on (a fixed part of) train at each snapshot [%], [experts, E + 1]."""
+        curves = []
+        for path in self.files:
+            with safe_open(str(path), framework="pt") as file:
+                curves.append(file.get_tensor("train_top1"))
+        return torch.stack(curves)
+
+
+def build(ctx: RunContext, folder: Path, params: ExpertsParams) -> None:
+    """Build the artifact: ``expert_000.safetensors`` … with snapshots [E + 1, P] and train_top1 [E + 1].
+
+    A killed build continues: finished experts stay, and the running one goes on from a checkpoint every minute.
+    """
+    for expert in range(params.experts):
+        path = folder / f"expert_{expert:03d}.safetensors"
+        if not path.exists():
+            tensors = _train(ctx, folder, params, expert)
+            temporary = path.with_suffix(".tmp")
+            save_file(tensors, temporary)
+            temporary.replace(path)
+            (folder / _CHECKPOINT).unlink(missing_ok=True)
+        ctx.progress(expert + 1, params.experts, "experts")
+
+
+def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) -> dict[str, Tensor]:
+    """One expert's snapshots and accuracies."""
+    name = str(expert)
+    per_epoch = -(-len(ctx.train) // params.batch)
+    every = params.snapshot_updates or per_epoch
+    updates = params.epochs * per_epoch
+    draws = torch.Generator().manual_seed(ctx.seed("expert", name, "augmentation"))
+    trainer = Trainer(
+        ctx.build_model(seed=ctx.seed("expert", name, "model")),
+        _fetch(ctx, params, draws),
+        ctx.train.labels,
+        lr=params.lr,
+        schedule=Schedule(updates),
+        batch=params.batch,
+        order=torch.Generator().manual_seed(ctx.seed("expert", name, "order")),
+        momentum=0.0,
+        weight_decay=0.0,
+        step=_gsam(params) if params.optimiser == "gsam" else None,
+    )
+    snapshots, accuracies = [_snapshot(trainer.model, params)], [_accuracy(ctx, trainer.model)]
+    path = folder / _CHECKPOINT
+    if path.exists() and (state := load_state(path))["expert"] == expert:
+        trainer.load(state["trainer"])
+        draws.set_state(state["draws"])
+        snapshots, accuracies = list(state["snapshots"]), state["accuracies"]
+    saved = time.monotonic()
+    while trainer.done < updates:
+        trainer.update()
+        if trainer.done % every == 0:
+            snapshots.append(_snapshot(trainer.model, params))
+            accuracies.append(_accuracy(ctx, trainer.model))
+        if time.monotonic() - saved >= CHECKPOINT_S:
+            state = {"expert": expert, "trainer": trainer.state(), "draws": draws.get_state(), "snapshots": snapshots,
+                     "accuracies": accuracies}  # fmt: skip
+            save_state(path, state)
+            saved = time.monotonic()
+        ctx.progress(expert * updates + trainer.done, params.experts * updates, "experts")
+    return {"snapshots": torch.stack(snapshots), "train_top1": torch.tensor(accuracies)}
+
+
+def _fetch(ctx: RunContext, params: ExpertsParams, draws: torch.Generator) -> Callable[[Tensor], Tensor]:
+    dsa = DSA.for_dataset(ctx.dataset.flip)
+
+    def fetch(index: Tensor) -> Tensor:
+        images = ctx.train.images(index)
+        return images if params.augment == "none" else dsa(images, dsa.draw(draws, n=len(images)))
+
+    return fetch
+
+
+def _gsam(params: ExpertsParams) -> Any:
+    def step(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        return gsam_step(model, images, labels, lr=params.lr, rho=params.rho, alpha=params.alpha)
+
+    return step
+
+
+def _snapshot(model: nn.Module, params: ExpertsParams) -> Tensor:
+    """The parameters as they are now; ``cat`` copies, so that later updates do not reach it."""
+    return flatten(list(model.parameters())).cpu().to(getattr(torch, params.storage))
+
+
+def _accuracy(ctx: RunContext, model: nn.Module) -> float:
+    index = torch.arange(min(len(ctx.train), PROBE))
+    with torch.no_grad():
+        logits = torch.cat([model(ctx.train.images(part)) for part in torch.split(index, 128)])
+    return 100.0 * float((logits.argmax(1) == ctx.train.labels[: len(index)]).double().mean())
