@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from ddbench.api import Params
+from ddbench.api import DistillationParams, Params
 from ddbench.specs import ArtifactSpec, CellSpec, DatasetInfo
 
 
@@ -55,6 +55,69 @@ class ExpertsParams(Params):
     alpha: float = Field(default=0.3, ge=0, description="gsam: weight of the orthogonal gradient")
     augment: Literal["dsa", "none"] = Field(default="dsa", description="augmentation of the experts' batches")
     storage: Literal["float32", "bfloat16"] = Field(default="float32", description="number format of stored snapshots")
+
+
+class TrajectoryParams(DistillationParams):
+    """What all trajectory-matching methods share: the experts, the segment that is matched, the student, the steps.
+
+    Snapshots are counted, not epochs: with the default ``snapshot_updates`` they are the same.
+    """
+
+    experts: PositiveInt = Field(default=100, description="experts in the pool")
+    expert_epochs: PositiveInt = Field(default=50, description="passes of an expert over the training images")
+    expert_lr: float = Field(default=0.01, gt=0, description="learning rate of the experts [per update]")
+    expert_batch: PositiveInt = Field(default=256, description="images per update of the experts")
+    snapshot_updates: NonNegativeInt = Field(default=0, description="updates between snapshots; 0: one epoch's worth")
+    expert_seed: Literal["shared", "per_rep"] = Field(
+        default="shared", description="one pool for all repetitions, or (strictly independent) one for each"
+    )
+    syn_steps: PositiveInt = Field(default=50, description="N, updates of the student")
+    match_snapshots: PositiveInt = Field(default=2, description="M, snapshots from the start to the target")
+    min_start: NonNegativeInt = Field(default=0, description="T⁻, first snapshot to start from")
+    max_start: PositiveInt = Field(default=20, description="T⁺, exclusive bound of the snapshots to start from")
+    batch_syn: NonNegativeInt = Field(default=0, description="synthetic images per update of the student; 0: all")
+    lr_img: float = Field(default=100.0, gt=0, description="SGD learning rate on pixels [normalised units]")
+    momentum: float = Field(default=0.5, ge=0, lt=1, description="SGD momentum on pixels and on the learning rate")
+    lr_lr: float = Field(default=1e-5, ge=0, description="SGD learning rate on the student's learning rate")
+    lr_init: float = Field(default=0.01, gt=0, description="β₀, the student's learning rate at first [per update]")
+    augment: Literal["dsa", "none"] = Field(default="dsa", description="augmentation of experts and students")
+    gradients: Literal["exact", "unrolled", "tesla"] = Field(
+        default="exact", description="exact at constant memory; unrolled: the same, all graphs kept; tesla: approximate"
+    )
+    keep_mb: NonNegativeInt = Field(default=0, description="exact: memory for graphs that need no rebuilding [MB]")
+
+    @property
+    def pool(self) -> ExpertsParams:
+        """How the experts are trained."""
+        return ExpertsParams(
+            experts=self.experts, epochs=self.expert_epochs, lr=self.expert_lr, batch=self.expert_batch,
+            snapshot_updates=self.snapshot_updates, augment=self.augment,
+        )  # fmt: skip
+
+    def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
+        """The pool of experts; repetition 0's for all unless ``expert_seed`` says otherwise."""
+        r = cell.r if self.expert_seed == "per_rep" else 0
+        return {
+            "experts": ArtifactSpec(
+                kind="experts", data=cell.data, arch=cell.arch, params=self.pool.model_dump(),
+                seed={"master": cell.master, "r": r},
+            )
+        }  # fmt: skip
+
+    def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
+        """Nets with statistics, windows that no expert reaches, budgets that real images cannot initialise."""
+        if cell.arch.endswith("-bn"):
+            return "batch norm's statistics are no part of a trajectory; only -in and -nn are supported"
+        if self.max_start <= self.min_start:
+            return f"the window is empty: max_start {self.max_start} must exceed min_start {self.min_start}"
+        per_epoch = -(-data.n_train // self.expert_batch)
+        last = self.expert_epochs * per_epoch // (self.snapshot_updates or per_epoch)
+        needed = self.max_start - 1 + self.match_snapshots
+        if needed > last:
+            return (
+                f"window ends at snapshot {needed} but the experts have {last}: lower max_start or raise expert_epochs"
+            )
+        return too_few_images(cell, data)
 
 
 def too_few_images(cell: CellSpec, data: DatasetInfo) -> str | None:

@@ -34,6 +34,20 @@ class TestKMeans(MethodContract):
     fast = {"epochs": 1, "n_init": 1}
 
 
+class TestMTT(MethodContract):
+    name = "mtt"
+    fast = {
+        "iterations": 3,
+        "experts": 2,
+        "expert_epochs": 3,
+        "expert_batch": 256,
+        "max_start": 2,
+        "match_snapshots": 1,
+        "syn_steps": 2,
+        "lr_img": 1.0,
+    }
+
+
 def test_every_first_party_method_has_a_contract_test():
     methods = installed().methods
     ours = {info.name for info in methods if methods.origin(info.name).key == FIRST_PARTY}

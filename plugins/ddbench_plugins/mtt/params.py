@@ -1,0 +1,13 @@
+"""Hyper-parameters of MTT. No torch."""
+
+from pydantic import Field, PositiveInt
+
+from ddbench.blocks.params import TrajectoryParams
+
+
+class MTTParams(TrajectoryParams):
+    """Hyper-parameters of MTT; defaults follow the authors' CIFAR-10 settings at ipc 10."""
+
+    iterations: PositiveInt = Field(default=5000, description="outer steps, each with one segment of one expert")
+    syn_steps: PositiveInt = Field(default=30, description="N, updates of the student")
+    lr_init: float = Field(default=0.001, gt=0, description="β₀, the student's learning rate at first [per update]")
