@@ -61,7 +61,7 @@ def plain_step(net, start, target, images, labels, lr, batches):
 
 def test_a_run_is_the_plain_algorithm_with_sgd_and_momentum(ctx):
     context = ctx(torch.float64)
-    p = MTTParams(**{**FAST, "augment": "none", "batch_syn": 4})
+    p = MTTParams(**{**FAST, "augment": "none", "batch_syn": 4, "lr_lr": 1e-5})
     method = MTT(p)
     method.prepare(context)
     method.net.double()
