@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ddbench.errors import CorruptFileError
-from ddbench.files import atomic_write, sha256_file, store_error
+from ddbench.files import StoreWarning, atomic_write, set_aside, sha256_file, store_error
 from ddbench.keys import short
 from ddbench.paths import home
-from ddbench.store import StoreWarning
 
 MANIFEST = "artifact.json"
 
@@ -32,7 +30,7 @@ def partial_folder(kind: str, key: str) -> Path:
 def manifest(kind: str, key: str) -> dict[str, Any] | None:
     """What is known of a built artifact: spec, files with their sizes and sha256, cost; None when it is not there.
 
-    A manifest that cannot be read, or whose files are gone or cut short, counts as missing.
+    A manifest that cannot be read, or whose files are gone or cut short, counts as missing; looking changes nothing.
     """
     path = folder_of(kind, key) / MANIFEST
     try:
@@ -40,12 +38,9 @@ def manifest(kind: str, key: str) -> dict[str, Any] | None:
         for name, facts in content["files"].items():
             if (path.parent / name).stat().st_size != facts["bytes"]:
                 raise ValueError(f"{name} has another size")
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if path.parent.is_dir():
-            discard(kind, key, f"{error.filename} is missing")
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        discard(kind, key, str(error))
+            warnings.warn(f"{path.parent}: {error}; it will be built again", StoreWarning, stacklevel=2)
         return None
     return content
 
@@ -54,7 +49,7 @@ def verify(kind: str, key: str) -> Path:
     """The folder of a built artifact, after comparing every file with its sha256.
 
     Raises:
-        CorruptFileError: If a file is missing or changed; the artifact is discarded, so that it is built again.
+        CorruptFileError: If a file is missing or changed; the artifact is set aside, so that it is built again.
     """
     content = manifest(kind, key)
     folder = folder_of(kind, key)
@@ -62,7 +57,8 @@ def verify(kind: str, key: str) -> Path:
         raise CorruptFileError(f"artifact {kind} {short(key)} is missing")
     for name, facts in content["files"].items():
         if sha256_file(folder / name) != facts["sha256"]:
-            discard(kind, key, f"{name} was changed")
+            warnings.warn(f"{folder / name}: was changed; it will be built again", StoreWarning, stacklevel=2)
+            set_aside(folder)
             raise CorruptFileError(f"artifact {kind} {short(key)}: {name} was changed; run the same command again")
     return folder
 
@@ -79,10 +75,16 @@ def publish(kind: str, key: str, facts: dict[str, Any]) -> Path:
         StoreError: If the folder cannot be written.
     """
     partial, final = partial_folder(kind, key), folder_of(kind, key)
-    names = sorted(path.name for path in partial.iterdir() if not path.name.startswith(".") and path.name != MANIFEST)
-    listing = {n: {"bytes": (partial / n).stat().st_size, "sha256": sha256_file(partial / n)} for n in names}
+    files = {str(path.relative_to(partial)): path for path in sorted(partial.rglob("*")) if path.is_file()}
+    listing = {
+        name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        for name, path in files.items()
+        if not path.name.startswith(".") and name != MANIFEST
+    }
     atomic_write(partial / MANIFEST, json.dumps({**facts, "files": listing}, indent=1, sort_keys=True).encode())
     try:
+        if final.is_dir() and manifest(kind, key) is None:
+            set_aside(final)
         if final.is_dir():  # another process was faster: the same key holds the same content
             shutil.rmtree(partial)
         else:
@@ -90,13 +92,6 @@ def publish(kind: str, key: str, facts: dict[str, Any]) -> Path:
     except OSError as error:
         raise store_error(final, error) from error
     return final
-
-
-def discard(kind: str, key: str, why: str) -> None:
-    """Remove an artifact that cannot be used; it is built again when it is needed."""
-    folder = folder_of(kind, key)
-    warnings.warn(f"{folder}: {why}; it will be built again", StoreWarning, stacklevel=3)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove(kind: str, key16: str) -> bool:
@@ -112,5 +107,12 @@ def stored() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """All built artifacts: kind, short key, manifest."""
     root = home() / "artifacts"
     for path in sorted(root.glob(f"*/*/{MANIFEST}")):
-        if os.access(path, os.R_OK):
-            yield path.parent.parent.name, path.parent.name, json.loads(path.read_bytes())
+        try:
+            content = json.loads(path.read_bytes())
+            complete = {"spec", "cost", "files"} <= content.keys() and content["spec"]["data"]["name"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            complete = False
+        if complete:
+            yield path.parent.parent.name, path.parent.name, content
+        else:
+            warnings.warn(f"{path}: unreadable; it will be built again", StoreWarning, stacklevel=2)

@@ -33,9 +33,9 @@ class Watch:
 
     def stale(self, path: Path) -> bool:
         """Whether the holder of ``path`` is gone: on this boot its process, else its counter stood still for 120 s."""
-        content = _read(path)
-        if content is None:
-            return not path.exists()
+        if not path.exists():
+            return True
+        content = _read(path) or {}  # unreadable: judged by its counter, which then stands still
         boot = _boot_id()
         if boot and content.get("boot") == boot and content.get("host") == socket.gethostname():
             return _process_start(int(content.get("pid", -1))) != content.get("started")
@@ -102,7 +102,10 @@ def acquire(folder: Path, key16: str, watch: Watch) -> Claim | None:
 def _create(path: Path, content: bytes) -> bool:
     """Create ``path`` exclusively and with its content in one step (a link never shows an empty claim)."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_bytes(content)
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     try:
         os.link(temporary, path)
     except FileExistsError:

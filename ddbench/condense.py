@@ -14,10 +14,11 @@ import torch
 from ddbench.api import CondensedSet, Method
 from ddbench.context import Context
 from ddbench.errors import CorruptFileError, NodeFailureError
+from ddbench.files import StoreWarning, set_aside
 from ddbench.meter import Meter
 from ddbench.serialise import load_set, load_state, save_set, save_state
 from ddbench.session import Session
-from ddbench.store import CHECKPOINT, StoreWarning, set_aside
+from ddbench.store import CHECKPOINT
 
 SNAPSHOTS = 5
 
@@ -127,11 +128,12 @@ class Condensation:
         return {p: self.history.seconds.get(p, 0.0) + now.get(p, 0.0) for p in {*self.history.seconds, *now}}
 
     def best_on_val(self, last: CondensedSet, points: tuple[int, ...]) -> tuple[CondensedSet, dict[str, Any]]:
-        """The snapshot that scores best on val (the earliest of equals)."""
-        scores = {step: self.ctx.score(load_set(self.snapshot(step))) for step in points}
-        best = max(points, key=lambda step: scores[step])
-        chosen = {"rule": "val", "step": best, "tried": len(points), "val_top1": {str(s): v for s, v in scores.items()}}
-        return (last if best == points[-1] else load_set(self.snapshot(best))), chosen
+        """The snapshot, or the set after the last step, that scores best on val (the earliest of equals)."""
+        sets = {step: load_set(self.snapshot(step)) for step in points if step < self.ctx.step} | {self.ctx.step: last}
+        scores = {step: self.ctx.score(condensed) for step, condensed in sets.items()}
+        best = max(scores, key=lambda step: scores[step])
+        values = {str(step): value for step, value in scores.items()}
+        return sets[best], {"rule": "val", "step": best, "tried": len(scores), "val_top1": values}
 
 
 def snapshot_points(iterations: int) -> tuple[int, ...]:
@@ -166,6 +168,10 @@ def check_set(condensed: CondensedSet, ctx: Context, kind: str) -> None:
         problem = "the set is empty"
     elif condensed.preprocess != ctx.train.preprocess:
         problem = f"the set declares {condensed.preprocess.id}, the cell runs in {ctx.train.preprocess.id}"
+    elif condensed.images is not None and condensed.images.dtype != torch.float32:
+        problem = f"images are {condensed.images.dtype}, not float32"
+    elif condensed.weights is not None and not bool(torch.isfinite(condensed.weights).all()):
+        problem = "the weights are not finite"
     elif kind != "reference" and n > sum(ctx.per_class) and not condensed.storage.codes:
         problem = f"the set has {n} images, the budget allows {sum(ctx.per_class)}"
     elif condensed.images is not None and condensed.images.shape[1:] != (info.channels, info.size, info.size):

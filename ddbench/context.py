@@ -78,7 +78,7 @@ class Context:
 
     def build_model(self, arch: str | None = None, *, seed: int) -> nn.Module:
         """A freshly initialised network on the device."""
-        return network(arch or self.arch, self.dataset, self.device, seed)
+        return network(arch or self.arch, self.dataset, self.device, seed, self.registries.architectures)
 
     def artifact(self, name: str) -> Path:
         """Folder of a declared artifact.

@@ -27,12 +27,12 @@ class Engine(Frozen):
     Attributes:
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.
-        path: ``eager``; compiled paths come with names of their own.
+        engine: ``eager``; compiled paths come with names of their own.
     """
 
     device: str
     threads: PositiveInt
-    path: str = "eager"
+    engine: str = "eager"
 
     def apply(self) -> None:
         """Make this process compute so."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Literal
 
 
 class DDBenchError(Exception):
@@ -34,6 +35,9 @@ class CorruptFileError(StoreError):
     """A stored file does not hold what its record says; it counts as missing."""
 
 
+FailureStatus = Literal["failed", "oom", "nan", "timeout"]
+
+
 class NodeFailureError(DDBenchError):
     """A node failed in a way that is a result: the row shows ``status`` and the reason.
 
@@ -42,7 +46,7 @@ class NodeFailureError(DDBenchError):
         reason: One line, shown in the table.
     """
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: FailureStatus, reason: str) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason

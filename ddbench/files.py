@@ -46,6 +46,27 @@ def atomic_file(path: Path, write: Callable[[Path], None]) -> None:
         raise
 
 
+class StoreWarning(UserWarning):
+    """A stored file could not be used."""
+
+
+def set_aside(path: Path) -> None:
+    """Rename a corrupt file or folder to ``<name>.corrupt``, so that nothing reads it and nothing is lost.
+
+    Raises:
+        StoreError: If it cannot be renamed.
+    """
+    target = path.with_name(path.name + ".corrupt")
+    try:
+        if target.is_dir():
+            target = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.corrupt")
+        path.replace(target)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise store_error(path, error) from error
+
+
 def store_error(path: Path, error: OSError) -> StoreError:
     """The message for a write that failed."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -11,6 +11,9 @@ from typing import Any
 from ddbench.plan import Node, Plan
 from ddbench.records import Record
 from ddbench.store import Store
+
+OVERHEAD = 32
+"""Images that take as long as an update's fixed costs (between 5 and 80 on the networks measured)."""
 
 
 @dataclass(slots=True)
@@ -64,8 +67,24 @@ class Speeds:
         if not by_batch:
             return None
         batch = int(spec["protocol_params"].get("batch", 1))
-        nearest = min(by_batch, key=lambda seen: abs(seen - batch))
-        return median(by_batch[nearest]) * max(1.0, batch / nearest) * node.steps * students(node.document)
+        per_update = seconds_per_update({seen: median(times) for seen, times in by_batch.items()}, batch)
+        return per_update * node.steps * students(node.document)
+
+
+def seconds_per_update(seen: Mapping[int, float], batch: int) -> float:
+    """Seconds of an update at ``batch`` images: seen there, on the line through two other sizes, or scaled from one.
+
+    Args:
+        seen: Batch size → seconds, at least one.
+        batch: The wanted size.
+    """
+    if batch in seen:
+        return seen[batch]
+    small, large = min(seen), max(seen)
+    if small < large and seen[large] > seen[small]:
+        slope = (seen[large] - seen[small]) / (large - small)
+        return max(seen[small], seen[large] + slope * (batch - large))
+    return seen[small] * (OVERHEAD + batch) / (OVERHEAD + small)
 
 
 def students(document: dict[str, Any]) -> int:
@@ -79,7 +98,8 @@ def students(document: dict[str, Any]) -> int:
 def forecast(plan: Plan, speeds: Speeds) -> None:
     """Write the expected seconds into every pending node."""
     for node in plan.pending():
-        node.forecast_s = speeds.seconds(node)
+        seconds = speeds.seconds(node)
+        node.forecast_s = None if seconds is None else round(seconds, 1)
 
 
 def limit_references(plan: Plan, store: Store, limit_s: float) -> list[Node]:

@@ -20,8 +20,8 @@ from ddbench.models import names as arch_names
 from ddbench.plugins import Registries, import_target, params_class
 from ddbench.presets import choose
 from ddbench.profiles import Profile
-from ddbench.specs import Budget, CellSpec, DatasetInfo, DataSpec
-from ddbench.suite import MethodEntry, Suite
+from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, DataSpec
+from ddbench.suite import Exclusion, MethodEntry, Suite
 
 REFERENCES = ("full", "random")
 
@@ -68,8 +68,10 @@ class GridCell:
         data: Its data.
         spec: The cell.
         params: Validated params.
+        artifacts: What its params declare, by name.
         per_class: Images of each class under the budget.
         skip: Why it cannot run, or None.
+        broken: How its params failed while planning, or None; such a cell is a failure.
         note: Where its params come from, when that needs saying.
     """
 
@@ -77,8 +79,10 @@ class GridCell:
     data: Data
     spec: CellSpec
     params: Params
+    artifacts: dict[str, ArtifactSpec]
     per_class: tuple[int, ...]
     skip: str | None
+    broken: str | None
     note: str
 
 
@@ -95,6 +99,7 @@ class Grid:
     budgets: list[Budget]
     condense_seeds: int
     eval_seeds: int
+    exclusions: list[Exclusion]
 
     def archs(self, data: Data) -> list[str]:
         """Canonical condensing architectures for a data set."""
@@ -128,8 +133,17 @@ class Grid:
                 master=self.suite.master_seed,
                 r=r,
             )
-            skip = too_large(row, data.info, per_class) or params.unsupported(spec, data.info)
-            yield GridCell(row, data, spec, params, per_class, skip, preset.note)
+            broken = None
+            skip = too_large(row, data.info, per_class)
+            artifacts: dict[str, ArtifactSpec] = {}
+            if skip is None:
+                try:
+                    skip, artifacts = ask(params, spec, data.info)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # a plugin's code: its cell fails, the run goes on
+                    broken = f"{type(error).__name__}: {error}"
+            yield GridCell(row, data, spec, params, artifacts, per_class, skip, broken, preset.note)
 
     def excluded(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
         """Whether the suite leaves this out."""
@@ -137,8 +151,23 @@ class Grid:
         known = {name: value for name, value in fields.items() if value is not None}
         return any(
             rule.matches(method=row.label, **known) or rule.matches(method=row.method.name, **known)
-            for rule in self.suite.exclude
+            for rule in self.exclusions
         )
+
+
+def ask(params: Params, spec: CellSpec, info: DatasetInfo) -> tuple[str | None, dict[str, ArtifactSpec]]:
+    """What a method's params say about a cell: why it cannot run, and what it needs.
+
+    Raises:
+        TypeError: If an answer has the wrong type.
+    """
+    skip, artifacts = params.unsupported(spec, info), dict(params.artifacts(spec))
+    if not (skip is None or isinstance(skip, str)):
+        raise TypeError(f"Params.unsupported returned {skip!r}, not a reason or None")
+    wrong = [name for name, artifact in artifacts.items() if not isinstance(artifact, ArtifactSpec)]
+    if wrong:
+        raise TypeError(f"Params.artifacts gives {wrong[0]!r} no ArtifactSpec")
+    return skip, artifacts
 
 
 def too_large(row: Row, info: DatasetInfo, per_class: tuple[int, ...]) -> str | None:
@@ -161,17 +190,46 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
     protocols = [_protocol(name, suite, registries, profile) for name in dict.fromkeys(suite.protocols)]
     for arch in (*suite.archs, *suite.eval_archs):
         arch_names.parse(arch, registries.architectures)
+    data = list(_data(suite, registries))
     return Grid(
         suite=suite,
         profile=profile,
         registries=registries,
         rows=rows,
-        data=list(_data(suite, registries)),
+        data=data,
         protocols=protocols,
         budgets=suite.budget.budgets(),
         condense_seeds=suite.seeds.condense or profile.condense_seeds,
         eval_seeds=suite.seeds.evaluate or profile.eval_seeds,
+        exclusions=[_canonical(rule, rows, data, protocols, registries) for rule in suite.exclude],
     )
+
+
+def _canonical(
+    rule: Exclusion, rows: list[Row], data: list[Data], protocols: list[Protocol], registries: Registries
+) -> Exclusion:
+    """An exclusion with canonical names.
+
+    Raises:
+        UsageError: If it names something that is not in this run.
+    """
+    update: dict[str, str] = {}
+    if rule.protocol is not None:
+        update["protocol"] = rule.protocol.partition("@")[0]
+    for name in ("arch", "eval_arch"):
+        if (arch := getattr(rule, name)) is not None:
+            update[name] = arch_names.parse(arch, registries.architectures).canonical
+    rule = rule.model_copy(update=update)
+    present = {
+        "method": {name for row in rows for name in (row.label, row.method.name)},
+        "dataset": {item.spec.name for item in data},
+        "protocol": {protocol.info.name for protocol in protocols},
+    }
+    for name, known in present.items():
+        value = getattr(rule, name)
+        if value is not None and value not in known:
+            raise UsageError(f"exclude: {name} {value!r} is not in this run (which has {', '.join(sorted(known))})")
+    return rule
 
 
 def _rows(suite: Suite, registries: Registries) -> list[Row]:
@@ -193,7 +251,7 @@ def _rows(suite: Suite, registries: Registries) -> list[Row]:
     rows: dict[str, Row] = {}
     for entry in entries:
         info = registries.methods.get(entry.name)
-        overrides = {**suite.set.get(entry.name, {}), **entry.params}
+        overrides = {**entry.params, **suite.set.get(entry.name, {})}
         shown = ", ".join(f"{name}={_shown(value)}" for name, value in sorted(overrides.items()))
         label = entry.label or (f"{entry.name} ({shown})" if shown else entry.name)
         row = Row(label, info, registries.methods.origin(entry.name).key, overrides, entry.name in requested)

@@ -36,7 +36,7 @@ def seed_of(*parts: str | int) -> int:
 
 def student_seed(master: int, dataset: str, r: int, e: int, arch: str) -> int:
     """Seed of student e of repetition r: the same for every method, budget and preprocessing."""
-    return seed_of(master, dataset, r, "student", e, arch)
+    return seed_of(master, dataset, r, e, arch)
 
 
 def _data(data: DataSpec) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import threading
 import time
@@ -19,14 +20,15 @@ class Meter:
     """Measures phases of one node.
 
     Peak memory is the resident set's high-water mark, reset at the start of each phase where the kernel allows it, else
-    the largest of samples taken by a thread; from it the level ``base_mb`` after imports is subtracted.
+    the largest of samples taken by a thread. The level at the start of the node is subtracted, after giving back memory
+    that earlier nodes left unused.
 
     Args:
-        base_mb: Resident memory after imports [MB].
+        base_mb: Level to subtract [MB]; None: the present one.
     """
 
-    def __init__(self, base_mb: float) -> None:
-        self.base_mb = base_mb
+    def __init__(self, base_mb: float | None = None) -> None:
+        self.base_mb = _level_mb() if base_mb is None else base_mb
         self.seconds: dict[str, float] = {}
         self._open: dict[str, float] = {}
         self.peak_mb = 0.0
@@ -73,6 +75,13 @@ class _Sampler:
         self._stop.set()
         self._thread.join()
         return max(self._peak, resident_mb())
+
+
+def _level_mb() -> float:
+    """Resident memory without what the allocator merely keeps [MB]."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # glibc
+    return resident_mb()
 
 
 def resident_mb() -> float:

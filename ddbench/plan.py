@@ -17,7 +17,7 @@ from ddbench.files import atomic_write
 from ddbench.grid import Data, Grid, GridCell, Protocol, Row
 from ddbench.keys import artifact_key, condense_key, eval_key, short
 from ddbench.plugins import import_target
-from ddbench.records import Record
+from ddbench.records import Record, Status
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, EvalSpec
 
 State = Literal["run", "resume", "cached", "failed", "unneeded", "unmeasured"]
@@ -35,6 +35,7 @@ class Node:
         needs: Keys of nodes that must be done before.
         steps: Outer steps or updates, for forecasts.
         state: What is to be done about it.
+        status: How it failed, when its state is ``failed`` and it leaves no record (artifacts).
         reason: Why there is no result, or what else needs saying.
         forecast_s: Expected seconds, None when nothing comparable has finished.
         record: The finished record, once there is one.
@@ -47,6 +48,7 @@ class Node:
     needs: tuple[str, ...]
     steps: int = 0
     state: State = "run"
+    status: Status = "failed"
     reason: str | None = None
     forecast_s: float | None = None
     record: Record | None = None
@@ -220,7 +222,7 @@ class _Planner:
     def cell(self, cell: GridCell) -> str:
         spec, method = cell.spec, cell.row.method
         used = self.whitening(spec)
-        for name, artifact in cell.params.artifacts(spec).items():
+        for name, artifact in cell.artifacts.items():
             used[name] = [artifact.kind, self.artifact(artifact)]
         keys = tuple(key for _, key in used.values())
         key = condense_key(spec, method.axes, keys)
@@ -230,14 +232,22 @@ class _Planner:
                 "key": key,
                 "cell": spec.model_dump(mode="json"),
                 "artifacts": used,
+                "folder": spec.budget.slug if "budget" in method.axes else "any",
                 "shared": method.kind == "reference",
                 "label": cell.row.label,
                 "profile": self.grid.profile.name,
+                "broken": cell.broken,
             }
-            title = f"{cell.row.label} {'' if method.kind == 'reference' else spec.budget.label} r{spec.r}"
+            title = f"{self._row_title(cell)} {f'r{spec.r}' if 'seed' in method.axes else ''}"
             steps = int(getattr(cell.params, "iterations", 1))
             self.plan.nodes[key] = Node("cell", key, " ".join(title.split()), document, keys, steps)
         return key
+
+    @staticmethod
+    def _row_title(cell: GridCell) -> str:
+        """Row and, where it matters, budget."""
+        budget = f" {cell.spec.budget.label}" if "budget" in cell.row.method.axes else ""
+        return cell.row.label + budget
 
     def evaluations(
         self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str | None, budget: Budget | None,
@@ -247,7 +257,7 @@ class _Planner:
         info, row = table.data.info, cell.row
         n = info.n_train + info.n_val if row.method.kind == "reference" else sum(cell.per_class)
         label = label or row.label
-        for e in range(self.grid.eval_seeds):
+        for e in range(1 if row.method.kind == "reference" else self.grid.eval_seeds):
             key = None
             if set_key is not None:
                 key = self.evaluation(table, protocol, cell, set_key, n, e, recipe_of, label)
@@ -281,10 +291,11 @@ class _Planner:
             "choice": None,
         }
         needs = [set_key, *([recipe_of] if recipe_of else [])]
-        if len(resolved.lr) > 1 and (cell.spec.r, e) != (0, 0):
-            document["choice"] = chooser = self._chooser(table, protocol, cell, spec)
+        chooser = self._chooser(table, cell, spec) if len(resolved.lr) > 1 else None
+        if chooser is not None and chooser["key"] != key:
+            document["choice"] = chooser
             needs.append(chooser["key"])
-        title = f"{self.plan.nodes[set_key].title} · {protocol.id} {table.eval_arch} e{e}"
+        title = f"{self._row_title(cell)} r{cell.spec.r} · {protocol.id} {table.eval_arch} e{e}"
         nodes[key] = Node("evaluation", key, title, document, tuple(needs), resolved.updates)
         return key
 
@@ -297,11 +308,11 @@ class _Planner:
             arch=table.eval_arch, master=cell.spec.master, r=cell.spec.r, e=e,
         )  # fmt: skip
 
-    def _chooser(self, table: TableKey, protocol: Protocol, cell: GridCell, spec: EvalSpec) -> dict[str, Any]:
-        """The evaluation of repetition 0, student 0, whose learning rate all others of the row reuse."""
-        first, key = self.row_cells(cell.row, table.data, cell.spec.budget, table.arch)[0]
-        assert key is not None, "repetitions of a row are skipped together"
-        chooser = self._eval_spec(table, protocol, first, key, spec.protocol_params, 0)
+    def _chooser(self, table: TableKey, cell: GridCell, spec: EvalSpec) -> dict[str, Any]:
+        """The evaluation of the row's first repetition and student, whose learning rate all others reuse."""
+        planned = self.row_cells(cell.row, table.data, cell.spec.budget, table.arch)
+        r, key = next((other.spec.r, key) for other, key in planned if key is not None)
+        chooser = spec.model_copy(update={"set": key, "r": r, "e": 0})
         return {"key": eval_key(chooser), "set": self.plan.nodes[key].document}
 
     def under_recipe(
@@ -309,9 +320,13 @@ class _Planner:
     ) -> None:
         """``random`` of the same repetition, trained as this cell's set wants it."""
         row = next((row for row in self.grid.rows if row.label == "random"), None)
-        if row is None or key is None or cell.row is row:
+        if row is None or key is None:
             return
-        twin, twin_key = self.row_cells(row, table.data, budget, table.arch)[cell.spec.r]
+        twins = self.row_cells(row, table.data, budget, table.arch)
+        found = next((pair for pair in twins if pair[0].spec.r == cell.spec.r), None)
+        if found is None:  # excluded
+            return
+        twin, twin_key = found
         label = f"random (recipe of {cell.row.label})"
         self.evaluations(table, protocol, twin, twin_key, budget, recipe_of=key, label=label)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -19,7 +20,7 @@ from typing import Any, cast
 import pluggy
 
 from ddbench import hookspecs
-from ddbench.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, ProtocolInfo
+from ddbench.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Params, ProtocolInfo
 from ddbench.errors import PluginError
 from ddbench.registry import Origin, Registry
 
@@ -130,11 +131,12 @@ def import_target(target: str) -> Any:
     """
     module_name, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        with contextlib.redirect_stdout(sys.stderr):
+            return getattr(importlib.import_module(module_name), attribute)
     except AttributeError:
         raise PluginError(f"module {module_name!r} has no {attribute!r} (named by target {target!r})") from None
-    except Exception as error:
-        raise PluginError(f"cannot import {target!r}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"cannot import {target!r}: {_one_line(error)}") from error
 
 
 def _ordered_entry_points() -> list[EntryPoint]:
@@ -158,8 +160,8 @@ def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
     distribution, version = _distribution(entry)
     origin = Origin(distribution, distribution, version, entry.value)
     try:
-        module = entry.load()
-        names = _register(registries, module, origin)
+        with contextlib.redirect_stdout(sys.stderr):
+            names = _register(registries, entry.load(), origin)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit included: a plugin's exit is the plugin's failure
@@ -178,8 +180,8 @@ def _load_file(registries: Registries, path: Path) -> None:
         raise PluginError(f"--plugin {path}: rename the file, a module {stem!r} exists already")
     origin = Origin(hashlib.sha256(path.read_bytes()).hexdigest(), str(path), "", stem)
     try:
-        module = _import_file(path, stem)
-        names = _register(registries, module, origin)
+        with contextlib.redirect_stdout(sys.stderr):
+            names = _register(registries, _import_file(path, stem), origin)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -235,5 +237,12 @@ def method_class(info: MethodInfo) -> type[Any]:
 
 
 def params_class(info: MethodInfo) -> type[Any]:
-    """Import a method's params class (no torch)."""
-    return cast("type[Any]", import_target(info.params))
+    """Import a method's params class (no torch).
+
+    Raises:
+        PluginError: If it is none.
+    """
+    found = import_target(info.params)
+    if not (isinstance(found, type) and issubclass(found, Params)):
+        raise PluginError(f"method {info.name!r}: {info.params} is not a subclass of ddbench.Params")
+    return found

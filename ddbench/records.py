@@ -94,8 +94,12 @@ class Record(BaseModel):
             CorruptFileError: If the text is not a record of this schema.
         """
         try:
-            return cls.model_validate_json(text)
+            record = cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the file"
             raise CorruptFileError(f"{where}: not a record of schema 1 ({field}: {first['msg']})") from None
+        measured = record.kind == "evaluation" and record.status == "ok"
+        if measured and not isinstance(record.metrics.get("top1"), float | int):
+            raise CorruptFileError(f"{where}: an evaluation without a number in metrics.top1")
+        return record

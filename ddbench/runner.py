@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +18,20 @@ from safetensors.torch import save
 
 from ddbench import artifacts
 from ddbench.api import CondensedSet, Limits, Recipe, State
+from ddbench.attempts import Spent, failure, warm_up
 from ddbench.condense import Condensation, History
 from ddbench.context import open_context
 from ddbench.engine import Engine, environment
 from ddbench.errors import (
     CorruptFileError,
-    DDBenchError,
     InterruptedRunError,
     NodeFailureError,
     PluginError,
     StoreError,
 )
 from ddbench.evaluate.stage import Evaluation, Result
-from ddbench.files import atomic_write, store_error
-from ddbench.meter import Meter, resident_mb
+from ddbench.files import StoreWarning, atomic_write, set_aside, store_error
+from ddbench.meter import Meter
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import profile
 from ddbench.records import Cost, Record, Status
@@ -40,10 +42,8 @@ from ddbench.store import (
     CHECKPOINT,
     CONDENSE,
     Store,
-    StoreWarning,
     evaluation_path,
     read_record,
-    set_aside,
     write_record,
 )
 
@@ -73,7 +73,9 @@ class Worker:
     interrupts: Interrupts = field(default_factory=Interrupts)
     monitor: Monitor = field(default_factory=Silent)
     keep_logits: bool = False
-    base_mb: float = field(default_factory=resident_mb)
+
+    def __post_init__(self) -> None:
+        warm_up()  # so that no node is charged for imports that torch puts off
 
     def run(self, document: Document) -> Record | None:
         """Run one node and publish its result; None for an artifact.
@@ -84,12 +86,13 @@ class Worker:
             InterruptedRunError: If the user asked to stop.
             StoreError: If nothing can be written.
         """
-        if document["kind"] == "artifact":
-            self._artifact(document)
-            return None
-        if document["kind"] == "cell":
-            return self._cell(document)
-        return self._evaluation(document)
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the table: a plugin's print goes to stderr
+            if document["kind"] == "artifact":
+                self._artifact(document)
+                return None
+            if document["kind"] == "cell":
+                return self._cell(document)
+            return self._evaluation(document)
 
     # --------------------------------------------------------------------------------------------------- artifacts
 
@@ -99,7 +102,7 @@ class Worker:
         folder = artifacts.partial_folder(spec.kind, document["key"])
         _make(folder)
         self.engine.apply()
-        meter = Meter(self.base_mb)
+        meter, earlier = Meter(), Spent.read(folder)
 
         def report(done: int, total: int, what: str) -> None:
             self.monitor.progress(done, total, what or spec.kind, {})
@@ -113,20 +116,23 @@ class Worker:
                 import_target(kind.build)(ctx, folder, import_target(kind.params).model_validate(spec.params))
         except PASS_ON:
             raise
-        except (Exception, SystemExit) as error:
-            status, reason = _failure(error)
+        except BaseException as error:  # whatever a plugin raises, SystemExit and its like included
+            status, reason = failure(error, folder)
             raise NodeFailureError(status, f"artifact {spec.kind}: {reason}") from error
+        finally:
+            earlier.add(meter).write(folder)
         facts = {
             "spec": spec.model_dump(mode="json"),
             "kind_version": kind.version,
-            "cost": {"seconds": meter.seconds["artifact"], "peak_mb": meter.peak_mb},
-            "env": self._env("ddbench"),
+            "cost": {"seconds": earlier.seconds, "peak_mb": earlier.peak_mb, "attempts": earlier.attempts},
+            "env": self._env(self.registries.artifacts.origin(spec.kind).key) | self.engine.model_dump(),
         }
         artifacts.publish(spec.kind, document["key"], facts)
 
-    def _folders(self, document: Document) -> dict[str, Path]:
+    def _folders(self, document: Document, only: str | None = None) -> dict[str, Path]:
         """Verified folders of the artifacts a node reads."""
-        return {name: artifacts.verify(kind, key) for name, (kind, key) in document["artifacts"].items()}
+        used = {name: place for name, place in document["artifacts"].items() if only in (None, name)}
+        return {name: artifacts.verify(kind, key) for name, (kind, key) in used.items()}
 
     # ------------------------------------------------------------------------------------------------------- cells
 
@@ -136,12 +142,14 @@ class Worker:
         _make(folder)
         used = self._resumed_engine(folder, document)
         used.apply()
-        attempt = _Attempt(Meter(self.base_mb), _now())
+        attempt = _Attempt(Meter(), _now())
         history = History.read(folder)
         session = Session(self.interrupts, self.monitor, self.limits.timeout_s, sum(history.seconds.values()))
         running: list[Condensation] = []
 
         def work() -> tuple[CondensedSet, dict[str, Any] | None]:
+            if document["broken"] is not None:
+                raise NodeFailureError("failed", f"its params failed while planning: {document['broken']}")
             folders = self._folders(document)
             method = self._method(spec)
             ctx = open_context(
@@ -177,12 +185,12 @@ class Worker:
             (folder / CHECKPOINT).unlink(missing_ok=True)
         return record
 
-    def fail(self, document: Document, reason: str) -> Record:
-        """Publish the failure of a cell that could not be started."""
+    def fail(self, document: Document, status: Status, reason: str) -> Record:
+        """Publish the failure of a cell that could not be started, with the status of what it needed."""
         folder = self.store.folder(document)
         _make(folder)
-        attempt = _Attempt(Meter(self.base_mb), _now())
-        record = attempt.record(document, "condense", "failed", reason, Cost(), self._env(document["cell"]["origin"]))
+        attempt = _Attempt(Meter(), _now())
+        record = attempt.record(document, "condense", status, reason, Cost(), self._env(document["cell"]["origin"]))
         write_record(folder / CONDENSE, record)
         return record
 
@@ -226,13 +234,18 @@ class Worker:
         checkpoint = path.with_suffix(f".{CHECKPOINT}")
         used, resumed = self._resumed_evaluation(checkpoint)
         used.apply()
-        spent = float(resumed["spent_s"]) if resumed else 0.0
-        attempt = _Attempt(Meter(self.base_mb), _now())
-        session = Session(self.interrupts, self.monitor, self.limits.timeout_s, spent)
+        attempt = _Attempt(Meter(), _now())
+        earlier = Spent(**resumed["earlier"]) if resumed else Spent()
+        session = Session(self.interrupts, self.monitor, self.limits.timeout_s)
+        updates = 0
 
         def tick(done: int, total: int, state: Callable[[], State]) -> None:
+            nonlocal updates
+            updates += 1
+
             def write() -> None:
-                save_state(checkpoint, {**state(), "spent_s": session.elapsed_s(), "engine": used.model_dump()})
+                so_far = replace(earlier).add(attempt.meter, updates)
+                save_state(checkpoint, {**state(), "earlier": asdict(so_far), "engine": used.model_dump()})
 
             session.tick(done, total, write, "evaluate")
 
@@ -243,10 +256,11 @@ class Worker:
                 data=cell.data,
                 condensed=condensed,
                 device=torch.device(used.device),
+                families=self.registries.architectures,
                 whole=document["whole"],
                 recipe=self._recipe(document, condensed),
                 chosen=self._choice(document),
-                folders={n: p for n, p in self._folders(document["set"]).items() if n == "whitening"},
+                folders=self._folders(document["set"], only="whitening"),
                 tick=tick,
                 resumed=resumed,
             )
@@ -254,13 +268,14 @@ class Worker:
                 return evaluation.run()
 
         result, status, reason = self._guarded(work, folder)
+        spent = earlier.add(attempt.meter, updates)
         cost = Cost(
-            evaluate_s=spent + attempt.meter.seconds.get("evaluate", 0.0),
-            steps=result.updates if result else 0,
-            peak_mb=attempt.meter.peak_mb,
+            evaluate_s=spent.seconds,
+            steps=spent.steps,
+            peak_mb=spent.peak_mb,
             peak_from=attempt.meter.peak_from,
             contended=attempt.meter.contended,
-            attempts=2 if resumed else 1,
+            attempts=spent.attempts,
         )
         env = self._env(cell.origin) | used.model_dump()
         record = attempt.record(document, "evaluation", status, reason, cost, env)
@@ -279,8 +294,12 @@ class Worker:
             return self.engine, None
         try:
             state = load_state(checkpoint)
-            return Engine.model_validate(state["engine"]), state
-        except (CorruptFileError, KeyError, ValueError) as error:
+            kept = Engine.model_validate(state["engine"])
+            if kept.device != self.engine.device:
+                raise ValueError(f"it was made on {kept.device}")
+            Spent(**state["earlier"])
+            return kept, state
+        except (CorruptFileError, KeyError, TypeError, ValueError) as error:
             warnings.warn(f"{checkpoint}: cannot be used ({error}); starting over", StoreWarning, stacklevel=2)
             set_aside(checkpoint)
             return self.engine, None
@@ -316,10 +335,13 @@ class Worker:
             return work(), "ok", None
         except PASS_ON:
             raise
-        except (Exception, SystemExit) as error:
-            status, reason = _failure(error)
-            with (folder / "log.txt").open("a", encoding="utf-8") as log:
-                log.write(f"{_now()} {status}: {reason}\n{''.join(traceback.format_exception(error))}\n")
+        except BaseException as error:  # whatever a plugin raises, SystemExit and its like included
+            status, reason = failure(error, folder)
+            try:
+                with (folder / "log.txt").open("a", encoding="utf-8") as log:
+                    log.write(f"{_now()} {status}: {reason}\n{''.join(traceback.format_exception(error))}\n")
+            except OSError as problem:
+                raise store_error(folder / "log.txt", problem) from problem
             return None, status, reason
 
     def _env(self, plugin: str) -> dict[str, Any]:
@@ -349,20 +371,6 @@ def session_report(session: Session) -> Callable[[int, int, str], None]:
         session.monitor.progress(done, total, what, {})
 
     return report
-
-
-def _failure(error: BaseException) -> tuple[Status, str]:
-    """Status and one-line reason of what went wrong inside a node."""
-    text = " ".join(str(error).split())
-    if isinstance(error, NodeFailureError):
-        return error.status, text  # type: ignore[return-value]
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return "oom", text[:200] or "out of memory"
-    if isinstance(error, SystemExit):
-        return "failed", f"the plugin called sys.exit({error.code!r})"
-    if isinstance(error, DDBenchError):
-        return "failed", text
-    return "failed", f"{type(error).__name__}: {text}"[:300].rstrip(": ")
 
 
 def _make(folder: Path) -> None:

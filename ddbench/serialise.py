@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddbench.api import CondensedSet, Preprocess, Recipe, StorageBytes
 from ddbench.errors import CorruptFileError
-from ddbench.files import atomic_write
+from ddbench.files import StoreWarning, atomic_write, set_aside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,26 @@ def load_state(path: Path) -> dict[str, Any]:
     except (KeyError, ValueError) as error:
         raise CorruptFileError(f"{path}: not a state file ({error})") from None
     assert isinstance(state, dict)
+    return state
+
+
+def load_checkpoint(path: Path, version: str) -> dict[str, Any] | None:
+    """A builder's checkpoint, or None to start over: there is none, it is damaged, or other code wrote it.
+
+    Args:
+        path: Where :func:`save_state` put it.
+        version: What the state's field ``version`` must say.
+    """
+    if not path.exists():
+        return None
+    try:
+        state = load_state(path)
+        if state.get("version") != version:
+            raise CorruptFileError(f"{path}: written by another version")
+    except CorruptFileError as error:
+        warnings.warn(f"{error}; starting over", StoreWarning, stacklevel=2)
+        set_aside(path)
+        return None
     return state
 
 

@@ -72,7 +72,7 @@ class Session:
     Attributes:
         interrupts: Whether the user wants to stop.
         monitor: Who is told about progress.
-        timeout_s: Seconds this node may take over all attempts, None: no limit.
+        timeout_s: Seconds this attempt may take, None: no limit.
         spent_s: Seconds of earlier attempts.
         now: Monotonic clock.
     """
@@ -107,7 +107,7 @@ class Session:
             NodeFailureError: With status ``timeout``; the checkpoint is written.
         """
         self.monitor.progress(done, total, what, metrics or {})
-        out_of_time = self.timeout_s is not None and self.elapsed_s() >= self.timeout_s and done < total
+        out_of_time = self.timeout_s is not None and self.now() - self._started >= self.timeout_s and done < total
         if self.interrupts.requested or out_of_time or self.now() - self._saved >= CHECKPOINT_S:
             save()
             self._saved = self.now()

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddbench.errors import CorruptFileError, UsageError
-from ddbench.files import atomic_write, sha256_file, store_error
+from ddbench.files import StoreWarning, atomic_write, set_aside, sha256_file, store_error
 from ddbench.keys import short
 from ddbench.paths import home
 from ddbench.records import Record
-from ddbench.specs import CellSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,15 +48,18 @@ class Store:
         except OSError as error:
             raise UsageError(f"--out {self.out}: {error.strerror}; choose a folder that can be written") from None
 
-    def cell_dir(self, cell: CellSpec, key: str, *, shared: bool) -> Path:
-        """Folder of a cell. Names are for people, the key decides; references are shared by all results folders."""
-        if shared:
-            return home() / "artifacts" / cell.method / short(key)
-        return self.out / cell.data.name / cell.method / cell.budget.slug / short(key)
-
     def folder(self, document: Mapping[str, Any]) -> Path:
-        """Folder of the cell that a cell document describes."""
-        return self.cell_dir(CellSpec.model_validate(document["cell"]), document["key"], shared=document["shared"])
+        """Folder of the cell that a cell document describes.
+
+        Names are for people, the key decides; references are shared by all results folders.
+        """
+        cell = document["cell"]
+        place = (
+            Path(cell["method"])
+            if document["shared"]
+            else Path(cell["data"]["name"], cell["method"], document["folder"])
+        )
+        return (home() / "artifacts" if document["shared"] else self.out) / place / short(document["key"])
 
     def claims(self, *, shared: bool) -> Path:
         """Folder of the claims on nodes."""
@@ -95,7 +97,8 @@ class Store:
             if sha256_file(folder / SET) != record.set_sha256:
                 raise CorruptFileError(f"{folder / SET}: not the file that {CONDENSE} names (sha256 differs)")
             return load_set(folder / SET), record
-        except CorruptFileError:
+        except CorruptFileError as error:
+            warnings.warn(f"{error}; it will be made again", StoreWarning, stacklevel=2)
             set_aside(folder / SET)
             set_aside(folder / CONDENSE)
             raise
@@ -111,13 +114,11 @@ class Store:
 
     def records(self) -> Iterator[tuple[Path, Record]]:
         """All records below the results folder and of shared references, with their paths, in path order."""
-        roots = [self.out, home() / "artifacts" / "full"]
-        for root in roots:
-            for path in sorted(root.rglob("*.json")) if root.is_dir() else []:
-                if path.name == CONDENSE or path.parent.name == "eval":
-                    record = read_record(path)
-                    if record is not None:
-                        yield path, record
+        for root in (self.out, home() / "artifacts"):  # the latter for references
+            for path in [*sorted(root.rglob(CONDENSE)), *sorted(root.rglob("eval/*.json"))]:
+                record = read_record(path)
+                if record is not None:
+                    yield path, record
 
     def frame(self) -> pd.DataFrame:
         """One row per record, nested fields as dotted columns."""
@@ -151,17 +152,3 @@ def read_record(path: Path) -> Record | None:
 def write_record(path: Path, record: Record) -> None:
     """Publish a record."""
     atomic_write(path, record.to_json().encode())
-
-
-def set_aside(path: Path) -> None:
-    """Rename a corrupt file to ``<name>.corrupt``, so that nothing reads it and nothing is lost."""
-    try:
-        path.replace(path.with_name(path.name + ".corrupt"))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise store_error(path, error) from error
-
-
-class StoreWarning(UserWarning):
-    """A stored file could not be used."""

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ddbench.errors import UsageError
 from ddbench.specs import Budget, Frozen
@@ -33,7 +42,7 @@ class DatasetEntry(Frozen):
 class BudgetAxis(Frozen):
     """The sizes to condense to: images per class, or fractions of train."""
 
-    ipc: tuple[int, ...] = ()
+    ipc: tuple[StrictInt, ...] = ()
     fraction: tuple[float, ...] = ()
 
     @model_validator(mode="after")
@@ -161,7 +170,7 @@ def load(name: str) -> dict[str, Any]:
     """
     path = find(name)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"suite {path}: not YAML: {' '.join(str(error).split())}") from None
     except OSError as error:
@@ -171,6 +180,22 @@ def load(name: str) -> dict[str, Any]:
             f"suite {path}: expected a mapping with keys such as methods and budget, see configs/demo.yaml"
         )
     return content
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Safe YAML in which a key may stand once: of two, the first would silently be lost."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping.
+
+        Raises:
+            YAMLError: If a key is given twice.
+        """
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"key {twice!r} is given twice")
+        return super().construct_mapping(node, deep)
 
 
 def find(name: str) -> Path:
@@ -202,12 +227,19 @@ def parse(content: Mapping[str, Any], where: str) -> Suite:
         raise UsageError(f"{where}: {_explain(error)}") from None
 
 
+LEVELS: dict[str, type[Frozen]] = {
+    "methods": MethodEntry, "datasets": DatasetEntry, "budget": BudgetAxis, "seeds": Seeds, "exclude": Exclusion,
+}  # fmt: skip
+"""Which keys a suite has below its own."""
+
+
 def _explain(error: ValidationError) -> str:
     problem = error.errors()[0]
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = [field.alias or name for name, field in Suite.model_fields.items()]
-        near = get_close_matches(place, known, n=1)
+        level = LEVELS.get(str(problem["loc"][0]) if len(problem["loc"]) > 1 else "", Suite)
+        known = [field.alias or name for name, field in level.model_fields.items()]
+        near = get_close_matches(str(problem["loc"][-1]), known, n=1)
         return f"unknown key {place!r}" + (
             f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(known)}"
         )

@@ -24,12 +24,13 @@ from ddbench.blocks.params import ExpertsParams
 from ddbench.blocks.sam import gsam_step
 from ddbench.blocks.training import Schedule, Trainer
 from ddbench.errors import CorruptFileError
-from ddbench.serialise import load_state, save_state
+from ddbench.serialise import load_checkpoint, save_state
 
 CHECKPOINT_S = 60.0
 PROBE = 2000
 """Training images on which an expert's accuracy is measured at each snapshot."""
-_CHECKPOINT = "checkpoint.safetensors"
+_CHECKPOINT = ".checkpoint.safetensors"
+_VERSION = "experts 1"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) ->
     )
     snapshots, accuracies = [_snapshot(trainer.model, params)], [_accuracy(ctx, trainer.model)]
     path = folder / _CHECKPOINT
-    if path.exists() and (state := load_state(path))["expert"] == expert:
+    state = load_checkpoint(path, _VERSION)
+    if state is not None and state["expert"] == expert:
         trainer.load(state["trainer"])
         draws.set_state(state["draws"])
         snapshots, accuracies = list(state["snapshots"]), state["accuracies"]
@@ -131,9 +133,8 @@ def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) ->
             snapshots.append(_snapshot(trainer.model, params))
             accuracies.append(_accuracy(ctx, trainer.model))
         if time.monotonic() - saved >= CHECKPOINT_S:
-            state = {"expert": expert, "trainer": trainer.state(), "draws": draws.get_state(), "snapshots": snapshots,
-                     "accuracies": accuracies}  # fmt: skip
-            save_state(path, state)
+            now = {"version": _VERSION, "expert": expert, "trainer": trainer.state(), "draws": draws.get_state()}
+            save_state(path, {**now, "snapshots": snapshots, "accuracies": accuracies})
             saved = time.monotonic()
         ctx.progress(expert * updates + trainer.done, params.experts * updates, "experts")
     return {"snapshots": torch.stack(snapshots), "train_top1": torch.tensor(accuracies)}

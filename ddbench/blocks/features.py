@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ddbench.api import RunContext
 from ddbench.blocks.params import FeaturesParams
 from ddbench.blocks.training import Schedule, Trainer
-from ddbench.serialise import load_state, save_state
+from ddbench.serialise import load_checkpoint, save_state
 
 FILE = "features.safetensors"
 MOMENTUM = 0.9
@@ -125,7 +125,8 @@ def select_per_class(ctx: RunContext, rule: Callable[[Tensor, int], Tensor]) -> 
     return torch.cat(chosen)
 
 
-_CHECKPOINT = "checkpoint.safetensors"
+_CHECKPOINT = ".checkpoint.safetensors"
+_VERSION = "features 1"
 
 
 @torch.enable_grad()
@@ -145,11 +146,11 @@ def _train_proxy(ctx: RunContext, folder: Path, params: FeaturesParams) -> nn.Mo
         weight_decay=WEIGHT_DECAY,
         nesterov=True,
     )
-    if (folder / _CHECKPOINT).exists():
-        trainer.load(load_state(folder / _CHECKPOINT))
+    if (state := load_checkpoint(folder / _CHECKPOINT, _VERSION)) is not None:
+        trainer.load(state["trainer"])
     while trainer.done < params.epochs * per_epoch:
         trainer.update()
         if trainer.done % per_epoch == 0:
             ctx.progress(trainer.done // per_epoch, params.epochs, "epochs of the proxy net")
-            save_state(folder / _CHECKPOINT, trainer.state())
+            save_state(folder / _CHECKPOINT, {"version": _VERSION, "trainer": trainer.state()})
     return trainer.model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -93,26 +94,24 @@ class Trainer:
             nesterov=self._nesterov, foreach=True,
         )  # fmt: skip
 
-    def update(self) -> float:
-        """One SGD update; returns the batch's loss."""
+    def update(self) -> Tensor:
+        """One SGD update; returns the batch's loss, a detached scalar on the device."""
         if self.schedule.kind == "step" and self.done == self.schedule.drop_after:
             self._optimiser = self._fresh_optimiser(0.1 * self._lr)
         if self.schedule.kind == "cosine":
             share = self.done / self.schedule.updates
-            self._optimiser.param_groups[0]["lr"] = (
-                0.5 * self._lr * (1 + torch.cos(torch.tensor(torch.pi * share)).item())
-            )
+            self._optimiser.param_groups[0]["lr"] = 0.5 * self._lr * (1 + math.cos(math.pi * share))
         index = self._next_batch()
         if self.step is not None:
             self.done += 1
-            return float(self.step(self.model, self.fetch(index), self.targets[index.to(self.targets.device)]))
+            return self.step(self.model, self.fetch(index), self.targets[index.to(self.targets.device)])
         logits = self.model(self.fetch(index))
         loss = self._loss(logits, index.to(self.targets.device))
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         self.done += 1
-        return float(loss.detach())
+        return loss.detach()
 
     def _next_batch(self) -> Tensor:
         if len(self._rest) == 0:

@@ -1,81 +1,34 @@
-"""The command line: `ddbench`. One file per command group, imported when it is used."""
+"""The command line: errors become one message and an exit code.
+
+Imports nothing heavy, so that a Ctrl-C in the first moments is caught as well.
+"""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from importlib import import_module
 from typing import Any
-
-import click
-
-from ddbench.errors import DDBenchError
-
-COMMANDS = {
-    "run": ("ddbench.cli.run:run", "Run methods on data sets and print the comparison table."),
-    "plan": ("ddbench.cli.run:plan", "Show what a run would do: one row per node (run --dry-run)."),
-    "list": ("ddbench.cli.list:list_members", "List methods, datasets, archs, protocols or artifacts."),
-    "describe": ("ddbench.cli.list:describe", "Describe a method: parameters, presets, paper."),
-    "plugin": ("ddbench.cli.plugin:plugin", "List, check, diagnose and start plugins."),
-    "data": ("ddbench.cli.data:data", "List and prepare data sets."),
-    "results": ("ddbench.cli.results:results", "Show, export, verify and remove results."),
-    "leaderboard": ("ddbench.cli.leaderboard:leaderboard", "Render tables into pages, and check them."),
-    "show": ("ddbench.cli.results:show", "Show a condensed set as a picture."),
-    "artifacts": ("ddbench.cli.artifacts:artifacts", "List and remove shared inputs."),
-    "env": ("ddbench.cli.env:env", "Print versions, devices and folders."),
-}
-
-
-class Lazy(click.Group):
-    """A group whose commands are imported only when they run: `ddbench --help` stays fast."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the manual."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in `--help`, without importing anything."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command, or say which is near."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from ddbench.errors import unknown
-
-            raise unknown("command", args[0], COMMANDS, "ddbench --help")
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="ddbench")
-def root() -> None:
-    """Run dataset-distillation methods and compare them fairly.
-
-    Five minutes: ddbench run --methods random,kmeans,dm --ipc 1,10
-    """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: errors become one message and an exit code (0 done, 1 some failed, 2 usage, 130 interrupted)."""
+    """Entry point: 0 done, 1 some failed, 2 usage, 130 interrupted."""
     sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
 
 
-def invoke(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to end
+def invoke(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
-    verbose = any(
-        arg == "--verbose" or (arg.startswith("-") and not arg.startswith("--") and "v" in arg) for arg in arguments
-    )
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return _tell("interrupted; the same command continues where it stopped", 130)
+
+
+def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to end
+    import click
+
+    from ddbench.cli.root import root
+    from ddbench.errors import DDBenchError
+
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
@@ -88,23 +41,27 @@ def invoke(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way t
         return 2
     except click.ClickException as error:
         return _tell(error.format_message(), 2)
-    except DDBenchError as error:
-        if verbose:
-            raise
-        return _tell(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        return _tell("interrupted; the same command continues where it stopped", 130)
+    except click.exceptions.Abort:
+        raise KeyboardInterrupt from None
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left: not our error
         return 0
+    except Exception as error:
+        if "-v" in arguments or "--verbose" in arguments:
+            import traceback
+
+            traceback.print_exc()
+        if isinstance(error, DDBenchError):
+            return _tell(str(error), error.exit_code)
+        return _tell(f"{type(error).__name__}: {error} (a defect of ddbench or a plugin; -v shows where)", 1)
 
 
 def _tell(message: str, code: int) -> int:
-    click.echo(f"ddbench: {message}", err=True)
+    print(f"ddbench: {message}", file=sys.stderr)
     return code
 
 
 def _show_warning(message: Any, category: type[Warning], *_: Any) -> None:
     """One line per warning of ours; those of libraries are for their authors."""
     if category.__module__.startswith("ddbench"):
-        click.echo(f"ddbench: warning: {message}", err=True)
+        print(f"ddbench: warning: {message}", file=sys.stderr)

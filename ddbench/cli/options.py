@@ -40,6 +40,9 @@ class Duration(click.ParamType[float]):
 
     name = "duration"
 
+    def __init__(self, *, positive: bool = False) -> None:
+        self.positive = positive
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Parse."""
         if isinstance(value, int | float):
@@ -47,7 +50,22 @@ class Duration(click.ParamType[float]):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value).strip())
         if match is None:
             self.fail(f"{value!r} is not a duration such as 90, 30s, 45m or 2h", param, ctx)
-        return float(match[1]) * UNITS[match[2] or "s"]
+        seconds = float(match[1]) * UNITS[match[2] or "s"]
+        if self.positive and seconds == 0:
+            self.fail(f"{value!r} leaves no time at all", param, ctx)
+        return seconds
+
+
+class Device(click.ParamType[str]):
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:1``; whether it exists is found out when something is to run."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form."""
+        if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(value)) is None:
+            self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:1, mps", param, ctx)
+        return str(value)
 
 
 class Setting(click.ParamType[tuple[str, str, Any]]):

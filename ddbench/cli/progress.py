@@ -13,6 +13,8 @@ from tqdm import tqdm
 from ddbench.plan import Node
 
 Style = Literal["auto", "bar", "plain", "json"]
+TELL_S = 60.0
+"""Seconds between lines about the running node in plain style."""
 
 
 class Progress:
@@ -33,11 +35,13 @@ class Progress:
         self._nodes: Any = tqdm(total=total, desc="nodes", unit="node", file=sys.stderr) if style == "bar" else None
         self._steps: Any = None
         self._title = ""
+        self._told = 0.0
 
     def begin(self, node: Node) -> None:
         """A node starts."""
         self._started[node.key] = time.monotonic()
         self._title = node.title
+        self._told = time.monotonic()
         if self.style == "bar":
             self._steps = tqdm(total=node.steps or None, desc=node.title, unit="step", leave=False, file=sys.stderr)
         elif self.style == "json":
@@ -45,6 +49,10 @@ class Progress:
 
     def progress(self, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
         """The running node is at ``done`` of ``total``."""
+        if self.style == "plain" and time.monotonic() - self._told >= TELL_S:
+            self._told = time.monotonic()
+            shown = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
+            print(f"  {self._title}: {done} of {total} {what} {shown}".rstrip(), file=sys.stderr, flush=True)
         if self._steps is not None:
             self._steps.total = total
             if metrics:
@@ -54,7 +62,8 @@ class Progress:
     def end(self, node: Node) -> None:
         """A node is done."""
         self.done += 1
-        seconds = time.monotonic() - self._started.get(node.key, time.monotonic())
+        began = self._started.get(node.key)
+        seconds = 0.0 if began is None else time.monotonic() - began
         if self._steps is not None:
             self._steps.close()
             self._steps = None
@@ -63,11 +72,8 @@ class Progress:
         state = "done" if node.state == "cached" else node.state
         if self.style == "plain":
             reason = f": {node.reason}" if node.reason else ""
-            print(
-                f"[{self.done}/{self.total}] {node.title} · {state} in {seconds:.1f} s{reason}",
-                file=sys.stderr,
-                flush=True,
-            )
+            took = "" if began is None else f" in {seconds:.1f} s"
+            print(f"[{self.done}/{self.total}] {node.title} · {state}{took}{reason}", file=sys.stderr, flush=True)
         elif self.style == "json":
             self._line({"event": "end", "node": node.title, "key": node.key, "state": state, "reason": node.reason,
                         "seconds": round(seconds, 3)})  # fmt: skip

@@ -10,9 +10,11 @@ import click
 
 from ddbench.cli.run import HOW, WHAT, options, planned_from, settle_references
 from ddbench.errors import CorruptFileError, UsageError
-from ddbench.keys import short
+from ddbench.keys import condense_key, eval_key, short
+from ddbench.plugins import installed
 from ddbench.records import Record
 from ddbench.results import collect
+from ddbench.specs import CellSpec, EvalSpec
 from ddbench.store import CONDENSE, SET, Store
 
 OUT = click.option(
@@ -60,20 +62,29 @@ def export(target: Path, **given: Any) -> None:
 @click.argument("key")
 @OUT
 def verify(key: str, out: Path) -> None:
-    """Check that a result's files are those its records name, and its key is that of its document."""
-    folder, record = _find(Store(out), key)
-    condensed, _ = Store(out).load_set(folder)
-    problems = [path.name for path in sorted((folder / "eval").glob("*.json")) if not _matches(path, record)]
+    """Check that a result's files are those its records name, and that its keys are those of its documents."""
+    store = Store(out)
+    folder, record = _find(store, key)
+    condensed, _ = store.load_set(folder)
+    problems = [] if _key_of_cell(record) == record.key else [f"{CONDENSE}: its document has another key"]
+    evaluations = sorted((folder / "eval").glob("*.json"))
+    for path in evaluations:
+        found = Record.from_json(path.read_bytes(), str(path))
+        if found.set_sha256 != record.set_sha256 or found.spec["eval"]["set"] != record.key:
+            problems.append(f"{path.name}: evaluates another set")
+        elif eval_key(EvalSpec.model_validate(found.spec["eval"])) != found.key:
+            problems.append(f"{path.name}: its document has another key")
     if problems:
-        raise CorruptFileError(f"{folder}: evaluations of another set: {', '.join(problems)}")
-    click.echo(
-        f"{short(record.key)}: {len(condensed)} images, sha256 {record.set_sha256}; all evaluations belong to it"
-    )
+        raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
+    digest = f"sha256 {record.set_sha256}"
+    click.echo(f"{short(record.key)}: {len(condensed)} images, {digest}; {len(evaluations)} evaluations belong to it")
 
 
-def _matches(path: Path, condensation: Record) -> bool:
-    record = Record.from_json(path.read_bytes(), str(path))
-    return record.set_sha256 == condensation.set_sha256 and record.spec["eval"]["set"] == condensation.key
+def _key_of_cell(record: Record) -> str:
+    """The key that a condensation's document has, computed anew."""
+    cell = CellSpec.model_validate(record.spec["cell"])
+    axes = installed().methods.get(cell.method).axes
+    return condense_key(cell, axes, [key for _, key in record.spec["artifacts"].values()])
 
 
 @results.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import click
 from ddbench import forecast, grid
 from ddbench import plan as planning
 from ddbench import suite as suites
-from ddbench.cli.options import CommaList, Duration, Setting, joined
+from ddbench.cli.options import CommaList, Device, Duration, Setting, joined
 from ddbench.cli.progress import Progress, Style
 from ddbench.errors import InterruptedRunError, UsageError
 from ddbench.lookup import assess
@@ -69,8 +71,12 @@ WHERE = [
         "--executor", type=click.Choice(["local"]), default="local", show_default=True, help="Who runs the nodes."
     ),
     click.option("--threads", type=click.IntRange(1), help="CPU threads. [all cores]"),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    click.option("--timeout", type=Duration(), help="Longest time per node; what it cuts short is resumed next time."),
+    click.option("--device", type=Device(), default="auto", show_default=True, help="auto, cpu or cuda."),
+    click.option(
+        "--timeout",
+        type=Duration(positive=True),
+        help="Longest time per node and call; the next call resumes.",
+    ),
     click.option("--keep-logits", is_flag=True, help="Store test logits beside the predictions."),
     click.option("--progress", type=click.Choice(["auto", "bar", "plain", "json"]), default="auto", show_default=True),
 ]
@@ -98,17 +104,17 @@ def run(**given: Any) -> int:
     store, plan = planned_from(given)
     if given["dry_run"]:
         return _print_plan(plan, store, given["style"])
-    store.check_writable()
-    plan.write(store.out / "plan.jsonl")
     _say_notes(plan)
     settle_references(plan, store, given)
     if plan.pending():
+        store.check_writable()
+        plan.write(store.out / "plan.jsonl")
         _execute(plan, store, given)
     return _report(plan, given["style"])
 
 
 @click.command()
-@options(WHAT, HOW)
+@options(WHAT, HOW, WHERE)
 def plan(**given: Any) -> int:
     """Show what a run would do: one row per node with its key, state and forecast."""
     store, planned = planned_from(given)
@@ -164,28 +170,21 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
 
 def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
     """Run what is pending; torch is imported here and not before."""
-    from ddbench import engine
-    from ddbench.api import Limits
-    from ddbench.executors.local import Local
-    from ddbench.runner import Worker
     from ddbench.session import Interrupts
 
-    chosen = engine.choose(device=given["device"], threads=given["threads"])
-    watcher = Progress(_style(given["progress"]), len(plan.pending()))
     interrupts = Interrupts()
-    worker = Worker(
-        store,
-        plan.grid.registries,
-        chosen,
-        Limits(timeout_s=given["timeout"]),
-        interrupts,
-        watcher,
-        given["keep_logits"],
-    )
-    executor = Local(plan, worker, watcher, given["reference_limit"], given["retry_failed"])
+    watcher = Progress(_style(given["progress"]), len(plan.pending()))
     try:
-        with interrupts.installed():
-            executor.run()
+        with interrupts.installed():  # before torch: what is raised inside its import can get lost there
+            from ddbench import engine
+            from ddbench.api import Limits
+            from ddbench.executors.local import Local
+            from ddbench.runner import Worker
+
+            chosen = engine.choose(device=given["device"], threads=given["threads"])
+            limits = Limits(timeout_s=given["timeout"])
+            worker = Worker(store, plan.grid.registries, chosen, limits, interrupts, watcher, given["keep_logits"])
+            Local(plan, worker, watcher, given["reference_limit"], given["retry_failed"]).run()
     except InterruptedRunError as error:
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
     finally:
@@ -207,6 +206,8 @@ def _report(plan: planning.Plan, style: str) -> int:
     from ddbench.report.tables import tables_of
 
     click.echo(render(tables_of(collect(plan)), style), nl=False)
+    for reason in dict.fromkeys(node.reason for node in plan.nodes.values() if node.state == "unmeasured"):
+        click.echo(f"ddbench: full: {reason}; --reference-limit says how long it may take", err=True)
     broken = [node for node in plan.nodes.values() if node.state in ("failed", "resume")]
     for node in broken:
         click.echo(f"ddbench: {node.title}: {node.reason}", err=True)
@@ -215,6 +216,15 @@ def _report(plan: planning.Plan, style: str) -> int:
         advice = "the same command continues what --timeout cut short" if cut else "--retry-failed runs them again"
         click.echo(f"ddbench: {len(broken)} of {len(plan.nodes)} nodes have no result; {advice}", err=True)
     return 1 if broken else 0
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Rows with equal keys as CSV with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _print_plan(plan: planning.Plan, store: Store, style: str) -> int:
@@ -228,6 +238,9 @@ def _print_plan(plan: planning.Plan, store: Store, style: str) -> int:
     if style == "json":
         click.echo(json.dumps(rows, indent=1))
         return 0
+    if style == "csv":
+        click.echo(as_csv(rows), nl=False)
+        return 0
     shown = [
         {
             **row,
@@ -235,7 +248,7 @@ def _print_plan(plan: planning.Plan, store: Store, style: str) -> int:
         }
         for row in rows
     ]
-    text = {"table": "simple", "markdown": "github", "csv": "tsv"}[style]
+    text = {"table": "simple", "markdown": "github"}[style]
     click.echo(tabulate(shown, headers="keys", tablefmt=text, floatfmt=".0f"))
     pending = plan.pending()
     known = [node.forecast_s for node in pending if node.forecast_s is not None]

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddbench.api import Recipe, State
+from ddbench.api import ArchInfo, Recipe, State
 from ddbench.data.split import Split
 from ddbench.models import build_model
+from ddbench.registry import Registry
 from ddbench.specs import DatasetInfo
 
 if TYPE_CHECKING:
@@ -56,7 +57,12 @@ class Inputs:
         self.notes[name] = value
 
 
-def network(arch: str, dataset: DatasetInfo, device: torch.device, seed: int) -> nn.Module:
+def network(
+    arch: str, dataset: DatasetInfo, device: torch.device, seed: int, families: Registry[ArchInfo]
+) -> nn.Module:
     """A freshly initialised network for a data set, on the device."""
-    model = build_model(arch, channels=dataset.channels, classes=dataset.classes, size=dataset.size, seed=seed)
+    info = dataset
+    model = build_model(
+        arch, channels=info.channels, classes=info.classes, size=info.size, seed=seed, families=families
+    )
     return model.to(device)

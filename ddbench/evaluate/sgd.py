@@ -20,6 +20,11 @@ from ddbench.keys import seed_of
 
 Pick = Literal["batch", "image", "all"]
 
+CHECK_EVERY = 25
+"""Updates between looks at the loss: each look makes a GPU wait."""
+GATHERED = 10_000
+"""Real images up to which a set is gathered once instead of batch by batch."""
+
 
 class SGDProtocol(EvalProtocol):
     """All registered protocols but kernel ones: what differs between them is in the params."""
@@ -29,6 +34,8 @@ class SGDProtocol(EvalProtocol):
     ) -> Predictor:
         """Train a student; see :class:`EvalProtocol`."""
         params: SGDParams = artifacts.params
+        if artifacts.recipe is not None and artifacts.recipe.teacher is not None:
+            raise NodeFailureError("failed", "the set's recipe asks for a teacher, which native@1 cannot use yet")
         recipe = artifacts.recipe or Recipe(lr=artifacts.lr, momentum=params.momentum, weight_decay=params.weight_decay)
         updates = recipe.updates or params.updates
         drop_after = params.drop_after if updates == params.updates else -(-updates // 2)
@@ -52,8 +59,8 @@ class SGDProtocol(EvalProtocol):
         )
         _train(trainer, updates, draws, artifacts)
         predictor = _predictor(model)
-        if condensed.label_space == "hard" or targets.ndim == 1:
-            artifacts.note("train_top1", _train_accuracy(predictor, condensed, targets, artifacts))
+        classes = targets if targets.ndim == 1 else targets.argmax(1)
+        artifacts.note("train_top1", _train_accuracy(predictor, condensed, classes, artifacts))
         return predictor
 
 
@@ -71,8 +78,8 @@ def _train(trainer: Trainer, updates: int, draws: torch.Generator, inputs: EvalI
     marks = {max(1, updates // 4): "U/4", max(1, updates // 2): "U/2", updates: "U"}
     while trainer.done < updates:
         loss = trainer.update()
-        if math.isnan(loss):
-            raise NodeFailureError("nan", f"the student's loss is NaN at update {trainer.done} of {updates}")
+        if (trainer.done % CHECK_EVERY == 0 or trainer.done == updates) and not math.isfinite(loss.item()):
+            raise NodeFailureError("nan", f"the student's loss is {loss.item()} at update {trainer.done} of {updates}")
         if trainer.done in marks and inputs.val is not None:
             trainer.model.eval()
             curve[marks[trainer.done]] = accuracy(logits_of(_predictor(trainer.model), inputs.val), inputs.val.labels)
@@ -97,6 +104,8 @@ def _fetch(
     """How a batch comes about: the set's images (or the real ones it points to), then the augmentation."""
     images = None if condensed.images is None else condensed.images.to(inputs.device)
     indices = condensed.indices
+    if indices is not None and len(indices) <= GATHERED:
+        images = inputs.train.images(indices)
 
     def fetch(index: Tensor) -> Tensor:
         if images is not None:
@@ -130,7 +139,8 @@ def _targets(condensed: CondensedSet, params: SGDParams, inputs: EvalInputs) -> 
     labels = condensed.labels.to(inputs.device)
     space = condensed.label_space
     if space == "hard":
-        return labels
+        mse = inputs.recipe is not None and inputs.recipe.loss == "mse"
+        return functional.one_hot(labels, inputs.dataset.classes).float() if mse else labels
     if params.targets == "recipe" and inputs.recipe is not None and inputs.recipe.loss == "mse":
         return labels
     if params.targets == "hard":

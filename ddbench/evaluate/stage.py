@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddbench.api import CondensedSet, EvalProtocol, Predictor, ProtocolInfo, Recipe, State, StorageBytes
+from ddbench.api import ArchInfo, CondensedSet, EvalProtocol, Predictor, ProtocolInfo, Recipe, State, StorageBytes
 from ddbench.data.describe import describe
 from ddbench.data.meta import find
 from ddbench.data.split import Split, open_splits, open_test, open_whole
@@ -20,6 +20,7 @@ from ddbench.evaluate.inputs import Inputs, network
 from ddbench.evaluate.metrics import accuracy, logits_of, measure
 from ddbench.keys import student_seed
 from ddbench.plugins import import_target
+from ddbench.registry import Registry
 from ddbench.specs import DatasetInfo, DataSpec, EvalSpec
 
 Student = tuple[Predictor, dict[str, Any]]
@@ -59,6 +60,7 @@ class Evaluation:
         data: Where ``condensed`` comes from.
         condensed: The set.
         device: Where to train.
+        families: Registered architectures.
         whole: Whether the set is all of train ∪ val (references): the learning rate is chosen on train and val first.
         recipe: Recipe to follow (native), else None.
         chosen: The choice of repetition 0 (its record's ``selection``), None when there is nothing to reuse.
@@ -72,6 +74,7 @@ class Evaluation:
     data: DataSpec
     condensed: CondensedSet
     device: torch.device
+    families: Registry[ArchInfo]
     whole: bool = False
     recipe: Recipe | None = None
     chosen: Mapping[str, Any] | None = None
@@ -115,7 +118,7 @@ class Evaluation:
         if student is None or self.whole:
             student = self._fit(lr, final=True)
         predictor, notes = student
-        tried = {f"{trial['lr']:g}": trial["val_top1"] for trial in self._trials}
+        tried = {repr(trial["lr"]): trial["val_top1"] for trial in self._trials}
         learned = len(rates) > 1 and any(rate["lr"] == lr and rate["learned"] for rate in rates)
         selection = {"lr": lr, "learned": learned, "tried": max(1, len(tried)), "val_top1": tried}
         test = open_test(self.data, device=self.device, whitening=self.folders.get("whitening"))
@@ -127,7 +130,8 @@ class Evaluation:
         """The learning rates to try; one when there is nothing to choose."""
         own = self.condensed.recipe.lr
         if self.recipe is not None:
-            return [{"lr": self.recipe.lr or self.params.lr[0], "learned": False}]
+            own = self.recipe.lr
+            return [{"lr": self.params.lr[0] if own is None else own, "learned": False}]
         if self.chosen is not None:
             learned = self.chosen["learned"] and own is not None
             return [{"lr": own if learned else self.chosen["lr"], "learned": learned}]
@@ -139,12 +143,20 @@ class Evaluation:
     def _choose(self, rates: list[dict[str, Any]]) -> tuple[float, Student | None]:
         """The rate that is best on val (the first of equals), with its student when it was trained in this process."""
         students: dict[float, Student] = {}
+        val = self.splits[1]
         for rate in rates[len(self._trials) :]:
-            student = students[rate["lr"]] = self._fit(rate["lr"], final=False)
-            val = self.splits[1]
-            top1 = accuracy(logits_of(student[0], val), val.labels)
-            self._trials.append({"lr": rate["lr"], "val_top1": top1})
-        best = max(self._trials, key=lambda trial: trial["val_top1"])["lr"]
+            lr, top1 = rate["lr"], None
+            try:
+                students[lr] = self._fit(lr, final=False)
+                top1 = accuracy(logits_of(students[lr][0], val), val.labels)
+            except NodeFailureError as error:
+                if error.status != "nan":
+                    raise
+            self._trials.append({"lr": lr, "val_top1": top1})
+        finite = [trial for trial in self._trials if trial["val_top1"] is not None]
+        if not finite:
+            raise NodeFailureError("nan", f"the student diverges at every learning rate of {[r['lr'] for r in rates]}")
+        best = max(finite, key=lambda trial: trial["val_top1"])["lr"]
         return best, students.get(best)
 
     def _fit(self, lr: float, *, final: bool) -> Student:
@@ -176,7 +188,7 @@ class Evaluation:
         return on_tick
 
     def _student(self, seed: int) -> nn.Module:
-        return network(self.spec.arch, self.info, self.device, seed)
+        return network(self.spec.arch, self.info, self.device, seed, self.families)
 
 
 def everything(split: Split, like: CondensedSet) -> CondensedSet:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ddbench.claims import Watch, acquire
-from ddbench.errors import CorruptFileError, NodeFailureError
+from ddbench.errors import CorruptFileError, InterruptedRunError, NodeFailureError
 from ddbench.forecast import limit_references
 from ddbench.keys import short
 from ddbench.lookup import look_up
@@ -74,7 +74,12 @@ class Local:
     def _drain(self, chosen: Callable[[Node], bool]) -> None:
         """Run the chosen nodes until none is left; where only other processes' are left, wait for those."""
         while queue := [node for node in self.plan.pending() if chosen(node)]:
-            advanced = [self._advance(node) for node in queue if node.pending]
+            advanced = []
+            for node in queue:
+                if self.worker.interrupts.requested:  # a signal whose exception was swallowed by the code it hit
+                    raise InterruptedRunError("interrupted")
+                if node.pending:
+                    advanced.append(self._advance(node))
             if not any(advanced):
                 self.monitor.waiting(len(queue))
                 self.sleep(WAIT_S)
@@ -115,7 +120,7 @@ class Local:
             self._repair(node, error)
             return
         except NodeFailureError as error:
-            node.state, node.reason = "failed", error.reason
+            node.state, node.status, node.reason = "failed", error.status, error.reason
         else:
             self._settle(node, record)
         self.monitor.end(node)
@@ -130,8 +135,8 @@ class Local:
     def _inherit(self, node: Node, broken: Node) -> None:
         """What needs a failed node fails as well; a cell says so in a record: it is a row, and is not retried."""
         if node.kind == "cell":
-            node.record = self.worker.fail(node.document, broken.reason or "its input failed")
-            node.state, node.reason = "failed", f"failed: {broken.reason}"
+            node.record = self.worker.fail(node.document, broken.status, broken.reason or "its input failed")
+            node.state, node.reason = "failed", f"{broken.status}: {broken.reason}"
         else:
             same = node.kind == "evaluation" and broken.key == node.needs[0]
             node.state, node.reason = "failed", broken.reason if same else f"needs {broken.title}, which failed"

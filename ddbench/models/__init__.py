@@ -9,10 +9,15 @@ from ddbench.models.names import ArchName, parse
 if TYPE_CHECKING:
     from torch import nn
 
+    from ddbench.api import ArchInfo
+    from ddbench.registry import Registry
+
 __all__ = ["ArchName", "build_model", "parse"]
 
 
-def build_model(name: str, *, channels: int, classes: int, size: int, seed: int) -> nn.Module:
+def build_model(
+    name: str, *, channels: int, classes: int, size: int, seed: int, families: Registry[ArchInfo] | None = None
+) -> nn.Module:
     """A freshly initialised network on the CPU, in train mode; the global random state stays as it was.
 
     Args:
@@ -21,6 +26,7 @@ def build_model(name: str, *, channels: int, classes: int, size: int, seed: int)
         classes: K.
         size: Height = width of the images [pixels].
         seed: Of the initial parameters; the same on every device.
+        families: Registered families; None: those of ddbench and of installed plugins.
 
     Returns:
         A module with ``forward(x) -> logits [n, K]`` and ``embed(x) -> [n, D]``, the input of its last linear layer.
@@ -32,7 +38,7 @@ def build_model(name: str, *, channels: int, classes: int, size: int, seed: int)
 
     from ddbench.plugins import import_target, installed
 
-    families = installed().architectures
+    families = installed().architectures if families is None else families
     arch = parse(name, families)
     build = import_target(families.get(arch.family).target)
     # CUDA generators are left out of the fork: parameters are drawn on the CPU, so a seed means the same everywhere.

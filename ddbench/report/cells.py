@@ -47,7 +47,7 @@ class Cell:
         updates: Updates of a student.
         cost: What it took.
         one_set: Whether several repetitions share one set.
-        shared: Kinds of artifacts that several repetitions share.
+        shared: Names of artifacts that several repetitions share.
         bold: Whether it is among the best of its column.
         marks: Numbers of its footnotes.
     """
@@ -111,12 +111,12 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
 
 
 def _shared(observations: Sequence[Observation]) -> tuple[str, ...]:
-    """Kinds of artifacts that repetitions share; whitening depends on the data alone, so that says nothing."""
+    """Artifacts that repetitions share; whitening depends on the data alone, so that says nothing."""
     readers: dict[tuple[str, str], set[int]] = {}
     for observation in observations:
         for item in observation.artifacts.items():
             readers.setdefault(item, set()).add(observation.r)
-    return tuple(sorted({kind for (kind, _), who in readers.items() if len(who) > 1 and kind != "whitening"}))
+    return tuple(sorted({name for (name, _), who in readers.items() if len(who) > 1 and name != "whitening"}))
 
 
 def _cost(observations: Sequence[Observation]) -> CellCost:

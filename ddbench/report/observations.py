@@ -61,7 +61,7 @@ class Observation:
         recipe: What repetitions of one cell must share: version, resolved parameters of method and protocol.
         finished: UTC time, ISO 8601.
         facts: Names and sizes (see :func:`ddbench.plan.facts`); empty when the record has none.
-        artifacts: Artifacts that the set was made from, kind → key.
+        artifacts: Artifacts that the set was made from, by the name its method gave them.
         condensation: The record of the set, if it is among the records.
         warning: What a reader must know about the choice of this result.
     """
@@ -166,7 +166,7 @@ def _observation(record: Record, made: dict[str, Any], facts: dict[str, Any], **
         n_test=record.n_test,
         finished=record.finished,
         facts=facts,
-        artifacts=dict(made.get("artifacts", {}).values()),
+        artifacts={name: key for name, (_, key) in made.get("artifacts", {}).items()},
         **fields,
     )
 

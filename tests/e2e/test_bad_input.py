@@ -56,7 +56,7 @@ def run(out, *arguments):
         (["--ipc", "1"], "give --methods"),
         (["--suite", "nowhere"], "no suite 'nowhere'"),
         (["--methods", "dm", "--ipc", "1", "--timeout", "soon"], "'soon' is not a duration"),
-        (["--methods", "dm", "--ipc", "1", "--device", "quantum"], "--device quantum"),
+        (["--methods", "dm", "--ipc", "1", "--device", "quantum"], "'quantum' is none of auto, cpu, cuda"),
         (["--methods", "dm", "--ipc", "1", "--plugin", "nofile.py"], "no such file"),
         (["--methods", "dm", "--ipc", "1", "--frobnicate"], "No such option"),
         (["--methods", "dm", "--ipc", "1", "--datasets", "cifar10"], "ddbench data prepare cifar10 --from DIR"),

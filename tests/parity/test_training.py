@@ -18,7 +18,7 @@ def test_five_full_batch_steps_agree(name):
         lr=float(numbers["lr"]), momentum=float(numbers["momentum"]), weight_decay=float(numbers["weight_decay"]),
         schedule=Schedule(updates=5), batch=len(numbers["y"]), order=torch.Generator().manual_seed(0),
     )  # fmt: skip
-    losses = torch.tensor([trainer.update() for _ in range(5)], dtype=torch.float64)
+    losses = torch.stack([trainer.update() for _ in range(5)])
     assert_agrees(losses, numbers["losses"])
     for i, parameter in enumerate(net.parameters()):
         assert_agrees(parameter, numbers[f"after{i:02d}"])

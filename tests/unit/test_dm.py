@@ -54,7 +54,7 @@ def test_updates_are_those_of_sgd_with_momentum():
     for step in range(4):
         ctx.step = step
         real = ctx.train.images(method.sampler.draw(8, generator)).split([8, 8, 8])
-        net = ctx.build_model(seed=ctx.private_seed("net", str(step)))
+        net = ctx.build_model(seed=ctx.seed("net", str(step)))
         loss = dm_step(net, real, images, method.counts, optimiser)
         assert method.step(ctx)["loss"] == pytest.approx(loss, rel=1e-10)
     torch.testing.assert_close(method.images, images.detach(), rtol=1e-10, atol=1e-12)

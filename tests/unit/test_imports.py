@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "paths"),
     ("specs", "files", "members", "sets"),
     ("api", "keys", "records", "profiles", "registry", "session", "meter", "claims", "stats", "engine"),
-    ("hookspecs", "serialise", "suite", "presets"),
+    ("hookspecs", "serialise", "suite", "presets", "attempts"),
     ("plugins",),
     ("blocks", "data", "models"),
     ("evaluate", "store", "artifacts"),

@@ -194,7 +194,7 @@ def test_repetitions_that_share_an_artifact_are_said_to_and_get_no_verdict():
 
 
 def test_whitening_is_shared_by_nature():
-    assert only(cell("dm", [50.0, 51.0], artifacts={"whitening": ["whitening", "e" * 64]})).footnotes == ()
+    assert only(cell("dm", [50.0, 51.0], artifacts={"whitening": ["zca", "e" * 64]})).footnotes == ()
 
 
 def test_repetitions_of_one_set_are_said_to_be():

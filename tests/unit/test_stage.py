@@ -33,7 +33,14 @@ def evaluation(doc, condensed=None, **more):
         condensed = CondensedSet.of_images(train.images(index), train.labels[index], train.preprocess, Recipe(lr=0.02))
     protocol = installed().protocols.get(doc["eval"]["protocol"])
     return stage.Evaluation(
-        EvalSpec.model_validate(doc["eval"]), protocol, data, condensed, torch.device("cpu"), whole=doc["whole"], **more
+        EvalSpec.model_validate(doc["eval"]),
+        protocol,
+        data,
+        condensed,
+        torch.device("cpu"),
+        installed().architectures,
+        whole=doc["whole"],
+        **more,
     )
 
 
@@ -165,6 +172,6 @@ def test_a_set_of_another_space_is_refused():
 
 
 def test_a_diverging_student_is_a_nan():
-    with pytest.raises(NodeFailureError, match="NaN") as error:
+    with pytest.raises(NodeFailureError, match="the student's loss is") as error:
         evaluation(document("native", row="dm"), recipe=Recipe(lr=1e30)).run()
     assert error.value.status == "nan"

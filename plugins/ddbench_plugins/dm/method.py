@@ -41,7 +41,7 @@ class DM(Method[DMParams]):
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One network, one batch of each class, one update of the images."""
-        net = frozen(ctx.build_model(seed=ctx.private_seed("net", str(ctx.step))), self.images)
+        net = frozen(ctx.build_model(seed=ctx.seed("net", str(ctx.step))), self.images)
         batch = self.params.batch_real
         real, real_counts = ctx.train.images(self.sampler.draw(batch, ctx.generator)), self.sampler.counts(batch)
         syn = self.images.requires_grad_()

@@ -1,0 +1,61 @@
+"""The command tree: one file per command group, imported when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from ddbench.errors import unknown
+
+COMMANDS = {
+    "run": ("ddbench.cli.run:run", "Run methods on data sets and print the comparison table."),
+    "plan": ("ddbench.cli.run:plan", "Show what a run would do: one row per node (run --dry-run)."),
+    "list": ("ddbench.cli.list:list_members", "List methods, datasets, archs, protocols or artifacts."),
+    "describe": ("ddbench.cli.list:describe", "Describe a method: parameters, presets, paper."),
+    "plugin": ("ddbench.cli.plugin:plugin", "List, check, diagnose and start plugins."),
+    "data": ("ddbench.cli.data:data", "List and prepare data sets."),
+    "results": ("ddbench.cli.results:results", "Show, export, verify and remove results."),
+    "leaderboard": ("ddbench.cli.leaderboard:leaderboard", "Render tables into pages, and check them."),
+    "show": ("ddbench.cli.results:show", "Show a condensed set as a picture."),
+    "artifacts": ("ddbench.cli.artifacts:artifacts", "List and remove shared inputs."),
+    "env": ("ddbench.cli.env:env", "Print versions, devices and folders."),
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported only when they run: `ddbench --help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the manual."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or say which is near."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise unknown("command", args[0], COMMANDS, "ddbench --help")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ddbench")
+def root() -> None:
+    """Run dataset-distillation methods and compare them fairly.
+
+    Five minutes: ddbench run --methods random,kmeans,dm --ipc 1,10
+    """
