@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,53 @@ def test_a_damaged_artifact_is_built_again(tmp_path, capsys, fresh_home):
     told = capsys.readouterr()
     assert "built again" in told.err
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_a_damaged_checkpoint_of_an_artifact_means_starting_over(tmp_path, capsys, fresh_home):
+    arguments = ("--methods", "herding", "--ipc", "1", "--seeds", "1")
+    assert run(tmp_path / "a", *arguments) == 0
+    built = next((home() / "artifacts" / "features").iterdir())
+    partial = built.with_suffix(".partial")
+    built.rename(partial)
+    for path in partial.iterdir():
+        path.unlink()
+    (partial / ".checkpoint.safetensors").write_bytes(b"garbage" * 10)
+    capsys.readouterr()
+    assert run(tmp_path / "b", *arguments) == 0
+    assert "starting over" in capsys.readouterr().err
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_a_set_is_evaluated_without_the_artifacts_it_was_made_from(tmp_path, fresh_home):
+    arguments = ("--methods", "herding", "--ipc", "1", "--seeds", "1")
+    assert run(tmp_path / "runs", *arguments) == 0
+    shutil.rmtree(home() / "artifacts" / "features")
+    assert run(tmp_path / "runs", *arguments, "--protocols", "hard,noaug") == 0
+
+
+def test_a_full_disk_while_an_artifact_is_built_is_no_failure(tmp_path, capsys, monkeypatch, fresh_home):
+    from ddbench.blocks import features
+
+    arguments = ("--methods", "herding", "--ipc", "1", "--seeds", "1")
+    real = features.save_file
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(features, "save_file", full)
+    assert run(tmp_path / "runs", *arguments) == 1
+    assert "no space left" in capsys.readouterr().err
+    monkeypatch.setattr(features, "save_file", real)
+    assert run(tmp_path / "runs", *arguments) == 0
+
+
+def test_a_finished_run_prints_its_table_from_a_folder_that_cannot_be_written(tmp_path, capsys, monkeypatch):
+    arguments = ("--methods", "random", "--ipc", "1", "--seeds", "1")
+    assert run(tmp_path / "runs", *arguments) == 0
+    first = capsys.readouterr().out
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    assert run(tmp_path / "runs", *arguments) == 0
+    assert capsys.readouterr().out == first
 
 
 def test_a_damaged_data_set_is_decoded_again(tmp_path, fresh_home):

@@ -101,6 +101,10 @@ def test_a_timeout_is_a_row_and_the_same_command_continues(tmp_path, capsys):
     told = capsys.readouterr()
     assert "timeout" in told.out
     assert "the same command continues" in told.err
-    assert ddbench(*args) == 0
+    for _ in range(20):  # the very same command, limit included, gets there
+        if ddbench(*args, "--timeout", "0.5s") == 0:
+            break
+    else:
+        raise AssertionError("the same command does not finish")
     assert ddbench("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.2", "--out", tmp_path / "calm") == 0
     assert contents(tmp_path / "runs") == contents(tmp_path / "calm")

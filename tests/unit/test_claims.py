@@ -79,6 +79,15 @@ def test_a_moving_counter_keeps_a_foreign_claim_alive(tmp_path):
         seconds[0] += claims.STALE_AFTER_S - 1
 
 
+def test_an_unreadable_claim_is_stale_when_it_stays_so(tmp_path):
+    (tmp_path / "k.0").write_bytes(b"")
+    seconds = [0.0]
+    watch = Watch(now=lambda: seconds[0])
+    assert acquire(tmp_path, "k", watch) is None
+    seconds[0] = claims.STALE_AFTER_S
+    assert acquire(tmp_path, "k", watch) is not None
+
+
 def test_the_holder_rewrites_its_counter(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "BEAT_S", 0.01)
     with acquire(tmp_path, "k", Watch()) as claim:

@@ -6,7 +6,7 @@ import pytest
 
 from ddbench import grid, plan, suite
 from ddbench.errors import UsageError
-from ddbench.forecast import Speeds, duration, forecast, limit_references, students
+from ddbench.forecast import Speeds, duration, forecast, limit_references, seconds_per_update, students
 from ddbench.plugins import installed
 from ddbench.profiles import profile
 from ddbench.records import Cost, Record
@@ -57,7 +57,7 @@ def test_a_method_without_an_arch_axis_is_condensed_once_for_all_architectures()
 
 
 def test_full_has_one_set_and_one_student_per_repetition_whatever_the_budgets():
-    made = planned(budget={"ipc": [1, 2, 5]})
+    made = planned(budget={"ipc": [1, 2, 5]}, seeds={"evaluate": 3})
     assert sum(node.title.startswith("full") for node in nodes(made, "cell")) == 1
     assert sum(node.is_reference for node in nodes(made, "evaluation")) == profile("smoke").condense_seeds
 
@@ -112,6 +112,35 @@ def test_exclusions_leave_cells_out():
     assert {entry.budget.ipc for entry in made.entries if entry.row == "kmeans"} == {1, 10}
 
 
+def test_exclusions_understand_short_names_and_refuse_unknown_ones():
+    made = planned(
+        methods=["dm"],
+        archs=["convnet2-w8"],
+        exclude=[{"method": "dm", "arch": "convnet2-w8", "protocol": "hard@1"}],
+        budget={"ipc": [1]},
+        protocols=["hard", "noaug"],
+    )
+    assert {entry.table.protocol for entry in made.entries if entry.row == "dm"} == {"noaug@1"}
+    with pytest.raises(UsageError, match=r"exclude: method 'dmm' is not in this run"):
+        planned(methods=["dm"], exclude=[{"method": "dmm"}])
+
+
+def test_native_stands_alone_where_random_is_excluded():
+    assert rows(planned(methods=["dm"], protocols=["native"], exclude=[{"method": "random"}])) == ["dm"]
+
+
+def test_a_method_without_the_budget_axis_lies_in_a_folder_of_no_budget(tmp_path):
+    made = planned(budget={"ipc": [2, 1]})
+    folders = {
+        Store(tmp_path).folder(node.document).parent.name
+        for node in nodes(made, "cell")
+        if node.title.startswith("random")
+    }
+    assert folders == {"ipc1", "ipc2"}
+    full = next(node for node in nodes(made, "cell") if node.title.startswith("full"))
+    assert full.document["folder"] == "any"
+
+
 def test_rows_are_named_by_what_sets_them_apart():
     made = planned(
         methods=[{"name": "dm", "params": {"iterations": 2}}, {"name": "dm", "params": {"iterations": 4}, "label": "x"}]
@@ -137,15 +166,15 @@ def test_keys_do_not_depend_on_the_order_of_options():
     assert set(one.nodes) == set(other.nodes)
 
 
+def iterations(made):
+    return next(n for n in nodes(made, "cell") if n.title.startswith("dm")).document["cell"]["params"]["iterations"]
+
+
 def test_set_overrides_suite_overrides_preset():
-    made = planned(methods=[{"name": "dm", "params": {"iterations": 5}}])
-    assert (
-        next(n for n in nodes(made, "cell") if n.title.startswith("dm")).document["cell"]["params"]["iterations"] == 5
-    )
-    made = planned(methods=["dm"], set={"dm": {"iterations": 7}})
-    assert (
-        next(n for n in nodes(made, "cell") if n.title.startswith("dm")).document["cell"]["params"]["iterations"] == 7
-    )
+    rows = [{"name": "dm", "params": {"iterations": 5}}]
+    assert iterations(planned(methods=["dm"])) == 3
+    assert iterations(planned(methods=rows)) == 5
+    assert iterations(planned(methods=rows, set={"dm": {"iterations": 7}})) == 7
 
 
 def finished(made, node, seconds, steps):
@@ -178,6 +207,12 @@ def test_a_reference_that_chooses_its_rate_trains_one_more_student():
     made = planned()
     trained = {students(node.document) for node in nodes(made, "evaluation") if node.is_reference}
     assert trained == {1, 3}
+
+
+def test_an_update_on_a_larger_batch_is_forecast_from_smaller_ones():
+    assert seconds_per_update({10: 2.0}, 10) == 2.0
+    assert seconds_per_update({10: 2.0, 100: 11.0}, 256) == pytest.approx(26.6)
+    assert 2.0 < seconds_per_update({10: 2.0}, 256) < 2.0 * 25.6
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (720, "12 min"), (21600, "6 h")])

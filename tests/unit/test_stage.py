@@ -171,6 +171,35 @@ def test_a_set_of_another_space_is_refused():
         evaluation(doc, wrong).run()
 
 
+def test_a_diverging_rate_is_no_choice_and_no_failure():
+    doc = document()
+    doc["eval"]["protocol_params"]["lr"] = [0.01, 1e30]
+    selection = evaluation(doc).run().selection
+    assert selection["val_top1"]["1e+30"] is None
+    assert selection["lr"] in (0.01, 0.02)
+    assert selection["tried"] == 3
+
+
+def test_hard_labels_under_an_mse_recipe_become_one_hot():
+    doc = document("native", row="dm")
+    labels = torch.arange(10)
+    as_hard, as_soft = soft_set("hard", labels), soft_set("probs", torch.eye(10))
+    recipe = Recipe(loss="mse", lr=0.02)
+    assert torch.equal(
+        evaluation(doc, as_hard, recipe=recipe).run().logits, evaluation(doc, as_soft, recipe=recipe).run().logits
+    )
+
+
+def test_a_recipe_that_asks_for_a_teacher_is_refused():
+    with pytest.raises(NodeFailureError, match="asks for a teacher"):
+        evaluation(document("native", row="dm"), recipe=Recipe(teacher="t")).run()
+
+
+def test_train_accuracy_is_recorded_for_soft_labels_too():
+    logits = torch.randn(20, 10, generator=torch.Generator().manual_seed(0))
+    assert 0.0 <= evaluation(document("soft"), soft_set("logits", logits)).run().metrics["train_top1"] <= 100.0
+
+
 def test_a_diverging_student_is_a_nan():
     with pytest.raises(NodeFailureError, match="the student's loss is") as error:
         evaluation(document("native", row="dm"), recipe=Recipe(lr=1e30)).run()

@@ -1,0 +1,109 @@
+"""What a plugin does wrong is its own cell's failure, wherever it does it, and never the run's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.runs import SMOKE, ddbench
+
+BASE = ("--reference-limit", "0s", "--seeds", "1", "--ipc", "1", *SMOKE)
+
+PLUGIN = """
+from ddbench import ArtifactSpec, CondensedSet, MethodInfo, Params, Recipe, Selection, Selector, hookimpl
+
+class OddParams(Params):
+    def unsupported(self, cell, data):
+        {unsupported}
+
+    def artifacts(self, cell):
+        {artifacts}
+
+class Odd(Selector):
+    def select(self, ctx):
+        import torch
+        {select}
+        return Selection(torch.cat([ctx.train.of_class(c)[:n] for c, n in enumerate(ctx.per_class)]))
+
+@hookimpl
+def ddbench_register_methods(registry):
+    registry.add(MethodInfo("odd", "selection", "oddplugin:Odd", {params!r}, "misbehaves"))
+"""
+
+
+def run(tmp_path, *more, params="oddplugin:OddParams", **code):
+    body = {"unsupported": "return None", "artifacts": "return {}", "select": "pass", **code}
+    (tmp_path / "oddplugin.py").write_text(PLUGIN.format(params=params, **body))
+    return ddbench(
+        "run",
+        "--methods",
+        "odd,random",
+        "--plugin",
+        tmp_path / "oddplugin.py",
+        "--out",
+        tmp_path / "runs",
+        *BASE,
+        *more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ({"unsupported": "raise ZeroDivisionError('boom')"}, "ZeroDivisionError: boom"),
+        ({"unsupported": "return 5"}, "Params.unsupported returned 5"),
+        ({"artifacts": "raise SystemExit(7)"}, "SystemExit: 7"),
+        ({"artifacts": "return {'x': 5}"}, "gives 'x' no ArtifactSpec"),
+        ({"select": "raise GeneratorExit('odd')"}, "GeneratorExit: odd"),
+    ],
+)
+def test_the_rest_of_the_run_goes_on(tmp_path, capsys, code, reason):
+    assert run(tmp_path, **code) == 1
+    told = capsys.readouterr()
+    assert reason in told.out
+    assert "Traceback" not in told.err
+    assert len(list((tmp_path / "runs").rglob("random/**/eval/*.json"))) == 1
+
+
+def test_params_of_another_kind_are_refused(tmp_path, capsys):
+    assert run(tmp_path, params="os:path") == 2
+    assert "os:path is not a subclass of ddbench.Params" in capsys.readouterr().err
+
+
+def test_what_a_plugin_prints_does_not_reach_the_table(tmp_path, capsys):
+    assert run(tmp_path, "--format", "json", select="print('NOISE')") == 0
+    told = capsys.readouterr()
+    assert "NOISE" in told.err
+    json.loads(told.out)
+
+
+def test_a_one_file_plugin_may_bring_an_architecture(tmp_path, capsys):
+    (tmp_path / "linplugin.py").write_text(
+        """
+from ddbench import ArchInfo, hookimpl
+
+def build(name, *, channels, classes, size):
+    from torch import nn
+
+    class Linear(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(channels * size * size, classes)
+
+        def embed(self, x):
+            return x.flatten(1)
+
+        def forward(self, x):
+            return self.head(self.embed(x))
+
+    return Linear()
+
+@hookimpl
+def ddbench_register_architectures(registry):
+    registry.add(ArchInfo(name="lin", bases=("lin",), target="linplugin:build", summary="one layer", norms=("nn",)))
+"""
+    )
+    arguments = ("run", "--methods", "random", "--archs", "lin", "--plugin", tmp_path / "linplugin.py")
+    assert ddbench(*arguments, "--out", tmp_path / "runs", *BASE) == 0
+    assert "lin-w128-nn" in capsys.readouterr().out
