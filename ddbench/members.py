@@ -123,7 +123,10 @@ class ProtocolInfo:
         name: Id without version, e.g. ``hard``; shown as ``hard@1``.
         version: Bumped when results may change; part of the key.
         target: ``"module:Class"`` of the :class:`EvalProtocol`.
-        params: ``"module:Class"`` of its params type, with ``resolve(defaults, n, data, profile) -> params``.
+        params: ``"module:Class"`` of its params type, whose classmethod
+            ``resolve(defaults, *, n, data, student, profile)`` gives the params for a budget of n images of ``data``, a
+            canonical student architecture and a profile; they have ``updates`` (for forecasts) and ``lr``, a tuple of
+            which the best on val is used.
         summary: One line for ``ddbench list protocols``.
         defaults: What distinguishes this protocol; the rest follows from the params type.
     """

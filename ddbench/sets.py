@@ -92,7 +92,8 @@ class CondensedSet:
         storage: What it costs to keep.
         indices: [n] int64 into train, when the images are real.
         weights: [n] float32 loss weights, or None.
-        aux: What else belongs to the set (codes, bases, per-step lrs, orders).
+        aux: What else belongs to the set (codes, bases, per-step lrs, orders). ``classes``, [n] int64, says which class
+            each image of a soft-labelled set stands for: protocols with hard labels use it before the arg max.
 
     Raises:
         ValueError: If the parts do not fit each other.
