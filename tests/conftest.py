@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("DDBENCH_PLUGINS_STRICT", None)
 
 
 @pytest.fixture(scope="session", autouse=True)
