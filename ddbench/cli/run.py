@@ -70,7 +70,8 @@ WHERE = [
     click.option(
         "--executor", type=click.Choice(["local"]), default="local", show_default=True, help="Who runs the nodes."
     ),
-    click.option("--threads", type=click.IntRange(1), help="CPU threads. [all cores]"),
+    click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the work."),
+    click.option("--threads", type=click.IntRange(1), help="CPU threads of each. [all cores, divided among jobs]"),
     click.option("--device", type=Device(), default="auto", show_default=True, help="auto, cpu or cuda."),
     click.option(
         "--timeout",
@@ -178,13 +179,17 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
             from ddbench import engine
             from ddbench.api import Limits
+            from ddbench.executors.helpers import helpers, threads_per_job
             from ddbench.executors.local import Local
             from ddbench.runner import Worker
 
-            chosen = engine.choose(device=given["device"], threads=given["threads"])
+            jobs, arguments = given["jobs"], click.get_current_context().obj
+            threads = threads_per_job(jobs, given["threads"])
+            chosen = engine.choose(device=given["device"], threads=threads)
             limits = Limits(timeout_s=given["timeout"])
             worker = Worker(store, plan.grid.registries, chosen, limits, interrupts, watcher, given["keep_logits"])
-            Local(plan, worker, watcher, given["reference_limit"], given["retry_failed"]).run()
+            with helpers(jobs, arguments, threads):
+                Local(plan, worker, watcher, given["reference_limit"], given["retry_failed"]).run()
     except InterruptedRunError as error:
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
     finally:

@@ -94,6 +94,17 @@ def test_two_processes_share_the_work_of_one_folder(tmp_path):
     assert not list((tmp_path / "runs").rglob("*.corrupt"))
 
 
+def test_jobs_share_the_work_and_change_nothing(tmp_path, capsys):
+    file = plugin(tmp_path)
+    args = ("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.4", "--seeds", "4")
+    assert ddbench(*args, "--jobs", "2", "--out", tmp_path / "two") == 0
+    told = capsys.readouterr().err
+    assert ddbench(*args, "--out", tmp_path / "one") == 0
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    done_here = sum("mean" in line and "done in" in line for line in told.splitlines())
+    assert done_here < 8, "the other process did nothing"
+
+
 def test_a_timeout_is_a_row_and_the_same_command_continues(tmp_path, capsys):
     file = plugin(tmp_path)
     args = ("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.2", "--out", tmp_path / "runs")
