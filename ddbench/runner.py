@@ -144,7 +144,7 @@ class Worker:
         used.apply()
         attempt = _Attempt(Meter(), _now())
         history = History.read(folder)
-        session = Session(self.interrupts, self.monitor, self.limits.timeout_s, sum(history.seconds.values()))
+        session = Session(self.interrupts, self.monitor, self.limits.timeout_s)
         running: list[Condensation] = []
 
         def work() -> tuple[CondensedSet, dict[str, Any] | None]:

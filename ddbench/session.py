@@ -73,24 +73,18 @@ class Session:
         interrupts: Whether the user wants to stop.
         monitor: Who is told about progress.
         timeout_s: Seconds this attempt may take, None: no limit.
-        spent_s: Seconds of earlier attempts.
         now: Monotonic clock.
     """
 
     interrupts: Interrupts
     monitor: Monitor
     timeout_s: float | None = None
-    spent_s: float = 0.0
     now: Callable[[], float] = time.monotonic
     _started: float = field(default=0.0, init=False)
     _saved: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._started = self._saved = self.now()
-
-    def elapsed_s(self) -> float:
-        """Seconds over all attempts."""
-        return self.spent_s + self.now() - self._started
 
     def tick(
         self,

@@ -39,7 +39,6 @@ class Result:
         selection: The learning rate, how it was chosen, and how many were tried.
         predictions: [n_test] int16, arg max.
         logits: [n_test, K] float32.
-        updates: SGD updates over all students trained.
     """
 
     metrics: dict[str, Any]
@@ -47,7 +46,6 @@ class Result:
     selection: dict[str, Any]
     predictions: Tensor
     logits: Tensor
-    updates: int
 
 
 @dataclass
@@ -109,7 +107,6 @@ class Evaluation:
                 f"the set lives in {self.condensed.preprocess.id} space of other constants than {self.data.preprocess}",
             )
         self._trials: list[dict[str, Any]] = list((self.resumed or {}).get("trials", []))
-        self._updates = 0
         rates = self._rates()
         lr: float = rates[0]["lr"]
         student: Student | None = None
@@ -124,7 +121,7 @@ class Evaluation:
         test = open_test(self.data, device=self.device, whitening=self.folders.get("whitening"))
         logits = logits_of(predictor, test)
         metrics = measure(logits, test.labels, self.info.classes) | notes
-        return Result(metrics, len(test), selection, logits.argmax(1).to(torch.int16), logits, self._updates)
+        return Result(metrics, len(test), selection, logits.argmax(1).to(torch.int16), logits)
 
     def _rates(self) -> list[dict[str, Any]]:
         """The learning rates to try; one when there is nothing to choose."""
@@ -182,7 +179,6 @@ class Evaluation:
         trials = list(self._trials)
 
         def on_tick(done: int, total: int, state: Callable[[], State]) -> None:
-            self._updates += 1
             self.tick(done, total, lambda: {"trials": trials, "current": {"lr": lr, "final": final, "state": state()}})
 
         return on_tick

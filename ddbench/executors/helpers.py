@@ -21,7 +21,7 @@ def helpers(jobs: int, arguments: Sequence[str], threads: int | None) -> Iterato
     """Run the same command in ``jobs − 1`` processes beside this block.
 
     They end by themselves when no node is left. Where the block is left by an exception they are asked to checkpoint
-    and stop.
+    and stop; they have a session of their own, so that a Ctrl-C in the terminal does not reach them as a second signal.
 
     Args:
         jobs: How many processes in all, this one included.
@@ -32,7 +32,10 @@ def helpers(jobs: int, arguments: Sequence[str], threads: int | None) -> Iterato
     if threads is not None:
         command += ["--threads", str(threads)]
     quiet = subprocess.DEVNULL
-    running = [subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) for _ in range(jobs - 1)]
+    running = [
+        subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+        for _ in range(jobs - 1)
+    ]
     try:
         yield
     except BaseException:

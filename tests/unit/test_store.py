@@ -99,6 +99,12 @@ def test_a_corrupt_record_is_set_aside_and_counts_as_missing(tmp_path, text):
     assert not path.exists()
 
 
+def test_the_frame_has_a_row_for_each_record_with_nested_fields_as_columns(tmp_path, fresh_home):
+    for name, top1 in (("a", 50.0), ("b", 60.0)):
+        write_record(tmp_path / name / "eval" / "x.json", a_record(kind="evaluation", metrics={"top1": top1}))
+    assert Store(tmp_path).frame()["metrics.top1"].tolist() == [50.0, 60.0]
+
+
 def test_a_record_of_an_unknown_schema_is_refused():
     with pytest.raises(CorruptFileError, match="schema"):
         Record.from_json(a_record().to_json().replace('"schema": 1', '"schema": 2'), "here")

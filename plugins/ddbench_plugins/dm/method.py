@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ddbench import CondensedSet, Method, Recipe, RunContext, State, StorageBytes
+from ddbench import CondensedSet, Method, RunContext, State
 from ddbench.blocks.augment import DSA, Draw
 from ddbench.blocks.features import chunk_size, embed, frozen
 from ddbench.blocks.matching import class_mean_feature_distance
@@ -68,15 +68,7 @@ class DM(Method[DMParams]):
 
     def finalise(self, ctx: RunContext) -> CondensedSet:
         """The images with their fixed hard labels."""
-        images = self.images.detach().float().cpu().clone()
-        return CondensedSet(
-            images=images,
-            labels=self.labels,
-            label_space="hard",
-            preprocess=ctx.train.preprocess,
-            recipe=Recipe(),
-            storage=StorageBytes(images=images.nbytes, labels=len(images)),
-        )
+        return CondensedSet.of_images(self.images.cpu(), self.labels, ctx.train.preprocess)
 
     def state_dict(self) -> State:
         """Images and momentum."""
