@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from ddbench.members import ALL_AXES, ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Paper, ProtocolInfo
 from ddbench.sets import CondensedSet, Preprocess, Recipe, Selection, StorageBytes
@@ -52,9 +52,12 @@ class Params(BaseModel):
 
 
 class DistillationParams(Params):
-    """What every distiller has: a number of outer steps, and which state of the set is reported."""
+    """What every distiller has: a number of outer steps, and which state of the set is reported.
 
-    iterations: PositiveInt = Field(description="outer steps")
+    A subclass that gives ``iterations`` a default keeps 0 allowed: the row "(0 steps)" is planned with it.
+    """
+
+    iterations: NonNegativeInt = Field(description="outer steps; 0: the initialisation itself")
     selection: Literal["last", "val"] = Field(
         default="last", description="report the set after the last step, or the snapshot that is best on val"
     )
@@ -146,6 +149,10 @@ class Method(Generic[P]):
     def finalise(self, ctx: RunContext) -> CondensedSet:
         """The set as it stands. Pure: may be called after any step."""
         raise NotImplementedError
+
+    def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
+        """Numbers about the run for the record (shown with ``--details``): asked for once, after the last step."""
+        return {}
 
     def state_dict(self) -> State:
         """All that ``step`` changes."""

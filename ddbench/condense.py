@@ -71,6 +71,7 @@ class Condensation:
     folder: Path
     history: History
     kind: str
+    diagnostics: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> tuple[CondensedSet, dict[str, Any] | None]:
         """The set, and what was chosen on val.
@@ -89,7 +90,7 @@ class Condensation:
             ctx.step = self.history.step
             ctx.warnings.extend(self.history.warnings)
         total = int(getattr(method.params, "iterations", 1))
-        points = snapshot_points(total) if self.kind == "distillation" else ()
+        points = snapshot_points(total) if self.kind == "distillation" and total else ()
         with self.meter.phase("condense"), self.session.interrupts.deferred():
             while not method.done(ctx):
                 metrics = method.step(ctx)
@@ -103,6 +104,7 @@ class Condensation:
             if getattr(method.params, "selection", "last") == "val" and points:
                 condensed, chosen = self.best_on_val(condensed, points)
         check_set(condensed, ctx, self.kind)
+        self.diagnostics = {name: float(value) for name, value in method.diagnostics(ctx).items()}
         return condensed, chosen
 
     def snapshot(self, step: int) -> Path:

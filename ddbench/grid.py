@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
-from pydantic import ValidationError
-
-from ddbench.api import MethodInfo, Params, ProtocolInfo
+from ddbench.api import Params, ProtocolInfo
 from ddbench.data import describe as data_describe
 from ddbench.data import prepared as data_prepared
 from ddbench.data.sources import parse_source
 from ddbench.data.views import canonical_view
 from ddbench.errors import UsageError
 from ddbench.models import names as arch_names
-from ddbench.plugins import Registries, import_target, params_class
-from ddbench.presets import choose
+from ddbench.plugins import Registries, import_target
 from ddbench.profiles import Profile
+from ddbench.rows import Row, resolved, rows_of, with_controls
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, DataSpec
-from ddbench.suite import Exclusion, MethodEntry, Suite
-
-REFERENCES = ("full", "random")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the table: a method and the parameters in which it differs from its preset."""
-
-    label: str
-    method: MethodInfo
-    origin: str
-    overrides: Mapping[str, Any]
-    requested: bool
+from ddbench.suite import Exclusion, Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +102,7 @@ class Grid:
         """The repetitions of one row × data × budget × arch that are not excluded."""
         if self.excluded(row, data, budget, arch):
             return
-        preset = choose(row.method, data.spec.name, budget, self.profile.name)
-        params = validated(row, {**preset.params, **row.overrides})
+        params, note = resolved(row, data.spec.name, budget, self.profile)
         per_class = budget.resolve(data.info.counts)
         values = params.model_dump(mode="json")
         for r in range(self.condense_seeds):
@@ -143,7 +127,7 @@ class Grid:
                     raise
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
                     broken = f"{type(error).__name__}: {error}"
-            yield GridCell(row, data, spec, params, artifacts, per_class, skip, broken, preset.note)
+            yield GridCell(row, data, spec, params, artifacts, per_class, skip, broken, note)
 
     def excluded(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
         """Whether the suite leaves this out."""
@@ -186,11 +170,14 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
     Raises:
         UsageError: If a name, a parameter or a view is wrong.
     """
-    rows = _rows(suite, registries)
+    rows = rows_of(suite, registries)
     protocols = [_protocol(name, suite, registries, profile) for name in dict.fromkeys(suite.protocols)]
     for arch in (*suite.archs, *suite.eval_archs):
         arch_names.parse(arch, registries.architectures)
     data = list(_data(suite, registries))
+    if suite.controls:
+        places = list(itertools.product(dict.fromkeys(item.spec.name for item in data), suite.budget.budgets()))
+        rows = with_controls(rows, suite, registries, profile, places)
     return Grid(
         suite=suite,
         profile=profile,
@@ -230,70 +217,6 @@ def _canonical(
         if value is not None and value not in known:
             raise UsageError(f"exclude: {name} {value!r} is not in this run (which has {', '.join(sorted(known))})")
     return rule
-
-
-def _rows(suite: Suite, registries: Registries) -> list[Row]:
-    entries = list(suite.methods)
-    requested = {entry.name for entry in entries}
-    for name in reversed(REFERENCES):
-        plain = MethodEntry(name=name)
-        if plain in entries:
-            entries.remove(plain)
-        if name in registries.methods:
-            entries.insert(0, plain)
-    if suite.controls:
-        named = [control for entry in entries for control in registries.methods.get(entry.name).controls]
-        entries += [MethodEntry(name=name) for name in dict.fromkeys(named) if name not in requested]
-    for method in suite.set:
-        if method not in {entry.name for entry in entries}:
-            registries.methods.get(method)
-            raise UsageError(f"--set {method}.…: {method!r} is not among the methods of this run")
-    rows: dict[str, Row] = {}
-    for entry in entries:
-        info = registries.methods.get(entry.name)
-        overrides = {**entry.params, **suite.set.get(entry.name, {})}
-        shown = ", ".join(f"{name}={_shown(value)}" for name, value in sorted(overrides.items()))
-        label = entry.label or (f"{entry.name} ({shown})" if shown else entry.name)
-        row = Row(label, info, registries.methods.origin(entry.name).key, overrides, entry.name in requested)
-        validated(row, overrides, partial=True)
-        if label in rows and rows[label] != row:
-            raise UsageError(f"two rows are both called {label!r}: give one of them another label")
-        rows[label] = row
-    return list(rows.values())
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def validated(row: Row, values: Mapping[str, Any], *, partial: bool = False) -> Params:
-    """A row's params.
-
-    Args:
-        row: The row.
-        values: Overrides of the defaults.
-        partial: Whether missing required fields are fine (a preset will give them).
-
-    Raises:
-        UsageError: If a parameter is unknown or a value impossible; the message names the nearest parameter.
-    """
-    cls = params_class(row.method)
-    try:
-        params: Params = cls.model_validate(dict(values))
-        return params
-    except ValidationError as error:
-        problems = [p for p in error.errors() if not (partial and p["type"] == "missing")]
-        if not problems:
-            return cls.model_construct(**values)  # type: ignore[no-any-return]
-        first = problems[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            near = get_close_matches(name, cls.model_fields, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(cls.model_fields) or 'none'}"
-            what = f"unknown parameter {name!r}; {hint}"
-        else:
-            what = f"parameter {name}: {first['msg']}, got {first.get('input')!r}"
-        raise UsageError(f"{row.label}: {what} (see `ddbench describe {row.method.name}`)") from None
 
 
 def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile) -> Protocol:

@@ -35,7 +35,9 @@ class MethodInfo:
         paper: Where it was published, or None.
         version: Bumped when results may change; part of the key.
         axes: Of budget, arch and seed, what the result depends on.
-        controls: Control methods planned beside this one with ``--controls``.
+        controls: Control methods planned beside this one with ``--controls``; each takes over the parameters that it
+            shares with this one (its pool of experts).
+        own_labels: Whether a selection has labels of its own, and thus a recipe that ``native`` can follow.
         presets: Package-relative YAML: (dataset, budget, profile) → overrides, each with its source.
 
     Raises:
@@ -51,6 +53,7 @@ class MethodInfo:
     version: int = 1
     axes: frozenset[str] = ALL_AXES
     controls: tuple[str, ...] = ()
+    own_labels: bool = False
     presets: str | None = None
 
     def __post_init__(self) -> None:

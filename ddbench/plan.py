@@ -14,10 +14,11 @@ from ddbench.api import MethodInfo
 from ddbench.data.spaces import artifact_for
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
-from ddbench.grid import Data, Grid, GridCell, Protocol, Row
+from ddbench.grid import Data, Grid, GridCell, Protocol
 from ddbench.keys import artifact_key, condense_key, eval_key, short
 from ddbench.plugins import import_target
 from ddbench.records import Record, Status
+from ddbench.rows import Row
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, EvalSpec
 
 State = Literal["run", "resume", "cached", "failed", "unneeded", "unmeasured"]
@@ -176,7 +177,7 @@ class _Planner:
                     continue
                 if spans_all:
                     whole_done.add(row.label)
-                if native and row.method.kind != "distillation":
+                if native and row.method.kind != "distillation" and not row.method.own_labels:
                     continue
                 for cell, key in self.row_cells(row, table.data, budget, table.arch):
                     self.evaluations(table, protocol, cell, key, None if spans_all else budget)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import math
 import sys
 import traceback
 import warnings
@@ -176,6 +177,7 @@ class Worker:
         record.warnings = list(running[0].ctx.warnings) if running else []
         if outcome is not None:
             condensed, record.selection = outcome
+            record.metrics = {name: value for name, value in running[0].diagnostics.items() if math.isfinite(value)}
             record.cost.bytes = {
                 n: v for n in condensed.storage.__dataclass_fields__ if (v := getattr(condensed.storage, n))
             }

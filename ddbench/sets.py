@@ -122,19 +122,32 @@ class CondensedSet:
 
     @classmethod
     def of_images(
-        cls, images: Tensor, labels: Tensor, preprocess: Preprocess, recipe: Recipe | None = None
+        cls,
+        images: Tensor,
+        labels: Tensor,
+        preprocess: Preprocess,
+        recipe: Recipe | None = None,
+        *,
+        classes: Tensor | None = None,
     ) -> CondensedSet:
-        """A set of synthetic images with hard labels.
+        """A set of synthetic images with hard labels, or with logits as soft ones.
 
         Args:
             images: [n, C, H, W], detached and copied.
-            labels: [n] int64 classes.
+            labels: [n] int64 classes, or [n, K] float logits.
             preprocess: ``ctx.train.preprocess``.
-            recipe: How the set wants a student to be trained.
+            recipe: How the set wants a student to be trained; its learned lr is stored as well.
+            classes: [n] int64, the class that each image of a soft-labelled set stands for.
         """
-        pixels = images.detach().float().clone()
-        size = StorageBytes(images=pixels.numel() * 4, labels=len(labels))
-        return cls(pixels, labels.detach().clone(), "hard", preprocess, recipe or Recipe(), size)
+        pixels, targets = images.detach().float().clone(), labels.detach().clone()
+        soft, recipe = targets.is_floating_point(), recipe or Recipe()
+        size = StorageBytes(
+            images=pixels.numel() * 4,
+            labels=targets.numel() * (4 if soft else 1),
+            lrs=0 if recipe.lr is None else 4,
+        )
+        aux = {} if classes is None else {"classes": classes.detach().clone()}
+        return cls(pixels, targets, "logits" if soft else "hard", preprocess, recipe, size, aux=aux)
 
     def __len__(self) -> int:
         return len(self.labels)

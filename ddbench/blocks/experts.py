@@ -23,12 +23,12 @@ from ddbench.blocks.functional import flatten
 from ddbench.blocks.params import ExpertsParams
 from ddbench.blocks.sam import gsam_step
 from ddbench.blocks.training import Schedule, Trainer
-from ddbench.errors import CorruptFileError
+from ddbench.errors import CorruptFileError, DataError
 from ddbench.serialise import load_checkpoint, save_state
 
 CHECKPOINT_S = 60.0
-PROBE = 2000
-"""Training images on which an expert's accuracy is measured at each snapshot."""
+PROBE = 500
+"""Training images, evenly spaced, on which an expert's accuracy is measured at each snapshot."""
 _CHECKPOINT = ".checkpoint.safetensors"
 _VERSION = "experts 1"
 
@@ -50,6 +50,16 @@ class Experts:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def check(self, params: ExpertsParams, warn: Callable[[str], None]) -> None:
+        """Say where an imported pool comes from: its cost is unknown, and nobody knows what it has seen.
+
+        Args:
+            params: How the pool was asked for.
+            warn: ``ctx.warn``.
+        """
+        if params.source:
+            warn(f"experts imported ({params.source}): what training them cost, and on which images, is not known here")
 
     @cached_property
     def last(self) -> int:
@@ -88,7 +98,15 @@ def build(ctx: RunContext, folder: Path, params: ExpertsParams) -> None:
     """Build the artifact: ``expert_000.safetensors`` … with snapshots [E + 1, P] and train_top1 [E + 1].
 
     A killed build continues: finished experts stay, and the running one goes on from a checkpoint every minute.
+
+    Raises:
+        DataError: If an imported pool is asked for that was not imported.
     """
+    if params.source:
+        raise DataError(
+            f"experts {params.source} are not in $DDBENCH_HOME for this data and architecture: "
+            "`ddbench artifacts import` them"
+        )
     for expert in range(params.experts):
         path = folder / f"expert_{expert:03d}.safetensors"
         if not path.exists():
@@ -163,7 +181,7 @@ def _snapshot(model: nn.Module, params: ExpertsParams) -> Tensor:
 
 
 def _accuracy(ctx: RunContext, model: nn.Module) -> float:
-    index = torch.arange(min(len(ctx.train), PROBE))
+    index = torch.linspace(0, len(ctx.train) - 1, min(len(ctx.train), PROBE)).long()
     with torch.no_grad():
         logits = torch.cat([model(ctx.train.images(part)) for part in torch.split(index, 128)])
-    return 100.0 * float((logits.argmax(1) == ctx.train.labels[: len(index)]).double().mean())
+    return 100.0 * float((logits.argmax(1) == ctx.train.labels[index.to(logits.device)]).double().mean())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from ddbench.api import DistillationParams, Params
 from ddbench.specs import ArtifactSpec, CellSpec, DatasetInfo
@@ -27,19 +27,24 @@ class FeatureSelectorParams(FeaturesParams):
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """The features of the cell's training images under the cell's architecture."""
-        return {
-            "features": ArtifactSpec(
-                kind="features",
-                data=cell.data,
-                arch=cell.arch,
-                params=self.model_dump(include=set(FeaturesParams.model_fields)),
-                seed={"master": cell.master, "r": cell.r},
-            )
-        }
+        return features_artifact(cell, self)
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
         """A class cannot give more real images than it has."""
         return too_few_images(cell, data)
+
+
+def features_artifact(cell: CellSpec, params: FeaturesParams) -> dict[str, ArtifactSpec]:
+    """The features of the cell's training images under the cell's architecture, as a declaration."""
+    return {
+        "features": ArtifactSpec(
+            kind="features",
+            data=cell.data,
+            arch=cell.arch,
+            params=params.model_dump(include=set(FeaturesParams.model_fields)),
+            seed={"master": cell.master, "r": cell.r},
+        )
+    }
 
 
 class ExpertsParams(Params):
@@ -55,10 +60,11 @@ class ExpertsParams(Params):
     alpha: float = Field(default=0.3, ge=0, description="gsam: weight of the orthogonal gradient")
     augment: Literal["dsa", "none"] = Field(default="dsa", description="augmentation of the experts' batches")
     storage: Literal["float32", "bfloat16"] = Field(default="float32", description="number format of stored snapshots")
+    source: str = Field(default="", description="which imported pool this is; empty: one that ddbench trains")
 
 
-class TrajectoryParams(DistillationParams):
-    """What all trajectory-matching methods share: the experts, the segment that is matched, the student, the steps.
+class PoolParams(Params):
+    """Which pool of experts a method looks at; methods with equal values share it.
 
     Snapshots are counted, not epochs: with the default ``snapshot_updates`` they are the same.
     """
@@ -67,36 +73,51 @@ class TrajectoryParams(DistillationParams):
     expert_epochs: PositiveInt = Field(default=50, description="passes of an expert over the training images")
     expert_lr: float = Field(default=0.01, gt=0, description="learning rate of the experts [per update]")
     expert_batch: PositiveInt = Field(default=256, description="images per update of the experts")
+    expert_optimiser: Literal["sgd", "gsam"] = Field(
+        default="sgd", description="plain SGD, or adaptive GSAM towards flat minima"
+    )
+    expert_rho: NonNegativeFloat = Field(default=0.01, description="gsam: radius of the perturbation")
+    expert_alpha: NonNegativeFloat = Field(default=0.3, description="gsam: weight of the orthogonal gradient")
     snapshot_updates: NonNegativeInt = Field(default=0, description="updates between snapshots; 0: one epoch's worth")
+    expert_storage: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="number format of stored snapshots"
+    )
     expert_seed: Literal["shared", "per_rep"] = Field(
         default="shared", description="one pool for all repetitions, or (strictly independent) one for each"
     )
-    syn_steps: PositiveInt = Field(default=50, description="N, updates of the student")
-    match_snapshots: PositiveInt = Field(default=2, description="M, snapshots from the start to the target")
-    min_start: NonNegativeInt = Field(default=0, description="T⁻, first snapshot to start from")
-    max_start: PositiveInt = Field(default=20, description="T⁺, exclusive bound of the snapshots to start from")
-    batch_syn: NonNegativeInt = Field(default=0, description="synthetic images per update of the student; 0: all")
-    lr_img: float = Field(default=100.0, gt=0, description="SGD learning rate on pixels [normalised units]")
-    momentum: float = Field(default=0.5, ge=0, lt=1, description="SGD momentum on pixels and on the learning rate")
-    lr_lr: float = Field(default=1e-5, ge=0, description="SGD learning rate on the student's learning rate")
-    lr_init: float = Field(default=0.01, gt=0, description="β₀, the student's learning rate at first [per update]")
-    augment: Literal["dsa", "none"] = Field(default="dsa", description="augmentation of experts and students")
-    gradients: Literal["exact", "unrolled", "tesla"] = Field(
-        default="exact", description="exact at constant memory; unrolled: the same, all graphs kept; tesla: approximate"
+    expert_source: str = Field(
+        default="", description="an imported pool, as `ddbench artifacts import` names it; empty: train the experts"
     )
-    keep_mb: NonNegativeInt = Field(default=0, description="exact: memory for graphs that need no rebuilding [MB]")
+    augment: Literal["dsa", "none"] = Field(
+        default="dsa", description="augmentation of the experts' batches and of those of students that follow them"
+    )
 
     @property
     def pool(self) -> ExpertsParams:
-        """How the experts are trained."""
+        """How the experts are trained; what does not matter there is left at its default, so that it splits no pool."""
+        if self.expert_source:
+            return ExpertsParams(experts=self.experts, epochs=self.expert_epochs, source=self.expert_source)
+        flat = {"rho": self.expert_rho, "alpha": self.expert_alpha} if self.expert_optimiser == "gsam" else {}
         return ExpertsParams(
             experts=self.experts, epochs=self.expert_epochs, lr=self.expert_lr, batch=self.expert_batch,
-            snapshot_updates=self.snapshot_updates, augment=self.augment,
+            snapshot_updates=self.snapshot_updates, optimiser=self.expert_optimiser, augment=self.augment,
+            storage=self.expert_storage, **flat,
         )  # fmt: skip
+
+    def last_snapshot(self, n_train: int) -> int:
+        """E, the number of an expert's last snapshot.
+
+        Args:
+            n_train: Training images.
+        """
+        if self.expert_source:
+            return self.expert_epochs
+        per_epoch = -(-n_train // self.expert_batch)
+        return self.expert_epochs * per_epoch // (self.snapshot_updates or per_epoch)
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """The pool of experts; repetition 0's for all unless ``expert_seed`` says otherwise."""
-        r = cell.r if self.expert_seed == "per_rep" else 0
+        r = cell.r if self.expert_seed == "per_rep" and not self.expert_source else 0
         return {
             "experts": ArtifactSpec(
                 kind="experts", data=cell.data, arch=cell.arch, params=self.pool.model_dump(),
@@ -105,19 +126,52 @@ class TrajectoryParams(DistillationParams):
         }  # fmt: skip
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """Nets with statistics, windows that no expert reaches, budgets that real images cannot initialise."""
+        """Nets with statistics, and budgets that real images cannot initialise."""
         if cell.arch.endswith("-bn"):
             return "batch norm's statistics are no part of a trajectory; only -in and -nn are supported"
+        return too_few_images(cell, data)
+
+
+class TrajectoryParams(PoolParams, DistillationParams):
+    """What all trajectory-matching methods share: the experts, the segment that is matched, the student, the steps."""
+
+    syn_steps: PositiveInt = Field(default=50, description="N, updates of the student")
+    match_snapshots: PositiveInt = Field(default=2, description="M, snapshots from the start to the target")
+    min_start: NonNegativeInt = Field(default=0, description="T⁻, first snapshot to start from")
+    max_start: PositiveInt = Field(default=20, description="T⁺, exclusive bound of the snapshots to start from")
+    init: Literal["real", "correct", "noise", "kmeans"] = Field(
+        default="real",
+        description="first images: random's; the first that an expert classifies correctly; N(0, 1) noise [normalised "
+        "units]; those nearest the k-means centres of their class",
+    )
+    batch_syn: NonNegativeInt = Field(default=0, description="synthetic images per update of the student; 0: all")
+    lr_img: float = Field(default=100.0, gt=0, description="SGD learning rate on pixels [normalised units]")
+    momentum: float = Field(default=0.5, ge=0, lt=1, description="SGD momentum on pixels and on the learning rate")
+    lr_lr: float = Field(default=1e-5, ge=0, description="SGD learning rate on the student's learning rate")
+    lr_init: float = Field(default=0.01, gt=0, description="β₀, the student's learning rate at first [per update]")
+    gate: NonNegativeFloat = Field(
+        default=0.0, description="skip steps whose loss exceeds this (or is no number) and count them; 0: never"
+    )
+    gradients: Literal["exact", "unrolled", "tesla"] = Field(
+        default="exact", description="exact at constant memory; unrolled: the same, all graphs kept; tesla: approximate"
+    )
+    keep_mb: NonNegativeInt = Field(default=0, description="exact: memory for graphs that need no rebuilding [MB]")
+
+    def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
+        """The pool, and the features that k-means clusters."""
+        features = features_artifact(cell, FeaturesParams()) if self.init == "kmeans" else {}
+        return super().artifacts(cell) | features
+
+    def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
+        """As :class:`PoolParams`, and windows that no expert reaches."""
         if self.max_start <= self.min_start:
             return f"the window is empty: max_start {self.max_start} must exceed min_start {self.min_start}"
-        per_epoch = -(-data.n_train // self.expert_batch)
-        last = self.expert_epochs * per_epoch // (self.snapshot_updates or per_epoch)
-        needed = self.max_start - 1 + self.match_snapshots
+        last, needed = self.last_snapshot(data.n_train), self.max_start - 1 + self.match_snapshots
         if needed > last:
             return (
                 f"window ends at snapshot {needed} but the experts have {last}: lower max_start or raise expert_epochs"
             )
-        return too_few_images(cell, data)
+        return super().unsupported(cell, data)
 
 
 def too_few_images(cell: CellSpec, data: DatasetInfo) -> str | None:

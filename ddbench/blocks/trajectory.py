@@ -75,6 +75,18 @@ def segment(
     return experts.snapshot(expert, t), experts.snapshot(expert, t + length)
 
 
+def growing(step: int, first: int, last: int, steps: int) -> int:
+    """The bound of a window that moves from easy to hard: U = min(T⁺, T + ⌊(T⁺ − T) · step / K⌋) (DATM, sec. 3.3).
+
+    Args:
+        step: Outer steps done.
+        first: T.
+        last: T⁺.
+        steps: K.
+    """
+    return min(last, first + (last - first) * step // steps)
+
+
 def student_batches(n: int, size: int, steps: int, generator: torch.Generator) -> list[Tensor]:
     """The student's batches: permutations of the set, cut into chunks and used from the end, a remainder thus first.
 

@@ -117,10 +117,10 @@ def automatic_fast(info: MethodInfo) -> dict[str, Any]:
 
 def _reject_unknown(info: MethodInfo, registries: Registries, fast: dict[str, Any]) -> None:
     """Report a wrong ``--set`` as a usage error rather than as a failure of every check."""
-    from ddbench import grid
+    from ddbench import rows
 
-    row = grid.Row(info.name, info, registries.methods.origin(info.name).key, {}, requested=True)
-    grid.validated(row, fast, partial=True)
+    row = rows.Row(info.name, info, registries.methods.origin(info.name).key, {}, requested=True)
+    rows.validated(row, fast, partial=True)
 
 
 @plugin.command()

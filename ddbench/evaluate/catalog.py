@@ -32,5 +32,5 @@ PROTOCOLS: tuple[ProtocolInfo, ...] = (
     _sgd("noaug", "hard without augmentation", updates="capped", lr="grid", learned_lr=True, augmentation="none"),
     _sgd("real", "for full: cosine SGD, crop and flip, learning rate chosen on val", updates="capped", lr="grid",
          schedule="cosine", augmentation="crop_flip"),
-    _sgd("val", "small and fixed, for ctx.score", updates=300, lr=0.01),
+    _sgd("val", "small and fixed, on the set's own labels, for ctx.score", updates=300, lr=0.01, targets="soft"),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ddbench import grid
+from ddbench import rows
 from ddbench.api import Method, Params
 from ddbench.errors import DDBenchError
 from ddbench.plugins import method_class, params_class
@@ -96,7 +96,7 @@ def defaults_are_valid(bench: Bench) -> None:
         for ipc in (1, 10, 50):
             chosen = choose(bench.info, DATASET, Budget(ipc=ipc), profile)
             try:
-                grid.validated(row, chosen.params)
+                rows.validated(row, chosen.params)
             except DDBenchError as error:
                 raise AssertionError(f"{DATASET} at ipc {ipc}, profile {profile}: {error}") from None
 
@@ -181,9 +181,9 @@ def _sources(subject: Subject) -> list[Path]:
     return sorted(file.parent.rglob("*.py")) if "." in spec.name else [file]
 
 
-def _row(subject: Subject) -> grid.Row:
+def _row(subject: Subject) -> rows.Row:
     origin = subject.registries.methods.origin(subject.info.name).key
-    return grid.Row(subject.info.name, subject.info, origin, {}, requested=True)
+    return rows.Row(subject.info.name, subject.info, origin, {}, requested=True)
 
 
 RECORD_CHECKS: tuple[Any, ...] = (

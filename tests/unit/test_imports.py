@@ -17,6 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("api", "keys", "records", "profiles", "registry", "session", "meter", "claims", "stats", "engine"),
     ("hookspecs", "serialise", "suite", "presets", "attempts"),
     ("plugins",),
+    ("rows",),
     ("blocks", "data", "models"),
     ("evaluate", "store", "artifacts"),
     ("builtin", "context", "grid"),

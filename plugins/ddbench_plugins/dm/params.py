@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ddbench import CellSpec, DatasetInfo, DistillationParams
 from ddbench.blocks.params import too_few_images
@@ -11,7 +11,7 @@ from ddbench.blocks.params import too_few_images
 class DMParams(DistillationParams):
     """Hyper-parameters of DM; defaults follow the authors' CIFAR-10 script."""
 
-    iterations: PositiveInt = Field(default=20_000, description="outer steps, each with a fresh random net")
+    iterations: NonNegativeInt = Field(default=20_000, description="outer steps, each with a fresh random net")
     lr_img: float = Field(default=1.0, gt=0, description="SGD learning rate on pixels [normalised units]")
     momentum: float = Field(default=0.5, ge=0, lt=1, description="SGD momentum on pixels")
     batch_real: PositiveInt = Field(

@@ -10,56 +10,24 @@ Deltas from the authors' code: the gradient is the exact one at constant memory;
 
 from collections.abc import Mapping
 
-import torch
-
-from ddbench import CondensedSet, Method, Recipe, RunContext, State
-from ddbench.blocks.augment import DSA
-from ddbench.blocks.experts import Experts
-from ddbench.blocks.sampling import first_of_each_class
-from ddbench.blocks.trajectory import Learned, match, positive, replayed, segment, student_batches
+from ddbench import CondensedSet, RunContext
+from ddbench.blocks.matcher import TrajectoryMethod
 from ddbench_plugins.mtt.params import MTTParams
 
 
-class MTT(Method[MTTParams]):
+class MTT(TrajectoryMethod[MTTParams]):
     """Learns images, and the step size to train on them with."""
 
     def prepare(self, ctx: RunContext) -> None:
         """Start from ``random``'s images and β₀."""
-        p = self.params
-        self.experts = Experts(ctx.artifact("experts"))
-        self.net = ctx.build_model(seed=0)
-        real = first_of_each_class(ctx)
-        self.labels = ctx.train.labels[real.to(ctx.device)]
-        self.images = Learned(ctx.train.images(real), p.lr_img, p.momentum)
-        self.lr = Learned(torch.tensor(p.lr_init, device=ctx.device), p.lr_lr, p.momentum, clamp=positive)
-        self.dsa = DSA.for_dataset(ctx.dataset.flip) if p.augment == "dsa" else None
+        self.open_pool(ctx)
+        self.learn(self.first_images(ctx), lr=self.params.lr_init)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One segment: train the student along it, and move images and β towards ending where the expert did."""
-        p = self.params
-        start, target = segment(
-            self.experts, first=p.min_start, bound=p.max_start, length=p.match_snapshots, generator=ctx.generator
-        )
-        images = self.images.value
-        batches = student_batches(len(images), p.batch_syn, p.syn_steps, ctx.generator)
-        found = match(
-            self.net, start.to(images), target.to(images), images, self.labels, self.lr.value, batches,
-            augment=replayed(self.dsa, batches, ctx.generator), gradients=p.gradients, keep_bytes=p.keep_mb * 10**6,
-        )  # fmt: skip
-        self.images.step(found.grad_images)
-        self.lr.step(found.grad_lr)
-        return {"loss": float(found.loss), "lr": float(self.lr.value)}
+        start, target = self.draw(ctx, bound=self.params.max_start)
+        return self.update(ctx, self.follow(ctx, start, target))
 
     def finalise(self, ctx: RunContext) -> CondensedSet:
-        """The images with their hard labels; the learned β travels in the recipe."""
-        recipe = Recipe(lr=float(self.lr.value))
-        return CondensedSet.of_images(self.images.value.cpu(), self.labels.cpu(), ctx.train.preprocess, recipe)
-
-    def state_dict(self) -> State:
-        """Images and β with their momenta."""
-        return {"images": self.images.state(), "lr": self.lr.state()}
-
-    def load_state_dict(self, state: State) -> None:
-        """Restore images and β."""
-        self.images.load(state["images"])
-        self.lr.load(state["lr"])
+        """The images with their hard labels, and β."""
+        return self.condensed(ctx, self.images.value)

@@ -1,6 +1,6 @@
 """Hyper-parameters of MTT. No torch."""
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ddbench.blocks.params import TrajectoryParams
 
@@ -8,6 +8,6 @@ from ddbench.blocks.params import TrajectoryParams
 class MTTParams(TrajectoryParams):
     """Hyper-parameters of MTT; defaults follow the authors' CIFAR-10 settings at ipc 10."""
 
-    iterations: PositiveInt = Field(default=5000, description="outer steps, each with one segment of one expert")
+    iterations: NonNegativeInt = Field(default=5000, description="outer steps, each with one segment of one expert")
     syn_steps: PositiveInt = Field(default=30, description="N, updates of the student")
     lr_init: float = Field(default=0.001, gt=0, description="β₀, the student's learning rate at first [per update]")

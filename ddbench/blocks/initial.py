@@ -1,0 +1,39 @@
+"""Where a distiller starts: real images, noise, or images that a rule picks. [n, C, H, W]: a batch of n images."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ddbench.api import RunContext
+from ddbench.blocks.clusters import medoids
+from ddbench.blocks.features import select_per_class
+from ddbench.blocks.sampling import first_of_each_class
+
+
+def class_slots(ctx: RunContext) -> Tensor:
+    """The class that each synthetic image stands for: [n] int64, class-major, on the device."""
+    counts = torch.tensor(ctx.per_class)
+    return torch.arange(len(counts)).repeat_interleave(counts).to(ctx.device)
+
+
+def noise(ctx: RunContext) -> Tensor:
+    """N(0, 1) noise in normalised units, from the run's generator: [n, C, H, W] on the device."""
+    example = ctx.train.images(torch.tensor([0]))
+    return torch.randn(sum(ctx.per_class), *example.shape[1:], generator=ctx.generator).to(example)
+
+
+def real_start(ctx: RunContext, rule: Literal["real", "kmeans"]) -> Tensor:
+    """Real images to start from: ``random``'s, or those nearest the k-means centres of their class.
+
+    ``kmeans`` reads the artifact ``features`` (see :func:`ddbench.blocks.params.features_artifact`).
+
+    Returns:
+        [n] int64 indices into train, class-major, on the CPU.
+    """
+    if rule == "real":
+        return first_of_each_class(ctx)
+    return select_per_class(ctx, partial(medoids, seed=ctx.seed("kmeans") % 2**32))

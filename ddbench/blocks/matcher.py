@@ -1,0 +1,153 @@
+"""What MTT and its descendants have in common: an expert's stretch, a student that follows it, and what is learned.
+
+The published algorithms differ in which stretch, which labels and which gradient; those lines stand in the methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from ddbench.api import CondensedSet, Method, Recipe, RunContext, State
+from ddbench.blocks.augment import DSA
+from ddbench.blocks.experts import Experts
+from ddbench.blocks.initial import class_slots, noise, real_start
+from ddbench.blocks.params import TrajectoryParams
+from ddbench.blocks.teachers import correct_first
+from ddbench.blocks.trajectory import Learned, match, positive, replayed, segment, student_batches
+from ddbench.blocks.unroll import Unrolled
+
+P = TypeVar("P", bound=TrajectoryParams)
+
+TAIL = 0.8
+"""Share of the steps after which the matching loss is averaged for the record."""
+
+
+class TrajectoryMethod(Method[P]):
+    """Base of methods that match trajectories.
+
+    ``prepare`` calls :meth:`open_pool` and :meth:`learn`; ``step`` calls :meth:`draw`, :meth:`follow`, :meth:`update`.
+
+    Attributes:
+        experts: The pool.
+        net: A network of the experts' architecture, used as a function.
+        classes: [n] int64, the class each synthetic image stands for.
+        start: The images that were started from, [n, C, H, W].
+        images: The pixels, [n, C, H, W].
+        lr: β.
+        soft: Logits [n, K] of soft labels, None for hard ones.
+        tally: Sums for :meth:`diagnostics`.
+    """
+
+    soft: Learned | None = None
+
+    def open_pool(self, ctx: RunContext) -> None:
+        """The experts, a network of their kind, and the augmentation that they and their students see."""
+        self.experts = Experts(ctx.artifact("experts"))
+        self.experts.check(self.params.pool, warn=ctx.warn)
+        self.net = ctx.build_model(seed=0)
+        self.dsa = DSA.for_dataset(ctx.dataset.flip) if self.params.augment == "dsa" else None
+
+    def first_images(self, ctx: RunContext) -> Tensor:
+        """The images that ``params.init`` asks for: [n, C, H, W]; sets ``classes``."""
+        rule = self.params.init
+        self.classes = class_slots(ctx)
+        if rule == "noise":
+            return noise(ctx)
+        chosen = correct_first(ctx, self.net, self.experts) if rule == "correct" else real_start(ctx, rule)
+        return ctx.train.images(chosen)
+
+    def learn(self, images: Tensor, lr: float) -> None:
+        """Make images and step size learnable, by SGD with momentum."""
+        p = self.params
+        self.start = images
+        self.images = Learned(images, p.lr_img, p.momentum)
+        self.lr = Learned(torch.tensor(lr, device=images.device), p.lr_lr, p.momentum, clamp=positive)
+        self.tally = {"steps": 0.0, "skipped": 0.0, "distance": 0.0, "loss": 0.0, "losses": 0.0}
+
+    def draw(self, ctx: RunContext, bound: int) -> tuple[Tensor, Tensor]:
+        """θ*_t and θ*_{t+M} of a random expert, T⁻ ≤ t < ``bound``."""
+        p = self.params
+        start, target = segment(
+            self.experts, first=p.min_start, bound=bound, length=p.match_snapshots, generator=ctx.generator
+        )
+        self.tally["steps"] += 1
+        self.tally["distance"] += float((target - start).norm())
+        return start.to(self.start), target.to(self.start)
+
+    def follow(self, ctx: RunContext, start: Tensor, target: Tensor) -> Unrolled:
+        """Train a student from ``start`` for N updates: how far from ``target`` it ends, and the gradients of that."""
+        p, images = self.params, self.images.value
+        batches = student_batches(len(images), p.batch_syn, p.syn_steps, ctx.generator)
+        return match(
+            self.net, start, target, images, self.classes if self.soft is None else self.soft.value, self.lr.value,
+            batches, augment=replayed(self.dsa, batches, ctx.generator), gradients=p.gradients,
+            keep_bytes=p.keep_mb * 10**6,
+        )  # fmt: skip
+
+    def update(self, ctx: RunContext, found: Unrolled) -> Mapping[str, float]:
+        """One SGD step of pixels, β and soft labels, unless the gate is shut."""
+        loss, gate = float(found.loss), self.params.gate
+        if gate and not loss <= gate:
+            self.tally["skipped"] += 1
+            return {"skipped": self.tally["skipped"]}
+        self.images.step(found.grad_images)
+        self.lr.step(found.grad_lr)
+        if self.soft is not None and found.grad_labels is not None:
+            self.soft.step(found.grad_labels)
+        if ctx.step >= TAIL * self.params.iterations:
+            self.tally["loss"] += loss
+            self.tally["losses"] += 1
+        return {"loss": loss, "lr": float(self.lr.value)}
+
+    def condensed(self, ctx: RunContext, images: Tensor, *, batch: int | None = None) -> CondensedSet:
+        """A set of these images with the labels as they stand; β travels in the recipe.
+
+        Args:
+            ctx: The run.
+            images: [n, C, H, W].
+            batch: The batch size that the authors evaluate with; None: the protocol's.
+        """
+        recipe = Recipe(lr=float(self.lr.value), batch=batch)
+        if self.soft is None:
+            return CondensedSet.of_images(images.cpu(), self.classes.cpu(), ctx.train.preprocess, recipe)
+        return CondensedSet.of_images(
+            images.cpu(), self.soft.value.cpu(), ctx.train.preprocess, recipe, classes=self.classes.cpu()
+        )
+
+    def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
+        """Where on the experts' way the segments lay, how long they were, how well they were matched, what changed.
+
+        ``window_first_top1``, ``window_last_top1``: the experts' accuracy on train at T⁻ and at the last start [%];
+        ``segment_norm``: mean ‖θ*_t − θ*_{t+M}‖; ``skipped_percent``: share of steps that the gate refused;
+        ``matching_loss``: its mean over the last fifth of the steps; ``image_change``: ‖X − X₀‖ / ‖X₀‖.
+        """
+        p, tally = self.params, self.tally
+        curve = self.experts.train_top1.mean(0)
+        found = {
+            "window_first_top1": float(curve[p.min_start]),
+            "window_last_top1": float(curve[p.max_start - 1]),
+            "image_change": float((self.images.value - self.start).norm() / self.start.norm()),
+        }
+        if tally["steps"]:
+            found["segment_norm"] = tally["distance"] / tally["steps"]
+            found["skipped_percent"] = 100 * tally["skipped"] / tally["steps"]
+        if tally["losses"]:
+            found["matching_loss"] = tally["loss"] / tally["losses"]
+        return found
+
+    def state_dict(self) -> State:
+        """Images, β and labels with their momenta, and the sums."""
+        soft = None if self.soft is None else self.soft.state()
+        return {"images": self.images.state(), "lr": self.lr.state(), "soft": soft, "tally": dict(self.tally)}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        self.images.load(state["images"])
+        self.lr.load(state["lr"])
+        if self.soft is not None:
+            self.soft.load(state["soft"])
+        self.tally = dict(state["tally"])
