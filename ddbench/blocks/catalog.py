@@ -14,7 +14,7 @@ ARTIFACTS: tuple[ArtifactKind, ...] = (
     ),
     ArtifactKind(
         name="experts",
-        version=1,
+        version=2,
         params="ddbench.blocks.params:ExpertsParams",
         build="ddbench.blocks.experts:build",
         summary="training trajectories on the real data: parameter snapshots of a pool of networks",

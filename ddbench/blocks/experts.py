@@ -94,6 +94,11 @@ class Experts:
         return torch.stack(curves)
 
 
+def expert_file(folder: Path, expert: int) -> Path:
+    """Where one expert's snapshots lie."""
+    return folder / f"expert_{expert:03d}.safetensors"
+
+
 def build(ctx: RunContext, folder: Path, params: ExpertsParams) -> None:
     """Build the artifact: ``expert_000.safetensors`` … with snapshots [E + 1, P] and train_top1 [E + 1].
 
@@ -108,7 +113,7 @@ def build(ctx: RunContext, folder: Path, params: ExpertsParams) -> None:
             "`ddbench artifacts import` them"
         )
     for expert in range(params.experts):
-        path = folder / f"expert_{expert:03d}.safetensors"
+        path = expert_file(folder, expert)
         if not path.exists():
             tensors = _train(ctx, folder, params, expert)
             temporary = path.with_suffix(".tmp")

@@ -1,6 +1,8 @@
-"""`ddbench artifacts list | rm`."""
+"""`ddbench artifacts list | import | rm`."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
@@ -10,7 +12,7 @@ from ddbench.errors import UsageError
 
 @click.group()
 def artifacts() -> None:
-    """List and remove shared inputs (features, whitening matrices)."""
+    """List, import and remove shared inputs (experts, features, whitening matrices)."""
 
 
 @artifacts.command("list")
@@ -30,6 +32,33 @@ def list_() -> None:
         for kind, key, content in store.stored()
     ]
     click.echo(tabulate(rows, headers="keys", tablefmt="simple") if rows else "no artifacts yet")
+
+
+@artifacts.command("import")
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--dataset", required=True, help="What the experts were trained on; a prepared data set.")
+@click.option("--arch", help="Their network. [the data set's default]")
+@click.option("--preprocess", required=True, help="The space they were trained in: meanstd, zca-kornia.")
+@click.option("--split", type=click.Choice(["default", "paper"]), default="default", show_default=True,
+              help="The split of the runs that will use them.")  # fmt: skip
+def import_(files: tuple[Path, ...], dataset: str, arch: str | None, preprocess: str, split: str) -> None:
+    """Import expert trajectories: replay_buffer_*.pt files of MTT, TESLA, FTD or DATM.
+
+    The files say neither their data nor their architecture or whitening: the options do. Shapes are checked; how the
+    experts were trained stays unknown, and tables that use them say so.
+    """
+    from ddbench.imports import import_experts
+
+    found = import_experts(files, dataset=dataset, arch=arch, preprocess=preprocess, split=split)
+    click.echo(f"{found.experts} experts of {found.last + 1} snapshots, experts {found.source}; use them with")
+    options = {"expert_source": found.source, "experts": found.experts, "expert_epochs": found.last}
+    click.echo("  " + " ".join(f"--set mtt.{name}={value}" for name, value in options.items()))
+    if split == "default":
+        click.echo(
+            "ddbench: the authors' experts saw all training images, also those that are val here: nothing that these "
+            "runs choose on val is clean; --split paper has no val",
+            err=True,
+        )
 
 
 @artifacts.command()

@@ -30,7 +30,8 @@ def results() -> None:
 @results.command("show")
 @OUT
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table")
-def show_results(out: Path, style: str) -> None:
+@click.option("--details", is_flag=True, help="Also show what methods say about their runs.")
+def show_results(out: Path, style: str, details: bool) -> None:
     """Tables of everything in a results folder, whatever run it came from."""
     from ddbench.report.render import render
     from ddbench.report.tables import tables_of
@@ -38,7 +39,7 @@ def show_results(out: Path, style: str) -> None:
     records = [record for _, record in Store(out).records()]
     if not any(record.kind == "evaluation" for record in records):
         raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
-    click.echo(render(tables_of(records), style), nl=False)
+    click.echo(render(tables_of(records), style, details=details), nl=False)
 
 
 @results.command()

@@ -63,6 +63,7 @@ HOW = [
     click.option("--reference-limit", type=Duration(), default="30m", show_default=True,
                  help="References that would take longer are not measured."),
     click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table"),
+    click.option("--details", is_flag=True, help="Also show what methods say about their runs."),
     click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
 ]  # fmt: skip
 WHERE = [
@@ -111,7 +112,7 @@ def run(**given: Any) -> int:
         store.check_writable()
         plan.write(store.out / "plan.jsonl")
         _execute(plan, store, given)
-    return _report(plan, given["style"])
+    return _report(plan, given["style"], details=given["details"])
 
 
 @click.command()
@@ -205,12 +206,12 @@ def _say_notes(plan: planning.Plan) -> None:
         click.echo(f"ddbench: {note}", err=True)
 
 
-def _report(plan: planning.Plan, style: str) -> int:
+def _report(plan: planning.Plan, style: str, *, details: bool) -> int:
     """Print the tables; exit code 1 when something has no result that should have one."""
     from ddbench.report.render import render
     from ddbench.report.tables import tables_of
 
-    click.echo(render(tables_of(collect(plan)), style), nl=False)
+    click.echo(render(tables_of(collect(plan)), style, details=details), nl=False)
     for reason in dict.fromkeys(node.reason for node in plan.nodes.values() if node.state == "unmeasured"):
         click.echo(f"ddbench: full: {reason}; --reference-limit says how long it may take", err=True)
     broken = [node for node in plan.nodes.values() if node.state in ("failed", "resume")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from ddbench.records import Cost
@@ -48,6 +48,7 @@ class Cell:
         cost: What it took.
         one_set: Whether several repetitions share one set.
         shared: Names of artifacts that several repetitions share.
+        details: What the method says about its runs, means over repetitions.
         bold: Whether it is among the best of its column.
         marks: Numbers of its footnotes.
     """
@@ -63,6 +64,7 @@ class Cell:
     cost: CellCost
     one_set: bool = False
     shared: tuple[str, ...] = ()
+    details: Mapping[str, float] = field(default_factory=dict)
     bold: bool = False
     marks: tuple[int, ...] = ()
 
@@ -107,6 +109,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         cost=_cost(ordered),
         one_set=len(repetitions) > 1 and len({o.set_key for o in ordered if o.r in scores}) == 1,
         shared=_shared(ordered),
+        details=_details(ordered),
     )
 
 
@@ -117,6 +120,13 @@ def _shared(observations: Sequence[Observation]) -> tuple[str, ...]:
         for item in observation.artifacts.items():
             readers.setdefault(item, set()).add(observation.r)
     return tuple(sorted({name for (name, _), who in readers.items() if len(who) > 1 and name != "whitening"}))
+
+
+def _details(observations: Sequence[Observation]) -> dict[str, float]:
+    """The means of the numbers that all sets of a cell have."""
+    made = {o.condensation.key: o.condensation.metrics for o in observations if o.condensation is not None}
+    names = [name for name in next(iter(made.values()), {}) if all(name in metrics for metrics in made.values())]
+    return {name: fmean(metrics[name] for metrics in made.values()) for name in names}
 
 
 def _cost(observations: Sequence[Observation]) -> CellCost:

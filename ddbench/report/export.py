@@ -42,7 +42,10 @@ def to_json(tables: Sequence[Table]) -> str:
 def _document(table: Table) -> dict[str, Any]:
     rows = [
         _who(row) | {
-            "cells": [_budget(row, column) | _numbers(cell) for column, cell in _places(table, row)],
+            "cells": [
+                _budget(row, column) | _numbers(cell) | {"details": dict(cell.details)}
+                for column, cell in _places(table, row)
+            ],
             "footnotes": [table.footnotes[mark - 1] for mark in row.marks],
         }
         for row in table.rows

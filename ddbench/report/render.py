@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from ddbench.errors import unknown
 from ddbench.report.captions import caption, differences_caption, differences_legend, legend
 from ddbench.report.cells import Cell
+from ddbench.report.details import CAPTION, details_grid
 from ddbench.report.export import to_csv, to_json
 from ddbench.report.figures import NONE, compact, spread, superscript
 from ddbench.report.tables import Row, Table, unmeasured
@@ -16,32 +17,35 @@ from ddbench.stats import Comparison, smallest_n
 Lines = list[str]
 
 
-def render(tables: Sequence[Table], format: str) -> str:
+def render(tables: Sequence[Table], format: str, *, details: bool = False) -> str:
     """The tables as text that ends in a newline.
 
     Args:
         tables: From :func:`ddbench.report.tables.tables_of`.
         format: ``table``, ``markdown``, ``csv`` or ``json``.
+        details: Whether to add what methods say about their runs (always in ``json``).
 
     Raises:
         UsageError: If there is no such format.
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS, "ddbench run --help")
-    return FORMATS[format](tables)
+    return FORMATS[format](tables, details)
 
 
-def to_terminal(tables: Sequence[Table]) -> str:
+def to_terminal(tables: Sequence[Table], details: bool = False) -> str:
     """Caption, grid and footnotes of each table, for people at a terminal."""
     blocks = []
     for table in tables:
         blocks.append([caption(table), "", *_grid(main_grid(table)), *footer(table)])
         if table.versus_random is not None:
             blocks.append([differences_caption(table), "", *_grid(differences_grid(table)), differences_legend(table)])
+        if details and (inside := details_grid(table)):
+            blocks.append([CAPTION, "", *_grid(inside)])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n" if blocks else "no results\n"
 
 
-def to_markdown(tables: Sequence[Table]) -> str:
+def to_markdown(tables: Sequence[Table], details: bool = False) -> str:
     """The same for GitHub, where a line right below a grid would become its last row."""
     blocks: list[str] = []
     for table in tables:
@@ -52,14 +56,16 @@ def to_markdown(tables: Sequence[Table]) -> str:
                 "\n".join(_grid(differences_grid(table), markdown=True)),
                 _broken([differences_legend(table)]),
             ]
+        if details and (inside := details_grid(table)):
+            blocks += [_escaped(CAPTION), "\n".join(_grid(inside, markdown=True))]
     return "\n\n".join(block for block in blocks if block) + "\n" if blocks else "no results\n"
 
 
-FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {
+FORMATS: dict[str, Callable[[Sequence[Table], bool], str]] = {
     "table": to_terminal,
     "markdown": to_markdown,
-    "csv": to_csv,
-    "json": to_json,
+    "csv": lambda tables, details: to_csv(tables),
+    "json": lambda tables, details: to_json(tables),
 }
 
 

@@ -34,18 +34,33 @@ class TestKMeans(MethodContract):
     fast = {"epochs": 1, "n_init": 1}
 
 
+POOL = {"experts": 2, "expert_epochs": 3, "expert_batch": 256, "expert_optimiser": "sgd"}
+TRAJECTORY = {**POOL, "iterations": 3, "max_start": 2, "match_snapshots": 1, "syn_steps": 2, "lr_img": 1.0}
+
+
 class TestMTT(MethodContract):
     name = "mtt"
-    fast = {
-        "iterations": 3,
-        "experts": 2,
-        "expert_epochs": 3,
-        "expert_batch": 256,
-        "max_start": 2,
-        "match_snapshots": 1,
-        "syn_steps": 2,
-        "lr_img": 1.0,
-    }
+    fast = TRAJECTORY
+
+
+class TestTESLA(MethodContract):
+    name = "tesla"
+    fast = TRAJECTORY
+
+
+class TestFTD(MethodContract):
+    name = "ftd"
+    fast = {**TRAJECTORY, "expert_optimiser": "gsam", "ema": 0.5}
+
+
+class TestDATM(MethodContract):
+    name = "datm"
+    fast = {**TRAJECTORY, "first_max_start": 1, "growth_steps": 2}
+
+
+class TestRandomSoft(MethodContract):
+    name = "random_soft"
+    fast = {**POOL, "snapshots": 2}
 
 
 def test_every_first_party_method_has_a_contract_test():

@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("blocks", "data", "models"),
     ("evaluate", "store", "artifacts"),
     ("builtin", "context", "grid"),
+    ("imports",),
     ("condense", "plan"),
     ("runner", "lookup", "forecast", "results", "report"),
     ("executors", "testing"),

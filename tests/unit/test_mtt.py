@@ -75,7 +75,7 @@ def test_a_run_is_the_plain_algorithm_with_sgd_and_momentum(ctx):
         start, target = segment(method.experts, first=0, bound=2, length=2, generator=same)
         batches = student_batches(6, 4, 3, same)
         loss, images.grad, lr.grad = plain_step(
-            method.net, start.double(), target.double(), images, method.labels, lr, batches
+            method.net, start.double(), target.double(), images, method.classes, lr, batches
         )
         [optimiser.step() for optimiser in optimisers]
         assert method.step(context)["loss"] == pytest.approx(float(loss.detach()), rel=1e-6)

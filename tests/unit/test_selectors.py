@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ddbench.blocks import features
+from ddbench.blocks.clusters import nearest_distinct
 from ddbench.blocks.params import FeaturesParams
 from ddbench.blocks.sampling import class_order
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, DataSpec
@@ -16,7 +17,7 @@ from ddbench_plugins.herding.method import Herding, herd
 from ddbench_plugins.herding.params import HerdingParams
 from ddbench_plugins.kcenter.method import KCenter, cover
 from ddbench_plugins.kcenter.params import KCenterParams
-from ddbench_plugins.kmeans.method import KMeansMedoids, nearest_distinct
+from ddbench_plugins.kmeans.method import KMeansMedoids
 from ddbench_plugins.kmeans.params import KMeansMedoidsParams
 from ddbench_plugins.random_subset.method import RandomSubset
 from ddbench_plugins.random_subset.params import RandomSubsetParams

@@ -19,6 +19,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 2022,
                 "https://arxiv.org/abs/2203.11932",
             ),
+            version=2,
             controls=("random_soft",),
             presets="presets.yaml",
         )

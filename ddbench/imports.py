@@ -1,0 +1,96 @@
+"""Shared inputs made elsewhere become artifacts of this house, under keys that say so."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddbench import artifacts, grid, suite
+from ddbench.engine import environment
+from ddbench.errors import DataError
+from ddbench.files import sha256_file
+from ddbench.keys import artifact_key
+from ddbench.plugins import installed
+from ddbench.profiles import profile
+from ddbench.specs import ArtifactSpec
+
+KIND = "experts"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """An imported pool.
+
+    Attributes:
+        source: What runs call it: 16 hex digits that the files' content decides.
+        experts: How many.
+        last: E, the number of the last snapshot.
+    """
+
+    source: str
+    experts: int
+    last: int
+
+
+def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, preprocess: str, split: str) -> Imported:
+    """Import ``replay_buffer_*.pt`` files as a pool of experts.
+
+    Args:
+        files: The files, in the order that numbers the experts.
+        dataset: What they were trained on, as users name it.
+        arch: Their network; None: the data set's default.
+        preprocess: The space they were trained in.
+        split: The split of the runs that will use them.
+
+    Raises:
+        DataError: If a file is missing, cut short, or of another architecture.
+        UsageError: If a name is unknown.
+    """
+    from ddbench.blocks.buffers import write_pool
+    from ddbench.blocks.params import PoolParams
+    from ddbench.models import build_model
+
+    registries = installed()
+    content = {
+        "methods": ["random"], "datasets": [dataset], "budget": {"ipc": [1]}, "archs": [arch] if arch else [],
+        "preprocess": [preprocess], "protocols": ["hard-fixed"], "split": split,
+    }  # fmt: skip
+    planned = grid.build(suite.parse(content, "artifacts import"), registries, profile("short"))
+    data = planned.data[0]
+    name = planned.archs(data)[0]
+    net = build_model(name, channels=data.info.channels, classes=data.info.classes, size=data.info.size, seed=0)
+    missing = next((path for path in files if not path.is_file()), None)
+    if missing is not None:
+        raise DataError(f"{missing}: no such file")
+    digests = {path.name: sha256_file(path) for path in files}
+    source = hashlib.sha256("".join(digests.values()).encode()).hexdigest()[:16]
+    partial = artifacts.partial_folder(KIND, source)
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    try:
+        experts, last = write_pool(partial, files, [parameter.shape for parameter in net.parameters()])
+    except DataError:
+        shutil.rmtree(partial)
+        raise
+    pool = PoolParams(experts=experts, expert_epochs=last, expert_source=source).pool
+    spec = ArtifactSpec(kind=KIND, data=data.spec, arch=name, params=pool.model_dump(mode="json"),
+                        seed={"master": planned.suite.master_seed, "r": 0})  # fmt: skip
+    kind = registries.artifacts.get(KIND)
+    key = artifact_key(spec, kind.version)
+    place = artifacts.partial_folder(KIND, key)
+    if place.exists():
+        shutil.rmtree(place)
+    partial.rename(place)
+    facts = {
+        "spec": spec.model_dump(mode="json"),
+        "kind_version": kind.version,
+        "cost": {"seconds": 0.0, "peak_mb": 0.0, "attempts": 0},
+        "env": dict(environment(registries.artifacts.origin(KIND).key)),
+        "imported": digests,
+    }
+    artifacts.publish(KIND, key, facts)
+    return Imported(source, experts, last)

@@ -1,0 +1,131 @@
+"""Controls: the initialisation of every distiller as a row, and random images with the experts' labels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ddbench.blocks.experts import Experts, build
+from ddbench.blocks.sampling import first_of_each_class
+from ddbench.blocks.teachers import expert_logits
+from ddbench.errors import UsageError
+from ddbench.specs import Budget
+from ddbench_plugins.random_soft.method import RandomSoft
+from ddbench_plugins.random_soft.params import RandomSoftParams
+from tests.fakes import FakeContext, toy
+from tests.unit.test_plan import nodes, planned, rows
+
+# ---------------------------------------------------------------------------------------------------------------- plan
+
+
+MTT3 = {"name": "mtt", "label": "mtt", "params": {"experts": 3}}
+
+
+def cells(made, row):
+    return [node.document for node in nodes(made, "cell") if node.document["label"] == row]
+
+
+def experts_of(documents):
+    return {document["artifacts"]["experts"][1] for document in documents}
+
+
+def test_every_distiller_gets_its_initialisation_as_a_row():
+    made = planned(methods=["dm", "kmeans", "mtt"], controls=True)
+    assert rows(made) == ["full", "random", "random_soft", "dm", "dm (0 steps)", "kmeans", "mtt", "mtt (0 steps)"]
+    (zero,) = {document["cell"]["params"]["iterations"] for document in cells(made, "dm (0 steps)")}
+    assert zero == 0
+
+
+def test_without_controls_there_are_none():
+    assert rows(planned(methods=["mtt"])) == ["full", "random", "mtt"]
+
+
+def test_the_initialisation_keeps_the_rows_own_parameters():
+    made = planned(methods=[{"name": "dm", "label": "mine", "params": {"init": "noise"}}], controls=True)
+    assert {document["cell"]["params"]["init"] for document in cells(made, "mine (0 steps)")} == {"noise"}
+
+
+def test_random_soft_reads_the_experts_of_the_method_it_stands_beside():
+    made = planned(methods=[MTT3], controls=True)
+    assert experts_of(cells(made, "random_soft")) == experts_of(cells(made, "mtt"))
+    assert len(nodes(made, "artifact")) == 1
+
+
+def test_methods_that_share_a_pool_share_the_control():
+    made = planned(methods=["mtt", "datm", "ftd", "tesla"], controls=True)
+    assert [row for row in rows(made) if row.startswith("random_soft")] == ["random_soft"]
+
+
+def test_methods_with_other_pools_have_controls_of_their_own():
+    made = planned(methods=[MTT3, "datm"], controls=True)
+    labels = [row for row in rows(made) if row.startswith("random_soft")]
+    assert labels == ["random_soft (for mtt)", "random_soft (for datm)"]
+    assert [experts_of(cells(made, label)) for label in labels] == [
+        experts_of(cells(made, "mtt")), experts_of(cells(made, "datm"))
+    ]  # fmt: skip
+
+
+def test_set_reaches_controls_and_only_with_controls():
+    made = planned(methods=["mtt"], controls=True, set={"random_soft": {"snapshots": 2}})
+    assert {document["cell"]["params"]["snapshots"] for document in cells(made, "random_soft")} == {2}
+    with pytest.raises(UsageError, match="not among the methods"):
+        planned(methods=["mtt"], set={"random_soft": {"snapshots": 2}})
+
+
+def test_native_holds_what_has_a_recipe_of_its_own_and_random_under_it():
+    made = planned(methods=["mtt", "kmeans"], controls=True, protocols=["native"])
+    assert rows(made) == [
+        "random_soft", "random (recipe of random_soft)", "mtt", "random (recipe of mtt)", "mtt (0 steps)",
+        "random (recipe of mtt (0 steps))",
+    ]  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------------- random_soft
+
+FAST = {"experts": 3, "expert_epochs": 4, "expert_batch": 32, "expert_lr": 0.2, "snapshots": 2}
+
+
+class Scored(FakeContext):
+    """Scores the sets that it is shown with numbers that are given in advance."""
+
+    def score(self, condensed):
+        self.shown = [*getattr(self, "shown", []), condensed]
+        return self.scores[len(self.shown) - 1]
+
+
+@pytest.fixture
+def ctx(tmp_path):
+    build(FakeContext(toy(), toy((2, 2, 2), seed=9)), tmp_path, RandomSoftParams(**FAST).pool)
+    return Scored(toy(), toy((2, 2, 2), seed=9), Budget(ipc=2), artifacts={"experts": tmp_path})
+
+
+def finished(ctx, scores):
+    ctx.scores = scores
+    method = RandomSoft(RandomSoftParams(**FAST))
+    method.prepare(ctx)
+    while not method.done(ctx):
+        method.step(ctx)
+        ctx.step += 1
+    return method, method.finalise(ctx)
+
+
+@pytest.mark.parametrize(("scores", "t"), [([50.0, 60.0], 4), ([60.0, 50.0], 2), ([60.0, 60.0], 2)])
+def test_labels_are_the_mean_logits_of_all_experts_at_the_snapshot_that_val_prefers(ctx, scores, t):
+    method, condensed = finished(ctx, scores)
+    pool, images = Experts(ctx.artifacts["experts"]), ctx.train.images(first_of_each_class(ctx))
+    logits = [expert_logits(ctx.build_model(seed=0), pool.snapshot(expert, t), images) for expert in range(3)]
+    torch.testing.assert_close(condensed.labels, torch.stack(logits).mean(0).softmax(1))
+    assert (condensed.label_space, method.diagnostics(ctx)["snapshot"]) == ("probs", t)
+    assert torch.equal(condensed.indices, first_of_each_class(ctx))
+    assert condensed.aux["classes"].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_real_images_count_as_stored_at_their_source(ctx):
+    _, condensed = finished(ctx, [1.0, 2.0])
+    assert (condensed.storage.images, condensed.storage.labels) == (6 * 64, 6 * 3 * 4)
+
+
+def test_more_snapshots_than_there_are_try_each_once(ctx):
+    method = RandomSoft(RandomSoftParams(**{**FAST, "snapshots": 9}))
+    method.prepare(ctx)
+    assert method.tried == [1, 2, 3, 4]
