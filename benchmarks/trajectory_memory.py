@@ -43,12 +43,13 @@ def one(gradients: str, n: int, width: int) -> dict[str, float]:
     """Peak memory over the level before [MB], and seconds, of one step."""
     import torch
 
-    import ddbench.engine  # noqa: F401 - sets how OpenMP waits, before torch is imported
     from ddbench.blocks.functional import flatten
     from ddbench.blocks.trajectory import match
+    from ddbench.engine import steady_heap  # before torch: sets how OpenMP waits
     from ddbench.meter import Meter
     from ddbench.models import build_model
 
+    steady_heap()
     net = build_model(f"convnet3-w{width}", channels=1, classes=10, size=28, seed=0)
     start = flatten(list(net.parameters()))
     images, labels = torch.randn(100, 1, 28, 28), torch.arange(100) % 10

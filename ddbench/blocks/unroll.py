@@ -211,6 +211,7 @@ def _reverse(path: _Path, outer: Outer, *, exact: bool, keep_bytes: int) -> Unro
             adjoint = adjoint + found.pop(0)
         thetas.pop()
         velocities.pop()
+        del graph, found, wanted  # before the next step's graph is built: only one is ever in memory
     return Unrolled(loss.detach(), grad_images, grad_labels, grad_lr, end.detach())
 
 
