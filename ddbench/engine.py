@@ -29,8 +29,8 @@ LARGE_BLOCK = 32 * 2**20
 def steady_heap() -> None:
     """Keep glibc from raising its threshold for large blocks; elsewhere nothing happens.
 
-    When it does, the heap fragments: peak memory of 80 equal steps was twice that of 10 (1.1 times with this, at the same
-    speed; benchmarks/trajectory_memory.py).
+    When it does, the heap fragments: peak memory of 80 equal steps was twice that of 10 (1.1 times with this, as
+    fast; benchmarks/trajectory_memory.py).
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").mallopt(-3, LARGE_BLOCK)  # M_MMAP_THRESHOLD

@@ -36,6 +36,7 @@ class Block:
         records: File of the records.
         datasets: Names of the data sets to show; empty: all.
         protocol: Protocol to show, with or without version; empty: all.
+        details: Whether to show what methods say about their runs.
     """
 
     first: int
@@ -43,6 +44,7 @@ class Block:
     records: Path
     datasets: tuple[str, ...]
     protocol: str
+    details: bool = False
 
 
 def has_markers(path: Path) -> bool:
@@ -96,7 +98,7 @@ def _table(block: Block) -> str:
     if not any(record.kind == "evaluation" for record in shown):
         what = f" under protocol {block.protocol}" if block.protocol else ""
         raise UsageError(f"{block.records}: no evaluations{what}, so there is no table to show")
-    return render(tables_of(sorted(shown, key=_order)), "markdown")
+    return render(tables_of(sorted(shown, key=_order)), "markdown", details=block.details)
 
 
 def _wanted(record: Record, block: Block) -> bool:
@@ -153,7 +155,8 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
         elif name == "end" and opened is not None:
             first, values = opened
             names = tuple(part for part in values.get("datasets", "").split(",") if part)
-            blocks.append(Block(first + 1, index, path.parent / values["records"], names, values.get("protocol", "")))
+            protocol, details = values.get("protocol", ""), values.get("details") == "yes"
+            blocks.append(Block(first + 1, index, path.parent / values["records"], names, protocol, details))
             opened = None
         else:
             raise wrong(
@@ -181,7 +184,7 @@ def _markers(
         if marker is None or name not in ("table", "end"):
             raise wrong(index, f"malformed marker `{line.strip()}`; write `{EXAMPLE}` or `{END}`")
         fields = dict(field.split("=", 1) for field in marker["fields"].split())
-        unknown = fields.keys() - ({"records", "datasets", "protocol"} if name == "table" else set())
+        unknown = fields.keys() - ({"records", "datasets", "protocol", "details"} if name == "table" else set())
         if unknown or (name == "table" and "records" not in fields):
             what = f"unknown field {min(unknown)!r}" if unknown else "the field records=PATH is missing"
             raise wrong(index, f"{what}; write `{EXAMPLE}`")

@@ -107,6 +107,17 @@ def test_a_page_shows_only_what_it_names(site):
     assert "hard@1" not in text
 
 
+def test_details_are_shown_where_the_page_asks_for_them(site):
+    records = cell("dm", [50.0])
+    next(record for record in records if record.kind == "condense").metrics["loss"] = 0.25
+    write_records(Path("leaderboards/records/digits.jsonl"), records)
+    call("render")
+    assert "inside the methods" not in Path("leaderboards/digits.md").read_text()
+    with_marker("<!-- ddbench:table records=records/digits.jsonl details=yes -->")
+    call("render")
+    assert "inside the methods" in Path("leaderboards/digits.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("marker", "message"),
     [

@@ -1,0 +1,82 @@
+"""Trajectory methods through the command line: whitened and not, with their controls, under their own recipes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+
+import pytest
+
+from ddbench.store import Store
+from tests.e2e.runs import SMOKE, ddbench
+
+METHODS = "mtt,tesla,ftd,datm"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trajectory")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DDBENCH_HOME", str(folder / "home"))
+        options = ["--methods", METHODS, "--ipc", "1,2", "--preprocess", "meanstd,zca-kornia", "--seeds", "1",
+                   "--protocols", "hard,native", "--controls", "--out", str(folder / "runs"), "--format", "json"]  # fmt: skip
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            code = ddbench("run", *options, *SMOKE)
+        yield code, out.getvalue(), [record for _, record in Store(folder / "runs").records()], folder
+
+
+def of(records, kind, **cell):
+    """Records of a kind whose cell has these fields."""
+
+    def spec(record):
+        return (record.spec["set"] if kind == "evaluation" else record.spec)["cell"]
+
+    return [r for r in records if r.kind == kind and all(spec(r)[name] == value for name, value in cell.items())]
+
+
+def test_every_row_has_a_result_in_both_spaces(done):
+    code, out, _, _ = done
+    assert code == 0
+    tables = {(table["preprocess"], table["protocol"]): table for table in json.loads(out)}
+    assert set(tables) == {
+        (space, protocol) for space in ("meanstd", "zca-kornia") for protocol in ("hard@1", "native@1")
+    }
+    for (_, protocol), table in tables.items():
+        names = {row["row"] for row in table["rows"]}
+        methods = METHODS.split(",")
+        assert {*methods, *(f"{name} (0 steps)" for name in methods), "random_soft"} <= names
+        assert {"random (recipe of datm)"} <= names if protocol == "native@1" else {"random", "full"} <= names
+        assert all(cell["status"] == "ok" for row in table["rows"] for cell in row["cells"])
+
+
+def test_one_pool_serves_all_methods_of_a_space(done):
+    folders = [path for path in (done[3] / "home/artifacts/experts").iterdir() if not path.suffix]
+    assert len(folders) == 2
+
+
+def test_native_trains_at_the_rate_that_the_set_learned(done):
+    records = done[2]
+    for made in of(records, "condense", method="datm"):
+        (student,) = (
+            r for r in of(records, "evaluation", method="datm")
+            if r.spec["eval"]["protocol"] == "native" and r.spec["eval"]["set"] == made.key
+        )  # fmt: skip
+        folder = Store(done[3] / "runs").folder(made.spec)
+        condensed, _ = Store(done[3] / "runs").load_set(folder)
+        assert student.selection["lr"] == condensed.recipe.lr
+        assert condensed.label_space == "logits"
+        assert condensed.preprocess.id == made.spec["cell"]["data"]["preprocess"]
+        assert (condensed.preprocess.matrices is None) == (condensed.preprocess.id == "meanstd")
+
+
+def test_the_experts_are_charged_to_every_method_that_reads_them(done):
+    for name in (*METHODS.split(","), "random_soft"):
+        assert all(record.cost.artifact_s > 0 for record in of(done[2], "condense", method=name))
+
+
+def test_records_say_where_on_the_experts_way_the_segments_lay(done):
+    made = next(r for r in of(done[2], "condense", method="mtt") if r.spec["cell"]["params"]["iterations"])
+    assert {"window_first_top1", "window_last_top1", "segment_norm", "skipped_percent", "image_change"} <= set(
+        made.metrics
+    )
