@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from ddbench.api import CondensedSet, Method
 from ddbench.context import Context
@@ -18,7 +19,7 @@ from ddbench.errors import NodeFailureError
 from ddbench.files import sha256_file
 from ddbench.serialise import load_set, save_set, save_state
 from ddbench.testing import compare
-from ddbench.testing.subject import Bench
+from ddbench.testing.subject import Bench, Place
 
 OTHER_ARCH = "convnet2-w8-in"
 """A network that is not the default of digits."""
@@ -50,6 +51,21 @@ def _malformed(condensed: CondensedSet, ctx: Context) -> Iterator[str]:
         yield "labels are not those of the real images that indices name"
     if condensed.storage.images <= 0 and condensed.storage.codes <= 0:
         yield "storage says that images cost nothing to keep"
+
+
+def no_steps_make_the_initialisation(bench: Bench) -> None:
+    """A distiller with 0 iterations makes a set as well: what it starts from, a row of its own with `--controls`."""
+    place = bench.place()
+    if bench.info.kind != "distillation" or "iterations" not in place.spec.params:
+        return
+    zero = Place(place.spec.model_copy(update={"params": {**place.spec.params, "iterations": 0}}), place.folders)
+    try:
+        condensed = bench.made(zero)
+    except ValidationError as error:
+        raise AssertionError(f"params refuse iterations=0: {error.errors()[0]['msg']}") from None
+    except NodeFailureError as error:
+        raise AssertionError(f"{error.status}: {error}") from error
+    assert len(condensed) == len(bench.condensed()), "it has another size than the set after all steps"
 
 
 def class_counts_fit_the_budget(bench: Bench) -> None:
@@ -263,6 +279,7 @@ def interruption_changes_nothing(bench: Bench) -> None:
 
 RUN_CHECKS: tuple[Any, ...] = (
     sets_are_accepted,
+    no_steps_make_the_initialisation,
     class_counts_fit_the_budget,
     sets_survive_the_file,
     runs_are_deterministic,

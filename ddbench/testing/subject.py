@@ -210,10 +210,17 @@ class Bench:
             NodeFailureError: If the set is not one that the product accepts.
         """
         if (ipc, r, arch) not in self._sets:
-            place = self.place(ipc=ipc, r=r, arch=arch)
-            with tempfile.TemporaryDirectory() as folder:
-                self._sets[ipc, r, arch] = self._attempt(place, Path(folder), Interrupts())
+            self._sets[ipc, r, arch] = self.made(self.place(ipc=ipc, r=r, arch=arch))
         return self._sets[ipc, r, arch]
+
+    def made(self, place: Place) -> CondensedSet:
+        """The set of a cell, made anew by the product's own loop.
+
+        Raises:
+            NodeFailureError: If the set is not one that the product accepts.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            return self._attempt(place, Path(folder), Interrupts())
 
     def killed_after_every_step(self, place: Place, steps: int) -> CondensedSet:
         """The set of a cell whose process is stopped after each step and started again from its checkpoint.
