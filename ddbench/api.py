@@ -62,6 +62,11 @@ class DistillationParams(Params):
         default="last", description="report the set after the last step, or the snapshot that is best on val"
     )
 
+    @property
+    def steps(self) -> int:
+        """How often :meth:`Method.step` is called: once per outer step, unless a method cuts these into several."""
+        return self.iterations
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -143,8 +148,8 @@ class Method(Generic[P]):
         raise NotImplementedError
 
     def done(self, ctx: RunContext) -> bool:
-        """Whether the loop ends; the default counts to ``params.iterations``."""
-        return ctx.step >= int(self.params.iterations)  # type: ignore[attr-defined]
+        """Whether the loop ends; the default counts to ``params.steps``."""
+        return ctx.step >= int(self.params.steps)  # type: ignore[attr-defined]
 
     def finalise(self, ctx: RunContext) -> CondensedSet:
         """The set as it stands. Pure: may be called after any step."""

@@ -89,7 +89,7 @@ class Condensation:
             ctx.generator.set_state(self.history.generator)
             ctx.step = self.history.step
             ctx.warnings.extend(self.history.warnings)
-        total = int(getattr(method.params, "iterations", 1))
+        total = int(getattr(method.params, "steps", 1))
         points = snapshot_points(total) if self.kind == "distillation" and total else ()
         with self.meter.phase("condense"), self.session.interrupts.deferred():
             while not method.done(ctx):

@@ -240,7 +240,7 @@ class _Planner:
                 "broken": cell.broken,
             }
             title = f"{self._row_title(cell)} {f'r{spec.r}' if 'seed' in method.axes else ''}"
-            steps = int(getattr(cell.params, "iterations", 1))
+            steps = int(getattr(cell.params, "steps", 1))
             self.plan.nodes[key] = Node("cell", key, " ".join(title.split()), document, keys, steps)
         return key
 

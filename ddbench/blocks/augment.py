@@ -146,6 +146,28 @@ class DSA:
         return images
 
 
+def siamese(
+    dsa: DSA,
+    real: Tensor,
+    real_counts: Sequence[int],
+    syn: Tensor,
+    syn_counts: Sequence[int],
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """A(x, ω_c) and A(s, ω_c): a fresh draw for every class, the same for its real and its synthetic images.
+
+    Args:
+        dsa: A.
+        real: [Σ real_counts, C, H, W], class-major.
+        real_counts: Real images of each class.
+        syn: [Σ syn_counts, C, H, W], class-major.
+        syn_counts: Synthetic images of each class.
+        generator: Of the CPU.
+    """
+    draws = [dsa.draw(generator) for _ in syn_counts]
+    return dsa(real, Draw.cat(draws, real_counts)), dsa(syn, Draw.cat(draws, syn_counts))
+
+
 def _per_row(values: Tensor, images: Tensor) -> Tensor:
     """Parameters [m] as [m, 1, 1, 1] in the images' type and place."""
     return values.to(images).view(-1, 1, 1, 1)

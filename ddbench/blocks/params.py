@@ -63,6 +63,28 @@ class ExpertsParams(Params):
     source: str = Field(default="", description="which imported pool this is; empty: one that ddbench trains")
 
 
+class GradientMatchingParams(DistillationParams):
+    """What DC and DSA share: fresh networks, in each of which T matchings alternate with training on the images."""
+
+    iterations: NonNegativeInt = Field(default=1000, description="K, fresh networks")
+    outer_steps: PositiveInt = Field(default=1, description="T, matching steps per network")
+    inner_epochs: NonNegativeInt = Field(
+        default=1, description="ζ, epochs of the network on the synthetic images between two matching steps"
+    )
+    batch_real: PositiveInt = Field(
+        default=256, description="real images per class and step; all where a class has fewer"
+    )
+    lr_img: float = Field(default=0.1, gt=0, description="SGD learning rate on pixels [normalised units]")
+    momentum: float = Field(default=0.5, ge=0, lt=1, description="SGD momentum on pixels")
+    lr_net: float = Field(default=0.01, gt=0, description="SGD learning rate of the network [per update]")
+    batch_net: PositiveInt = Field(default=256, description="synthetic images per update of the network")
+
+    @property
+    def steps(self) -> int:
+        """K · T matching steps."""
+        return self.iterations * self.outer_steps
+
+
 class PoolParams(Params):
     """Which pool of experts a method looks at; methods with equal values share it.
 

@@ -11,6 +11,16 @@ class TestDM(MethodContract):
     fast = {"iterations": 3, "batch_real": 4}
 
 
+class TestDC(MethodContract):
+    name = "dc"
+    fast = {"iterations": 2, "outer_steps": 2, "batch_real": 4}
+
+
+class TestDSA(MethodContract):
+    name = "dsa"
+    fast = {"iterations": 2, "outer_steps": 2, "batch_real": 4}
+
+
 class TestRandom(MethodContract):
     name = "random"
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ddbench import CondensedSet, Method, RunContext, State
-from ddbench.blocks.augment import DSA, Draw
+from ddbench.blocks.augment import DSA, siamese
 from ddbench.blocks.features import chunk_size, embed, frozen
 from ddbench.blocks.matching import class_mean_feature_distance
 from ddbench.blocks.sampling import ClassSampler, first_of_each_class
@@ -57,8 +57,7 @@ class DM(Method[DMParams]):
         """A(x, ω_c) and A(s, ω_c): a fresh ω for every class, the same on both sides."""
         if self.augment is None:
             return real, syn
-        draws = [self.augment.draw(generator) for _ in self.counts]
-        return self.augment(real, Draw.cat(draws, real_counts)), self.augment(syn, Draw.cat(draws, self.counts))
+        return siamese(self.augment, real, real_counts, syn, self.counts, generator)
 
     def loss(self, net: nn.Module, real: Tensor, syn: Tensor, real_counts: list[int]) -> Tensor:
         """The sum over classes, all of which share a forward pass."""
