@@ -99,7 +99,7 @@ class DatasetRecord:
 
 @dataclass(frozen=True, slots=True)
 class ArchInfo:
-    """A family of architectures with one name grammar: ``<base>[-wWIDTH][-NORM]``.
+    """A family of architectures with one name grammar: ``<base>[-VARIANT][-wWIDTH][-NORM]``.
 
     Attributes:
         name: Family name (``convnet``).
@@ -108,6 +108,7 @@ class ArchInfo:
         summary: One line for ``ddbench list archs``.
         width: Width when the name gives none.
         norms: Allowed norm suffixes, the default first.
+        variants: Suffixes for other forms of the family (``ap``: average pooling instead of strides).
     """
 
     name: str
@@ -116,6 +117,7 @@ class ArchInfo:
     summary: str
     width: int = 128
     norms: tuple[str, ...] = ("in", "bn", "nn")
+    variants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

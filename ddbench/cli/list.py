@@ -52,7 +52,9 @@ def _archs(registries: Registries) -> list[dict[str, Any]]:
     return [
         {
             "name": base,
-            "suffixes": f"-wN (default {family.width}), {', '.join('-' + norm for norm in family.norms)}",
+            "suffixes": ", ".join(
+                [f"-wN (default {family.width})", *(f"-{s}" for s in family.norms + family.variants)]
+            ),
             "summary": family.summary,
         }
         for family in registries.architectures

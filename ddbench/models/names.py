@@ -21,24 +21,26 @@ class ArchName:
         family: Registered family that builds it (``convnet``).
         width: Channels of a hidden layer, ≥ 1.
         norm: ``in`` (instance norm), ``bn`` (batch norm) or ``nn`` (no norm), as far as the family has them.
+        variant: Another form of the family, or "".
     """
 
     base: str
     family: str
     width: int
     norm: str
+    variant: str = ""
 
     @property
     def canonical(self) -> str:
         """The name with all suffixes in order, e.g. ``convnet3-w128-in``; what keys and tables hold."""
-        return f"{self.base}-w{self.width}-{self.norm}"
+        return "-".join([self.base, *([self.variant] if self.variant else []), f"w{self.width}", self.norm])
 
 
 def parse(name: str, families: Registry[ArchInfo]) -> ArchName:
     """Take an architecture name apart and fill in what it leaves out.
 
     Args:
-        name: ``<base>`` with the suffixes ``-wWIDTH`` and ``-NORM``, each at most once, in any order.
+        name: ``<base>`` with the suffixes ``-wWIDTH``, ``-NORM`` and ``-VARIANT``, each at most once, in any order.
         families: The registered families.
 
     Raises:
@@ -51,15 +53,18 @@ def parse(name: str, families: Registry[ArchInfo]) -> ArchName:
     family = by_base[base]
     width: int | None = None
     norm: str | None = None
+    variant = ""
     for suffix in suffixes:
         if width is None and re.fullmatch(r"w[1-9][0-9]{0,5}", suffix):
             width = int(suffix[1:])
         elif norm is None and suffix in family.norms:
             norm = suffix
+        elif not variant and suffix in family.variants:
+            variant = suffix
         else:
-            allowed = ", ".join(f"-{known}" for known in family.norms)
+            allowed = ", ".join(f"-{known}" for known in (*family.norms, *family.variants))
             raise UsageError(
                 f"architecture {name!r}: suffix '-{suffix}' is not understood; "
                 f"{base} takes -wWIDTH (a positive integer) and one of {allowed} (see `{_LISTING}`)"
             )
-    return ArchName(base, family.name, family.width if width is None else width, norm or family.norms[0])
+    return ArchName(base, family.name, family.width if width is None else width, norm or family.norms[0], variant)
