@@ -1,7 +1,7 @@
 """The students of the papers beside ConvNet and ResNet: MLP, LeNet, AlexNet, VGG-11 (Zhao et al., ICLR 2021).
 
-Images of 8 to 64 pixels with any number of channels. Grey images of 28 pixels are padded to 32 in the first layer; at 64
-pixels the first layer of LeNet and AlexNet has stride 2. Small images are pooled less often: nothing would be left, and
+Images of 8 to 64 pixels with any number of channels. Grey images of 28 pixels are padded to 32 in the first layer; at
+64 pixels, the first layer of LeNet and AlexNet has stride 2. Small images are pooled less: nothing would be left, and
 instance norm of one pixel is zero whatever it shows. PyTorch's default initialisation. Widths scale all layers of a net
 in proportion to its first.
 """
