@@ -4,8 +4,8 @@
 
 f_θ: features of a randomly initialised network, never trained; A: Siamese augmentation, ω drawn per class and step.
 
-Deltas from the authors' code: all classes share one forward pass (exact without batch norm); seeded generators instead
-of the clock; class sizes may differ; the set is the one after the last step. Batch norm is not supported yet.
+Deltas from the authors' code: all classes share one forward pass (exact without batch norm; with it, the authors do so
+too); seeded generators instead of the clock; class sizes may differ; the set is the one after the last step.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,9 @@ from ddbench.blocks.features import chunk_size, embed, frozen
 from ddbench.blocks.matching import class_mean_feature_distance
 from ddbench.blocks.sampling import ClassSampler, first_of_each_class
 from ddbench_plugins.dm.params import DMParams
+
+WHOLE = 2**62
+"""As many images per pass as there are."""
 
 
 class DM(Method[DMParams]):
@@ -37,7 +40,9 @@ class DM(Method[DMParams]):
         self.velocity = torch.zeros_like(self.images)
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
         self.augment = DSA.for_dataset(ctx.dataset.flip) if self.params.augment == "dsa" else None
-        self.chunk = chunk_size(ctx.build_model(seed=0), self.images[:1])
+        net = ctx.build_model(seed=0)
+        coupled = next(net.buffers(), None) is not None  # batch norm: a pass holds all real, or all synthetic, images
+        self.chunk = WHOLE if coupled else chunk_size(net, self.images[:1])
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One network, one batch of each class, one update of the images."""

@@ -25,7 +25,5 @@ class DMParams(DistillationParams):
     )
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """Nets with batch norm, and budgets that real images cannot initialise."""
-        if cell.arch.endswith("-bn"):
-            return "batch norm couples the classes of a batch; only instance norm (-in) and no norm (-nn) are supported"
+        """Budgets that real images cannot initialise."""
         return too_few_images(cell, data) if self.init == "real" else None
