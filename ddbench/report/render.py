@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from ddbench.errors import unknown
 from ddbench.report.captions import caption, differences_caption, differences_legend, legend
 from ddbench.report.cells import Cell
+from ddbench.report.cross import cross_grid, cross_tables
 from ddbench.report.details import CAPTION, details_grid
 from ddbench.report.export import to_csv, to_json
 from ddbench.report.figures import NONE, compact, spread, superscript
@@ -15,6 +16,7 @@ from ddbench.report.tables import Row, Table, unmeasured
 from ddbench.stats import Comparison, smallest_n
 
 Lines = list[str]
+CROSS_LEGEND = "mean ± sd over repetitions of the mean over students; worst student; spread: best minus worst student"
 
 
 def render(tables: Sequence[Table], format: str, *, details: bool = False) -> str:
@@ -42,6 +44,7 @@ def to_terminal(tables: Sequence[Table], details: bool = False) -> str:
             blocks.append([differences_caption(table), "", *_grid(differences_grid(table)), differences_legend(table)])
         if details and (inside := details_grid(table)):
             blocks.append([CAPTION, "", *_grid(inside)])
+    blocks += [[cross.caption, "", *_grid(cross_grid(cross)), CROSS_LEGEND] for cross in cross_tables(tables)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n" if blocks else "no results\n"
 
 
@@ -58,6 +61,8 @@ def to_markdown(tables: Sequence[Table], details: bool = False) -> str:
             ]
         if details and (inside := details_grid(table)):
             blocks += [_escaped(CAPTION), "\n".join(_grid(inside, markdown=True))]
+    for cross in cross_tables(tables):
+        blocks += [_escaped(cross.caption), "\n".join(_grid(cross_grid(cross), markdown=True)), _broken([CROSS_LEGEND])]
     return "\n\n".join(block for block in blocks if block) + "\n" if blocks else "no results\n"
 
 
