@@ -115,7 +115,7 @@ class RunContext(Protocol):
         ...
 
     def score(self, condensed: CondensedSet) -> float:
-        """Accuracy on val [%] under the small fixed protocol ``val@1``; charged to the cell."""
+        """Accuracy on val [%] under the small fixed protocol ``val``; charged to the cell."""
         ...
 
     def progress(self, done: int, total: int, what: str = "") -> None:

@@ -13,7 +13,7 @@ import torch
 
 from ddbench.api import CondensedSet, Method
 from ddbench.context import Context
-from ddbench.errors import CorruptFileError, NodeFailureError
+from ddbench.errors import CorruptFileError, InterruptedRunError, NodeFailureError
 from ddbench.files import StoreWarning, set_aside
 from ddbench.meter import Meter
 from ddbench.serialise import load_set, load_state, save_set, save_state
@@ -88,7 +88,8 @@ class Condensation:
             method.load_state_dict(self.history.state)
             ctx.generator.set_state(self.history.generator)
             ctx.step = self.history.step
-            ctx.warnings.extend(self.history.warnings)
+            for text in self.history.warnings:
+                ctx.warn(text)
         total = int(getattr(method.params, "steps", 1))
         points = snapshot_points(total) if self.kind == "distillation" and total else ()
         with self.meter.phase("condense"), self.session.interrupts.deferred():
@@ -104,8 +105,18 @@ class Condensation:
             if getattr(method.params, "selection", "last") == "val" and points:
                 condensed, chosen = self.best_on_val(condensed, points)
         check_set(condensed, ctx, self.kind)
-        self.diagnostics = {name: float(value) for name, value in method.diagnostics(ctx).items()}
+        self.diagnostics = self.asked()
         return condensed, chosen
+
+    def asked(self) -> dict[str, float]:
+        """What the method says about its run; a finished set is not lost because that fails."""
+        try:
+            return {name: float(value) for name, value in self.method.diagnostics(self.ctx).items()}
+        except (KeyboardInterrupt, InterruptedRunError):
+            raise
+        except BaseException as error:  # a plugin's code
+            self.ctx.warn(f"its diagnostics failed: {type(error).__name__}: {error}")
+            return {}
 
     def snapshot(self, step: int) -> Path:
         """File of the snapshot after ``step`` steps."""

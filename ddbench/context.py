@@ -92,7 +92,7 @@ class Context:
         return self.folders[name]
 
     def score(self, condensed: CondensedSet) -> float:
-        """Accuracy on val [%] under ``val@1``."""
+        """Accuracy on val [%] under the protocol ``val``."""
         info = self.registries.protocols.get("val")
         params = import_target(info.params).resolve(
             info.defaults, n=sum(self.per_class), data=self.dataset, student=self.arch, profile=self.profile

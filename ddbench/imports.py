@@ -25,14 +25,16 @@ class Imported:
     """An imported pool.
 
     Attributes:
-        source: What runs call it: 16 hex digits that the files' content decides.
+        source: What runs call it: 16 hex digits that the files' content and order decide.
         experts: How many.
         last: E, the number of the last snapshot.
+        arch: Their network, by its canonical name.
     """
 
     source: str
     experts: int
     last: int
+    arch: str
 
 
 def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, preprocess: str, split: str) -> Imported:
@@ -62,23 +64,28 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
     data = planned.data[0]
     name = planned.archs(data)[0]
     net = build_model(name, channels=data.info.channels, classes=data.info.classes, size=data.info.size, seed=0)
+    if name.endswith("-bn"):
+        raise DataError(f"{name}: buffers hold no statistics of batch norm, so no method can use such experts")
     missing = next((path for path in files if not path.is_file()), None)
     if missing is not None:
-        raise DataError(f"{missing}: no such file")
-    digests = {path.name: sha256_file(path) for path in files}
-    source = hashlib.sha256("".join(digests.values()).encode()).hexdigest()[:16]
+        raise DataError(f"{missing}: {'is a folder' if missing.is_dir() else 'no such file'}")
+    digests = [sha256_file(path) for path in files]
+    twice = next((i for i, digest in enumerate(digests) if digest in digests[:i]), None)
+    if twice is not None:
+        raise DataError(f"{files[twice]}: the same content as {files[digests.index(digests[twice])]}")
+    source = hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
     partial = artifacts.partial_folder(KIND, source)
     if partial.exists():
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
     try:
         experts, last = write_pool(partial, files, [parameter.shape for parameter in net.parameters()])
-    except DataError:
+    except BaseException:  # Ctrl-C and a full disk included
         shutil.rmtree(partial)
         raise
     pool = PoolParams(experts=experts, expert_epochs=last, expert_source=source).pool
     spec = ArtifactSpec(kind=KIND, data=data.spec, arch=name, params=pool.model_dump(mode="json"),
-                        seed={"master": planned.suite.master_seed, "r": 0})  # fmt: skip
+                        seed={})  # fmt: skip
     kind = registries.artifacts.get(KIND)
     key = artifact_key(spec, kind.version)
     place = artifacts.partial_folder(KIND, key)
@@ -90,7 +97,7 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
         "kind_version": kind.version,
         "cost": {"seconds": 0.0, "peak_mb": 0.0, "attempts": 0},
         "env": dict(environment(registries.artifacts.origin(KIND).key)),
-        "imported": digests,
+        "imported": [{"file": path.name, "sha256": digest} for path, digest in zip(files, digests, strict=True)],
     }
     artifacts.publish(KIND, key, facts)
-    return Imported(source, experts, last)
+    return Imported(source, experts, last, name)

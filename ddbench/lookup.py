@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 from ddbench import artifacts
+from ddbench.errors import UsageError
 from ddbench.plan import Node, Plan
 from ddbench.records import FAILURES, Record
 from ddbench.store import Store
 
 
 def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
-    """Find out what is already there: sets each node's state, reason and record."""
+    """Find out what is already there: sets each node's state, reason and record.
+
+    Raises:
+        UsageError: If an artifact is needed that should have been imported.
+    """
     for node in plan.nodes.values():
         look_up(plan, node, store, retry_failed=retry_failed)
     wanted = {key for node in plan.nodes.values() if node.pending and node.kind != "artifact" for key in node.needs}
     for node in reversed([node for node in plan.nodes.values() if node.kind == "artifact" and node.pending]):
         if node.key in wanted:
             wanted |= set(node.needs)
+            _refuse_missing_import(node)
         else:
             node.state = "unneeded"
+
+
+def _refuse_missing_import(node: Node) -> None:
+    """An artifact from elsewhere cannot be built when it is not there.
+
+    Raises:
+        UsageError: Naming what was imported.
+    """
+    spec = node.document["artifact"]
+    source = spec["params"].get("source")
+    if not source:
+        return
+    known = [
+        f"{content['spec']['params']['source']} ({content['spec']['data']['name']}, {content['spec']['arch']}, "
+        f"{content['spec']['data']['preprocess']}, split {content['spec']['data']['split']}, "
+        f"{content['spec']['params']['experts']} experts of {content['spec']['params']['epochs']} epochs)"
+        for kind, _, content in artifacts.stored()
+        if kind == spec["kind"] and content["spec"]["params"].get("source")
+    ]
+    wanted = f"{spec['data']['name']}, {spec['arch']}, {spec['data']['preprocess']}, split {spec['data']['split']}"
+    raise UsageError(
+        f"{spec['kind']} {source} ({wanted}, {spec['params']['experts']} experts of {spec['params']['epochs']} epochs) "
+        f"were not imported; there are: {', '.join(known) or 'none'} (see `ddbench artifacts import --help`)"
+    )
 
 
 def look_up(plan: Plan, node: Node, store: Store, *, retry_failed: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -319,17 +319,25 @@ class _Planner:
     def under_recipe(
         self, table: TableKey, protocol: Protocol, cell: GridCell, key: str | None, budget: Budget
     ) -> None:
-        """``random`` of the same repetition, trained as this cell's set wants it."""
-        row = next((row for row in self.grid.rows if row.label == "random"), None)
-        if row is None or key is None:
+        """``random`` of the same repetition, and the row's own controls, trained as this cell's set wants it."""
+        if key is None:
             return
-        twins = self.row_cells(row, table.data, budget, table.arch)
-        found = next((pair for pair in twins if pair[0].spec.r == cell.spec.r), None)
-        if found is None:  # excluded
-            return
-        twin, twin_key = found
-        label = f"random (recipe of {cell.row.label})"
-        self.evaluations(table, protocol, twin, twin_key, budget, recipe_of=key, label=label)
+        for row in self.grid.rows:
+            beside = row.control_of is not None and cell.row.requested and row.method.name in cell.row.method.controls
+            if row.label != "random" and not beside:
+                continue
+            twins = self.row_cells(row, table.data, budget, table.arch)
+            found = next((pair for pair in twins if pair[0].spec.r == cell.spec.r), None)
+            if found is None or (beside and found[0].artifacts != _shared(cell.artifacts, found[0].artifacts)):
+                continue  # excluded, or the control of another pool
+            twin, twin_key = found
+            label = f"{row.label} (recipe of {cell.row.label})"
+            self.evaluations(table, protocol, twin, twin_key, budget, recipe_of=key, label=label)
+
+
+def _shared(artifacts: dict[str, ArtifactSpec], names: Iterable[str]) -> dict[str, ArtifactSpec]:
+    """Those of the artifacts that have these names."""
+    return {name: artifacts[name] for name in names if name in artifacts}
 
 
 def facts(table: TableKey, method: MethodInfo, n: int) -> dict[str, Any]:

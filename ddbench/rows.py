@@ -147,12 +147,17 @@ def with_controls(
     for row in rows:
         if row not in references:
             found += [row, *_zero_steps(row)]
+    labels = [row.label for row in found]
+    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    if twice is not None:
+        raise UsageError(f"two rows are both called {twice!r}, one of them a control: give the other another label")
     return found
 
 
 def _zero_steps(row: Row) -> list[Row]:
     """What a distiller starts from, as a row of its own; none for distillers that cannot stop before the first step."""
-    if row.method.kind != "distillation" or STEPS not in params_class(row.method).model_fields:
+    known = params_class(row.method).model_fields
+    if row.method.kind != "distillation" or STEPS not in known or row.overrides.get(STEPS) == 0:
         return []
     zero = replace(row, label=f"{row.label} (0 steps)", overrides={**row.overrides, STEPS: 0}, requested=False)
     try:

@@ -60,6 +60,9 @@ def _trajectory(expert: object, shapes: Shapes, where: str) -> Tensor:
 def _check_snapshot(snapshot: object, shapes: Shapes, where: str) -> None:
     if not isinstance(snapshot, list) or not all(isinstance(tensor, Tensor) for tensor in snapshot):
         raise DataError(f"{where}: expected a list of parameter tensors")
+    odd = next((t for t in snapshot if not _plain(t)), None)
+    if odd is not None:
+        raise DataError(f"{where}: a parameter is {odd.dtype}, {odd.layout} on {odd.device}, not a plain float tensor")
     found = [tensor.shape for tensor in snapshot]
     if list(found) == list(shapes):
         return
@@ -70,6 +73,13 @@ def _check_snapshot(snapshot: object, shapes: Shapes, where: str) -> None:
         else f"parameter {wrong} has shape {list(found[wrong])}, not {list(shapes[wrong])}"
     )
     raise DataError(f"{where}: {what}; which architecture were these experts trained with? (--arch)")
+
+
+def _plain(tensor: Tensor) -> bool:
+    """Whether it holds numbers in memory, as parameters do."""
+    return (
+        tensor.layout == torch.strided and tensor.is_floating_point() and not tensor.is_quantized and not tensor.is_meta
+    )
 
 
 def write_pool(folder: Path, paths: Sequence[Path], shapes: Shapes) -> tuple[int, int]:

@@ -5,6 +5,7 @@ The published algorithms differ in which stretch, which labels and which gradien
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -91,6 +92,9 @@ class TrajectoryMethod(Method[P]):
     def update(self, ctx: RunContext, found: Unrolled) -> Mapping[str, float]:
         """One SGD step of pixels, β and soft labels, unless the gate is shut."""
         loss, gate = float(found.loss), self.params.gate
+        if ctx.step + 1 > TAIL * self.params.iterations and math.isfinite(loss):
+            self.tally["loss"] += loss
+            self.tally["losses"] += 1
         if gate and not loss <= gate:
             self.tally["skipped"] += 1
             return {"skipped": self.tally["skipped"]}
@@ -98,9 +102,6 @@ class TrajectoryMethod(Method[P]):
         self.lr.step(found.grad_lr)
         if self.soft is not None and found.grad_labels is not None:
             self.soft.step(found.grad_labels)
-        if ctx.step >= TAIL * self.params.iterations:
-            self.tally["loss"] += loss
-            self.tally["losses"] += 1
         return {"loss": loss, "lr": float(self.lr.value)}
 
     def condensed(self, ctx: RunContext, images: Tensor, *, batch: int | None = None) -> CondensedSet:
@@ -111,7 +112,7 @@ class TrajectoryMethod(Method[P]):
             images: [n, C, H, W].
             batch: The batch size that the authors evaluate with; None: the protocol's.
         """
-        recipe = Recipe(lr=float(self.lr.value), batch=batch)
+        recipe = Recipe(lr=float(self.lr.value), batch=batch, augmentation=self.params.augment)
         if self.soft is None:
             return CondensedSet.of_images(images.cpu(), self.classes.cpu(), ctx.train.preprocess, recipe)
         return CondensedSet.of_images(
@@ -123,7 +124,8 @@ class TrajectoryMethod(Method[P]):
 
         ``window_first_top1``, ``window_last_top1``: the experts' accuracy on train at T⁻ and at the last start [%];
         ``segment_norm``: mean ‖θ*_t − θ*_{t+M}‖; ``skipped_percent``: share of steps that the gate refused;
-        ``matching_loss``: its mean over the last fifth of the steps; ``image_change``: ‖X − X₀‖ / ‖X₀‖.
+        ``matching_loss``: its mean over the last fifth of the steps, refused ones included; ``image_change``:
+        ‖X − X₀‖ / ‖X₀‖.
         """
         p, tally = self.params, self.tally
         curve = self.experts.train_top1.mean(0)
@@ -135,6 +137,8 @@ class TrajectoryMethod(Method[P]):
         if tally["steps"]:
             found["segment_norm"] = tally["distance"] / tally["steps"]
             found["skipped_percent"] = 100 * tally["skipped"] / tally["steps"]
+            if found["skipped_percent"] > 50:
+                ctx.warn("the gate refused more than half of the steps: these sets are close to their initialisation")
         if tally["losses"]:
             found["matching_loss"] = tally["loss"] / tally["losses"]
         return found

@@ -139,13 +139,10 @@ class PoolParams(Params):
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """The pool of experts; repetition 0's for all unless ``expert_seed`` says otherwise."""
-        r = cell.r if self.expert_seed == "per_rep" and not self.expert_source else 0
-        return {
-            "experts": ArtifactSpec(
-                kind="experts", data=cell.data, arch=cell.arch, params=self.pool.model_dump(),
-                seed={"master": cell.master, "r": r},
-            )
-        }  # fmt: skip
+        r = cell.r if self.expert_seed == "per_rep" else 0
+        seed = {} if self.expert_source else {"master": cell.master, "r": r}
+        pool = self.pool.model_dump()
+        return {"experts": ArtifactSpec(kind="experts", data=cell.data, arch=cell.arch, params=pool, seed=seed)}
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
         """Nets with statistics, and budgets that real images cannot initialise."""

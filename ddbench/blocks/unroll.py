@@ -184,10 +184,12 @@ def _reverse(path: _Path, outer: Outer, *, exact: bool, keep_bytes: int) -> Unro
     kept: dict[int, _Graph] = {}
     ration = _Ration(keep_bytes)
     for i, batch in enumerate(batches):
-        if i >= first and ration.allows(len(batches) - i):
-            with ration.counting():
+        if i >= first and ration.allows(sum(map(len, batches[i:]))):
+            with ration.counting(len(batch)):
                 kept[i] = student.graph(thetas[i], batch, i)
             gradient = kept[i].gradient.detach()
+            if not ration.allows(len(batch)):  # one graph alone is too much: that is known now
+                del kept[i]
         else:
             gradient = student.plain(thetas[i], batch, i)
         velocities.append(momentum * velocities[i] + gradient)
@@ -220,16 +222,16 @@ class _Ration:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self.per_step = 0
+        self.per_image = 0.0
 
-    def allows(self, remaining: int) -> bool:
-        """Whether the step with ``remaining`` steps from it to the end may keep its graph."""
+    def allows(self, images: int) -> bool:
+        """Whether the graphs of steps on so many images in all fit; the first graph is made to find out."""
         if self.budget == 0:
             return False
-        return self.per_step == 0 or remaining * self.per_step <= self.budget
+        return self.per_image == 0 or images * self.per_image <= self.budget
 
-    def counting(self) -> torch.autograd.graph.saved_tensors_hooks:
-        """Measures what a step's graph saves."""
+    def counting(self, images: int) -> torch.autograd.graph.saved_tensors_hooks:
+        """Measures what the first graph saves, on so many images."""
         seen: set[int] = set()
 
         def pack(tensor: Tensor) -> Tensor:
@@ -237,8 +239,8 @@ class _Ration:
             if storage.data_ptr() not in seen:
                 seen.add(storage.data_ptr())
                 if not measured:
-                    self.per_step += storage.nbytes()
+                    self.per_image += storage.nbytes() / images
             return tensor
 
-        measured = self.per_step > 0
+        measured = self.per_image > 0
         return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)

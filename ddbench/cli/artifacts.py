@@ -38,7 +38,7 @@ def list_() -> None:
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--dataset", required=True, help="What the experts were trained on; a prepared data set.")
 @click.option("--arch", help="Their network. [the data set's default]")
-@click.option("--preprocess", required=True, help="The space they were trained in: meanstd, zca-kornia.")
+@click.option("--preprocess", required=True, help="The space they were trained in: meanstd, meanstd-mtt, zca-kornia.")
 @click.option("--split", type=click.Choice(["default", "paper"]), default="default", show_default=True,
               help="The split of the runs that will use them.")  # fmt: skip
 def import_(files: tuple[Path, ...], dataset: str, arch: str | None, preprocess: str, split: str) -> None:
@@ -50,9 +50,12 @@ def import_(files: tuple[Path, ...], dataset: str, arch: str | None, preprocess:
     from ddbench.imports import import_experts
 
     found = import_experts(files, dataset=dataset, arch=arch, preprocess=preprocess, split=split)
-    click.echo(f"{found.experts} experts of {found.last + 1} snapshots, experts {found.source}; use them with")
+    click.echo(f"{found.experts} experts of {found.last + 1} snapshots; mtt, tesla, ftd and datm use them with, e.g.")
     options = {"expert_source": found.source, "experts": found.experts, "expert_epochs": found.last}
-    click.echo("  " + " ".join(f"--set mtt.{name}={value}" for name, value in options.items()))
+    settings = " ".join(f"--set mtt.{name}={value}" for name, value in options.items())
+    where = f"--datasets {dataset} --archs {found.arch} --preprocess {preprocess} --split {split}"
+    protocol = " --protocols hard-fixed" if split == "paper" else ""
+    click.echo(f"  ddbench run --methods mtt --ipc 10 {where}{protocol} {settings}")
     if split == "default":
         click.echo(
             "ddbench: the authors' experts saw all training images, also those that are val here: nothing that these "

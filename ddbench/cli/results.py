@@ -30,7 +30,7 @@ def results() -> None:
 @results.command("show")
 @OUT
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table")
-@click.option("--details", is_flag=True, help="Also show what methods say about their runs.")
+@click.option("--details", is_flag=True, help="Show what methods say about their runs, too (not in csv).")
 def show_results(out: Path, style: str, details: bool) -> None:
     """Tables of everything in a results folder, whatever run it came from."""
     from ddbench.report.render import render

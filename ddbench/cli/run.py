@@ -63,7 +63,7 @@ HOW = [
     click.option("--reference-limit", type=Duration(), default="30m", show_default=True,
                  help="References that would take longer are not measured."),
     click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table"),
-    click.option("--details", is_flag=True, help="Also show what methods say about their runs."),
+    click.option("--details", is_flag=True, help="Show what methods say about their runs, too (not in csv)."),
     click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
 ]  # fmt: skip
 WHERE = [

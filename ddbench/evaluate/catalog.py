@@ -9,10 +9,10 @@ from ddbench.api import ProtocolInfo
 DEFAULT = "hard"
 
 
-def _sgd(name: str, summary: str, **defaults: Any) -> ProtocolInfo:
+def _sgd(name: str, summary: str, version: int = 1, **defaults: Any) -> ProtocolInfo:
     return ProtocolInfo(
         name=name,
-        version=1,
+        version=version,
         target="ddbench.evaluate.sgd:SGDProtocol",
         params="ddbench.evaluate.params:SGDParams",
         summary=summary,
@@ -32,5 +32,6 @@ PROTOCOLS: tuple[ProtocolInfo, ...] = (
     _sgd("noaug", "hard without augmentation", updates="capped", lr="grid", learned_lr=True, augmentation="none"),
     _sgd("real", "for full: cosine SGD, crop and flip, learning rate chosen on val", updates="capped", lr="grid",
          schedule="cosine", augmentation="crop_flip"),
-    _sgd("val", "small and fixed, on the set's own labels, for ctx.score", updates=300, lr=0.01, targets="soft"),
+    _sgd("val", "small and fixed, on the set's own labels, for ctx.score", version=2, updates=300, lr=0.01,
+         targets="own"),
 )  # fmt: skip

@@ -34,8 +34,9 @@ class SGDParams(Params):
         default="dsa", description="dsa: one of six operations per batch, parameters per image"
     )
     flip: bool = Field(default=True, description="whether the augmentation may mirror images")
-    targets: Literal["hard", "soft", "recipe"] = Field(
-        default="hard", description="which form of the labels is learned"
+    targets: Literal["hard", "soft", "own", "recipe"] = Field(
+        default="hard",
+        description="which form of the labels is learned; own: soft where they are probabilities or logits",
     )
     recipe_of: str | None = Field(default=None, description="native: condense key of the set whose recipe is used")
 

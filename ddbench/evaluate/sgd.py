@@ -143,7 +143,7 @@ def _targets(condensed: CondensedSet, params: SGDParams, inputs: EvalInputs) -> 
         return functional.one_hot(labels, inputs.dataset.classes).float() if mse else labels
     if params.targets == "recipe" and inputs.recipe is not None and inputs.recipe.loss == "mse":
         return labels
-    if params.targets == "hard":
+    if params.targets == "hard" or (params.targets == "own" and space == "centred"):
         classes = labels.argmax(1)
         slots = condensed.aux.get("classes")
         if slots is None:

@@ -53,7 +53,7 @@ def differences(rows: Sequence[tuple[str, Cells]], columns: int) -> Differences 
         columns: Cells per row.
     """
     by_label = dict(rows)
-    twins = {f"random (recipe of {label})": label for label in by_label}
+    twins = {label for label in by_label if " (recipe of " in label}
     places: list[tuple[str, int]] = []
     pairs = []
     for label, cells in rows:

@@ -88,6 +88,8 @@ def infinite(content):
         (broken(lambda c: [trajectory(0, shapes=[torch.Size([8, 1, 3, 3]), *SHAPES[1:]])]),
          r"parameter 0 has shape \[8, 1, 3, 3\], not \[4, 1, 3, 3\]; which architecture"),
         (broken(aliased), "two snapshots are equal"),
+        (broken(lambda c: [[[t.to_sparse() for t in s] for s in c[0]]]), "not a plain float tensor"),
+        (broken(lambda c: [[[t.long() for t in s] for s in c[0]]]), "torch.int64"),
         (broken(infinite), "not all parameters are finite"),
     ],
 )  # fmt: skip
@@ -112,15 +114,28 @@ def test_imported_experts_feed_a_run(tmp_path, files, monkeypatch, capsys):
     assert invoke(["artifacts", "import", *map(str, files), *options]) == 0
     said = capsys.readouterr()
     assert "3 experts of 4 snapshots" in said.out and "no val" in said.err
-    use = [word for word in said.out.split() if word.startswith("mtt.")]
-    settings = [part for word in use for part in ("--set", word)]
-    run = ["run", "--methods", "mtt", "--ipc", "1", "--archs", "convnet1-w4", "--profile", "smoke", "--seeds", "1",
-           "--out", str(tmp_path / "runs"), *settings]  # fmt: skip
+    command = said.out.split("ddbench ")[1].split()
+    run = [*command, "--profile", "smoke", "--seeds", "1", "--out", str(tmp_path / "runs")]
     assert invoke(run) == 0
-    shown = capsys.readouterr()
-    assert "experts imported" in shown.out
-    assert invoke([*run[:-2], "--set", "mtt.expert_source=0123456789abcdef"]) == 1
-    assert "ddbench artifacts import" in capsys.readouterr().err
+    assert "experts imported" in capsys.readouterr().out
+    assert invoke([*run, "--set", "mtt.expert_source=0123456789abcdef"]) == 2
+    said = capsys.readouterr().err
+    assert "0123456789abcdef" in said and "convnet1-w4-nn" not in said and "3 experts of 3 epochs" in said
+
+
+def test_files_are_told_apart_by_content_and_order(tmp_path, files, monkeypatch, capsys):
+    monkeypatch.setenv("DDBENCH_HOME", str(tmp_path / "home"))
+    options = ["--dataset", "digits", "--arch", "convnet1-w4", "--preprocess", "meanstd"]
+    other = tmp_path / "elsewhere" / files[0].name
+    other.parent.mkdir()
+    torch.save([trajectory(7)], other)
+    for chosen in (files, files[::-1], [other, files[0]], [files[0], other]):
+        assert invoke(["artifacts", "import", *map(str, chosen), *options]) == 0
+    assert len(list((tmp_path / "home/artifacts/experts").iterdir())) == 4
+    copy = tmp_path / "copy.pt"
+    copy.write_bytes(files[0].read_bytes())
+    assert invoke(["artifacts", "import", str(files[0]), str(copy), *options]) == 2
+    assert "the same content as" in capsys.readouterr().err
 
 
 def test_a_failed_import_leaves_nothing(tmp_path, monkeypatch, capsys):

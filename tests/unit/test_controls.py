@@ -12,7 +12,7 @@ from ddbench.errors import UsageError
 from ddbench.specs import Budget
 from ddbench_plugins.random_soft.method import RandomSoft
 from ddbench_plugins.random_soft.params import RandomSoftParams
-from tests.fakes import FakeContext, toy
+from tests.fakes import FakeContext, run, toy
 from tests.unit.test_plan import nodes, planned, rows
 
 # ---------------------------------------------------------------------------------------------------------------- plan
@@ -75,9 +75,42 @@ def test_set_reaches_controls_and_only_with_controls():
 def test_native_holds_what_has_a_recipe_of_its_own_and_random_under_it():
     made = planned(methods=["mtt", "kmeans"], controls=True, protocols=["native"])
     assert rows(made) == [
-        "random_soft", "random (recipe of random_soft)", "mtt", "random (recipe of mtt)", "mtt (0 steps)",
-        "random (recipe of mtt (0 steps))",
+        "random_soft", "random (recipe of random_soft)", "mtt", "random (recipe of mtt)",
+        "random_soft (recipe of mtt)", "mtt (0 steps)", "random (recipe of mtt (0 steps))",
     ]  # fmt: skip
+
+
+def test_soft_labels_stand_under_the_recipe_of_the_methods_that_share_their_experts():
+    made = planned(methods=[MTT3, "datm"], controls=True, protocols=["native"])
+    twins = {row for row in rows(made) if row.startswith("random_soft") and "recipe of" in row}
+    assert twins == {"random_soft (for mtt) (recipe of mtt)", "random_soft (for datm) (recipe of datm)"}
+    entries = [entry for entry in made.entries if entry.row == "random_soft (for datm) (recipe of datm)"]
+    recipes = {
+        made.nodes[made.nodes[entry.evaluation].document["recipe"]["key"]].document["label"] for entry in entries
+    }
+    assert recipes == {"datm"}
+
+
+def test_a_control_never_takes_the_cells_of_another_row():
+    named = [{"name": "dm", "label": "x"}, {"name": "dm", "label": "x (0 steps)", "params": {"init": "noise"}}]
+    with pytest.raises(UsageError, match=r"two rows are both called 'x \(0 steps\)', one of them a control"):
+        planned(methods=named, controls=True)
+
+
+def test_a_row_of_0_steps_needs_no_control():
+    made = planned(methods=["dm"], controls=True, set={"dm": {"iterations": 0}})
+    assert rows(made) == ["full", "random", "dm (iterations=0)"]
+
+
+def test_without_val_there_is_no_snapshot_to_choose():
+    def skips(**content):
+        made = planned(methods=["mtt"], controls=True, split="paper", protocols=["hard-fixed"], **content)
+        return {entry.skip for entry in made.entries if entry.row == "random_soft"}
+
+    assert skips() == {
+        "there is no val to choose the experts' snapshot on: set random_soft.snapshots=1 for the last one"
+    }
+    assert skips(set={"random_soft": {"snapshots": 1}}) == {None}
 
 
 # --------------------------------------------------------------------------------------------------------- random_soft
@@ -123,6 +156,13 @@ def test_labels_are_the_mean_logits_of_all_experts_at_the_snapshot_that_val_pref
 def test_real_images_count_as_stored_at_their_source(ctx):
     _, condensed = finished(ctx, [1.0, 2.0])
     assert (condensed.storage.images, condensed.storage.labels) == (6 * 64, 6 * 3 * 4)
+
+
+def test_a_single_snapshot_is_the_last_and_needs_no_val(ctx):
+    method = RandomSoft(RandomSoftParams(**{**FAST, "snapshots": 1}))
+    condensed = run(method, ctx)  # Scored.score would fail: no scores are given
+    assert (method.chosen, method.params.steps) == (4, 1)
+    torch.testing.assert_close(condensed.labels.sum(1), torch.ones(6))
 
 
 def test_more_snapshots_than_there_are_try_each_once(ctx):

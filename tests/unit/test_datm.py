@@ -126,6 +126,7 @@ def test_the_recipe_says_how_the_authors_train_on_their_sets(ctx):
     recipe = run(method, context).recipe
     assert (recipe.batch, recipe.loss, recipe.augmentation) == (128, "ce", "dsa")
     assert recipe.lr == pytest.approx(float(method.lr.value))
+    assert run(DATM(DATMParams(**FAST, augment="none")), ctx()).recipe.augmentation == "none"
 
 
 def test_a_shut_gate_changes_nothing_and_is_counted(ctx):
@@ -135,7 +136,10 @@ def test_a_shut_gate_changes_nothing_and_is_counted(ctx):
     for context.step in range(3):
         method.step(context)
     after = method.state_dict()
-    assert (after["tally"]["skipped"], method.diagnostics(context)["skipped_percent"]) == (3, 100)
+    said = method.diagnostics(context)
+    assert (after["tally"]["skipped"], said["skipped_percent"]) == (3, 100)
+    assert said["matching_loss"] > 1e-9  # of refused steps as well
+    assert "more than half of the steps" in context.warnings[0]
     for name in ("images", "lr", "soft"):
         torch.testing.assert_close(after[name]["value"], before[name]["value"], rtol=0, atol=0)
         assert after[name]["velocity"] is None
@@ -215,6 +219,14 @@ def test_real_images_get_the_logits_of_one_expert(ctx):
     method = begun(DATM(DATMParams(**FAST, init="real")), context)
     pool, real = method.experts, context.train.images(first_of_each_class(context))
     torch.testing.assert_close(method.soft.value, expert_logits(method.net, pool.snapshot(0, pool.last), real))
+
+
+def test_noise_shows_no_class_and_gets_the_labels_of_randoms_images(ctx):
+    context = ctx()
+    method = begun(DATM(DATMParams(**FAST, init="noise")), context)
+    pool, real = method.experts, context.train.images(first_of_each_class(context))
+    logits = [expert_logits(method.net, pool.snapshot(e, pool.last), real) for e in range(2)]
+    torch.testing.assert_close(method.soft.value, average_where_correct(logits, method.classes))
 
 
 def test_noise_has_the_shape_of_the_budget_and_is_repeatable(ctx):

@@ -11,9 +11,9 @@ from ddbench.presets import choose, presets
 from ddbench.specs import Budget
 
 METHODS = ("mtt", "tesla", "ftd", "datm")
-TRAIN = {"cifar10": 45_000, "cifar100": 45_000, "tinyimagenet": 90_000, "digits": 1197, "mnist": 54_000,
+TRAIN = {"cifar10": 45_000, "cifar100": 45_000, "tinyimagenet": 90_000, "digits": 1197, "mnist": 6_000,
          "fashionmnist": 10_000, "svhn": 65_931}  # fmt: skip
-"""Training images; fashionmnist's is the 10,000-image view that its presets are made for."""
+"""Training images; those of mnist and fashionmnist are the smallest views that their presets are made for."""
 
 
 @pytest.mark.parametrize("profile", ["paper", "short", "smoke"])
@@ -42,6 +42,31 @@ def test_short_and_smoke_share_one_pool_of_plain_experts(profile, dataset):
             pools.add(params_class(info).model_validate(dict(chosen.params)).pool)
     (pool,) = {item.model_dump_json() for item in pools}
     assert '"optimiser":"sgd"' in pool
+
+
+PUBLISHED = {  # N, M, T⁻, T⁺, batch_syn, lr_img, lr_lr, β₀ as specs: trajectory 2.1 to 2.3 print them
+    ("mtt", "cifar10", 10): (30, 2, 0, 20, 0, 100.0, 1e-5, 0.001),
+    ("mtt", "cifar100", 50): (80, 2, 0, 40, 125, 1000.0, 1e-5, 0.01),
+    ("mtt", "tinyimagenet", 1): (10, 2, 0, 10, 0, 1e4, 1e-4, 0.01),
+    ("tesla", "cifar10", 1): (50, 2, 0, 5, 0, 500.0, 1e-7, 0.01),
+    ("tesla", "cifar100", 50): (80, 2, 0, 40, 125, 500.0, 1e-5, 0.01),
+    ("ftd", "cifar10", 1): (50, 2, 0, 2, 0, 100.0, 1e-7, 0.01),
+    ("ftd", "tinyimagenet", 10): (20, 2, 0, 40, 500, 1e4, 1e-4, 0.01),
+    ("datm", "cifar10", 1): (80, 2, 0, 4, 0, 100.0, 1e-7, 0.01),
+    ("datm", "cifar10", 500): (40, 2, 40, 60, 1000, 50.0, 1e-5, 0.01),
+    ("datm", "cifar10", 1000): (100, 2, 40, 60, 1000, 50.0, 1e-5, 0.01),
+    ("datm", "cifar100", 1): (40, 3, 0, 20, 0, 1000.0, 1e-5, 0.01),
+    ("datm", "tinyimagenet", 50): (20, 2, 40, 70, 1000, 100.0, 1e-4, 0.01),
+}
+
+
+@pytest.mark.parametrize(("cell", "published"), PUBLISHED.items(), ids=str)
+def test_paper_presets_are_the_published_numbers(cell, published):
+    name, dataset, ipc = cell
+    info = installed().methods.get(name)
+    p = params_class(info).model_validate(dict(choose(info, dataset, Budget(ipc=ipc), "paper").params))
+    ours = (p.syn_steps, p.match_snapshots, p.min_start, p.max_start, p.batch_syn, p.lr_img, p.lr_lr, p.lr_init)
+    assert ours == published
 
 
 @pytest.mark.parametrize("name", ["datm", "ftd"])

@@ -164,3 +164,15 @@ def test_no_batches_or_no_window_is_an_error():
         match(*args, [])
     with pytest.raises(ValueError, match="must be positive"):
         match(*args, batches, window=0)
+
+
+def test_kept_graphs_stay_within_their_bytes_whatever_the_first_batch_holds():
+    """A permutation's remainder comes first: one image must not stand for a hundred."""
+    from ddbench.blocks.unroll import _Ration
+
+    ration = _Ration(1000)
+    assert ration.allows(10**9)  # nothing is known yet: the first graph is made to find out
+    ration.per_image = 10.0
+    assert ration.allows(100)
+    assert not ration.allows(101)
+    assert not _Ration(0).allows(1)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ddbench import CondensedSet, RunContext
+from ddbench.blocks.initial import real_start
 from ddbench.blocks.matcher import TrajectoryMethod
 from ddbench.blocks.teachers import average_where_correct, expert_logits, pool_logits
 from ddbench.blocks.trajectory import Learned, growing
@@ -34,14 +35,18 @@ class DATM(TrajectoryMethod[DATMParams]):
         self.open_pool(ctx)
         self.learn(self.first_images(ctx), lr=p.lr_init)
         if p.labels != "hard":
-            self.soft = Learned(self.first_labels(), p.lr_label if p.labels == "learned" else 0.0, p.momentum_label)
+            self.soft = Learned(self.first_labels(ctx), p.lr_label if p.labels == "learned" else 0.0, p.momentum_label)
 
-    def first_labels(self) -> Tensor:
-        """The experts' logits at their end: the mean of those that are right; for ``real`` images expert 0's alone."""
+    def first_labels(self, ctx: RunContext) -> Tensor:
+        """The experts' logits at their end: the mean of those that are right; for ``real`` images expert 0's alone.
+
+        Noise shows no class: it gets the logits that ``random``'s images would.
+        """
         end = self.experts.last
         if self.params.init == "real":
             return expert_logits(self.net, self.experts.snapshot(0, end), self.start)
-        return average_where_correct(pool_logits(self.net, self.experts, self.start, end), self.classes)
+        shown = ctx.train.images(real_start(ctx, "real")) if self.params.init == "noise" else self.start
+        return average_where_correct(pool_logits(self.net, self.experts, shown, end), self.classes)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One segment from the window as wide as it is by now."""

@@ -9,7 +9,7 @@ from ddbench.blocks.params import TrajectoryParams
 
 
 class DATMParams(TrajectoryParams):
-    """Hyper-parameters of DATM; defaults follow the authors' CIFAR-10 settings at ipc 10."""
+    """Hyper-parameters of DATM; defaults follow the authors' CIFAR-10 settings at ipc 10, without growth."""
 
     iterations: NonNegativeInt = Field(default=10_000, description="outer steps, each with one segment of one expert")
     expert_optimiser: Literal["sgd", "gsam"] = Field(

@@ -36,9 +36,9 @@ class RandomSoft(Method[RandomSoftParams]):
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """Label with the next snapshot; keep it if it is better on val (the earliest of equals stays)."""
         t = self.tried[ctx.step]
-        logits = torch.stack(list(pool_logits(self.net, self.experts, ctx.train.images(self.indices), t)))
-        labels = logits.mean(0).softmax(1).cpu()
-        score = ctx.score(self.labelled(ctx, labels))
+        total = sum(pool_logits(self.net, self.experts, ctx.train.images(self.indices), t), torch.tensor(0.0))
+        labels = (total / len(self.experts)).softmax(1).cpu()
+        score = ctx.score(self.labelled(ctx, labels)) if len(self.tried) > 1 else 0.0
         if score > self.best:
             self.best, self.labels, self.chosen = score, labels, t
         return {"val_top1": score}

@@ -13,12 +13,11 @@ halved); experts are drawn with replacement; β is kept above 1e-5; the set afte
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from ddbench import CondensedSet, RunContext
-from ddbench.blocks.functional import FlatModel
 from ddbench.blocks.matcher import TrajectoryMethod
+from ddbench.blocks.teachers import expert_logits
 from ddbench.blocks.trajectory import Learned
 from ddbench_plugins.tesla.params import TESLAParams
 
@@ -35,9 +34,7 @@ class TESLA(TrajectoryMethod[TESLAParams]):
 
     def relabel(self, target: Tensor) -> None:
         """Soft labels: what the network at ``target`` says about the images as they are."""
-        with torch.no_grad():
-            logits = FlatModel.of(self.net)(target, self.images.value)
-        self.soft = Learned(logits, lr=0.0, momentum=0.0)
+        self.soft = Learned(expert_logits(self.net, target, self.images.value), lr=0.0, momentum=0.0)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One segment, as in MTT."""
