@@ -64,7 +64,7 @@ class DataSpec(Frozen):
         revision: Content hash of the decoded images and labels, 16 hex digits.
         split: ``default`` (train, val, test), or ``paper`` (train ∪ val is train, no selection).
         view: Named transforms of the splits in canonical form, or None.
-        preprocess: Preprocessing id (``meanstd``, ``meanstd-mtt``, ``zca-kornia``).
+        preprocess: Preprocessing id (``meanstd``, ``meanstd-mtt``, ``zca-kornia``, ``zca-frepo``, ``zca-kip``).
     """
 
     name: str

@@ -43,7 +43,12 @@ WHAT = [
     click.option("--fraction", type=CommaList(float), multiple=True, help="Shares of the training images, in (0, 1]."),
     click.option("--archs", type=NAMES, multiple=True, help="Condensing networks. [the data set's default]"),
     click.option("--eval-archs", type=NAMES, multiple=True, help="Student networks. [the condensing network]"),
-    click.option("--preprocess", type=NAMES, multiple=True, help="meanstd, meanstd-mtt, zca-kornia. [meanstd]"),
+    click.option(
+        "--preprocess",
+        type=NAMES,
+        multiple=True,
+        help="meanstd, meanstd-mtt, zca-kornia|frepo|kip. [meanstd]",
+    ),
     click.option("--protocols", type=NAMES, multiple=True, help="Evaluation protocols. [hard]"),
     click.option("--seeds", type=click.IntRange(1), help="Repetitions of condensation."),
     click.option("--eval-seeds", type=click.IntRange(1), help="Students per repetition."),

@@ -100,7 +100,7 @@ SCHEMES: dict[str, str] = {
 ARTIFACTS: tuple[ArtifactKind, ...] = (
     ArtifactKind(
         name="zca",
-        version=1,
+        version=2,
         params="ddbench.data.params:ZCAParams",
         build="ddbench.data.whitening:build",
         summary="whitening matrices, fitted on train",

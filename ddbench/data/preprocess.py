@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -55,19 +56,48 @@ class Standardise:
         return pixels.sub_(self._mean).div_(self._std)
 
 
+Rows = Callable[[Tensor], Tensor]
+"""Pixels [n, C, H, W] in [0, 1] → the rows [n, D] that are whitened; may overwrite its argument."""
+
+
+def fronts(mean: Sequence[float], std: Sequence[float], device: torch.device) -> dict[str, Rows]:
+    """What happens to images before they are whitened, by variant (specs of FRePo, KIP and kornia).
+
+    Args:
+        mean: Per-channel mean of pixels in [0, 1].
+        std: Per-channel standard deviation.
+        device: Where images will be.
+    """
+    standardise = Standardise(Preprocess(id="meanstd", mean=tuple(mean), std=tuple(std)), device)
+
+    def unit(pixels: Tensor) -> Tensor:
+        rows = standardise(pixels).flatten(1)
+        rows = rows - rows.mean(dim=1, keepdim=True)
+        length: Tensor = rows.norm(dim=1, keepdim=True)
+        return rows / length.clamp_min(1e-12)
+
+    return {
+        "kornia": lambda pixels: pixels.flatten(1),
+        "frepo": lambda pixels: standardise(pixels).flatten(1),
+        "kip": unit,
+    }
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Whiten:
-    """(x − mean) W on flattened images, W symmetric.
+    """(x − mean) W on rows, W symmetric.
 
     Attributes:
         preprocess: Id, and the hash of the matrices.
         mean: [D] float32.
         matrix: [D, D] float32.
+        rows: Images → rows.
     """
 
     preprocess: Preprocess
     mean: Tensor
     matrix: Tensor
+    rows: Rows
 
     @property
     def cheap(self) -> bool:
@@ -76,16 +106,17 @@ class Whiten:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Whiten; a batch may be of any size."""
-        return ((pixels.flatten(1) - self.mean) @ self.matrix).view_as(pixels)
+        return ((self.rows(pixels) - self.mean) @ self.matrix).view_as(pixels)
 
 
-def load_whitening(preprocess_id: str, place: Path, device: torch.device) -> Whiten:
+def load_whitening(preprocess_id: str, place: Path, device: torch.device, rows: Rows) -> Whiten:
     """Read the matrices that an artifact of kind ``zca`` holds.
 
     Args:
-        preprocess_id: ``zca-kornia``.
+        preprocess_id: A key of :data:`ddbench.data.spaces.ZCA`.
         place: The artifact's folder, or the file itself.
         device: Where images will be.
+        rows: What comes before: one of :func:`fronts`.
 
     Raises:
         DataError: If the file is missing or damaged.
@@ -98,4 +129,4 @@ def load_whitening(preprocess_id: str, place: Path, device: torch.device) -> Whi
     except Exception as error:
         raise DataError(f"{path}: cannot read whitening matrices: {type(error).__name__}: {error}") from error
     declared = Preprocess(id=preprocess_id, matrices=hashlib.sha256(content).hexdigest())
-    return Whiten(declared, mean, matrix)
+    return Whiten(declared, mean, matrix, rows)

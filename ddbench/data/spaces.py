@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ddbench.data.catalog import CIFAR10_MEAN, CIFAR10_STD
 from ddbench.data.meta import Meta
 from ddbench.data.params import ZCAParams
@@ -10,12 +12,15 @@ from ddbench.specs import ArtifactSpec, DataSpec
 
 MEANSTD = "meanstd"
 MEANSTD_MTT = "meanstd-mtt"
-ZCA_KORNIA = "zca-kornia"
+ZCA: dict[str, Literal["kornia", "frepo", "kip"]] = {"zca-kornia": "kornia", "zca-frepo": "frepo", "zca-kip": "kip"}
+"""Preprocessing id → variant of the whitening."""
 
 PREPROCESSINGS: dict[str, str] = {
     MEANSTD: "(x − mean) / std per channel, with the data set's constants",
     MEANSTD_MTT: "the same with CIFAR-10's constants, as the trajectory papers do for CIFAR-100",
-    ZCA_KORNIA: "ZCA whitening of [0, 1] pixels, eps 0.1, fitted on train",
+    "zca-kornia": "ZCA whitening of [0, 1] pixels, eps 0.1, fitted on train (MTT, DATM)",
+    "zca-frepo": "standardised, then ZCA with 0.1 of the mean eigenvalue (FRePo)",
+    "zca-kip": "standardised, each image centred and of norm 1, then ZCA with 0.1 of the mean eigenvalue (KIP)",
 }
 
 
@@ -39,7 +44,7 @@ def constants(meta: Meta, preprocess: str) -> tuple[tuple[float, ...], tuple[flo
 
 def artifact_for(spec: DataSpec) -> ArtifactSpec | None:
     """The matrices that must exist before images of ``spec`` can be whitened; None for mean/std."""
-    if spec.preprocess != ZCA_KORNIA:
+    if spec.preprocess not in ZCA:
         return None
     data = spec.model_copy(update={"preprocess": MEANSTD})
-    return ArtifactSpec(kind="zca", data=data, params=ZCAParams().model_dump())
+    return ArtifactSpec(kind="zca", data=data, params=ZCAParams(variant=ZCA[spec.preprocess]).model_dump())

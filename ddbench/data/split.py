@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ddbench.api import Preprocess
 from ddbench.data.meta import Prepared, find
-from ddbench.data.preprocess import Standardise, Transform, load_whitening
-from ddbench.data.spaces import ZCA_KORNIA, constants
+from ddbench.data.preprocess import Standardise, Transform, fronts, load_whitening
+from ddbench.data.spaces import ZCA, constants
 from ddbench.data.views import Part, apply_view
 from ddbench.errors import DataError
 from ddbench.specs import DataSpec
@@ -137,13 +137,14 @@ def _open(spec: DataSpec, device: torch.device | str, whitening: Path | None) ->
     prepared = find(spec.name, spec.revision)
     mean, std = constants(prepared.meta, spec.preprocess)
     where = torch.device(device)
-    if spec.preprocess != ZCA_KORNIA:
+    if spec.preprocess not in ZCA:
         return prepared, Standardise(Preprocess(id=spec.preprocess, mean=mean, std=std), where)
     if whitening is None:
         raise DataError(
             f"preprocessing {spec.preprocess!r} of {spec.name} needs its whitening matrices (artifact `zca`)"
         )
-    return prepared, load_whitening(spec.preprocess, whitening, where)
+    rows = fronts(mean, std, where)[ZCA[spec.preprocess]]
+    return prepared, load_whitening(spec.preprocess, whitening, where, rows)
 
 
 def _split(prepared: Prepared, part: Part, transform: Transform, device: torch.device | str) -> Split:

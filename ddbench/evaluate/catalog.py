@@ -30,6 +30,8 @@ PROTOCOLS: tuple[ProtocolInfo, ...] = (
          targets="recipe"),
     _sgd("dc2021", "301 passes at .01/.001, no augmentation (as in DC, 2021)", updates="dc2021", lr=0.01),
     _sgd("noaug", "hard without augmentation", updates="capped", lr="grid", learned_lr=True, augmentation="none"),
+    _sgd("cropflip", "hard with crops and mirroring instead of DSA", updates="capped", lr="grid", learned_lr=True,
+         augmentation="crop_flip"),
     _sgd("real", "for full: cosine SGD, crop and flip, learning rate chosen on val", updates="capped", lr="grid",
          schedule="cosine", augmentation="crop_flip"),
     _sgd("val", "small and fixed, on the set's own labels, for ctx.score", version=2, updates=300, lr=0.01,

@@ -56,7 +56,7 @@ def _pixels(condensed: CondensedSet, record: Record) -> Tensor:
         assert condensed.indices is not None
         return open_splits(data, device="cpu")[0].pixels(condensed.indices)
     images = condensed.images
-    if not condensed.preprocess.mean:
+    if condensed.preprocess.matrices is not None:
         low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
         return (images - low) / (high - low).clamp_min(1e-12)
     mean, std = (torch.tensor(part).view(1, -1, 1, 1) for part in (condensed.preprocess.mean, condensed.preprocess.std))

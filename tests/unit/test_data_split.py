@@ -18,7 +18,8 @@ from ddbench.api import Preprocess
 from ddbench.data import split as split_module
 from ddbench.data.params import ZCAParams
 from ddbench.data.prepared import Prepared, parse_source, resolve
-from ddbench.data.preprocess import MATRICES, Standardise
+from ddbench.data.preprocess import MATRICES, Standardise, fronts
+from ddbench.data.spaces import artifact_for
 from ddbench.data.split import Split, open_splits, open_test, open_whole
 from ddbench.data.views import apply_view, canonical_view
 from ddbench.data.whitening import build, fit
@@ -39,7 +40,8 @@ def spec(digits: Prepared) -> DataSpec:
 
 def context(train: Split) -> Any:
     """As much of a RunContext as an artifact needs."""
-    return SimpleNamespace(train=train, dataset=SimpleNamespace(name="digits"), progress=lambda *args: None)
+    facts = SimpleNamespace(name="digits", mean=train.preprocess.mean, std=train.preprocess.std)
+    return SimpleNamespace(train=train, dataset=facts, device=torch.device("cpu"), progress=lambda *args: None)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,7 @@ def in_chunks(images: Tensor, size: int) -> Any:
 
 def test_whitened_covariance_has_eigenvalues_shrunk_by_eps() -> None:
     images = correlated(400, 12)
-    mean, whiten = fit(in_chunks(images, 400), 0.1)
+    mean, whiten = fit(in_chunks(images, 400), ZCAParams())
     white = ((images - mean) @ whiten).double().numpy()
     before = np.linalg.eigvalsh(np.cov(images.double().numpy(), rowvar=False))
     after = np.linalg.eigvalsh(np.cov(white, rowvar=False))
@@ -161,20 +163,61 @@ def test_whitened_covariance_has_eigenvalues_shrunk_by_eps() -> None:
 
 def test_whitening_is_symmetric_and_does_not_depend_on_chunks() -> None:
     images = correlated(300, 10)
-    (mean, whiten), (other_mean, other) = fit(in_chunks(images, 300), 0.1), fit(in_chunks(images, 7), 0.1)
+    (mean, whiten), (other_mean, other) = (
+        fit(in_chunks(images, 300), ZCAParams()),
+        fit(in_chunks(images, 7), ZCAParams()),
+    )
     assert torch.equal(whiten, whiten.T)
     assert torch.allclose(whiten, other, atol=1e-6) and torch.allclose(mean, other_mean, atol=1e-7)
 
 
 def test_more_pixels_than_images_can_be_whitened() -> None:
-    _, whiten = fit(in_chunks(correlated(5, 12), 5), 0.1)
+    _, whiten = fit(in_chunks(correlated(5, 12), 5), ZCAParams())
     largest = torch.linalg.eigvalsh(whiten.double()).max()
     assert torch.isfinite(whiten).all() and abs(float(largest) - 0.1**-0.5) < 1e-4, "null space: 1 / sqrt(eps)"
 
 
+@pytest.mark.parametrize("variant", ["frepo", "kip"])
+def test_relative_variants_regularise_by_the_mean_eigenvalue(variant: Any) -> None:
+    """The spectrum after whitening is s / (s + λ) with λ = 0.1 tr / d (specs: performance matching 1.9)."""
+    rows = correlated(400, 12)
+    mean, whiten = fit(in_chunks(rows, 100), ZCAParams(variant=variant))
+    centred = rows - (rows.mean(0) if variant == "frepo" else 0)
+    assert torch.allclose(mean, rows.mean(0) if variant == "frepo" else torch.zeros(12), atol=1e-5)
+    before = torch.linalg.eigvalsh((centred.T @ centred).double() / len(rows))
+    moved = (rows - mean) @ whiten
+    after = torch.linalg.eigvalsh((moved.T @ moved).double() / len(rows))
+    assert torch.allclose(after.sort()[0], (before / (before + 0.1 * before.mean())).sort()[0], atol=1e-4)
+
+
+def test_each_variant_prepares_images_in_its_own_way() -> None:
+    pixels = torch.rand(5, 3, 4, 4)
+    rows = fronts((0.5, 0.4, 0.3), (0.2, 0.2, 0.1), torch.device("cpu"))
+    assert torch.equal(rows["kornia"](pixels.clone()), pixels.flatten(1))
+    standard = (pixels - torch.tensor([0.5, 0.4, 0.3])[:, None, None]) / torch.tensor([0.2, 0.2, 0.1])[:, None, None]
+    assert torch.allclose(rows["frepo"](pixels.clone()), standard.flatten(1), atol=1e-5)
+    unit = rows["kip"](pixels.clone())
+    assert torch.allclose(unit.norm(dim=1), torch.ones(5)) and torch.allclose(unit.mean(1), torch.zeros(5), atol=1e-6)
+    assert torch.isfinite(rows["kip"](torch.zeros(1, 3, 4, 4))).all()
+
+
+@pytest.mark.parametrize(("space", "variant"), [("zca-frepo", "frepo"), ("zca-kip", "kip")])
+def test_every_space_has_matrices_of_its_own(spec: DataSpec, tmp_path: Path, space: str, variant: Any) -> None:
+    needed = artifact_for(spec.model_copy(update={"preprocess": space}))
+    assert needed is not None and needed.params["variant"] == variant
+    plain = open_splits(spec, device="cpu")[0]
+    build(context(plain), tmp_path, ZCAParams(variant=variant))
+    train, val = open_splits(spec.model_copy(update={"preprocess": space}), device="cpu", whitening=tmp_path)
+    tensors = load_file(tmp_path / MATRICES)
+    rows = fronts(plain.preprocess.mean, plain.preprocess.std, torch.device("cpu"))[variant]
+    expected = (rows(val.pixels()) - tensors["mean"]) @ tensors["whiten"]
+    assert torch.allclose(val.images().flatten(1), expected, atol=1e-5)
+    assert train.preprocess.id == space
+
+
 def test_whitening_needs_two_images() -> None:
     with pytest.raises(ValueError, match="at least 2"):
-        fit(in_chunks(correlated(1, 4), 1), 0.1)
+        fit(in_chunks(correlated(1, 4), 1), ZCAParams())
 
 
 def test_whitened_split_is_train_pixels_through_the_matrices(spec: DataSpec, matrices: Path) -> None:

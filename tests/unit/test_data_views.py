@@ -217,5 +217,10 @@ def test_only_whitening_needs_an_artifact(digits: Prepared) -> None:
     assert artifact_for(spec(digits)) is None
     needed = artifact_for(spec(digits, preprocess="zca-kornia", split="paper"))
     assert needed is not None
-    assert (needed.kind, needed.arch, needed.params, needed.seed) == ("zca", None, {"eps": 0.1}, {})
+    assert (needed.kind, needed.arch, needed.params, needed.seed) == (
+        "zca",
+        None,
+        {"eps": 0.1, "variant": "kornia"},
+        {},
+    )
     assert needed.data == spec(digits, split="paper")
