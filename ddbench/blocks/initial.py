@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddbench.api import RunContext
-from ddbench.blocks.clusters import medoids
+from ddbench.blocks.clusters import cover, medoids
 from ddbench.blocks.features import select_per_class
 from ddbench.blocks.sampling import first_of_each_class
 
@@ -26,14 +26,19 @@ def noise(ctx: RunContext) -> Tensor:
     return torch.randn(sum(ctx.per_class), *example.shape[1:], generator=ctx.generator).to(example)
 
 
-def real_start(ctx: RunContext, rule: Literal["real", "kmeans"]) -> Tensor:
-    """Real images to start from: ``random``'s, or those nearest the k-means centres of their class.
+def first_images(ctx: RunContext, rule: Literal["noise", "real", "kcenter", "kmeans"]) -> Tensor:
+    """The images that ``init`` asks for: [n, C, H, W] on the device."""
+    return noise(ctx) if rule == "noise" else ctx.train.images(real_start(ctx, rule))
 
-    ``kmeans`` reads the artifact ``features`` (see :func:`ddbench.blocks.params.features_artifact`).
+
+def real_start(ctx: RunContext, rule: Literal["real", "kcenter", "kmeans"]) -> Tensor:
+    """Real images to start from: ``random``'s, k-center's, or those nearest the k-means centres of their class.
+
+    ``kcenter`` and ``kmeans`` read the artifact ``features`` (see :class:`ddbench.blocks.params.StartParams`).
 
     Returns:
         [n] int64 indices into train, class-major, on the CPU.
     """
     if rule == "real":
         return first_of_each_class(ctx)
-    return select_per_class(ctx, partial(medoids, seed=ctx.seed("kmeans") % 2**32))
+    return select_per_class(ctx, cover if rule == "kcenter" else partial(medoids, seed=ctx.seed("kmeans") % 2**32))

@@ -15,7 +15,7 @@ from torch import Tensor
 from ddbench.api import CondensedSet, Method, Recipe, RunContext, State
 from ddbench.blocks.augment import DSA
 from ddbench.blocks.experts import Experts
-from ddbench.blocks.initial import class_slots, noise, real_start
+from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.params import TrajectoryParams
 from ddbench.blocks.teachers import correct_first
 from ddbench.blocks.trajectory import Learned, match, positive, replayed, segment, student_batches
@@ -56,10 +56,9 @@ class TrajectoryMethod(Method[P]):
         """The images that ``params.init`` asks for: [n, C, H, W]; sets ``classes``."""
         rule = self.params.init
         self.classes = class_slots(ctx)
-        if rule == "noise":
-            return noise(ctx)
-        chosen = correct_first(ctx, self.net, self.experts) if rule == "correct" else real_start(ctx, rule)
-        return ctx.train.images(chosen)
+        if rule == "correct":
+            return ctx.train.images(correct_first(ctx, self.net, self.experts))
+        return first_images(ctx, rule)
 
     def learn(self, images: Tensor, lr: float) -> None:
         """Make images and step size learnable, by SGD with momentum."""

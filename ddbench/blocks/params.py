@@ -63,7 +63,28 @@ class ExpertsParams(Params):
     source: str = Field(default="", description="which imported pool this is; empty: one that ddbench trains")
 
 
-class GradientMatchingParams(DistillationParams):
+START = (
+    "first images: random's; N(0, 1) noise [normalised units]; those that k-center or k-means picks by the features of "
+    "a proxy net"
+)
+"""Description of ``init``."""
+
+
+class StartParams(DistillationParams):
+    """Base for distillers that start from real images or noise; a subclass may give ``init`` more choices."""
+
+    init: Literal["real", "noise", "kcenter", "kmeans"] = Field(default="real", description=START)
+
+    def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
+        """The features that k-center and k-means look at."""
+        return features_artifact(cell, FeaturesParams()) if self.init in ("kcenter", "kmeans") else {}
+
+    def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
+        """Budgets that real images cannot initialise."""
+        return None if self.init == "noise" else too_few_images(cell, data)
+
+
+class GradientMatchingParams(StartParams):
     """What DC and DSA share: fresh networks, in each of which T matchings alternate with training on the images."""
 
     iterations: NonNegativeInt = Field(default=1000, description="K, fresh networks")
@@ -145,23 +166,21 @@ class PoolParams(Params):
         return {"experts": ArtifactSpec(kind="experts", data=cell.data, arch=cell.arch, params=pool, seed=seed)}
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """Nets with statistics, and budgets that real images cannot initialise."""
+        """Nets with statistics."""
         if cell.arch.endswith("-bn"):
             return "batch norm's statistics are no part of a trajectory; only -in and -nn are supported"
-        return too_few_images(cell, data)
+        return None
 
 
-class TrajectoryParams(PoolParams, DistillationParams):
+class TrajectoryParams(PoolParams, StartParams):
     """What all trajectory-matching methods share: the experts, the segment that is matched, the student, the steps."""
 
     syn_steps: PositiveInt = Field(default=50, description="N, updates of the student")
     match_snapshots: PositiveInt = Field(default=2, description="M, snapshots from the start to the target")
     min_start: NonNegativeInt = Field(default=0, description="T⁻, first snapshot to start from")
     max_start: PositiveInt = Field(default=20, description="T⁺, exclusive bound of the snapshots to start from")
-    init: Literal["real", "correct", "noise", "kmeans"] = Field(
-        default="real",
-        description="first images: random's; the first that an expert classifies correctly; N(0, 1) noise [normalised "
-        "units]; those nearest the k-means centres of their class",
+    init: Literal["real", "correct", "noise", "kcenter", "kmeans"] = Field(  # type: ignore[assignment]
+        default="real", description=f"{START}; correct: the first that an expert classifies correctly"
     )
     batch_syn: NonNegativeInt = Field(default=0, description="synthetic images per update of the student; 0: all")
     lr_img: float = Field(default=100.0, gt=0, description="SGD learning rate on pixels [normalised units]")
@@ -177,12 +196,11 @@ class TrajectoryParams(PoolParams, DistillationParams):
     keep_mb: NonNegativeInt = Field(default=0, description="exact: memory for graphs that need no rebuilding [MB]")
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
-        """The pool, and the features that k-means clusters."""
-        features = features_artifact(cell, FeaturesParams()) if self.init == "kmeans" else {}
-        return super().artifacts(cell) | features
+        """The pool, and the features that images are chosen by."""
+        return PoolParams.artifacts(self, cell) | StartParams.artifacts(self, cell)
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """As :class:`PoolParams`, and windows that no expert reaches."""
+        """As the bases, and windows that no expert reaches."""
         if self.max_start <= self.min_start:
             return f"the window is empty: max_start {self.max_start} must exceed min_start {self.min_start}"
         last, needed = self.last_snapshot(data.n_train), self.max_start - 1 + self.match_snapshots
@@ -190,7 +208,7 @@ class TrajectoryParams(PoolParams, DistillationParams):
             return (
                 f"window ends at snapshot {needed} but the experts have {last}: lower max_start or raise expert_epochs"
             )
-        return super().unsupported(cell, data)
+        return PoolParams.unsupported(self, cell, data) or StartParams.unsupported(self, cell, data)
 
 
 def too_few_images(cell: CellSpec, data: DatasetInfo) -> str | None:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ddbench.blocks import features
-from ddbench.blocks.clusters import nearest_distinct
+from ddbench.blocks.clusters import cover, nearest_distinct
 from ddbench.blocks.params import FeaturesParams
 from ddbench.blocks.sampling import class_order
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, DataSpec
@@ -15,7 +15,7 @@ from ddbench_plugins.full.method import Full
 from ddbench_plugins.full.params import FullParams
 from ddbench_plugins.herding.method import Herding, herd
 from ddbench_plugins.herding.params import HerdingParams
-from ddbench_plugins.kcenter.method import KCenter, cover
+from ddbench_plugins.kcenter.method import KCenter
 from ddbench_plugins.kcenter.params import KCenterParams
 from ddbench_plugins.kmeans.method import KMeansMedoids
 from ddbench_plugins.kmeans.params import KMeansMedoidsParams

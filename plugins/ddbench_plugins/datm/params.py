@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from ddbench import CellSpec, DatasetInfo
-from ddbench.blocks.params import TrajectoryParams
+from ddbench.blocks.params import START, TrajectoryParams
 
 
 class DATMParams(TrajectoryParams):
@@ -21,10 +21,8 @@ class DATMParams(TrajectoryParams):
         default=0, description="T, bound of the starts at first, from which it grows to T⁺; 0: T⁺ all the time"
     )
     growth_steps: PositiveInt = Field(default=1000, description="K, outer steps in which the bound grows from T to T⁺")
-    init: Literal["real", "correct", "noise", "kmeans"] = Field(
-        default="correct",
-        description="first images: the first that an expert classifies correctly; random's; N(0, 1) noise [normalised "
-        "units]; those nearest the k-means centres of their class",
+    init: Literal["real", "correct", "noise", "kcenter", "kmeans"] = Field(
+        default="correct", description=f"{START}; correct: the first that an expert classifies correctly"
     )
     labels: Literal["learned", "fixed", "hard"] = Field(
         default="learned", description="logits of the experts, learned with the images or kept; or hard labels"

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from ddbench import RunContext
 from ddbench.blocks.gradients import GradientMethod
-from ddbench.blocks.initial import noise, real_start
+from ddbench.blocks.initial import first_images
 from ddbench_plugins.dc.params import DCParams
 
 
@@ -21,8 +21,7 @@ class DC(GradientMethod[DCParams]):
 
     def prepare(self, ctx: RunContext) -> None:
         """Start from noise."""
-        real = self.params.init == "real"
-        self.learn(ctx, ctx.train.images(real_start(ctx, "real")) if real else noise(ctx))
+        self.learn(ctx, first_images(ctx, self.params.init))
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One matching step; then, if the network has further ones, train it on the images."""

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from ddbench import CondensedSet, Method, RunContext, State
 from ddbench.blocks.augment import DSA, siamese
 from ddbench.blocks.features import chunk_size, embed, frozen
+from ddbench.blocks.initial import first_images
 from ddbench.blocks.matching import class_mean_feature_distance
-from ddbench.blocks.sampling import ClassSampler, first_of_each_class
+from ddbench.blocks.sampling import ClassSampler
 from ddbench_plugins.dm.params import DMParams
 
 WHOLE = 2**62
@@ -28,15 +29,11 @@ class DM(Method[DMParams]):
     """Learns images whose mean random features are those of their class."""
 
     def prepare(self, ctx: RunContext) -> None:
-        """Start from ``random``'s images, or from noise."""
+        """Start from ``random``'s images."""
         classes = [c for c, n in enumerate(ctx.per_class) if n]
         self.counts = [ctx.per_class[c] for c in classes]
         self.labels = torch.tensor(classes).repeat_interleave(torch.tensor(self.counts))
-        if self.params.init == "real":
-            self.images = ctx.train.images(first_of_each_class(ctx))
-        else:
-            example = ctx.train.images(torch.tensor([0]))
-            self.images = torch.randn(sum(self.counts), *example.shape[1:], generator=ctx.generator).to(example)
+        self.images = first_images(ctx, self.params.init)
         self.velocity = torch.zeros_like(self.images)
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
         self.augment = DSA.for_dataset(ctx.dataset.flip) if self.params.augment == "dsa" else None

@@ -16,7 +16,7 @@ from torch import Tensor
 from ddbench import RunContext
 from ddbench.blocks.augment import DSA, siamese
 from ddbench.blocks.gradients import GradientMethod
-from ddbench.blocks.initial import noise, real_start
+from ddbench.blocks.initial import first_images
 from ddbench_plugins.dsa.params import DSAParams
 
 
@@ -26,8 +26,7 @@ class DSAMatching(GradientMethod[DSAParams]):
     def prepare(self, ctx: RunContext) -> None:
         """Start from ``random``'s images."""
         self.augment = DSA.for_dataset(ctx.dataset.flip)
-        real = self.params.init == "real"
-        self.learn(ctx, ctx.train.images(real_start(ctx, "real")) if real else noise(ctx))
+        self.learn(ctx, first_images(ctx, self.params.init))
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One matching step under one draw per class; then, if the network has further ones, train it on the images."""

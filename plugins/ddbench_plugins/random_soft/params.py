@@ -3,7 +3,7 @@
 from pydantic import Field, PositiveInt
 
 from ddbench import CellSpec, DatasetInfo
-from ddbench.blocks.params import PoolParams
+from ddbench.blocks.params import PoolParams, too_few_images
 
 
 class RandomSoftParams(PoolParams):
@@ -23,4 +23,4 @@ class RandomSoftParams(PoolParams):
         """As :class:`PoolParams`, and a choice on val where there is none."""
         if self.snapshots > 1 and not data.n_val:
             return "there is no val to choose the experts' snapshot on: set random_soft.snapshots=1 for the last one"
-        return super().unsupported(cell, data)
+        return super().unsupported(cell, data) or too_few_images(cell, data)
