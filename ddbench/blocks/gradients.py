@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -43,6 +45,7 @@ class GradientMethod(Method[P]):
         self.images = Learned(images, p.lr_img, p.momentum)
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
         self.net = ctx.build_model(seed=ctx.seed("net", "0"))
+        self.seconds = {"matching_s": 0.0, "training_s": 0.0}
 
     def network(self, ctx: RunContext) -> nn.Module:
         """The network of this step: a fresh one for each k, with batch norm's statistics fixed on real images."""
@@ -62,6 +65,11 @@ class GradientMethod(Method[P]):
 
     def match(self, net: nn.Module, real: Tensor, real_counts: Sequence[int], syn: Tensor) -> Tensor:
         """Σ over classes of the distance between the gradients on real and on synthetic images."""
+        with self.clock("matching_s"):
+            return self.distance(net, real, real_counts, syn)
+
+    def distance(self, net: nn.Module, real: Tensor, real_counts: Sequence[int], syn: Tensor) -> Tensor:
+        """The sum itself."""
         classes = self.labels[torch.tensor([0, *self.counts]).cumsum(0)[:-1].to(self.labels.device)]
         real_labels = classes.repeat_interleave(torch.tensor(real_counts, device=classes.device))
         theirs = class_gradients(net, real, real_labels, real_counts)
@@ -70,8 +78,9 @@ class GradientMethod(Method[P]):
 
     def update(self, loss: Tensor, syn: Tensor) -> Mapping[str, float]:
         """One SGD step of all images at once: a class's images appear in its own term alone."""
-        (gradient,) = torch.autograd.grad(loss, syn)
-        self.images.step(gradient)
+        with self.clock("matching_s"):
+            (gradient,) = torch.autograd.grad(loss, syn)
+            self.images.step(gradient)
         return {"loss": float(loss.detach())}
 
     def train(self, ctx: RunContext) -> None:
@@ -85,8 +94,20 @@ class GradientMethod(Method[P]):
             schedule=Schedule(p.inner_epochs * per_epoch), batch=p.batch_net, order=ctx.generator,
             momentum=0.0, weight_decay=0.0,
         )  # fmt: skip
-        while trainer.done < p.inner_epochs * per_epoch:
-            trainer.update()
+        with self.clock("training_s"):
+            while trainer.done < p.inner_epochs * per_epoch:
+                trainer.update()
+
+    @contextmanager
+    def clock(self, name: str) -> Iterator[None]:
+        """Adds the seconds of a block to ``seconds``."""
+        began = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - began
+
+    def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
+        """Seconds of matching gradients, and of training networks on the images between matchings."""
+        return dict(self.seconds)
 
     def seen(self, ctx: RunContext, index: Tensor) -> Tensor:
         """A batch of synthetic images as the network is trained on it; DSA augments it."""
@@ -98,12 +119,13 @@ class GradientMethod(Method[P]):
 
     def state_dict(self) -> State:
         """Images with their momentum, and the network between two of its matchings."""
-        return {"images": self.images.state(), "net": dict(self.net.state_dict())}
+        return {"images": self.images.state(), "net": dict(self.net.state_dict()), "seconds": dict(self.seconds)}
 
     def load_state_dict(self, state: State) -> None:
         """Restore what :meth:`state_dict` gave."""
         self.images.load(state["images"])
         self.net.load_state_dict(state["net"])
+        self.seconds = dict(state["seconds"])
 
 
 def _freeze_norms(net: nn.Module) -> None:

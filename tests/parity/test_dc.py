@@ -43,7 +43,7 @@ def test_the_methods_own_loss_agrees(case):
     method.counts = counts
     method.labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
     syn.requires_grad_()
-    loss = method.match(net, real, real_counts, syn)
+    loss = method.distance(net, real, real_counts, syn)
     (gradient,) = torch.autograd.grad(loss, syn)
     assert_agrees(loss, numbers["loss"])
     assert_agrees(gradient, numbers["grad_x_syn"][order])

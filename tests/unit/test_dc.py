@@ -115,6 +115,16 @@ def test_networks_are_trained_on_augmented_images_with_parameters_per_image():
     assert any(not torch.equal(method.seen(ctx, torch.arange(6)), plain_images) for _ in range(5))
 
 
+def test_matching_and_training_are_timed_apart():
+    method = DC(DCParams(**LOOPS))
+    run(method, ctx := context())
+    said = method.diagnostics(ctx)
+    assert said["matching_s"] > 0 and said["training_s"] > 0
+    once = DC(DCParams(iterations=2, batch_real=4))
+    run(once, ctx := context())
+    assert once.diagnostics(ctx)["training_s"] == 0
+
+
 def test_batch_norm_stands_still_while_gradients_are_matched():
     ctx = context(norm="bn", arch="convnet2-w8-bn")
     method = DC(DCParams(**LOOPS))
