@@ -59,7 +59,9 @@ class Engine(Frozen):
 
 
 def choose(*, device: str, threads: int | None) -> Engine:
-    """The engine for a device option (``auto``, ``cpu``, ``cuda``) and a thread option (None: all cores).
+    """The engine for a device option (``auto``, ``cpu``, ``cuda``) and a thread option.
+
+    Without the latter there are as many threads as ``OMP_NUM_THREADS`` says, else as there are cores.
 
     Raises:
         UsageError: If the device does not exist.
@@ -72,7 +74,9 @@ def choose(*, device: str, threads: int | None) -> Engine:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from None
-    return Engine(device=device, threads=threads or len(os.sched_getaffinity(0)))
+    wished = os.environ.get("OMP_NUM_THREADS", "")
+    allowed = int(wished) if wished.isdigit() and int(wished) else len(os.sched_getaffinity(0))
+    return Engine(device=device, threads=threads or allowed)
 
 
 @cache

@@ -17,7 +17,8 @@ from ddbench.errors import UsageError
 from ddbench.models import names as arch_names
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import Profile
-from ddbench.rows import Row, resolved, rows_of, with_controls
+from ddbench.registry import Registry
+from ddbench.rows import ZERO_STEPS, Row, resolved, rows_of, with_controls
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, DataSpec
 from ddbench.suite import Exclusion, Suite
 
@@ -188,17 +189,21 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
         budgets=suite.budget.budgets(),
         condense_seeds=suite.seeds.condense or profile.condense_seeds,
         eval_seeds=suite.seeds.evaluate or profile.eval_seeds,
-        exclusions=[_canonical(rule, rows, data, protocols, registries) for rule in suite.exclude],
+        exclusions=[
+            rule
+            for given in suite.exclude
+            if (rule := _canonical(given, rows, data, protocols, registries)) is not None
+        ],
     )
 
 
 def _canonical(
     rule: Exclusion, rows: list[Row], data: list[Data], protocols: list[Protocol], registries: Registries
-) -> Exclusion:
-    """An exclusion with canonical names.
+) -> Exclusion | None:
+    """An exclusion with canonical names; None where it names what exists but is not in this run (options override).
 
     Raises:
-        UsageError: If it names something that is not in this run.
+        UsageError: If it names something that is neither in this run nor known.
     """
     update: dict[str, str] = {}
     if rule.protocol is not None:
@@ -212,10 +217,16 @@ def _canonical(
         "dataset": {item.spec.name for item in data},
         "protocol": {protocol.info.name for protocol in protocols},
     }
+    members: dict[str, Registry[Any]] = {
+        "method": registries.methods, "dataset": registries.datasets, "protocol": registries.protocols
+    }  # fmt: skip
     for name, known in present.items():
         value = getattr(rule, name)
-        if value is not None and value not in known:
-            raise UsageError(f"exclude: {name} {value!r} is not in this run (which has {', '.join(sorted(known))})")
+        if value is None or value in known:
+            continue
+        if value.removesuffix(ZERO_STEPS) in members[name]:
+            return None
+        raise UsageError(f"exclude: {name} {value!r} is not in this run (which has {', '.join(sorted(known))})")
     return rule
 
 

@@ -29,12 +29,15 @@ class Imported:
         experts: How many.
         last: E, the number of the last snapshot.
         arch: Their network, by its canonical name.
+        top1: Accuracy on some training images at the first and at the last snapshot of expert 0 [%]; None for whitened
+            images, whose matrices need not exist yet.
     """
 
     source: str
     experts: int
     last: int
     arch: str
+    top1: tuple[float, float] | None
 
 
 def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, preprocess: str, split: str) -> Imported:
@@ -51,8 +54,13 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
         DataError: If a file is missing, cut short, or of another architecture.
         UsageError: If a name is unknown.
     """
+    import torch
+
     from ddbench.blocks.buffers import write_pool
+    from ddbench.blocks.experts import PROBE, Experts
     from ddbench.blocks.params import PoolParams
+    from ddbench.blocks.teachers import expert_logits
+    from ddbench.data.split import open_splits
     from ddbench.models import build_model
 
     registries = installed()
@@ -99,5 +107,13 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
         "env": dict(environment(registries.artifacts.origin(KIND).key)),
         "imported": [{"file": path.name, "sha256": digest} for path, digest in zip(files, digests, strict=True)],
     }
+    top1 = None
+    if not preprocess.startswith("zca"):
+        train, _ = open_splits(data.spec, device="cpu")
+        index = torch.linspace(0, len(train) - 1, min(len(train), PROBE)).long()
+        images, labels, pool_ = train.images(index), train.labels[index], Experts(place)
+        scores = [100 * (expert_logits(net, pool_.snapshot(0, t), images).argmax(1) == labels).float().mean().item()
+                  for t in (0, last)]  # fmt: skip
+        top1 = scores[0], scores[1]
     artifacts.publish(KIND, key, facts)
-    return Imported(source, experts, last, name)
+    return Imported(source, experts, last, name, top1)

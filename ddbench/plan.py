@@ -147,8 +147,8 @@ def make(grid: Grid) -> Plan:
     requested = {row.label for row in grid.rows if row.requested and row.method.kind != "reference"}
     skips = [entry.skip for entry in plan.entries if entry.row in requested]
     if requested and not any(skip is None for skip in skips):
-        reason = next((skip for skip in skips if skip), "everything is excluded")
-        raise UsageError(f"no cell of {', '.join(sorted(requested))} can run: {reason}")
+        reasons = dict.fromkeys(f"{e.row}: {e.skip}" for e in plan.entries if e.row in requested and e.skip)
+        raise UsageError("no cell can run: " + ("; ".join(reasons) or "everything is excluded"))
     return plan
 
 

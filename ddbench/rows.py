@@ -19,6 +19,7 @@ from ddbench.specs import Budget
 from ddbench.suite import MethodEntry, Suite
 
 REFERENCES = ("full", "random")
+ZERO_STEPS = " (0 steps)"
 STEPS = "iterations"
 """The parameter that every distiller has; at 0 the set is its initialisation."""
 
@@ -159,7 +160,7 @@ def _zero_steps(row: Row) -> list[Row]:
     known = params_class(row.method).model_fields
     if row.method.kind != "distillation" or STEPS not in known or row.overrides.get(STEPS) == 0:
         return []
-    zero = replace(row, label=f"{row.label} (0 steps)", overrides={**row.overrides, STEPS: 0}, requested=False)
+    zero = replace(row, label=row.label + ZERO_STEPS, overrides={**row.overrides, STEPS: 0}, requested=False)
     try:
         validated(zero, zero.overrides, partial=True)
     except UsageError:

@@ -143,6 +143,8 @@ class Worker:
         _make(folder)
         used = self._resumed_engine(folder, document)
         used.apply()
+        with contextlib.suppress(Exception):  # fails again, and is told, where the method is made
+            import_target(self.registries.methods.get(spec.method).target)  # before the meter: no cell pays for imports
         attempt = _Attempt(Meter(), _now())
         history = History.read(folder)
         session = Session(self.interrupts, self.monitor, self.limits.timeout_s)

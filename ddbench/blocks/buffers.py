@@ -6,6 +6,7 @@ A file is a list of experts, each a list of E + 1 snapshots, each a list of para
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -33,10 +34,13 @@ def read_buffer(path: Path, shapes: Shapes) -> Iterator[Tensor]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DataError(f"{path}: not a torch file, or one of other objects than tensors, which are refused") from error
     except Exception as error:  # a damaged archive can raise anything
-        raise DataError(f"{path}: cut short, or not saved by torch ({' '.join(str(error).split())[:200]})") from error
+        raise DataError(f"{path}: cut short, or not saved by torch ({type(error).__name__})") from error
     if not isinstance(content, list) or not content:
-        raise DataError(f"{path}: expected a list of experts, found {type(content).__name__}")
+        found = type(content).__name__ if content or not isinstance(content, list) else "an empty one"
+        raise DataError(f"{path}: expected a list of experts, found {found}")
     for number, expert in enumerate(content):
         yield _trajectory(expert, shapes, f"{path}, expert {number}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 
@@ -20,6 +19,8 @@ def medoids(h: Tensor, n: int, *, seed: int, n_init: int = 4, max_iter: int = 10
     Returns:
         [n] int64, distinct.
     """
+    from sklearn.cluster import KMeans  # 115 MB, for those who cluster
+
     clusters = KMeans(n, n_init=n_init, max_iter=max_iter, random_state=seed)
     centres = clusters.fit(h.cpu().numpy()).cluster_centers_
     return nearest_distinct(torch.from_numpy(centres), h.cpu())

@@ -205,8 +205,10 @@ class TrajectoryParams(PoolParams, StartParams):
             return f"the window is empty: max_start {self.max_start} must exceed min_start {self.min_start}"
         last, needed = self.last_snapshot(data.n_train), self.max_start - 1 + self.match_snapshots
         if needed > last:
+            longer = "" if self.expert_source else f", or raise expert_epochs {self.expert_epochs}"
             return (
-                f"window ends at snapshot {needed} but the experts have {last}: lower max_start or raise expert_epochs"
+                f"max_start {self.max_start} with match_snapshots {self.match_snapshots} reaches snapshot {needed}, and "
+                f"the experts' last is {last}: lower max_start{longer}"
             )
         return PoolParams.unsupported(self, cell, data) or StartParams.unsupported(self, cell, data)
 

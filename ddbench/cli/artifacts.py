@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ddbench import artifacts as store
 from ddbench.errors import UsageError
+
+USUAL_WINDOW = 22
+"""Last snapshot that presets for trajectories of 50 epochs and more rely on."""
 
 
 @click.group()
@@ -25,13 +29,23 @@ def list_() -> None:
             "kind": kind,
             "key": key,
             "data": content["spec"]["data"]["name"],
+            "preprocess": content["spec"]["data"]["preprocess"],
             "arch": content["spec"]["arch"] or "",
+            "what": _what(content["spec"]["params"]),
             "seconds": round(content["cost"]["seconds"], 1),
             "MB": round(sum(file["bytes"] for file in content["files"].values()) / 1e6, 1),
         }
         for kind, key, content in store.stored()
     ]
     click.echo(tabulate(rows, headers="keys", tablefmt="simple") if rows else "no artifacts yet")
+
+
+def _what(params: dict[str, Any]) -> str:
+    """What tells artifacts of a kind apart, in a few words."""
+    if params.get("source"):
+        return f"imported {params['source']}: {params['experts']} × {params['epochs']} epochs"
+    shown = ("experts", "epochs", "lr", "batch", "optimiser", "variant")
+    return ", ".join(f"{name} {params[name]}" for name in shown if name in params)
 
 
 @artifacts.command("import")
@@ -52,10 +66,16 @@ def import_(files: tuple[Path, ...], dataset: str, arch: str | None, preprocess:
     found = import_experts(files, dataset=dataset, arch=arch, preprocess=preprocess, split=split)
     click.echo(f"{found.experts} experts of {found.last + 1} snapshots; mtt, tesla, ftd and datm use them with, e.g.")
     options = {"expert_source": found.source, "experts": found.experts, "expert_epochs": found.last}
+    if found.last < USUAL_WINDOW:
+        options["max_start"] = max(1, found.last - 2)
     settings = " ".join(f"--set mtt.{name}={value}" for name, value in options.items())
     where = f"--datasets {dataset} --archs {found.arch} --preprocess {preprocess} --split {split}"
     protocol = " --protocols hard-fixed" if split == "paper" else ""
     click.echo(f"  ddbench run --methods mtt --ipc 10 {where}{protocol} {settings}")
+    if found.top1 is not None:
+        click.echo(f"expert 0 on train: {found.top1[0]:.1f} % at its start, {found.top1[1]:.1f} % at its end", err=True)
+        if found.top1[1] <= found.top1[0]:
+            click.echo("ddbench: it learned nothing that shows here: is this their data, and their space?", err=True)
     if split == "default":
         click.echo(
             "ddbench: the authors' experts saw all training images, also those that are val here: nothing that these "

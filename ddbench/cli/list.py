@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import click
 
@@ -105,7 +105,7 @@ def _others(registries: Registries) -> dict[str, dict[str, Any]]:
 
 def _describe_method(registries: Registries, info: MethodInfo, as_json: bool) -> None:
     fields = [
-        {"parameter": field, "default": _default(spec), "description": spec.description or ""}
+        {"parameter": field, "default": _default(spec), "description": _choices(spec) + (spec.description or "")}
         for field, spec in params_class(info).model_fields.items()
     ]
     chosen = [
@@ -134,6 +134,12 @@ def _describe_method(registries: Registries, info: MethodInfo, as_json: bool) ->
 
 def _facts(info: MethodInfo) -> dict[str, Any]:
     return asdict(info) | {"axes": sorted(info.axes)}
+
+
+def _choices(field: Any) -> str:
+    """``real | noise: `` for a parameter with named values."""
+    values = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    return f"{' | '.join(map(str, values))}: " if values else ""
 
 
 def _default(field: Any) -> str:

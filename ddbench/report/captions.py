@@ -26,11 +26,12 @@ def caption(table: Table) -> str:
     ]
     repetitions = plural(span(cell.planned for cell in counted), "repetition")
     students = plural(span(cell.students for cell in counted), "student")
-    parts = [data, f"{setting.arch} → {student}", table.preprocess, _protocol(table)]
+    parts = [data, f"{setting.arch} → {student}", table.preprocess, protocol_of(table)]
     return " · ".join([*parts, f"test top-1 %, mean ± sd over {repetitions} × {students}"])
 
 
-def _protocol(table: Table) -> str:
+def protocol_of(table: Table) -> str:
+    """``hard@1 (short: 1000 updates)``."""
     profile, updates = table.setting.profile, span(_updates(table))
     details = "smoke: for tests only" if for_tests_only(profile) else profile or ""
     separator = ", " if for_tests_only(profile) else ": "

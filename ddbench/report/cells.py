@@ -157,20 +157,19 @@ def _cost(observations: Sequence[Observation]) -> CellCost:
 def best(cells: Sequence[Cell | None]) -> set[int]:
     """Positions of the best cells of a column: the highest mean, and all whose paired interval to it contains 0.
 
-    Where the interval does not exist (fewer than three common repetitions) only ties join. A single result is not the
-    best of anything.
+    Means are over the repetitions that all ranked cells have: a folder may hold runs of different lengths. Where the
+    interval does not exist (fewer than three common repetitions) only ties join. A single result is not the best of
+    anything.
     """
-    means = {i: cell.summary.mean for i, cell in enumerate(cells) if cell and cell.ranked and cell.summary}
-    if len(means) < 2:
+    ranked = {i: cell.scores for i, cell in enumerate(cells) if cell and cell.ranked and cell.scores}
+    common = set.intersection(*map(set, ranked.values())) if ranked else set()
+    if len(ranked) < 2 or not common:
         return set()
+    means = {i: fmean(scores[r] for r in sorted(common)) for i, scores in ranked.items()}
     top = max(means, key=lambda i: means[i])
-    leader = cells[top]
-    assert leader is not None
     found = {top}
     for i, mean in means.items():
-        other = cells[i]
-        assert other is not None
-        interval = paired(leader.scores, other.scores)
+        interval = paired(ranked[top], ranked[i])
         if round(mean, DIGITS) == round(means[top], DIGITS) or (interval is not None and interval.contains(0.0)):
             found.add(i)
     return found

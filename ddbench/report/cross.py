@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from ddbench.report.captions import protocol_of
 from ddbench.report.cells import Cell
 from ddbench.report.figures import NONE
 from ddbench.report.tables import Table
@@ -42,7 +43,7 @@ def cross_tables(tables: Sequence[Table]) -> list[Cross]:
             cells = [_cells(table, budget) for table in members]
             labels = dict.fromkeys(label for those in cells for label in those)
             first = members[0]
-            where = f"{first.dataset} · {first.setting.arch} → students · {first.preprocess} · {first.setting.protocol}"
+            where = f"{first.dataset} · {first.setting.arch} → students · {first.preprocess} · {protocol_of(first)}"
             rows = {label: tuple(those.get(label) for those in cells) for label in labels}
             found.append(Cross(f"{where} · {budget.label} · test top-1 %, means over repetitions", students, rows))
     return found

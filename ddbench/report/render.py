@@ -37,12 +37,13 @@ def render(tables: Sequence[Table], format: str, *, details: bool = False) -> st
 
 def to_terminal(tables: Sequence[Table], details: bool = False) -> str:
     """Caption, grid and footnotes of each table, for people at a terminal."""
-    blocks = []
+    blocks, told = [], list[list[Lines]]()
     for table in tables:
         blocks.append([caption(table), "", *_grid(main_grid(table)), *footer(table)])
         if table.versus_random is not None:
             blocks.append([differences_caption(table), "", *_grid(differences_grid(table)), differences_legend(table)])
-        if details and (inside := details_grid(table)):
+        if details and (inside := details_grid(table)) and inside not in told:
+            told.append(inside)  # a set's numbers, whatever the student: shown once
             blocks.append([CAPTION, "", *_grid(inside)])
     blocks += [[cross.caption, "", *_grid(cross_grid(cross)), CROSS_LEGEND] for cross in cross_tables(tables)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n" if blocks else "no results\n"
@@ -51,6 +52,7 @@ def to_terminal(tables: Sequence[Table], details: bool = False) -> str:
 def to_markdown(tables: Sequence[Table], details: bool = False) -> str:
     """The same for GitHub, where a line right below a grid would become its last row."""
     blocks: list[str] = []
+    told: list[list[Lines]] = []
     for table in tables:
         blocks += [_escaped(caption(table)), "\n".join(_grid(main_grid(table), markdown=True)), _broken(footer(table))]
         if table.versus_random is not None:
@@ -59,7 +61,8 @@ def to_markdown(tables: Sequence[Table], details: bool = False) -> str:
                 "\n".join(_grid(differences_grid(table), markdown=True)),
                 _broken([differences_legend(table)]),
             ]
-        if details and (inside := details_grid(table)):
+        if details and (inside := details_grid(table)) and inside not in told:
+            told.append(inside)
             blocks += [_escaped(CAPTION), "\n".join(_grid(inside, markdown=True))]
     for cross in cross_tables(tables):
         blocks += [_escaped(cross.caption), "\n".join(_grid(cross_grid(cross), markdown=True)), _broken([CROSS_LEGEND])]

@@ -80,9 +80,9 @@ def infinite(content):
     ("write", "said"),
     [
         (cut_short, "cut short, or not saved by torch"),
-        (code, "cut short, or not saved by torch"),
+        (code, "of other objects than tensors, which are refused"),
         (broken(lambda _: {"accs": 1}), "expected a list of experts, found dict"),
-        (broken(lambda _: []), "expected a list of experts"),
+        (broken(lambda _: []), "expected a list of experts, found an empty one"),
         (broken(lambda c: [c[0][:1]]), "expert 0: expected a list of at least two snapshots"),
         (broken(lambda c: [c[0], [s[:-1] for s in c[1]]]), r"expert 1, snapshot 0: 5 parameters for 6; which arch"),
         (broken(lambda c: [trajectory(0, shapes=[torch.Size([8, 1, 3, 3]), *SHAPES[1:]])]),

@@ -296,7 +296,7 @@ def test_teacher_labels_are_those_of_the_last_target(ctx):
     [
         ({"first_max_start": 25, "max_start": 20}, "the window cannot grow"),
         ({"first_max_start": 5, "min_start": 5}, "the window cannot grow"),
-        ({"min_start": 99, "max_start": 101}, "window ends at snapshot 102 but the experts have 100"),
+        ({"min_start": 99, "max_start": 101}, "reaches snapshot 102, and the experts' last is 100"),
         ({"min_start": 20, "max_start": 20}, "the window is empty"),
     ],
 )

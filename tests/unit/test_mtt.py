@@ -127,12 +127,12 @@ INFO = DatasetInfo(
     [
         (
             {"expert_epochs": 60, "max_start": 60, "match_snapshots": 3},
-            "window ends at snapshot 62 but the experts have 60",
+            "reaches snapshot 62, and the experts' last is 60",
         ),
         ({"min_start": 20, "max_start": 20}, "the window is empty"),
         (
             {"expert_epochs": 10, "expert_batch": 50, "snapshot_updates": 8, "max_start": 5},
-            "window ends at snapshot 6 but the experts have 5",
+            "reaches snapshot 6, and the experts' last is 5",
         ),
     ],
 )
