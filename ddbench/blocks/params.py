@@ -207,8 +207,8 @@ class TrajectoryParams(PoolParams, StartParams):
         if needed > last:
             longer = "" if self.expert_source else f", or raise expert_epochs {self.expert_epochs}"
             return (
-                f"max_start {self.max_start} with match_snapshots {self.match_snapshots} reaches snapshot {needed}, and "
-                f"the experts' last is {last}: lower max_start{longer}"
+                f"max_start {self.max_start} with match_snapshots {self.match_snapshots} reaches snapshot {needed}, "
+                f"and the experts' last is {last}: lower max_start{longer}"
             )
         return PoolParams.unsupported(self, cell, data) or StartParams.unsupported(self, cell, data)
 
