@@ -114,6 +114,7 @@ def test_imported_experts_feed_a_run(tmp_path, files, monkeypatch, capsys):
     assert invoke(["artifacts", "import", *map(str, files), *options]) == 0
     said = capsys.readouterr()
     assert "3 experts of 4 snapshots" in said.out and "no val" in said.err
+    assert "expert 0 on train: " in said.err
     command = said.out.split("ddbench ")[1].split()
     run = [*command, "--profile", "smoke", "--seeds", "1", "--out", str(tmp_path / "runs")]
     assert invoke(run) == 0

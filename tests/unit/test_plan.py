@@ -125,6 +125,16 @@ def test_exclusions_understand_short_names_and_refuse_unknown_ones():
         planned(methods=["dm"], exclude=[{"method": "dmm"}])
 
 
+def test_exclusions_of_what_an_override_left_out_say_nothing():
+    made = planned(methods=["kmeans"], exclude=[{"method": "dm"}, {"protocol": "native"}, {"method": "mtt (0 steps)"}])
+    assert rows(made) == ["full", "random", "kmeans"]
+
+
+def test_each_row_that_cannot_run_has_its_own_reason():
+    with pytest.raises(UsageError, match=r"mtt \(max_start=200\): .*200.*; datm \(max_start=300\): .*300"):
+        planned(methods=["mtt", "datm"], set={"mtt": {"max_start": 200}, "datm": {"max_start": 300}})
+
+
 def test_native_stands_alone_where_random_is_excluded():
     assert rows(planned(methods=["dm"], protocols=["native"], exclude=[{"method": "random"}])) == ["dm"]
 

@@ -151,6 +151,11 @@ def test_bold_is_the_highest_mean_and_what_cannot_be_told_from_it():
     assert bold(table) == {"a", "b"}
 
 
+def test_rows_of_unequal_length_are_compared_over_the_repetitions_they_share():
+    table = only(cell("a", [60.0]) + cell("b", [60.0, 40.0]) + cell("c", [50.0, 90.0]))
+    assert bold(table) == {"a", "b"}
+
+
 def test_below_three_repetitions_only_ties_share_bold():
     table = only(cell("a", [50.0, 60.0]) + cell("b", [60.0, 50.0]) + cell("c", [54.9, 55.0]))
     assert bold(table) == {"a", "b"}
