@@ -176,6 +176,12 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
     for arch in (*suite.archs, *suite.eval_archs):
         arch_names.parse(arch, registries.architectures)
     data = list(_data(suite, registries))
+    for item in data:
+        for arch in (*suite.archs, *suite.eval_archs):
+            name = arch_names.parse(arch, registries.architectures)
+            why = arch_names.too_deep(name, channels=item.info.channels, size=item.info.size)
+            if why is not None:
+                raise UsageError(f"{item.label}: {why}")
     if suite.controls:
         places = list(itertools.product(dict.fromkeys(item.spec.name for item in data), suite.budget.budgets()))
         rows = with_controls(rows, suite, registries, profile, places)

@@ -12,7 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from ddbench.errors import UsageError
-from ddbench.models.names import ArchName
+from ddbench.models.names import ArchName, too_deep
 
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "in": lambda width: nn.GroupNorm(width, width),
@@ -63,8 +63,7 @@ def build(name: ArchName, *, channels: int, classes: int, size: int) -> ConvNet:
     Raises:
         UsageError: If ``size`` pixels cannot be halved as often as the net is deep.
     """
+    if (why := too_deep(name, channels=channels, size=size)) is not None:
+        raise UsageError(why)
     depth = int(name.base.removeprefix("convnet"))
-    halved = 32 if channels == 1 and size == 28 else size
-    if halved >> depth == 0:
-        raise UsageError(f"{name.base} halves its images {depth} times: {size} pixels are too few; use a shallower net")
     return ConvNet(depth, name.width, name.norm, channels=channels, classes=classes, size=size)

@@ -68,3 +68,14 @@ def parse(name: str, families: Registry[ArchInfo]) -> ArchName:
                 f"{base} takes -wWIDTH (a positive integer) and one of {allowed} (see `{_LISTING}`)"
             )
     return ArchName(base, family.name, family.width if width is None else width, norm or family.norms[0], variant)
+
+
+def too_deep(name: ArchName, *, channels: int, size: int) -> str | None:
+    """Why a ConvNet cannot halve such images as often as it is deep; None when it can, and for other families."""
+    if name.family != "convnet":
+        return None
+    depth = int(name.base.removeprefix("convnet"))
+    halved = 32 if channels == 1 and size == 28 else size
+    if halved >> depth:
+        return None
+    return f"{name.base} halves its images {depth} times: {size} pixels are too few; use a shallower net"

@@ -130,6 +130,12 @@ def test_exclusions_of_what_an_override_left_out_say_nothing():
     assert rows(made) == ["full", "random", "kmeans"]
 
 
+@pytest.mark.parametrize("where", ["archs", "eval_archs"])
+def test_a_net_too_deep_for_the_images_is_said_before_anything_runs(where):
+    with pytest.raises(UsageError, match="digits: convnet4 halves its images 4 times: 8 pixels are too few"):
+        planned(methods=["dm"], **{where: ["convnet4-w8"]})
+
+
 def test_each_row_that_cannot_run_has_its_own_reason():
     with pytest.raises(UsageError, match=r"mtt \(max_start=200\): .*200.*; datm \(max_start=300\): .*300"):
         planned(methods=["mtt", "datm"], set={"mtt": {"max_start": 200}, "datm": {"max_start": 300}})
