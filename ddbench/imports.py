@@ -54,13 +54,12 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
         DataError: If a file is missing, cut short, or of another architecture.
         UsageError: If a name is unknown.
     """
-    import torch
-
     from ddbench.blocks.buffers import write_pool
-    from ddbench.blocks.experts import PROBE, Experts
+    from ddbench.blocks.experts import Experts, probe
     from ddbench.blocks.params import PoolParams
     from ddbench.blocks.teachers import expert_logits
     from ddbench.data.split import open_splits
+    from ddbench.evaluate.metrics import accuracy
     from ddbench.models import build_model
 
     registries = installed()
@@ -110,10 +109,9 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
     top1 = None
     if not preprocess.startswith("zca"):
         train, _ = open_splits(data.spec, device="cpu")
-        index = torch.linspace(0, len(train) - 1, min(len(train), PROBE)).long()
-        images, labels, pool_ = train.images(index), train.labels[index], Experts(place)
-        scores = [100 * (expert_logits(net, pool_.snapshot(0, t), images).argmax(1) == labels).float().mean().item()
-                  for t in (0, last)]  # fmt: skip
-        top1 = scores[0], scores[1]
+        index = probe(len(train))
+        images, labels, built = train.images(index), train.labels[index], Experts(place)
+        first, end = (accuracy(expert_logits(net, built.snapshot(0, t), images), labels) for t in (0, last))
+        top1 = first, end
     artifacts.publish(KIND, key, facts)
     return Imported(source, experts, last, name, top1)

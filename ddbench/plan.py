@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -328,16 +328,11 @@ class _Planner:
                 continue
             twins = self.row_cells(row, table.data, budget, table.arch)
             found = next((pair for pair in twins if pair[0].spec.r == cell.spec.r), None)
-            if found is None or (beside and found[0].artifacts != _shared(cell.artifacts, found[0].artifacts)):
+            if found is None or (beside and not found[0].artifacts.items() <= cell.artifacts.items()):
                 continue  # excluded, or the control of another pool
             twin, twin_key = found
             label = f"{row.label} (recipe of {cell.row.label})"
             self.evaluations(table, protocol, twin, twin_key, budget, recipe_of=key, label=label)
-
-
-def _shared(artifacts: dict[str, ArtifactSpec], names: Iterable[str]) -> dict[str, ArtifactSpec]:
-    """Those of the artifacts that have these names."""
-    return {name: artifacts[name] for name in names if name in artifacts}
 
 
 def facts(table: TableKey, method: MethodInfo, n: int) -> dict[str, Any]:

@@ -94,6 +94,11 @@ class Experts:
         return torch.stack(curves)
 
 
+def probe(n: int) -> Tensor:
+    """Which of n training images accuracies are measured on: [≤ PROBE] int64, evenly spaced, on the CPU."""
+    return torch.linspace(0, n - 1, min(n, PROBE)).long()
+
+
 def expert_file(folder: Path, expert: int) -> Path:
     """Where one expert's snapshots lie."""
     return folder / f"expert_{expert:03d}.safetensors"
@@ -186,7 +191,7 @@ def _snapshot(model: nn.Module, params: ExpertsParams) -> Tensor:
 
 
 def _accuracy(ctx: RunContext, model: nn.Module) -> float:
-    index = torch.linspace(0, len(ctx.train) - 1, min(len(ctx.train), PROBE)).long()
+    index = probe(len(ctx.train))
     with torch.no_grad():
         logits = torch.cat([model(ctx.train.images(part)) for part in torch.split(index, 128)])
     return 100.0 * float((logits.argmax(1) == ctx.train.labels[index.to(logits.device)]).double().mean())

@@ -70,7 +70,7 @@ class GradientMethod(Method[P]):
 
     def distance(self, net: nn.Module, real: Tensor, real_counts: Sequence[int], syn: Tensor) -> Tensor:
         """The sum itself."""
-        classes = self.labels[torch.tensor([0, *self.counts]).cumsum(0)[:-1].to(self.labels.device)]
+        classes = torch.unique_consecutive(self.labels)
         real_labels = classes.repeat_interleave(torch.tensor(real_counts, device=classes.device))
         theirs = class_gradients(net, real, real_labels, real_counts)
         ours = class_gradients(net, syn, self.labels, self.counts, graph=True)

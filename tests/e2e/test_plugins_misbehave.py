@@ -107,3 +107,16 @@ def ddbench_register_architectures(registry):
     arguments = ("run", "--methods", "random", "--archs", "lin", "--plugin", tmp_path / "linplugin.py")
     assert ddbench(*arguments, "--out", tmp_path / "runs", *BASE) == 0
     assert "lin-w128-nn" in capsys.readouterr().out
+
+
+def test_a_method_module_that_exits_when_imported_fails_its_own_cell(tmp_path, capsys, monkeypatch):
+    (tmp_path / "leaves.py").write_text("raise SystemExit(9)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "oddplugin.py"
+    body = {"unsupported": "return None", "artifacts": "return {}", "select": "pass"}
+    text = PLUGIN.format(params="oddplugin:OddParams", **body)
+    path.write_text(text.replace('"oddplugin:Odd"', '"leaves:Odd"'))
+    code = ddbench("run", "--methods", "odd,random", "--plugin", path, "--out", tmp_path / "runs", *BASE)
+    shown = capsys.readouterr()
+    assert code == 1
+    assert "random" in shown.out and "9" in shown.err

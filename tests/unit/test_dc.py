@@ -72,11 +72,15 @@ def test_dc_is_the_published_double_loop():
 
 
 def test_with_one_matching_per_network_no_network_is_trained(monkeypatch):
+    trained = []
+
     def forbidden(*args, **kwargs):
+        trained.append(args)
         raise AssertionError("a network was trained")
 
     monkeypatch.setattr(gradients, "Trainer", forbidden)
-    run(DC(DCParams(iterations=3, batch_real=4)), context())
+    run(DC(DCParams(iterations=3, batch_real=4)), ctx := context())
+    assert (trained, ctx.step) == ([], 3)
 
 
 def test_a_step_is_one_matching_so_that_work_is_bounded():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ddbench import CondensedSet, Method, RunContext, State
 from ddbench.blocks.augment import DSA, siamese
 from ddbench.blocks.features import chunk_size, embed, frozen
-from ddbench.blocks.initial import first_images
+from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.matching import class_mean_feature_distance
 from ddbench.blocks.sampling import ClassSampler
 from ddbench_plugins.dm.params import DMParams
@@ -32,7 +32,7 @@ class DM(Method[DMParams]):
         """Start from ``random``'s images."""
         classes = [c for c, n in enumerate(ctx.per_class) if n]
         self.counts = [ctx.per_class[c] for c in classes]
-        self.labels = torch.tensor(classes).repeat_interleave(torch.tensor(self.counts))
+        self.labels = class_slots(ctx).cpu()
         self.images = first_images(ctx, self.params.init)
         self.velocity = torch.zeros_like(self.images)
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
