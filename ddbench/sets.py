@@ -129,6 +129,7 @@ class CondensedSet:
         recipe: Recipe | None = None,
         *,
         classes: Tensor | None = None,
+        codes: Tensor | None = None,
     ) -> CondensedSet:
         """A set of synthetic images with hard labels, or with logits as soft ones.
 
@@ -138,15 +139,18 @@ class CondensedSet:
             preprocess: ``ctx.train.preprocess``.
             recipe: How the set wants a student to be trained; its learned lr is stored as well.
             classes: [n] int64, the class that each image of a soft-labelled set stands for.
+            codes: What is stored instead of the images and decodes to them; counted in place of them.
         """
         pixels, targets = images.detach().float().clone(), labels.detach().clone()
         soft, recipe = targets.is_floating_point(), recipe or Recipe()
         size = StorageBytes(
-            images=pixels.numel() * 4,
+            images=pixels.numel() * 4 if codes is None else 0,
             labels=targets.numel() * (4 if soft else 1),
             lrs=0 if recipe.lr is None else 4,
+            codes=0 if codes is None else codes.numel() * 4,
         )
-        aux = {} if classes is None else {"classes": classes.detach().clone()}
+        extra = {"classes": classes, "codes": codes}
+        aux = {name: part.detach().clone() for name, part in extra.items() if part is not None}
         return cls(pixels, targets, "logits" if soft else "hard", preprocess, recipe, size, aux=aux)
 
     def __len__(self) -> int:

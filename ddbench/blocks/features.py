@@ -105,12 +105,13 @@ def load(folder: Path) -> Tensor:
     return load_file(folder / FILE)["features"]
 
 
-def select_per_class(ctx: RunContext, rule: Callable[[Tensor, int], Tensor]) -> Tensor:
+def select_per_class(ctx: RunContext, rule: Callable[[Tensor, int], Tensor], times: int = 1) -> Tensor:
     """Apply a selection rule to the features of each class; the artifact must be called ``features``.
 
     Args:
         ctx: The run.
         rule: (features of a class [n_c, D] float64, how many) → distinct row numbers, int64.
+        times: How many images to choose for each one of the budget.
 
     Returns:
         [n] int64 indices into train, class-major, on the CPU.
@@ -120,7 +121,7 @@ def select_per_class(ctx: RunContext, rule: Callable[[Tensor, int], Tensor]) -> 
     for c, n in enumerate(ctx.per_class):
         if n:
             members = ctx.train.of_class(c).cpu()
-            chosen.append(members[rule(features[members].to(ctx.device, torch.float64), n).cpu()])
+            chosen.append(members[rule(features[members].to(ctx.device, torch.float64), n * times).cpu()])
         ctx.progress(c + 1, len(ctx.per_class), "classes")
     return torch.cat(chosen)
 

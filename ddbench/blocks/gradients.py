@@ -1,4 +1,7 @@
-"""What DC and DSA have in common: fresh networks, batches of each class, matching, and training on the images."""
+"""What methods that match gradients have in common: fresh networks, batches of each class, matching, training.
+
+DC and DSA train their networks on the synthetic images (:class:`CondensationMethod`), IDC on real ones.
+"""
 
 from __future__ import annotations
 
@@ -11,41 +14,76 @@ import torch
 from torch import Tensor, nn
 
 from ddbench.api import CondensedSet, Method, RunContext, State
-from ddbench.blocks.initial import class_slots
+from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.matching import class_gradients, gradient_distance
-from ddbench.blocks.params import GradientMatchingParams
+from ddbench.blocks.parametrize import Parametrisation
+from ddbench.blocks.params import CondensationParams, GradientMatchingParams
 from ddbench.blocks.sampling import ClassSampler
 from ddbench.blocks.training import Schedule, Trainer
 from ddbench.blocks.trajectory import Learned
 
 P = TypeVar("P", bound=GradientMatchingParams)
+Q = TypeVar("Q", bound=CondensationParams)
 
 FROZEN_BATCH = 16
 """Real images per class of the forward pass after which batch norm's statistics stand still (authors' code)."""
 
 
 class GradientMethod(Method[P]):
-    """Base of methods that match gradients.
-
-    ``prepare`` calls :meth:`learn`; ``step``, one matching step t of one network k, calls :meth:`network`,
-    :meth:`batches`, :meth:`match`, :meth:`update` and :meth:`train`.
+    """Base of methods that match gradients in T steps under each of K fresh networks.
 
     Attributes:
-        images: The pixels, [n, C, H, W].
-        labels: [n] int64, class-major.
-        counts: Synthetic images of each class that has any.
-        net: The current network; between matchings it is trained on the images.
+        form: What is stored and how it decodes to the images that networks see.
+        images: What is stored: by default the pixels, [n, C, H, W].
+        labels: [n] int64, class-major, of the decoded images.
+        counts: Decoded images of each class that has any.
+        sampler: Draws real images of these classes.
+        seconds: Spent on matching gradients, and on training networks.
     """
 
-    def learn(self, ctx: RunContext, images: Tensor) -> None:
-        """Make images learnable, and real images of each class drawable."""
+    def __init__(self, params: P) -> None:
+        super().__init__(params)
+        self.form = Parametrisation.of(params)
+
+    def learn(self, ctx: RunContext) -> None:
+        """Make the images that ``params.init`` asks for learnable, and real images of each class drawable."""
         p, classes = self.params, [c for c, n in enumerate(ctx.per_class) if n]
-        self.labels = class_slots(ctx)
-        self.counts = [ctx.per_class[c] for c in classes]
-        self.images = Learned(images, p.lr_img, p.momentum)
+        self.labels = class_slots(ctx, self.form.times)
+        self.counts = self.form.counts([ctx.per_class[c] for c in classes])
+        self.images = Learned(self.form.encode(first_images(ctx, p.init, self.form.times)), p.lr_img, p.momentum)
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
-        self.net = ctx.build_model(seed=ctx.seed("net", "0"))
         self.seconds = {"matching_s": 0.0, "training_s": 0.0}
+
+    @contextmanager
+    def clock(self, name: str) -> Iterator[None]:
+        """Adds the seconds of a block to ``seconds``."""
+        began = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - began
+
+    def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
+        """Seconds of matching gradients, and of training networks between matchings."""
+        return dict(self.seconds)
+
+    def finalise(self, ctx: RunContext) -> CondensedSet:
+        """The images with their fixed hard labels."""
+        return self.form.condensed(self.images.value, self.labels, ctx.train.preprocess)
+
+
+class CondensationMethod(GradientMethod[Q]):
+    """Base of DC and DSA, whose networks are trained on the synthetic images for ζ epochs between two matchings.
+
+    ``step``, one matching t of one network k, calls :meth:`network`, :meth:`batches`, :meth:`match`, :meth:`update` and
+    :meth:`train`.
+
+    Attributes:
+        net: The current network.
+    """
+
+    def learn(self, ctx: RunContext) -> None:
+        """As the base."""
+        super().learn(ctx)
+        self.net = ctx.build_model(seed=ctx.seed("net", "0"))
 
     def network(self, ctx: RunContext) -> nn.Module:
         """The network of this step: a fresh one for each k, with batch norm's statistics fixed on real images."""
@@ -58,10 +96,12 @@ class GradientMethod(Method[P]):
             _freeze_norms(self.net)
         return self.net
 
-    def batches(self, ctx: RunContext) -> tuple[Tensor, list[int]]:
-        """Real images of every class, class-major, and how many of each."""
+    def batches(self, ctx: RunContext) -> tuple[Tensor, list[int], Tensor, Tensor]:
+        """Real images of every class, class-major, and how many of each; what is stored, and what it decodes to."""
         batch = self.params.batch_real
-        return ctx.train.images(self.sampler.draw(batch, ctx.generator)), self.sampler.counts(batch)
+        real, counts = ctx.train.images(self.sampler.draw(batch, ctx.generator)), self.sampler.counts(batch)
+        stored = self.images.value.detach().requires_grad_()
+        return real, counts, stored, self.form.decode(stored)
 
     def match(self, net: nn.Module, real: Tensor, real_counts: Sequence[int], syn: Tensor) -> Tensor:
         """Σ over classes of the distance between the gradients on real and on synthetic images."""
@@ -76,10 +116,10 @@ class GradientMethod(Method[P]):
         ours = class_gradients(net, syn, self.labels, self.counts, graph=True)
         return torch.stack([gradient_distance(a, b) for a, b in zip(theirs, ours, strict=True)]).sum()
 
-    def update(self, loss: Tensor, syn: Tensor) -> Mapping[str, float]:
+    def update(self, loss: Tensor, stored: Tensor) -> Mapping[str, float]:
         """One SGD step of all images at once: a class's images appear in its own term alone."""
         with self.clock("matching_s"):
-            (gradient,) = torch.autograd.grad(loss, syn)
+            (gradient,) = torch.autograd.grad(loss, stored)
             self.images.step(gradient)
         return {"loss": float(loss.detach())}
 
@@ -88,34 +128,19 @@ class GradientMethod(Method[P]):
         p = self.params
         if (ctx.step + 1) % p.outer_steps == 0:
             return
-        per_epoch = -(-len(self.labels) // p.batch_net)
+        images = self.form.decode(self.images.value)
+        updates = p.inner_epochs * -(-len(images) // p.batch_net)
         trainer = Trainer(
-            self.net.train(), lambda index: self.seen(ctx, index), self.labels, lr=p.lr_net,
-            schedule=Schedule(p.inner_epochs * per_epoch), batch=p.batch_net, order=ctx.generator,
-            momentum=0.0, weight_decay=0.0,
+            self.net.train(), lambda index: self.seen(ctx, images[index.to(images.device)]), self.labels, lr=p.lr_net,
+            schedule=Schedule(updates), batch=p.batch_net, order=ctx.generator, momentum=0.0, weight_decay=0.0,
         )  # fmt: skip
         with self.clock("training_s"):
-            while trainer.done < p.inner_epochs * per_epoch:
+            while trainer.done < updates:
                 trainer.update()
 
-    @contextmanager
-    def clock(self, name: str) -> Iterator[None]:
-        """Adds the seconds of a block to ``seconds``."""
-        began = time.perf_counter()
-        yield
-        self.seconds[name] += time.perf_counter() - began
-
-    def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
-        """Seconds of matching gradients, and of training networks on the images between matchings."""
-        return dict(self.seconds)
-
-    def seen(self, ctx: RunContext, index: Tensor) -> Tensor:
+    def seen(self, ctx: RunContext, images: Tensor) -> Tensor:
         """A batch of synthetic images as the network is trained on it; DSA augments it."""
-        return self.images.value[index.to(self.images.value.device)]
-
-    def finalise(self, ctx: RunContext) -> CondensedSet:
-        """The images with their fixed hard labels."""
-        return CondensedSet.of_images(self.images.value.cpu(), self.labels.cpu(), ctx.train.preprocess)
+        return images
 
     def state_dict(self) -> State:
         """Images with their momentum, and the network between two of its matchings."""

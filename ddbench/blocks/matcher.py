@@ -16,6 +16,7 @@ from ddbench.api import CondensedSet, Method, Recipe, RunContext, State
 from ddbench.blocks.augment import DSA
 from ddbench.blocks.experts import Experts
 from ddbench.blocks.initial import class_slots, first_images
+from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.params import TrajectoryParams
 from ddbench.blocks.teachers import correct_first
 from ddbench.blocks.trajectory import Learned, match, positive, replayed, segment, student_batches
@@ -36,14 +37,19 @@ class TrajectoryMethod(Method[P]):
         experts: The pool.
         net: A network of the experts' architecture, used as a function.
         classes: [n] int64, the class each synthetic image stands for.
-        start: The images that were started from, [n, C, H, W].
-        images: The pixels, [n, C, H, W].
+        form: What is stored and how it decodes to the images that students see.
+        start: What was started from, like ``images``.
+        images: What is stored: by default the pixels, [n, C, H, W].
         lr: β.
         soft: Logits [n, K] of soft labels, None for hard ones.
         tally: Sums for :meth:`diagnostics`.
     """
 
     soft: Learned | None = None
+
+    def __init__(self, params: P) -> None:
+        super().__init__(params)
+        self.form = Parametrisation.of(params)
 
     def open_pool(self, ctx: RunContext) -> None:
         """The experts, a network of their kind, and the augmentation that they and their students see."""
@@ -54,17 +60,17 @@ class TrajectoryMethod(Method[P]):
 
     def first_images(self, ctx: RunContext) -> Tensor:
         """The images that ``params.init`` asks for: [n, C, H, W]; sets ``classes``."""
-        rule = self.params.init
-        self.classes = class_slots(ctx)
+        rule, times = self.params.init, self.form.times
+        self.classes = class_slots(ctx, times)
         if rule == "correct":
-            return ctx.train.images(correct_first(ctx, self.net, self.experts))
-        return first_images(ctx, rule)
+            return ctx.train.images(correct_first(ctx, self.net, self.experts, times))
+        return first_images(ctx, rule, times)
 
     def learn(self, images: Tensor, lr: float) -> None:
         """Make images and step size learnable, by SGD with momentum."""
         p = self.params
-        self.start = images
-        self.images = Learned(images, p.lr_img, p.momentum)
+        self.start = self.form.encode(images)
+        self.images = Learned(self.start, p.lr_img, p.momentum)
         self.lr = Learned(torch.tensor(lr, device=images.device), p.lr_lr, p.momentum, clamp=positive)
         self.tally = {"steps": 0.0, "skipped": 0.0, "distance": 0.0, "loss": 0.0, "losses": 0.0}
 
@@ -80,7 +86,7 @@ class TrajectoryMethod(Method[P]):
 
     def follow(self, ctx: RunContext, start: Tensor, target: Tensor) -> Unrolled:
         """Train a student from ``start`` for N updates: how far from ``target`` it ends, and the gradients of that."""
-        p, images = self.params, self.images.value
+        p, images = self.params, self.form.decode(self.images.value)
         batches = student_batches(len(images), p.batch_syn, p.syn_steps, ctx.generator)
         return match(
             self.net, start, target, images, self.classes if self.soft is None else self.soft.value, self.lr.value,
@@ -97,7 +103,7 @@ class TrajectoryMethod(Method[P]):
         if gate and not loss <= gate:
             self.tally["skipped"] += 1
             return {"skipped": self.tally["skipped"]}
-        self.images.step(found.grad_images)
+        self.images.step(self.form.pull(self.images.value, found.grad_images))
         self.lr.step(found.grad_lr)
         if self.soft is not None and found.grad_labels is not None:
             self.soft.step(found.grad_labels)
@@ -108,15 +114,13 @@ class TrajectoryMethod(Method[P]):
 
         Args:
             ctx: The run.
-            images: [n, C, H, W].
+            images: What is stored, like ``images``.
             batch: The batch size that the authors evaluate with; None: the protocol's.
         """
         recipe = Recipe(lr=float(self.lr.value), batch=batch, augmentation=self.params.augment)
         if self.soft is None:
-            return CondensedSet.of_images(images.cpu(), self.classes.cpu(), ctx.train.preprocess, recipe)
-        return CondensedSet.of_images(
-            images.cpu(), self.soft.value.cpu(), ctx.train.preprocess, recipe, classes=self.classes.cpu()
-        )
+            return self.form.condensed(images, self.classes, ctx.train.preprocess, recipe)
+        return self.form.condensed(images, self.soft.value, ctx.train.preprocess, recipe, classes=self.classes)
 
     def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
         """Where on the experts' way the segments lay, how long they were, how well they were matched, what changed.
@@ -124,7 +128,7 @@ class TrajectoryMethod(Method[P]):
         ``window_first_top1``, ``window_last_top1``: the experts' accuracy on train at T⁻ and at the last start [%];
         ``segment_norm``: mean ‖θ*_t − θ*_{t+M}‖; ``skipped_percent``: share of steps that the gate refused;
         ``matching_loss``: its mean over the last fifth of the steps, refused ones included; ``image_change``:
-        ‖X − X₀‖ / ‖X₀‖.
+        ‖X − X₀‖ / ‖X₀‖ of what is stored.
         """
         p, tally = self.params, self.tally
         curve = self.experts.train_top1.mean(0)

@@ -1,4 +1,4 @@
-"""What matching methods minimise: distances between mean embeddings (DM) and between gradients (DC, DSA).
+"""What matching methods minimise: distances between mean embeddings (DM) and between gradients (DC, DSA, IDC).
 
 Symbols: K classes, B real and n synthetic images of a class, D features.
 """
@@ -6,6 +6,7 @@ Symbols: K classes, B real and n synthetic images of a class, D features.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,23 @@ def gradient_distance(real_grads: Sequence[Tensor], syn_grads: Sequence[Tensor])
         if real.ndim > 1
     ]
     return torch.stack(parts).sum()
+
+
+def gradient_difference(
+    real_grads: Sequence[Tensor], syn_grads: Sequence[Tensor], metric: Literal["l1", "mse"]
+) -> Tensor:
+    """How much the gradients of convolutions differ (Kim et al., ICML 2022, sec. 3): Σ |a − b|, or Σ (a − b)².
+
+    Args:
+        real_grads: Gradients on real images, one tensor per parameter.
+        syn_grads: Gradients on synthetic images, in the same order and shapes.
+        metric: ``l1`` or ``mse``.
+
+    Returns:
+        Scalar ≥ 0. Differentiable in ``syn_grads`` only; tensors of one or two dimensions count nothing.
+    """
+    gaps = [syn - real.detach() for real, syn in zip(real_grads, syn_grads, strict=True) if real.ndim > 2]
+    return torch.stack([gap.abs().sum() if metric == "l1" else gap.square().sum() for gap in gaps]).sum()
 
 
 def _row_distance(real: Tensor, syn: Tensor) -> Tensor:

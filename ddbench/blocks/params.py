@@ -71,39 +71,57 @@ START = (
 
 
 class StartParams(DistillationParams):
-    """Base for distillers that start from real images or noise; a subclass may give ``init`` more choices."""
+    """Base for distillers of images: what these start from and how they are stored; ``init`` may get more choices."""
 
     init: Literal["real", "noise", "kcenter", "kmeans"] = Field(default="real", description=START)
+    parametrisation: Literal["pixels", "multi-formation", "upsampled"] = Field(
+        default="pixels",
+        description="what is stored: the images; canvases of factor × factor small ones; images of side / factor",
+    )
+    factor: int = Field(default=2, ge=2, description="side of a stored small image: side / factor; not for pixels")
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """The features that k-center and k-means look at."""
         return features_artifact(cell, FeaturesParams()) if self.init in ("kcenter", "kmeans") else {}
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """Budgets that real images cannot initialise."""
-        return None if self.init == "noise" else too_few_images(cell, data)
+        """Budgets that real images cannot initialise, and sides that the factor does not divide."""
+        if self.parametrisation != "pixels" and data.size % self.factor:
+            return f"{self.parametrisation} of factor {self.factor} needs a side that it divides, not {data.size}"
+        times = images_per_stored(self.parametrisation, self.factor)
+        return None if self.init == "noise" else too_few_images(cell, data, times)
+
+
+def images_per_stored(parametrisation: str, factor: int) -> int:
+    """How many images one stored image decodes to."""
+    return factor**2 if parametrisation == "multi-formation" else 1
 
 
 class GradientMatchingParams(StartParams):
-    """What DC and DSA share: fresh networks, in each of which T matchings alternate with training on the images."""
+    """What DC, DSA and IDC share: fresh networks, in each of which T matchings alternate with training the network."""
 
     iterations: NonNegativeInt = Field(default=1000, description="K, fresh networks")
     outer_steps: PositiveInt = Field(default=1, description="T, matching steps per network")
-    inner_epochs: NonNegativeInt = Field(
-        default=1, description="ζ, epochs of the network on the synthetic images between two matching steps"
-    )
     batch_real: PositiveInt = Field(
         default=256, description="real images per class and step; all where a class has fewer"
     )
     lr_img: float = Field(default=0.1, gt=0, description="SGD learning rate on pixels [normalised units]")
     momentum: float = Field(default=0.5, ge=0, lt=1, description="SGD momentum on pixels")
     lr_net: float = Field(default=0.01, gt=0, description="SGD learning rate of the network [per update]")
-    batch_net: PositiveInt = Field(default=256, description="synthetic images per update of the network")
+    batch_net: PositiveInt = Field(default=256, description="images per update of the network")
 
     @property
     def steps(self) -> int:
         """K · T matching steps."""
         return self.iterations * self.outer_steps
+
+
+class CondensationParams(GradientMatchingParams):
+    """What DC and DSA share: networks are trained on the synthetic images."""
+
+    inner_epochs: NonNegativeInt = Field(
+        default=1, description="ζ, epochs of the network on the synthetic images between two matching steps"
+    )
 
 
 class PoolParams(Params):
@@ -213,9 +231,12 @@ class TrajectoryParams(PoolParams, StartParams):
         return PoolParams.unsupported(self, cell, data) or StartParams.unsupported(self, cell, data)
 
 
-def too_few_images(cell: CellSpec, data: DatasetInfo) -> str | None:
-    """Why real images cannot fill the cell's budget; None when they can."""
-    present = [count for count in data.counts if count]
-    if cell.budget.ipc is not None and present and cell.budget.ipc > min(present):
-        return f"the smallest class has {min(present)} training images"
-    return None
+def too_few_images(cell: CellSpec, data: DatasetInfo, times: int = 1) -> str | None:
+    """Why real images cannot fill the cell's budget ``times`` over; None when they can."""
+    short = [
+        have for n, have in zip(cell.budget.resolve(data.counts), data.counts, strict=True) if n * times > have > 0
+    ]
+    if not short:
+        return None
+    wanted = "" if times == 1 else f", and {times} are needed for each one of the budget"
+    return f"the smallest class has {min(short)} training images{wanted}"

@@ -21,13 +21,13 @@ def class_order(ctx: RunContext, c: int) -> Tensor:
     return members[torch.randperm(len(members), generator=generator)]
 
 
-def first_of_each_class(ctx: RunContext) -> Tensor:
-    """The first images of each class in the repetition's order, as many as the budget gives it.
+def first_of_each_class(ctx: RunContext, times: int = 1) -> Tensor:
+    """The first images of each class in the repetition's order, as many as the budget gives it, or ``times`` as many.
 
     Returns:
         [n] int64 indices into train, class-major, on the CPU: what ``random`` keeps, and where distillers start.
     """
-    return torch.cat([class_order(ctx, c)[:n] for c, n in enumerate(ctx.per_class)])
+    return torch.cat([class_order(ctx, c)[: n * times] for c, n in enumerate(ctx.per_class)])
 
 
 class ClassSampler:

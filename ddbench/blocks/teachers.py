@@ -37,11 +37,17 @@ def pool_logits(net: nn.Module, experts: Experts, images: Tensor, t: int) -> Ite
         yield expert_logits(net, experts.snapshot(expert, t), images)
 
 
-def correct_first(ctx: RunContext, net: nn.Module, experts: Experts) -> Tensor:
+def correct_first(ctx: RunContext, net: nn.Module, experts: Experts, times: int = 1) -> Tensor:
     """The first images of each class, in the repetition's order, that an expert classifies correctly at its end.
 
     Expert 0 decides; where a class has too few such images, those that expert 1, 2, … classifies correctly join. One
     of which even the whole pool knows too few is filled up with its first other images, and a warning says so.
+
+    Args:
+        ctx: The run.
+        net: A network of the experts' architecture.
+        experts: The pool.
+        times: How many images to choose for each one of the budget.
 
     Returns:
         [n] int64 indices into train, class-major, on the CPU (DATM's ``samples_predicted_correctly``; its code would
@@ -49,7 +55,8 @@ def correct_first(ctx: RunContext, net: nn.Module, experts: Experts) -> Tensor:
     """
     chosen = []
     short: list[tuple[int, int]] = []
-    for c, n in enumerate(ctx.per_class):
+    wanted = [n * times for n in ctx.per_class]
+    for c, n in enumerate(wanted):
         order = class_order(ctx, c)
         known = torch.zeros(len(order), dtype=torch.bool)
         for expert in range(len(experts)):
@@ -64,7 +71,7 @@ def correct_first(ctx: RunContext, net: nn.Module, experts: Experts) -> Tensor:
         found, c = min(short)
         ctx.warn(
             f"{len(short)} of {len(ctx.per_class)} classes have too few images that an expert gets right (class "
-            f"{ctx.dataset.class_names[c]}: {found} of {ctx.per_class[c]}); other images of the class fill up"
+            f"{ctx.dataset.class_names[c]}: {found} of {wanted[c]}); other images of the class fill up"
         )
     return torch.cat(chosen)
 

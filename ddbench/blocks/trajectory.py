@@ -6,7 +6,7 @@ M snapshots to the target, T⁻ and T⁺ the bounds of the start, n synthetic im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,7 +146,7 @@ class Learned:
         """Value and velocity."""
         return {"value": self.value, "velocity": self.velocity}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: Mapping[str, Any]) -> None:
         """Restore :meth:`state`."""
         like = self.value
         self.value = state["value"].to(like)

@@ -28,9 +28,9 @@ def test_concatenated_classes_equal_the_class_loop(norm, budget):
     method.prepare(ctx)
     counts, real_counts = method.counts, method.sampler.counts(16)
     assert real_counts == [16, 12, 16]
-    net = frozen(ctx.build_model(seed=5), method.images)
+    net = frozen(ctx.build_model(seed=5), method.images.value)
     real = ctx.train.images(method.sampler.draw(16, torch.Generator().manual_seed(1)))
-    syn = method.images.clone().requires_grad_()
+    syn = method.images.value.clone().requires_grad_()
     fast = method.loss(net, *method.augmented(real, real_counts, syn, torch.Generator().manual_seed(2)), real_counts)
 
     same = torch.Generator().manual_seed(2)
@@ -47,7 +47,7 @@ def test_updates_are_those_of_sgd_with_momentum():
     ctx = context(dtype=torch.float64)
     method = DM(DMParams(iterations=4, batch_real=8, augment="none", lr_img=0.7, momentum=0.6))
     method.prepare(ctx)
-    images = method.images.clone().requires_grad_()
+    images = method.images.value.clone().requires_grad_()
     optimiser = torch.optim.SGD([images], lr=0.7, momentum=0.6)
     generator = torch.Generator()
     generator.set_state(ctx.generator.get_state())
@@ -57,14 +57,14 @@ def test_updates_are_those_of_sgd_with_momentum():
         net = ctx.build_model(seed=ctx.seed("net", str(step)))
         loss = dm_step(net, real, images, method.counts, optimiser)
         assert method.step(ctx)["loss"] == pytest.approx(loss, rel=1e-10)
-    torch.testing.assert_close(method.images, images.detach(), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(method.images.value, images.detach(), rtol=1e-10, atol=1e-12)
 
 
 def test_starts_from_the_images_that_random_keeps():
     ctx = context()
     method = DM(FAST)
     method.prepare(ctx)
-    assert torch.equal(method.images, ctx.train.images(first_of_each_class(ctx)))
+    assert torch.equal(method.images.value, ctx.train.images(first_of_each_class(ctx)))
     assert torch.equal(method.finalise(ctx).labels, ctx.train.labels[first_of_each_class(ctx)])
 
 
@@ -72,8 +72,8 @@ def test_noise_may_start_more_images_than_a_class_has():
     ctx = context(budget=Budget(ipc=40))
     method = DM(DMParams(init="noise"))
     method.prepare(ctx)
-    assert method.images.shape == (120, 3, 8, 8)
-    assert abs(float(method.images.std()) - 1) < 0.05
+    assert method.images.value.shape == (120, 3, 8, 8)
+    assert abs(float(method.images.value.std()) - 1) < 0.05
 
 
 def test_training_images_are_left_alone():
@@ -157,14 +157,14 @@ def test_batch_norm_sees_all_classes_of_a_side_at_once():
     ctx = context(dtype=torch.float64, norm="bn", arch="convnet2-w8-bn")
     method = DM(DMParams(batch_real=8, augment="none"))
     method.prepare(ctx)
-    net = frozen(ctx.build_model(seed=5), method.images)
+    net = frozen(ctx.build_model(seed=5), method.images.value)
     real = ctx.train.images(method.sampler.draw(8, torch.Generator().manual_seed(1)))
-    ours = method.loss(net, real, method.images, [8, 8, 8])
+    ours = method.loss(net, real, method.images.value, [8, 8, 8])
     net.train()
-    x, s = net.embed(real).view(3, 8, -1).mean(1), net.embed(method.images).view(3, 2, -1).mean(1)
+    x, s = net.embed(real).view(3, 8, -1).mean(1), net.embed(method.images.value).view(3, 2, -1).mean(1)
     torch.testing.assert_close(ours, (x - s).square().sum())
     assert not torch.allclose(
-        ours, dm_loss(net, real.split(8), method.images.split(2))
+        ours, dm_loss(net, real.split(8), method.images.value.split(2))
     )  # class by class is another loss
 
 

@@ -42,10 +42,11 @@ class DATM(TrajectoryMethod[DATMParams]):
 
         Noise shows no class: it gets the logits that ``random``'s images would.
         """
-        end = self.experts.last
+        end, shown = self.experts.last, self.form.decode(self.start)
         if self.params.init == "real":
-            return expert_logits(self.net, self.experts.snapshot(0, end), self.start)
-        shown = ctx.train.images(real_start(ctx, "real")) if self.params.init == "noise" else self.start
+            return expert_logits(self.net, self.experts.snapshot(0, end), shown)
+        if self.params.init == "noise":
+            shown = ctx.train.images(real_start(ctx, "real", self.form.times))
         return average_where_correct(pool_logits(self.net, self.experts, shown, end), self.classes)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:

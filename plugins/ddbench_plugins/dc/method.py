@@ -11,23 +11,21 @@ Deltas from the authors' code: seeded generators instead of the clock; K network
 from collections.abc import Mapping
 
 from ddbench import RunContext
-from ddbench.blocks.gradients import GradientMethod
-from ddbench.blocks.initial import first_images
+from ddbench.blocks.gradients import CondensationMethod
 from ddbench_plugins.dc.params import DCParams
 
 
-class DC(GradientMethod[DCParams]):
+class DC(CondensationMethod[DCParams]):
     """Learns images whose gradients are those of their class."""
 
     def prepare(self, ctx: RunContext) -> None:
         """Start from noise."""
-        self.learn(ctx, first_images(ctx, self.params.init))
+        self.learn(ctx)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One matching step; then, if the network has further ones, train it on the images."""
         net = self.network(ctx)
-        real, counts = self.batches(ctx)
-        syn = self.images.value.detach().requires_grad_()
-        shown = self.update(self.match(net, real, counts, syn), syn)
+        real, counts, stored, syn = self.batches(ctx)
+        shown = self.update(self.match(net, real, counts, syn), stored)
         self.train(ctx)
         return shown

@@ -18,7 +18,9 @@ from ddbench.blocks.augment import DSA, siamese
 from ddbench.blocks.features import chunk_size, embed, frozen
 from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.matching import class_mean_feature_distance
+from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.sampling import ClassSampler
+from ddbench.blocks.trajectory import Learned
 from ddbench_plugins.dm.params import DMParams
 
 WHOLE = 2**62
@@ -30,27 +32,28 @@ class DM(Method[DMParams]):
 
     def prepare(self, ctx: RunContext) -> None:
         """Start from ``random``'s images."""
-        classes = [c for c, n in enumerate(ctx.per_class) if n]
-        self.counts = [ctx.per_class[c] for c in classes]
-        self.labels = class_slots(ctx).cpu()
-        self.images = first_images(ctx, self.params.init)
-        self.velocity = torch.zeros_like(self.images)
+        p, classes = self.params, [c for c, n in enumerate(ctx.per_class) if n]
+        self.form = form = Parametrisation.of(p)
+        self.counts = form.counts([ctx.per_class[c] for c in classes])
+        self.labels = class_slots(ctx, form.times)
+        first = first_images(ctx, p.init, form.times)
+        self.images = Learned(form.encode(first), p.lr_img, p.momentum)
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
-        self.augment = DSA.for_dataset(ctx.dataset.flip) if self.params.augment == "dsa" else None
+        self.augment = DSA.for_dataset(ctx.dataset.flip) if p.augment == "dsa" else None
         net = ctx.build_model(seed=0)
         coupled = next(net.buffers(), None) is not None  # batch norm: a pass holds all real, or all synthetic, images
-        self.chunk = WHOLE if coupled else chunk_size(net, self.images[:1])
+        self.chunk = WHOLE if coupled else chunk_size(net, first[:1])
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One network, one batch of each class, one update of the images."""
-        net = frozen(ctx.build_model(seed=ctx.seed("net", str(ctx.step))), self.images)
+        stored = self.images.value.detach().requires_grad_()
+        net = frozen(ctx.build_model(seed=ctx.seed("net", str(ctx.step))), stored)
         batch = self.params.batch_real
         real, real_counts = ctx.train.images(self.sampler.draw(batch, ctx.generator)), self.sampler.counts(batch)
-        syn = self.images.requires_grad_()
+        syn = self.form.decode(stored)
         loss = self.loss(net, *self.augmented(real, real_counts, syn, ctx.generator), real_counts)
-        (gradient,) = torch.autograd.grad(loss, syn)
-        self.velocity = self.params.momentum * self.velocity + gradient
-        self.images = syn.detach() - self.params.lr_img * self.velocity
+        (gradient,) = torch.autograd.grad(loss, stored)
+        self.images.step(gradient)
         return {"loss": loss.item()}
 
     def augmented(
@@ -69,12 +72,12 @@ class DM(Method[DMParams]):
 
     def finalise(self, ctx: RunContext) -> CondensedSet:
         """The images with their fixed hard labels."""
-        return CondensedSet.of_images(self.images.cpu(), self.labels, ctx.train.preprocess)
+        return self.form.condensed(self.images.value, self.labels, ctx.train.preprocess)
 
     def state_dict(self) -> State:
         """Images and momentum."""
-        return {"images": self.images.detach(), "velocity": self.velocity}
+        return self.images.state()
 
     def load_state_dict(self, state: State) -> None:
         """Restore images and momentum."""
-        self.images, self.velocity = (state[name].to(self.velocity) for name in ("images", "velocity"))
+        self.images.load(state)

@@ -15,30 +15,27 @@ from torch import Tensor
 
 from ddbench import RunContext
 from ddbench.blocks.augment import DSA, siamese
-from ddbench.blocks.gradients import GradientMethod
-from ddbench.blocks.initial import first_images
+from ddbench.blocks.gradients import CondensationMethod
 from ddbench_plugins.dsa.params import DSAParams
 
 
-class DSAMatching(GradientMethod[DSAParams]):
+class DSAMatching(CondensationMethod[DSAParams]):
     """Learns images whose gradients are those of their class under the same augmentation."""
 
     def prepare(self, ctx: RunContext) -> None:
         """Start from ``random``'s images."""
         self.augment = DSA.for_dataset(ctx.dataset.flip)
-        self.learn(ctx, first_images(ctx, self.params.init))
+        self.learn(ctx)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One matching step under one draw per class; then, if the network has further ones, train it on the images."""
         net = self.network(ctx)
-        real, counts = self.batches(ctx)
-        syn = self.images.value.detach().requires_grad_()
+        real, counts, stored, syn = self.batches(ctx)
         seen_real, seen_syn = siamese(self.augment, real, counts, syn, self.counts, ctx.generator)
-        shown = self.update(self.match(net, seen_real, counts, seen_syn), syn)
+        shown = self.update(self.match(net, seen_real, counts, seen_syn), stored)
         self.train(ctx)
         return shown
 
-    def seen(self, ctx: RunContext, index: Tensor) -> Tensor:
+    def seen(self, ctx: RunContext, images: Tensor) -> Tensor:
         """A batch as the network is trained on it: one operation, parameters per image."""
-        images = super().seen(ctx, index)
         return self.augment(images, self.augment.draw(ctx.generator, n=len(images)))

@@ -1,7 +1,7 @@
 """Hyper-parameters of DSA. No torch."""
 
-from ddbench.blocks.params import GradientMatchingParams
+from ddbench.blocks.params import CondensationParams
 
 
-class DSAParams(GradientMatchingParams):
+class DSAParams(CondensationParams):
     """Hyper-parameters of DSA; defaults follow the authors' README at ipc 1."""
