@@ -146,6 +146,58 @@ class DSA:
         return images
 
 
+@dataclass(frozen=True, slots=True)
+class Composed(DSA):
+    """IDC's augmenter, of the same operations: flip, colour and cutout always act, and one of the others per batch.
+
+    Kim et al., ICML 2022, authors' code; matching shares one draw, networks are trained with parameters per image.
+    """
+
+    def draw(
+        self, generator: torch.Generator, n: int | None = None, *, pick: Literal["batch", "image", "all"] = "batch"
+    ) -> Draw:
+        """Decide what happens to a batch; ``pick`` says how the one operation among the others is chosen."""
+        others = [i for i, op in enumerate(self.ops) if op not in ALWAYS]
+        everything = DSA.draw(self, generator, n, pick="all")
+        if pick == "all" or len(others) < 2:
+            return everything
+        apply, rows = everything.apply.clone(), len(everything)
+        chosen = torch.randint(len(others), (1 if pick == "batch" else rows, 1), generator=generator)
+        apply[:, others] = (chosen == torch.arange(len(others))).expand(rows, len(others))
+        return Draw(apply, everything.u)
+
+
+ALWAYS = ("flip", "color", "cutout")
+"""Operations that :class:`Composed` never leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutMix:
+    """Pastes a box of another image of the batch, and mixes the classes by area (Yun et al., ICCV 2019; torchvision's).
+
+    Attributes:
+        share: How many of the batches are mixed, in [0, 1].
+        classes: K.
+        generator: Of the CPU; the only source of randomness.
+    """
+
+    share: float
+    classes: int
+    generator: torch.Generator
+
+    def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """[b, C, H, W] and [b] int64 → [b, C, H, W] and probabilities [b, K]."""
+        from torchvision.transforms.v2 import CutMix as Mixer  # 0.5 s, for those who mix
+
+        coin, seed = torch.rand(2, generator=self.generator, dtype=torch.float64).tolist()
+        if coin >= self.share:
+            return images, functional.one_hot(labels, self.classes).to(images)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(int(seed * 2**53))
+            mixed, targets = Mixer(num_classes=self.classes)(images, labels)
+        return mixed, targets.to(images)
+
+
 def siamese(
     dsa: DSA,
     real: Tensor,

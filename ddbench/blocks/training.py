@@ -15,6 +15,9 @@ Fetch = Callable[[Tensor], Tensor]
 """Indices [b] on the CPU → images [b, C, H, W] on the device."""
 
 
+Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(images [b, C, H, W], classes [b]) → images, and probabilities [b, K]."""
+
 Step = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """(model, images [b, C, H, W], targets [b]) → loss; updates the model in place."""
 
@@ -50,6 +53,7 @@ class Trainer:
         weight_decay: SGD weight decay.
         nesterov: Whether the momentum is Nesterov's.
         loss: ``ce``, or ``mse`` between logits and targets (mean over classes).
+        mix: Applied to every batch's images and classes before the loss.
         step: Replaces the gradient step: gets model, images and targets of a batch, updates the model in place, and
             returns the loss. Schedule, weights, momentum and decay are then its own affair.
     """
@@ -69,6 +73,7 @@ class Trainer:
         weight_decay: float = 5e-4,
         nesterov: bool = False,
         loss: Literal["ce", "mse"] = "ce",
+        mix: Mix | None = None,
         step: Step | None = None,
     ) -> None:
         self.model = model
@@ -79,6 +84,7 @@ class Trainer:
         self.batch = batch
         self.order = order
         self.loss = loss
+        self.mix = mix
         self.step = step
         self.done = 0
         self._lr = lr
@@ -102,11 +108,14 @@ class Trainer:
             share = self.done / self.schedule.updates
             self._optimiser.param_groups[0]["lr"] = 0.5 * self._lr * (1 + math.cos(math.pi * share))
         index = self._next_batch()
+        images, on_device = self.fetch(index), index.to(self.targets.device)
+        targets = self.targets[on_device]
         if self.step is not None:
             self.done += 1
-            return self.step(self.model, self.fetch(index), self.targets[index.to(self.targets.device)])
-        logits = self.model(self.fetch(index))
-        loss = self._loss(logits, index.to(self.targets.device))
+            return self.step(self.model, images, targets)
+        if self.mix is not None:
+            images, targets = self.mix(images, targets)
+        loss = self._loss(self.model(images), targets, None if self.weights is None else self.weights[on_device])
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
@@ -120,15 +129,13 @@ class Trainer:
         index, self._rest = self._rest[: self.batch], self._rest[self.batch :]
         return index
 
-    def _loss(self, logits: Tensor, index: Tensor) -> Tensor:
-        targets = self.targets[index]
+    def _loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         if self.loss == "mse":
             per_image = (logits - targets).square().mean(dim=1)
         else:
             per_image = functional.cross_entropy(logits, targets, reduction="none")
-        if self.weights is None:
+        if weights is None:
             return per_image.mean()
-        weights = self.weights[index]
         return (weights * per_image).sum() / weights.sum()
 
     def state(self) -> dict[str, Any]:

@@ -21,6 +21,11 @@ class TestDSA(MethodContract):
     fast = {"iterations": 2, "outer_steps": 2, "batch_real": 4}
 
 
+class TestIDC(MethodContract):
+    name = "idc"
+    fast = {"iterations": 2, "outer_steps": 2, "batch_real": 4, "batch_net": 64, "net_images": 64}
+
+
 class TestRandom(MethodContract):
     name = "random"
 
