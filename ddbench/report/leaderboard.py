@@ -14,12 +14,19 @@ from ddbench.keys import canonical
 from ddbench.records import Record
 from ddbench.report.captions import for_tests_only
 from ddbench.report.jsonl import read_records, write_records
-from ddbench.report.render import render
+from ddbench.report.ledger import ledger, read_published
+from ddbench.report.render import markdown_grid, render
 from ddbench.report.tables import tables_of
 
 __all__ = ["fresh", "has_markers", "read_records", "write", "write_records"]
 
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
+LEDGER = "<!-- ddbench:ledger published=published.yaml records=records/digits.jsonl,records/mnist.jsonl -->"
+FIELDS = {
+    "table": {"records", "datasets", "protocol", "details"},
+    "ledger": {"records", "published"},
+    "end": set[str](),
+}
 END = "<!-- ddbench:end -->"
 _MARKER = re.compile(r"<!--\s*ddbench:(?P<name>\w+)(?P<fields>(?:\s+\w+=\S+)*)\s*-->")
 _FENCE = re.compile(r"\s*(```+|~~~+)")
@@ -33,18 +40,20 @@ class Block:
     Attributes:
         first: Index of the line after the opening marker.
         last: Index of the line of the closing marker.
-        records: File of the records.
+        records: Files of the records; a table has one.
         datasets: Names of the data sets to show; empty: all.
         protocol: Protocol to show, with or without version; empty: all.
         details: Whether to show what methods say about their runs.
+        published: File of the published numbers: the block is a reproduction ledger then.
     """
 
     first: int
     last: int
-    records: Path
-    datasets: tuple[str, ...]
-    protocol: str
+    records: tuple[Path, ...]
+    datasets: tuple[str, ...] = ()
+    protocol: str = ""
     details: bool = False
+    published: Path | None = None
 
 
 def has_markers(path: Path) -> bool:
@@ -69,7 +78,8 @@ def fresh(path: Path) -> tuple[str, str]:
     if not blocks:
         raise UsageError(f"{path}: no table to render; add a line `{EXAMPLE}` and a line `{END}`")
     for block in reversed(blocks):
-        made = ["", *_table(block).rstrip("\n").split("\n"), ""]
+        text_of = _table if block.published is None else _ledger
+        made = ["", *text_of(block).rstrip("\n").split("\n"), ""]
         lines[block.first : block.last] = [line + ending for line in made]
     return text, "\n".join(lines)
 
@@ -83,21 +93,26 @@ def write(path: Path, text: str) -> None:
     atomic_write(path, text.encode())
 
 
+def _ledger(block: Block) -> str:
+    assert block.published is not None
+    records = [record for path in block.records for record in read_records(path)]
+    return ledger(read_published(block.published), records, markdown_grid)
+
+
 def _table(block: Block) -> str:
-    records = read_records(block.records)
+    (path,) = block.records
+    records = read_records(path)
     smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.spec["set"].get("profile"))), None)
     if smoke is not None:
-        raise UsageError(
-            f"{block.records}: profile smoke is for tests; {smoke.spec['label']} has no place in a leaderboard"
-        )
+        raise UsageError(f"{path}: profile smoke is for tests; {smoke.spec['label']} has no place in a leaderboard")
     for name in block.datasets:
         if not any(_dataset(record) == name for record in records):
             known = ", ".join(sorted({_dataset(record) for record in records})) or "nothing"
-            raise UsageError(f"{block.records}: no records of data set {name!r}; it holds {known}")
+            raise UsageError(f"{path}: no records of data set {name!r}; it holds {known}")
     shown = [record for record in records if _wanted(record, block)]
     if not any(record.kind == "evaluation" for record in shown):
         what = f" under protocol {block.protocol}" if block.protocol else ""
-        raise UsageError(f"{block.records}: no evaluations{what}, so there is no table to show")
+        raise UsageError(f"{path}: no evaluations{what}, so there is no table to show")
     return render(tables_of(sorted(shown, key=_order)), "markdown", details=block.details)
 
 
@@ -150,18 +165,20 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
         return UsageError(f"{path}:{index + 1}: {what}")
 
     for index, name, fields in _markers(lines, wrong):
-        if name == "table" and opened is None:
+        if name != "end" and opened is None:
             opened = index, fields
         elif name == "end" and opened is not None:
             first, values = opened
+            files = tuple(path.parent / part for part in values["records"].split(","))
             names = tuple(part for part in values.get("datasets", "").split(",") if part)
-            protocol, details = values.get("protocol", ""), values.get("details") == "yes"
-            blocks.append(Block(first + 1, index, path.parent / values["records"], names, protocol, details))
+            published = path.parent / values["published"] if "published" in values else None
+            details = values.get("details") == "yes"
+            blocks.append(Block(first + 1, index, files, names, values.get("protocol", ""), details, published))
             opened = None
         else:
             raise wrong(
                 index,
-                "a table begins before the last one ended" if name == "table" else "no table begins before this end",
+                "no table begins before this end" if name == "end" else "a table begins before the last one ended",
             )
     if opened is not None:
         raise wrong(opened[0], f"this table has no `{END}`")
@@ -181,11 +198,12 @@ def _markers(
             continue
         marker = _MARKER.fullmatch(line.strip())
         name = "" if marker is None else marker["name"]
-        if marker is None or name not in ("table", "end"):
-            raise wrong(index, f"malformed marker `{line.strip()}`; write `{EXAMPLE}` or `{END}`")
+        if marker is None or name not in FIELDS:
+            raise wrong(index, f"malformed marker `{line.strip()}`; write `{EXAMPLE}`, `{LEDGER}` or `{END}`")
         fields = dict(field.split("=", 1) for field in marker["fields"].split())
-        unknown = fields.keys() - ({"records", "datasets", "protocol", "details"} if name == "table" else set())
-        if unknown or (name == "table" and "records" not in fields):
-            what = f"unknown field {min(unknown)!r}" if unknown else "the field records=PATH is missing"
-            raise wrong(index, f"{what}; write `{EXAMPLE}`")
+        unknown, example = fields.keys() - FIELDS[name], LEDGER if name == "ledger" else EXAMPLE
+        missing = {"table": {"records"}, "ledger": {"records", "published"}}.get(name, set()) - fields.keys()
+        if unknown or missing:
+            what = f"unknown field {min(unknown)!r}" if unknown else f"the field {min(missing)}=PATH is missing"
+            raise wrong(index, f"{what}; write `{example}`")
         yield index, name, fields

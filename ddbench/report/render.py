@@ -151,6 +151,11 @@ def _difference_text(comparison: Comparison | None, conditional: bool) -> str:
     return text if conditional or found.n < smallest_n(1) else f"{text} {comparison.verdict}"
 
 
+def markdown_grid(rows: Sequence[Lines]) -> Lines:
+    """Rows as a table of a markdown page, the first column left-aligned."""
+    return _grid(list(rows), markdown=True)
+
+
 def _grid(rows: list[Lines], *, markdown: bool = False) -> Lines:
     """Rows as a pipe table, the first column left-aligned.
 
