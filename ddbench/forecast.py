@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from ddbench.plan import Node, Plan
+from ddbench.profiles import for_tests_only
 from ddbench.records import Record
 from ddbench.store import Store
 
@@ -32,10 +33,11 @@ class Speeds:
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Speeds:
-        """Learn from finished records."""
+        """Learn from finished records; not from those of profile smoke, a few steps among fixed costs."""
         speeds = cls()
         for record in records:
-            if record.status == "ok" and record.cost.steps:
+            made = record.spec["set"] if record.kind == "evaluation" else record.spec
+            if record.status == "ok" and record.cost.steps and not for_tests_only(made.get("profile")):
                 speeds.add(record)
         return speeds
 

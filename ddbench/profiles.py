@@ -61,3 +61,9 @@ def profile(name: str) -> Profile:
     if name not in profiles():
         raise unknown("profile", name, profiles(), "ddbench run --help")
     return profiles()[name]
+
+
+def for_tests_only(name: str | None) -> bool:
+    """Whether a profile is too short for its results to mean anything."""
+    known = profiles().get(name or "")
+    return known is not None and not known.tabulated

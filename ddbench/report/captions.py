@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ddbench.profiles import profiles
+from ddbench.profiles import for_tests_only
 from ddbench.report.figures import plural, span
 from ddbench.report.tables import Table
 from ddbench.stats import smallest_n
-
-
-def for_tests_only(profile: str | None) -> bool:
-    """Whether a profile is too short for its results to mean anything."""
-    known = profiles().get(profile or "")
-    return known is not None and not known.tabulated
 
 
 def caption(table: Table) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
 from ddbench.keys import canonical
+from ddbench.profiles import for_tests_only
 from ddbench.records import Record
-from ddbench.report.captions import for_tests_only
 from ddbench.report.jsonl import read_records, write_records
 from ddbench.report.ledger import ledger, read_published
 from ddbench.report.render import markdown_grid, render

@@ -15,8 +15,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from ddbench.errors import UsageError
 from ddbench.plugins import installed, params_class
 from ddbench.presets import choose
+from ddbench.profiles import for_tests_only
 from ddbench.records import Record
-from ddbench.report.captions import for_tests_only
 from ddbench.report.figures import NONE, superscript
 from ddbench.specs import Budget, Frozen
 from ddbench.stats import DIGITS, Summary, summary

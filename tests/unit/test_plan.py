@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from ddbench import grid, plan, suite
@@ -193,10 +195,12 @@ def test_set_overrides_suite_overrides_preset():
     assert iterations(planned(methods=rows, set={"dm": {"iterations": 7}})) == 7
 
 
-def finished(made, node, seconds, steps):
+def finished(made, node, seconds, steps, profile="short"):
+    document = copy.deepcopy(node.document)
+    document.get("set", document)["profile"] = profile
     kind = "condense" if node.kind == "cell" else "evaluation"
     cost = Cost(condense_s=seconds, steps=steps) if kind == "condense" else Cost(evaluate_s=seconds, steps=steps)
-    return Record(key=node.key, kind=kind, status="ok", spec=node.document, cost=cost, started="t", finished="t")
+    return Record(key=node.key, kind=kind, status="ok", spec=document, cost=cost, started="t", finished="t")
 
 
 def test_a_forecast_is_steps_times_the_median_of_what_was_seen():
@@ -206,6 +210,15 @@ def test_a_forecast_is_steps_times_the_median_of_what_was_seen():
     forecast(made, speeds)
     assert cell.forecast_s == pytest.approx(2.0 * cell.steps)
     assert next(n for n in nodes(made, "cell") if n.title.startswith("random")).forecast_s is None
+
+
+def test_a_few_steps_among_fixed_costs_say_nothing_about_long_runs():
+    made = planned(methods=["dm"])
+    cell = next(node for node in nodes(made, "cell") if node.title.startswith("dm"))
+    student = nodes(made, "evaluation")[0]
+    records = [finished(made, node, 4.0, 10, profile="smoke") for node in (cell, student)]
+    forecast(made, Speeds.of(records))
+    assert cell.forecast_s is None and student.forecast_s is None
 
 
 def test_references_beyond_the_limit_are_left_out_with_their_forecast(tmp_path, monkeypatch):
