@@ -103,8 +103,8 @@ class Grid:
         """The repetitions of one row × data × budget × arch that are not excluded."""
         if self.excluded(row, data, budget, arch):
             return
-        params, note = resolved(row, data.spec.name, budget, self.profile)
         per_class = budget.resolve(data.info.counts)
+        params, note = resolved(row, data.spec.name, budget, self.profile, max(per_class))
         values = params.model_dump(mode="json")
         for r in range(self.condense_seeds):
             spec = CellSpec(
@@ -119,7 +119,7 @@ class Grid:
                 r=r,
             )
             broken = None
-            skip = too_large(row, data.info, per_class)
+            skip = too_large(row, data.info, per_class) or without_val(params, data.info)
             artifacts: dict[str, ArtifactSpec] = {}
             if skip is None:
                 try:
@@ -162,6 +162,13 @@ def too_large(row: Row, info: DatasetInfo, per_class: tuple[int, ...]) -> str | 
     smallest = min(count for count in info.counts if count)
     if any(wanted > have for wanted, have in zip(per_class, info.counts, strict=True)):
         return f"the smallest class has {smallest} training images, so ipc is at most {smallest}"
+    return None
+
+
+def without_val(params: Params, info: DatasetInfo) -> str | None:
+    """Why the best snapshot cannot be chosen."""
+    if getattr(params, "selection", "last") == "val" and not any(info.val_counts):
+        return "selection: val needs validation images, and there are none (--split paper)"
     return None
 
 

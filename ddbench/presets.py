@@ -70,18 +70,27 @@ def presets(info: MethodInfo) -> tuple[Preset, ...]:
         raise PluginError(f"method {info.name!r}: {info.presets}: {' '.join(str(error).split())}") from None
 
 
-def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str) -> Chosen:
+def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str, *, per_class: int | None = None) -> Chosen:
     """The most specific preset: this data set before any, this profile before any, this budget before any.
 
-    Where a data set has presets for other budgets only, the nearest smaller budget's is taken, and the note says so.
+    Where a data set has presets for other budgets only, the nearest smaller budget's is taken, and the note says so; so
+    it does where there are presets and none that fits.
+
+    Args:
+        info: The method.
+        dataset: Name of the data set.
+        budget: The budget.
+        profile: Name of the profile.
+        per_class: Images per class that a fraction comes to: its size where presets know ipcs alone.
     """
+    defaults = Chosen({}, note=f"{info.name}: no preset of profile {profile} for {dataset}, {budget.label}: defaults")
     fitting = [
         preset
         for preset in presets(info)
         if preset.where.dataset in (None, dataset) and preset.where.profile in (None, profile)
     ]
     if not fitting:
-        return Chosen({})
+        return defaults if presets(info) else Chosen({})
 
     def specific(preset: Preset) -> tuple[bool, bool]:
         return (preset.where.dataset is not None, preset.where.profile is not None)
@@ -91,16 +100,16 @@ def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str) -> Chos
     size = budget.ipc if budget.ipc is not None else budget.fraction
     assert size is not None
 
-    def of(preset: Preset) -> float | None:
-        return preset.where.ipc if budget.ipc is not None else preset.where.fraction
-
-    sized = sorted(
-        ((value, i) for i, preset in enumerate(group) if (value := of(preset)) is not None and value <= size)
-    )
+    ipc, sizes = budget.ipc is not None, [preset.where.fraction for preset in group]
+    general = [preset for preset in group if preset.where.ipc is None and preset.where.fraction is None]
+    if not (ipc or general or any(sizes)) and per_class is not None:
+        ipc, size = True, per_class
+    if ipc:
+        sizes = [preset.where.ipc for preset in group]
+    sized = sorted((value, i) for i, value in enumerate(sizes) if value is not None and value <= size)
     if sized:
         value, i = sized[-1]
-        other = Budget(ipc=int(value)) if budget.ipc is not None else Budget(fraction=value)
-        note = "" if value == size else f"{info.name}: no preset for {budget.label}, using that of {other.label}"
+        other = Budget(ipc=int(value)) if ipc else Budget(fraction=value)
+        note = "" if other == budget else f"{info.name}: no preset for {budget.label}, using that of {other.label}"
         return Chosen(group[i].params, group[i].source, note)
-    general = [preset for preset in group if preset.where.ipc is None and preset.where.fraction is None]
-    return Chosen(general[0].params, general[0].source) if general else Chosen({})
+    return Chosen(general[0].params, general[0].source) if general else defaults

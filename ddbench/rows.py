@@ -168,16 +168,20 @@ def _zero_steps(row: Row) -> list[Row]:
     return [zero]
 
 
-def resolved(row: Row, dataset: str, budget: Budget, profile: Profile) -> tuple[Params, str]:
+def resolved(
+    row: Row, dataset: str, budget: Budget, profile: Profile, per_class: int | None = None
+) -> tuple[Params, str]:
     """The params of a row at one budget, and where they come from, when that needs saying.
+
+    ``per_class``: images per class that a fraction comes to.
 
     Raises:
         UsageError: If a preset and the row's own values do not go together.
     """
-    preset = choose(row.method, dataset, budget, profile.name)
+    preset = choose(row.method, dataset, budget, profile.name, per_class=per_class)
     shared: dict[str, Any] = {}
     if row.control_of is not None:
-        beside = resolved(row.control_of, dataset, budget, profile)[0]
+        beside = resolved(row.control_of, dataset, budget, profile, per_class)[0]
         mine, its = params_class(row.method).model_fields, type(beside).model_fields
         shared = {name: getattr(beside, name) for name in mine if name in its}
     return validated(row, {**preset.params, **shared, **row.overrides}), preset.note

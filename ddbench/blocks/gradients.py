@@ -59,6 +59,8 @@ class GradientMethod(Method[P]):
         """Adds the seconds of a block to ``seconds``."""
         began = time.perf_counter()
         yield
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # what was started within the block is its own
         self.seconds[name] += time.perf_counter() - began
 
     def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:

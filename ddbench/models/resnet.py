@@ -2,7 +2,9 @@
 
 Stages of width w, 2w, 4w, 8w, two basic blocks each; convolutions without bias; instance norm by default. ``ap``: where
 a block halves the map, a convolution of stride 1 is followed by average pooling 2×2, and the last map is not pooled.
-Maps of two pixels a side are not halved: instance norm of one pixel is zero whatever it shows.
+Maps of two pixels a side are not halved: instance norm of one pixel is zero whatever it shows. The stem has stride 2
+from 64 pixels on, and pads grey images of 28 pixels to 32 like all nets here; the authors' stem keeps 28, and their
+``ap`` net thus ends in 3 × 3 pixels where ours ends in 4 × 4.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The students of the papers beside ConvNet and ResNet: MLP, LeNet, AlexNet, VGG-11 (Zhao et al., ICLR 2021).
 
 Images of 8 to 64 pixels with any number of channels. Grey images of 28 pixels are padded to 32 in the first layer; at
-64 pixels, the first layer of LeNet and AlexNet has stride 2. Small images are pooled less: nothing would be left, and
-instance norm of one pixel is zero whatever it shows. PyTorch's default initialisation. Widths scale all layers of a net
-in proportion to its first.
+64 pixels, the first layer of LeNet and AlexNet and a last pooling of VGG have stride 2. Small images are pooled less:
+nothing would be left, and instance norm of one pixel is zero whatever it shows. PyTorch's default initialisation.
+Widths scale all layers of a net in proportion to its first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VGG11 = ((1,), (2,), (4, 4), (8, 8), (8, 8))
 """Widths of the convolutions between poolings, as multiples of the first."""
 
 LARGE = 64
-"""Pixels from which the first layer of LeNet and AlexNet takes every second one."""
+"""Pixels from which the first layer of LeNet, AlexNet and ResNet, and VGG's last one, take every second one."""
 
 
 class Classifier(nn.Module):
@@ -131,4 +131,7 @@ def vgg11(name: ArchName, *, channels: int, classes: int, size: int) -> Classifi
             stack.conv(name.width * factor, 3, padding)
             padding = 1
         stack.pool(last=number == len(VGG11))
+    if size >= LARGE:  # 2 × 2 left: every second pixel, as PAD's networks for TinyImageNet
+        stack.layers.append(nn.AvgPool2d(kernel_size=1, stride=2))
+        stack.size = (stack.size + 1) // 2
     return Classifier(nn.Sequential(*stack.layers), stack.features, classes)

@@ -63,7 +63,8 @@ def _cells(table: Table, budget: object) -> dict[str, Cell]:
 def cross_grid(cross: Cross) -> list[list[str]]:
     """Header and a line per method: each student, then mean ± sd over repetitions of the students' mean, worst, spread.
 
-    ``spread`` is the best student's mean minus the worst's. A row without a result for every student has no summary.
+    ``spread`` is the best student's mean minus the worst's. A row without a result for every student has no summary;
+    where students have different repetitions, it is over those that all have.
     """
     lines = [["method", *cross.students, "mean", "worst", "spread"]]
     lines += [[label, *map(_score, cells), *_over_students(cells)] for label, cells in cross.rows.items()]
@@ -80,7 +81,9 @@ def _over_students(cells: Sequence[Cell | None]) -> list[str]:
     if len(complete) < len(cells):
         return [NONE] * 3
     shared = sorted(set.intersection(*(set(cell.scores) for cell in complete)))
+    if not shared:
+        return [NONE] * 3
     over = summary([fmean(cell.scores[r] for cell in complete) for r in shared])
-    means = [fmean(cell.scores.values()) for cell in complete]
+    means = [fmean(cell.scores[r] for r in shared) for cell in complete]
     text = f"{over.mean:.1f}" + (f" ± {over.sd:.1f}" if over.sd is not None else "")
     return [f"{text} ({len(shared)})", f"{min(means):.1f}", f"{max(means) - min(means):.1f}"]

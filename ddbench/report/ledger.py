@@ -15,7 +15,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 from ddbench.errors import UsageError
 from ddbench.plugins import installed, params_class
 from ddbench.presets import choose
-from ddbench.profiles import for_tests_only
 from ddbench.records import Record
 from ddbench.report.figures import NONE, superscript
 from ddbench.specs import Budget, Frozen
@@ -69,17 +68,17 @@ class Ours:
 
     Attributes:
         iterations: K, outer steps of the paper.
-        runs: k → whether train ∪ val was condensed → repetition → accuracies of its students [%].
+        runs: k → whether train ∪ val was condensed → repetition (master seed, r) → accuracies of its students [%].
     """
 
     iterations: int
-    runs: dict[int, dict[bool, dict[int, list[float]]]] = field(default_factory=dict)
+    runs: dict[int, dict[bool, dict[tuple[int, int], list[float]]]] = field(default_factory=dict)
 
-    def add(self, k: int, whole: bool, r: int, top1: float) -> None:
+    def add(self, k: int, whole: bool, r: tuple[int, int], top1: float) -> None:
         """One student of repetition r."""
         self.runs.setdefault(k, {}).setdefault(whole, {}).setdefault(r, []).append(top1)
 
-    def best(self, k: int) -> tuple[bool, dict[int, list[float]]]:
+    def best(self, k: int) -> tuple[bool, dict[tuple[int, int], list[float]]]:
         """Of the runs of k steps those on train ∪ val, if there are any."""
         return max(self.runs[k].items())
 
@@ -90,13 +89,14 @@ class Ours:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the ledger: ours against theirs."""
+    """One line of the ledger: ours against theirs; ``how`` ours was evaluated where nothing was published."""
 
     name: str
     where: str
     theirs: tuple[float, float | None] | None
     published: Published | None
     ours: Ours
+    how: str = ""
 
 
 def read_published(path: Path) -> tuple[Published, ...]:
@@ -124,7 +124,8 @@ def verdict(theirs: tuple[float, float | None] | None, ours: Ours) -> str:
         return f"partial ({k} of {ours.iterations} iterations)"
     whole, found = ours.best(k)[0], ours.summary(k)
     if not whole or found.half_width is None:
-        needed = [*([] if whole else ["--split paper"]), *([] if found.half_width else ["3 repetitions"])]
+        few = found.half_width is None
+        needed = [*([] if whole else ["--split paper"]), *(["3 repetitions"] if few else [])]
         return f"open (needs {' and '.join(needed)})"
     mean, sd = theirs
     meets = abs(found.mean - mean) <= found.half_width + (sd or 0.0)
@@ -132,36 +133,46 @@ def verdict(theirs: tuple[float, float | None] | None, ours: Ours) -> str:
 
 
 def lines_of(published: Sequence[Published], records: Iterable[Record]) -> list[Line]:
-    """The cells that records speak of, in the order of the published numbers; those without a number come last."""
+    """The cells that records speak of, in the order of the published numbers.
+
+    Runs with the paper's settings for which nobody published a number come last, by protocol.
+    """
     found: dict[tuple[int, str, int], Ours] = {}
-    foreign: dict[tuple[str, str, int], Ours] = {}
-    for record in records:
-        if record.kind != "evaluation" or record.status != "ok" or record.source != "measured":
+    foreign: dict[tuple[str, ...], Ours] = {}
+    for record in {record.key: record for record in records}.values():
+        if not _counts(record):
             continue
-        made, student = record.spec["set"], record.spec["eval"]
-        cell = made["cell"]
-        ipc, data = cell["budget"].get("ipc"), cell["data"]
-        kind = record.spec.get("facts", {}).get("kind")
-        if data.get("view") or ipc is None or kind == "reference" or for_tests_only(made.get("profile")):
-            continue
-        run = cell["params"].get("iterations", 0), data.get("split") == "paper", student["r"], record.metrics["top1"]
-        matching = [i for i, entry in enumerate(published) if _same(entry, cell, student)]
-        for i in matching:
-            total = _paper(published[i], data["name"], ipc).get("iterations", 0)
-            found.setdefault((i, data["name"], ipc), Ours(total)).add(*run)
-        if not matching and made.get("profile") == "paper":
-            foreign.setdefault((cell["method"], data["name"], ipc), Ours(run[0])).add(*run)
-    known = [
+        cell, student = record.spec["set"]["cell"], record.spec["eval"]
+        method, dataset, ipc = cell["method"], cell["data"]["name"], cell["budget"]["ipc"]
+        whole, repetition = cell["data"].get("split") == "paper", (student["master"], student["r"])
+        run = cell["params"].get("iterations", 0), whole, repetition, record.metrics["top1"]
+        for i, entry in enumerate(published):
+            if _same(entry, cell, student):
+                total = _paper(entry, dataset, ipc).get("iterations", 0)
+                found.setdefault((i, dataset, ipc), Ours(total)).add(*run)
+        known = any(entry.method == method and ipc in entry.numbers.get(dataset, {}) for entry in published)
+        if not known and _follows(cell, _resolved(method, dataset, ipc, ())):
+            nets = f"{cell['arch']} → {student['arch']}" if cell["arch"] != student["arch"] else student["arch"]
+            how = f"{student['protocol']}@{student['protocol_version']}, {nets}, {cell['data']['preprocess']}"
+            foreign.setdefault((method, f"{dataset}, ipc {ipc}", how), Ours(run[0])).add(*run)
+    lines = [
         Line(entry.name, f"{dataset}, ipc {ipc}", numbers.get(ipc), entry, found[i, dataset, ipc])
         for i, entry in enumerate(published)
         for dataset, numbers in entry.numbers.items()
         for ipc in numbers
         if (i, dataset, ipc) in found
     ]
-    return known + [
-        Line(method, f"{dataset}, ipc {ipc}", None, None, ours)
-        for (method, dataset, ipc), ours in sorted(foreign.items())
-    ]
+    return lines + [Line(m, where, None, None, ours, how) for (m, where, how), ours in sorted(foreign.items())]
+
+
+def _counts(record: Record) -> bool:
+    """Whether a record is a result of ours at full length, on whole data, at a number of images per class."""
+    if record.kind != "evaluation" or record.status != "ok" or record.source != "measured":
+        return False
+    made = record.spec["set"]
+    cell, kind = made["cell"], record.spec.get("facts", {}).get("kind")
+    whole = not cell["data"].get("view") and cell["budget"].get("ipc") is not None
+    return whole and kind != "reference" and made.get("profile") == "paper"  # other profiles train shorter
 
 
 def _same(entry: Published, cell: Mapping[str, Any], student: Mapping[str, Any]) -> bool:
@@ -171,15 +182,22 @@ def _same(entry: Published, cell: Mapping[str, Any], student: Mapping[str, Any])
         return False
     arch, preprocess = entry.place(dataset, ipc)
     protocol = f"{student['protocol']}@{student['protocol_version']}"
-    # A method that depends on no architecture names one all the same: the student's says what was trained.
     if (student["arch"], protocol, cell["data"]["preprocess"]) != (arch, entry.protocol, preprocess):
         return False
-    wanted, params = _paper(entry, dataset, ipc), cell["params"]
-    if cell["arch"] != arch and "iterations" in wanted:
-        return False
-    free = {"iterations"}
-    differs = any(params[name] != wanted[name] for name in params.keys() & wanted.keys() - free)
-    return not differs and params.get("iterations", 0) <= wanted.get("iterations", 0)
+    wanted = _paper(entry, dataset, ipc)
+    # A method that depends on no architecture names one all the same: the student's says what was trained.
+    return (cell["arch"] == arch or "iterations" not in wanted) and _follows(cell, wanted)
+
+
+def _follows(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a cell has these parameters, or these and fewer iterations, by the method as it is now."""
+    info, params = installed().methods.get(cell["method"]), cell["params"]
+    fields = params_class(info).model_fields
+    # A parameter that came after the record stands at its default there.
+    given = {name: params.get(name, field.default) for name, field in fields.items()}
+    same = all(given[name] == value for name, value in wanted.items() if name != "iterations")
+    fewer = params.get("iterations", 0) <= wanted.get("iterations", 0)
+    return same and fewer and cell["method_version"] == info.version and not params.keys() - fields.keys()
 
 
 def _paper(entry: Published, dataset: str, ipc: int) -> Mapping[str, Any]:
@@ -208,7 +226,9 @@ def ledger(
     notes: dict[str, int] = {}
     rows = [["method", "data", "published", "ours", "verdict"]]
     for line in lines:
-        about = [] if line.published is None else [_theirs(line.published), line.published.deltas, *_conditions(line)]
+        entry = line.published
+        about = [line.how] if entry is None else [_theirs(entry), entry.deltas]
+        about += _conditions(line)
         marks = [notes.setdefault(note, len(notes) + 1) for note in about]
         rows.append(
             [f"{line.name} {superscript(marks)}".strip(), line.where, _number(line.theirs), _ours(line.ours),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ddbench.blocks import features
 from ddbench.blocks.features import frozen
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench.specs import Budget, CellSpec, DataSpec
@@ -152,9 +153,10 @@ def test_every_step_has_a_network_of_its_own():
     assert len(set(seeds)) == 3
 
 
-def test_batch_norm_sees_all_classes_of_a_side_at_once():
+def test_batch_norm_sees_all_classes_of_a_side_at_once(monkeypatch):
     """Statistics are those of the whole batch, real and synthetic images apart (the authors' second branch)."""
     ctx = context(dtype=torch.float64, norm="bn", arch="convnet2-w8-bn")
+    monkeypatch.setattr(features, "CPU_CHUNK_BYTES", 1)  # without batch norm, one image per pass
     method = DM(DMParams(batch_real=8, augment="none"))
     method.prepare(ctx)
     net = frozen(ctx.build_model(seed=5), method.images.value)

@@ -80,8 +80,8 @@ def test_idc_is_the_published_loop(metric):
     assert not torch.allclose(expected, start.images.value)
 
 
-def test_canvases_are_kept_within_what_pixels_can_be():
-    """The clamp acts before each network's first matching; mean and std stand between the set and its pixels."""
+def test_canvases_start_within_what_pixels_can_be():
+    """Mean and std stand between the set and its pixels."""
     ctx = context()
     ctx.train.preprocess = ctx.train.preprocess.model_copy(update={"mean": (0.4,), "std": (0.5,)})
     method = IDC(IDCParams(**LOOPS | {"lr_img": 1e-9}))
@@ -97,6 +97,10 @@ def test_at_most_so_many_synthetic_images_are_matched(monkeypatch):
     monkeypatch.setattr(Composed, "__call__", lambda self, x, draw: seen.append(len(x)) or called(self, x, draw))
     run(IDC(IDCParams(**LOOPS | {"outer_steps": 1}, batch_syn=3)), context())
     assert seen == [4 + 3] * 6
+
+
+def test_batch_norm_is_refused_at_plan_time():
+    assert "batch norm" in IDCParams().unsupported(cell(arch="convnet2-w8-bn"), INFO)
 
 
 def test_whitened_images_are_refused_at_plan_time():
@@ -159,7 +163,8 @@ def test_cutmix_mixes_classes_by_area_and_leaves_the_global_generator_alone():
         ("cifar10", 50, {"metric": "mse", "lr_img": 2.5e-2, "net_images": 2000}),
         ("svhn", 10, {"metric": "mse", "lr_img": 5e-3, "net_images": 500}),
         ("mnist", 10, {"metric": "l1", "lr_img": 1e-4, "cutout": False, "cutmix": 0.0}),
-        ("fashionmnist", 1, {"metric": "l1", "lr_img": 1e-5, "cutout": True, "cutmix": 0.5}),
+        ("fashionmnist", 1, {"metric": "l1", "lr_img": 7.65625e-6, "cutout": True, "cutmix": 0.5}),
+        ("cifar100", 10, {"metric": "mse", "lr_img": 5e-3, "net_images": 2000}),
     ],
 )
 def test_paper_presets_are_the_authors_settings(dataset, ipc, expected):

@@ -19,8 +19,12 @@ from ddbench_plugins.dm.method import DM
 from ddbench_plugins.dm.params import DMParams
 from ddbench_plugins.dsa.method import DSAMatching
 from ddbench_plugins.dsa.params import DSAParams
+from ddbench_plugins.ftd.method import FTD
+from ddbench_plugins.ftd.params import FTDParams
 from ddbench_plugins.mtt.method import MTT
 from ddbench_plugins.mtt.params import MTTParams
+from ddbench_plugins.tesla.method import TESLA
+from ddbench_plugins.tesla.params import TESLAParams
 from tests.fakes import FakeContext, run, toy
 from tests.unit.test_initial import METHODS
 from tests.unit.test_mtt import INFO, cell
@@ -163,12 +167,20 @@ def test_one_step_of_dm_on_canvases_is_the_chain_rule():
     torch.testing.assert_close(canvas.images.value, codes - 0.5 * form.pull(codes, gradient))
 
 
-@pytest.mark.parametrize(("method", "params"), [(MTT, MTTParams), (DATM, DATMParams)])
-def test_trajectory_methods_learn_codes(method, params, pool):  # noqa: F811
-    made = method(params(
-        iterations=2, experts=2, expert_epochs=4, expert_batch=30, expert_optimiser="sgd", syn_steps=3,
-        match_snapshots=2, max_start=2, lr_init=0.05, lr_img=10.0, init="real", parametrisation="multi-formation",
-    ))  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "params", "more"),
+    [
+        (MTT, MTTParams, {}), (DATM, DATMParams, {}), (TESLA, TESLAParams, {}), (FTD, FTDParams, {}),
+        (TESLA, TESLAParams, {"labels": "teacher"}),
+    ],
+)  # fmt: skip
+def test_trajectory_methods_learn_codes(method, params, more, pool):  # noqa: F811
+    options = {
+        "iterations": 2, "experts": 2, "expert_epochs": 4, "expert_batch": 30, "expert_optimiser": "sgd", "syn_steps": 3,
+        "match_snapshots": 2, "max_start": 2, "lr_init": 0.05, "lr_img": 10.0, "init": "real",
+        "parametrisation": "multi-formation",
+    }  # fmt: skip
+    made = method(params(**options, **more))
     condensed = run(made, pool())
     assert len(condensed) == 24 == len(condensed.aux["codes"]) * 4
     torch.testing.assert_close(condensed.images, made.form.decode(condensed.aux["codes"]))

@@ -33,6 +33,15 @@ def test_a_row_without_all_students_has_no_summary():
     assert rows["kmeans"] == ["kmeans", "50.0", "–", "–", "–", "–"]
 
 
+def test_students_with_other_repetitions_are_summarised_over_those_that_all_have():
+    both = [*cell("dm", [40.0, 41.0], eval_arch="mlp-w128-nn"), *cell("dm", [60.0, 61.0, 90.0])]
+    (cross,) = cross_tables(tables_of(both))
+    assert cross_grid(cross)[-1][-3:] == ["50.5 ± 0.7 (2)", "40.5", "20.0"]
+    apart = [*cell("dm", [40.0], eval_arch="mlp-w128-nn"), *cell("dm", [60.0, 61.0])[2:]]
+    (cross,) = cross_tables(tables_of(apart))
+    assert cross_grid(cross)[-1][-3:] == ["–"] * 3
+
+
 def test_budgets_and_protocols_have_tables_of_their_own():
     records = students("dm", mlp=[40.0], vgg11=[60.0])
     more = [r for arch in ("mlp", "vgg11") for r in cell("dm", [70.0], eval_arch=f"{arch}-in", ipc=10)]

@@ -30,6 +30,7 @@ class IDC(GradientMethod[IDCParams]):
         """Start from ``random``'s images, shrunk."""
         p, space = self.params, ctx.train.preprocess
         self.learn(ctx)
+        self.stored = [n // self.form.times for n in self.counts]
         self.mean, self.std = (
             torch.tensor(values).view(1, -1, 1, 1).to(self.images.value) for values in (space.mean, space.std)
         )
@@ -71,7 +72,7 @@ class IDC(GradientMethod[IDCParams]):
         p, draws = self.params, ctx.generator
         real = ctx.train.images(self.sampler.real(i, p.batch_real, draws))
         canvases = self.images.value.detach().requires_grad_()
-        syn = torch.split(self.decoded(canvases), self.counts)[i]
+        syn = self.decoded(torch.split(canvases, self.stored)[i])
         if len(syn) > p.batch_syn:
             syn = syn[torch.randperm(len(syn), generator=draws)[: p.batch_syn].to(syn.device)]
         seen = self.augment(torch.cat([real, syn]), self.augment.draw(draws))

@@ -9,7 +9,7 @@ from ddbench.blocks.params import GradientMatchingParams
 
 
 class IDCParams(GradientMatchingParams):
-    """Hyper-parameters of IDC; defaults follow the authors' settings for FashionMNIST at ipc 10."""
+    """Hyper-parameters of IDC; defaults follow the authors' settings for MNIST-like data at ipc 10."""
 
     parametrisation: Literal["pixels", "multi-formation", "upsampled"] = Field(
         default="multi-formation", description="what is stored; pixels: the authors' IDC-I"
@@ -25,14 +25,16 @@ class IDCParams(GradientMatchingParams):
     cutout: bool = Field(default=True, description="whether batches that are matched are cut out as well")
     batch_net: PositiveInt = Field(default=64, description="real images per update of the network")
     net_images: NonNegativeInt = Field(
-        default=500, description="real images that train the network between two matchings; full batches"
+        default=500, description="real images that train the network between two matchings, rounded up to whole batches"
     )
     momentum_net: float = Field(default=0.9, ge=0, lt=1, description="SGD momentum of the network")
     decay_net: float = Field(default=5e-4, ge=0, description="SGD weight decay of the network")
     cutmix: float = Field(default=0.5, ge=0, le=1, description="share of the network's batches that are CutMixed")
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """As the base, and whitened images."""
+        """As the base, whitened images, and batch norm, which the paper's method does not say how to treat."""
+        if cell.arch.endswith("-bn"):
+            return "batch norm's statistics would move with every class that is matched; only -in and -nn are supported"
         if not cell.data.preprocess.startswith("meanstd"):
             return "pixels are kept within 0 … 1, which whitened ones are not"
         return super().unsupported(cell, data)

@@ -34,7 +34,8 @@ class TESLA(TrajectoryMethod[TESLAParams]):
 
     def relabel(self, target: Tensor) -> None:
         """Soft labels: what the network at ``target`` says about the images as they are."""
-        self.soft = Learned(expert_logits(self.net, target, self.images.value), lr=0.0, momentum=0.0)
+        shown = self.form.decode(self.images.value)
+        self.soft = Learned(expert_logits(self.net, target, shown), lr=0.0, momentum=0.0)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One segment, as in MTT."""
