@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ddbench.api import CondensedSet, Method, RunContext, State
 from ddbench.blocks.initial import class_slots, first_images
-from ddbench.blocks.matching import class_gradients, gradient_distance
+from ddbench.blocks.matching import batched, class_gradients, gradient_distance
 from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.params import CondensationParams, GradientMatchingParams
 from ddbench.blocks.sampling import ClassSampler
@@ -105,25 +105,45 @@ class CondensationMethod(GradientMethod[Q]):
         stored = self.images.value.detach().requires_grad_()
         return real, counts, stored, self.form.decode(stored)
 
-    def match(self, net: nn.Module, real: Tensor, real_counts: Sequence[int], syn: Tensor) -> Tensor:
-        """Σ over classes of the distance between the gradients on real and on synthetic images."""
-        with self.clock("matching_s"):
-            return self.distance(net, real, real_counts, syn)
+    def match(self, net: nn.Module, real: Tensor, real_counts: Sequence[int], syn: Tensor) -> tuple[Tensor, Tensor]:
+        """Σ over classes of the distance between the gradients on real and on synthetic images, and its own gradient.
 
-    def distance(self, net: nn.Module, real: Tensor, real_counts: Sequence[int], syn: Tensor) -> Tensor:
-        """The sum itself."""
+        The terms are separable, so the graph of one class (or of the classes that share a pass) is kept at a time.
+
+        Returns:
+            The sum, a scalar, and its gradient with respect to ``syn``, [n, C, H, W].
+        """
         classes = torch.unique_consecutive(self.labels)
         real_labels = classes.repeat_interleave(torch.tensor(real_counts, device=classes.device))
-        theirs = class_gradients(net, real, real_labels, real_counts)
-        ours = class_gradients(net, syn, self.labels, self.counts, graph=True)
-        return torch.stack([gradient_distance(a, b) for a, b in zip(theirs, ours, strict=True)]).sum()
-
-    def update(self, loss: Tensor, stored: Tensor) -> Mapping[str, float]:
-        """One SGD step of all images at once: a class's images appear in its own term alone."""
         with self.clock("matching_s"):
-            (gradient,) = torch.autograd.grad(loss, stored)
-            self.images.step(gradient)
-        return {"loss": float(loss.detach())}
+            theirs = class_gradients(net, real, real_labels, real_counts)
+            size = len(classes) if batched(net, self.counts) else 1
+            losses: list[Tensor] = []
+            gradients: list[Tensor] = []
+            begin = 0
+            for first in range(0, len(classes), size):
+                counts = self.counts[first : first + size]
+                end = begin + sum(counts)
+                images = syn[begin:end].detach().requires_grad_()
+                ours = class_gradients(net, images, self.labels[begin:end], counts, graph=True)
+                pairs = zip(theirs[first : first + size], ours, strict=True)
+                losses.append(torch.stack([gradient_distance(a, b) for a, b in pairs]).sum())
+                gradients += torch.autograd.grad(losses[-1], images)
+                begin = end
+        return torch.stack(losses).sum().detach(), torch.cat(gradients)
+
+    def update(self, loss: Tensor, gradient: Tensor, syn: Tensor, stored: Tensor) -> Mapping[str, float]:
+        """One SGD step of all images at once: a class's images appear in its own term alone.
+
+        Args:
+            loss: The distance.
+            gradient: Its gradient with respect to ``syn``.
+            syn: What the network saw, made from ``stored``.
+            stored: From :meth:`batches`.
+        """
+        with self.clock("matching_s"):
+            self.images.step(torch.autograd.grad(syn, stored, gradient)[0])
+        return {"loss": float(loss)}
 
     def train(self, ctx: RunContext) -> None:
         """ζ epochs of the network on the synthetic images as they are now; not after a network's last matching."""

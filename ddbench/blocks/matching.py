@@ -85,7 +85,7 @@ def class_gradients(
     Returns:
         K tuples, one tensor per parameter.
     """
-    if len(set(counts)) == 1 and counts[0] <= TOGETHER and next(net.buffers(), None) is None:
+    if batched(net, counts):
         return _together(net, images, labels, len(counts), graph=graph)
     parameters = [parameter for parameter in net.parameters() if parameter.ndim > 1]
     found = []
@@ -93,6 +93,11 @@ def class_gradients(
         loss = functional.cross_entropy(net(x), y)
         found.append(torch.autograd.grad(loss, parameters, create_graph=graph))
     return found
+
+
+def batched(net: nn.Module, counts: Sequence[int]) -> bool:
+    """Whether :func:`class_gradients` takes all classes through the network in one pass."""
+    return len(set(counts)) == 1 and counts[0] <= TOGETHER and next(net.buffers(), None) is None
 
 
 TOGETHER = 4

@@ -26,6 +26,6 @@ class DC(CondensationMethod[DCParams]):
         """One matching step; then, if the network has further ones, train it on the images."""
         net = self.network(ctx)
         real, counts, stored, syn = self.batches(ctx)
-        shown = self.update(self.match(net, real, counts, syn), stored)
+        shown = self.update(*self.match(net, real, counts, syn), syn, stored)
         self.train(ctx)
         return shown

@@ -32,7 +32,7 @@ class DSAMatching(CondensationMethod[DSAParams]):
         net = self.network(ctx)
         real, counts, stored, syn = self.batches(ctx)
         seen_real, seen_syn = siamese(self.augment, real, counts, syn, self.counts, ctx.generator)
-        shown = self.update(self.match(net, seen_real, counts, seen_syn), stored)
+        shown = self.update(*self.match(net, seen_real, counts, seen_syn), seen_syn, stored)
         self.train(ctx)
         return shown
 
