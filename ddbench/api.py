@@ -40,7 +40,7 @@ Predictor: TypeAlias = "Callable[[Tensor], Tensor]"
 class Params(BaseModel):
     """Base of all hyper-parameters: frozen, no unknown fields, each described with its unit; imports no torch."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """What must exist before the cell runs, by the name ``ctx.artifact`` will use. Pure."""

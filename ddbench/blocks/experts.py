@@ -23,7 +23,7 @@ from ddbench.blocks.functional import flatten
 from ddbench.blocks.params import ExpertsParams
 from ddbench.blocks.sam import gsam_step
 from ddbench.blocks.training import Schedule, Trainer
-from ddbench.errors import CorruptFileError, DataError
+from ddbench.errors import CorruptFileError, DataError, NodeFailureError
 from ddbench.serialise import load_checkpoint, save_state
 
 CHECKPOINT_S = 60.0
@@ -160,6 +160,7 @@ def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) ->
         if trainer.done % every == 0:
             snapshots.append(_snapshot(trainer.model, params))
             accuracies.append(_accuracy(ctx, trainer.model))
+            _check(snapshots, f"expert {expert} by update {trainer.done}", params)
         if time.monotonic() - saved >= CHECKPOINT_S:
             now = {"version": _VERSION, "expert": expert, "trainer": trainer.state(), "draws": draws.get_state()}
             save_state(path, {**now, "snapshots": snapshots, "accuracies": accuracies})
@@ -188,6 +189,18 @@ def _gsam(params: ExpertsParams) -> Any:
 def _snapshot(model: nn.Module, params: ExpertsParams) -> Tensor:
     """The parameters as they are now; ``cat`` copies, so that later updates do not reach it."""
     return flatten(list(model.parameters())).cpu().to(getattr(torch, params.storage))
+
+
+def _check(snapshots: list[Tensor], where: str, params: ExpertsParams) -> None:
+    """Stop a pool that nothing can be learned from before it costs more.
+
+    Raises:
+        NodeFailureError: If the last snapshot holds no numbers, or is the one before it.
+    """
+    if not bool(torch.isfinite(snapshots[-1]).all()):
+        raise NodeFailureError("nan", f"{where}: its parameters are no numbers; lower expert_lr {params.lr:g}")
+    if float((snapshots[-1] - snapshots[-2]).square().sum()) == 0.0:  # a matching loss would have no scale
+        raise NodeFailureError("failed", f"{where}: it has not moved since the last snapshot (expert_lr {params.lr:g})")
 
 
 def _accuracy(ctx: RunContext, model: nn.Module) -> float:

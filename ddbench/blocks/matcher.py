@@ -55,6 +55,13 @@ class TrajectoryMethod(Method[P]):
         """The experts, a network of their kind, and the augmentation that they and their students see."""
         self.experts = Experts(ctx.artifact("experts"))
         self.experts.check(self.params.pool, warn=ctx.warn)
+        p, per_epoch = self.params, -(-len(ctx.train) // self.params.expert_batch)
+        updates = p.match_snapshots * (p.snapshot_updates or per_epoch)
+        if not p.expert_source and updates <= p.syn_steps:
+            ctx.warn(
+                f"the student follows {updates} updates of an expert in {p.syn_steps} of its own: nothing to gain "
+                "(raise match_snapshots or snapshot_updates, or lower syn_steps)"
+            )
         self.net = ctx.build_model(seed=0)
         self.dsa = DSA.for_dataset(ctx.dataset.flip) if self.params.augment == "dsa" else None
 

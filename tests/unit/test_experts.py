@@ -12,7 +12,7 @@ from ddbench.blocks import experts as block
 from ddbench.blocks.experts import Experts, build
 from ddbench.blocks.params import ExpertsParams
 from ddbench.blocks.sam import gsam_step
-from ddbench.errors import CorruptFileError
+from ddbench.errors import CorruptFileError, NodeFailureError
 from tests.fakes import FakeContext, toy
 
 PLAIN = {"experts": 2, "epochs": 3, "batch": 32, "lr": 0.05, "augment": "none"}
@@ -120,3 +120,16 @@ def test_a_file_cut_short_is_said(tmp_path):
         pool.snapshot(0, 1)
     with pytest.raises(IndexError, match=r"snapshot 4 of 0 … 3"):
         pool.snapshot(1, 4)
+
+
+@pytest.mark.parametrize(
+    ("lr", "status", "reason"),
+    [
+        (1e30, "nan", "expert 0 by update 3: its parameters are no numbers; lower expert_lr 1e\\+30"),
+        (1e-30, "failed", "expert 0 by update 3: it has not moved"),
+    ],
+)
+def test_a_pool_to_learn_nothing_from_is_stopped_at_its_first_snapshot(tmp_path, lr, status, reason):
+    with pytest.raises(NodeFailureError, match=reason) as caught:
+        built(tmp_path / "a", lr=lr)
+    assert caught.value.status == status

@@ -83,6 +83,14 @@ def test_a_run_is_the_plain_algorithm_with_sgd_and_momentum(ctx):
         torch.testing.assert_close(method.lr.value, lr, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize(("steps", "warned"), [(5, False), (6, True)])
+def test_a_segment_shorter_than_the_students_way_is_said(ctx, steps, warned):
+    """The pool of FAST makes 3 updates between snapshots, and M is 2."""
+    context = ctx()
+    MTT(MTTParams(**FAST | {"syn_steps": steps})).prepare(context)
+    assert any("follows 6 updates of an expert" in text for text in context.warnings) == warned
+
+
 def test_it_starts_from_randoms_images(ctx):
     context = ctx()
     method = MTT(MTTParams(**FAST))

@@ -7,6 +7,8 @@ import yaml
 
 from ddbench import suite as suites
 from ddbench.errors import UsageError
+from ddbench.plugins import installed, params_class
+from ddbench.presets import choose
 
 GOOD = {"methods": ["random", {"name": "dm", "params": {"iterations": 3}, "label": "dm-3"}], "budget": {"ipc": [1, 10]}}
 
@@ -77,4 +79,9 @@ def test_an_exclusion_needs_all_of_its_fields():
     "path", sorted((suites.Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_every_suite_that_comes_along_is_valid(path):
-    assert suites.parse(yaml.safe_load(path.read_text()), str(path)).methods
+    made = suites.parse(yaml.safe_load(path.read_text()), str(path))
+    assert made.methods
+    for entry in made.methods:
+        info = installed().methods.get(entry.name)
+        preset = choose(info, made.datasets[0].name, made.budget.budgets()[0], made.profile)
+        params_class(info).model_validate({**preset.params, **entry.params})
