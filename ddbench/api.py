@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
@@ -55,7 +55,13 @@ class DistillationParams(Params):
     """What every distiller has: a number of outer steps, and which state of the set is reported.
 
     A subclass that gives ``iterations`` a default keeps 0 allowed: the row "(0 steps)" is planned with it.
+
+    Attributes:
+        continues: Whether a run of more ``iterations`` begins exactly like one of fewer (no schedule looks at their
+            number): then it goes on where the longest finished one ended, instead of starting over.
     """
+
+    continues: ClassVar[bool] = False
 
     iterations: NonNegativeInt = Field(description="outer steps; 0: the initialisation itself")
     selection: Literal["last", "val"] = Field(

@@ -15,6 +15,7 @@ from ddbench.api import CondensedSet, Method
 from ddbench.context import Context
 from ddbench.errors import CorruptFileError, InterruptedRunError, NodeFailureError
 from ddbench.files import StoreWarning, set_aside
+from ddbench.forerunner import FINAL, continues
 from ddbench.meter import Meter
 from ddbench.serialise import load_set, load_state, save_set, save_state
 from ddbench.session import Session
@@ -105,6 +106,8 @@ class Condensation:
             if getattr(method.params, "selection", "last") == "val" and points:
                 condensed, chosen = self.best_on_val(condensed, points)
         check_set(condensed, ctx, self.kind)
+        if continues(method.params):
+            self.checkpoint(FINAL)
         self.diagnostics = self.asked()
         return condensed, chosen
 
@@ -122,8 +125,8 @@ class Condensation:
         """File of the snapshot after ``step`` steps."""
         return self.folder / "snapshots" / f"{step:07d}.safetensors"
 
-    def checkpoint(self) -> None:
-        """Keep everything that the next attempt needs."""
+    def checkpoint(self, name: str = CHECKPOINT) -> None:
+        """Keep everything that the next attempt, or a longer run, needs."""
         state = {
             "step": self.ctx.step,
             "state": self.method.state_dict(),
@@ -133,7 +136,7 @@ class Condensation:
             "attempts": self.history.attempts,
             "warnings": self.ctx.warnings,
         }
-        save_state(self.folder / CHECKPOINT, state)
+        save_state(self.folder / name, state)
 
     def seconds(self) -> dict[str, float]:
         """Seconds per phase over all attempts; the running phase included."""

@@ -32,6 +32,7 @@ from ddbench.errors import (
 )
 from ddbench.evaluate.stage import Evaluation, Result
 from ddbench.files import StoreWarning, atomic_write, set_aside, store_error
+from ddbench.forerunner import FORERUNNER, adopt, continues, forerunner
 from ddbench.meter import Meter
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import profile
@@ -141,10 +142,15 @@ class Worker:
         spec = CellSpec.model_validate(document["cell"])
         folder = self.store.folder(document)
         _make(folder)
+        longer = False
+        with contextlib.suppress(Exception):  # fails again, and is told, where the method is made
+            info = self.registries.methods.get(spec.method)
+            import_target(info.target)  # before the meter: no cell pays for imports
+            longer = continues(import_target(info.params).model_validate(spec.params))
+        if longer:
+            adopt(folder, document)
         used = self._resumed_engine(folder, document)
         used.apply()
-        with contextlib.suppress(Exception):  # fails again, and is told, where the method is made
-            import_target(self.registries.methods.get(spec.method).target)  # before the meter: no cell pays for imports
         attempt = _Attempt(Meter(), _now())
         history = History.read(folder)
         session = Session(self.interrupts, self.monitor, self.limits.timeout_s)
@@ -177,6 +183,8 @@ class Worker:
         )
         record = attempt.record(document, "condense", status, reason, cost, self._env(spec.origin) | used.model_dump())
         record.warnings = list(running[0].ctx.warnings) if running else []
+        if (key := forerunner(folder)) is not None:
+            record.env[FORERUNNER] = key
         if outcome is not None:
             condensed, record.selection = outcome
             record.metrics = {name: value for name, value in running[0].diagnostics.items() if math.isfinite(value)}

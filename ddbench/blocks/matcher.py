@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from statistics import fmean
 from typing import TypeVar
 
 import torch
@@ -24,8 +25,8 @@ from ddbench.blocks.unroll import Unrolled
 
 P = TypeVar("P", bound=TrajectoryParams)
 
-TAIL = 0.8
-"""Share of the steps after which the matching loss is averaged for the record."""
+TAIL = 0.2
+"""Share of the steps, the last, over which the matching loss is averaged for the record."""
 
 
 class TrajectoryMethod(Method[P]):
@@ -43,6 +44,7 @@ class TrajectoryMethod(Method[P]):
         lr: β.
         soft: Logits [n, K] of soft labels, None for hard ones.
         tally: Sums for :meth:`diagnostics`.
+        losses: Of every step so far.
     """
 
     soft: Learned | None = None
@@ -79,7 +81,8 @@ class TrajectoryMethod(Method[P]):
         self.start = self.form.encode(images)
         self.images = Learned(self.start, p.lr_img, p.momentum)
         self.lr = Learned(torch.tensor(lr, device=images.device), p.lr_lr, p.momentum, clamp=positive)
-        self.tally = {"steps": 0.0, "skipped": 0.0, "distance": 0.0, "loss": 0.0, "losses": 0.0}
+        self.tally = {"steps": 0.0, "skipped": 0.0, "distance": 0.0}
+        self.losses: list[float] = []
 
     def draw(self, ctx: RunContext, bound: int) -> tuple[Tensor, Tensor]:
         """θ*_t and θ*_{t+M} of a random expert, T⁻ ≤ t < ``bound``."""
@@ -104,9 +107,7 @@ class TrajectoryMethod(Method[P]):
     def update(self, ctx: RunContext, found: Unrolled) -> Mapping[str, float]:
         """One SGD step of pixels, β and soft labels, unless the gate is shut."""
         loss, gate = float(found.loss), self.params.gate
-        if ctx.step + 1 > TAIL * self.params.iterations and math.isfinite(loss):
-            self.tally["loss"] += loss
-            self.tally["losses"] += 1
+        self.losses.append(loss)
         if gate and not loss <= gate:
             self.tally["skipped"] += 1
             return {"skipped": self.tally["skipped"]}
@@ -149,14 +150,15 @@ class TrajectoryMethod(Method[P]):
             found["skipped_percent"] = 100 * tally["skipped"] / tally["steps"]
             if found["skipped_percent"] > 50:
                 ctx.warn("the gate refused more than half of the steps: these sets are close to their initialisation")
-        if tally["losses"]:
-            found["matching_loss"] = tally["loss"] / tally["losses"]
+        if tail := [loss for loss in self.losses[-math.ceil(TAIL * ctx.step) :] if math.isfinite(loss)]:
+            found["matching_loss"] = fmean(tail)
         return found
 
     def state_dict(self) -> State:
         """Images, β and labels with their momenta, and the sums."""
         soft = None if self.soft is None else self.soft.state()
-        return {"images": self.images.state(), "lr": self.lr.state(), "soft": soft, "tally": dict(self.tally)}
+        learned = {"images": self.images.state(), "lr": self.lr.state(), "soft": soft}
+        return {**learned, "tally": dict(self.tally), "losses": torch.tensor(self.losses, dtype=torch.float64)}
 
     def load_state_dict(self, state: State) -> None:
         """Restore what :meth:`state_dict` gave."""
@@ -165,3 +167,4 @@ class TrajectoryMethod(Method[P]):
         if self.soft is not None:
             self.soft.load(state["soft"])
         self.tally = dict(state["tally"])
+        self.losses = state["losses"].tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
@@ -72,6 +72,8 @@ START = (
 
 class StartParams(DistillationParams):
     """Base for distillers of images: what these start from and how they are stored; ``init`` may get more choices."""
+
+    continues: ClassVar[bool] = True
 
     init: Literal["real", "noise", "kcenter", "kmeans"] = Field(default="real", description=START)
     parametrisation: Literal["pixels", "multi-formation", "upsampled"] = Field(

@@ -17,9 +17,10 @@ from ddbench.context import Context
 from ddbench.data.split import Split
 from ddbench.errors import NodeFailureError
 from ddbench.files import sha256_file
+from ddbench.forerunner import continues
 from ddbench.serialise import load_set, save_set, save_state
 from ddbench.testing import compare
-from ddbench.testing.subject import Bench, Place
+from ddbench.testing.subject import Bench
 
 OTHER_ARCH = "convnet2-w8-in"
 """A network that is not the default of digits."""
@@ -58,9 +59,8 @@ def no_steps_make_the_initialisation(bench: Bench) -> None:
     place = bench.place()
     if bench.info.kind != "distillation" or "iterations" not in place.spec.params:
         return
-    zero = Place(place.spec.model_copy(update={"params": {**place.spec.params, "iterations": 0}}), place.folders)
     try:
-        condensed = bench.made(zero)
+        condensed = bench.made(place.with_params(iterations=0))
     except ValidationError as error:
         raise AssertionError(f"params refuse iterations=0: {error.errors()[0]['msg']}") from None
     except NodeFailureError as error:
@@ -277,6 +277,16 @@ def interruption_changes_nothing(bench: Bench) -> None:
     assert found is None, f"interrupted and resumed, the set is another: {found}; {hint}"
 
 
+def longer_runs_continue(bench: Bench) -> None:
+    """If params say that it continues, a run of more iterations makes the same set from where one of fewer ended."""
+    place = bench.place(ipc=2)
+    if not continues(bench.params(place)):
+        return
+    longer = place.with_params(iterations=place.spec.params["iterations"] + 1)
+    found = compare.difference(bench.made(longer), bench.continued(place, longer))
+    assert found is None, f"continued from a shorter run, the set is another: {found}; take `continues` out of Params"
+
+
 RUN_CHECKS: tuple[Any, ...] = (
     sets_are_accepted,
     no_steps_make_the_initialisation,
@@ -293,4 +303,5 @@ RUN_CHECKS: tuple[Any, ...] = (
     finalise_is_pure,
     state_is_plain,
     interruption_changes_nothing,
+    longer_runs_continue,
 )

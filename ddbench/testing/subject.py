@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,13 +19,14 @@ from ddbench.condense import Condensation, History
 from ddbench.context import Context, open_context
 from ddbench.engine import Engine
 from ddbench.errors import InterruptedRunError, PluginError
+from ddbench.forerunner import FINAL
 from ddbench.meter import Meter
 from ddbench.plugins import Registries, import_target, installed, load
 from ddbench.profiles import profile
 from ddbench.runner import Worker
 from ddbench.session import Interrupts, Session, Silent
 from ddbench.specs import Budget, CellSpec
-from ddbench.store import Store
+from ddbench.store import CHECKPOINT, Store
 
 DATASET = "digits"
 PROFILE = "smoke"
@@ -70,6 +72,10 @@ class Place:
 
     spec: CellSpec
     folders: Mapping[str, Path]
+
+    def with_params(self, **changed: Any) -> Place:
+        """The same with other params, which must need no other artifacts."""
+        return Place(self.spec.model_copy(update={"params": {**self.spec.params, **changed}}), self.folders)
 
 
 class Recorded(Context):
@@ -241,6 +247,13 @@ class Bench:
         raise AssertionError(
             f"done after {steps} steps, but not when interrupted and resumed: `done` forgets something"
         )
+
+    def continued(self, shorter: Place, longer: Place) -> CondensedSet:
+        """The set of ``longer``, which goes on with the state in which ``shorter`` ended."""
+        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+            self._attempt(shorter, Path(one), Interrupts())
+            shutil.copyfile(Path(one, FINAL), Path(two, CHECKPOINT))
+            return self._attempt(longer, Path(two), Interrupts())
 
     def _attempt(self, place: Place, folder: Path, interrupts: Interrupts) -> CondensedSet:
         """One attempt with the product's own loop, continuing from the checkpoint in ``folder``."""

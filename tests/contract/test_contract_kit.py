@@ -20,6 +20,7 @@ from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, hookim
 from ddbench.blocks.params import too_few_images
 
 class SoundParams(DistillationParams):
+    continues = True
     iterations: int = Field(default=3, description="outer steps")
     rate: float = Field(default=0.1, description="step size [normalised units]")
 
@@ -161,6 +162,7 @@ BROKEN = {
         return self.seen > 3
 
     def finalise""", "interruption_changes_nothing", "`done` forgets"),
+    "a schedule over all steps": (SOUND, UPDATE, UPDATE + " / self.params.iterations", "longer_runs_continue", "continued from a shorter run"),
     "odd state": (SOUND, STATE, STATE[:-1] + ', "seen": {1, 2}}', "state_is_plain", "state.seen is a set"),
     "odd key": (SOUND, STATE, STATE[:-1] + ', "by_class": {0: 1}}', "state_is_plain", "has the key 0"),
 }  # fmt: skip

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ddbench.cli import invoke
+from ddbench.forerunner import FINAL
 
 SMOKE = ("--profile", "smoke", "--progress", "plain", "--threads", "1")
 
@@ -16,6 +17,7 @@ import os, time
 from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, hookimpl
 
 class MeanParams(DistillationParams):
+    continues = True
     iterations: int = 6
     pause_s: float = 0.0
     trouble: str = ""
@@ -86,5 +88,6 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """What a run computed: condensed sets and predictions, by path."""
-    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.safetensors"))}
+    """What a run computed: condensed sets and predictions, by path; not the last states, which hold seconds as well."""
+    paths = [path for path in sorted(out.rglob("*.safetensors")) if path.name != FINAL]
+    return {str(path.relative_to(out)): path.read_bytes() for path in paths}

@@ -119,3 +119,44 @@ def test_a_timeout_is_a_row_and_the_same_command_continues(tmp_path, capsys):
         raise AssertionError("the same command does not finish")
     assert ddbench("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.2", "--out", tmp_path / "calm") == 0
     assert contents(tmp_path / "runs") == contents(tmp_path / "calm")
+
+
+def test_a_longer_run_goes_on_where_a_shorter_one_ended(tmp_path, capsys):
+    file = plugin(tmp_path)
+
+    def run(out, iterations, **changed):
+        overrides = [f"--set=mean.{name}={value}" for name, value in {"iterations": iterations, **changed}.items()]
+        assert ddbench("run", *GRID, "--plugin", file, *overrides, "--out", tmp_path / out) == 0
+        capsys.readouterr()
+        records = [json.loads(path.read_text()) for path in (tmp_path / out).rglob("mean/**/condense.json")]
+        return {record["spec"]["cell"]["r"]: record for record in records if record["cost"]["steps"] == iterations}
+
+    run("straight", 7)
+    run("grown", 2)
+    four = run("grown", 4)
+    seven = run("grown", 7)
+    whole = run("straight", 7)
+    for r in (0, 1):
+        assert seven[r]["set_sha256"] == whole[r]["set_sha256"]
+        assert (seven[r]["env"]["continues"], seven[r]["cost"]["attempts"]) == (four[r]["key"], 3)
+        assert "continues" not in whole[r]["env"]
+        assert seven[r]["cost"]["condense_s"] > four[r]["cost"]["condense_s"]
+    place = next(p.parent for p in (tmp_path / "grown").rglob("condense.json") if seven[0]["key"][:16] in str(p))
+    assert {int(p.stem) for p in (place / "snapshots").iterdir()} == {1, 2, 3, 4, 5, 6, 7}
+    assert "continues" not in run("grown", 9, pause_s=0.001)[0]["env"], "another cell is no forerunner"
+    assert "continues" not in run("grown", 8, selection="val")[0]["env"], "it wants snapshots of its own"
+    assert "continues" not in run("grown", 3, pause_s=0.001)[0]["env"], "a longer run is no forerunner"
+
+
+def test_a_damaged_forerunner_costs_only_its_time(tmp_path, capsys):
+    file, out = plugin(tmp_path), tmp_path / "runs"
+    short = ("run", *GRID, "--plugin", file, "--out", out, "--set")
+    assert ddbench(*short, "mean.iterations=2") == 0
+    for path in out.rglob("final.safetensors"):
+        path.write_bytes(path.read_bytes()[:50])
+    assert ddbench(*short, "mean.iterations=4") == 0
+    assert "starting over" in capsys.readouterr().err
+    assert ddbench(*short[:-2], tmp_path / "other", "--set", "mean.iterations=4") == 0
+    records = [json.loads(p.read_text()) for p in tmp_path.rglob("mean/**/condense.json")]
+    sets = {(r["spec"]["cell"]["r"], r["set_sha256"]) for r in records if r["cost"]["steps"] == 4}
+    assert len(sets) == 2

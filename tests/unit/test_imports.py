@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("blocks", "data", "models"),
     ("evaluate", "store", "artifacts"),
     ("builtin", "context", "grid"),
-    ("imports",),
+    ("imports", "forerunner"),
     ("condense", "plan"),
     ("runner", "lookup", "forecast", "results", "report"),
     ("executors", "testing"),
