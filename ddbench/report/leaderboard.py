@@ -10,7 +10,7 @@ from typing import Any
 
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
-from ddbench.keys import canonical
+from ddbench.keys import canonical, short
 from ddbench.profiles import for_tests_only
 from ddbench.records import Record
 from ddbench.report.jsonl import read_records, write_records
@@ -23,7 +23,7 @@ __all__ = ["fresh", "has_markers", "read_records", "write", "write_records"]
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
 LEDGER = "<!-- ddbench:ledger published=published.yaml records=records/digits.jsonl,records/mnist.jsonl -->"
 FIELDS = {
-    "table": {"records", "datasets", "protocol", "details"},
+    "table": {"records", "datasets", "protocol", "details", "views"},
     "ledger": {"records", "published"},
     "end": set[str](),
 }
@@ -40,10 +40,11 @@ class Block:
     Attributes:
         first: Index of the line after the opening marker.
         last: Index of the line of the closing marker.
-        records: Files of the records; a table has one.
+        records: Files of the records.
         datasets: Names of the data sets to show; empty: all.
         protocol: Protocol to show, with or without version; empty: all.
         details: Whether to show what methods say about their runs.
+        views: Which tables to show; empty: the main ones.
         published: File of the published numbers: the block is a reproduction ledger then.
     """
 
@@ -53,6 +54,7 @@ class Block:
     datasets: tuple[str, ...] = ()
     protocol: str = ""
     details: bool = False
+    views: tuple[str, ...] = ()
     published: Path | None = None
 
 
@@ -100,8 +102,8 @@ def _ledger(block: Block) -> str:
 
 
 def _table(block: Block) -> str:
-    (path,) = block.records
-    records = read_records(path)
+    records = _joined(block.records)
+    path = ", ".join(map(str, block.records))
     smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.spec["set"].get("profile"))), None)
     if smoke is not None:
         raise UsageError(f"{path}: profile smoke is for tests; {smoke.spec['label']} has no place in a leaderboard")
@@ -113,7 +115,29 @@ def _table(block: Block) -> str:
     if not any(record.kind == "evaluation" for record in shown):
         what = f" under protocol {block.protocol}" if block.protocol else ""
         raise UsageError(f"{path}: no evaluations{what}, so there is no table to show")
-    return render(tables_of(sorted(shown, key=_order)), "markdown", details=block.details)
+    return render(tables_of(sorted(shown, key=_order)), "markdown", details=block.details, views=block.views)
+
+
+def _joined(paths: Sequence[Path]) -> list[Record]:
+    """The records of several files, each once.
+
+    Raises:
+        UsageError: If two files disagree about an evaluation, or one cannot be read.
+    """
+    found: dict[tuple[str, str, str], tuple[Path, Record]] = {}
+    records = []
+    for path in paths:
+        for record in read_records(path):
+            # Without a key: a row that never ran. Sets are made anew in each folder, so their costs may well differ.
+            name = (record.kind, record.key, str(record.spec.get("label") or ""))
+            other, known = found.setdefault(name, (path, record)) if record.key else (path, record)
+            if other != path and record.kind == "evaluation" and known.metrics != record.metrics:
+                raise UsageError(
+                    f"{path}: {other} says otherwise about {short(record.key)}; show them in tables of their own"
+                )
+            if other == path:
+                records.append(record)
+    return records
 
 
 def _wanted(record: Record, block: Block) -> bool:
@@ -173,7 +197,9 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
             names = tuple(part for part in values.get("datasets", "").split(",") if part)
             published = path.parent / values["published"] if "published" in values else None
             details = values.get("details") == "yes"
-            blocks.append(Block(first + 1, index, files, names, values.get("protocol", ""), details, published))
+            views = tuple(part for part in values.get("views", "").split(",") if part)
+            protocol = values.get("protocol", "")
+            blocks.append(Block(first + 1, index, files, names, protocol, details, views, published))
             opened = None
         else:
             raise wrong(

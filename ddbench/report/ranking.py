@@ -11,6 +11,7 @@ from typing import Any
 from ddbench.records import FAILURES
 from ddbench.report.cells import Cell
 from ddbench.report.differences import is_twin
+from ddbench.report.observations import Setting
 from ddbench.report.tables import Row, Table
 from ddbench.stats import DIGITS, Friedman, average_ranks, friedman, kendall_tau
 
@@ -90,7 +91,7 @@ def _comparable(tables: Sequence[Table]) -> list[list[Table]]:
         student = "" if setting.eval_arch == setting.arch else setting.eval_arch
         key = (setting.protocol, setting.profile, table.preprocess, table.split, student)
         groups.setdefault(key, []).append(table)
-    found = []
+    found: list[list[Table]] = []
     for members in groups.values():
         revisions: dict[str, set[str]] = {}
         for table in members:
@@ -175,8 +176,11 @@ def stabilities(tables: Sequence[Table]) -> list[Stability]:
 
 
 def _across(tables: Sequence[Table], name: str) -> Iterator[Stability]:
+    def without(setting: Setting) -> Setting:
+        return replace(setting, protocol=None) if name == "protocol" else replace(setting, eval_arch=None)
+
     for a, b in combinations(tables, 2):
-        if replace(a.setting, **{name: None}) != replace(b.setting, **{name: None}):
+        if without(a.setting) != without(b.setting):
             continue
         first, second = str(getattr(a.setting, name)), str(getattr(b.setting, name))
         rest = f"{a.setting.arch} → {a.setting.eval_arch}" if name == "protocol" else str(a.setting.protocol)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ddbench.errors import unknown
@@ -63,28 +63,58 @@ def check_names(names: Sequence[str]) -> None:
             raise unknown("view", name, [MAIN, *VIEWS], "ddbench results show --help")
 
 
+def _worst(score: Score) -> str:
+    return NONE if score.worst_class is None else f"{score.worst_class:.1f} (class {score.worst_class_index})"
+
+
+def _quartiles(score: Score) -> str:
+    return NONE if score.quartiles is None else " / ".join(f"{value:.1f}" for value in score.quartiles)
+
+
+SCORES: tuple[tuple[str, Callable[[Score], str], str], ...] = (
+    (
+        "recovery",
+        lambda score: _fixed(score.recovery, 2),
+        "share of the gap closed, (accuracy − random) / (full − random): 0 is random, 1 is full",
+    ),
+    ("IOR", lambda score: _signed(score.ior), "improvement over random, in points"),
+    (
+        "HLR",
+        lambda score: _signed(score.hlr),
+        "hard-label recovery, full − accuracy under hard labels, in points: lower is better",
+    ),
+    (
+        "LRS",
+        lambda score: _fixed(score.lrs, 3),
+        "label-robust score, (e^α − e⁻¹)/(e − e⁻¹) with α = ½·IOR under the set's own recipe − ½·HLR as fractions of "
+        "1: 0.269 at α = 0, higher is better",
+    ),
+    (
+        "ARS",
+        lambda score: _fixed(score.ars, 3),
+        "augmentation-robust score, the same of ½·IOR with augmentation + ½·IOR without",
+    ),
+    (
+        "worst class",
+        _worst,
+        "lowest of the classes' mean accuracies [%], and which class (from 0)",
+    ),
+    ("quartiles", _quartiles, "accuracy on each quarter of the test images, easiest first [%]"),
+)
+"""Header, text and meaning of each derived score."""
+
+
 def _scores(tables: Sequence[Table]) -> list[View]:
     return [_scores_view(table, scores_of(table, tables)) for table in tables]
 
 
 def _scores_view(table: Table, scores: Sequence[Score]) -> View:
-    columns: list[tuple[str, Callable[[Score], str], str]] = [
-        ("recovery", lambda s: _fixed(s.recovery, 2), "recovery: share of the gap closed, (accuracy − random) / (full − "
-         "random): 0 is random, 1 is full"),
-        ("IOR", lambda s: _signed(s.ior), "IOR: improvement over random, in points"),
-        ("HLR", lambda s: _signed(s.hlr), "HLR: what is missing to full under hard labels, in points; lower is better"),
-        ("LRS", lambda s: _fixed(s.lrs, 3), "LRS: (e^α − e⁻¹)/(e − e⁻¹), α = ½·IOR under the set's own recipe − ½·HLR, as "
-         "fractions of 1; no gain and no loss give 0.269"),
-        ("ARS", lambda s: _fixed(s.ars, 3), "ARS: the same of ½·IOR with augmentation + ½·IOR without"),
-        ("worst class", _worst, "worst class: accuracy on the class with the lowest mean [%], and which (from 0)"),
-        ("quartiles", _quartiles, "quartiles: accuracy on each quarter of the test images, easiest first [%]"),
-    ]  # fmt: skip
-    shown = [column for column in columns if any(column[1](score) != NONE for score in scores)]
+    shown = [column for column in SCORES if any(column[1](score) != NONE for score in scores)]
     header = ["method", "budget", "top-1 %", *(name for name, _, _ in shown)]
     grid = [header] + [
         [score.row, score.budget, _fixed(score.accuracy, 1), *(text(score) for _, text, _ in shown)] for score in scores
     ]
-    notes = ["; ".join(words for _, _, words in shown)] if shown else []
+    notes = [f"{name}: {words}" for name, _, words in shown]
     reasons: dict[str, list[str]] = {}
     for score in scores:
         if score.unrecovered:
@@ -93,16 +123,8 @@ def _scores_view(table: Table, scores: Sequence[Score]) -> View:
         notes.append(f"no recovery: {next(iter(reasons))}")
     else:
         notes += [f"no recovery for {', '.join(where)}: {why}" for why, where in reasons.items()]
-    facts = {"where": place(table), "lines": [_numbers(score) for score in scores]}
+    facts = {"where": place(table), "lines": [facts_of(score) for score in scores]}
     return View("scores", f"derived scores · {place(table)} · means over repetitions", grid, notes, facts)
-
-
-def _worst(score: Score) -> str:
-    return NONE if score.worst_class is None else f"{score.worst_class:.1f} (class {score.worst_class_index})"
-
-
-def _quartiles(score: Score) -> str:
-    return NONE if score.quartiles is None else " / ".join(f"{value:.1f}" for value in score.quartiles)
 
 
 def _cost(tables: Sequence[Table]) -> list[View]:
@@ -127,8 +149,8 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     ]
     names = {name for name, _ in shown}
     notes = [
-        "cost of one set in our implementation: seconds to prepare and condense, to build the artifacts it reads, to train "
-        "and test one student; peak memory of condensing; stored bytes (real images as uint8; k = 10³)"
+        "cost of one set in our implementation: seconds to prepare and condense, to build the artifacts it reads, to "
+        "train and test one student; peak memory of condensing; stored bytes (real images as uint8; k = 10³)"
         + ("; †: other processes used the cores meanwhile" if any(line.contended for line in found) else "")
     ]
     if "uint8 top-1 %" in names:
@@ -143,10 +165,10 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     if "Pareto" in names:
         few = max(line.n for line in found) < smallest_n(1)
         notes.append(
-            "Pareto: no other line is as accurate for as little (seconds with artifacts, memory, bytes) and better in one "
-            "of the two, by the means" + (f"; n < {smallest_n(1)}: no significance claimed" if few else "")
+            "Pareto: no other line is as accurate for as little (seconds with artifacts, memory, bytes) and better "
+            "in one of the two, by the means" + (f"; n < {smallest_n(1)}: no significance claimed" if few else "")
         )
-    facts = {"where": place(table), "lines": [_numbers(line) for line in found]}
+    facts = {"where": place(table), "lines": [facts_of(line) for line in found]}
     return View("cost", f"cost · {place(table)} · means over repetitions", grid, notes, facts)
 
 
@@ -216,16 +238,19 @@ def _ranks_view(ranking: Ranking) -> View:
         ]
     cells = f"{plural(str(ranking.complete), 'complete cell')} of {plural(str(len(names)), 'data set')}"
     notes = [
-        f"1 is the best of {len(ranking.average)}; ranks of means in {cells} (a cell: data set, network, budget), averaged per data set "
-        "first; equal means share a rank, failures come last; ranks alone claim no significance"
-    ] if ranking.average else ["no cell in which every method has a result"]  # fmt: skip
+        f"1 is the best of {len(ranking.average)}; ranks of means in {cells} (a cell: data set, network, budget), "
+        "averaged per data set first; equal means share a rank, failures come last; ranks alone claim no significance"
+        if ranking.average
+        else "no cell in which every method has a result"
+    ]
     notes += [f"not counted: {cell.where} ({cell.why})" for cell in ranking.excluded]
     if ranking.left_out:
         notes.append(f"not ranked, because not in every table: {', '.join(ranking.left_out)}")
     test = ranking.friedman
     if test is not None:
         notes.append(
-            f"Friedman's test that all are equally good: χ² = {test.statistic:.2f}, p = {test.p:.2g}, {test.n} data sets"
+            f"Friedman's test that all are equally good: χ² = {test.statistic:.2f}, p = {test.p:.2g}, "
+            f"{test.n} data sets"
         )
     facts = asdict(ranking)
     return View("ranks", f"average ranks · {ranking.where}", grid, notes, facts)
@@ -239,7 +264,8 @@ def _stability(tables: Sequence[Table]) -> list[View]:
     grid = [["what differs", "one", "other", "both", "methods", "Kendall τ"]]
     grid += [[one.differs, one.first, one.second, one.where, str(one.rows), _signed(one.tau, 2)] for one in found]
     notes = [
-        "τ: 1 the same order, 0 unrelated, −1 reversed; by means, so methods that differ by noise alone change places too",
+        "τ: 1 the same order, 0 unrelated, −1 reversed; by means, so methods that differ by noise alone change "
+        "places too",
         *_mean_taus(found),
     ]
     return [View("stability", caption, grid, notes, {"lines": [asdict(one) for one in found]})]
@@ -268,10 +294,12 @@ def _failures(tables: Sequence[Table]) -> list[View]:
         return [_nothing("failures", caption, "nothing: every planned cell has a result")]
     grid = [["method", "where", "budget", "status", "reason"]]
     facts = []
-    for (row, where, budget, status, reason), protocols in found.items():
+    for (label, where, budget, status, reason), protocols in found.items():
         shown = ", ".join(dict.fromkeys(protocols))
-        grid.append([row, f"{where} · {shown}", budget, status, reason])
-        facts.append({"row": row, "where": f"{where} · {shown}", "budget": budget, "status": status, "reason": reason})
+        grid.append([label, f"{where} · {shown}", budget, status, reason])
+        facts.append(
+            {"row": label, "where": f"{where} · {shown}", "budget": budget, "status": status, "reason": reason}
+        )
     return [
         View(
             "failures",
@@ -287,11 +315,11 @@ def _nothing(name: str, caption: str, why: str) -> View:
     return View(name, caption, [], [why], {"lines": []})
 
 
-def _numbers(line: Score | CostLine) -> dict[str, Any]:
+def facts_of(line: Score | CostLine) -> dict[str, Any]:
     """A line for programs; JSON has no infinity."""
     if isinstance(line, Score):
         return asdict(line)
-    finite = {name: value for name, value in asdict(line).items()}
+    finite = asdict(line)
     for name in ("break_even", "break_even_with_artifacts"):
         if finite[name] is not None and math.isinf(finite[name]):
             finite[name] = "never"
