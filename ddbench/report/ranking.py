@@ -13,6 +13,7 @@ from ddbench.report.cells import Cell
 from ddbench.report.differences import is_twin
 from ddbench.report.observations import Setting
 from ddbench.report.tables import Row, Table
+from ddbench.rows import ZERO_STEPS
 from ddbench.stats import DIGITS, Friedman, average_ranks, friedman, kendall_tau
 
 RANKED_LAST = FAILURES - {"oom"}
@@ -137,7 +138,9 @@ def _ranking(tables: list[Table]) -> Ranking | None:
 
 
 def _competes(row: Row) -> bool:
-    return not row.spans and row.source == "measured" and not is_twin(row.label)
+    """Whether a row is a method's own: controls would only push others down, tied with ``random``."""
+    control = is_twin(row.label) or ZERO_STEPS in row.label
+    return not row.spans and row.source == "measured" and not control
 
 
 def _competitors(table: Table) -> dict[str, Row]:

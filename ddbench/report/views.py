@@ -176,7 +176,7 @@ def break_even_text(value: float | None) -> str:
     """``–``, ``never``, or the whole number of students, at least 1."""
     if value is None:
         return NONE
-    return "never" if math.isinf(value) else compact(max(1, math.ceil(value)))
+    return "never" if math.isinf(value) else str(max(1, math.ceil(value)))
 
 
 def _regimes(tables: Sequence[Table]) -> list[View]:
@@ -197,7 +197,9 @@ def _regimes(tables: Sequence[Table]) -> list[View]:
         caption = f"labels and augmentation · {regimes.caption} · test top-1 %"
         found.append(View("regime", caption, grid, notes, {"where": regimes.caption, "lines": values}))
     return found or [
-        _nothing("regime", "labels and augmentation", "needs results under two protocols, e.g. hard,native")
+        _nothing(
+            "regime", "labels and augmentation", "this needs one set under two protocols, e.g. --protocols hard,native"
+        )
     ]
 
 
@@ -224,7 +226,7 @@ def cell_facts(cell: Cell) -> dict[str, Any]:
 
 def _ranks(tables: Sequence[Table]) -> list[View]:
     found = [_ranks_view(ranking) for ranking in rankings(tables)]
-    return found or [_nothing("ranks", "average ranks", "needs two methods in the same tables")]
+    return found or [_nothing("ranks", "average ranks", "this needs two methods in the same tables")]
 
 
 def _ranks_view(ranking: Ranking) -> View:
@@ -260,8 +262,8 @@ def _stability(tables: Sequence[Table]) -> list[View]:
     found = [one for one in stabilities(tables) if one.tau is not None]
     caption = "does the order of the methods depend on the protocol, the student, the budget?"
     if not found:
-        return [_nothing("stability", caption, "needs three methods under two protocols, students or budgets")]
-    grid = [["what differs", "one", "other", "both", "methods", "Kendall τ"]]
+        return [_nothing("stability", caption, "this needs three methods under two protocols, students or budgets")]
+    grid = [["what differs", "first", "second", "the same in both", "methods", "Kendall τ"]]
     grid += [[one.differs, one.first, one.second, one.where, str(one.rows), _signed(one.tau, 2)] for one in found]
     notes = [
         "τ: 1 the same order, 0 unrelated, −1 reversed; by means, so methods that differ by noise alone change "
@@ -291,7 +293,7 @@ def _failures(tables: Sequence[Table]) -> list[View]:
                 key = row.label, conditions(table), budget, status, " ".join(cell.reason.split())
                 found.setdefault(key, []).append(str(table.setting.protocol))
     if not found:
-        return [_nothing("failures", caption, "nothing: every planned cell has a result")]
+        return [_nothing("failures", caption, "every planned cell has a result")]
     grid = [["method", "where", "budget", "status", "reason"]]
     facts = []
     for (label, where, budget, status, reason), protocols in found.items():
@@ -312,7 +314,7 @@ def _failures(tables: Sequence[Table]) -> list[View]:
 
 
 def _nothing(name: str, caption: str, why: str) -> View:
-    return View(name, caption, [], [why], {"lines": []})
+    return View(name, caption, [], [f"nothing to show: {why}"], {"lines": []})
 
 
 def facts_of(line: Score | CostLine) -> dict[str, Any]:
