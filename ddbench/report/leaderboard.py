@@ -17,6 +17,7 @@ from ddbench.report.jsonl import read_records, write_records
 from ddbench.report.ledger import ledger, read_published
 from ddbench.report.render import markdown_grid, render
 from ddbench.report.tables import tables_of
+from ddbench.report.views import check_names
 
 __all__ = ["fresh", "has_markers", "read_records", "write", "write_records"]
 
@@ -194,10 +195,10 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
         elif name == "end" and opened is not None:
             first, values = opened
             files = tuple(path.parent / part for part in values["records"].split(","))
-            names = tuple(part for part in values.get("datasets", "").split(",") if part)
+            names = _names(values.get("datasets", ""))
             published = path.parent / values["published"] if "published" in values else None
             details = values.get("details") == "yes"
-            views = tuple(part for part in values.get("views", "").split(",") if part)
+            views = _names(values.get("views", ""))
             protocol = values.get("protocol", "")
             blocks.append(Block(first + 1, index, files, names, protocol, details, views, published))
             opened = None
@@ -209,6 +210,10 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
     if opened is not None:
         raise wrong(opened[0], f"this table has no `{END}`")
     return blocks
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
 
 
 def _markers(
@@ -232,4 +237,8 @@ def _markers(
         if unknown or missing:
             what = f"unknown field {min(unknown)!r}" if unknown else f"the field {min(missing)}=PATH is missing"
             raise wrong(index, f"{what}; write `{example}`")
+        try:
+            check_names(_names(fields.get("views", "")))
+        except UsageError as error:
+            raise wrong(index, str(error)) from None
         yield index, name, fields
