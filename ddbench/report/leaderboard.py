@@ -10,7 +10,7 @@ from typing import Any
 
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
-from ddbench.keys import canonical, short
+from ddbench.keys import canonical
 from ddbench.profiles import for_tests_only
 from ddbench.records import Record
 from ddbench.report.jsonl import read_records, write_records
@@ -103,7 +103,7 @@ def _ledger(block: Block) -> str:
 
 
 def _table(block: Block) -> str:
-    records = _joined(block.records)
+    records, notes = _joined(block.records)
     path = ", ".join(map(str, block.records))
     smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.spec["set"].get("profile"))), None)
     if smoke is not None:
@@ -116,29 +116,32 @@ def _table(block: Block) -> str:
     if not any(record.kind == "evaluation" for record in shown):
         what = f" under protocol {block.protocol}" if block.protocol else ""
         raise UsageError(f"{path}: no evaluations{what}, so there is no table to show")
-    return render(tables_of(sorted(shown, key=_order)), "markdown", details=block.details, views=block.views)
+    text = render(tables_of(sorted(shown, key=_order)), "markdown", details=block.details, views=block.views)
+    return "\n".join([text, *notes]) if notes else text
 
 
-def _joined(paths: Sequence[Path]) -> list[Record]:
-    """The records of several files, each once.
+def _joined(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:
+    """The records of several files, each key once, and a line about each pair of files that disagree.
 
-    Raises:
-        UsageError: If two files disagree about an evaluation, or one cannot be read.
+    The first file that has a key counts: other numbers of threads give other last digits, so two honest runs of one
+    cell may differ, and neither may be chosen by its result.
     """
     found: dict[tuple[str, str, str], tuple[Path, Record]] = {}
     records = []
-    for path in paths:
+    different: dict[tuple[Path, Path], dict[str, None]] = {}
+    for path in dict.fromkeys(paths):
         for record in read_records(path):
-            # Without a key: a row that never ran. Sets are made anew in each folder, so their costs may well differ.
-            name = (record.kind, record.key, str(record.spec.get("label") or ""))
-            other, known = found.setdefault(name, (path, record)) if record.key else (path, record)
-            if other != path and record.kind == "evaluation" and known.metrics != record.metrics:
-                raise UsageError(
-                    f"{path}: {other} says otherwise about {short(record.key)}; show them in tables of their own"
-                )
-            if other == path:
+            label = str(record.spec.get("label") or "")
+            name = record.kind, record.key, label
+            first, known = found.setdefault(name, (path, record)) if record.key else (path, record)  # skips have none
+            if first == path:
                 records.append(record)
-    return records
+            elif record.kind == "evaluation" and (known.status, known.metrics) != (record.status, record.metrics):
+                different.setdefault((first, path), {})[label] = None
+    return records, [
+        f"{', '.join(labels)}: measured in {first.name} and, with other results, in {second.name}; the first are shown"
+        for (first, second), labels in different.items()
+    ]
 
 
 def _wanted(record: Record, block: Block) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ddbench.errors import unknown
 from ddbench.report.captions import conditions, place
 from ddbench.report.cells import Cell
+from ddbench.report.differences import is_twin
 from ddbench.report.figures import NONE, compact, plural
 from ddbench.report.ranking import Ranking, Stability, rankings, stabilities
 from ddbench.report.regimes import OWN_RANDOM, regime_tables
@@ -123,6 +124,7 @@ def _scores_view(table: Table, scores: Sequence[Score]) -> View:
         notes.append(f"no recovery: {next(iter(reasons))}")
     else:
         notes += [f"no recovery for {', '.join(where)}: {why}" for why, where in reasons.items()]
+    notes += _caution(score.n for score in scores)
     facts = {"where": place(table), "lines": [facts_of(score) for score in scores]}
     return View("scores", f"derived scores · {place(table)} · means over repetitions", grid, notes, facts)
 
@@ -145,7 +147,9 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     ]
     shown = [column for column in columns if any(column[1](line) != NONE for line in found)]
     grid = [["method", "budget", "top-1 %", *(name for name, _ in shown)]] + [
-        [line.row, line.budget, _fixed(line.accuracy, 1), *(text(line) for _, text in shown)] for line in found
+        [line.row, line.budget, _fixed(line.accuracy, 1), *(text(line) for _, text in shown)]
+        for line in found
+        if not is_twin(line.row)  # the set of another line, trained otherwise: it costs the same
     ]
     names = {name for name, _ in shown}
     notes = [
@@ -163,11 +167,11 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     else:
         notes.append("no break-even: full was not measured")
     if "Pareto" in names:
-        few = max(line.n for line in found) < smallest_n(1)
         notes.append(
             "Pareto: no other line is as accurate for as little (seconds with artifacts, memory, bytes) and better "
-            "in one of the two, by the means" + (f"; n < {smallest_n(1)}: no significance claimed" if few else "")
+            "in one of the two, by the means"
         )
+    notes += _caution(line.n for line in found)
     facts = {"where": place(table), "lines": [facts_of(line) for line in found]}
     return View("cost", f"cost · {place(table)} · means over repetitions", grid, notes, facts)
 
@@ -188,6 +192,7 @@ def _regimes(tables: Sequence[Table]) -> list[View]:
         notes = ["mean ± sd (repetitions); the same sets in every column, students trained anew"]
         if OWN_RANDOM in regimes.headers:
             notes.append(f"{OWN_RANDOM}: real images at random, trained by the recipe of the row's method")
+        notes += _caution(len(cell.scores) for cells in regimes.rows.values() for cell in cells if cell is not None)
         values = [
             {"row": label, "protocol": protocol, **cell_facts(cell)}
             for label, cells in regimes.rows.items()
@@ -311,6 +316,12 @@ def _failures(tables: Sequence[Table]) -> list[View]:
             {"lines": facts},
         )
     ]
+
+
+def _caution(repetitions: Iterable[int]) -> list[str]:
+    """What too few repetitions cannot show."""
+    few = min((n for n in repetitions if n), default=smallest_n(1)) < smallest_n(1)
+    return [f"n < {smallest_n(1)}: no significance claimed"] if few else []
 
 
 def _nothing(name: str, caption: str, why: str) -> View:
