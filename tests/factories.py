@@ -60,7 +60,7 @@ def pair(
     made_in = 0 if one_set or kind == "reference" else r
     n = N_TRAIN + N_VAL if kind == "reference" else images_of(budget)
     named = {"name": "digits", "revision": "0" * 16, "split": "default", "view": None, "preprocess": preprocess}
-    data = named | dict(data or {})
+    changed, data = data, named | dict(data or {})
     cell = {
         "method": method, "method_version": 1, "origin": "ddbench", "params": dict(params or {}), "data": data,
         "budget": budget.model_dump(mode="json"), "arch": arch, "master": 0, "r": made_in,
@@ -70,7 +70,7 @@ def pair(
         label,
         None if kind == "reference" else budget.slug,
         arch,
-        canonical(data),
+        preprocess if changed is None else canonical(data),
         sorted((params or {}).items()),
     )
     set_key = key_of("set", *where, made_in)
