@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ddbench.keys import canonical
 from ddbench.records import Cost, Record
 from ddbench.specs import Budget
 
@@ -49,13 +50,17 @@ def pair(
     source: str = "measured",
     one_set: bool = False,
     updates: int = 1000,
+    metrics: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    evaluate_s: float = 4.0,
 ) -> list[Record]:
     """A condensation and one evaluation of it; for a ``skipped`` status the evaluation alone, as if never planned."""
     kind = kind or {"full": "reference", "random": "selection"}.get(method, "distillation")
     budget = Budget(ipc=None if fraction else ipc, fraction=fraction)
     made_in = 0 if one_set or kind == "reference" else r
     n = N_TRAIN + N_VAL if kind == "reference" else images_of(budget)
-    data = {"name": "digits", "revision": "0" * 16, "split": "default", "view": None, "preprocess": preprocess}
+    named = {"name": "digits", "revision": "0" * 16, "split": "default", "view": None, "preprocess": preprocess}
+    changed, data = data, named | dict(data or {})
     cell = {
         "method": method, "method_version": 1, "origin": "ddbench", "params": dict(params or {}), "data": data,
         "budget": budget.model_dump(mode="json"), "arch": arch, "master": 0, "r": made_in,
@@ -65,7 +70,7 @@ def pair(
         label,
         None if kind == "reference" else budget.slug,
         arch,
-        preprocess,
+        preprocess if changed is None else canonical(data),
         sorted((params or {}).items()),
     )
     set_key = key_of("set", *where, made_in)
@@ -78,7 +83,7 @@ def pair(
     students = {"set": set_key, "protocol": protocol, "protocol_version": 1, "protocol_params": {"updates": updates},
                 "arch": eval_arch or arch, "master": 0, "r": r, "e": e}  # fmt: skip
     known = {
-        "dataset": "digits",
+        "dataset": data["name"],
         "kind": kind,
         "n": n,
         "n_train": N_TRAIN,
@@ -94,8 +99,8 @@ def pair(
     evaluation = Record(
         key="" if skipped else key_of("eval", *where, profile, protocol, eval_arch, r, e, updates),
         kind="evaluation", status=status, reason=reason, source=source, spec=spec,
-        metrics={"top1": top1} if status == "ok" else {}, n_test=300 if status == "ok" else None,
-        cost=Cost(evaluate_s=4.0, steps=updates), started=WHEN, finished=WHEN,
+        metrics={"top1": top1, **(metrics or {})} if status == "ok" else {}, n_test=300 if status == "ok" else None,
+        cost=Cost(evaluate_s=evaluate_s, steps=updates), started=WHEN, finished=WHEN,
     )  # fmt: skip
     spent = {"prepare_s": 0.2, "condense_s": 1.0, "peak_mb": 12.3, "bytes": {"images": 64 * n}}
     condensation = Record(

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from ddbench.cli.run import HOW, WHAT, options, planned_from, settle_references
+from ddbench.cli.options import joined
+from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from, settle_references
 from ddbench.errors import CorruptFileError, UsageError
 from ddbench.keys import condense_key, eval_key, short
 from ddbench.plugins import installed
@@ -29,9 +30,15 @@ def results() -> None:
 
 @results.command("show")
 @OUT
-@click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table")
+@click.option("--format", "style", type=click.Choice(STYLES), default="table")
 @click.option("--details", is_flag=True, help="Show what methods say about their runs, too (not in csv).")
-def show_results(out: Path, style: str, details: bool) -> None:
+@click.option(
+    "--views",
+    type=NAMES,
+    multiple=True,
+    help="Tables to show: main, scores, cost, regime, ranks, stability, failures. [main]",
+)
+def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...]) -> None:
     """Tables of everything in a results folder, whatever run it came from."""
     from ddbench.report.render import render
     from ddbench.report.tables import tables_of
@@ -39,7 +46,7 @@ def show_results(out: Path, style: str, details: bool) -> None:
     records = [record for _, record in Store(out).records()]
     if not any(record.kind == "evaluation" for record in records):
         raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
-    click.echo(render(tables_of(records), style, details=details), nl=False)
+    click.echo(render(tables_of(records), style, details=details, views=joined(views)), nl=False)
 
 
 @results.command()

@@ -24,6 +24,7 @@ from ddbench.results import collect
 from ddbench.store import Store
 
 NAMES = CommaList(str)
+STYLES = ["table", "json", "csv", "markdown", "latex"]
 LISTS = ("methods", "datasets", "archs", "eval_archs", "preprocess", "protocols")
 NEEDED = {"methods": "--methods dm,kmeans", "budget": "--ipc 1,10"}
 Command = Callable[..., Any]
@@ -67,8 +68,10 @@ HOW = [
     click.option("--retry-failed", is_flag=True, help="Run cells again that failed before."),
     click.option("--reference-limit", type=Duration(), default="30m", show_default=True,
                  help="References that would take longer are not measured."),
-    click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table"),
+    click.option("--format", "style", type=click.Choice(STYLES), default="table"),
     click.option("--details", is_flag=True, help="Show what methods say about their runs, too (not in csv)."),
+    click.option("--views", type=NAMES, multiple=True,
+                 help="Tables to show: main, scores, cost, regime, ranks, stability, failures. [main]"),
     click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
 ]  # fmt: skip
 WHERE = [
@@ -108,6 +111,7 @@ def run(**given: Any) -> int:
     Everything finished is kept: the same command continues after a kill, and prints the same table from the records
     when there is nothing left to do. The table goes to stdout, progress and warnings to stderr.
     """
+    views = checked_views(given["views"])
     store, plan = planned_from(given)
     if given["dry_run"]:
         return _print_plan(plan, store, given["style"])
@@ -117,7 +121,7 @@ def run(**given: Any) -> int:
         store.check_writable()
         plan.write(store.out / "plan.jsonl")
         _execute(plan, store, given)
-    return _report(plan, given["style"], details=given["details"])
+    return _report(plan, given["style"], details=given["details"], views=views)
 
 
 @click.command()
@@ -211,12 +215,26 @@ def _say_notes(plan: planning.Plan) -> None:
         click.echo(f"ddbench: {note}", err=True)
 
 
-def _report(plan: planning.Plan, style: str, *, details: bool) -> int:
+def checked_views(given: tuple[list[str], ...]) -> list[str]:
+    """The names after ``--views``, refused before anything runs.
+
+    Raises:
+        UsageError: If one is unknown.
+    """
+    names = joined(given)
+    if names:
+        from ddbench.report.views import check_names
+
+        check_names(names)
+    return names
+
+
+def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str]) -> int:
     """Print the tables; exit code 1 when something has no result that should have one."""
     from ddbench.report.render import render
     from ddbench.report.tables import tables_of
 
-    click.echo(render(tables_of(collect(plan)), style, details=details), nl=False)
+    click.echo(render(tables_of(collect(plan)), style, details=details, views=views), nl=False)
     for reason in dict.fromkeys(node.reason for node in plan.nodes.values() if node.state == "unmeasured"):
         click.echo(f"ddbench: full: {reason}; --reference-limit says how long it may take", err=True)
     broken = [node for node in plan.nodes.values() if node.state in ("failed", "resume")]
@@ -259,7 +277,7 @@ def _print_plan(plan: planning.Plan, store: Store, style: str) -> int:
         }
         for row in rows
     ]
-    text = {"table": "simple", "markdown": "github"}[style]
+    text = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}[style]
     click.echo(tabulate(shown, headers="keys", tablefmt=text, floatfmt=".0f"))
     pending = plan.pending()
     known = [node.forecast_s for node in pending if node.forecast_s is not None]

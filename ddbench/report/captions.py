@@ -12,16 +12,26 @@ from ddbench.stats import smallest_n
 
 def caption(table: Table) -> str:
     """What the numbers of the main table are: data, architectures, preprocessing, protocol, and what ± is over."""
-    setting, cells = table.setting, table.cells()
-    data = table.dataset if table.split == "default" else f"{table.dataset} (split {table.split})"
-    student = "the same" if setting.eval_arch == setting.arch else setting.eval_arch
+    cells = table.cells()
     counted = [cell for cell in cells if cell.status != "skipped"] or [
         cell for row in table.rows for cell in row.cells if cell
     ]
     repetitions = plural(span(cell.planned for cell in counted), "repetition")
     students = plural(span(cell.students for cell in counted), "student")
-    parts = [data, f"{setting.arch} → {student}", table.preprocess, protocol_of(table)]
-    return " · ".join([*parts, f"test top-1 %, mean ± sd over {repetitions} × {students}"])
+    return f"{place(table)} · test top-1 %, mean ± sd over {repetitions} × {students}"
+
+
+def place(table: Table) -> str:
+    """What results must share to stand in one table: data, architectures, preprocessing, protocol."""
+    return " · ".join([conditions(table), protocol_of(table)])
+
+
+def conditions(table: Table) -> str:
+    """The same without the protocol."""
+    setting = table.setting
+    data = table.dataset if table.split == "default" else f"{table.dataset} (split {table.split})"
+    student = "the same" if setting.eval_arch == setting.arch else setting.eval_arch
+    return f"{data} · {setting.arch} → {student} · {table.preprocess}"
 
 
 def protocol_of(table: Table) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import Any
 
 from ddbench.records import Cost
 from ddbench.report.observations import Observation
@@ -51,6 +52,9 @@ class Cell:
         details: What the method says about its runs, means over repetitions.
         bold: Whether it is among the best of its column.
         marks: Numbers of its footnotes.
+        per_class: Accuracy on the test images of each class, mean over repetitions [%]; None when a result lacks it.
+        quartiles: Accuracy on each quarter of the test images by difficulty, easiest first [%]; None as before.
+        top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%]; None as before.
     """
 
     scores: dict[int, float]
@@ -67,6 +71,9 @@ class Cell:
     details: Mapping[str, float] = field(default_factory=dict)
     bold: bool = False
     marks: tuple[int, ...] = ()
+    per_class: tuple[float, ...] | None = None
+    quartiles: tuple[float, ...] | None = None
+    top1_uint8: float | None = None
 
     @property
     def summary(self) -> Summary | None:
@@ -97,6 +104,8 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         if len(values) == len(students):
             scores[r] = round(fmean(values), DIGITS)
     bad = next((o for o in ordered if o.r not in scores and o.top1 is None), None)
+    counted = [students for r, students in repetitions.items() if r in scores]
+    uint8 = _means(counted, "top1_uint8")
     return Cell(
         scores=scores,
         planned=len(repetitions),
@@ -110,7 +119,28 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         one_set=len(repetitions) > 1 and len({o.set_key for o in ordered if o.r in scores}) == 1,
         shared=_shared(ordered),
         details=_details(ordered),
+        per_class=_means(counted, "per_class"),
+        quartiles=_means(counted, "quartiles"),
+        top1_uint8=None if uint8 is None else uint8[0],
     )
+
+
+def _means(repetitions: Sequence[Sequence[Observation]], name: str) -> tuple[float, ...] | None:
+    """Means of a metric, number by number, over students and then repetitions; None unless all results have it."""
+    values = [[_numbers(student.metrics.get(name)) for student in students] for students in repetitions]
+    lengths = {len(numbers) for students in values for numbers in students}
+    if len(lengths) != 1 or 0 in lengths:
+        return None
+    return tuple(
+        round(fmean(fmean(student[i] for student in students) for students in values), DIGITS)
+        for i in range(lengths.pop())
+    )
+
+
+def _numbers(value: Any) -> list[float]:
+    """A metric as a list of numbers; empty when it is missing, or part of it is (a class without test images)."""
+    numbers = value if isinstance(value, list) else [value]
+    return [float(x) for x in numbers] if all(isinstance(x, int | float) for x in numbers) else []
 
 
 def _shared(observations: Sequence[Observation]) -> tuple[str, ...]:

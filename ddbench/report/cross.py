@@ -21,11 +21,34 @@ class Cross:
         caption: What they have in common.
         students: Student architectures in order of appearance.
         rows: Label → one cell per student, None where there is none.
+        group: Data, protocol, condensing architecture and profile of the tables.
+        budget: Label of the budget.
     """
 
     caption: str
     students: tuple[str, ...]
     rows: dict[str, tuple[Cell | None, ...]]
+    group: tuple[object, ...]
+    budget: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverStudents:
+    """One set in several students [%].
+
+    Attributes:
+        mean: Mean over repetitions of the mean over students.
+        sd: Its standard deviation over repetitions; None for one.
+        n: Repetitions that all students have.
+        worst: Mean of the worst student.
+        spread: Mean of the best student minus that of the worst [points].
+    """
+
+    mean: float
+    sd: float | None
+    n: int
+    worst: float
+    spread: float
 
 
 def cross_tables(tables: Sequence[Table]) -> list[Cross]:
@@ -35,7 +58,7 @@ def cross_tables(tables: Sequence[Table]) -> list[Cross]:
         s = table.setting
         groups.setdefault((s.data, s.protocol, s.arch, s.profile), []).append(table)
     found = []
-    for members in groups.values():
+    for group, members in groups.items():
         students = tuple(dict.fromkeys(str(table.setting.eval_arch) for table in members))
         if len(students) < 2:
             continue
@@ -45,7 +68,8 @@ def cross_tables(tables: Sequence[Table]) -> list[Cross]:
             first = members[0]
             where = f"{first.dataset} · {first.setting.arch} → students · {first.preprocess} · {protocol_of(first)}"
             rows = {label: tuple(those.get(label) for those in cells) for label in labels}
-            found.append(Cross(f"{where} · {budget.label} · test top-1 %, means over repetitions", students, rows))
+            caption = f"{where} · {budget.label} · test top-1 %, means over repetitions"
+            found.append(Cross(caption, students, rows, group, budget.label))
     return found
 
 
@@ -76,14 +100,22 @@ def _score(cell: Cell | None) -> str:
     return NONE if found is None else f"{found.mean:.1f}"
 
 
-def _over_students(cells: Sequence[Cell | None]) -> list[str]:
+def over_students(cells: Sequence[Cell | None]) -> OverStudents | None:
+    """Mean, worst and spread over students; None unless all have a result and a repetition in common."""
     complete = [cell for cell in cells if cell is not None and cell.complete and cell.scores]
     if len(complete) < len(cells):
-        return [NONE] * 3
+        return None
     shared = sorted(set.intersection(*(set(cell.scores) for cell in complete)))
     if not shared:
-        return [NONE] * 3
+        return None
     over = summary([fmean(cell.scores[r] for cell in complete) for r in shared])
     means = [fmean(cell.scores[r] for r in shared) for cell in complete]
+    return OverStudents(over.mean, over.sd, len(shared), min(means), max(means) - min(means))
+
+
+def _over_students(cells: Sequence[Cell | None]) -> list[str]:
+    over = over_students(cells)
+    if over is None:
+        return [NONE] * 3
     text = f"{over.mean:.1f}" + (f" ± {over.sd:.1f}" if over.sd is not None else "")
-    return [f"{text} ({len(shared)})", f"{min(means):.1f}", f"{max(means) - min(means):.1f}"]
+    return [f"{text} ({over.n})", f"{over.worst:.1f}", f"{over.spread:.1f}"]

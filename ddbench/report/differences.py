@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from ddbench.report.cells import Cell
@@ -43,6 +43,17 @@ class Differences:
         return [comparison for row in self.rows for comparison in row.comparisons if comparison is not None]
 
 
+def is_twin(label: str) -> bool:
+    """Whether a row is a control that was trained by another row's recipe."""
+    return " (recipe of " in label
+
+
+def baseline_of(label: str, labels: Container[str]) -> str:
+    """Label of the ``random`` that a row is held against: the one trained by its recipe, if there is one."""
+    own = f"random (recipe of {label})"
+    return own if own in labels else "random"
+
+
 def differences(rows: Sequence[tuple[str, Cells]], columns: int) -> Differences | None:
     """Compare every ranked cell with ``random`` of its column; None without any pair of three or more repetitions.
 
@@ -53,11 +64,11 @@ def differences(rows: Sequence[tuple[str, Cells]], columns: int) -> Differences 
         columns: Cells per row.
     """
     by_label = dict(rows)
-    twins = {label for label in by_label if " (recipe of " in label}
+    twins = {label for label in by_label if is_twin(label)}
     places: list[tuple[str, int]] = []
     pairs = []
     for label, cells in rows:
-        baseline = by_label.get(f"random (recipe of {label})", by_label.get("random"))
+        baseline = by_label.get(baseline_of(label, by_label))
         if label == "random" or label in twins or baseline is None:
             continue
         for column in range(columns):

@@ -9,9 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ddbench.errors import UsageError
 from ddbench.report.captions import caption
 from ddbench.report.cells import Cell
+from ddbench.report.cross import Cross, cross_tables, over_students
+from ddbench.report.scores import CostLine, Score, cost_of, scores_of
 from ddbench.report.tables import Column, Row, Table
+from ddbench.report.views import MAIN, cell_facts, facts_of, views_of
 from ddbench.stats import Comparison
 
 FIELDS = (
@@ -22,21 +26,111 @@ FIELDS = (
 )
 
 
-def to_csv(tables: Sequence[Table]) -> str:
-    """One line per data set × protocol × architectures × row × budget; empty where there is no number."""
+_STUDENTS = ("students_mean", "students_worst", "students_spread")
+_CSV_COLUMNS = {
+    "scores": ("recovery", "ior", "hlr", "lrs", "ars", "worst_class", "worst_class_index", "quartiles"),
+    "cost": ("top1_uint8", "break_even", "break_even_with_artifacts", "pareto"),
+    "regime": (),
+    "failures": (),
+}
+"""Columns that a view adds; the regime table and the failures are lines that are there anyway."""
+
+
+def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
+    """One line per data set × protocol × architectures × row × budget; empty where there is no number.
+
+    ``students_mean``, ``students_worst`` and ``students_spread`` are over the students of one set, the same on each of
+    their lines; empty for a single student. Views add columns.
+
+    Raises:
+        UsageError: If a view has no place in lines of cells.
+    """
+    for name in views:
+        if name not in _CSV_COLUMNS and name != MAIN:
+            raise UsageError(f"csv holds one line per cell, which view {name!r} has not: use --format json")
+    added = [column for name in dict.fromkeys(views) for column in _CSV_COLUMNS.get(name, ())]
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(out, [*FIELDS, *_STUDENTS, *added], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
+    students = _over_students(tables)
     for table in tables:
+        derived = _derived(table, tables) if added else {}
         for row in table.rows:
             for column, cell in _places(table, row):
-                writer.writerow(_where(table) | _who(row) | _budget(row, column) | _numbers(cell))
+                place = row.label, "all images" if column is None else column.label
+                over = students.get((_group(table), row.label, "" if column is None else column.budget.label), {})
+                writer.writerow(
+                    _where(table) | _who(row) | _budget(row, column) | _numbers(cell) | over | derived.get(place, {})
+                )
     return out.getvalue()
 
 
-def to_json(tables: Sequence[Table]) -> str:
-    """A list of tables with rows, cells and differences to ``random``."""
-    return json.dumps([_document(table) for table in tables], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def _derived(table: Table, tables: Sequence[Table]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Row and label of the column → derived scores; lists as numbers between spaces."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    derived: list[Score | CostLine] = [*scores_of(table, tables), *cost_of(table)]
+    for line in derived:
+        values = {
+            name: " ".join(map(str, value)) if isinstance(value, tuple | list) else value
+            for name, value in facts_of(line).items()
+        }
+        # Only what is derived: what the cell itself says stands in its own columns.
+        names = {name for columns in _CSV_COLUMNS.values() for name in columns}
+        found.setdefault((line.row, line.budget), {}).update({k: v for k, v in values.items() if k in names})
+    return found
+
+
+def _group(table: Table) -> tuple[object, ...]:
+    """What the lines of a cross-architecture table share."""
+    setting = table.setting
+    return setting.data, setting.protocol, setting.arch, setting.profile
+
+
+def _over_students(tables: Sequence[Table]) -> dict[tuple[object, str, str], dict[str, float]]:
+    found: dict[tuple[object, str, str], dict[str, float]] = {}
+    for cross in cross_tables(tables):
+        for label, cells in cross.rows.items():
+            over = over_students(cells)
+            if over is not None:
+                mean = {"students_mean": over.mean, "students_worst": over.worst, "students_spread": over.spread}
+                found[cross.group, label, cross.budget] = mean
+                found[cross.group, label, ""] = mean  # for references, which have no budget
+    return found
+
+
+def to_json(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
+    """A list of documents, each with the name of its ``view``.
+
+    ``main``: a table with rows, cells and differences to ``random``; ``students``: a cross-architecture table, shown
+    with the main ones; others as asked for, see :attr:`ddbench.report.views.View.facts`.
+    """
+    documents: list[dict[str, Any]] = []
+    for name in dict.fromkeys(views or [MAIN]):
+        if name == MAIN:
+            documents += [_document(table) for table in tables]
+            documents += [_cross_document(cross) for cross in cross_tables(tables)]
+        else:
+            documents += [
+                {"view": view.name, "caption": view.caption, "notes": view.notes, **view.facts}
+                for view in views_of(tables, [name])
+            ]
+    return json.dumps(documents, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _cross_document(cross: Cross) -> dict[str, Any]:
+    rows = [
+        {
+            "row": label,
+            "cells": [
+                {"eval_arch": student, **cell_facts(cell)}
+                for student, cell in zip(cross.students, cells, strict=True)
+                if cell is not None
+            ],
+            "over_students": None if (over := over_students(cells)) is None else asdict(over),
+        }
+        for label, cells in cross.rows.items()
+    ]
+    return {"view": "students", "caption": cross.caption, "students": list(cross.students), "rows": rows}
 
 
 def _document(table: Table) -> dict[str, Any]:
@@ -50,13 +144,17 @@ def _document(table: Table) -> dict[str, Any]:
         }
         for row in table.rows
     ]  # fmt: skip
-    return _where(table) | {
-        "caption": caption(table),
-        "n_test": table.n_test,
-        "notes": list(table.notes),
-        "rows": rows,
-        "minus_random": list(_differences(table)),
-    }
+    return (
+        {"view": MAIN}
+        | _where(table)
+        | {
+            "caption": caption(table),
+            "n_test": table.n_test,
+            "notes": list(table.notes),
+            "rows": rows,
+            "minus_random": list(_differences(table)),
+        }
+    )
 
 
 def _places(table: Table, row: Row) -> Iterator[tuple[Column | None, Cell]]:

@@ -17,13 +17,14 @@ from ddbench.report.jsonl import read_records, write_records
 from ddbench.report.ledger import ledger, read_published
 from ddbench.report.render import markdown_grid, render
 from ddbench.report.tables import tables_of
+from ddbench.report.views import check_names
 
 __all__ = ["fresh", "has_markers", "read_records", "write", "write_records"]
 
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
 LEDGER = "<!-- ddbench:ledger published=published.yaml records=records/digits.jsonl,records/mnist.jsonl -->"
 FIELDS = {
-    "table": {"records", "datasets", "protocol", "details"},
+    "table": {"records", "datasets", "protocol", "details", "views"},
     "ledger": {"records", "published"},
     "end": set[str](),
 }
@@ -40,10 +41,11 @@ class Block:
     Attributes:
         first: Index of the line after the opening marker.
         last: Index of the line of the closing marker.
-        records: Files of the records; a table has one.
+        records: Files of the records.
         datasets: Names of the data sets to show; empty: all.
         protocol: Protocol to show, with or without version; empty: all.
         details: Whether to show what methods say about their runs.
+        views: Which tables to show; empty: the main ones.
         published: File of the published numbers: the block is a reproduction ledger then.
     """
 
@@ -53,6 +55,7 @@ class Block:
     datasets: tuple[str, ...] = ()
     protocol: str = ""
     details: bool = False
+    views: tuple[str, ...] = ()
     published: Path | None = None
 
 
@@ -100,8 +103,8 @@ def _ledger(block: Block) -> str:
 
 
 def _table(block: Block) -> str:
-    (path,) = block.records
-    records = read_records(path)
+    records, notes = _joined(block.records)
+    path = ", ".join(map(str, block.records))
     smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.spec["set"].get("profile"))), None)
     if smoke is not None:
         raise UsageError(f"{path}: profile smoke is for tests; {smoke.spec['label']} has no place in a leaderboard")
@@ -113,7 +116,32 @@ def _table(block: Block) -> str:
     if not any(record.kind == "evaluation" for record in shown):
         what = f" under protocol {block.protocol}" if block.protocol else ""
         raise UsageError(f"{path}: no evaluations{what}, so there is no table to show")
-    return render(tables_of(sorted(shown, key=_order)), "markdown", details=block.details)
+    text = render(tables_of(sorted(shown, key=_order)), "markdown", details=block.details, views=block.views)
+    return "\n".join([text, *notes]) if notes else text
+
+
+def _joined(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:
+    """The records of several files, each key once, and a line about each pair of files that disagree.
+
+    The first file that has a key counts: other numbers of threads give other last digits, so two honest runs of one
+    cell may differ, and neither may be chosen by its result.
+    """
+    found: dict[tuple[str, str, str], tuple[Path, Record]] = {}
+    records = []
+    different: dict[tuple[Path, Path], dict[str, None]] = {}
+    for path in dict.fromkeys(paths):
+        for record in read_records(path):
+            label = str(record.spec.get("label") or "")
+            name = record.kind, record.key, label
+            first, known = found.setdefault(name, (path, record)) if record.key else (path, record)  # skips have none
+            if first == path:
+                records.append(record)
+            elif record.kind == "evaluation" and (known.status, known.metrics) != (record.status, record.metrics):
+                different.setdefault((first, path), {})[label] = None
+    return records, [
+        f"{', '.join(labels)}: measured in {first.name} and, with other results, in {second.name}; the first are shown"
+        for (first, second), labels in different.items()
+    ]
 
 
 def _wanted(record: Record, block: Block) -> bool:
@@ -170,10 +198,12 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
         elif name == "end" and opened is not None:
             first, values = opened
             files = tuple(path.parent / part for part in values["records"].split(","))
-            names = tuple(part for part in values.get("datasets", "").split(",") if part)
+            names = _names(values.get("datasets", ""))
             published = path.parent / values["published"] if "published" in values else None
             details = values.get("details") == "yes"
-            blocks.append(Block(first + 1, index, files, names, values.get("protocol", ""), details, published))
+            views = _names(values.get("views", ""))
+            protocol = values.get("protocol", "")
+            blocks.append(Block(first + 1, index, files, names, protocol, details, views, published))
             opened = None
         else:
             raise wrong(
@@ -183,6 +213,10 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
     if opened is not None:
         raise wrong(opened[0], f"this table has no `{END}`")
     return blocks
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
 
 
 def _markers(
@@ -206,4 +240,8 @@ def _markers(
         if unknown or missing:
             what = f"unknown field {min(unknown)!r}" if unknown else f"the field {min(missing)}=PATH is missing"
             raise wrong(index, f"{what}; write `{example}`")
+        try:
+            check_names(_names(fields.get("views", "")))
+        except UsageError as error:
+            raise wrong(index, str(error)) from None
         yield index, name, fields

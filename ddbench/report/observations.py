@@ -64,6 +64,7 @@ class Observation:
         artifacts: Artifacts that the set was made from, by the name its method gave them.
         condensation: The record of the set, if it is among the records.
         warning: What a reader must know about the choice of this result.
+        metrics: All that was measured on the test images; empty unless ``ok``.
     """
 
     setting: Setting
@@ -88,6 +89,7 @@ class Observation:
     artifacts: dict[str, str] = field(default_factory=dict)
     condensation: Record | None = None
     warning: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
 
 
 def observe(records: Sequence[Record]) -> list[Observation]:
@@ -166,6 +168,7 @@ def _observation(record: Record, made: dict[str, Any], facts: dict[str, Any], **
         n_test=record.n_test,
         finished=record.finished,
         facts=facts,
+        metrics=record.metrics if record.kind == "evaluation" and record.status == "ok" else {},
         artifacts={name: key for name, (_, key) in made.get("artifacts", {}).items()},
         **fields,
     )

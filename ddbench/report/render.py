@@ -12,68 +12,92 @@ from ddbench.report.cross import cross_grid, cross_tables
 from ddbench.report.details import CAPTION, details_grid
 from ddbench.report.export import to_csv, to_json
 from ddbench.report.figures import NONE, compact, spread, superscript
+from ddbench.report.latex import to_latex
 from ddbench.report.tables import Row, Table, unmeasured
+from ddbench.report.views import MAIN, View, check_names, views_of
 from ddbench.stats import Comparison, smallest_n
 
 Lines = list[str]
+NOTHING = "no results\n"
 CROSS_LEGEND = "mean ± sd over repetitions of the mean over students; worst student; spread: best minus worst student"
 
 
-def render(tables: Sequence[Table], format: str, *, details: bool = False) -> str:
+def render(tables: Sequence[Table], format: str, *, details: bool = False, views: Sequence[str] = ()) -> str:
     """The tables as text that ends in a newline.
 
     Args:
         tables: From :func:`ddbench.report.tables.tables_of`.
-        format: ``table``, ``markdown``, ``csv`` or ``json``.
+        format: ``table``, ``markdown``, ``latex``, ``csv`` or ``json``.
         details: Whether to add what methods say about their runs (always in ``json``).
+        views: What to show: ``main`` and those of :data:`ddbench.report.views.VIEWS`; empty: ``main``.
 
     Raises:
-        UsageError: If there is no such format.
+        UsageError: If there is no such format or view, or the format cannot hold a view.
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS, "ddbench run --help")
-    return FORMATS[format](tables, details)
+    check_names(views)
+    return FORMATS[format](tables, details, views)
 
 
-def to_terminal(tables: Sequence[Table], details: bool = False) -> str:
-    """Caption, grid and footnotes of each table, for people at a terminal."""
-    blocks, told = [], list[list[Lines]]()
+def shown(tables: Sequence[Table], *, details: bool = False, views: Sequence[str] = ()) -> list[View]:
+    """What a page or a terminal shows, in order: captions, grids and notes.
+
+    Args:
+        tables: From :func:`ddbench.report.tables.tables_of`.
+        details: Whether to add what methods say about their runs.
+        views: Names of views; empty: the main tables alone.
+
+    Raises:
+        UsageError: If a view is unknown.
+    """
+    return [part for name in dict.fromkeys(views or [MAIN]) for part in _parts(tables, name, details)]
+
+
+def _parts(tables: Sequence[Table], name: str, details: bool) -> list[View]:
+    if name != MAIN:
+        return views_of(tables, [name])
+    found, told = [], list[list[Lines]]()
     for table in tables:
-        blocks.append([caption(table), "", *_grid(main_grid(table)), *footer(table)])
+        found.append(View(MAIN, caption(table), main_grid(table), footer(table)))
         if table.versus_random is not None:
-            blocks.append([differences_caption(table), "", *_grid(differences_grid(table)), differences_legend(table)])
+            legend = [differences_legend(table)]
+            found.append(View(MAIN, differences_caption(table), differences_grid(table), legend))
         if details and (inside := details_grid(table)) and inside not in told:
             told.append(inside)  # a set's numbers, whatever the student: shown once
-            blocks.append([CAPTION, "", *_grid(inside)])
-    blocks += [[cross.caption, "", *_grid(cross_grid(cross)), CROSS_LEGEND] for cross in cross_tables(tables)]
-    return "\n\n".join("\n".join(block) for block in blocks) + "\n" if blocks else "no results\n"
+            found.append(View(MAIN, CAPTION, inside, []))
+    return found + [View(MAIN, cross.caption, cross_grid(cross), [CROSS_LEGEND]) for cross in cross_tables(tables)]
 
 
-def to_markdown(tables: Sequence[Table], details: bool = False) -> str:
+def to_terminal(tables: Sequence[Table], details: bool = False, views: Sequence[str] = ()) -> str:
+    """Caption, grid and footnotes of each table, for people at a terminal."""
+    blocks = [
+        "\n".join([part.caption, "", *(_grid(part.grid) if part.grid else []), *part.notes])
+        for part in shown(tables, details=details, views=views)
+    ]
+    return "\n\n".join(blocks) + "\n" if tables else NOTHING
+
+
+def to_markdown(tables: Sequence[Table], details: bool = False, views: Sequence[str] = ()) -> str:
     """The same for GitHub, where a line right below a grid would become its last row."""
-    blocks: list[str] = []
-    told: list[list[Lines]] = []
-    for table in tables:
-        blocks += [_escaped(caption(table)), "\n".join(_grid(main_grid(table), markdown=True)), _broken(footer(table))]
-        if table.versus_random is not None:
-            blocks += [
-                _escaped(differences_caption(table)),
-                "\n".join(_grid(differences_grid(table), markdown=True)),
-                _broken([differences_legend(table)]),
-            ]
-        if details and (inside := details_grid(table)) and inside not in told:
-            told.append(inside)
-            blocks += [_escaped(CAPTION), "\n".join(_grid(inside, markdown=True))]
-    for cross in cross_tables(tables):
-        blocks += [_escaped(cross.caption), "\n".join(_grid(cross_grid(cross), markdown=True)), _broken([CROSS_LEGEND])]
-    return "\n\n".join(block for block in blocks if block) + "\n" if blocks else "no results\n"
+    blocks = [
+        block
+        for part in shown(tables, details=details, views=views)
+        for block in (
+            _escaped(part.caption),
+            "\n".join(_grid(part.grid, markdown=True)) if part.grid else "",
+            _broken(part.notes),
+        )
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n" if tables else NOTHING
 
 
-FORMATS: dict[str, Callable[[Sequence[Table], bool], str]] = {
+FORMATS: dict[str, Callable[[Sequence[Table], bool, Sequence[str]], str]] = {
     "table": to_terminal,
     "markdown": to_markdown,
-    "csv": lambda tables, details: to_csv(tables),
-    "json": lambda tables, details: to_json(tables),
+    "latex": lambda tables, details, views: to_latex(shown(tables, details=details, views=views)),
+    "csv": lambda tables, details, views: to_csv(tables, views),
+    "json": lambda tables, details, views: to_json(tables, views),
 }
 
 

@@ -97,6 +97,12 @@ class Table:
     n_test: int | None
     versus_random: Differences | None
 
+    @property
+    def source(self) -> tuple[str, str]:
+        """Name and revision (content hash) of the data set, whatever the view of it."""
+        data: dict[str, Any] = json.loads(self.setting.data)
+        return str(data["name"]), str(data.get("revision"))
+
     def cells(self) -> list[Cell]:
         """All cells with a record, references left out."""
         return [cell for row in self.rows if not row.spans for cell in row.cells if cell is not None]

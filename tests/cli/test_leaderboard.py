@@ -124,6 +124,7 @@ def test_details_are_shown_where_the_page_asks_for_them(site):
         ("<!-- ddbench:table records=nowhere.jsonl -->", "nowhere.jsonl: No such file"),
         ("<!-- ddbench:table -->", "records=PATH is missing"),
         ("<!-- ddbench:table records=records/digits.jsonl method=dm -->", "unknown field 'method'"),
+        ("<!-- ddbench:table records=records/digits.jsonl views=score -->", "did you mean scores"),
         ("<!-- ddbench:tabel records=records/digits.jsonl -->", "malformed marker"),
         ("<!-- ddbench:table records=records/digits.jsonl", "malformed marker"),
         ("nothing", "no table begins before this end"),
@@ -208,3 +209,36 @@ def test_text_with_unicode_line_separators_stays_one_line(tmp_path):
     (_, record) = cell("dm", [50.0], label="a\u2028b")
     write_records(tmp_path / "a.jsonl", [record])
     assert read_records(tmp_path / "a.jsonl")[0].spec["label"] == "a\u2028b"
+
+
+def test_a_page_asks_for_views(site):
+    with_marker("<!-- ddbench:table records=records/digits.jsonl views=cost,failures -->")
+    assert call("render").exit_code == 0
+    text = Path("leaderboards/digits.md").read_text()
+    assert "pays after" in text
+    assert "loss is nan at step 17" in text
+    assert "minus random" not in text
+    assert call("check").exit_code == 0
+
+
+def test_a_table_may_join_several_files(site):
+    native = cell("datm", [70.0, 71.0, 72.0], protocol="native")
+    write_records(Path("leaderboards/records/native.jsonl"), native + cell("full", [97.5, 97.8, 98.1], updates=3000))
+    with_marker("<!-- ddbench:table records=records/digits.jsonl,records/native.jsonl views=regime -->")
+    assert call("render").exit_code == 0
+    text = Path("leaderboards/digits.md").read_text()
+    assert "hard labels, DSA (hard@1)" in text and "own recipe (native@1)" in text
+    assert text.count("| full") == text.count("| datm") == 3  # one line in the table of each budget
+
+
+def test_of_two_results_of_one_evaluation_the_first_files_counts_and_the_page_says_so(site):
+    other = cell("datm", [99.0, 99.0, 99.0], ipc=1) + cell("full", [97.5, 97.8, 98.1], updates=3000)
+    write_records(Path("leaderboards/records/other.jsonl"), other)
+    with_marker("<!-- ddbench:table records=records/digits.jsonl,records/other.jsonl -->")
+    assert call("render").exit_code == 0
+    text = Path("leaderboards/digits.md").read_text()
+    assert "59.0" in text and "99.0" not in text
+    assert "\ndatm: measured in digits.jsonl and, with other results, in other.jsonl; the first are shown\n" in text
+    with_marker("<!-- ddbench:table records=records/other.jsonl,records/digits.jsonl -->")
+    call("render")
+    assert "99.0" in Path("leaderboards/digits.md").read_text()

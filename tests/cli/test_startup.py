@@ -68,6 +68,7 @@ def test_a_fully_cached_run_imports_no_torch(tmp_path):
     command = ["run", "--methods", "random", "--ipc", "1", "--profile", "smoke", "--threads", "1", "--seeds", "1"]
     assert "torch" in heavy_imports(command, tmp_path)
     assert "torch" not in heavy_imports(command, tmp_path)
+    assert "torch" not in heavy_imports([*command, "--views", "main,scores,cost,regime,ranks,stability"], tmp_path)
 
 
 def test_importing_ddbench_and_its_public_names_for_records_imports_no_torch(tmp_path):

@@ -1,4 +1,4 @@
-"""Statistics over repetitions: summaries, paired intervals, and verdicts that need evidence (design: Statistics).
+"""Summaries, paired t-intervals and verdicts over repetitions (design: Statistics).
 
 The unit is the repetition: students of one repetition are averaged before any function here sees them. Scores are
 accuracies in percent, so differences and intervals are in points.

@@ -1,0 +1,306 @@
+"""Scores derived from a table, without training anything: how much of the gap is closed, and what it cost.
+
+Units: accuracies in percent [0, 100], differences in points, and what is called a fraction in fractions (1 is all).
+``random`` is the row of that name in the same column; under ``native`` it is the one trained by the row's own recipe.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+
+from ddbench.report.cells import Cell
+from ddbench.report.differences import baseline_of, is_twin
+from ddbench.report.tables import Row, Table
+from ddbench.stats import DIGITS
+
+HARD = ("hard", "hard-fixed", "hard-long")
+"""Protocols on hard labels with augmentation: where HLR is meant, and LRS and ARS stand."""
+WEIGHT = 0.5
+"""Of the first part in LRS and ARS, as DD-Ranking sets it."""
+LEAST_GAP = 2.0
+"""Below this gap between ``full`` and ``random`` a fraction of it says nothing [points]."""
+LEAST_ERRORS = 3.0
+"""The same in standard errors of the gap."""
+COSTS = ("seconds", "memory", "bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Derived scores of one row at one budget; None where an ingredient is missing or a result is incomplete.
+
+    Attributes:
+        row: Label of the row.
+        budget: Label of the column, ``all images`` for a reference.
+        n: Repetitions.
+        accuracy: Mean test accuracy [%].
+        recovery: (accuracy − random) / (full − random), a fraction: 0 is random, 1 is full; may be negative or above 1.
+        unrecovered: Why ``recovery`` is None; empty otherwise.
+        ior: Improvement over random: accuracy − random, over common repetitions [points].
+        hlr: Hard-label recovery: full − accuracy under hard labels [points]; lower is better.
+        lrs: Label-robust score, a fraction: (e^α − e⁻¹)/(e − e⁻¹), α = ½·IOR under the own recipe − ½·HLR, both as
+            fractions of 1. α = 0 gives 0.269. (DD-Ranking's formula; its release feeds percent into the exponent.)
+        ars: Augmentation-robust score, a fraction: the same of β = ½·IOR with augmentation + ½·IOR without.
+        worst_class: Lowest of the classes' mean accuracies [%].
+        worst_class_index: Which class that is, counted from 0; the first of several.
+        quartiles: Accuracy by difficulty of the test images, easiest quarter first [%].
+    """
+
+    row: str
+    budget: str
+    n: int
+    accuracy: float | None
+    recovery: float | None = None
+    unrecovered: str = ""
+    ior: float | None = None
+    hlr: float | None = None
+    lrs: float | None = None
+    ars: float | None = None
+    worst_class: float | None = None
+    worst_class_index: int | None = None
+    quartiles: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine:
+    """What one row at one budget cost, and whether that was worth it.
+
+    Attributes:
+        row: Label of the row.
+        budget: Label of the column, ``all images`` for a reference.
+        n: Repetitions.
+        accuracy: Mean test accuracy [%].
+        condense_s: Seconds to prepare and condense one set.
+        artifact_s: Seconds to build the artifacts that it reads.
+        evaluate_s: Seconds to train and test one student.
+        peak_mb: Peak memory [MB].
+        bytes: Stored bytes.
+        contended: Whether other processes used the cores meanwhile.
+        top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%].
+        break_even: How many students must be trained until condensing has paid: condense_s / (evaluate_s of ``full`` −
+            evaluate_s on the set); ``math.inf`` when training on the set is not faster; None without ``full``.
+        break_even_with_artifacts: The same with artifact_s charged to this set alone.
+        pareto: Of ``seconds`` (condensing and artifacts), ``memory`` and ``bytes`` those for which no line of the table
+            is at least as accurate and at least as cheap, and better in one of both; empty for what is not ranked.
+    """
+
+    row: str
+    budget: str
+    n: int
+    accuracy: float | None
+    condense_s: float | None
+    artifact_s: float | None
+    evaluate_s: float | None
+    peak_mb: float | None
+    bytes: float | None
+    contended: bool
+    top1_uint8: float | None = None
+    break_even: float | None = None
+    break_even_with_artifacts: float | None = None
+    pareto: tuple[str, ...] = ()
+
+
+def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
+    """One score per cell, in the order of the table, references first.
+
+    Args:
+        table: Where accuracy, ``random`` and ``full`` are taken from.
+        tables: All tables of the report: LRS also needs the one under ``native@1``, ARS the one under ``noaug@1``, of
+            the same data, networks and profile. Both stand in tables of a hard protocol alone.
+    """
+    hard = _protocol(table) in HARD
+    native = _sibling(table, tables, "native") if hard else None
+    bare = _sibling(table, tables, "noaug") if hard else None
+    full = _full(table)
+    found = []
+    for row, place, budget, cell in lines(table):
+        score = _plain(row, budget, cell)
+        if not row.spans and cell.complete:
+            ior = _over_random(table, row.label, place)
+            recovery, why = _recovery(cell, _random(table, row.label, place), full)
+            score = replace(score, ior=ior, recovery=recovery, unrecovered=why)
+            if hard and full is not None and score.accuracy is not None:
+                score = replace(score, hlr=_rounded(_mean(full) - score.accuracy))
+            if native is not None:
+                own = _over_random(native, row.label, _place(native, budget))
+                # A method without labels or recipe of its own has no native row: hard labels are its recipe.
+                mentioned = any(other.label == row.label for other in native.rows)
+                gain = own if mentioned else ior
+                if gain is not None and score.hlr is not None:
+                    score = replace(score, lrs=index(WEIGHT * gain - (1 - WEIGHT) * score.hlr))
+            if bare is not None:
+                without = _over_random(bare, row.label, _place(bare, budget))
+                if ior is not None and without is not None:
+                    score = replace(score, ars=index(WEIGHT * ior + (1 - WEIGHT) * without))
+        found.append(score)
+    return found
+
+
+def index(points: float) -> float:
+    """Where a gain lies between −100 points (0) and +100 points (1), on DD-Ranking's exponential scale."""
+    return _rounded((math.exp(points / 100) - math.exp(-1)) / (math.e - math.exp(-1)))
+
+
+def cost_of(table: Table) -> list[CostLine]:
+    """One line per cell with a result, in the order of the table, references first."""
+    full = _full(table)
+    full_s = None if full is None else full.cost.evaluate_s
+    found, ranked = [], []
+    for row, _, budget, cell in lines(table):
+        if cell.summary is None:
+            continue
+        cost = cell.cost
+        line = CostLine(
+            row.label, budget, len(cell.scores), cell.summary.mean, cost.condense_s, cost.artifact_s, cost.evaluate_s,
+            cost.peak_mb, cost.bytes, cost.contended, cell.top1_uint8,
+            break_even=None if row.spans else break_even(cost.condense_s, full_s, cost.evaluate_s),
+            break_even_with_artifacts=None
+            if row.spans or cost.condense_s is None
+            else break_even(cost.condense_s + (cost.artifact_s or 0.0), full_s, cost.evaluate_s),
+        )  # fmt: skip
+        found.append(line)
+        if cell.ranked and not is_twin(row.label):
+            ranked.append(line)
+    return [
+        replace(line, pareto=tuple(kind for kind in COSTS if _undominated(line, ranked, kind)))
+        if any(line is other for other in ranked)
+        else line
+        for line in found
+    ]
+
+
+def break_even(condense_s: float | None, full_s: float | None, set_s: float | None) -> float | None:
+    """Trainings until condensing has paid; ``math.inf`` for never, None when a duration is not known."""
+    if condense_s is None or full_s is None or set_s is None:
+        return None
+    return math.inf if full_s <= set_s else condense_s / (full_s - set_s)
+
+
+def lines(table: Table) -> list[tuple[Row, int, str, Cell]]:
+    """Row, index and label of the column, and cell, of every cell of a table."""
+    found = []
+    for row in table.rows:
+        names = ["all images"] if row.spans else [column.label for column in table.columns]
+        for place, (name, cell) in enumerate(zip(names, row.cells, strict=True)):
+            if cell is not None:
+                found.append((row, place, name, cell))
+    return found
+
+
+def siblings(table: Table, tables: Sequence[Table]) -> list[Table]:
+    """Those tables that differ from a table in the protocol alone."""
+    return [other for other in tables if replace(other.setting, protocol=None) == replace(table.setting, protocol=None)]
+
+
+def _sibling(table: Table, tables: Sequence[Table], protocol: str) -> Table | None:
+    return next((other for other in siblings(table, tables) if _protocol(other) == protocol), None)
+
+
+def _protocol(table: Table) -> str:
+    return str(table.setting.protocol).partition("@")[0]
+
+
+def _plain(row: Row, budget: str, cell: Cell) -> Score:
+    found = cell.summary
+    score = Score(row.label, budget, len(cell.scores), None if found is None else found.mean)
+    if not cell.per_class:
+        return replace(score, quartiles=cell.quartiles)
+    worst = min(cell.per_class)
+    return replace(score, worst_class=worst, worst_class_index=cell.per_class.index(worst), quartiles=cell.quartiles)
+
+
+def _full(table: Table) -> Cell | None:
+    row = next((row for row in table.rows if row.spans and row.method == "full" and row.source == "measured"), None)
+    cell = None if row is None else row.cells[0]
+    return cell if cell is not None and cell.complete and cell.scores else None
+
+
+def _random(table: Table, label: str, place: int | None) -> Cell | None:
+    rows = {row.label: row for row in table.rows}
+    row = rows.get(baseline_of(label, rows))
+    cell = None if row is None or row.spans or place is None else row.cells[place]
+    return cell if cell is not None and cell.ranked and cell.scores else None
+
+
+def _place(table: Table, budget: str) -> int | None:
+    return next((i for i, column in enumerate(table.columns) if column.label == budget), None)
+
+
+def _over_random(table: Table, label: str, place: int | None) -> float | None:
+    """Points over ``random``, over common repetitions; None for ``random`` itself, which gains nothing."""
+    row = next((row for row in table.rows if row.label == label), None)
+    cell = None if row is None or row.spans or place is None else row.cells[place]
+    random = _random(table, label, place)
+    if row is None or row.method == "random" or cell is None or not cell.complete or random is None:
+        return None
+    shared = cell.scores.keys() & random.scores.keys()
+    return _rounded(fmean(cell.scores[r] - random.scores[r] for r in sorted(shared))) if shared else None
+
+
+def _recovery(cell: Cell, random: Cell | None, full: Cell | None) -> tuple[float | None, str]:
+    """Recovery, and why there is none."""
+    if full is None:
+        return None, "full was not measured"
+    if random is None:
+        return None, "random was not measured"
+    gap = _mean(full) - _mean(random)
+    if gap < LEAST_GAP:
+        return None, f"full − random is below {LEAST_GAP:g} points"
+    error = _error_of_gap(full, random)
+    if error is None:
+        return None, "one repetition: the error of full − random is not known"
+    if gap < LEAST_ERRORS * error:
+        return None, f"full − random is below {LEAST_ERRORS:g} standard errors"
+    return _rounded((_mean(cell) - _mean(random)) / gap), ""
+
+
+def _error_of_gap(full: Cell, random: Cell) -> float | None:
+    """Standard error of full − random: paired by repetition where two or more are common."""
+    shared = sorted(full.scores.keys() & random.scores.keys())
+    if len(shared) > 1:
+        return stdev([full.scores[r] - random.scores[r] for r in shared]) / math.sqrt(len(shared))
+    found = full.summary, random.summary
+    squares = [s.sd**2 / s.n for s in found if s is not None and s.sd is not None]
+    return math.sqrt(sum(squares)) if len(squares) == 2 else None
+
+
+def _undominated(line: CostLine, lines: Sequence[CostLine], kind: str) -> bool:
+    own = _price(line, kind)
+    if own is None:
+        return False
+    for other in lines:
+        price = _price(other, kind)
+        if price is None:
+            continue
+        ours, theirs = _accuracy(line), _accuracy(other)
+        if theirs >= ours and price <= own and (theirs > ours or price < own):
+            return False
+    return True
+
+
+def _price(line: CostLine, kind: str) -> float | None:
+    """What is compared; seconds and memory only as precisely as tables show them: the rest is noise of the machine."""
+    if kind == "bytes":
+        return line.bytes
+    if kind == "memory":
+        value = line.peak_mb
+    else:
+        value = None if line.condense_s is None else line.condense_s + (line.artifact_s or 0.0)
+    if value is None:
+        return None
+    return float(f"{value:.3g}") if value >= 10 else max(0.1, round(value, 1))
+
+
+def _accuracy(line: CostLine) -> float:
+    assert line.accuracy is not None
+    return _rounded(line.accuracy)
+
+
+def _mean(cell: Cell) -> float:
+    return fmean(cell.scores.values())
+
+
+def _rounded(value: float) -> float:
+    return round(value, DIGITS)

@@ -1,0 +1,188 @@
+"""Derived scores against numbers worked out by hand."""
+
+import math
+
+import pytest
+
+from ddbench.report.scores import break_even, cost_of, index, scores_of
+from ddbench.report.tables import tables_of
+from tests.factories import cell
+
+FULL = cell("full", [97.0, 98.0, 99.0], evaluate_s=14.0)
+RANDOM = cell("random", [40.0, 42.0, 44.0])
+
+
+def table_of(*records, protocol="hard@1"):
+    return next(t for t in tables_of([x for r in records for x in r]) if t.setting.protocol == protocol)
+
+
+def score(records, row="dm", **fields):
+    tables = tables_of(records)
+    table = next(t for t in tables if t.setting.protocol == fields.get("protocol", "hard@1"))
+    return next(s for s in scores_of(table, tables) if s.row == row)
+
+
+def costs(*records):
+    return {line.row: line for line in cost_of(table_of(*records))}
+
+
+def test_recovery_ior_and_hlr_by_hand():
+    found = score(FULL + RANDOM + cell("dm", [70.0, 71.0, 69.0]))
+    assert found.recovery == pytest.approx((70 - 42) / (98 - 42))
+    assert found.ior == pytest.approx(28.0)
+    assert found.hlr == pytest.approx(28.0)
+
+
+def test_random_recovers_nothing_and_has_no_improvement_over_itself():
+    found = score(FULL + RANDOM + cell("dm", [70.0, 71.0, 69.0]), row="random")
+    assert (found.recovery, found.ior) == (0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("records", "why"),
+    [
+        (RANDOM, "full was not measured"),
+        (FULL, "random was not measured"),
+        (FULL + cell("random", [96.5, 97.5, 98.5]), "below 2 points"),
+        (cell("full", [50.0, 90.0, 52.0]) + RANDOM, "below 3 standard errors"),
+        (cell("full", [98.0]) + cell("random", [42.0]), "one repetition"),
+        (FULL + cell("random", [40.0, None, 44.0]), "random was not measured"),
+    ],
+)
+def test_a_blank_recovery_says_why(records, why):
+    found = score(records + cell("dm", [70.0, 71.0, 69.0]))
+    assert found.recovery is None
+    assert why in found.unrecovered
+
+
+def test_the_error_of_the_gap_is_paired_where_repetitions_are_common():
+    """Gaps 20, 20.1, 20.2: spread widely over repetitions, yet nearly equal within them."""
+    full, random = [40.0, 60.1, 80.2], [20.0, 40.0, 60.0]
+    assert score(cell("full", full) + cell("random", random) + cell("dm", [30.0, 50.0, 70.0])).recovery is not None
+
+
+def test_a_mean_of_survivors_gets_no_score():
+    found = score(FULL + RANDOM + cell("dm", [70.0, 71.0, None]))
+    assert (found.recovery, found.ior, found.hlr) == (None, None, None)
+    assert found.accuracy == pytest.approx(70.5)
+
+
+def test_improvement_is_over_common_repetitions():
+    assert score(RANDOM + cell("dm", [70.0, 72.0])).ior == pytest.approx(30.0)
+
+
+def test_under_the_own_recipe_random_is_the_one_trained_by_it_and_hard_label_recovery_has_no_meaning():
+    native = {"protocol": "native"}
+    twin = cell("random", [50.0, 50.0, 50.0], label="random (recipe of datm)", **native)
+    found = score(
+        cell("full", [97.0, 98.0, 99.0], **native) + twin + cell("datm", [80.0, 81.0, 79.0], **native),
+        row="datm",
+        protocol="native@1",
+    )
+    assert found.ior == pytest.approx(30.0)
+    assert found.recovery == pytest.approx(30 / 48)
+    assert found.hlr is None
+
+
+def test_the_scale_of_the_indices_is_that_of_fractions():
+    assert index(0.0) == pytest.approx(0.269, abs=5e-4)
+    assert index(-25.0) == pytest.approx(0.175, abs=5e-4)
+    assert index(30.0) == pytest.approx(0.418, abs=5e-4)
+    assert (index(-100.0), index(100.0)) == pytest.approx((0.0, 1.0))
+
+
+def test_lrs_takes_the_gain_under_the_own_recipe_and_the_loss_under_hard_labels():
+    native = {"protocol": "native"}
+    records = FULL + RANDOM + cell("datm", [60.0, 61.0, 59.0]) + cell("dm", [70.0, 71.0, 69.0])
+    records += cell("random", [50.0] * 3, label="random (recipe of datm)", **native) + cell(
+        "datm", [90.0] * 3, **native
+    )
+    assert score(records, row="datm").lrs == pytest.approx(index((40 - 38) / 2))
+    assert score(records, row="dm").lrs == pytest.approx(index((28 - 28) / 2)), "no own recipe: hard labels are its own"
+    assert score(records, row="datm", protocol="native@1").lrs is None
+    assert score(FULL + RANDOM + cell("datm", [60.0] * 3), row="datm").lrs is None, "the own recipe was not tried"
+
+
+def test_ars_averages_the_gains_with_and_without_augmentation():
+    bare = {"protocol": "noaug"}
+    records = RANDOM + cell("dm", [70.0] * 3) + cell("random", [30.0] * 3, **bare) + cell("dm", [40.0] * 3, **bare)
+    assert score(records).ars == pytest.approx(index((28 + 10) / 2))
+    assert score(RANDOM + cell("dm", [70.0] * 3)).ars is None
+
+
+def test_tables_of_another_student_lend_nothing():
+    native = {"protocol": "native", "eval_arch": "mlp-w128-nn"}
+    records = FULL + RANDOM + cell("datm", [60.0] * 3) + cell("datm", [90.0] * 3, **native)
+    assert score(records, row="datm").lrs is None
+
+
+def test_the_worst_class_is_that_of_the_mean_over_repetitions():
+    classes = [[90.0, 50.0, 80.0], [90.0, 80.0, 52.0]]
+    records = [x for r in (0, 1) for x in cell("dm", [60.0] * (r + 1), metrics={"per_class": classes[r]})[2 * r :]]
+    found = score(records)
+    assert (found.worst_class, found.worst_class_index) == (65.0, 1)
+
+
+def test_what_one_result_lacks_is_not_averaged_over_the_others():
+    records = cell("dm", [60.0], metrics={"per_class": [50.0], "top1_uint8": 58.0}) + cell("dm", [60.0, 61.0])[2:]
+    assert score(records).worst_class is None
+    assert costs(records)["dm"].top1_uint8 is None
+    assert score(cell("dm", [60.0], metrics={"per_class": [50.0, None]})).worst_class is None
+
+
+def test_quartiles_and_uint8_are_shown_when_there():
+    records = cell("dm", [60.0, 61.0], metrics={"quartiles": [90.0, 80.0, 50.0, 20.0], "top1_uint8": 58.0})
+    assert score(records).quartiles == (90.0, 80.0, 50.0, 20.0)
+    assert costs(records)["dm"].top1_uint8 == 58.0
+
+
+def test_break_even_counts_students_with_and_without_artifacts():
+    spent = {"prepare_s": 0.0, "condense_s": 30.0, "artifact_s": 20.0}
+    found = costs(FULL, cell("dm", [70.0] * 3, cost=spent))["dm"]
+    assert found.break_even == pytest.approx(30 / (14 - 4))
+    assert found.break_even_with_artifacts == pytest.approx(50 / (14 - 4))
+
+
+def test_what_trains_no_faster_never_pays():
+    assert break_even(1.0, 4.0, 4.0) == break_even(0.0, 3.0, 4.0) == math.inf
+    assert break_even(1.0, None, 4.0) is None
+    assert costs(cell("dm", [70.0]))["dm"].break_even is None
+
+
+def priced(method, top1, seconds, megabytes, size, **fields):
+    cost = {"prepare_s": 0.0, "condense_s": seconds, "peak_mb": megabytes, "bytes": {"images": size}}
+    return cell(method, [top1], cost=cost, **fields)
+
+
+def test_pareto_is_by_hand():
+    found = costs(
+        priced("a", 80.0, 10.0, 50.0, 100),
+        priced("b", 70.0, 5.0, 60.0, 100),
+        priced("c", 60.0, 7.0, 50.0, 50),
+    )
+    assert {row: line.pareto for row, line in found.items()} == {
+        "a": ("seconds", "memory", "bytes"),
+        "b": ("seconds",),
+        "c": ("bytes",),
+    }
+
+
+def test_ties_stay_on_the_front_and_seconds_tie_when_they_look_equal():
+    found = costs(priced("a", 80.0, 10.01, 50.0, 100), priced("b", 80.0, 10.02, 50.0, 101))
+    assert found["a"].pareto == ("seconds", "memory", "bytes")
+    assert found["b"].pareto == ("seconds", "memory")
+
+
+def test_artifacts_are_charged_on_the_front():
+    slow = cell("a", [80.0], cost={"condense_s": 1.0, "artifact_s": 99.0})
+    found = costs(slow, cell("b", [80.0], cost={"condense_s": 50.0}))
+    assert "seconds" not in found["a"].pareto
+    assert "seconds" in found["b"].pareto
+
+
+def test_imported_and_incomplete_rows_are_neither_on_the_front_nor_in_the_way():
+    found = costs(
+        priced("a", 60.0, 9.0, 9.0, 9), priced("b", 99.0, 1.0, 1.0, 1, source="imported"), cell("c", [99.0, None])
+    )
+    assert found["a"].pareto == ("seconds", "memory", "bytes")
+    assert found["b"].pareto == found["c"].pareto == ()
