@@ -136,6 +136,9 @@ def _cost(observations: Sequence[Observation]) -> CellCost:
     if first.kind == "reference":
         image, n = first.facts.get("image_bytes"), first.facts.get("n")
         return CellCost(evaluate_s=evaluate_s, bytes=None if image is None or n is None else float(image * n))
+    if first.source != "measured":  # what it took to make is unknown: here it was only read
+        sizes = [sum(o.condensation.cost.bytes.values()) for o in observations if o.condensation is not None]
+        return CellCost(evaluate_s=evaluate_s, bytes=fmean(sizes) if any(sizes) else None)
     sets: dict[str, Cost] = {}
     for observation in observations:
         record = observation.condensation
