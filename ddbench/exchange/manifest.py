@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddbench.data.spaces import PREPROCESSINGS
 from ddbench.exchange.sources import MANIFEST
 from ddbench.files import atomic_write
 from ddbench.members import IMPORTED
@@ -26,6 +27,8 @@ LICENCES: dict[str, str] = {
     "tinyimagenet": "ImageNet's terms: non-commercial research and education",
 }
 """What is known of the real images' terms; a set made from them may be bound by these."""
+
+WHITENED = "; then (x − matrices.mean) @ matrices.whiten on flattened images"
 
 FIELDS = {
     "images": "float32 [n, C, H, W] in the space that `preprocess` describes: what a network is trained on",
@@ -53,7 +56,7 @@ def manifest(
     """
     size = condensed.storage
     slots = condensed.labels if condensed.labels.ndim == 1 else condensed.aux.get("classes")
-    whitened = condensed.preprocess.matrices is not None
+    used = cell.data.preprocess != "zca-kornia"  # which whitens pixels as they are
     return {
         "schema": SCHEMA,
         "ddbench": version("ddbench"),
@@ -71,11 +74,9 @@ def manifest(
         },
         "preprocess": {
             "space": condensed.preprocess.model_dump(),
-            "mean": None if whitened else info.mean,
-            "std": None if whitened else info.std,
-            "how": "(x − matrices.mean) @ matrices.whiten on flattened pixels, variant " + cell.data.preprocess
-            if whitened
-            else "(x − mean) / std per channel, x pixels in [0, 1]",
+            "mean": info.mean if used else None,
+            "std": info.std if used else None,
+            "how": PREPROCESSINGS[cell.data.preprocess] + WHITENED * (condensed.preprocess.matrices is not None),
         },
         "label_space": condensed.label_space,
         "n": len(condensed),

@@ -115,7 +115,7 @@ def read_parquet(path: Path, info: DatasetInfo) -> tuple[Pixels, Table]:
     pixels = np.concatenate([np.array(chunk) for chunk in stream.chunks()])
     if pixels.shape[1] > info.channels:
         raise DataError(f"{path}: images have {pixels.shape[1]} channels, {info.name} has {info.channels}")
-    pixels = np.broadcast_to(pixels, (len(pixels), info.channels, *pixels.shape[2:]))
+    pixels = np.repeat(pixels, info.channels // pixels.shape[1], axis=1)  # all grey in an RGB data set
     labels = np.asarray(raw.parts()["train"][1], dtype=np.int64)
     arrow = parquet_module("reading parquet files")
     held = arrow.read_table(path)

@@ -114,7 +114,12 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
 
 
 def _shared(observations: Sequence[Observation]) -> tuple[str, ...]:
-    """Artifacts that repetitions share; whitening depends on the data alone, so that says nothing."""
+    """Artifacts that repetitions share; whitening depends on the data alone, so that says nothing.
+
+    Nor does the file of an imported set: that repetitions share it is said of the set itself.
+    """
+    if observations[0].source == "imported":
+        return ()
     readers: dict[tuple[str, str], set[int]] = {}
     for observation in observations:
         for item in observation.artifacts.items():
