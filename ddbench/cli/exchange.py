@@ -179,7 +179,7 @@ def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:
 @click.option("--into", type=click.Path(path_type=Path), help="File or folder to write. [KEY.pt, KEY.npz, KEY]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
 def export(key: str, target: str, into: Path | None, out: Path) -> None:
-    """Write a condensed set in a format that needs no ddbench, with a manifest.json that says what it is."""
+    """Write a condensed set in a format that needs no ddbench, with a manifest that says what it is."""
     from ddbench.exchange.writers import SUFFIXES, write
 
     store = Store(out)

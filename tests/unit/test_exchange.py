@@ -93,12 +93,12 @@ def image_folder(folder: Path, pixels: torch.Tensor, labels: torch.Tensor) -> Pa
 def test_a_dc_file_holds_normalised_images_and_its_experiments_become_sets(tmp_path, data, toy):
     images, _, labels = toy
     path = dc_file(
-        tmp_path / "res_DC.pt", (images, labels), (images + 1, labels), accs_all_exps={"ConvNet": [0.5, 0.7]}
+        tmp_path / "res_DC.pt", (images, labels), (images * 1.5, labels), accs_all_exps={"ConvNet": [0.5, 0.7]}
     )
     found = take(path)
     assert (found.layout, found.preprocess, found.n, found.ipc) == ("dc", "meanstd", 20, 2)
     assert "60.00 % over 2 students of ConvNet" in " ".join(found.found)
-    for member, expected in enumerate((images, images + 1)):
+    for member, expected in enumerate((images, images * 1.5)):
         condensed, notes = opened(found, data, member)
         assert torch.equal(condensed.images, expected)
         assert torch.equal(condensed.labels, labels)
