@@ -152,6 +152,8 @@ def _images(
     images = images.float()
     if stored.preprocess is not None:
         declared = stored.preprocess
+        if flags.range in ("01", "255"):
+            raise DataError(f"{where}: in {declared.id} space, as its own file says: leave out --range {flags.range}")
         if declared.matrices is None and (declared.mean, declared.std) != (info.mean, info.std):
             raise DataError(
                 f"{where}: normalised with mean {_listed(declared.mean)}, std {_listed(declared.std)}; {info.name} "

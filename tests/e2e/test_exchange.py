@@ -129,6 +129,20 @@ def test_an_exported_set_is_evaluated_like_the_original(out, tmp_path, capsys):
     assert top1(tmp_path / "runs", "x") == top1(out, "my_datm") != []
 
 
+def test_pixels_can_be_evaluated_in_a_whitened_space(out, tmp_path):
+    """8-bit pixels are whitened with the data set's matrices, as the real images beside them are."""
+    key = next(r.key for r in records(out) if r.kind == "condense" and r.spec["label"] == "res_DC")
+    assert ddbench("export", key[:12], "--to", "folder", "--into", tmp_path / "pictures", "--out", out) == 0
+    where = ("--preprocess", "zca-kornia", "--seeds", "1", "--out", tmp_path / "runs")
+    assert ddbench("evaluate", tmp_path / "pictures", *RUN, *where) == 0
+    made = {r.spec["label"]: r for r in records(tmp_path / "runs") if r.kind == "condense"}
+    spaces = {label: record.spec["artifacts"]["whitening"] for label, record in made.items()}
+    assert spaces["pictures"] == spaces["random"]
+    facts = json.loads(next((tmp_path / "runs").rglob("imported/*/*/manifest.json")).read_text())
+    assert facts["preprocess"]["space"]["id"] == "zca-kornia"
+    assert made["pictures"].cost.bytes["images"] == 10 * 64
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [

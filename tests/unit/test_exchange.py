@@ -439,6 +439,8 @@ def test_a_set_of_other_matrices_is_not_evaluated(tmp_path, data, toy):
     assert found.preprocess == "zca-kornia"
     with pytest.raises(DataError, match="its own space alone"):
         take(tmp_path / "x.pt", flags=MEANSTD)
+    with pytest.raises(DataError, match="leave out --range 01"):
+        take(tmp_path / "x.pt", flags=PIXELS)
     _, key = Importer(installed(), "digits")._spec("zca-kornia", found.sources[0])
     with pytest.raises(NodeFailureError, match="other constants or matrices"):
         open_set(artifacts.verify("set", key), data[1])
