@@ -62,11 +62,12 @@ def evaluate(**given: Any) -> int:
 
     \b
     FILE is one of
-      res_*.pt                      of DC, DSA, DM: every experiment in it becomes a repetition
-      images_best.pt, or its folder of MTT, DATM, with labels_best.pt and lr_best.pt beside it; needs --preprocess
-      *.npz, *.pt                   images and labels; float images need --range
-      a folder of image folders     one for each class, named like the class or numbered
-      an export of ddbench          pt, npz, folder or hf; or a condensed.safetensors
+      res_*.pt           of DC, DSA, DM; every experiment in it is a repetition
+      images_best.pt     of MTT, DATM, or its folder; labels_best.pt and, where
+                         there is one, lr_best.pt are read too; needs --preprocess
+      *.npz, *.pt        images and labels; float images need --range
+      a folder           one folder of images for each class, by name or number
+      an export          of ddbench: pt, npz, folder, hf, condensed.safetensors
 
     Such rows are shown, marked "imported, selection unknown", and never ranked. The same command continues after a
     kill, and prints the same tables from the records.

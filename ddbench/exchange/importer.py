@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,8 +193,3 @@ def column_of(understood: Understood, info: DatasetInfo) -> Budget:
         if sum(budget.resolve(info.counts)) >= wanted:
             return budget
     raise DataError(f"a set of {wanted} images is larger than the training set of {info.name} ({info.n_train})")
-
-
-def with_label(source: Source, label: str | None) -> Source:
-    """The source under the user's name for it."""
-    return source if label is None else replace(source, label=label)

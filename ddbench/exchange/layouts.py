@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -254,8 +254,3 @@ def _pictures(source: Source, info: DatasetInfo) -> Stored:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{manifest}: {error}") from error
     return _declared(stored, text, manifest, parts)
-
-
-def describe(sets: Sequence[Stored]) -> str:
-    """``dc, 5 experiments``."""
-    return sets[0].layout + (f", {len(sets)} experiments" if len(sets) > 1 else "")
