@@ -36,6 +36,9 @@ def _refuse_missing_import(node: Node) -> None:
     source = spec["params"].get("source")
     if not source:
         return
+    if "experts" not in spec["params"]:
+        where = f"{spec['data']['name']}, {spec['data']['preprocess']}, split {spec['data']['split']}"
+        raise UsageError(f"{spec['kind']} {source} ({where}) was not imported: `ddbench import FILE… --dataset NAME`")
     known = [
         f"{content['spec']['params']['source']} ({content['spec']['data']['name']}, {content['spec']['arch']}, "
         f"{content['spec']['data']['preprocess']}, split {content['spec']['data']['split']}, "

@@ -11,6 +11,9 @@ from ddbench.errors import PluginError
 
 ALL_AXES: frozenset[str] = frozenset({"budget", "arch", "seed"})
 
+IMPORTED = "imported"
+"""The method whose sets were made elsewhere: its rows are shown and never ranked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Paper:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ddbench.errors import CorruptFileError
+from ddbench.members import IMPORTED
 
 Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
+Origin = Literal["measured", "imported", "reported"]
 FAILURES: frozenset[str] = frozenset({"failed", "oom", "nan"})
 
 
@@ -71,7 +74,7 @@ class Record(BaseModel):
     kind: Literal["condense", "evaluation"]
     status: Status
     reason: str | None = None
-    source: Literal["measured", "imported", "reported"] = "measured"
+    source: Origin = "measured"
     spec: dict[str, Any]
     metrics: dict[str, Any] = Field(default_factory=dict)
     n_test: int | None = None
@@ -104,3 +107,9 @@ class Record(BaseModel):
         if measured and not isinstance(record.metrics.get("top1"), float | int):
             raise CorruptFileError(f"{where}: an evaluation without a number in metrics.top1")
         return record
+
+
+def source_of(document: Mapping[str, Any]) -> Origin:
+    """Whether the set of a cell's or an evaluation's document was made here."""
+    cell = document["set" if "set" in document else "cell"]
+    return "imported" if cell.get("cell", cell)["method"] == IMPORTED else "measured"

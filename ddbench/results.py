@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ddbench.plan import Entry, Node, Plan, facts
-from ddbench.records import Record
+from ddbench.records import Record, source_of
 
 NEVER = "1970-01-01T00:00:00+00:00"
 
@@ -27,7 +27,7 @@ def _of_entry(plan: Plan, entry: Entry) -> Record:
         return node.record.model_copy(update={"spec": spec})
     status, reason = _why(plan, entry, node)
     return Record(
-        key=entry.evaluation or "", kind="evaluation", status=status, reason=reason, spec=spec,
+        key=entry.evaluation or "", kind="evaluation", status=status, reason=reason, spec=spec, source=source_of(spec),
         started=NEVER, finished=NEVER,
     )  # fmt: skip
 

@@ -31,12 +31,13 @@ from ddbench.errors import (
     StoreError,
 )
 from ddbench.evaluate.stage import Evaluation, Result
+from ddbench.exchange.manifest import describe_set
 from ddbench.files import StoreWarning, atomic_write, set_aside, store_error
 from ddbench.forerunner import FORERUNNER, adopt, continues, forerunner
 from ddbench.meter import Meter
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import profile
-from ddbench.records import Cost, Record, Status
+from ddbench.records import Cost, Record, Status, source_of
 from ddbench.serialise import load_state, save_state
 from ddbench.session import Interrupts, Monitor, Session, Silent
 from ddbench.specs import ArtifactSpec, CellSpec, EvalSpec
@@ -192,6 +193,7 @@ class Worker:
                 n: v for n in condensed.storage.__dataclass_fields__ if (v := getattr(condensed.storage, n))
             }
             record.set_sha256 = self.store.publish_set(folder, condensed)
+            describe_set(folder, spec, document["label"], condensed, running[0].ctx.dataset, record)
         write_record(folder / CONDENSE, record)
         if status != "timeout":
             (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -371,8 +373,8 @@ class _Attempt:
         self, document: Document, kind: str, status: Status, reason: str | None, cost: Cost, env: dict[str, Any]
     ) -> Record:
         return Record.model_validate(
-            {"key": document["key"], "kind": kind, "status": status, "reason": reason, "spec": dict(document),
-             "cost": cost, "env": env, "started": self.started, "finished": _now()}
+            {"key": document["key"], "kind": kind, "status": status, "reason": reason, "source": source_of(document),
+             "spec": dict(document), "cost": cost, "env": env, "started": self.started, "finished": _now()}
         )  # fmt: skip
 
 

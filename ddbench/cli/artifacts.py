@@ -42,6 +42,8 @@ def list_() -> None:
 
 def _what(params: dict[str, Any]) -> str:
     """What tells artifacts of a kind apart, in a few words."""
+    if params.get("source") and "experts" not in params:
+        return f"imported {params['source']}"
     if params.get("source"):
         return f"imported {params['source']}: {params['experts']} × {params['epochs']} epochs"
     shown = ("experts", "epochs", "lr", "batch", "optimiser", "variant")

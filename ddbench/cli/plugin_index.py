@@ -9,6 +9,7 @@ from tabulate import tabulate
 from ddbench.api import MethodInfo
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
+from ddbench.members import IMPORTED
 from ddbench.plugins import FIRST_PARTY, Registries
 
 BEGIN = "<!-- ddbench:methods -->"
@@ -18,7 +19,11 @@ END = "<!-- ddbench:end-methods -->"
 def table(registries: Registries) -> str:
     """A markdown table of ddbench's own methods."""
     methods = registries.methods
-    ours = [info for info in methods if methods.origin(info.name).key == FIRST_PARTY]
+    ours = [
+        info
+        for info in methods
+        if methods.origin(info.name).key == FIRST_PARTY and info.name != IMPORTED  # that one is no plugin
+    ]
     rows = [
         {
             "method": f"[`{info.name}`](ddbench_plugins/{info.target.split('.')[1]})",

@@ -113,6 +113,17 @@ def run(**given: Any) -> int:
     """
     views = checked_views(given["views"])
     store, plan = planned_from(given)
+    return carry_out(plan, store, given)
+
+
+def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
+    """Run what is pending of an assessed plan and print its tables; the exit code.
+
+    Args:
+        plan: The plan.
+        store: Where results go.
+        given: The values of the options HOW and WHERE.
+    """
     if given["dry_run"]:
         return _print_plan(plan, store, given["style"])
     _say_notes(plan)

@@ -144,7 +144,12 @@ def _numbers(value: Any) -> list[float]:
 
 
 def _shared(observations: Sequence[Observation]) -> tuple[str, ...]:
-    """Artifacts that repetitions share; whitening depends on the data alone, so that says nothing."""
+    """Artifacts that repetitions share; whitening depends on the data alone, so that says nothing.
+
+    Nor does the file of an imported set: that repetitions share it is said of the set itself.
+    """
+    if observations[0].source == "imported":
+        return ()
     readers: dict[tuple[str, str], set[int]] = {}
     for observation in observations:
         for item in observation.artifacts.items():
@@ -166,6 +171,9 @@ def _cost(observations: Sequence[Observation]) -> CellCost:
     if first.kind == "reference":
         image, n = first.facts.get("image_bytes"), first.facts.get("n")
         return CellCost(evaluate_s=evaluate_s, bytes=None if image is None or n is None else float(image * n))
+    if first.source != "measured":  # what it took to make is unknown: here it was only read
+        sizes = [sum(o.condensation.cost.bytes.values()) for o in observations if o.condensation is not None]
+        return CellCost(evaluate_s=evaluate_s, bytes=fmean(sizes) if any(sizes) else None)
     sets: dict[str, Cost] = {}
     for observation in observations:
         record = observation.condensation

@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("rows",),
     ("blocks", "data", "models"),
     ("evaluate", "store", "artifacts"),
-    ("builtin", "context", "grid"),
+    ("builtin", "context", "exchange", "grid"),
     ("imports", "forerunner"),
     ("condense", "plan"),
     ("runner", "lookup", "forecast", "results", "report"),
