@@ -111,7 +111,7 @@ def run(**given: Any) -> int:
     Everything finished is kept: the same command continues after a kill, and prints the same table from the records
     when there is nothing left to do. The table goes to stdout, progress and warnings to stderr.
     """
-    views = checked_views(given["views"])
+    checked_views(given["views"])  # before anything is computed
     store, plan = planned_from(given)
     return carry_out(plan, store, given)
 
@@ -132,7 +132,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
         store.check_writable()
         plan.write(store.out / "plan.jsonl")
         _execute(plan, store, given)
-    return _report(plan, given["style"], details=given["details"], views=views)
+    return _report(plan, given["style"], details=given["details"], views=checked_views(given["views"]))
 
 
 @click.command()
