@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ddbench.cli.run import HOW, WHAT, options, planned_from, settle_references
-from ddbench.errors import CorruptFileError, UsageError
-from ddbench.keys import condense_key, eval_key, short
-from ddbench.plugins import installed
+from ddbench.cli.stored import rm, verify
+from ddbench.errors import UsageError
+from ddbench.keys import short
 from ddbench.records import Record
 from ddbench.results import collect
-from ddbench.specs import CellSpec, EvalSpec
 from ddbench.store import CONDENSE, SET, Store
 
 OUT = click.option(
@@ -59,43 +57,8 @@ def export(target: Path, **given: Any) -> None:
     click.echo(f"{target}: {len(records)} records")
 
 
-@results.command()
-@click.argument("key")
-@OUT
-def verify(key: str, out: Path) -> None:
-    """Check that a result's files are those its records name, and that its keys are those of its documents."""
-    store = Store(out)
-    folder, record = _find(store, key)
-    condensed, _ = store.load_set(folder)
-    problems = [] if _key_of_cell(record) == record.key else [f"{CONDENSE}: its document has another key"]
-    evaluations = sorted((folder / "eval").glob("*.json"))
-    for path in evaluations:
-        found = Record.from_json(path.read_bytes(), str(path))
-        if found.set_sha256 != record.set_sha256 or found.spec["eval"]["set"] != record.key:
-            problems.append(f"{path.name}: evaluates another set")
-        elif eval_key(EvalSpec.model_validate(found.spec["eval"])) != found.key:
-            problems.append(f"{path.name}: its document has another key")
-    if problems:
-        raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
-    digest = f"sha256 {record.set_sha256}"
-    click.echo(f"{short(record.key)}: {len(condensed)} images, {digest}; {len(evaluations)} evaluations belong to it")
-
-
-def _key_of_cell(record: Record) -> str:
-    """The key that a condensation's document has, computed anew."""
-    cell = CellSpec.model_validate(record.spec["cell"])
-    axes = installed().methods.get(cell.method).axes
-    return condense_key(cell, axes, [key for _, key in record.spec["artifacts"].values()])
-
-
-@results.command()
-@click.argument("key")
-@OUT
-def rm(key: str, out: Path) -> None:
-    """Remove a cell with its evaluations; the next run makes it again."""
-    folder, record = _find(Store(out), key)
-    shutil.rmtree(folder)
-    click.echo(f"removed {record.spec['label']} {short(record.key)}")
+results.add_command(verify)
+results.add_command(rm)
 
 
 @click.command()
