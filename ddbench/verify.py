@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from scipy.special import ndtri, stdtrit
 
 from ddbench.errors import CorruptFileError, UsageError
-from ddbench.evaluate.predictions import read_predictions, recount, labels_of_test
+from ddbench.evaluate.predictions import labels_of_test, read_predictions, recount
 from ddbench.keys import canonical, condense_key, eval_key
 from ddbench.plan import Node
 from ddbench.plugins import Registries

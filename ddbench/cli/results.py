@@ -12,7 +12,7 @@ from ddbench.cli.stored import rm, verify
 from ddbench.errors import UsageError
 from ddbench.keys import short
 from ddbench.records import Record
-from ddbench.results import collect
+from ddbench.results import collect, stored
 from ddbench.store import CONDENSE, SET, Store
 
 OUT = click.option(
@@ -43,16 +43,39 @@ def show_results(out: Path, style: str, details: bool) -> None:
 @results.command()
 @options(WHAT, HOW)
 @click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The .jsonl file to write.")
-def export(target: Path, **given: Any) -> None:
-    """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`."""
+@click.option("--all", "whole", is_flag=True, help="Everything in --out, instead of the table of one run.")
+def export(target: Path, whole: bool, **given: Any) -> None:
+    """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`.
+
+    The options of the run say which table it is: rows that were skipped are in it, too. With --all no run is named, and
+    all records of the folder are written, with the references that belong to them.
+    """
     from ddbench.report.leaderboard import write_records
 
+    if whole:
+        _export_all(target, given)
+        return
     store, planned = planned_from(given)
     settle_references(planned, store, given)
     missing = planned.pending()
     if missing:
         raise UsageError(f"{len(missing)} nodes have not run yet: run the same options with `ddbench run` first")
     records = collect(planned)
+    write_records(target, records)
+    click.echo(f"{target}: {len(records)} records")
+
+
+def _export_all(target: Path, given: dict[str, Any]) -> None:
+    from ddbench.report.leaderboard import write_records
+
+    context = click.get_current_context()
+    used = [name for name in given if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+    if named := [name for name in used if name != "out"]:
+        option = next(o.opts[0] for o in context.command.params if o.name == named[0])
+        raise UsageError(f"--all writes everything in {given['out']}: leave {option} out, or --all")
+    records = stored(Store(Path(given["out"])))
+    if not any(record.kind == "evaluation" for record in records):
+        raise UsageError(f"{given['out']} holds no evaluations: run `ddbench run` first, or give another --out")
     write_records(target, records)
     click.echo(f"{target}: {len(records)} records")
 

@@ -244,3 +244,32 @@ def test_rm_takes_failed_cells_too(tmp_path, capsys):
     (folder,) = folders(tmp_path / "runs", "mean")
     assert ddbench("results", "rm", folder.name, "--out", tmp_path / "runs") == 0
     assert not folder.exists()
+
+
+# -------------------------------------------------------------------------------------------------------------- export
+
+
+def test_export_all_writes_what_the_folder_shows_and_its_references_alone(tmp_path, capsys, fresh_home):
+    from ddbench.report.jsonl import read_records
+
+    common = ("--ipc", "1", "--seeds", "1", *SMOKE)
+    assert ddbench("run", "--methods", "random", *common, "--out", tmp_path / "other", "--protocols", "noaug") == 0
+    assert ddbench("run", "--methods", "kmeans", *common, "--out", tmp_path / "runs") == 0
+    capsys.readouterr()
+    file = tmp_path / "all.jsonl"
+    assert ddbench("results", "export", "--all", "--out", tmp_path / "runs", "--to", file) == 0
+    records = read_records(file)
+    evaluations = [(r.spec["label"], r.spec["eval"]["protocol"]) for r in records if r.kind == "evaluation"]
+    assert sorted(evaluations) == [("full", "hard"), ("kmeans", "hard"), ("random", "hard")]
+    assert {record.key for record in records if record.kind == "condense"} == {
+        record.spec["eval"]["set"] for record in records if record.kind == "evaluation"
+    }
+
+
+def test_export_all_takes_no_options_of_a_run_and_no_empty_folder(tmp_path, capsys, fresh_home):
+    target = ("--to", tmp_path / "all.jsonl")
+    assert ddbench("results", "export", "--all", "--out", tmp_path, "--ipc", "1", *target) == 2
+    assert "leave --ipc out" in capsys.readouterr().err
+    assert ddbench("results", "export", "--all", "--out", tmp_path, *target) == 2
+    assert "holds no evaluations" in capsys.readouterr().err
+    assert not (tmp_path / "all.jsonl").exists()
