@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ddbench.cli.quartiles import quartiles
 from ddbench.cli.run import HOW, WHAT, options, planned_from, settle_references
 from ddbench.cli.stored import rm, verify
 from ddbench.errors import UsageError
@@ -82,6 +83,7 @@ def _export_all(target: Path, given: dict[str, Any]) -> None:
 
 results.add_command(verify)
 results.add_command(rm)
+results.add_command(quartiles)
 
 
 @click.command()

@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("builtin", "context", "grid"),
     ("imports", "forerunner"),
     ("condense", "plan"),
-    ("runner", "lookup", "forecast", "results", "report", "verify"),
+    ("runner", "lookup", "forecast", "results", "report", "verify", "quartiles"),
     ("executors", "testing"),
     ("cli",),
     ("__main__",),
