@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from scipy.special import ndtri, stdtrit
 
-from ddbench.errors import CorruptFileError, UsageError
+from ddbench.again import MakeWorker, Watcher, title_of, train_again, with_its_rate
+from ddbench.errors import CorruptFileError
 from ddbench.evaluate.predictions import labels_of_test, read_predictions, recount
 from ddbench.keys import canonical, condense_key, eval_key
-from ddbench.plan import Node
 from ddbench.plugins import Registries
 from ddbench.records import Record
-from ddbench.specs import Budget, CellSpec, EvalSpec
+from ddbench.specs import CellSpec, EvalSpec
 from ddbench.stats import DIGITS, LEVEL
-from ddbench.store import CONDENSE, SET, Store, evaluation_path, write_record
+from ddbench.store import CONDENSE, Store, evaluation_path
 
 if TYPE_CHECKING:
-    from ddbench.runner import Worker
+    pass
 
 Verdict = Literal["inside", "outside", "same", "differs", "failed"]
 GOOD: frozenset[Verdict] = frozenset({"inside", "same"})
@@ -68,16 +66,6 @@ def wrong_files(store: Store, folder: Path, record: Record, registries: Registri
         elif found.status == "ok" and (why := _wrong_accuracy(path, found, cell)):
             problems.append(f"{path.name}: {why}")
     return problems
-
-
-def remake(document: Mapping[str, Any], out: Path | None = None) -> str:
-    """The command that makes the set of a cell's document again, as advice."""
-    cell = document["cell"]
-    budget = Budget.model_validate(cell["budget"])
-    size = f"--ipc {budget.ipc}" if budget.ipc is not None else f"--fraction {budget.fraction:g}"
-    where = "" if out is None else f" --out {out}"
-    names = f"--methods {cell['method']} --datasets {cell['data']['name']} {size}"
-    return f"make it with `ddbench run {names}{where}` and what else the run was given"
 
 
 def evaluations_in(folder: Path) -> list[tuple[Path, Record]]:
@@ -210,7 +198,7 @@ def cases_of(store: Store, evaluations: Iterable[Record]) -> list[Case]:
         beside, its_set = everyone.get(row, members), members[0].spec["eval"]["set"]
         used = {o.spec["eval"]["e"] for o in beside if o.spec["eval"]["set"] == its_set}
         accuracies = tuple(record.metrics["top1"] for record in beside)
-        found.append(Case(_title(members[0]), tuple(members), accuracies, frozenset(used)))
+        found.append(Case(title_of(members[0]), tuple(members), accuracies, frozenset(used)))
     return found
 
 
@@ -237,55 +225,7 @@ def _cell(cell: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
     return {name: v for name, v in cell.items() if name != "r" and (name not in ("arch", "budget") or name in axes)}
 
 
-def _title(record: Record) -> str:
-    spec, student = record.spec, record.spec["eval"]
-    budget = Budget.model_validate(spec["set"]["cell"]["budget"])
-    place = "" if spec.get("whole") else f" {budget.label} r{student['r']}"  # a reference has one set for all of them
-    return f"{spec['label']}{place} · {student['protocol']}@{student['protocol_version']} {student['arch']}"
-
-
 # ------------------------------------------------------------------------------------------------------------- training
-
-
-class Scratch(Store):
-    """A results folder for a moment: it holds copies of the sets that students are trained on, and what they leave."""
-
-    __slots__ = ()
-
-    def folder(self, document: Mapping[str, Any]) -> Path:
-        """By key alone: here, also for references."""
-        return self.out / str(document["key"])
-
-    def lend(self, store: Store, document: Mapping[str, Any]) -> None:
-        """Copy a set from a results folder.
-
-        Raises:
-            UsageError: If it is not there (the set whose recipe a student follows may have been removed).
-        """
-        source, target = store.folder(document), self.folder(document)
-        if not (source / SET).is_file():
-            raise UsageError(
-                f"{source}: holds no condensed set of {document['label']!r} to train on; {remake(document)}"
-            )
-        target.mkdir(parents=True, exist_ok=True)
-        for name in (SET, CONDENSE):
-            shutil.copyfile(source / name, target / name)
-
-
-class Watcher(Protocol):
-    """Who is told which student is being trained."""
-
-    def begin(self, node: Node) -> None:
-        """A student begins."""
-        ...
-
-    def end(self, node: Node) -> None:
-        """A student is done."""
-        ...
-
-
-MakeWorker = Callable[[Store, Mapping[str, Any]], "Worker"]
-"""Gets a results folder and the ``env`` of the record to compare with; its device and threads are those if possible."""
 
 
 def verify(store: Store, case: Case, make: MakeWorker, watch: Watcher, *, fresh: int, level: float) -> Finding:
@@ -304,7 +244,9 @@ def verify(store: Store, case: Case, make: MakeWorker, watch: Watcher, *, fresh:
     base = case.records[0]
     interval = prediction_interval(case.row, n_test=base.n_test or 1, fresh=fresh, level=level)
     numbers = [e for e in range(max(case.used) + fresh + 1) if e not in case.used][:fresh]
-    trained = [found for _, found in _trained(store, [(base, _fresh(base, e)) for e in numbers], make, watch)]
+    trained = [
+        found for _, _, found in train_again(store, [(base, with_its_rate(base, e)) for e in numbers], make, watch)
+    ]
     if (failed := next((found for found in trained if found.status != "ok"), None)) is not None:
         return Finding(case, None, interval, "failed", f"{failed.status}: {failed.reason}")
     mean = fmean(found.metrics["top1"] for found in trained)
@@ -320,8 +262,7 @@ def repeat(store: Store, case: Case, make: MakeWorker, watch: Watcher, *, level:
     n_test = case.records[0].n_test or 1
     interval = prediction_interval(case.row, n_test=n_test, fresh=len(case.records), level=level)
     changed, other, scores = 0, set[str](), []
-    for path, found in _trained(store, [(record, record.spec) for record in case.records], make, watch):
-        record = next(record for record in case.records if record.key == found.key)
+    for record, path, found in train_again(store, [(record, record.spec) for record in case.records], make, watch):
         if found.status != "ok":
             return Finding(case, None, interval, "failed", f"{found.status}: {found.reason}")
         stored = evaluation_path(store.folder(record.spec["set"]), record.key).with_suffix(".safetensors")
@@ -336,37 +277,3 @@ def repeat(store: Store, case: Case, make: MakeWorker, watch: Watcher, *, level:
         return Finding(case, mean, interval, "differs", why)
     why += f"; recorded with another {' and '.join(sorted(other))}, so rounding may differ"
     return Finding(case, mean, interval, "inside" if interval.contains(mean) else "outside", why)
-
-
-def _fresh(record: Record, e: int) -> dict[str, Any]:
-    """The document of one more student, which takes over the learning rate of a recorded one."""
-    student = {**record.spec["eval"], "e": e}
-    choice = {"key": record.key, "set": record.spec["set"]}
-    several = len(student["protocol_params"].get("lr", ())) > 1
-    key = eval_key(EvalSpec.model_validate(student))
-    return {**record.spec, "key": key, "eval": student, "choice": choice if several else None}
-
-
-def _trained(
-    store: Store, wanted: Iterable[tuple[Record, Mapping[str, Any]]], make: MakeWorker, watch: Watcher
-) -> Iterator[tuple[Path, Record]]:
-    """Train students in a folder that is removed afterwards: path of the predictions, and record, of each."""
-    with tempfile.TemporaryDirectory(prefix="ddbench-verify-") as place:
-        scratch = Scratch(Path(place))
-        for record, document in wanted:
-            for needed in (document["set"], document.get("recipe")):
-                if needed is not None:
-                    scratch.lend(store, needed)
-            given = dict(document)
-            if given["choice"] is not None:  # a record's own learning rate is the one that was chosen for it
-                given["choice"] = {"key": record.key, "set": document["set"]}
-                write_record(evaluation_path(scratch.folder(document["set"]), record.key), record)
-            title = f"{_title(record)} e{document['eval']['e']}"
-            node = Node("evaluation", given["key"], title, given, (), record.cost.steps)
-            watch.begin(node)
-            found = make(scratch, record.env).run(given)
-            assert found is not None
-            node.state, node.reason = ("cached", None) if found.status == "ok" else ("failed", found.reason)
-            watch.end(node)
-            path = evaluation_path(scratch.folder(document["set"]), found.key)
-            yield path.with_suffix(".safetensors"), found

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ddbench.cli.quantise import quantise
 from ddbench.cli.quartiles import quartiles
 from ddbench.cli.run import HOW, WHAT, options, planned_from, settle_references
 from ddbench.cli.stored import rm, verify
@@ -84,6 +85,7 @@ def _export_all(target: Path, given: dict[str, Any]) -> None:
 results.add_command(verify)
 results.add_command(rm)
 results.add_command(quartiles)
+results.add_command(quantise)
 
 
 @click.command()

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ddbench.errors import CorruptFileError, InterruptedRunError, UsageError
+from ddbench.cli.students import students
+from ddbench.errors import CorruptFileError, UsageError
 from ddbench.keys import short
 from ddbench.records import Record
 from ddbench.store import CHECKPOINT, CONDENSE, SET, Store
 
 if TYPE_CHECKING:
-    from ddbench.runner import Worker
-    from ddbench.verify import Finding
+    from ddbench.plugins import Registries
+    from ddbench.verify import Case, Finding
 
 SHORTEST = 4
 """Digits of a key below which it names nothing."""
@@ -87,8 +87,9 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     that nobody has seen is trained; its accuracy should lie in the prediction interval of the recorded ones (those of
     all repetitions). Nothing is written into the results. Exit code 1: outside, or a file is wrong.
     """
+    from ddbench.again import remake
     from ddbench.plugins import installed, load
-    from ddbench.verify import GOOD, cases_of, evaluations_in, remake, wrong_files
+    from ddbench.verify import GOOD, cases_of, evaluations_in, wrong_files
 
     registries = load(list(plugins)) if plugins else installed()
     store = Store(out)
@@ -116,40 +117,18 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     return 0 if all(finding.verdict in GOOD for finding in findings) else 1
 
 
-def _train(store: Store, cases: Any, registries: Any, *, fresh: int | None, level: float) -> list[Finding]:
-    """Train what has to be trained; torch is imported here and not before."""
-    from ddbench.cli.progress import Progress
-    from ddbench.session import Interrupts
+def _train(store: Store, cases: list[Case], known: Registries, *, fresh: int | None, level: float) -> list[Finding]:
     from ddbench.verify import repeat
     from ddbench.verify import verify as train
 
-    interrupts = Interrupts()
     total = sum(len(case.records) if fresh is None else fresh for case in cases)
-    watcher = Progress("auto", total)
-    try:
-        with interrupts.installed():
-            from ddbench.api import Limits
-            from ddbench.engine import Engine, choose
-            from ddbench.runner import Worker
-
-            def worker(scratch: Store, env: Mapping[str, Any]) -> Worker:
-                try:
-                    used = choose(device=env["device"], threads=env["threads"])
-                except (KeyError, UsageError):
-                    used = choose(device="auto", threads=None)
-                engine = Engine.model_validate(used.model_dump() | {"engine": env.get("engine", used.engine)})
-                return Worker(scratch, registries, engine, Limits(), interrupts, watcher)
-
-            return [
-                repeat(store, case, worker, watcher, level=level)
-                if fresh is None
-                else train(store, case, worker, watcher, fresh=fresh, level=level)
-                for case in cases
-            ]
-    except InterruptedRunError as error:
-        raise InterruptedRunError("interrupted; nothing was kept") from error
-    finally:
-        watcher.close()
+    with students(known, total) as (worker, watcher):
+        return [
+            repeat(store, case, worker, watcher, level=level)
+            if fresh is None
+            else train(store, case, worker, watcher, fresh=fresh, level=level)
+            for case in cases
+        ]
 
 
 def _print(findings: list[Finding], fresh: int, level: float, *, same: bool) -> None:

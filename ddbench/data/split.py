@@ -89,6 +89,17 @@ class Split:
         stored = self._uint8 if index is None else self._uint8[index.to(self.device)]
         return stored.to(torch.float32).div_(self._levels)
 
+    def preprocessed(self, pixels: Tensor) -> Tensor:
+        """Images from elsewhere in the space of :meth:`images`.
+
+        Args:
+            pixels: float32 [n, C, H, W] in [0, 1].
+
+        Returns:
+            float32 [n, C, H, W] on the device; a new tensor.
+        """
+        return self._transform(pixels.to(self.device, copy=True))
+
     def of_class(self, c: int) -> Tensor:
         """Indices of the images labelled ``c``, int64 [n_c] ascending, on the device."""
         if c not in self._members:

@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("builtin", "context", "grid"),
     ("imports", "forerunner"),
     ("condense", "plan"),
-    ("runner", "lookup", "forecast", "results", "report", "verify", "quartiles"),
+    ("runner", "lookup", "forecast", "results", "report", "again", "verify", "quartiles", "quantised"),
     ("executors", "testing"),
     ("cli",),
     ("__main__",),
