@@ -101,10 +101,8 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     if problems := wrong_files(store, folder, made, registries):
         raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
     evaluations = [record for _, record in evaluations_in(folder)]
-    counted = f"{len(evaluations)} evaluation{'' if len(evaluations) == 1 else 's'} of it"
-    click.echo(
-        f"files: {short(made.key)}, sha256 {made.set_sha256}, is the set that was recorded; {counted}, as recorded"
-    )
+    count = f"{len(evaluations)} evaluation{'' if len(evaluations) == 1 else 's'}"
+    click.echo(f"{short(made.key)}: the set (sha256 {made.set_sha256}) and its {count}: files as recorded")
     if files_only:
         return 0
     chosen = [found.record] if found.record.kind == "evaluation" else evaluations
@@ -147,9 +145,10 @@ def _print(findings: list[Finding], fresh: int, level: float, *, same: bool) -> 
         for finding in findings
     ]
     click.echo(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))
-    who = "the recorded students, again" if same else f"{fresh} fresh student{'s' if fresh > 1 else ''} each"
+    new = "a student with a new seed" if fresh == 1 else f"mean of {fresh} students with new seeds"
+    who = "again: the recorded students, same seeds" if same else f"fresh: {new}"
     click.echo(
-        f"test top-1 %: {who}; interval ({100 * level:.3g} %): from the recorded students of the row, so many: of"
+        f"test top-1 %; {who}; interval: {100 * level:.3g} % prediction, of so many recorded students of the row"
     )
     if any(finding.interval.weak for finding in findings):
         click.echo("weak: below three recorded students only the size of the test set is known to spread accuracies")

@@ -120,6 +120,34 @@ def test_a_key_of_an_evaluation_means_that_one_alone(runs, capsys):
     assert "hard@1" in title
 
 
+@pytest.mark.parametrize("how", [(), ("--same",)])
+def test_references_are_verified_where_all_folders_share_them(tmp_path, capsys, fresh_home, how):
+    out = tmp_path / "runs"
+    assert ddbench("run", "--methods", "random", "--ipc", "1", "--seeds", "2", "--out", out, *SMOKE) == 0
+    (folder,) = (path.parent for path in (fresh_home / "artifacts" / "full").rglob("condense.json"))
+    before = everything(fresh_home)
+    capsys.readouterr()
+    assert ddbench("results", "verify", folder.name, "--out", out, *how) == 0
+    assert list(rows(capsys.readouterr().out).values()) == ["same" if how else "inside"]
+    assert everything(fresh_home) == before
+
+
+def test_a_torch_of_another_version_is_held_against_the_interval(runs, capsys):
+    for folder in folders(runs, "dm"):
+        path = evaluation(folder)
+        record = json.loads(path.read_text())
+        edit(path, env={**record["env"], "torch": "0.1"})
+        file = path.with_suffix(".safetensors")
+        predictions, labels = load_file(file)["predictions"], labels_of_digits()
+        first_two = [(predictions != labels).nonzero()[0, 0], (predictions == labels).nonzero()[0, 0]]
+        for place in first_two:  # one more right, one more wrong: rounding
+            predictions[place] = labels[place] if predictions[place] != labels[place] else (labels[place] + 1) % 10
+        save_file({"predictions": predictions}, file)
+    assert ddbench("results", "verify", evaluation(folders(runs, "dm")[0]).stem, "--out", runs, "--same") == 0
+    (verdict,) = rows(capsys.readouterr().out).values()
+    assert verdict == "inside: 2 of 300 predictions differ; recorded with another torch, so rounding may differ"
+
+
 def spoil(folder, change):
     """Change a set, and make all records agree with the change."""
     condensed = load_set(folder / "condensed.safetensors")
