@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ddbench.keys import canonical
 from ddbench.plan import Entry, Node, Plan, facts
 from ddbench.records import Record, source_of
+from ddbench.store import Store
 
 NEVER = "1970-01-01T00:00:00+00:00"
 
@@ -18,6 +20,26 @@ def collect(plan: Plan) -> list[Record]:
     """
     records = [node.record for node in plan.nodes.values() if node.kind == "cell" and node.record is not None]
     return records + [_of_entry(plan, entry) for entry in plan.entries]
+
+
+def stored(store: Store) -> list[Record]:
+    """The records in a results folder, and of the shared references those that its tables hold them against.
+
+    What never ran (skips) left no record, and is missing here.
+    """
+    found = [record for path, record in store.records() if store.out in path.parents]
+    settings = {_setting(record) for record in found if record.kind == "evaluation"}
+    references = [record for path, record in store.records() if store.out not in path.parents]
+    students = [record for record in references if record.kind == "evaluation" and _setting(record) in settings]
+    sets = {record.spec["eval"]["set"] for record in students}
+    return [*found, *(record for record in references if record.key in sets), *students]
+
+
+def _setting(record: Record) -> str:
+    """Data, protocol and student of an evaluation: where these agree, results stand in one table."""
+    student = record.spec["eval"]
+    cell = record.spec["set"]["cell"]
+    return canonical([cell["data"], student["protocol"], student["protocol_version"], student["arch"]])
 
 
 def _of_entry(plan: Plan, entry: Entry) -> Record:

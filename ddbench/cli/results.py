@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ddbench.cli.options import joined
+from ddbench.cli.quantise import quantise
+from ddbench.cli.quartiles import quartiles
 from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from, settle_references
-from ddbench.errors import CorruptFileError, UsageError
-from ddbench.keys import condense_key, eval_key, short
-from ddbench.plugins import installed
+from ddbench.cli.stored import rm, verify
+from ddbench.errors import UsageError
+from ddbench.keys import short
 from ddbench.records import Record
-from ddbench.results import collect
-from ddbench.specs import CellSpec, EvalSpec
+from ddbench.results import collect, stored
 from ddbench.store import CONDENSE, SET, Store
 
 OUT = click.option(
@@ -52,10 +52,18 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
 @results.command()
 @options(WHAT, HOW)
 @click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The .jsonl file to write.")
-def export(target: Path, **given: Any) -> None:
-    """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`."""
+@click.option("--all", "whole", is_flag=True, help="Everything in --out, instead of the table of one run.")
+def export(target: Path, whole: bool, **given: Any) -> None:
+    """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`.
+
+    The options of the run say which table it is: rows that were skipped are in it, too. With --all no run is named, and
+    all records of the folder are written, with the references that belong to them.
+    """
     from ddbench.report.leaderboard import write_records
 
+    if whole:
+        _export_all(target, given)
+        return
     store, planned = planned_from(given)
     settle_references(planned, store, given)
     missing = planned.pending()
@@ -66,43 +74,25 @@ def export(target: Path, **given: Any) -> None:
     click.echo(f"{target}: {len(records)} records")
 
 
-@results.command()
-@click.argument("key")
-@OUT
-def verify(key: str, out: Path) -> None:
-    """Check that a result's files are those its records name, and that its keys are those of its documents."""
-    store = Store(out)
-    folder, record = _find(store, key)
-    condensed, _ = store.load_set(folder)
-    problems = [] if _key_of_cell(record) == record.key else [f"{CONDENSE}: its document has another key"]
-    evaluations = sorted((folder / "eval").glob("*.json"))
-    for path in evaluations:
-        found = Record.from_json(path.read_bytes(), str(path))
-        if found.set_sha256 != record.set_sha256 or found.spec["eval"]["set"] != record.key:
-            problems.append(f"{path.name}: evaluates another set")
-        elif eval_key(EvalSpec.model_validate(found.spec["eval"])) != found.key:
-            problems.append(f"{path.name}: its document has another key")
-    if problems:
-        raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
-    digest = f"sha256 {record.set_sha256}"
-    click.echo(f"{short(record.key)}: {len(condensed)} images, {digest}; {len(evaluations)} evaluations belong to it")
+def _export_all(target: Path, given: dict[str, Any]) -> None:
+    from ddbench.report.leaderboard import write_records
+
+    context = click.get_current_context()
+    used = [name for name in given if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+    if named := [name for name in used if name != "out"]:
+        option = next(o.opts[0] for o in context.command.params if o.name == named[0])
+        raise UsageError(f"--all writes everything in {given['out']}: leave {option} out, or --all")
+    records = stored(Store(Path(given["out"])))
+    if not any(record.kind == "evaluation" for record in records):
+        raise UsageError(f"{given['out']} holds no evaluations: run `ddbench run` first, or give another --out")
+    write_records(target, records)
+    click.echo(f"{target}: {len(records)} records")
 
 
-def _key_of_cell(record: Record) -> str:
-    """The key that a condensation's document has, computed anew."""
-    cell = CellSpec.model_validate(record.spec["cell"])
-    axes = installed().methods.get(cell.method).axes
-    return condense_key(cell, axes, [key for _, key in record.spec["artifacts"].values()])
-
-
-@results.command()
-@click.argument("key")
-@OUT
-def rm(key: str, out: Path) -> None:
-    """Remove a cell with its evaluations; the next run makes it again."""
-    folder, record = _find(Store(out), key)
-    shutil.rmtree(folder)
-    click.echo(f"removed {record.spec['label']} {short(record.key)}")
+results.add_command(verify)
+results.add_command(rm)
+results.add_command(quartiles)
+results.add_command(quantise)
 
 
 @click.command()

@@ -74,6 +74,15 @@ def test_a_fully_cached_run_imports_no_torch(tmp_path):
     assert "torch" not in heavy_imports([*command, "--views", "main,scores,cost,regime,ranks,stability"], tmp_path)
 
 
+def test_what_reads_stored_results_imports_no_torch(tmp_path):
+    command = ["run", "--methods", "random", "--ipc", "1", "--profile", "smoke", "--threads", "1", "--seeds", "1"]
+    heavy_imports([*command, "--reference-limit", "0"], tmp_path)
+    heavy_imports(["results", "quartiles", "--threads", "1"], tmp_path)
+    heavy_imports(["results", "quantise"], tmp_path)
+    for again in (["quartiles"], ["quantise"], ["export", "--all", "--to", "all.jsonl"]):
+        assert "torch" not in heavy_imports(["results", *again], tmp_path)
+
+
 def test_importing_ddbench_and_its_public_names_for_records_imports_no_torch(tmp_path):
     code = "import sys; from ddbench import Params, MethodInfo, Method, hookimpl; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=120).returncode == 0

@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("builtin", "context", "exchange", "grid"),
     ("imports", "forerunner"),
     ("condense", "plan"),
-    ("runner", "lookup", "forecast", "results", "report"),
+    ("runner", "lookup", "forecast", "results", "report", "again", "verify", "quartiles", "quantised"),
     ("executors", "testing"),
     ("cli",),
     ("__main__",),

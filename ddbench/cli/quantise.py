@@ -1,0 +1,50 @@
+"""`ddbench results quantise`: accuracy after uint8 quantisation, for what has been evaluated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ddbench.again import title_of
+from ddbench.cli.options import CommaList, joined
+from ddbench.cli.stored import OUT
+from ddbench.cli.students import students
+from ddbench.errors import UsageError
+from ddbench.plugins import installed, load
+from ddbench.store import Store
+
+
+@click.command()
+@OUT
+@click.option("--protocols", type=CommaList(str), multiple=True, help="Only evaluations under these. [all]")
+@click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin.")
+def quantise(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, ...]) -> int:
+    """Write accuracy after uint8 quantisation into the evaluations of a results folder.
+
+    Each student of synthetic images is trained a second time, with the same seed and learning rate, on the images as
+    image files would keep them: 256 levels, nothing outside black and white. Records get `top1_uint8` and
+    `uint8_clipped` (pixel values that had to be clipped, in percent); keys and all else stay. What has them is passed
+    over, so that the same command continues after an interruption. Real images are uint8 already. Exit code 1 when a
+    student failed.
+    """
+    from ddbench.quantised import jobs_of, note_quantised
+
+    registries = load(list(plugins)) if plugins else installed()
+    names = [registries.protocols.get(name.partition("@")[0]).name for name in joined(protocols)]
+    store = Store(out)
+    jobs = jobs_of(((path, record) for path, record in store.records() if out in path.parents), names)
+    if not jobs:
+        raise UsageError(f"{out} holds no such evaluations: run `ddbench run` first, or give another --out")
+    for reason in dict.fromkeys(job.why for job in jobs if job.why):
+        click.echo(f"ddbench: {reason}: no accuracy after quantisation", err=True)
+    total = sum(job.trains for job in jobs)
+    failed = []
+    if any(not job.done and not job.why for job in jobs):
+        with students(registries, total) as (worker, watcher):
+            failed = list(note_quantised(store, jobs, worker, watcher))
+    for job, why in failed:
+        click.echo(f"ddbench: {title_of(job.record)}: {why}", err=True)
+    missing = sum(bool(job.why) for job in jobs) + len(failed)
+    click.echo(f"{out}: {len(jobs) - missing} of {len(jobs)} evaluations have top1_uint8; {total - len(failed)} new")
+    return 1 if failed else 0

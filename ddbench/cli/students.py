@@ -1,0 +1,51 @@
+"""Training students for commands other than `run`: the worker as a record wants it, progress, and Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ddbench.cli.progress import Progress
+from ddbench.errors import InterruptedRunError, UsageError
+from ddbench.session import Interrupts
+
+if TYPE_CHECKING:
+    from ddbench.again import MakeWorker
+    from ddbench.plugins import Registries
+    from ddbench.runner import Worker
+    from ddbench.store import Store
+
+
+@contextlib.contextmanager
+def students(registries: Registries, total: int) -> Iterator[tuple[MakeWorker, Progress]]:
+    """What :func:`ddbench.again.train_again` needs; torch is imported here and not before.
+
+    Args:
+        registries: Loaded plugins.
+        total: Students to train.
+
+    Raises:
+        InterruptedRunError: If the user stopped; the student that was being trained is lost.
+    """
+    interrupts = Interrupts()
+    watcher = Progress("auto", total)
+    try:
+        with interrupts.installed():  # before torch: what is raised inside its import can get lost there
+            from ddbench.api import Limits
+            from ddbench.engine import Engine, choose
+            from ddbench.runner import Worker
+
+            def worker(scratch: Store, env: Mapping[str, Any]) -> Worker:
+                try:
+                    used = choose(device=env["device"], threads=env["threads"])
+                except (KeyError, UsageError):  # recorded on a device that is not here
+                    used = choose(device="auto", threads=None)
+                engine = Engine.model_validate(used.model_dump() | {"engine": env.get("engine", used.engine)})
+                return Worker(scratch, registries, engine, Limits(), interrupts, watcher)
+
+            yield worker, watcher
+    except InterruptedRunError as error:
+        raise InterruptedRunError("interrupted; what was written before stays") from error
+    finally:
+        watcher.close()

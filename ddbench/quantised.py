@@ -1,0 +1,127 @@
+"""Accuracy after uint8 quantisation, written into evaluations that exist.
+
+For each evaluation of a set of synthetic images, its student is trained once more on the same set with images that went
+through uint8 pixels (:mod:`ddbench.evaluate.quantise`): same seed, same learning rate, so that the difference to
+``top1`` is what quantisation costs. Real images are uint8 already: there it is ``top1``, and nothing is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ddbench import artifacts
+from ddbench.again import MakeWorker, Watcher, train_again, with_its_rate
+from ddbench.data.spaces import ZCA
+from ddbench.records import Record
+from ddbench.specs import CellSpec
+from ddbench.store import Store, write_record
+
+if TYPE_CHECKING:
+    from ddbench.api import CondensedSet
+
+TOP1_UINT8 = "top1_uint8"
+"""Metric of an evaluation: test accuracy [%] of its student trained on uint8 images."""
+CLIPPED = "uint8_clipped"
+"""Metric beside it: pixel values of the set outside [0, 1], which uint8 cannot keep [%]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An evaluation that can have the metric.
+
+    Attributes:
+        path: Its file.
+        record: It.
+        why: Why it cannot be had, else None.
+    """
+
+    path: Path
+    record: Record
+    why: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has the metric."""
+        return TOP1_UINT8 in self.record.metrics
+
+    @property
+    def real(self) -> bool:
+        """Whether its set only points to real images."""
+        return bool(self.record.spec.get("facts", {}).get("kind", "distillation") != "distillation")
+
+    @property
+    def trains(self) -> bool:
+        """Whether a student has to be trained for it."""
+        return not (self.done or self.real or self.why)
+
+
+def jobs_of(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = ()) -> list[Job]:
+    """The evaluations with a result, as jobs.
+
+    Args:
+        records: With their paths.
+        protocols: Ids without version to keep; none: all.
+    """
+    names, found = set(protocols), []
+    for path, record in records:
+        if record.kind != "evaluation" or record.status != "ok":
+            continue
+        if names and record.spec["eval"]["protocol"] not in names:
+            continue
+        space = record.spec["set"]["cell"]["data"]["preprocess"]
+        job = Job(path, record)
+        kip = ZCA.get(space) == "kip" and not job.real
+        found.append(Job(path, record, f"images of {space} space cannot be turned back into pixels") if kip else job)
+    return found
+
+
+def note_quantised(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: Watcher) -> Iterator[tuple[Job, str]]:
+    """Train what has to be trained, and write ``top1_uint8`` and ``uint8_clipped`` into each record as it comes.
+
+    Args:
+        store: Holds the sets.
+        jobs: From :func:`jobs_of`; those that are done or cannot be had are passed over.
+        make: Gives the worker that trains.
+        watch: Told when a student begins and ends.
+
+    Yields:
+        Each job that failed, and why.
+
+    Raises:
+        UsageError: If a set is not there.
+    """
+    for job in jobs:
+        record = job.record
+        if job.done or job.why:
+            continue
+        if job.real:
+            _write(job, record.metrics["top1"], 0.0)
+            continue
+        clipped: list[float] = []
+
+        def change(condensed: CondensedSet, made: Record, told: list[float] = clipped) -> CondensedSet:
+            from ddbench.evaluate.quantise import quantised
+
+            found, share = quantised(condensed, CellSpec.model_validate(made.spec["cell"]).data, _whitening(made))
+            told.append(share)
+            return found
+
+        wanted = [(record, with_its_rate(record, record.spec["eval"]["e"]))]
+        for _, _, again in train_again(store, wanted, make, watch, change):
+            if again.status == "ok":
+                _write(job, again.metrics["top1"], clipped[0])
+            else:
+                yield job, f"{again.status}: {again.reason}"
+
+
+def _whitening(made: Record) -> Path | None:
+    place = made.spec["artifacts"].get("whitening")
+    return None if place is None else artifacts.verify(*place)
+
+
+def _write(job: Job, top1: float, clipped: float) -> None:
+    metrics = job.record.metrics | {TOP1_UINT8: top1, CLIPPED: clipped}
+    write_record(job.path, job.record.model_copy(update={"metrics": metrics}))

@@ -1,0 +1,303 @@
+"""Verification: the interval against scipy, and what stored files must agree on."""
+
+from __future__ import annotations
+
+import json
+import math
+from statistics import NormalDist, mean, stdev
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+from scipy import stats
+
+from ddbench.files import sha256_file
+from ddbench.serialise import load_set, save_set
+from ddbench.verify import prediction_interval
+from tests.e2e.runs import SMOKE, ddbench
+
+
+@pytest.mark.parametrize("fresh", [1, 4])
+@pytest.mark.parametrize("level", [0.95, 0.99])
+def test_the_interval_is_that_of_a_t_test_of_fresh_against_recorded(fresh, level):
+    recorded = [80.0, 84.0, 81.5, 79.0]
+    interval = prediction_interval(recorded, n_test=300, fresh=fresh, level=level)
+    half = stats.t.ppf((1 + level) / 2, 3) * stdev(recorded) * math.sqrt(1 / fresh + 1 / 4)
+    assert (interval.low, interval.high) == pytest.approx((mean(recorded) - half, mean(recorded) + half))
+    assert (interval.n, interval.weak) == (4, False)
+
+
+def test_the_interval_holds_what_it_promises():
+    draws = np.random.default_rng(0).normal(70.0, 3.0, size=(4000, 6))
+    inside = [prediction_interval(list(row[:5]), n_test=10**6).contains(row[5]) for row in draws]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+
+
+def test_equal_accuracies_leave_room_for_a_test_image():
+    interval = prediction_interval([90.0] * 3, n_test=300)
+    assert interval.contains(90.0 + 100 / 300)
+    assert not interval.contains(95.0)
+
+
+@pytest.mark.parametrize("recorded", [[100.0], [50.0, 52.0]])
+def test_below_three_students_the_test_set_sets_the_width(recorded):
+    interval = prediction_interval(recorded, n_test=300)
+    assert interval.weak
+    share = (mean(recorded) * 3 + 2) / 304
+    half = 100 * NormalDist().inv_cdf(0.975) * math.sqrt(share * (1 - share) / 300 * (1 + 1 / len(recorded)))
+    assert interval.high - interval.low == pytest.approx(2 * half)
+
+
+# ------------------------------------------------------------------------------------------------------- whole commands
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A finished run of tiny settings; tests that damage it copy it."""
+    out = tmp_path_factory.mktemp("verify") / "runs"
+    arguments = ("--methods", "random,dm", "--ipc", "1", "--seeds", "3", "--set", "dm.iterations=2")
+    assert ddbench("run", *arguments, "--protocols", "hard,native", "--out", out, "--reference-limit", "0", *SMOKE) == 0
+    return out
+
+
+@pytest.fixture
+def runs(made, tmp_path):
+    import shutil
+
+    return shutil.copytree(made, tmp_path / "runs")
+
+
+def folders(out, method):
+    return sorted(path.parent for path in (out / "digits" / method).rglob("condense.json"))
+
+
+def evaluation(folder, protocol="hard"):
+    return next(
+        path
+        for path in sorted((folder / "eval").glob("*.json"))
+        if json.loads(path.read_text())["spec"]["eval"]["protocol"] == protocol
+    )
+
+
+def edit(path, **fields):
+    content = json.loads(path.read_text())
+    for name, value in fields.items():
+        content[name] = value
+    path.write_text(json.dumps(content))
+
+
+def everything(out):
+    return {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def rows(text):
+    """Verdict of each line of the table, by its first column."""
+    lines = [line.split("  ") for line in text.splitlines() if " · " in line]
+    return {line[0]: line[-1].strip() for line in lines}
+
+
+@pytest.mark.parametrize("method", ["random", "dm"])
+def test_fresh_students_of_an_honest_set_lie_inside_and_nothing_is_written(runs, capsys, method):
+    before = everything(runs)
+    assert ddbench("results", "verify", folders(runs, method)[0].name, "--out", runs, "--student-seeds", 2) == 0
+    found = rows(capsys.readouterr().out)
+    assert set(found.values()) == {"inside"}
+    assert len(found) == 2, "hard, and native: random under the recipe of dm"
+    assert everything(runs) == before
+
+
+@pytest.mark.parametrize("method", ["random", "dm"])
+def test_recorded_students_come_out_the_same_to_the_bit(runs, capsys, method):
+    for folder in folders(runs, method):
+        assert ddbench("results", "verify", folder.name, "--out", runs, "--same") == 0
+        assert set(rows(capsys.readouterr().out).values()) == {"same"}
+
+
+def test_a_key_of_an_evaluation_means_that_one_alone(runs, capsys):
+    path = evaluation(folders(runs, "dm")[1])
+    assert ddbench("results", "verify", path.stem, "--out", runs) == 0
+    (title,) = rows(capsys.readouterr().out)
+    assert "hard@1" in title
+
+
+@pytest.mark.parametrize("how", [(), ("--same",)])
+def test_references_are_verified_where_all_folders_share_them(tmp_path, capsys, fresh_home, how):
+    out = tmp_path / "runs"
+    assert ddbench("run", "--methods", "random", "--ipc", "1", "--seeds", "2", "--out", out, *SMOKE) == 0
+    (folder,) = (path.parent for path in (fresh_home / "artifacts" / "full").rglob("condense.json"))
+    before = everything(fresh_home)
+    capsys.readouterr()
+    assert ddbench("results", "verify", folder.name, "--out", out, *how) == 0
+    assert list(rows(capsys.readouterr().out).values()) == ["same" if how else "inside"]
+    assert everything(fresh_home) == before
+
+
+def test_a_torch_of_another_version_is_held_against_the_interval(runs, capsys):
+    for folder in folders(runs, "dm"):
+        path = evaluation(folder)
+        record = json.loads(path.read_text())
+        edit(path, env={**record["env"], "torch": "0.1"})
+        file = path.with_suffix(".safetensors")
+        predictions, labels = load_file(file)["predictions"], labels_of_digits()
+        first_two = [(predictions != labels).nonzero()[0, 0], (predictions == labels).nonzero()[0, 0]]
+        for place in first_two:  # one more right, one more wrong: rounding
+            predictions[place] = labels[place] if predictions[place] != labels[place] else (labels[place] + 1) % 10
+        save_file({"predictions": predictions}, file)
+    assert ddbench("results", "verify", evaluation(folders(runs, "dm")[0]).stem, "--out", runs, "--same") == 0
+    (verdict,) = rows(capsys.readouterr().out).values()
+    assert verdict == "inside: 2 of 300 predictions differ; recorded with another torch, so rounding may differ"
+
+
+def spoil(folder, change):
+    """Change a set, and make all records agree with the change."""
+    condensed = load_set(folder / "condensed.safetensors")
+    change(condensed)
+    save_set(folder / "condensed.safetensors", condensed)
+    digest = sha256_file(folder / "condensed.safetensors")
+    for path in (folder / "condense.json", *(folder / "eval").glob("*.json")):
+        edit(path, set_sha256=digest)
+
+
+def test_a_set_with_other_labels_is_found_by_repetition(runs, capsys):
+    folder = folders(runs, "dm")[0]
+    spoil(folder, lambda condensed: condensed.labels.copy_(condensed.labels.roll(1)))
+    assert ddbench("results", "verify", evaluation(folder).stem, "--out", runs, "--same") == 1
+    (verdict,) = rows(capsys.readouterr().out).values()
+    assert verdict.startswith("differs: ")
+
+
+def test_accuracies_that_no_student_reaches_are_outside(runs, capsys):
+    labels = labels_of_digits()
+    for folder in folders(runs, "dm"):  # predictions that agree with the record: only training shows that it is wrong
+        path = evaluation(folder)
+        save_file({"predictions": labels}, path.with_suffix(".safetensors"))
+        edit(path, metrics={"top1": 100.0})
+    key = evaluation(folders(runs, "dm")[0]).stem
+    assert ddbench("results", "verify", key, "--out", runs, "--files-only") == 0
+    assert ddbench("results", "verify", key, "--out", runs) == 1
+    assert list(rows(capsys.readouterr().out).values()) == ["outside"]
+
+
+def labels_of_digits():
+    import torch
+
+    from ddbench.data.prepared import resolve
+    from ddbench.data.sources import parse_source
+    from ddbench.data.views import apply_view
+    from ddbench.plugins import installed
+
+    prepared = resolve(parse_source("digits", installed().datasets))
+    return torch.from_numpy(apply_view(prepared).test.labels).to(torch.int16)
+
+
+def test_one_changed_prediction_is_found_without_training(runs, capsys):
+    path = evaluation(folders(runs, "random")[0])
+    file = path.with_suffix(".safetensors")
+    predictions = load_file(file)["predictions"]
+    wrong = (predictions != labels_of_digits()).nonzero()[0]
+    predictions[wrong] = labels_of_digits()[wrong]
+    save_file({"predictions": predictions}, file)
+    assert ddbench("results", "verify", path.stem, "--out", runs, "--files-only") == 1
+    assert "but its predictions give" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["gone", "short", "garbage"])
+def test_predictions_that_cannot_be_read_are_named(runs, capsys, damage):
+    path = evaluation(folders(runs, "random")[0])
+    file = path.with_suffix(".safetensors")
+    if damage == "gone":
+        file.unlink()
+    elif damage == "short":
+        save_file({"predictions": load_file(file)["predictions"][:-1].clone()}, file)
+    else:
+        file.write_bytes(b"garbage")
+    assert ddbench("results", "verify", path.stem, "--out", runs, "--files-only") == 1
+    told = capsys.readouterr().err
+    assert file.name in told
+    assert "Traceback" not in told
+
+
+def test_a_record_without_its_set_says_how_to_make_it(runs, capsys):
+    folder = folders(runs, "dm")[0]
+    (folder / "condensed.safetensors").unlink()
+    assert ddbench("results", "verify", folder.name, "--out", runs) == 2
+    assert "`ddbench run --methods dm --datasets digits --ipc 1" in capsys.readouterr().err
+
+
+def test_a_set_that_changed_is_no_longer_what_was_recorded(runs, capsys):
+    folder = folders(runs, "dm")[0]
+    condensed = load_set(folder / "condensed.safetensors")
+    condensed.images.mul_(2)
+    save_set(folder / "condensed.safetensors", condensed)
+    assert ddbench("results", "verify", folder.name, "--out", runs, "--files-only") == 1
+    assert "sha256 differs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["", "ff", "0" * 16])
+def test_a_key_that_names_nothing_is_a_usage_error(runs, capsys, key):
+    for command in ("verify", "rm"):
+        assert ddbench("results", command, key, "--out", runs) == 2
+    assert everything(runs)
+
+
+# ----------------------------------------------------------------------------------------------------------------- rm
+
+
+def test_rm_of_an_evaluation_leaves_the_set_and_the_others(runs, capsys):
+    folder = folders(runs, "dm")[0]
+    before, path = everything(runs), evaluation(folder)
+    assert ddbench("results", "rm", path.stem, "--out", runs) == 0
+    assert before.keys() - everything(runs).keys() == {path, path.with_suffix(".safetensors")}
+
+
+def test_rm_of_a_set_leaves_nothing_of_it_and_the_next_run_makes_it_again(runs, capsys):
+    folder = folders(runs, "dm")[0]
+    before = everything(runs)
+    assert (folder / "final.safetensors").exists()
+    assert ddbench("results", "rm", folder.name, "--out", runs) == 0
+    assert not folder.exists()
+    assert {path for path in before if folder not in path.parents} == everything(runs).keys()
+    arguments = ("--methods", "random,dm", "--ipc", "1", "--seeds", "3", "--set", "dm.iterations=2")
+    again = ("run", *arguments, "--protocols", "hard,native", "--out", runs, "--reference-limit", "0", *SMOKE)
+    assert ddbench(*again) == 0
+    path = folder / "condensed.safetensors"
+    assert path.read_bytes() == before[path]
+
+
+def test_rm_takes_failed_cells_too(tmp_path, capsys):
+    from tests.e2e.runs import plugin
+
+    arguments = ("--methods", "mean", "--plugin", plugin(tmp_path), "--set", "mean.trouble=step", "--ipc", "1")
+    assert ddbench("run", *arguments, "--seeds", "1", "--out", tmp_path / "runs", "--reference-limit", "0", *SMOKE) == 1
+    (folder,) = folders(tmp_path / "runs", "mean")
+    assert ddbench("results", "rm", folder.name, "--out", tmp_path / "runs") == 0
+    assert not folder.exists()
+
+
+# -------------------------------------------------------------------------------------------------------------- export
+
+
+def test_export_all_writes_what_the_folder_shows_and_its_references_alone(tmp_path, capsys, fresh_home):
+    from ddbench.report.jsonl import read_records
+
+    common = ("--ipc", "1", "--seeds", "1", *SMOKE)
+    assert ddbench("run", "--methods", "random", *common, "--out", tmp_path / "other", "--protocols", "noaug") == 0
+    assert ddbench("run", "--methods", "kmeans", *common, "--out", tmp_path / "runs") == 0
+    capsys.readouterr()
+    file = tmp_path / "all.jsonl"
+    assert ddbench("results", "export", "--all", "--out", tmp_path / "runs", "--to", file) == 0
+    records = read_records(file)
+    evaluations = [(r.spec["label"], r.spec["eval"]["protocol"]) for r in records if r.kind == "evaluation"]
+    assert sorted(evaluations) == [("full", "hard"), ("kmeans", "hard"), ("random", "hard")]
+    assert {record.key for record in records if record.kind == "condense"} == {
+        record.spec["eval"]["set"] for record in records if record.kind == "evaluation"
+    }
+
+
+def test_export_all_takes_no_options_of_a_run_and_no_empty_folder(tmp_path, capsys, fresh_home):
+    target = ("--to", tmp_path / "all.jsonl")
+    assert ddbench("results", "export", "--all", "--out", tmp_path, "--ipc", "1", *target) == 2
+    assert "leave --ipc out" in capsys.readouterr().err
+    assert ddbench("results", "export", "--all", "--out", tmp_path, *target) == 2
+    assert "holds no evaluations" in capsys.readouterr().err
+    assert not (tmp_path / "all.jsonl").exists()
