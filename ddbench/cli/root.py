@@ -18,6 +18,7 @@ COMMANDS = {
     "results": ("ddbench.cli.results:results", "Show, export, verify and remove results."),
     "leaderboard": ("ddbench.cli.leaderboard:leaderboard", "Render tables into pages, and check them."),
     "show": ("ddbench.cli.results:show", "Show a condensed set as a picture."),
+    "plot": ("ddbench.cli.plot:plot", "Draw results: by images per class, by cost, by window; images."),
     "artifacts": ("ddbench.cli.artifacts:artifacts", "List and remove shared inputs."),
     "env": ("ddbench.cli.env:env", "Print versions, devices and folders."),
 }

@@ -165,7 +165,7 @@ def row_names(condensed: CondensedSet, record: Record) -> list[str]:
     from ddbench.data.meta import find
 
     data = record.spec["cell"]["data"]
-    classes = slots(condensed).unique().tolist()
+    classes = sorted(set(slots(condensed).tolist()))
     try:
         names: Sequence[str] = find(data["name"], data["revision"]).meta.class_names
     except DataError:

@@ -1,0 +1,255 @@
+"""Plots of results with matplotlib: accuracy by images per class and by cost, windows of the experts' training.
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; every line has its own marker as well, for print.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
+
+from ddbench.report.figures import compact
+from ddbench.report.series import Band, CostPanel, Line, Panel, WindowPanel
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette without yellow, which is too pale for lines on white."""
+
+MARKERS = "osD^vPX*<>hp"
+GREY = "#666666"
+RANDOM = "random"
+DPI = 130
+STYLE = {
+    "font.size": 9.0,
+    "axes.titlesize": 9.0,
+    "legend.fontsize": 8.5,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "svg.hashsalt": "ddbench",
+}
+BARS = "bars: 95 % t-interval over repetitions"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one row is drawn, in every panel alike."""
+
+    colour: str
+    marker: str
+    dash: str
+
+    @property
+    def style(self) -> dict[str, Any]:
+        """Keyword arguments of matplotlib's ``plot``."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.dash, "markersize": 5, "linewidth": 1.3}
+
+
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """A look for each label: ``random`` grey and dashed, others by their order."""
+    ordered = list(dict.fromkeys(labels))
+    found = {label: Look(GREY, "s", "--") for label in ordered if label == RANDOM}
+    for i, label in enumerate(label for label in ordered if label != RANDOM):
+        dash = ("-", "-.", ":")[i // len(COLOURS) % 3]
+        found[label] = Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], dash)
+    return found
+
+
+def encode(figure: Figure, target: Path) -> bytes:
+    """The figure in the format of the file's ending; no dates or versions, so equal plots are equal bytes."""
+    content = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        if target.suffix == ".svg":
+            FigureCanvasSVG(figure)
+            figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+        else:
+            FigureCanvasAgg(figure)
+            figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
+    return content.getvalue()
+
+
+# --------------------------------------------------------------------------------------------------------------- plots
+
+
+def ipc_plot(panels: Sequence[Panel]) -> Figure:
+    """Accuracy against images per class, a panel per table."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _grid(len(panels))
+        style = looks(line.label for panel in panels for line in panel.lines)
+        for axis, panel in zip(axes, panels, strict=True):
+            for band in panel.bands:
+                _band(axis, band)
+            _lines(axis, panel.lines, style)
+            _ipc_axis(axis, panel.lines)
+            axis.set(title=_wrapped(panel.title), ylabel="test accuracy [%]")
+        _legend(figure, axes, _bar_note(line for panel in panels for line in panel.lines))
+        return figure
+
+
+def cost_plot(panels: Sequence[CostPanel]) -> Figure:
+    """Accuracy against cost with the Pareto front; budgets stand beside the points."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _grid(len(panels), columns=2)
+        style = looks(line.label for panel in panels for line in panel.lines)
+        for axis, panel in zip(axes, panels, strict=True):
+            for band in panel.bands:
+                _band(axis, band)
+            if panel.front:
+                xs, ys = zip(*panel.front, strict=True)
+                axis.step(
+                    xs, ys, where="post", color="#999999", linewidth=4, alpha=0.35, label="Pareto front", zorder=1
+                )
+            _lines(axis, panel.lines, style)
+            axis.set_xscale("log")
+            _compact_ticks(axis)
+            _name_budgets(axis, panel.lines)
+            names = {
+                "seconds": "seconds to make one set, artifacts included [s]",
+                "bytes": "stored bytes of one set [B]",
+            }
+            axis.set(title=_wrapped(panel.title), xlabel=names[panel.cost], ylabel="test accuracy [%]")
+        _legend(figure, axes, _bar_note(line for panel in panels for line in panel.lines) + "; numbers: budgets")
+        return figure
+
+
+def window_plot(panels: Sequence[WindowPanel]) -> Figure:
+    """Accuracy per window, latest minus earliest window, and how far the images moved; a row per table."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _grid(3 * len(panels), columns=3)
+        style = looks(line.label for panel in panels for line in (*panel.windows, *panel.others))
+        for i, panel in enumerate(panels):
+            accuracy, difference, change = axes[3 * i : 3 * i + 3]
+            for band in panel.bands:
+                _band(accuracy, band)
+            _lines(accuracy, (*panel.others, *panel.windows), style)
+            _ipc_axis(accuracy, panel.windows)
+            accuracy.set(title=_wrapped(panel.title), ylabel="test accuracy [%]")
+            _difference(difference, panel)
+            _lines(change, panel.changes, style)
+            _ipc_axis(change, panel.changes)
+            change.set_ylim(bottom=0)
+            change.set(title="how far the images moved", ylabel="‖X − X₀‖ / ‖X₀‖")
+        note = _bar_note(line for panel in panels for line in (*panel.windows, *panel.others, *panel.changes))
+        _legend(figure, axes, note)
+        return figure
+
+
+# --------------------------------------------------------------------------------------------------------------- parts
+
+
+def _grid(count: int, columns: int = 3) -> tuple[Figure, list[Any]]:
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(max(4.6, 3.5 * columns), 3.0 * rows + 0.9), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes[count:]:
+        axis.set_axis_off()
+    return figure, axes[:count]
+
+
+def _lines(axis: Any, lines: Sequence[Line], style: dict[str, Look]) -> None:
+    for line in lines:
+        look = style[line.label]
+        x, y = [point.x for point in line.points], [point.mean for point in line.points]
+        axis.plot(x, y, label=line.label, **look.style)
+        for point in line.points:
+            if point.bar is not None:
+                axis.errorbar(
+                    point.x, point.mean, point.bar, color=look.colour, capsize=3 if point.interval else 0,
+                    linewidth=1.0, linestyle="none", elinewidth=1.0,
+                )  # fmt: skip
+
+
+def _band(axis: Any, band: Band) -> None:
+    axis.axhline(band.mean, color="#000000", linewidth=1.0, linestyle=(0, (1, 1)), label=band.label, zorder=1)
+    if band.bar:
+        axis.axhspan(band.mean - band.bar, band.mean + band.bar, color="#000000", alpha=0.12, linewidth=0, zorder=0)
+
+
+def _ipc_axis(axis: Any, lines: Sequence[Line]) -> None:
+    axis.set_xscale("log")
+    ticks = sorted({point.x for line in lines for point in line.points})
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    if ticks:
+        axis.set_xlim(min(ticks) / 1.35, max(ticks) * 1.35)
+    axis.set_xlabel("images per class")
+
+
+def _compact_ticks(axis: Any) -> None:
+    axis.xaxis.set_major_formatter(lambda value, _: compact(value))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _name_budgets(axis: Any, lines: Sequence[Line]) -> None:
+    """The budget beside each point, without the word ipc."""
+    for line in lines:
+        for point in line.points:
+            text = point.budget.removeprefix("ipc ")
+            axis.annotate(
+                text, (point.x, point.mean), xytext=(4, 4), textcoords="offset points", fontsize=8, color=GREY
+            )
+
+
+def _difference(axis: Any, panel: WindowPanel) -> None:
+    late, early = panel.between
+    axis.axhline(0, color="#000000", linewidth=1.0)
+    for ipc, found in panel.differences.items():
+        if found is None:
+            continue
+        half = (found.high - found.low) / 2
+        axis.errorbar(
+            ipc, found.difference, half, color=COLOURS[0], marker="D", markersize=5, capsize=3, linestyle="none"
+        )
+        text = f"{found.difference:+.1f}"
+        axis.annotate(text, (ipc, found.difference), xytext=(7, -3), textcoords="offset points", fontsize=8.5)
+    _ipc_axis(axis, panel.windows)
+    axis.set(title=_wrapped(f"{late} − {early}"), ylabel="difference, paired [points]")
+
+
+def _legend(figure: Figure, axes: Sequence[Any], note: str) -> None:
+    entries: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    columns = max(1, min(len(entries), int(figure.get_figwidth() / 1.9)))
+    figure.legend(
+        list(entries.values()), list(entries), loc="outside lower center", ncols=columns, frameon=False, title=note,
+        title_fontsize=8.5,
+    )  # fmt: skip
+
+
+def _bar_note(lines: Iterable[Line]) -> str:
+    points = [point for line in lines for point in line.points]
+    parts = [BARS] if any(point.interval for point in points) else []
+    if any(point.bar is not None and not point.interval for point in points):
+        parts.append("without caps: sd, n = 2")
+    if any(point.bar is None for point in points):
+        parts.append("without bars: n = 1")
+    return "; ".join(parts)
+
+
+def _wrapped(text: str, width: int = 46) -> str:
+    """A title in as many lines as it needs, broken at its dots."""
+    lines = [""]
+    for part in text.split(" · "):
+        longer = f"{lines[-1]} · {part}" if lines[-1] else part
+        if len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return "\n".join(line for line in lines if line)
