@@ -24,10 +24,13 @@ from ddbench.report.series import Band, CostPanel, Line, Panel, WindowPanel
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette without yellow, which is too pale for lines on white."""
 
-MARKERS = "osD^vPX*<>hp"
+MARKERS = "osD^vP*<>hp"
 GREY = "#666666"
 RANDOM = "random"
 DPI = 130
+ASIDE = 1.05
+"""Factor on a log axis between points that belong to one budget."""
+
 STYLE = {
     "font.size": 9.0,
     "axes.titlesize": 9.0,
@@ -61,7 +64,7 @@ class Look:
 def looks(labels: Iterable[str]) -> dict[str, Look]:
     """A look for each label: ``random`` grey and dashed, others by their order."""
     ordered = list(dict.fromkeys(labels))
-    found = {label: Look(GREY, "s", "--") for label in ordered if label == RANDOM}
+    found = {label: Look(GREY, "X", "--") for label in ordered if label == RANDOM}
     for i, label in enumerate(label for label in ordered if label != RANDOM):
         dash = ("-", "-.", ":")[i // len(COLOURS) % 3]
         found[label] = Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], dash)
@@ -92,8 +95,9 @@ def ipc_plot(panels: Sequence[Panel]) -> Figure:
         for axis, panel in zip(axes, panels, strict=True):
             for band in panel.bands:
                 _band(axis, band)
-            _lines(axis, panel.lines, style)
+            _lines(axis, panel.lines, style, apart=True)
             _ipc_axis(axis, panel.lines)
+            _below_100(axis)
             axis.set(title=_wrapped(panel.title), ylabel="test accuracy [%]")
         _legend(figure, axes, _bar_note(line for panel in panels for line in panel.lines))
         return figure
@@ -115,6 +119,7 @@ def cost_plot(panels: Sequence[CostPanel]) -> Figure:
             _lines(axis, panel.lines, style)
             axis.set_xscale("log")
             _compact_ticks(axis)
+            _below_100(axis)
             _name_budgets(axis, panel.lines)
             names = {
                 "seconds": "seconds to make one set, artifacts included [s]",
@@ -134,15 +139,13 @@ def window_plot(panels: Sequence[WindowPanel]) -> Figure:
             accuracy, difference, change = axes[3 * i : 3 * i + 3]
             for band in panel.bands:
                 _band(accuracy, band)
-            _lines(accuracy, (*panel.others, *panel.windows), style)
+            _lines(accuracy, (*panel.others, *panel.windows), style, apart=True)
+            _below_100(accuracy)
             _ipc_axis(accuracy, panel.windows)
             accuracy.set(title=_wrapped(panel.title), ylabel="test accuracy [%]")
             _difference(difference, panel)
-            _lines(change, panel.changes, style)
-            _ipc_axis(change, panel.changes)
-            change.set_ylim(bottom=0)
-            change.set(title="how far the images moved", ylabel="‖X − X₀‖ / ‖X₀‖")
-        note = _bar_note(line for panel in panels for line in (*panel.windows, *panel.others, *panel.changes))
+            _change(change, panel, style)
+        note = _bar_note(line for panel in panels for line in (*panel.windows, *panel.others))
         _legend(figure, axes, note)
         return figure
 
@@ -160,17 +163,28 @@ def _grid(count: int, columns: int = 3) -> tuple[Figure, list[Any]]:
     return figure, axes[:count]
 
 
-def _lines(axis: Any, lines: Sequence[Line], style: dict[str, Look]) -> None:
-    for line in lines:
-        look = style[line.label]
-        x, y = [point.x for point in line.points], [point.mean for point in line.points]
+def _lines(axis: Any, lines: Sequence[Line], style: dict[str, Look], *, apart: bool = False) -> None:
+    """Points, bars and what connects them; ``apart``: lines step aside (of a log axis), so that no bar hides another."""
+    for i, line in enumerate(lines):
+        look, aside = style[line.label], ASIDE ** (i - (len(lines) - 1) / 2) if apart else 1.0
+        x, y = [point.x * aside for point in line.points], [point.mean for point in line.points]
         axis.plot(x, y, label=line.label, **look.style)
-        for point in line.points:
+        for at, point in zip(x, line.points, strict=True):
             if point.bar is not None:
+                cap = 3 if point.interval else 0
                 axis.errorbar(
-                    point.x, point.mean, point.bar, color=look.colour, capsize=3 if point.interval else 0,
-                    linewidth=1.0, linestyle="none", elinewidth=1.0,
-                )  # fmt: skip
+                    at, point.mean, point.bar, color=look.colour, capsize=cap, linestyle="none", linewidth=1.0
+                )
+
+
+def _repetitions(axis: Any, lines: Sequence[Line], style: dict[str, Look]) -> None:
+    """Means, connected, and every repetition as a hollow mark."""
+    for i, line in enumerate(lines):
+        look, aside = style[line.label], ASIDE ** (i - (len(lines) - 1) / 2)
+        axis.plot([p.x * aside for p in line.points], [p.mean for p in line.points], label=line.label, **look.style)
+        for point in line.points:
+            marks = {"color": look.colour, "marker": look.marker, "markerfacecolor": "none", "markersize": 4}
+            axis.plot([point.x * aside] * point.n, point.values, linestyle="none", clip_on=False, **marks)
 
 
 def _band(axis: Any, band: Band) -> None:
@@ -191,7 +205,7 @@ def _ipc_axis(axis: Any, lines: Sequence[Line]) -> None:
 
 
 def _compact_ticks(axis: Any) -> None:
-    axis.xaxis.set_major_formatter(lambda value, _: compact(value))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}" if value < 1000 else compact(value).replace(".0", ""))
     axis.xaxis.set_minor_formatter(NullFormatter())
 
 
@@ -215,10 +229,29 @@ def _difference(axis: Any, panel: WindowPanel) -> None:
         axis.errorbar(
             ipc, found.difference, half, color=COLOURS[0], marker="D", markersize=5, capsize=3, linestyle="none"
         )
-        text = f"{found.difference:+.1f}"
+        text = f"{found.difference:+.1f}".replace("-", "−")
         axis.annotate(text, (ipc, found.difference), xytext=(7, -3), textcoords="offset points", fontsize=8.5)
     _ipc_axis(axis, panel.windows)
     axis.set(title=_wrapped(f"{late} − {early}"), ylabel="difference, paired [points]")
+
+
+def _change(axis: Any, panel: WindowPanel, style: dict[str, Look]) -> None:
+    """How far the images moved: logarithmic from 0.1 on, so that sets of all sizes show, and those that stood still."""
+    _repetitions(axis, panel.changes, style)
+    _ipc_axis(axis, panel.changes)
+    axis.set_yscale("symlog", linthresh=0.1, linscale=0.4)
+    highest = max((value for line in panel.changes for point in line.points for value in point.values), default=1.0)
+    ticks = [tick for tick in (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0) if tick <= 2 * highest]
+    axis.yaxis.set_major_locator(FixedLocator(ticks))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_ylim(0, 1.2 * max(highest, 0.1))
+    axis.set(title="how far the images moved\nhollow: repetitions", ylabel="‖X − X₀‖ / ‖X₀‖")
+
+
+def _below_100(axis: Any) -> None:
+    """No accuracy is above 100 %, whatever an interval says."""
+    axis.set_ylim(top=min(axis.get_ylim()[1], 100.5))
 
 
 def _legend(figure: Figure, axes: Sequence[Any], note: str) -> None:

@@ -10,7 +10,7 @@ from ddbench.report.captions import protocol_of
 from ddbench.report.cells import Cell
 from ddbench.report.observations import Setting, observe
 from ddbench.report.tables import Row, Table, tables_of
-from ddbench.stats import Paired, Summary, paired, summary
+from ddbench.stats import Paired, paired, summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Point:
         interval: Whether the bar is the 95 % t-interval (three or more repetitions) or else the sd.
         n: Repetitions.
         budget: Label of its budget.
+        values: The repetitions behind the mean, in their order.
     """
 
     x: float
@@ -32,6 +33,7 @@ class Point:
     interval: bool
     n: int
     budget: str
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,23 +151,25 @@ def window_series(records: Sequence[Record]) -> list[WindowPanel]:
 # -------------------------------------------------------------------------------------------------------------- parts
 
 
-def _point(x: float, found: Summary, budget: str) -> Point:
+def _point(x: float, scores: Mapping[int, float], budget: str) -> Point:
+    values = tuple(scores[r] for r in sorted(scores))
+    found = summary(values)
     interval = found.half_width is not None
-    return Point(x, found.mean, found.half_width if interval else found.sd, interval, found.n, budget)
+    return Point(x, found.mean, found.half_width if interval else found.sd, interval, found.n, budget, values)
 
 
-def _cells(table: Table, row: Row) -> Iterator[tuple[int, Cell, Summary]]:
-    """Position of the budget, cell and summary, where there is a result; references have none."""
+def _cells(table: Table, row: Row) -> Iterator[tuple[int, Cell]]:
+    """Position of the budget and cell, where there is a result; references stand at no budget."""
     for i, cell in enumerate(() if row.spans else row.cells):
-        if cell is not None and cell.summary is not None:
-            yield i, cell, cell.summary
+        if cell is not None and cell.scores:
+            yield i, cell
 
 
 def _by_ipc(table: Table, row: Row) -> tuple[Point, ...]:
     budgets = [column.budget for column in table.columns]
     return tuple(
-        _point(ipc, found, budgets[i].label)
-        for i, _, found in _cells(table, row)
+        _point(ipc, cell.scores, budgets[i].label)
+        for i, cell in _cells(table, row)
         if (ipc := budgets[i].ipc) is not None
     )
 
@@ -181,8 +185,8 @@ def _cost_panel(table: Table, cost: str) -> CostPanel | None:
     lines = []
     for row in table.rows:
         points = [
-            _point(value, found, table.columns[i].budget.label)
-            for i, cell, found in _cells(table, row)
+            _point(value, cell.scores, table.columns[i].budget.label)
+            for i, cell in _cells(table, row)
             if (value := _cost_of(cell, cost)) is not None
         ]
         if points:
@@ -253,5 +257,5 @@ def _change_points(table: Table, row: Row, changes: Changes) -> tuple[Point, ...
         ipc = column.budget.ipc
         values = None if ipc is None else changes.get((table.setting, row.label, ipc))
         if ipc is not None and values:
-            points.append(_point(ipc, summary(list(values.values())), column.budget.label))
+            points.append(_point(ipc, values, column.budget.label))
     return tuple(points)
