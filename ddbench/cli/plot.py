@@ -88,6 +88,35 @@ def window(target: Path, **given: Any) -> None:
                 click.echo(f"ipc {images}: {' − '.join(panel.between)}: {numbers}")
 
 
+@plot.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
+@_to
+@_datasets
+@_methods
+@click.option("--ipc", "images_per_class", type=click.IntRange(min=1), help="Budget to show. [the smallest]")
+@click.option("--repetition", type=click.IntRange(min=0), default=0, show_default=True, help="Whose images to show.")
+@click.option("--classes", type=CommaList(int), multiple=True, help="One image of each. [three, spread over all]")
+def images(
+    out: Path,
+    target: Path,
+    datasets: tuple[list[str], ...],
+    methods: tuple[list[str], ...],
+    images_per_class: int | None,
+    repetition: int,
+    classes: tuple[list[int], ...],
+) -> None:
+    """Images by row and by iteration, how far they moved from their start, and at which frequencies."""
+    plots = _plots(target)
+    from ddbench.report.evolution import tracks_of
+    from ddbench.report.plot_images import images_plot, numbers
+
+    tracks = tracks_of(Store(out), ipc=images_per_class, datasets=joined(datasets), methods=joined(methods))
+    figure = images_plot(tracks, repetition=repetition, classes=joined(classes))
+    _write(plots, target, figure, _count(len(tracks), "set"))
+    for line in numbers(tracks):
+        click.echo(line)
+
+
 def _plots(target: Path) -> ModuleType:
     """The module that draws, once the file's ending is one that it can write.
 

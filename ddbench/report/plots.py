@@ -164,7 +164,7 @@ def _grid(count: int, columns: int = 3) -> tuple[Figure, list[Any]]:
 
 
 def _lines(axis: Any, lines: Sequence[Line], style: dict[str, Look], *, apart: bool = False) -> None:
-    """Points, bars and what connects them; ``apart``: lines step aside (of a log axis), so that no bar hides another."""
+    """Points, bars and what connects them; ``apart``: lines step aside on a log axis: no bar hides another."""
     for i, line in enumerate(lines):
         look, aside = style[line.label], ASIDE ** (i - (len(lines) - 1) / 2) if apart else 1.0
         x, y = [point.x * aside for point in line.points], [point.mean for point in line.points]
