@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ddbench.errors import UsageError
 from ddbench.report.evolution import (
@@ -22,6 +23,9 @@ from ddbench.report.evolution import (
 )
 from ddbench.report.pictures import pixels, slots
 from ddbench.report.plots import GREY, STYLE, Look, looks
+
+WIDTH, LABELS, PAD = 9.2, 1.5, 0.05
+"""Of the picture, of the rows' labels, between strips [inches]."""
 
 PERCENTILE = 99.5
 """Of |X − X₀| over a row: what is drawn in the strongest colour."""
@@ -66,8 +70,13 @@ def images_plot(tracks: Sequence[Track], *, repetition: int = 0, classes: Sequen
         raise UsageError(f"no sets of repetition {repetition}; there are {known}")
     chosen = classes_shown(tracks, classes)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.2, 1.15 * len(shown) + 4.3), layout="constrained")
-        above, beneath = figure.subfigures(2, 1, height_ratios=[1.15 * len(shown) + 0.5, 2.9])
+        columns, (high, wide) = 1 + max(len(t.steps) for t in tracks), seen(tracks[0].start).shape[-2:]
+        strip = (WIDTH - LABELS) / columns * high / (wide * len(chosen)) + PAD  # the height that leaves no gaps
+        images, curves = 2 * len(shown) * strip + 0.5, 3.0
+        layout = ConstrainedLayoutEngine(hspace=0.0, wspace=0.0, h_pad=PAD / 2, w_pad=PAD / 2)
+        figure = Figure(figsize=(WIDTH, images + curves), layout=layout)
+        halves: Any = figure.subfigures(2, 1, height_ratios=[images, curves])
+        above, beneath = halves
         _strips(above, shown, chosen)
         _curves(beneath, rows, looks(rows))
         figure.suptitle(_title(next(iter(shown.values())), repetition), fontsize=9)
@@ -120,10 +129,12 @@ def _strips(figure: Any, shown: Mapping[str, Track], classes: Sequence[int]) -> 
                 _show(axes[2 * i, column], pixels(track.steps[step], track.record)[mine])
                 _show_change(axes[2 * i + 1, column], changes[step], scale)
         refused = track.record.metrics.get("skipped_percent")
-        note = "" if refused is None else f"\n{refused:.0f} % of steps refused"
+        note = "" if refused is None else f"\n{refused:.3g} % of steps refused"
         axes[2 * i, 0].set_ylabel(f"{label}{note}", rotation=0, ha="right", va="center", fontsize=8.5)
-        text = f"X − X₀\n±{scale:.2g}: full colour"
-        axes[2 * i + 1, 1].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8, color=GREY)
+        text = f"X − X₀,\nred +{scale:.2g}, blue −{scale:.2g}"
+        axes[2 * i + 1, 0].text(
+            1, 0.5, text, ha="right", va="center", fontsize=8, transform=axes[2 * i + 1, 0].transAxes
+        )
 
 
 def _first(track: Track, classes: Sequence[int]) -> list[int]:

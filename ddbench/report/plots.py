@@ -20,6 +20,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFo
 
 from ddbench.report.figures import compact
 from ddbench.report.series import Band, CostPanel, Line, Panel, WindowPanel
+from ddbench.rows import ZERO_STEPS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette without yellow, which is too pale for lines on white."""
@@ -27,11 +28,13 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "osD^vP*<>hp"
 GREY = "#666666"
 RANDOM = "random"
+CONTROLS = {"random": "X", "random_soft": "P"}
+"""Markers of the controls that stand beside a method; its set without steps has the method's own."""
 DPI = 130
 ASIDE = 1.05
 """Factor on a log axis between points that belong to one budget."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.titlesize": 9.0,
     "legend.fontsize": 8.5,
@@ -49,26 +52,44 @@ BARS = "bars: 95 % t-interval over repetitions"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How one row is drawn, in every panel alike."""
+    """How one row is drawn, in every panel alike; controls are hollow and dotted in the colour of their method."""
 
     colour: str
     marker: str
     dash: str
+    hollow: bool = False
 
     @property
     def style(self) -> dict[str, Any]:
         """Keyword arguments of matplotlib's ``plot``."""
-        return {"color": self.colour, "marker": self.marker, "linestyle": self.dash, "markersize": 5, "linewidth": 1.3}
+        return {
+            "color": self.colour, "marker": self.marker, "linestyle": self.dash, "markersize": 5, "linewidth": 1.3,
+            "markerfacecolor": "white" if self.hollow else self.colour,
+        }  # fmt: skip
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """A look for each label: ``random`` grey and dashed, others by their order."""
+    """A look for each label: ``random`` grey and dashed, controls like their method but hollow, others by order."""
     ordered = list(dict.fromkeys(labels))
-    found = {label: Look(GREY, "X", "--") for label in ordered if label == RANDOM}
-    for i, label in enumerate(label for label in ordered if label != RANDOM):
-        dash = ("-", "-.", ":")[i // len(COLOURS) % 3]
-        found[label] = Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], dash)
+    methods = list(dict.fromkeys(_method(label)[0] for label in ordered if label != RANDOM))
+    found: dict[str, Look] = {}
+    for label in ordered:
+        method, control = _method(label)
+        place = 0 if label == RANDOM else methods.index(method)
+        colour, dash = COLOURS[place % len(COLOURS)], ("-", "-.", "--")[place // len(COLOURS) % 3]
+        marker = CONTROLS.get(control, MARKERS[place % len(MARKERS)])
+        found[label] = Look(colour, marker, ":", hollow=True) if control else Look(colour, marker, dash)
+        if label == RANDOM:
+            found[label] = Look(GREY, "X", "--")
     return found
+
+
+def _method(label: str) -> tuple[str, str]:
+    """``dm (0 steps)`` → ``dm``, ``0 steps``; ``random (recipe of dm)`` → ``dm``, ``random``; else no control."""
+    if label.endswith(ZERO_STEPS):
+        return label.removesuffix(ZERO_STEPS), "0 steps"
+    control, found, method = label.removesuffix(")").partition(" (recipe of ")
+    return (_method(method)[0], control) if found else (label, "")
 
 
 def encode(figure: Figure, target: Path) -> bytes:
