@@ -21,6 +21,7 @@ from ddbench.report.evolution import (
     seen,
     share_curve,
 )
+from ddbench.report.figures import plural
 from ddbench.report.pictures import pixels, slots
 from ddbench.report.plots import GREY, STYLE, Look, looks
 
@@ -116,7 +117,7 @@ def _strips(figure: Any, shown: Mapping[str, Track], classes: Sequence[int]) -> 
         axis.grid(visible=False)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    for column, title in enumerate(["X₀", *(f"{step} steps" for step in steps)]):
+    for column, title in enumerate(["X₀", *(plural(str(step), "step") for step in steps)]):
         axes[0, column].set_title(title)
     for i, (label, track) in enumerate(shown.items()):
         mine = _first(track, classes)
@@ -179,7 +180,7 @@ def _curves(figure: Any, rows: Mapping[str, Sequence[Track]], style: Mapping[str
     share.set(xlabel="iterations", ylabel="share of energy", ylim=(0, 1), xlim=change.get_xlim())
     share.set_title("energy of X − X₀ above half the Nyquist frequency")
     handles, labels = share.get_legend_handles_labels()
-    title = f"mean and sd (shaded) over {max(map(len, rows.values()))} repetitions"
+    title = f"mean and sd (shaded) over {plural(str(max(map(len, rows.values()))), 'repetition')}"
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, title=title, title_fontsize=8.5)
 
 
