@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,10 +13,14 @@ from ddbench.cli.quartiles import quartiles
 from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from, settle_references
 from ddbench.cli.stored import rm, verify
 from ddbench.errors import UsageError
+from ddbench.files import atomic_write
 from ddbench.keys import short
 from ddbench.records import Record
 from ddbench.results import collect, stored
 from ddbench.store import CONDENSE, SET, Store
+
+if TYPE_CHECKING:
+    from ddbench.api import CondensedSet
 
 OUT = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder."
@@ -99,16 +103,44 @@ results.add_command(quantise)
 @click.argument("key")
 @OUT
 @click.option("--to", "target", type=click.Path(path_type=Path), help="Picture to write. [KEY.png]")
-def show(key: str, out: Path, target: Path | None) -> None:
+@click.option("--step", metavar="K|all", help="The set after K steps; all: every snapshot, side by side. [the last]")
+@click.option("--per-class", type=click.IntRange(min=1), help="Images of each class. [20; 4 with --step all]")
+@click.option("--stored", is_flag=True, help="What is stored (canvases, small images), not what networks see.")
+def show(key: str, out: Path, target: Path | None, step: str | None, per_class: int | None, stored: bool) -> None:
     """Show a condensed set: a picture with one row per class, and its record."""
-    from ddbench.report.pictures import picture
+    from ddbench.report.pictures import check_png, png, row_names, tiles
 
     store = Store(out)
     folder, record = _find(store, key)
-    condensed, _ = store.load_set(folder)
     target = target or Path(f"{short(record.key)}.png")
-    picture(condensed, record, target)
-    click.echo(f"{record.spec['label']}: {len(condensed)} images; picture in {target}")
+    check_png(target)
+    sets = _at(store, folder, step)
+    each = per_class or (4 if step == "all" else 20)
+    grids = [tiles(condensed, record, per_class=each, stored=stored) for condensed in sets.values()]
+    last = list(sets.values())[-1]
+    names = row_names(last, record)
+    atomic_write(target, png(*grids, titles=list(sets) if step is not None else (), names=names))
+    what = f"{len(last)} images" + (f" after {', '.join(sets)}" if step is not None else "")
+    click.echo(f"{record.spec['label']}: {what}; picture in {target}")
+
+
+def _at(store: Store, folder: Path, step: str | None) -> dict[str, CondensedSet]:
+    """The sets that ``--step`` asks for by their titles; without it, the one that was evaluated.
+
+    Raises:
+        UsageError: If there is no such snapshot.
+    """
+    from ddbench.serialise import load_set
+
+    if step is None:
+        return {"": store.load_set(folder)[0]}
+    found = {int(path.stem): path for path in sorted((folder / "snapshots").glob("*.safetensors"))}
+    if not found:
+        raise UsageError(f"--step {step}: {folder} holds no snapshots (only methods that optimise leave them)")
+    wanted = list(found) if step == "all" else [int(step)] if step.isdecimal() else []
+    if not wanted or wanted[0] not in found:
+        raise UsageError(f"--step {step}: there are snapshots after {', '.join(map(str, found))} steps, or say all")
+    return {f"{k} steps": load_set(found[k]) for k in wanted}
 
 
 def _find(store: Store, key: str) -> tuple[Path, Record]:

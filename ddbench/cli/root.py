@@ -21,6 +21,7 @@ COMMANDS = {
     "import": ("ddbench.cli.exchange:import_", "Import sets made elsewhere, and say what was understood."),
     "export": ("ddbench.cli.exchange:export", "Write a set in a format that needs no ddbench."),
     "show": ("ddbench.cli.results:show", "Show a condensed set as a picture."),
+    "plot": ("ddbench.cli.plot:plot", "Draw results: by images per class, by cost, by window; images."),
     "artifacts": ("ddbench.cli.artifacts:artifacts", "List and remove shared inputs."),
     "env": ("ddbench.cli.env:env", "Print versions, devices and folders."),
 }

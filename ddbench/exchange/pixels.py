@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ddbench import artifacts
 from ddbench.api import CondensedSet
+from ddbench.data.inverse import unstandardise, unwhiten
 from ddbench.data.meta import find
-from ddbench.data.preprocess import MATRICES, load_whitening
+from ddbench.data.preprocess import MATRICES
 from ddbench.data.spaces import ZCA, constants
 from ddbench.data.split import open_splits
 from ddbench.errors import CorruptFileError, UsageError
@@ -63,7 +63,7 @@ def matrices_of(record: Record) -> dict[str, Tensor]:
 def to_pixels(condensed: CondensedSet, record: Record) -> Tensor | None:
     """The images as pixels, float32 [n, C, H, W]; optimised ones may leave [0, 1].
 
-    Real images are exact; whitening is undone with its inverse, in float64. None for ``zca-kip``: it divides each image
+    Real images are exact. None for ``zca-kip``: it divides each image
     by its length, which is not kept.
 
     Raises:
@@ -74,16 +74,10 @@ def to_pixels(condensed: CondensedSet, record: Record) -> Tensor | None:
         assert condensed.indices is not None
         plain = data.model_copy(update={"preprocess": "meanstd"})
         return open_splits(plain, device="cpu")[0].pixels(condensed.indices)
-    variant = ZCA.get(data.preprocess)
     mean, std = constants(find(data.name, data.revision).meta, data.preprocess)
-    offset, scale = (torch.tensor(part, dtype=torch.float64).view(1, -1, 1, 1) for part in (mean, std))
-    images = condensed.images.double()
-    if variant is None:
-        return (images * scale + offset).float()
+    if data.preprocess not in ZCA:
+        return unstandardise(condensed.images, mean, std)
     folder = whitening_of(record)
-    if variant == "kip" or folder is None:
+    if ZCA[data.preprocess] == "kip" or folder is None:
         return None
-    whiten = load_whitening(data.preprocess, folder, torch.device("cpu"), lambda pixels: pixels)
-    rows: Tensor = torch.linalg.solve(whiten.matrix.double(), images.flatten(1).T).T + whiten.mean.double()
-    undone = rows.view_as(images)
-    return (undone * scale + offset if variant == "frepo" else undone).float()
+    return unwhiten(condensed.images, condensed.preprocess, folder, mean, std)

@@ -57,6 +57,7 @@ def _digits_are_prepared():
         "plugin list",
         "plugin doctor",
         "plugin index",
+        "plot --help",
         "plan --methods dm,kmeans --ipc 1,10",
         "run --dry-run --methods dm,herding --fraction 0.1 --protocols hard,native",
     ],

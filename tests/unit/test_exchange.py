@@ -22,6 +22,7 @@ from ddbench.exchange.manifest import manifest
 from ddbench.exchange.params import ImportedParams
 from ddbench.exchange.sources import Flags, sources_of
 from ddbench.exchange.writers import write
+from ddbench.files import sha256_file
 from ddbench.plugins import installed
 from ddbench.records import Record
 from ddbench.specs import Budget, CellSpec
@@ -417,7 +418,8 @@ def test_a_whitened_set_carries_its_matrices_and_can_be_undone(tmp_path, data, t
     monkeypatch.setattr("ddbench.exchange.pixels.whitening_of", lambda record: place)
     grey = (pixels * 255).round() / 255
     images = ((grey.flatten(1) - matrices["mean"]) @ matrices["whiten"]).view_as(grey)
-    made = CondensedSet.of_images(images, labels, Preprocess(id="zca-kornia", matrices="0" * 64))
+    space = Preprocess(id="zca-kornia", matrices=sha256_file(place / "matrices.safetensors"))
+    made = CondensedSet.of_images(images, labels, space)
     record = record_of(data, made)
     record.spec["cell"]["data"]["preprocess"] = "zca-kornia"
     write(made, record, "npz", tmp_path / "x.npz")

@@ -1,0 +1,190 @@
+"""`ddbench plot ipc | cost | window | images`: pictures of results, as PNG or SVG by the file's ending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+from ddbench.cli.options import CommaList, joined
+from ddbench.errors import UsageError
+from ddbench.files import atomic_write
+from ddbench.records import Record
+from ddbench.store import Store
+
+ENDINGS = (".png", ".svg")
+
+_out = click.option("--out", type=click.Path(path_type=Path), help="Results folder. [runs, without --records]")
+_to = click.option(
+    "--to", "target", type=click.Path(path_type=Path), required=True, help="Picture to write, .png or .svg."
+)
+_datasets = click.option("--datasets", type=CommaList(), multiple=True, help="Only these data sets.")
+_protocols = click.option("--protocols", type=CommaList(), multiple=True, help="Only these, hard or hard@1.")
+_methods = click.option(
+    "--methods", type=CommaList(), multiple=True, help="Only these methods or rows; references always."
+)
+_records = click.option(
+    "--records", "files", type=click.Path(path_type=Path), multiple=True, help="Records file (.jsonl), repeatable."
+)
+
+
+def _inputs(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (_methods, _protocols, _datasets, _to, _records, _out):
+        command = option(command)
+    return command
+
+
+@click.group()
+def plot() -> None:
+    """Draw results: accuracy by images per class or cost, windows, images (needs matplotlib)."""
+
+
+@plot.command()
+@_inputs
+def ipc(target: Path, **given: Any) -> None:
+    """Accuracy against images per class, a panel per data set, protocol and student."""
+    from ddbench.report.series import ipc_series
+    from ddbench.report.tables import tables_of
+
+    plots = _plots(target)
+    panels = ipc_series(tables_of(_chosen(**given)))
+    if not panels:
+        raise UsageError("nothing to plot: no results at a number of images per class")
+    _write(plots, target, plots.ipc_plot(panels), _count(len(panels), "panel"))
+
+
+@plot.command()
+@_inputs
+def cost(target: Path, **given: Any) -> None:
+    """Accuracy against the seconds and the bytes of a set, with the Pareto front."""
+    from ddbench.report.series import cost_points
+    from ddbench.report.tables import tables_of
+
+    plots = _plots(target)
+    panels = cost_points(tables_of(_chosen(**given)))
+    if not panels:
+        raise UsageError("nothing to plot: no records of condensations with their cost")
+    _write(plots, target, plots.cost_plot(panels), _count(len(panels), "panel"))
+
+
+@plot.command()
+@_inputs
+def window(target: Path, **given: Any) -> None:
+    """Accuracy and movement of images by the window of the experts' training that was matched."""
+    from ddbench.report.series import window_series
+
+    plots = _plots(target)
+    panels = window_series(_chosen(**given))
+    if not panels:
+        raise UsageError("nothing to plot: no table has two rows with different windows (see configs/datm-window.yaml)")
+    _write(plots, target, plots.window_plot(panels), _count(len(panels), "table"))
+    for panel in panels:
+        for images, found in panel.differences.items():
+            if found is not None:
+                numbers = f"{found.difference:+.2f} [{found.low:+.2f}, {found.high:+.2f}] points, n = {found.n}"
+                click.echo(f"ipc {images}: {' − '.join(panel.between)}: {numbers}")
+
+
+@plot.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
+@_to
+@_datasets
+@_methods
+@click.option("--ipc", "images_per_class", type=click.IntRange(min=1), help="Budget to show. [the smallest]")
+@click.option("--repetition", type=click.IntRange(min=0), default=0, show_default=True, help="Whose images to show.")
+@click.option("--classes", type=CommaList(int), multiple=True, help="One image of each. [three, spread over all]")
+def images(
+    out: Path,
+    target: Path,
+    datasets: tuple[list[str], ...],
+    methods: tuple[list[str], ...],
+    images_per_class: int | None,
+    repetition: int,
+    classes: tuple[list[int], ...],
+) -> None:
+    """Images by row and by iteration, how far they moved from their start, and at which frequencies."""
+    plots = _plots(target)
+    from ddbench.report.evolution import tracks_of
+    from ddbench.report.plot_images import images_plot, numbers
+
+    tracks = tracks_of(Store(out), ipc=images_per_class, datasets=joined(datasets), methods=joined(methods))
+    figure = images_plot(tracks, repetition=repetition, classes=joined(classes))
+    _write(plots, target, figure, _count(len(tracks), "set"))
+    for line in numbers(tracks):
+        click.echo(line)
+
+
+def _plots(target: Path) -> ModuleType:
+    """The module that draws, once the file's ending is one that it can write.
+
+    Raises:
+        UsageError: If it is not, or matplotlib is not installed.
+    """
+    if target.suffix not in ENDINGS:
+        raise UsageError(f"--to {target}: a plot's name ends in {' or '.join(ENDINGS)}")
+    try:
+        from ddbench.report import plots
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        raise UsageError("plots need matplotlib, which is not installed: pip install 'ddbench[report]'") from None
+    return plots
+
+
+def _chosen(
+    out: Path | None,
+    files: tuple[Path, ...],
+    datasets: tuple[list[str], ...],
+    protocols: tuple[list[str], ...],
+    methods: tuple[list[str], ...],
+) -> list[Record]:
+    """The records of a folder, of files, or of both, as far as the filters let them pass.
+
+    Raises:
+        UsageError: If nothing is left.
+    """
+    from ddbench.report.jsonl import read_records
+
+    records = [record for path in files for record in read_records(path)]
+    if out is not None or not files:
+        records += [record for _, record in Store(out or Path("runs")).records()]
+    records = list({(r.key, str(r.spec.get("label")), r.spec.get("profile")): r for r in records}.values())
+    wanted = (set(joined(datasets)), set(joined(protocols)), set(joined(methods)))
+    found = [record for record in records if _passes(record, *wanted)]
+    if not any(record.kind == "evaluation" for record in found):
+        where = ", ".join(map(str, [*files, *([] if out is None and files else [out or "runs"])]))
+        known = sorted({str(_made(record)["cell"]["data"]["name"]) for record in records})
+        what = f"; it has data sets {', '.join(known)}: look at the filters" if known else ""
+        raise UsageError(f"nothing to plot: {where} holds no evaluations of that kind{what}")
+    return found
+
+
+def _made(record: Record) -> dict[str, Any]:
+    return dict(record.spec["set"] if record.kind == "evaluation" else record.spec)
+
+
+def _passes(record: Record, datasets: set[str], protocols: set[str], methods: set[str]) -> bool:
+    made, spec = _made(record), record.spec
+    names = {made["cell"]["method"], spec.get("label") or made.get("label")}
+    if datasets and made["cell"]["data"]["name"] not in datasets:
+        return False
+    if methods and not names & methods and not made.get("shared"):
+        return False
+    if not protocols or record.kind == "condense":
+        return True
+    protocol, version = spec["eval"]["protocol"], spec["eval"]["protocol_version"]
+    return bool(protocols & {protocol, f"{protocol}@{version}"})
+
+
+def _write(plots: ModuleType, target: Path, figure: Any, what: str) -> None:
+    atomic_write(target, plots.encode(figure, target))
+    click.echo(f"{target}: {what}")
+
+
+def _count(n: int, noun: str) -> str:
+    from ddbench.report.figures import plural
+
+    return plural(str(n), noun)
