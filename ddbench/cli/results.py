@@ -1,4 +1,4 @@
-"""`ddbench results show | export | verify | rm` and `ddbench show KEY`."""
+"""`ddbench results show | page | export | verify | rm` and `ddbench show KEY`."""
 
 from __future__ import annotations
 
@@ -43,9 +43,43 @@ def show_results(out: Path, style: str, details: bool) -> None:
 
 
 @results.command()
+@OUT
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    default=Path("page.html"),
+    show_default=True,
+    help="The .html file to write.",
+)
+@click.option("--title", help="Heading of the page. [the folder's name]")
+@click.option("--pictures/--no-pictures", default=True, help="Show the sets of repetition 0.  [default: pictures]")
+def page(out: Path, target: Path, title: str | None, pictures: bool) -> None:
+    """Write one HTML file with everything in a results folder: tables, curves, pictures; it needs no network."""
+    from ddbench.files import atomic_write
+    from ddbench.report.leaderboard import ordered
+    from ddbench.report.page import page as made
+    from ddbench.report.page.document import Source
+    from ddbench.report.page.tiles import pictures_of
+
+    if target.suffix != ".html":
+        raise UsageError(f"--to {target}: a page's name ends in .html")
+    store = Store(out)
+    records = [record for _, record in store.records()]
+    if not any(record.kind == "evaluation" for record in records):
+        raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
+    shown = list(pictures_of(store, records)) if pictures else []
+    sources = [Source(f"{out}/", len(records))]
+    text = made(ordered(records), title=title or f"ddbench: {out.resolve().name}", sources=sources, pictures=shown)
+    atomic_write(target, text.encode())
+    click.echo(f"{target}: {len(records)} records, {len(shown)} pictures, {len(text.encode()) / 1000:.0f} kB")
+
+
+@results.command()
 @options(WHAT, HOW)
 @click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The .jsonl file to write.")
-def export(target: Path, **given: Any) -> None:
+@click.option("--pictures", is_flag=True, help="Write pictures of the sets of repetition 0 beside it, for pages.")
+def export(target: Path, pictures: bool, **given: Any) -> None:
     """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`."""
     from ddbench.report.leaderboard import write_records
 
@@ -57,6 +91,12 @@ def export(target: Path, **given: Any) -> None:
     records = collect(planned)
     write_records(target, records)
     click.echo(f"{target}: {len(records)} records")
+    if pictures:
+        from ddbench.report.page.tiles import beside, pictures_of, write_pictures
+
+        shown = list(pictures_of(store, records))
+        write_pictures(beside(target), shown)
+        click.echo(f"{beside(target)}: {len(shown)} pictures")
 
 
 @results.command()
