@@ -1,4 +1,4 @@
-"""Leaderboard pages, made from committed records: the text between two markers of a Markdown file, or a whole HTML file."""
+"""Leaderboard pages, made from committed records: text between markers of a Markdown file, or a whole HTML file."""
 
 from __future__ import annotations
 

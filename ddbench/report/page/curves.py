@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from ddbench.rows import ZERO_STEPS
 
 WIDTH, HEIGHT = 460.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 48.0, 14.0, 40.0
@@ -26,7 +28,7 @@ class Look:
     Attributes:
         colour: Number of its colour; −1 for what others are held against (grey).
         shape: One of ``SHAPES``.
-        hollow: Whether its marks are not filled (real images).
+        hollow: Whether its marks are not filled: real images, or a method's start.
     """
 
     colour: int
@@ -128,17 +130,22 @@ class Chart:
 
 
 def looks(labels: Iterable[tuple[str, str]]) -> dict[str, Look]:
-    """A look for each (label, kind), by order of appearance; ``random`` is grey, real images are hollow."""
+    """A look for each (label, kind), by order of appearance; real images are hollow, ``random`` is grey as well.
+
+    A row of 0 steps looks like its method, but hollow: it is where that method begins.
+    """
+    kinds = dict(labels)
     found: dict[str, Look] = {}
-    for label, kind in labels:
-        if label in found:
-            continue
-        hollow = kind == "selection"
-        number = sum(look.colour >= 0 for look in found.values())
-        plain = label == "random"
-        found[label] = (
-            Look(-1, "circle", hollow) if plain else Look(number % COLOURS, SHAPES[number % len(SHAPES)], hollow)
-        )
+    number = 0
+    for label, kind in sorted(kinds.items(), key=lambda item: item[0].endswith(ZERO_STEPS)):  # methods before starts
+        base = found.get(label.removesuffix(ZERO_STEPS))
+        if base is not None:
+            found[label] = replace(base, hollow=True)
+        elif label == "random" or label.startswith("random (recipe of "):
+            found[label] = Look(-1, SHAPES[sum(look.colour < 0 for look in found.values()) % len(SHAPES)], True)
+        else:
+            found[label] = Look(number % COLOURS, SHAPES[number % len(SHAPES)], kind == "selection")
+            number += 1
     return found
 
 
@@ -153,7 +160,7 @@ def ipc_chart(
     place = _log_axis(min(xs) / 1.35, max(xs) * 1.35)
     height, y_ticks = _y_axis(known, [level for level, _ in levels])
     shifts = [(i - (len(known) - 1) / 2) * min(APART, 40.0 / len(known)) for i in range(len(known))]
-    drawn = [_drawn(each, lambda x, d=shift: place(x) + d, height) for each, shift in zip(known, shifts, strict=True)]
+    drawn = [_drawn(each, _shifted(place, shift), height) for each, shift in zip(known, shifts, strict=True)]
     return Chart(
         "Accuracy by size of the set",
         x_label,
@@ -174,7 +181,8 @@ def cost_chart(series: Sequence[Series]) -> Chart | None:
     low, high = min(xs) / 1.6, max(max(xs) * 1.6, min(xs) * 10)
     place = _log_axis(low, high)
     height, y_ticks = _y_axis(known, [])
-    drawn = [_drawn(each, lambda x: place(max(x, LEAST_S)), height) for each in known]
+    # No line through the points: sets of different sizes are no curve over cost.
+    drawn = [replace(_drawn(each, lambda x: place(max(x, LEAST_S)), height), path="") for each in known]
     fronts = [
         _front(group, [v for v in values if v.group == group and v.ranked], place, height)
         for group in dict.fromkeys(value.group for value in values)
@@ -211,6 +219,10 @@ def _front(group: str, values: Sequence[Value], place: Axis, height: Axis) -> Fr
 
 
 Axis = Callable[[float], float]
+
+
+def _shifted(place: Axis, by: float) -> Axis:
+    return lambda x: place(x) + by
 
 
 def _log_axis(low: float, high: float) -> Axis:

@@ -10,7 +10,7 @@ from typing import Any
 from ddbench.records import Record
 from ddbench.report.captions import caption, differences_caption, differences_legend, protocol_of
 from ddbench.report.cells import Cell
-from ddbench.report.cross import cross_grid, cross_tables
+from ddbench.report.cross import Cross, cross_grid, cross_tables
 from ddbench.report.details import CAPTION, details_grid
 from ddbench.report.figures import NONE, compact
 from ddbench.report.observations import Observation, observe
@@ -35,6 +35,7 @@ from ddbench.report.page.tiles import Picture
 from ddbench.report.render import CROSS_LEGEND, differences_grid, footer, main_grid
 from ddbench.report.tables import Column, Row, Table, tables_of
 
+KINDS = ("reference", "selection", "distillation")
 _UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
 _NUMBER = re.compile(r"(?P<less><)?(?P<value>[+-]?\d+(?:\.\d+)?)(?: (?P<unit>[kMG])\b)?")
 
@@ -68,7 +69,7 @@ def document(
             name: list(dict.fromkeys(section[name] for section in shown))
             for name in ("dataset", "protocol", "student")
         },
-        "kinds": [kind for kind in ("reference", "selection", "distillation") if any(kind in s["kinds"] for s in shown)],
+        "kinds": [kind for kind in KINDS if any(kind in section["kinds"] for section in shown)],
         "looks": seen,
         "frame": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP,
                   "bottom": HEIGHT - BELOW},
@@ -100,14 +101,21 @@ def _group(members: list[Table], panels: Panels, cells: dict[str, Any], seen: di
     split = "" if first.split == "default" else f" (split {first.split})"
     return {
         "id": "g" + table_id(first.setting)[1:],
-        "title": f"{first.dataset}{split}",
+        "title": f"{first.dataset}{split} · {first.setting.protocol}",
         "subtitle": f"{first.setting.arch} · {first.preprocess} · {protocol_of(first)}",
         "sections": [_section(table, panels, cells, seen) for table in members],
         "crosses": [
             {"caption": cross.caption, "legend": CROSS_LEGEND, **_grid(cross_grid(cross))}
             for cross in cross_tables(members)
+            if _compares(cross)
         ],
     }
+
+
+def _compares(cross: Cross) -> bool:
+    """Whether more than one student has results besides references: at some budgets only one was trained."""
+    columns = zip(*cross.rows.values(), strict=True)
+    return sum(any(c is not None and c.scores and c.kind != "reference" for c in column) for column in columns) > 1
 
 
 def _section(table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look]) -> dict[str, Any]:

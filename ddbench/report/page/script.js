@@ -73,7 +73,6 @@
       const row = element.dataset.row, kind = element.dataset.kind || kinds.get(row);
       const fits = row.toLowerCase().includes(part) && (!kind || wanted.has(kind));
       element.toggleAttribute("hidden", !fits || (element.matches(".series") && off.has(row)));
-      if (element.matches("g")) element.style.display = element.hasAttribute("hidden") ? "none" : "";
     }
     const chosen = all("select[data-field]").filter((select) => select.value);
     let rows = 0, tables = 0;
