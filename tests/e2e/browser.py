@@ -87,12 +87,16 @@ class Browser:
         """Load a page anew and wait until its script has run."""
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=url)
-        end = time.monotonic() + 20
+        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def until(self, expression: str) -> None:
+        """Wait until an expression holds: what an event starts may come after the command that fired it."""
+        end = time.monotonic() + 10
         while time.monotonic() < end:
-            if self.js("document.readyState === 'complete' && location.href !== 'about:blank'"):
+            if self.js(expression):
                 return
             time.sleep(0.02)
-        raise TimeoutError(url)
+        raise TimeoutError(expression)
 
     def js(self, expression: str) -> Any:
         """The value of an expression in the page."""

@@ -18,6 +18,7 @@ pytestmark = [
 ]
 
 MAIN = "document.querySelector('table.main')"
+OPENED = "document.querySelector('#panel').open"
 ROWS = f"[...{MAIN}.tBodies].at(-1).rows"
 
 
@@ -112,7 +113,7 @@ def test_typing_filters_rows_everywhere_and_the_count_says_how_many(browser):
     browser.write("zzz")
     assert browser.js("document.querySelector('#count').textContent") == "nothing fits this filter"
     browser.click("#reset")
-    browser.js("new Promise(done => setTimeout(done, 50))")
+    browser.until("document.querySelector('#count').textContent.endsWith('2 tables')")
     assert len(column(browser, 0)) == 4
 
 
@@ -154,13 +155,12 @@ def test_pictures_are_enlarged_without_smoothing(browser):
 def test_a_permalink_opens_the_cell_and_closing_gives_the_address_back(browser, url):
     link = browser.js("document.querySelector('table.main tr[data-row=datm] td:nth-of-type(2) a').getAttribute('href')")
     browser.open(url + link)
-    assert browser.js("document.querySelector('#panel').open") is True
+    browser.until(OPENED)
     text = browser.js("document.querySelector('#panel').innerText")
     for expected in ("datm · ipc 10", "87.50 %", "Repetitions and students", "ddbench results verify", link):
         assert expected in text
     browser.press("Escape")
-    assert browser.js("document.querySelector('#panel').open") is False
-    assert browser.js("location.hash") == ""
+    browser.until(f"!{OPENED} && location.hash === ''")
     assert browser.js("document.activeElement.getAttribute('href')") == link
 
 
@@ -168,7 +168,7 @@ def test_a_permalink_into_a_closed_part_opens_that_part(browser, url):
     link = browser.js("document.querySelector('details.table-section table.main td a').getAttribute('href')")
     browser.open(url + link)
     assert browser.js("document.querySelector('details.table-section').open") is True
-    assert browser.js("document.querySelector('#panel').open") is True
+    browser.until(OPENED)
 
 
 def test_markup_in_a_label_and_a_reason_is_text_in_the_panel(browser, url):
@@ -198,7 +198,7 @@ def test_the_keyboard_alone_sorts_a_table_and_opens_a_cell(browser):
             break
     assert reached[0] == "skip"
     assert {"theme", "filter", "kind", "reset", "sort", "cell"} <= set(reached)
-    assert browser.js("document.querySelector('#panel').open") is True
+    browser.until(OPENED)
     assert browser.js("document.querySelector('#panel').contains(document.activeElement)") is True
 
 
@@ -239,5 +239,5 @@ def test_nothing_is_wider_than_a_phone(browser, url):
     )
     assert small == []
     browser.js("document.querySelector('table.main a.cell').click()")
-    browser.js("new Promise(done => setTimeout(done, 50))")
+    browser.until(OPENED)
     assert browser.js("document.querySelector('#panel').getBoundingClientRect().width <= 360")
