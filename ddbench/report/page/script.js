@@ -132,8 +132,8 @@
   }
   for (const slider of all(".together")) {
     slider.addEventListener("input", () => {
-      slider.parentElement.querySelector("output").textContent = `${slider.value} % of the steps`;
-      slider.setAttribute("aria-valuetext", `${slider.value} % of the steps`);
+      slider.parentElement.querySelector("output").textContent = `${slider.value} %`;
+      slider.setAttribute("aria-valuetext", `${slider.value} %`);
       for (const card of all(".card", slider.closest(".gallery"))) {
         const steps = all("img", card).map((frame) => Number(frame.dataset.step));
         const goal = (steps[steps.length - 1] * slider.value) / 100;
