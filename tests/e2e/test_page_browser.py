@@ -112,7 +112,7 @@ def test_typing_filters_rows_everywhere_and_the_count_says_how_many(browser):
     assert browser.js("document.querySelector('#count').textContent") == "2 rows in 2 tables"
     browser.write("zzz")
     assert browser.js("document.querySelector('#count').textContent") == "nothing fits this filter"
-    browser.click("#reset")
+    browser.click("#show-all")
     browser.until("document.querySelector('#count').textContent.endsWith('2 tables')")
     assert len(column(browser, 0)) == 4
 
@@ -164,6 +164,17 @@ def test_a_permalink_opens_the_cell_and_closing_gives_the_address_back(browser, 
     assert browser.js("document.activeElement.getAttribute('href')") == link
 
 
+def test_a_link_to_a_filtered_row_shows_it_again(browser):
+    browser.click("#filter")
+    browser.write("mtt")
+    link = browser.js("document.querySelector('table.main tr[data-row=datm] td:nth-of-type(2) a').hash")
+    assert "datm" not in column(browser, 0)
+    browser.js(f"location.hash = {json.dumps(link)}")
+    browser.until(OPENED)
+    assert browser.js(f"document.querySelector({json.dumps(link)}).checkVisibility()") is True
+    assert browser.js("document.querySelector('#filter').value") == ""
+
+
 def test_a_permalink_into_a_closed_part_opens_that_part(browser, url):
     link = browser.js("document.querySelector('details.table-section table.main td a').getAttribute('href')")
     browser.open(url + link)
@@ -197,7 +208,7 @@ def test_the_keyboard_alone_sorts_a_table_and_opens_a_cell(browser):
             browser.press("Enter")
             break
     assert reached[0] == "skip"
-    assert {"theme", "filter", "kind", "reset", "sort", "cell"} <= set(reached)
+    assert {"theme", "filter", "kind", "show-all", "sort", "cell"} <= set(reached)
     browser.until(OPENED)
     assert browser.js("document.querySelector('#panel').contains(document.activeElement)") is True
 

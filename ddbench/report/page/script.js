@@ -96,7 +96,12 @@
   };
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(filter));
+  const showAll = () => {
+    off.clear();
+    for (const button of all(".series-button")) button.setAttribute("aria-pressed", "true");
+    filter();
+  };
+  form.addEventListener("reset", () => setTimeout(showAll)); // after the fields are back
   filter();
 
   // Curves: a button hides its series in this section; the pointer on it brings the series forward.
@@ -198,8 +203,8 @@
     const target = id && byId(id);
     for (const marked of all("td.shown")) marked.classList.remove("shown");
     if (target) for (let up = target; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
+    if (target && !target.checkVisibility()) { form.reset(); showAll(); target.scrollIntoView(); }
     if (!target || !Object.hasOwn(data.cells, id)) { if (dialog.open) dialog.close(); return; }
-    if (!target.checkVisibility()) form.reset(), filter();
     target.classList.add("shown");
     target.scrollIntoView({ block: "center", inline: "center" });
     fill(id, data.cells[id]);
