@@ -305,6 +305,13 @@ def test_the_states_stand_in_order_and_the_start_comes_from_the_row_of_0_steps(f
     assert frames[3:] == [("step 0", False)]
 
 
+def test_a_set_that_is_not_the_one_of_the_record_gets_no_picture(folder, fresh_home):
+    out, (condensation, evaluation) = folder
+    other = condensation.model_copy(update={"set_sha256": "0" * 64})
+    assert len(list(pictures_of(Store(out), [condensation, evaluation]))) == 2
+    assert list(pictures_of(Store(out), [other, evaluation])) == []
+
+
 def test_a_picture_of_another_set_of_the_same_key_is_not_shown(folder, fresh_home):
     out, found = folder
     shown = [picture.model_copy(update={"set_sha256": "0" * 64}) for picture in pictures_of(Store(out), found)]

@@ -97,15 +97,17 @@ def write_pictures(path: Path, pictures: Iterable[Picture]) -> None:
 def pictures_of(store: Store, records: Iterable[Record]) -> Iterator[Picture]:
     """The snapshots and the last state of every set of repetition 0 that a folder holds. Imports torch.
 
-    Sets that are gone or damaged have no pictures; references are real images, all of them, and need none.
+    Sets that are gone, damaged or not the very ones of the records have no pictures; references are real images, all of
+    them, and need none.
     """
-    wanted = {record.key for record in records if record.kind == "condense" and record.status == "ok"}
+    made = [record for record in records if record.kind == "condense" and record.status == "ok"]
+    wanted = {(record.key, record.set_sha256) for record in made}
     for path, record in store.records():
-        folder = path.parent
-        if record.key not in wanted or record.kind != "condense" or not (folder / SET).is_file():
+        folder, this = path.parent, (record.key, record.set_sha256)
+        if this not in wanted or record.kind != "condense" or not (folder / SET).is_file():
             continue
         if record.spec["cell"]["r"] == 0 and not record.spec.get("shared"):
-            wanted.discard(record.key)
+            wanted.discard(this)
             yield from _states(folder, record)
 
 
