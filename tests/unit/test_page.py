@@ -410,3 +410,13 @@ def test_an_empty_folder_has_no_page(tmp_path, fresh_home, capsys):
     assert invoke(["results", "page", "--out", str(tmp_path), "--to", str(tmp_path / "page.html")]) == 2
     assert "ddbench run" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
+
+
+def test_exporting_with_pictures_writes_them_beside_the_records(fresh_home, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    what = ["--methods", "random", "--ipc", "1", "--seeds", "2", "--profile", "smoke", "--reference-limit", "0"]
+    assert invoke(["run", *what, "--threads", "1"]) == 0
+    assert invoke(["results", "export", *what, "--to", "a.jsonl", "--pictures"]) == 0
+    assert "a.pictures.jsonl: 1 pictures" in capsys.readouterr().out
+    (only,) = read_pictures(Path("a.pictures.jsonl"))
+    assert (only.shown, only.per_class, only.width, only.height) == (10, 1, 89, 8)  # ten 8 × 8 images in a row
