@@ -12,6 +12,9 @@ from ddbench.errors import DDBenchError, UsageError
 DIFF_LINES = 20
 """Lines of a difference that are shown per page: enough to recognise it, not a second copy of the page."""
 
+DIFF_WIDTH = 400
+"""Characters of a line that are shown: a picture is one long line."""
+
 pages_argument = click.argument("pages", metavar="[PAGE]...", nargs=-1, type=click.Path(path_type=Path))
 
 
@@ -19,7 +22,7 @@ pages_argument = click.argument("pages", metavar="[PAGE]...", nargs=-1, type=cli
 def leaderboard() -> None:
     """Write the tables of leaderboard pages from records, or check them.
 
-    Without PAGE: leaderboards/*.md and README.md, as far as they hold tables.
+    Without PAGE: leaderboards/*.md, leaderboards/*.html and README.md, as far as they hold tables.
     """
 
 
@@ -57,11 +60,13 @@ def check_(pages: tuple[Path, ...]) -> None:
 def _default_pages() -> list[Path]:
     from ddbench.report.leaderboard import has_markers
 
-    candidates = [*sorted(Path("leaderboards").glob("*.md")), Path("README.md")]
+    boards = Path("leaderboards")
+    candidates = [*sorted(boards.glob("*.md")), *sorted(boards.glob("*.html")), Path("README.md")]
     found = [page for page in candidates if page.is_file() and has_markers(page)]
     if not found:
         raise UsageError(
-            "neither leaderboards/*.md nor README.md here holds a table: name a PAGE, or go to the repository"
+            "neither leaderboards/*.md, leaderboards/*.html nor README.md here holds a table: "
+            "name a PAGE, or go to the repository"
         )
     return found
 
@@ -69,6 +74,6 @@ def _default_pages() -> list[Path]:
 def _show_difference(page: Path, old: str, new: str) -> None:
     lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), str(page), "from records", n=1, lineterm=""))
     for line in lines[:DIFF_LINES]:
-        click.echo(line, err=True)
+        click.echo(line[:DIFF_WIDTH], err=True)
     if len(lines) > DIFF_LINES:
         click.echo(f"… {len(lines) - DIFF_LINES} more lines", err=True)

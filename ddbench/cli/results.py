@@ -1,4 +1,4 @@
-"""`ddbench results show | export | verify | rm` and `ddbench show KEY`."""
+"""`ddbench results show | page | export | verify | rm` and `ddbench show KEY`."""
 
 from __future__ import annotations
 
@@ -54,10 +54,43 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
 
 
 @results.command()
+@OUT
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    default=Path("page.html"),
+    show_default=True,
+    help="The .html file to write.",
+)
+@click.option("--title", help="Heading of the page. [the folder's name]")
+@click.option("--pictures/--no-pictures", default=True, help="Show the sets of repetition 0.  [default: pictures]")
+def page(out: Path, target: Path, title: str | None, pictures: bool) -> None:
+    """Write one HTML file with everything in a results folder: tables, curves, pictures; it needs no network."""
+    from ddbench.files import atomic_write
+    from ddbench.report.leaderboard import ordered
+    from ddbench.report.page import page as made
+    from ddbench.report.page.tiles import pictures_of
+
+    if target.suffix != ".html":
+        raise UsageError(f"--to {target}: a page's name ends in .html")
+    store = Store(out)
+    records = [record for _, record in store.records()]
+    if not any(record.kind == "evaluation" for record in records):
+        raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
+    shown = list(pictures_of(store, records)) if pictures else []
+    title = title or f"ddbench: {out.resolve().name}"
+    text = made(ordered(records), title=title, sources=[f"{out}/"], pictures=shown)
+    atomic_write(target, text.encode())
+    click.echo(f"{target}: {len(records)} records, {len(shown)} pictures, {len(text.encode()) / 1000:.0f} kB")
+
+
+@results.command()
 @options(WHAT, HOW)
 @click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The .jsonl file to write.")
 @click.option("--all", "whole", is_flag=True, help="Everything in --out, instead of the table of one run.")
-def export(target: Path, whole: bool, **given: Any) -> None:
+@click.option("--pictures", is_flag=True, help="Write pictures of the sets of repetition 0 beside it, for pages.")
+def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
     """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`.
 
     The options of the run say which table it is: rows that were skipped are in it, too. With --all no run is named, and
@@ -65,32 +98,43 @@ def export(target: Path, whole: bool, **given: Any) -> None:
     """
     from ddbench.report.leaderboard import write_records
 
-    if whole:
-        _export_all(target, given)
-        return
+    store, records = _everything(given) if whole else _of_run(given)
+    write_records(target, records)
+    click.echo(f"{target}: {len(records)} records")
+    if pictures:
+        from ddbench.report.page.tiles import beside, pictures_of, write_pictures
+
+        shown = list(pictures_of(store, records))
+        write_pictures(beside(target), shown)
+        click.echo(f"{beside(target)}: {len(shown)} pictures")
+
+
+def _of_run(given: dict[str, Any]) -> tuple[Store, list[Record]]:
+    """The records behind the table of the run that options name."""
     store, planned = planned_from(given)
     settle_references(planned, store, given)
     missing = planned.pending()
     if missing:
         raise UsageError(f"{len(missing)} nodes have not run yet: run the same options with `ddbench run` first")
-    records = collect(planned)
-    write_records(target, records)
-    click.echo(f"{target}: {len(records)} records")
+    return store, collect(planned)
 
 
-def _export_all(target: Path, given: dict[str, Any]) -> None:
-    from ddbench.report.leaderboard import write_records
+def _everything(given: dict[str, Any]) -> tuple[Store, list[Record]]:
+    """All records of the folder, with their references.
 
+    Raises:
+        UsageError: If a run is named besides, or there is nothing.
+    """
     context = click.get_current_context()
     used = [name for name in given if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
-    if named := [name for name in used if name != "out"]:
+    if named := [name for name in used if name not in ("out", "target", "whole", "pictures")]:
         option = next(o.opts[0] for o in context.command.params if o.name == named[0])
         raise UsageError(f"--all writes everything in {given['out']}: leave {option} out, or --all")
-    records = stored(Store(Path(given["out"])))
+    store = Store(Path(given["out"]))
+    records = stored(store)
     if not any(record.kind == "evaluation" for record in records):
         raise UsageError(f"{given['out']} holds no evaluations: run `ddbench run` first, or give another --out")
-    write_records(target, records)
-    click.echo(f"{target}: {len(records)} records")
+    return store, records
 
 
 results.add_command(verify)

@@ -1,9 +1,9 @@
-"""Leaderboard pages: Markdown files in which the text between two markers is made from committed records."""
+"""Leaderboard pages, made from committed records: text between markers of a Markdown file, or a whole HTML file."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from ddbench.profiles import for_tests_only
 from ddbench.records import Record
 from ddbench.report.jsonl import read_records, write_records
 from ddbench.report.ledger import ledger, read_published
+from ddbench.report.page import board as html
 from ddbench.report.render import markdown_grid, render
 from ddbench.report.tables import tables_of
 from ddbench.report.views import check_names
 
-__all__ = ["fresh", "has_markers", "read_records", "write", "write_records"]
+__all__ = ["fresh", "has_markers", "ordered", "read_records", "write", "write_records"]
 
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
 LEDGER = "<!-- ddbench:ledger published=published.yaml records=records/digits.jsonl,records/mnist.jsonl -->"
@@ -65,6 +66,8 @@ def has_markers(path: Path) -> bool:
     Raises:
         UsageError: If it cannot be read or its markers are malformed.
     """
+    if path.suffix == ".html":
+        return html.marker_of(_read(path)) is not None
     return bool(_blocks(path, _read(path).split("\n")))
 
 
@@ -75,6 +78,8 @@ def fresh(path: Path) -> tuple[str, str]:
         UsageError: If a marker is malformed, or its records are missing, corrupt or not fit for a leaderboard.
     """
     text = _read(path)
+    if path.suffix == ".html":
+        return text, _page(path, text)
     lines = text.split("\n")
     ending = "\r" if "\r\n" in text else ""
     blocks = _blocks(path, lines)
@@ -102,12 +107,31 @@ def _ledger(block: Block) -> str:
     return ledger(read_published(block.published), records, markdown_grid)
 
 
-def _table(block: Block) -> str:
-    records, notes = _joined(block.records)
-    path = ", ".join(map(str, block.records))
+def _page(path: Path, text: str) -> str:
+    marked = html.marker_of(text)
+    if marked is None:
+        raise UsageError(f"{path}: none of its first lines says what it is made from; write `{html.EXAMPLE}`")
+    wanted = html.parse(marked, path)
+    records, notes = _joined(wanted.records)
+    return html.board(wanted, ordered(records), notes)
+
+
+def _fit(path: Path) -> list[Record]:
+    """The records of a file.
+
+    Raises:
+        UsageError: If they are not fit for a leaderboard.
+    """
+    records = read_records(path)
     smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.spec["set"].get("profile"))), None)
     if smoke is not None:
         raise UsageError(f"{path}: profile smoke is for tests; {smoke.spec['label']} has no place in a leaderboard")
+    return records
+
+
+def _table(block: Block) -> str:
+    records, notes = _joined(block.records)
+    path = ", ".join(map(str, block.records))
     for name in block.datasets:
         if not any(_dataset(record) == name for record in records):
             known = ", ".join(sorted({_dataset(record) for record in records})) or "nothing"
@@ -116,7 +140,7 @@ def _table(block: Block) -> str:
     if not any(record.kind == "evaluation" for record in shown):
         what = f" under protocol {block.protocol}" if block.protocol else ""
         raise UsageError(f"{path}: no evaluations{what}, so there is no table to show")
-    text = render(tables_of(sorted(shown, key=_order)), "markdown", details=block.details, views=block.views)
+    text = render(tables_of(ordered(shown)), "markdown", details=block.details, views=block.views)
     return "\n".join([text, *notes]) if notes else text
 
 
@@ -130,7 +154,7 @@ def _joined(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:
     records = []
     different: dict[tuple[Path, Path], dict[str, None]] = {}
     for path in dict.fromkeys(paths):
-        for record in read_records(path):
+        for record in _fit(path):
             label = str(record.spec.get("label") or "")
             name = record.kind, record.key, label
             first, known = found.setdefault(name, (path, record)) if record.key else (path, record)  # skips have none
@@ -160,6 +184,11 @@ def _cell(record: Record) -> dict[str, Any]:
 
 def _dataset(record: Record) -> str:
     return str(_cell(record)["data"]["name"])
+
+
+def ordered(records: Iterable[Record]) -> list[Record]:
+    """Records by table, then rows by kind and label, whatever wrote them when."""
+    return sorted(records, key=_order)
 
 
 def _order(record: Record) -> tuple[Any, ...]:

@@ -1,0 +1,281 @@
+"""Records → what the template shows, as plain values: no number is computed here that the text tables do not have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ddbench.records import Record
+from ddbench.report.captions import caption, differences_caption, differences_legend, protocol_of
+from ddbench.report.cells import Cell
+from ddbench.report.cross import Cross, cross_grid, cross_tables
+from ddbench.report.details import CAPTION, details_grid
+from ddbench.report.figures import NONE, compact
+from ddbench.report.observations import Observation, observe
+from ddbench.report.page.cells import Panels, Place, cell_id, table_id
+from ddbench.report.page.curves import BOTTOM as BELOW
+from ddbench.report.page.curves import (
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Chart,
+    Look,
+    Series,
+    Value,
+    cost_chart,
+    ipc_chart,
+    looks,
+)
+from ddbench.report.page.gallery import galleries
+from ddbench.report.page.tiles import Picture
+from ddbench.report.render import CROSS_LEGEND, differences_grid, footer, main_grid
+from ddbench.report.tables import Column, Row, Table, tables_of
+
+KINDS = ("reference", "selection", "distillation")
+_UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
+_NUMBER = re.compile(r"(?P<less><)?(?P<value>[+-]?\d+(?:\.\d+)?)(?: (?P<unit>[kMG])\b)?")
+
+
+def document(
+    records: Sequence[Record], title: str, sources: Sequence[str], notes: Sequence[str], pictures: Iterable[Picture]
+) -> dict[str, Any]:
+    """All values of the template."""
+    tables = tables_of(records)
+    places = _by_place(observe(records))
+    seen = looks((row.label, row.kind) for table in tables for row in table.rows if not row.spans)
+    panels = Panels({record.key: record for record in records if record.kind == "evaluation"}, places)
+    cells: dict[str, Any] = {}
+    groups = [_group(members, panels, cells, seen) for members in _groups(tables)]
+    shown = [section for group in groups for section in group["sections"]]
+    return {
+        "title": title,
+        "sources": sources,
+        "notes": notes,
+        "span": _span(records),
+        "groups": groups,
+        "galleries": galleries(tables, places, pictures),
+        "choices": {
+            name: list(dict.fromkeys(section[name] for section in shown))
+            for name in ("dataset", "protocol", "student")
+        },
+        "kinds": [kind for kind in KINDS if any(kind in section["kinds"] for section in shown)],
+        "looks": seen,
+        "frame": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP,
+                  "bottom": HEIGHT - BELOW},
+        "data": {"cells": cells, "params": panels.parameters.values(), "envs": panels.environments.values()},
+    }  # fmt: skip
+
+
+def _by_place(observations: Iterable[Observation]) -> dict[Place, list[Observation]]:
+    found: dict[Place, list[Observation]] = {}
+    for observation in sorted(observations, key=lambda o: (o.r, o.e)):
+        found.setdefault((observation.setting, observation.row, observation.budget), []).append(observation)
+    return found
+
+
+def _groups(tables: Sequence[Table]) -> list[list[Table]]:
+    """Tables that differ in the student alone; the student that the set was condensed with first."""
+    found: dict[tuple[object, ...], list[Table]] = {}
+    for table in tables:
+        s = table.setting
+        found.setdefault((s.data, s.protocol, s.arch, s.profile), []).append(table)
+    return [
+        sorted(members, key=lambda t: (t.setting.eval_arch != t.setting.arch, t.setting.eval_arch or ""))
+        for members in found.values()
+    ]
+
+
+def _group(members: list[Table], panels: Panels, cells: dict[str, Any], seen: dict[str, Look]) -> dict[str, Any]:
+    first = members[0]
+    split = "" if first.split == "default" else f" (split {first.split})"
+    return {
+        "id": "g" + table_id(first.setting)[1:],
+        "title": f"{first.dataset}{split} · {first.setting.protocol}",
+        "subtitle": f"{first.setting.arch} · {first.preprocess} · {protocol_of(first)}",
+        "sections": [_section(table, panels, cells, seen) for table in members],
+        "crosses": [
+            {"caption": cross.caption, "legend": CROSS_LEGEND, **_grid(cross_grid(cross))}
+            for cross in cross_tables(members)
+            if _compares(cross)
+        ],
+    }
+
+
+def _compares(cross: Cross) -> bool:
+    """Whether more than one student has results besides references: at some budgets only one was trained."""
+    columns = zip(*cross.rows.values(), strict=True)
+    return sum(any(c is not None and c.scores and c.kind != "reference" for c in column) for column in columns) > 1
+
+
+def _section(table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look]) -> dict[str, Any]:
+    setting, where = table.setting, caption(table)
+    for row, column, cell in _places(table):
+        place = (setting, row.label, None if column is None else column.budget)
+        cells[cell_id(place)] = panels.panel(table, where, row, column, cell)
+    series = [_series(table, row, seen, cost=False) for row in table.rows if not row.spans]
+    costs = [_series(table, row, seen, cost=True) for row in table.rows if not row.spans]
+    inside = details_grid(table)
+    versus = table.versus_random
+    return {
+        "id": table_id(setting),
+        "dataset": table.dataset,
+        "protocol": str(setting.protocol),
+        "student": str(setting.eval_arch),
+        "own": setting.eval_arch == setting.arch,
+        "kinds": sorted({row.kind for row in table.rows}),
+        "caption": where,
+        "main": _main(table),
+        "legend": footer(table),
+        "differences": None if versus is None else _grid(differences_grid(table)) | {
+            "caption": differences_caption(table), "legend": differences_legend(table)},
+        "costs": _grid(_cost_grid(table)),
+        "inside": _grid(inside) | {"caption": CAPTION} if inside else None,
+        "missing": _missing(table),
+        "charts": [chart for chart in (_by_size(table, series), cost_chart(costs)) if chart is not None],
+    }  # fmt: skip
+
+
+def _places(table: Table) -> Iterable[tuple[Row, Column | None, Cell]]:
+    for row in table.rows:
+        columns: Sequence[Column | None] = [None] if row.spans else table.columns
+        for column, cell in zip(columns, row.cells, strict=True):
+            if cell is not None:
+                yield row, column, cell
+
+
+def _main(table: Table) -> dict[str, Any]:
+    """The main table as the text tables have it, with an id for each cell of it; references stand apart, on top."""
+    grid = main_grid(table)
+    budgets = len(grid[0]) - 1 - _costs_of(grid[0])
+    lines = []
+    for row, texts in zip(table.rows, grid[1:], strict=True):
+        budget_cells = [
+            _score(table, row, None if row.spans else table.columns[i], cell, texts[1 + i], budgets if row.spans else 1)
+            for i, cell in enumerate(row.cells)
+        ]
+        rest = [_plain(text) for text in texts[1 + budgets :]]
+        lines.append({"label": texts[0], "name": row.label, "kind": row.kind, "cells": [*budget_cells, *rest]})
+    return {
+        "head": grid[0],
+        "references": [line for line, row in zip(lines, table.rows, strict=True) if row.spans],
+        "rows": [line for line, row in zip(lines, table.rows, strict=True) if not row.spans],
+    }
+
+
+def _costs_of(head: Sequence[str]) -> int:
+    """How many columns at the right are not budgets."""
+    return len(head) - head.index("condense s")
+
+
+def _score(table: Table, row: Row, column: Column | None, cell: Cell | None, text: str, columns: int) -> dict[str, Any]:
+    found = None if cell is None else cell.summary
+    place = (table.setting, row.label, None if column is None else column.budget)
+    return {
+        "text": text.replace("**", "") if cell is not None and cell.bold else text,
+        "bold": cell is not None and cell.bold,
+        "sort": None if found is None else f"{found.mean:.9g}",
+        "id": None if cell is None else cell_id(place),
+        "columns": columns,
+    }
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"text": text, "bold": False, "sort": sort_value(text), "id": None, "columns": 1}
+
+
+def _grid(grid: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Any grid of the text tables, as head and rows that can be sorted by what they show."""
+    rows = [{"label": texts[0], "cells": [_plain(text) for text in texts[1:]]} for texts in grid[1:]]
+    return {"head": list(grid[0]), "rows": rows}
+
+
+def sort_value(text: str) -> str | None:
+    """What a shown number sorts by: ``6.4 k`` by 6400, ``17–36`` by its upper end, ``<0.1`` below 0.1; None: no number.
+
+    Taken from the text, so that whatever column a table gets can be sorted, and no order contradicts what is shown.
+    """
+    last = text if text[:1] in "+-" else text.rsplit("–", maxsplit=1)[-1] if "–" in text else text
+    match = _NUMBER.match(last.strip())
+    if match is None:
+        return None
+    value = float(match["value"]) * _UNITS.get(match["unit"] or "", 1.0)
+    return f"{value / 2 if match['less'] else value:.9g}"
+
+
+def _cost_grid(table: Table) -> list[list[str]]:
+    """A line per row and budget, with everything that is known of a set beside its accuracy; more scores go here."""
+    lines = [["method", "budget", "top-1 %", "condense s", "artifact s", "one student s", "peak MB", "bytes"]]
+    for row, column, cell in _places(table):
+        cost, found = cell.cost, cell.summary
+        numbers = (cost.condense_s, cost.artifact_s, cost.evaluate_s, cost.peak_mb, cost.bytes)
+        texts = [NONE if number is None else compact(number) for number in numbers]
+        if cost.contended:
+            texts[0] += " †"
+        lines.append([
+            row.label, "all images" if column is None else column.label,
+            NONE if found is None else f"{found.mean:.1f}", *texts,
+        ])  # fmt: skip
+    return lines
+
+
+def _missing(table: Table) -> list[dict[str, str]]:
+    """Cells without a full result, with their reason."""
+    return [
+        {"row": row.label, "budget": "all images" if column is None else column.label, "status": cell.status,
+         "reason": cell.reason or "no reason recorded", "id": cell_id((table.setting, row.label,
+                                                                       None if column is None else column.budget))}
+        for row, column, cell in _places(table) if not cell.complete
+    ]  # fmt: skip
+
+
+def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Series:
+    values = []
+    for column, cell in zip(table.columns, row.cells, strict=True):
+        found = None if cell is None else cell.summary
+        if cell is None or found is None:
+            continue
+        x = (cell.cost.condense_s or 0.0) + (cell.cost.artifact_s or 0.0) if cost else _size(column)
+        if x is None or (cost and cell.cost.condense_s is None):
+            continue
+        half = found.half_width
+        text = f"{row.label} · {column.label}: {found.mean:.1f} %" + (
+            f" ± {found.sd:.1f}" if found.sd is not None else ""
+        )
+        text += f" (n = {found.n}{'' if cell.complete else f' of {cell.planned}'})"
+        text += f" · {compact(x)} s" if cost else ""
+        values.append(
+            Value(
+                x, found.mean, None if half is None else found.mean - half, None if half is None else found.mean + half,
+                cell_id((table.setting, row.label, column.budget)), text, column.budget.label, cell.ranked,
+            )
+        )  # fmt: skip
+    return Series(row.label, seen[row.label], tuple(sorted(values, key=lambda value: value.x)))
+
+
+def _size(column: Column) -> float | None:
+    budget = column.budget
+    return float(budget.ipc) if budget.ipc is not None else 100 * (budget.fraction or 0.0) or None
+
+
+def _by_size(table: Table, series: Sequence[Series]) -> Chart | None:
+    """The curve over budgets; none where some are images per class and others shares."""
+    kinds = {column.budget.ipc is None for column in table.columns}
+    if len(kinds) != 1:
+        return None
+    ticks = [(size, f"{size:g}") for column in table.columns if (size := _size(column)) is not None]
+    levels = [
+        (found.mean, row.label)
+        for row in table.rows
+        if row.spans and row.cells[0] is not None and (found := row.cells[0].summary) is not None
+    ]
+    label = "images per class" if kinds == {False} else "share of the training images [%]"
+    return ipc_chart(series, ticks, levels, label)
+
+
+def _span(records: Iterable[Record]) -> str:
+    """First and last day of the measurements; records of what never ran have none."""
+    days = sorted({record.finished[:10] for record in records if record.finished > "1971"})
+    return "" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
