@@ -19,7 +19,7 @@ SHELLS = ("console", "bash", "sh")
 DDBENCH = str(Path(sys.executable).with_name("ddbench"))
 SKIP = re.compile(r"<!--\s*skip-test:\s*(.*?)\s*-->")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})\s*([\w+-]*)")
-UNRUNNABLE = re.compile(r"pip install|-m venv|data prepare|leaderboard render")
+UNRUNNABLE = re.compile(r"pip install|-m venv|data prepare|leaderboard render|ddbench evaluate")
 """What a test cannot do: install, download, write into the repository. Only blocks with such a line may be skipped."""
 
 

@@ -13,8 +13,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from ddbench.cli import invoke
@@ -22,7 +20,7 @@ from ddbench.errors import UsageError
 from ddbench.report.jsonl import write_records
 from ddbench.report.leaderboard import fresh, ordered
 from ddbench.report.page import page
-from ddbench.report.page.curves import Look, Series, Value, cost_chart, ipc_chart, looks, pareto
+from ddbench.report.page.curves import Look, Series, Value, cost_chart, ipc_chart, looks
 from ddbench.report.page.document import sort_value
 from ddbench.report.page.tiles import beside, pictures_of, read_pictures, write_pictures
 from ddbench.report.render import main_grid
@@ -178,14 +176,6 @@ LOOK = Look(0, "circle", False)
 
 def value(x, y, low=None, high=None, group="ipc 1", ranked=True):
     return Value(x, y, low, high, "c0", "title", group, ranked)
-
-
-@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=12))
-def test_the_front_is_what_nothing_dominates(points):
-    def dominated(point):
-        return any(o[0] <= point[0] and o[1] >= point[1] and o != point for o in points)
-
-    assert pareto(points) == sorted({point for point in points if not dominated(point)})
 
 
 def test_sizes_are_spaced_by_their_logarithm_and_higher_accuracies_lie_higher():

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from ddbench.cli import invoke
+from ddbench.report import plots
 from ddbench.report.jsonl import write_records
 from ddbench.report.series import cost_points, ipc_series, pareto, title_of, window_series
 from ddbench.report.tables import tables_of
@@ -160,7 +161,6 @@ def test_equal_records_give_equal_bytes(site, kind, ending):
 
 
 def test_what_is_drawn_is_what_the_series_say():
-    plots = pytest.importorskip("ddbench.report.plots")
     panels = ipc_series(tables_of(demo()))
     (axis, *_) = plots.ipc_plot(panels).axes
     drawn = {line.get_label(): line.get_ydata() for line in axis.lines}
@@ -170,7 +170,6 @@ def test_what_is_drawn_is_what_the_series_say():
 
 
 def test_rows_differ_in_colour_or_dash_and_in_marker_and_controls_share_their_method_s_colour():
-    plots = pytest.importorskip("ddbench.report.plots")
     names = [f"m{i}" for i in range(11)]
     found = plots.looks(["random", *names, "m3 (0 steps)", "random (recipe of m3)"])
     assert len({(look.colour, look.dash) for look in found.values()}) == len(found) - 1  # the two controls of m3

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ddbench.report.series import pareto
 from ddbench.rows import ZERO_STEPS
 
 WIDTH, HEIGHT = 460.0, 300.0
@@ -197,17 +198,8 @@ def cost_chart(series: Sequence[Series]) -> Chart | None:
     )
 
 
-def pareto(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points (cost, accuracy) that no other point beats in one without losing in the other, by ascending cost."""
-    front: list[tuple[float, float]] = []
-    for cost, gain in sorted(set(points), key=lambda point: (point[0], -point[1])):
-        if not front or gain > front[-1][1]:
-            front.append((cost, gain))
-    return front
-
-
 def _front(group: str, values: Sequence[Value], place: Axis, height: Axis) -> Front | None:
-    corners = pareto((max(value.x, LEAST_S), value.y) for value in values)
+    corners = pareto([(max(value.x, LEAST_S), value.y) for value in values])
     if not corners:
         return None
     x, y = corners[0]
