@@ -36,6 +36,7 @@ class History:
         peak_mb: Peak memory.
         attempts: Starts so far, this one included.
         warnings: Sentences for the record.
+        forerunner: Key of the shorter run that it goes on from; empty when it began by itself.
     """
 
     step: int = 0
@@ -45,6 +46,7 @@ class History:
     peak_mb: float = 0.0
     attempts: int = 1
     warnings: list[str] = field(default_factory=list)
+    forerunner: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> History:
@@ -135,6 +137,7 @@ class Condensation:
             "peak_mb": max(self.history.peak_mb, self.meter.peak_mb),
             "attempts": self.history.attempts,
             "warnings": self.ctx.warnings,
+            "forerunner": self.history.forerunner,
         }
         save_state(self.folder / name, state)
 

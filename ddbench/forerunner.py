@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ddbench.files import atomic_file, atomic_write
+from ddbench.engine import Engine
+from ddbench.errors import CorruptFileError
+from ddbench.files import StoreWarning, atomic_write
+from ddbench.serialise import load_state, save_state
 from ddbench.store import CHECKPOINT, CONDENSE, read_record
 
 FINAL = "final.safetensors"
 """State after the last step, as in a checkpoint."""
-
-FORERUNNER = "continues"
-"""Field of ``spec.json``, and of the record's ``env``."""
 
 
 def continues(params: Any) -> bool:
@@ -23,39 +23,42 @@ def continues(params: Any) -> bool:
 
     ``selection: val`` does not: it chooses among snapshots that the other run has not made.
     """
-    return bool(getattr(params, "continues", False)) and params.selection == "last"
+    known = hasattr(params, "iterations") and getattr(params, "selection", "last") == "last"
+    return known and bool(getattr(params, "continues", False))
 
 
-def adopt(folder: Path, document: Mapping[str, Any]) -> None:
+def adopt(folder: Path, document: Mapping[str, Any], device: str) -> None:
     """Begin the cell in ``folder`` with the state and the snapshots of its longest shorter run, if there is one.
+
+    What cannot be read costs only its time: the cell then starts from nothing.
 
     Args:
         folder: Of a cell whose params continue; nothing happens if it has a checkpoint of its own.
         document: The cell's.
+        device: Where it will run: a run on another one is no forerunner, its numbers would differ.
+
+    Raises:
+        StoreError: If nothing can be written.
     """
     if (folder / CHECKPOINT).exists():
         return
-    found = max(_shorter(folder, document), default=None)
-    if found is None:
+    for _, key, place in sorted(_shorter(folder, document), reverse=True):
+        try:
+            spec = json.loads((place / "spec.json").read_bytes())
+            if Engine.model_validate(spec["engine"]).device != device:
+                continue
+            state = load_state(place / FINAL)
+            snapshots = {path.name: path.read_bytes() for path in sorted((place / "snapshots").glob("*.safetensors"))}
+        except (OSError, ValueError, KeyError, TypeError, CorruptFileError) as error:
+            warnings.warn(f"{place}: cannot be continued ({error}); starting over", StoreWarning, stacklevel=2)
+            continue
+        for name, content in snapshots.items():
+            atomic_write(folder / "snapshots" / name, content)
+        atomic_write(folder / "spec.json", json.dumps(spec | {"document": dict(document)}, indent=1).encode())
+        # Preparing is done again, so that it is charged once. The state comes last: it says that there is a start.
+        seconds = {phase: value for phase, value in state["seconds"].items() if phase != "prepare"}
+        save_state(folder / CHECKPOINT, {**state, "seconds": seconds, "forerunner": key})
         return
-    _, key, place = found
-    shutil.copytree(place / "snapshots", folder / "snapshots", dirs_exist_ok=True)
-    spec = json.loads((place / "spec.json").read_bytes()) | {"document": dict(document), FORERUNNER: key}
-    atomic_write(folder / "spec.json", json.dumps(spec, indent=1).encode())
-
-    def copy(path: Path) -> None:
-        shutil.copyfile(place / FINAL, path)
-
-    atomic_file(folder / CHECKPOINT, copy)  # last: now there is a start
-
-
-def forerunner(folder: Path) -> str | None:
-    """Key of the shorter run that the cell in ``folder`` began with."""
-    try:
-        key: str | None = json.loads((folder / "spec.json").read_bytes()).get(FORERUNNER)
-    except (OSError, ValueError):
-        return None
-    return key
 
 
 def _shorter(folder: Path, document: Mapping[str, Any]) -> Iterator[tuple[int, str, Path]]:
@@ -67,7 +70,7 @@ def _shorter(folder: Path, document: Mapping[str, Any]) -> Iterator[tuple[int, s
         if record is None or record.status != "ok" or _without_length(record.spec) != wanted:
             continue
         length = record.spec["cell"]["params"]["iterations"]
-        if 0 < length < own and (place / "spec.json").exists():
+        if 0 < length < own:
             yield length, record.key, place
 
 

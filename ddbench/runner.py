@@ -33,7 +33,7 @@ from ddbench.errors import (
 from ddbench.evaluate.stage import Evaluation, Result
 from ddbench.exchange.manifest import describe_set
 from ddbench.files import StoreWarning, atomic_write, set_aside, store_error
-from ddbench.forerunner import FORERUNNER, adopt, continues, forerunner
+from ddbench.forerunner import adopt, continues
 from ddbench.meter import Meter
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import profile
@@ -149,7 +149,7 @@ class Worker:
             import_target(info.target)  # before the meter: no cell pays for imports
             longer = continues(import_target(info.params).model_validate(spec.params))
         if longer:
-            adopt(folder, document)
+            adopt(folder, document, self.engine.device)
         used = self._resumed_engine(folder, document)
         used.apply()
         attempt = _Attempt(Meter(), _now())
@@ -184,8 +184,8 @@ class Worker:
         )
         record = attempt.record(document, "condense", status, reason, cost, self._env(spec.origin) | used.model_dump())
         record.warnings = list(running[0].ctx.warnings) if running else []
-        if (key := forerunner(folder)) is not None:
-            record.env[FORERUNNER] = key
+        if history.forerunner:
+            record.env["continues"] = history.forerunner
         if outcome is not None:
             condensed, record.selection = outcome
             record.metrics = {name: value for name, value in running[0].diagnostics.items() if math.isfinite(value)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import time
 
@@ -148,15 +149,33 @@ def test_a_longer_run_goes_on_where_a_shorter_one_ended(tmp_path, capsys):
     assert "continues" not in run("grown", 3, pause_s=0.001)[0]["env"], "a longer run is no forerunner"
 
 
-def test_a_damaged_forerunner_costs_only_its_time(tmp_path, capsys):
+@pytest.mark.parametrize("damage", ["cut", "no snapshots", "no spec", "both"])
+def test_a_damaged_forerunner_costs_only_its_time(tmp_path, capsys, damage):
     file, out = plugin(tmp_path), tmp_path / "runs"
     short = ("run", *GRID, "--plugin", file, "--out", out, "--set")
     assert ddbench(*short, "mean.iterations=2") == 0
-    for path in out.rglob("final.safetensors"):
-        path.write_bytes(path.read_bytes()[:50])
+    for path in [*out.rglob("final.safetensors")]:
+        if damage in ("cut", "both"):
+            path.write_bytes(path.read_bytes()[:50])
+        if damage == "no snapshots":
+            shutil.rmtree(path.parent / "snapshots")
+        if damage in ("no spec", "both"):
+            (path.parent / "spec.json").unlink()
     assert ddbench(*short, "mean.iterations=4") == 0
-    assert "starting over" in capsys.readouterr().err
+    assert ("starting over" in capsys.readouterr().err) == (damage != "no snapshots")
     assert ddbench(*short[:-2], tmp_path / "other", "--set", "mean.iterations=4") == 0
     records = [json.loads(p.read_text()) for p in tmp_path.rglob("mean/**/condense.json")]
     sets = {(r["spec"]["cell"]["r"], r["set_sha256"]) for r in records if r["cost"]["steps"] == 4}
     assert len(sets) == 2
+    told = {r["env"].get("continues", "") for r in records if r["cost"]["steps"] == 4}
+    assert (told == {""}) == (damage != "no snapshots"), "the record says what the state was, not what was hoped for"
+
+
+def test_a_method_without_iterations_cannot_continue_and_says_nothing(tmp_path):
+    file = plugin(tmp_path)
+    source = (
+        file.read_text().replace("iterations: int = 6", "rounds: int = 6").replace("(DistillationParams)", "(Params)")
+    )
+    source = source.replace("def prepare", "def done(self, ctx):\n        return ctx.step >= 6\n\n    def prepare")
+    file.write_text(source.replace("CondensedSet, DistillationParams", "CondensedSet, Params"))
+    assert ddbench("run", *GRID, "--plugin", file, "--out", tmp_path / "runs") == 0
