@@ -173,9 +173,16 @@ def test_a_damaged_forerunner_costs_only_its_time(tmp_path, capsys, damage):
 
 def test_a_method_without_iterations_cannot_continue_and_says_nothing(tmp_path):
     file = plugin(tmp_path)
-    source = (
-        file.read_text().replace("iterations: int = 6", "rounds: int = 6").replace("(DistillationParams)", "(Params)")
-    )
-    source = source.replace("def prepare", "def done(self, ctx):\n        return ctx.step >= 6\n\n    def prepare")
-    file.write_text(source.replace("CondensedSet, DistillationParams", "CondensedSet, Params"))
+    source = file.read_text()
+    for old, new in {
+        "import os, time": "import os, time\nfrom typing import ClassVar",
+        "CondensedSet, DistillationParams": "CondensedSet, Params",
+        "(DistillationParams)": "(Params)",
+        "continues = True": "continues: ClassVar[bool] = True",
+        "iterations: int = 6": "rounds: int = 6",
+        "def prepare": "def done(self, ctx):\n        return ctx.step >= 6\n\n    def prepare",
+    }.items():
+        assert old in source
+        source = source.replace(old, new)
+    file.write_text(source)
     assert ddbench("run", *GRID, "--plugin", file, "--out", tmp_path / "runs") == 0
