@@ -84,8 +84,10 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
 
     KEY is the beginning of a set's key, or of the key of one of its evaluations. First the files are compared with
     their records, and accuracies with the stored predictions. Then, for each protocol and student network, a student
-    that nobody has seen is trained; its accuracy should lie in the prediction interval of the recorded ones (those of
-    all repetitions). Nothing is written into the results. Exit code 1: outside, or a file is wrong.
+    that nobody has seen is trained; its accuracy should lie in the prediction interval of the recorded ones. Those of
+    the same set are compared with where there are three or more, else those of all repetitions: then the repetition
+    is the unit, and with one recorded student in each, more --student-seeds do not narrow the interval. Nothing is
+    written into the results. Exit code 1: outside, or a file is wrong.
     """
     from ddbench.again import remake
     from ddbench.plugins import installed, load
@@ -147,9 +149,7 @@ def _print(findings: list[Finding], fresh: int, level: float, *, same: bool) -> 
     click.echo(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))
     new = "a student with a new seed" if fresh == 1 else f"mean of {fresh} students with new seeds"
     who = "again: the recorded students, same seeds" if same else f"fresh: {new}"
-    click.echo(
-        f"test top-1 %; {who}; interval: {100 * level:.3g} % prediction, of so many recorded students of the row"
-    )
+    click.echo(f"test top-1 %; {who}; interval: {100 * level:.3g} % prediction, of so many recorded students")
     if any(finding.interval.weak for finding in findings):
         click.echo("weak: below three recorded students only the size of the test set is known to spread accuracies")
 
