@@ -16,10 +16,11 @@ from ddbench.api import ArchInfo
 from ddbench.errors import CorruptFileError
 from ddbench.evaluate import difficulty
 from ddbench.evaluate.predictions import labels_of_test, read_predictions
+from ddbench.keys import short
 from ddbench.records import Record
 from ddbench.registry import Registry
 from ddbench.specs import ArtifactSpec, DataSpec
-from ddbench.store import write_record
+from ddbench.store import amend
 
 QUARTILES = "quartiles"
 """Metric of an evaluation: accuracy [%] in each quartile of its test images, easiest first."""
@@ -83,13 +84,15 @@ def note_quartiles(
         try:
             predictions = read_predictions(path.with_suffix(".safetensors"), len(quartile))
         except CorruptFileError as error:
-            problems.append(f"{path.parent}: {error}")
+            problems.append(
+                f"{path.parent}: {error}; `ddbench results rm {short(record.key)}` and the same run make it again"
+            )
             continue
         hits = predictions == labels_of_test(data)
         metrics = {QUARTILES: difficulty.accuracy_by_quartile(hits, quartile), DIFFICULTY: digest[:16]}
         changed = any(record.metrics.get(name) != value for name, value in metrics.items())
-        told = record.model_copy(update={"metrics": record.metrics | metrics})
-        if changed:
-            write_record(path, told)
+        if (told := amend(path, record, metrics)) is None:
+            problems.append(f"{path}: was removed or computed anew meanwhile; run the same command again")
+            continue
         found.append(Noted(told, changed))
     return found, problems

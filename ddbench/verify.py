@@ -50,7 +50,7 @@ def wrong_files(store: Store, folder: Path, record: Record, registries: Registri
         CorruptFileError: If the set is not the file that its record names.
         DataError: If the data set is not prepared here.
     """
-    store.load_set(folder)
+    store.load_set(folder, keep=True)
     cell = CellSpec.model_validate(record.spec["cell"])
     axes = registries.methods.get(cell.method).axes
     key = condense_key(cell, axes, [key for _, key in record.spec["artifacts"].values()])
@@ -66,7 +66,11 @@ def wrong_files(store: Store, folder: Path, record: Record, registries: Registri
 
 
 def evaluations_in(folder: Path) -> list[tuple[Path, Record]]:
-    """The evaluations of the set in ``folder``, with their paths."""
+    """The evaluations of the set in ``folder``, with their paths.
+
+    Raises:
+        CorruptFileError: If one cannot be read.
+    """
     paths = sorted((folder / "eval").glob("*.json"))
     return [(path, Record.from_json(path.read_bytes(), str(path))) for path in paths]
 

@@ -185,7 +185,7 @@ def export(key: str, target: str, into: Path | None, out: Path) -> None:
 
     store = Store(out)
     folder, record = find_cell(store, key)
-    condensed, _ = store.load_set(folder)
+    condensed, _ = store.load_set(folder, keep=True)
     place = into or Path(short(record.key) + SUFFIXES[target])
     for line in write(condensed, record, target, place):
         click.echo(f"ddbench: {line}", err=True)

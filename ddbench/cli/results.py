@@ -177,7 +177,7 @@ def _at(store: Store, folder: Path, step: str | None) -> dict[str, CondensedSet]
     from ddbench.serialise import load_set
 
     if step is None:
-        return {"": store.load_set(folder)[0]}
+        return {"": store.load_set(folder, keep=True)[0]}
     found = {int(path.stem): path for path in sorted((folder / "snapshots").glob("*.safetensors"))}
     if not found:
         raise UsageError(f"--step {step}: {folder} holds no snapshots (only methods that optimise leave them)")

@@ -96,7 +96,7 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     registries = load(list(plugins)) if plugins else installed()
     store = Store(out)
     found = named(store, key)
-    folder, made = found.folder, store.condensation(found.folder)
+    folder, made = found.folder, store.condensation(found.folder, keep=True)
     if made is None or made.status != "ok" or not (folder / SET).is_file():
         document = found.record.spec.get("set", found.record.spec)
         raise UsageError(f"{found.name}: its set is not in {folder}, and students need it; {remake(document, out)}")

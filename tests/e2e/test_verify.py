@@ -251,13 +251,30 @@ def test_a_record_without_its_set_says_how_to_make_it(runs, capsys):
     assert "`ddbench run --methods dm --datasets digits --ipc 1" in capsys.readouterr().err
 
 
-def test_a_set_that_changed_is_no_longer_what_was_recorded(runs, capsys):
+def test_a_set_that_changed_is_no_longer_what_was_recorded(runs, tmp_path, capsys):
     folder = folders(runs, "dm")[0]
     condensed = load_set(folder / "condensed.safetensors")
     condensed.images.mul_(2)
     save_set(folder / "condensed.safetensors", condensed)
-    assert ddbench("results", "verify", folder.name, "--out", runs, "--files-only") == 1
-    assert "sha256 differs" in capsys.readouterr().err
+    before = everything(runs)
+    for command in (
+        ("results", "verify", folder.name, "--files-only"),
+        ("show", folder.name, "--to", tmp_path / "x.png"),
+        ("export", folder.name, "--to", "npz", "--into", tmp_path / "x.npz"),
+    ):
+        assert ddbench(*command, "--out", runs) == 1
+        told = capsys.readouterr().err
+        assert f"{folder / 'condensed.safetensors'}: not the file" in told
+        assert f"`ddbench results rm {folder.name}`" in told
+    assert everything(runs) == before, "reading writes nothing"
+
+
+def test_a_damaged_record_stays_where_it_is_when_results_are_shown(runs, capsys):
+    evaluation(folders(runs, "dm")[0]).write_text("{")
+    before = everything(runs)
+    assert ddbench("results", "show", "--out", runs) == 0
+    assert ddbench("results", "verify", folders(runs, "dm")[0].name, "--out", runs, "--files-only") == 1
+    assert everything(runs) == before
 
 
 @pytest.mark.parametrize("key", ["", "ff", "0" * 16])
