@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 SET = "condensed.safetensors"
 CONDENSE = "condense.json"
 CHECKPOINT = "checkpoint.safetensors"
+REMOVED = ".removed"
+"""Folder of what is being deleted; nothing in it counts any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,24 @@ class Store:
             set_aside(folder / CONDENSE)
             raise
 
+    def remove_set(self, folder: Path, *, shared: bool) -> None:
+        """Delete a set with its evaluations: all of it counts as gone at once, also where deleting is cut short.
+
+        Args:
+            folder: The set's.
+            shared: Whether it is a reference.
+
+        Raises:
+            StoreError: If it cannot be removed.
+        """
+        bin_ = (home() / "artifacts" if shared else self.out) / REMOVED
+        try:
+            bin_.mkdir(exist_ok=True)
+            folder.rename(bin_ / f"{folder.name}.{uuid.uuid4().hex[:8]}")
+            shutil.rmtree(bin_)  # with what an earlier removal left
+        except OSError as error:
+            raise store_error(folder, error) from error
+
     # ------------------------------------------------------------------------------------------------- evaluations
 
     def evaluation(self, folder: Path, key: str, set_sha256: str | None) -> Record | None:
@@ -125,6 +147,8 @@ class Store:
         """
         for root in (self.out, home() / "artifacts"):  # the latter for references
             for path in [*sorted(root.rglob(CONDENSE)), *sorted(root.rglob("eval/*.json"))]:
+                if REMOVED in path.relative_to(root).parts:
+                    continue
                 record = read_record(path, keep=True)
                 if record is not None:
                     yield path, record

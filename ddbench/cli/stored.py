@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ddbench.claims import Claim, Watch, acquire
 from ddbench.cli.students import students
 from ddbench.errors import CorruptFileError, UsageError
 from ddbench.keys import short
@@ -71,6 +72,21 @@ def named(store: Store, key: str) -> Found:
     return found[0]
 
 
+def set_of(store: Store, found: Found) -> Record:
+    """The condensation of the set that a found record made or evaluates.
+
+    Raises:
+        UsageError: If the set is not there.
+    """
+    made = store.condensation(found.folder, keep=True)
+    if made is None or made.status != "ok" or not (found.folder / SET).is_file():
+        from ddbench.again import remake
+
+        document = found.record.spec.get("set", found.record.spec)
+        raise UsageError(f"{found.name}: its set is not in {found.folder}; {remake(document, store.out)}")
+    return made
+
+
 @click.command()
 @click.argument("key")
 @OUT
@@ -89,17 +105,13 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     is the unit, and with one recorded student in each, more --student-seeds do not narrow the interval. Nothing is
     written into the results. Exit code 1: outside, or a file is wrong.
     """
-    from ddbench.again import remake
     from ddbench.plugins import installed, load
     from ddbench.verify import GOOD, cases_of, evaluations_in, wrong_files
 
     registries = load(list(plugins)) if plugins else installed()
     store = Store(out)
     found = named(store, key)
-    folder, made = found.folder, store.condensation(found.folder, keep=True)
-    if made is None or made.status != "ok" or not (folder / SET).is_file():
-        document = found.record.spec.get("set", found.record.spec)
-        raise UsageError(f"{found.name}: its set is not in {folder}, and students need it; {remake(document, out)}")
+    folder, made = found.folder, set_of(store, found)
     if problems := wrong_files(store, folder, made, registries):
         raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
     evaluations = [record for _, record in evaluations_in(folder)]
@@ -162,12 +174,34 @@ def rm(key: str, out: Path) -> None:
 
     KEY is the beginning of the set's key, or of the evaluation's.
     """
-    found = named(Store(out), key)
-    if found.record.kind == "condense":
-        count = len(list((found.folder / "eval").glob("*.json")))
-        shutil.rmtree(found.folder)
-        click.echo(f"removed {found.name} and {count} evaluation{'' if count == 1 else 's'} of it")
-        return
-    for path in (found.path, found.path.with_suffix(".safetensors"), found.path.with_suffix(f".{CHECKPOINT}")):
-        path.unlink(missing_ok=True)
+    store = Store(out)
+    found = named(store, key)
+    document = found.record.spec.get("set", found.record.spec)
+    evaluations = [found.path] if found.record.kind == "evaluation" else sorted((found.folder / "eval").glob("*.json"))
+    with contextlib.ExitStack() as claims:
+        nodes = {short(found.record.key), *(path.stem for path in evaluations)}
+        for node in sorted(nodes):
+            claims.enter_context(_claim(store.claims(shared=document["shared"]), node))
+        if found.record.kind == "condense":
+            store.remove_set(found.folder, shared=document["shared"])
+            count = len(evaluations)
+            click.echo(f"removed {found.name} and {count} evaluation{'' if count == 1 else 's'} of it")
+            return
+        for path in (found.path, found.path.with_suffix(".safetensors"), found.path.with_suffix(f".{CHECKPOINT}")):
+            path.unlink(missing_ok=True)
     click.echo(f"removed the evaluation {found.name}; its set stays")
+
+
+def _claim(folder: Path, node: str) -> Claim:
+    """The claim on a node, so that nobody computes it while it is removed.
+
+    Raises:
+        UsageError: If a run holds it.
+    """
+    claim = acquire(folder, node, Watch())
+    if claim is None:
+        raise UsageError(
+            f"{node}: a run is working on it ({folder / node}.*): wait for it, or stop it; if that was a machine that "
+            "is gone, remove these files"
+        )
+    return claim

@@ -278,10 +278,25 @@ def test_a_damaged_record_stays_where_it_is_when_results_are_shown(runs, capsys)
 
 
 @pytest.mark.parametrize("key", ["", "ff", "0" * 16])
-def test_a_key_that_names_nothing_is_a_usage_error(runs, capsys, key):
-    for command in ("verify", "rm"):
-        assert ddbench("results", command, key, "--out", runs) == 2
-    assert everything(runs)
+def test_a_key_that_names_nothing_is_a_usage_error(runs, tmp_path, capsys, key):
+    before = everything(runs)
+    into = tmp_path / "x.png"
+    for command in (("results", "verify"), ("results", "rm"), ("show", "--to", into), ("export", "--to", "pt")):
+        assert ddbench(*command, key, "--out", runs) == 2
+        assert repr(key) in capsys.readouterr().err
+    assert everything(runs) == before
+
+
+def test_a_key_of_an_evaluation_shows_and_exports_its_set(runs, tmp_path, capsys):
+    folder = folders(runs, "dm")[0]
+    for name, key in (("a", evaluation(folder).stem), ("b", folder.name)):
+        assert ddbench("show", key, "--to", tmp_path / f"{name}.png", "--out", runs) == 0
+        assert ddbench("export", key, "--to", "pt", "--into", tmp_path / f"{name}.pt", "--out", runs) == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    (folder / "condensed.safetensors").unlink()
+    for command in (("show", "--to", tmp_path / "c.png"), ("export", "--to", "pt", "--into", tmp_path / "c.pt")):
+        assert ddbench(*command, folder.name, "--out", runs) == 2
+        assert "make it with `ddbench run --methods dm" in capsys.readouterr().err
 
 
 # ----------------------------------------------------------------------------------------------------------------- rm
@@ -306,6 +321,43 @@ def test_rm_of_a_set_leaves_nothing_of_it_and_the_next_run_makes_it_again(runs, 
     assert ddbench(*again) == 0
     path = folder / "condensed.safetensors"
     assert path.read_bytes() == before[path]
+
+
+def test_a_removal_that_was_cut_short_leaves_nothing_that_counts(runs, capsys, monkeypatch):
+    import shutil
+
+    from ddbench.store import Store
+
+    folder, other = folders(runs, "dm")[:2]
+    key = json.loads((folder / "condense.json").read_text())["key"]
+
+    def full(*arguments, **more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", full)
+        assert ddbench("results", "rm", folder.name, "--out", runs) != 0
+    assert not folder.exists()
+    assert list((runs / ".removed").rglob("condense.json"))
+    specs = [(record.key, record.spec.get("eval", {}).get("set")) for _, record in Store(runs).records()]
+    assert not [pair for pair in specs if key in pair]
+    assert ddbench("results", "rm", other.name, "--out", runs) == 0
+    assert not (runs / ".removed").exists()
+
+
+@pytest.mark.parametrize("what", ["set", "evaluation"])
+def test_what_a_run_is_working_on_is_not_removed(runs, capsys, what):
+    from ddbench.claims import Watch, acquire
+    from ddbench.store import Store
+
+    folder = folders(runs, "dm")[0]
+    key = folder.name if what == "set" else evaluation(folder).stem
+    before = everything(runs)
+    with acquire(Store(runs).claims(shared=False), key, Watch()):
+        assert ddbench("results", "rm", folder.name, "--out", runs) == 2
+    assert "a run is working on it" in capsys.readouterr().err
+    assert everything(runs) == before
+    assert ddbench("results", "rm", folder.name, "--out", runs) == 0
 
 
 def test_rm_takes_failed_cells_too(tmp_path, capsys):
