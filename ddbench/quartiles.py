@@ -74,6 +74,11 @@ def note_quartiles(
         data = DataSpec.model_validate(record.spec["set"]["cell"]["data"])
         spec = difficulty.difficulty_spec(data, families)
         key = difficulty.difficulty_key(spec)
+        labels = labels_of_test(data)
+        if len(labels) < difficulty.MIN_TEST:
+            why = f"{data.name}: {len(labels)} test images make no quartiles; {difficulty.MIN_TEST} are the least"
+            problems += [why] * (why not in problems)
+            continue
         if key not in known:
             if (read := difficulty.read(spec)) is None:
                 build(spec)
@@ -88,7 +93,7 @@ def note_quartiles(
                 f"{path.parent}: {error}; `ddbench results rm {short(record.key)}` and the same run make it again"
             )
             continue
-        hits = predictions == labels_of_test(data)
+        hits = predictions == labels
         metrics = {QUARTILES: difficulty.accuracy_by_quartile(hits, quartile), DIFFICULTY: digest[:16]}
         changed = any(record.metrics.get(name) != value for name, value in metrics.items())
         if (told := amend(path, record, metrics)) is None:
