@@ -169,6 +169,23 @@ def test_three_test_images_are_a_problem_and_no_error(tmp_path, capsys, quick):
     assert "Traceback" not in told
 
 
+def test_a_record_that_was_removed_while_the_network_learned_stays_removed(tmp_path, capsys, quick, monkeypatch):
+    out = tmp_path / "runs"
+    assert ddbench(*RUN, "--reference-limit", "0", "--out", out) == 0
+    gone, train = next(iter(evaluations(out))), difficulty.build
+
+    def meanwhile(*arguments):
+        gone.unlink()
+        return train(*arguments)
+
+    monkeypatch.setattr(difficulty, "build", meanwhile)
+    assert ddbench("results", "quartiles", "--out", out, "--threads", "1") == 1
+    told = capsys.readouterr().err
+    assert f"{gone}: was removed or computed anew meanwhile" in told
+    assert "3 of 3 records written" in told
+    assert not gone.exists()
+
+
 def test_damaged_predictions_are_named_and_the_others_still_counted(tmp_path, capsys, quick):
     out = tmp_path / "runs"
     assert ddbench(*RUN, "--reference-limit", "0", "--out", out) == 0
