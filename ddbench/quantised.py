@@ -17,7 +17,7 @@ from ddbench.again import MakeWorker, Watcher, train_again, with_its_rate
 from ddbench.data.spaces import ZCA
 from ddbench.records import Record
 from ddbench.specs import CellSpec
-from ddbench.store import Store, write_record
+from ddbench.store import Store, amend
 
 if TYPE_CHECKING:
     from ddbench.api import CondensedSet
@@ -88,7 +88,7 @@ def note_quantised(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: W
         watch: Told when a student begins and ends.
 
     Yields:
-        Each job that failed, and why.
+        Each job that failed, or whose record is another by now, and why.
 
     Raises:
         UsageError: If a set is not there.
@@ -98,7 +98,8 @@ def note_quantised(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: W
         if job.done or job.why:
             continue
         if job.real:
-            _write(job, record.metrics["top1"], 0.0)
+            if why := _write(job, record.metrics["top1"], 0.0):
+                yield job, why
             continue
         clipped: list[float] = []
 
@@ -111,10 +112,10 @@ def note_quantised(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: W
 
         wanted = [(record, with_its_rate(record, record.spec["eval"]["e"]))]
         for _, _, again in train_again(store, wanted, make, watch, change):
-            if again.status == "ok":
-                _write(job, again.metrics["top1"], clipped[0])
-            else:
+            if again.status != "ok":
                 yield job, f"{again.status}: {again.reason}"
+            elif why := _write(job, again.metrics["top1"], clipped[0]):
+                yield job, why
 
 
 def _whitening(made: Record) -> Path | None:
@@ -122,6 +123,7 @@ def _whitening(made: Record) -> Path | None:
     return None if place is None else artifacts.verify(*place)
 
 
-def _write(job: Job, top1: float, clipped: float) -> None:
-    metrics = job.record.metrics | {TOP1_UINT8: top1, CLIPPED: clipped}
-    write_record(job.path, job.record.model_copy(update={"metrics": metrics}))
+def _write(job: Job, top1: float, clipped: float) -> str | None:
+    """Note it; returns why that could not be done."""
+    told = amend(job.path, job.record, {TOP1_UINT8: top1, CLIPPED: clipped})
+    return "was removed or computed anew meanwhile; run the same command again" if told is None else None

@@ -16,10 +16,11 @@ from ddbench.api import ArchInfo
 from ddbench.errors import CorruptFileError
 from ddbench.evaluate import difficulty
 from ddbench.evaluate.predictions import labels_of_test, read_predictions
+from ddbench.keys import short
 from ddbench.records import Record
 from ddbench.registry import Registry
 from ddbench.specs import ArtifactSpec, DataSpec
-from ddbench.store import write_record
+from ddbench.store import amend
 
 QUARTILES = "quartiles"
 """Metric of an evaluation: accuracy [%] in each quartile of its test images, easiest first."""
@@ -73,6 +74,11 @@ def note_quartiles(
         data = DataSpec.model_validate(record.spec["set"]["cell"]["data"])
         spec = difficulty.difficulty_spec(data, families)
         key = difficulty.difficulty_key(spec)
+        labels = labels_of_test(data)
+        if len(labels) < difficulty.MIN_TEST:
+            why = f"{data.name}: {len(labels)} test images make no quartiles; {difficulty.MIN_TEST} are the least"
+            problems += [why] * (why not in problems)
+            continue
         if key not in known:
             if (read := difficulty.read(spec)) is None:
                 build(spec)
@@ -83,13 +89,15 @@ def note_quartiles(
         try:
             predictions = read_predictions(path.with_suffix(".safetensors"), len(quartile))
         except CorruptFileError as error:
-            problems.append(f"{path.parent}: {error}")
+            problems.append(
+                f"{path.parent}: {error}; `ddbench results rm {short(record.key)}` and the same run make it again"
+            )
             continue
-        hits = predictions == labels_of_test(data)
+        hits = predictions == labels
         metrics = {QUARTILES: difficulty.accuracy_by_quartile(hits, quartile), DIFFICULTY: digest[:16]}
         changed = any(record.metrics.get(name) != value for name, value in metrics.items())
-        told = record.model_copy(update={"metrics": record.metrics | metrics})
-        if changed:
-            write_record(path, told)
+        if (told := amend(path, record, metrics)) is None:
+            problems.append(f"{path}: was removed or computed anew meanwhile; run the same command again")
+            continue
         found.append(Noted(told, changed))
     return found, problems

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 SET = "condensed.safetensors"
 CONDENSE = "condense.json"
 CHECKPOINT = "checkpoint.safetensors"
+REMOVED = ".removed"
+"""Folder of what is being deleted; nothing in it counts any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,9 @@ class Store:
 
     # ---------------------------------------------------------------------------------------------- condensed sets
 
-    def condensation(self, folder: Path) -> Record | None:
-        """The record that makes a set exist, or None; a corrupt one is set aside and counts as missing."""
-        record = read_record(folder / CONDENSE)
+    def condensation(self, folder: Path, *, keep: bool = False) -> Record | None:
+        """The record that makes a set exist, or None; a corrupt one counts as missing, set aside unless ``keep``."""
+        record = read_record(folder / CONDENSE, keep=keep)
         if record is not None and record.status == "ok" and not (folder / SET).is_file():
             return None
         return record
@@ -81,16 +85,20 @@ class Store:
         save_set(folder / SET, condensed)
         return sha256_file(folder / SET)
 
-    def load_set(self, folder: Path) -> tuple[CondensedSet, Record]:
+    def load_set(self, folder: Path, *, keep: bool = False) -> tuple[CondensedSet, Record]:
         """A set and its record.
 
+        Args:
+            folder: The set's.
+            keep: Leave all files where they are, as commands do that only read.
+
         Raises:
-            CorruptFileError: If either is missing, or the file is not the one the record names; both are set aside, so
-                that the same command makes the set again.
+            CorruptFileError: If either is missing, or the file is not the one the record names. Unless ``keep``, both
+                are set aside, so that the same command makes the set again; else the message says how to mend it.
         """
         from ddbench.serialise import load_set
 
-        record = self.condensation(folder)
+        record = self.condensation(folder, keep=keep)
         if record is None or record.status != "ok":
             raise CorruptFileError(f"{folder}: holds no condensed set")
         try:
@@ -98,10 +106,30 @@ class Store:
                 raise CorruptFileError(f"{folder / SET}: not the file that {CONDENSE} names (sha256 differs)")
             return load_set(folder / SET), record
         except CorruptFileError as error:
+            if keep:
+                raise CorruptFileError(f"{error}; {_mend(record.key)}") from None
             warnings.warn(f"{error}; it will be made again", StoreWarning, stacklevel=2)
             set_aside(folder / SET)
             set_aside(folder / CONDENSE)
             raise
+
+    def remove_set(self, folder: Path, *, shared: bool) -> None:
+        """Delete a set with its evaluations: all of it counts as gone at once, also where deleting is cut short.
+
+        Args:
+            folder: The set's.
+            shared: Whether it is a reference.
+
+        Raises:
+            StoreError: If it cannot be removed.
+        """
+        bin_ = (home() / "artifacts" if shared else self.out) / REMOVED
+        try:
+            bin_.mkdir(exist_ok=True)
+            folder.rename(bin_ / f"{folder.name}.{uuid.uuid4().hex[:8]}")
+            shutil.rmtree(bin_)  # with what an earlier removal left
+        except OSError as error:
+            raise store_error(folder, error) from error
 
     # ------------------------------------------------------------------------------------------------- evaluations
 
@@ -113,10 +141,15 @@ class Store:
     # ----------------------------------------------------------------------------------------------------- queries
 
     def records(self) -> Iterator[tuple[Path, Record]]:
-        """All records below the results folder and of shared references, with their paths, in path order."""
+        """All records below the results folder and of shared references, with their paths, in path order.
+
+        Looking changes nothing: a corrupt record is told and passed over, and stays where it is.
+        """
         for root in (self.out, home() / "artifacts"):  # the latter for references
             for path in [*sorted(root.rglob(CONDENSE)), *sorted(root.rglob("eval/*.json"))]:
-                record = read_record(path)
+                if REMOVED in path.relative_to(root).parts:
+                    continue
+                record = read_record(path, keep=True)
                 if record is not None:
                     yield path, record
 
@@ -135,8 +168,8 @@ def evaluation_path(folder: Path, key: str) -> Path:
     return folder / "eval" / f"{short(key)}.json"
 
 
-def read_record(path: Path) -> Record | None:
-    """A record, or None when there is none; a corrupt or half-written one is set aside with a warning."""
+def read_record(path: Path, *, keep: bool = False) -> Record | None:
+    """A record, or None when there is none; a corrupt or half-written one is told and, unless ``keep``, set aside."""
     try:
         return Record.from_json(path.read_bytes(), str(path))
     except (FileNotFoundError, NotADirectoryError):
@@ -145,10 +178,36 @@ def read_record(path: Path) -> Record | None:
         raise store_error(path, error) from error
     except CorruptFileError as error:
         warnings.warn(f"{error}; it counts as missing", StoreWarning, stacklevel=2)
-        set_aside(path)
+        if not keep:
+            set_aside(path)
         return None
 
 
 def write_record(path: Path, record: Record) -> None:
     """Publish a record."""
     atomic_write(path, record.to_json().encode())
+
+
+def amend(path: Path, record: Record, metrics: Mapping[str, Any]) -> Record | None:
+    """Add metrics to a record that was read a while ago; all else stays as it is in the file by now.
+
+    Args:
+        path: Its file.
+        record: It, as it was read.
+        metrics: To add or to replace.
+
+    Returns:
+        The record as it is now; None, and nothing is written, if it was removed or computed anew in the meantime.
+    """
+    now = read_record(path, keep=True)
+    same = ("key", "status", "set_sha256", "finished")
+    if now is None or any(getattr(now, name) != getattr(record, name) for name in same):
+        return None
+    told = now.model_copy(update={"metrics": now.metrics | dict(metrics)})
+    if told != now:
+        write_record(path, told)
+    return told
+
+
+def _mend(key: str) -> str:
+    return f"`ddbench results rm {short(key)}` and the run that made it make it again"

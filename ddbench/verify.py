@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, Literal
+from statistics import fmean, variance
+from typing import Any, Literal
 
 from scipy.special import ndtri, stdtrit
 
@@ -24,9 +24,6 @@ from ddbench.records import Record
 from ddbench.specs import CellSpec, EvalSpec
 from ddbench.stats import DIGITS, LEVEL
 from ddbench.store import CONDENSE, Store, evaluation_path
-
-if TYPE_CHECKING:
-    pass
 
 Verdict = Literal["inside", "outside", "same", "differs", "failed"]
 GOOD: frozenset[Verdict] = frozenset({"inside", "same"})
@@ -53,7 +50,7 @@ def wrong_files(store: Store, folder: Path, record: Record, registries: Registri
         CorruptFileError: If the set is not the file that its record names.
         DataError: If the data set is not prepared here.
     """
-    store.load_set(folder)
+    store.load_set(folder, keep=True)
     cell = CellSpec.model_validate(record.spec["cell"])
     axes = registries.methods.get(cell.method).axes
     key = condense_key(cell, axes, [key for _, key in record.spec["artifacts"].values()])
@@ -69,7 +66,11 @@ def wrong_files(store: Store, folder: Path, record: Record, registries: Registri
 
 
 def evaluations_in(folder: Path) -> list[tuple[Path, Record]]:
-    """The evaluations of the set in ``folder``, with their paths."""
+    """The evaluations of the set in ``folder``, with their paths.
+
+    Raises:
+        CorruptFileError: If one cannot be read.
+    """
     paths = sorted((folder / "eval").glob("*.json"))
     return [(path, Record.from_json(path.read_bytes(), str(path))) for path in paths]
 
@@ -110,28 +111,54 @@ class Interval:
         return round(self.low, DIGITS) <= round(value, DIGITS) <= round(self.high, DIGITS)
 
 
-def prediction_interval(recorded: Sequence[float], *, n_test: int, fresh: int = 1, level: float = LEVEL) -> Interval:
-    """Where the mean of ``fresh`` more accuracies of the same kind lies with probability ``level``.
+def prediction_interval(
+    recorded: Sequence[Sequence[float]], *, n_test: int, fresh: int = 1, level: float = LEVEL
+) -> Interval:
+    """Where the mean of ``fresh`` more students of a recorded set lies with probability ``level``.
 
-    From three recorded values on it is the t prediction interval mean ± t·sd·√(1/fresh + 1/n), with n − 1 degrees of
-    freedom. Its sd is at least one test image: equal accuracies by chance must not make it a point. Below three, sd is
-    the binomial one of a test set of this size with two more hits and misses (Agresti and Coull), and t is normal; that
-    says nothing of how much students differ.
+    Students of one set share its luck, so they are no independent draws of the row. Where the set has three recorded
+    students or more, those alone are compared with: mean ± t·sd·√(1/fresh + 1/n), n − 1 degrees of freedom. Else the
+    unit is the repetition, R of them with e students each (their harmonic mean where they differ), and between
+    repetitions and within them accuracies spread by sd_b and sd_w: mean ± t·√(sd_b²·(1 + 1/R) + sd_w²·(1/fresh +
+    1/(R·e))), R − 1 degrees of freedom, sd_b² from the variance of the repetitions' means less sd_w²/e. With one
+    student each the two cannot be told apart, and the interval does not narrow with ``fresh``: mean ± t·sd·√(1 + 1/R).
+    It is wide for what it promises, never narrow: the set is one of the R.
+
+    The spread is at least one test image: equal accuracies by chance must not make it a point. Below three recorded
+    students, or with two of one set alone, sd is the binomial one of a test set of this size with two more hits and
+    misses (Agresti and Coull), t is normal, and ``fresh`` narrows nothing; that says nothing of how much students
+    differ.
 
     Args:
-        recorded: Accuracies [%] of students of one row, over repetitions and students, at least one.
+        recorded: Accuracies [%] of the students of one row, a group for each set, the one to verify first.
         n_test: Test images behind each.
-        fresh: Students whose mean is to be judged.
+        fresh: Students whose mean is to be judged, all of the first set.
         level: Probability.
     """
-    n, mean = len(recorded), fmean(recorded)
-    if n >= 3:
-        sd, quantile = max(stdev(recorded), 100 / n_test), float(stdtrit(n - 1, (1 + level) / 2))
+    own, groups = recorded[0], [list(group) for group in recorded]
+    image, n = (100 / n_test) ** 2, sum(map(len, groups))
+    if len(own) >= 3:
+        mean, n, df = fmean(own), len(own), len(own) - 1
+        spread = max(variance(own), image) * (1 / fresh + 1 / n)
+    elif n >= 3:  # two sets at least, because the first has two students at most
+        means = [fmean(group) for group in groups]
+        mean, repetitions = fmean(means), len(groups)
+        df, e = repetitions - 1, repetitions / sum(1 / len(group) for group in groups)
+        among = max(variance(means), image)
+        if n == repetitions:
+            spread = among * (1 + 1 / repetitions)
+        else:
+            squares = sum((x - at) ** 2 for at, group in zip(means, groups, strict=True) for x in group)
+            within = max(squares / (n - repetitions), image)
+            between = max(among - within / e, 0.0)
+            spread = between * (1 + 1 / repetitions) + within * (1 / fresh + 1 / (repetitions * e))
     else:
+        mean = fmean(x for group in groups for x in group)
         share = (mean / 100 * n_test + 2) / (n_test + 4)
-        sd, quantile = 100 * math.sqrt(share * (1 - share) / n_test), float(ndtri((1 + level) / 2))
-    half = quantile * sd * math.sqrt(1 / fresh + 1 / n)
-    return Interval(mean - half, mean + half, n, weak=n < 3)
+        half = 100 * float(ndtri((1 + level) / 2)) * math.sqrt(share * (1 - share) / n_test * (1 + 1 / n))
+        return Interval(mean - half, mean + half, n, weak=True)
+    half = float(stdtrit(df, (1 + level) / 2)) * math.sqrt(spread)
+    return Interval(mean - half, mean + half, n, weak=False)
 
 
 # ---------------------------------------------------------------------------------------------------------------- cases
@@ -144,13 +171,13 @@ class Case:
     Attributes:
         title: Name for people.
         records: Its evaluations, a student each.
-        row: Accuracies [%] of all recorded students of its row, those of other repetitions included.
+        row: Accuracies [%] of all recorded students of its row, a group for each set; its own set comes first.
         used: Students of the set that are already recorded.
     """
 
     title: str
     records: tuple[Record, ...]
-    row: tuple[float, ...]
+    row: tuple[tuple[float, ...], ...]
     used: frozenset[int]
 
     @property
@@ -197,7 +224,10 @@ def cases_of(store: Store, evaluations: Iterable[Record]) -> list[Case]:
     for row, members in groups.items():
         beside, its_set = everyone.get(row, members), members[0].spec["eval"]["set"]
         used = {o.spec["eval"]["e"] for o in beside if o.spec["eval"]["set"] == its_set}
-        accuracies = tuple(record.metrics["top1"] for record in beside)
+        by_set: dict[str | None, list[float]] = {members[0].set_sha256: []}  # equal sets are one, whatever their keys
+        for record in beside:
+            by_set.setdefault(record.set_sha256, []).append(record.metrics["top1"])
+        accuracies = tuple(tuple(group) for group in by_set.values())
         found.append(Case(title_of(members[0]), tuple(members), accuracies, frozenset(used)))
     return found
 

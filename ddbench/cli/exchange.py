@@ -11,8 +11,8 @@ import click
 from ddbench import grid, suite
 from ddbench import plan as planning
 from ddbench.cli.options import CommaList, joined
-from ddbench.cli.results import _find as find_cell
-from ddbench.cli.run import HOW, WHERE, carry_out, options
+from ddbench.cli.run import HOW, WHERE, carry_out, checked_views, options
+from ddbench.cli.stored import named, set_of
 from ddbench.errors import UsageError
 from ddbench.exchange.importer import Importer, Understood, column_of
 from ddbench.exchange.sources import Flags, Source, sources_of
@@ -72,6 +72,7 @@ def evaluate(**given: Any) -> int:
     Such rows are shown, marked "imported, selection unknown", and never ranked. The same command continues after a
     kill, and prints the same tables from the records.
     """  # noqa: D301 - click reads the control character
+    checked_views(given["views"])  # before anything is stored or computed
     registries = load(given["plugins"]) if given["plugins"] else installed()
     importer = Importer(registries, given["dataset"], given["split"])
     rows = [(source, importer.take(source, _flags(given))) for source in _sources(given)]
@@ -184,8 +185,9 @@ def export(key: str, target: str, into: Path | None, out: Path) -> None:
     from ddbench.exchange.writers import SUFFIXES, write
 
     store = Store(out)
-    folder, record = find_cell(store, key)
-    condensed, _ = store.load_set(folder)
+    found = named(store, key)
+    record = set_of(store, found)
+    condensed, _ = store.load_set(found.folder, keep=True)
     place = into or Path(short(record.key) + SUFFIXES[target])
     for line in write(condensed, record, target, place):
         click.echo(f"ddbench: {line}", err=True)

@@ -29,7 +29,8 @@ def quartiles(out: Path, device: str, threads: int | None) -> int:
 
     Computed from the stored predictions: no student is trained again, and no key changes. How hard a test image is
     comes from one small network that learns all real images, once for each data set and view (a minute or so; kept in
-    $DDBENCH_HOME, see `ddbench artifacts list`). Exit code 1 when predictions are damaged.
+    $DDBENCH_HOME, see `ddbench artifacts list`). Exit code 1 when some could not be
+    noted: damaged predictions, a record that was removed meanwhile, fewer than four test images.
     """
     from ddbench.quartiles import note_quartiles, wanted
 
@@ -50,10 +51,11 @@ def quartiles(out: Path, device: str, threads: int | None) -> int:
             train(spec, engine, families, lambda done: bar.update(done - bar.n))
 
     noted, problems = note_quartiles([(p, r) for p, r in records if _data(r) in own], families, build)
-    _print(noted)
+    if noted:
+        _print(noted)
     click.echo(f"ddbench: {sum(one.changed for one in noted)} of {len(noted)} records written", err=True)
     for problem in problems:
-        click.echo(f"ddbench: {problem}; `ddbench results rm KEY` and the same run make it again", err=True)
+        click.echo(f"ddbench: {problem}", err=True)
     return 1 if problems else 0
 
 

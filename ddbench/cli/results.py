@@ -11,13 +11,13 @@ from ddbench.cli.options import joined
 from ddbench.cli.quantise import quantise
 from ddbench.cli.quartiles import quartiles
 from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from, settle_references
-from ddbench.cli.stored import rm, verify
+from ddbench.cli.stored import named, rm, set_of, verify
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
 from ddbench.keys import short
 from ddbench.records import Record
 from ddbench.results import collect, stored
-from ddbench.store import CONDENSE, SET, Store
+from ddbench.store import Store
 
 if TYPE_CHECKING:
     from ddbench.api import CondensedSet
@@ -155,10 +155,11 @@ def show(key: str, out: Path, target: Path | None, step: str | None, per_class: 
     from ddbench.report.pictures import check_png, png, row_names, tiles
 
     store = Store(out)
-    folder, record = _find(store, key)
+    found = named(store, key)
+    record = set_of(store, found)
     target = target or Path(f"{short(record.key)}.png")
     check_png(target)
-    sets = _at(store, folder, step)
+    sets = _at(store, found.folder, step)
     each = per_class or (4 if step == "all" else 20)
     grids = [tiles(condensed, record, per_class=each, stored=stored) for condensed in sets.values()]
     last = list(sets.values())[-1]
@@ -177,7 +178,7 @@ def _at(store: Store, folder: Path, step: str | None) -> dict[str, CondensedSet]
     from ddbench.serialise import load_set
 
     if step is None:
-        return {"": store.load_set(folder)[0]}
+        return {"": store.load_set(folder, keep=True)[0]}
     found = {int(path.stem): path for path in sorted((folder / "snapshots").glob("*.safetensors"))}
     if not found:
         raise UsageError(f"--step {step}: {folder} holds no snapshots (only methods that optimise leave them)")
@@ -185,22 +186,3 @@ def _at(store: Store, folder: Path, step: str | None) -> dict[str, CondensedSet]
     if not wanted or wanted[0] not in found:
         raise UsageError(f"--step {step}: there are snapshots after {', '.join(map(str, found))} steps, or say all")
     return {f"{k} steps": load_set(found[k]) for k in wanted}
-
-
-def _find(store: Store, key: str) -> tuple[Path, Record]:
-    """The one finished cell whose key begins with ``key``.
-
-    Raises:
-        UsageError: If there is none, or several.
-    """
-    found = [
-        (path.parent, record)
-        for path, record in store.records()
-        if path.name == CONDENSE and record.key.startswith(key) and (path.parent / SET).is_file()
-    ]
-    if len(found) != 1:
-        what = "no condensed set" if not found else f"{len(found)} condensed sets"
-        raise UsageError(
-            f"{what} in {store.out} whose key begins with {key!r} (see `ddbench plan` with the run's options)"
-        )
-    return found[0]

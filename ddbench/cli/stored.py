@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ddbench.claims import Claim, Watch, acquire
 from ddbench.cli.students import students
 from ddbench.errors import CorruptFileError, UsageError
 from ddbench.keys import short
@@ -71,6 +72,21 @@ def named(store: Store, key: str) -> Found:
     return found[0]
 
 
+def set_of(store: Store, found: Found) -> Record:
+    """The condensation of the set that a found record made or evaluates.
+
+    Raises:
+        UsageError: If the set is not there.
+    """
+    made = store.condensation(found.folder, keep=True)
+    if made is None or made.status != "ok" or not (found.folder / SET).is_file():
+        from ddbench.again import remake
+
+        document = found.record.spec.get("set", found.record.spec)
+        raise UsageError(f"{found.name}: its set is not in {found.folder}; {remake(document, store.out)}")
+    return made
+
+
 @click.command()
 @click.argument("key")
 @OUT
@@ -84,20 +100,18 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
 
     KEY is the beginning of a set's key, or of the key of one of its evaluations. First the files are compared with
     their records, and accuracies with the stored predictions. Then, for each protocol and student network, a student
-    that nobody has seen is trained; its accuracy should lie in the prediction interval of the recorded ones (those of
-    all repetitions). Nothing is written into the results. Exit code 1: outside, or a file is wrong.
+    that nobody has seen is trained; its accuracy should lie in the prediction interval of the recorded ones. Those of
+    the same set are compared with where there are three or more, else those of all repetitions: then the repetition
+    is the unit, and with one recorded student in each, more --student-seeds do not narrow the interval. Nothing is
+    written into the results. Exit code 1: outside, or a file is wrong.
     """
-    from ddbench.again import remake
     from ddbench.plugins import installed, load
     from ddbench.verify import GOOD, cases_of, evaluations_in, wrong_files
 
     registries = load(list(plugins)) if plugins else installed()
     store = Store(out)
     found = named(store, key)
-    folder, made = found.folder, store.condensation(found.folder)
-    if made is None or made.status != "ok" or not (folder / SET).is_file():
-        document = found.record.spec.get("set", found.record.spec)
-        raise UsageError(f"{found.name}: its set is not in {folder}, and students need it; {remake(document, out)}")
+    folder, made = found.folder, set_of(store, found)
     if problems := wrong_files(store, folder, made, registries):
         raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
     evaluations = [record for _, record in evaluations_in(folder)]
@@ -147,9 +161,7 @@ def _print(findings: list[Finding], fresh: int, level: float, *, same: bool) -> 
     click.echo(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))
     new = "a student with a new seed" if fresh == 1 else f"mean of {fresh} students with new seeds"
     who = "again: the recorded students, same seeds" if same else f"fresh: {new}"
-    click.echo(
-        f"test top-1 %; {who}; interval: {100 * level:.3g} % prediction, of so many recorded students of the row"
-    )
+    click.echo(f"test top-1 %; {who}; interval: {100 * level:.3g} % prediction, of so many recorded students")
     if any(finding.interval.weak for finding in findings):
         click.echo("weak: below three recorded students only the size of the test set is known to spread accuracies")
 
@@ -162,12 +174,34 @@ def rm(key: str, out: Path) -> None:
 
     KEY is the beginning of the set's key, or of the evaluation's.
     """
-    found = named(Store(out), key)
-    if found.record.kind == "condense":
-        count = len(list((found.folder / "eval").glob("*.json")))
-        shutil.rmtree(found.folder)
-        click.echo(f"removed {found.name} and {count} evaluation{'' if count == 1 else 's'} of it")
-        return
-    for path in (found.path, found.path.with_suffix(".safetensors"), found.path.with_suffix(f".{CHECKPOINT}")):
-        path.unlink(missing_ok=True)
+    store = Store(out)
+    found = named(store, key)
+    document = found.record.spec.get("set", found.record.spec)
+    evaluations = [found.path] if found.record.kind == "evaluation" else sorted((found.folder / "eval").glob("*.json"))
+    with contextlib.ExitStack() as claims:
+        nodes = {short(found.record.key), *(path.stem for path in evaluations)}
+        for node in sorted(nodes):
+            claims.enter_context(_claim(store.claims(shared=document["shared"]), node))
+        if found.record.kind == "condense":
+            store.remove_set(found.folder, shared=document["shared"])
+            count = len(evaluations)
+            click.echo(f"removed {found.name} and {count} evaluation{'' if count == 1 else 's'} of it")
+            return
+        for path in (found.path, found.path.with_suffix(".safetensors"), found.path.with_suffix(f".{CHECKPOINT}")):
+            path.unlink(missing_ok=True)
     click.echo(f"removed the evaluation {found.name}; its set stays")
+
+
+def _claim(folder: Path, node: str) -> Claim:
+    """The claim on a node, so that nobody computes it while it is removed.
+
+    Raises:
+        UsageError: If a run holds it.
+    """
+    claim = acquire(folder, node, Watch())
+    if claim is None:
+        raise UsageError(
+            f"{node}: a run is working on it ({folder / node}.*): wait for it, or stop it; if that was a machine that "
+            "is gone, remove these files"
+        )
+    return claim

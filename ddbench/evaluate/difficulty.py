@@ -10,6 +10,7 @@ split. Only building imports torch.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 
 from ddbench import artifacts
 from ddbench.api import ArchInfo
+from ddbench.claims import Watch, acquire
 from ddbench.data.describe import describe
 from ddbench.data.meta import find
 from ddbench.files import sha256_file
-from ddbench.keys import artifact_key, seed_of
+from ddbench.keys import artifact_key, seed_of, short
 from ddbench.models.names import parse
+from ddbench.paths import home
 from ddbench.registry import Registry
 from ddbench.specs import ArtifactSpec, DataSpec
 
@@ -36,6 +39,11 @@ FILE = "difficulty.safetensors"
 WIDTH = 32
 PARAMS = {"updates": 1000, "batch": 256, "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "snapshots": 20}
 """SGD on cross-entropy without augmentation; lr × 0.1 after half of the updates; snapshots equally spaced."""
+
+MIN_TEST = 4
+"""Test images below which there are no quartiles."""
+WAIT_S = 0.5
+"""Between two looks at a claim that another process holds [s]."""
 
 Tick = Callable[[int], object]
 
@@ -112,11 +120,22 @@ def build(spec: ArtifactSpec, engine: Engine, families: Registry[ArchInfo], tick
         tick: Told how many updates are done.
 
     Returns:
-        The folder: ``wrong`` [n_test] int16 and ``loss`` [n_test] float32 in one file, and a manifest.
+        The folder: ``wrong`` [n_test] int16 and ``loss`` [n_test] float32 in one file, and a manifest. Where another
+        process builds it already, that one is waited for.
 
     Raises:
         StoreError: If ``$DDBENCH_HOME`` cannot be written.
     """
+    folder, key, watch = home() / "artifacts" / ".claims", difficulty_key(spec), Watch()
+    while (claim := acquire(folder, short(key), watch)) is None:
+        time.sleep(WAIT_S)
+    with claim:
+        if artifacts.manifest(KIND, key) is not None:
+            return artifacts.folder_of(KIND, key)
+        return _train(spec, engine, families, tick)
+
+
+def _train(spec: ArtifactSpec, engine: Engine, families: Registry[ArchInfo], tick: Tick) -> Path:
     import torch
     from safetensors.torch import save
     from torch.nn import functional

@@ -64,6 +64,7 @@ def pack(settled: Settled) -> tuple[bytes, str]:
     """A settled set as the content of ``set.safetensors``, and its content hash, 16 hex digits.
 
     The hash depends on tensors, their meaning and the recipe: the same set from another kind of file has the same one.
+    What was to be told of a file is kept beside them, and not in the hash: of equal sets, that of the first import.
     """
     stored = settled.stored
     parts = {name: getattr(stored, name) for name in ("images", "labels", "weights", "classes")}
@@ -73,10 +74,12 @@ def pack(settled: Settled) -> tuple[bytes, str]:
         "label_space": stored.label_space,
         "preprocess": None if stored.preprocess is None else stored.preprocess.model_dump(),
         "recipe": stored.recipe.model_dump(by_alias=True),
-        "warnings": list(settled.warnings),
     }
-    content = save(tensors, metadata={"set": json.dumps(facts, sort_keys=True)})
-    return content, hashlib.sha256(content).hexdigest()[:16]
+
+    def content(more: Mapping[str, Any]) -> bytes:
+        return save(tensors, metadata={"set": json.dumps({**facts, **more}, sort_keys=True)})
+
+    return content({"warnings": list(settled.warnings)}), hashlib.sha256(content({})).hexdigest()[:16]
 
 
 def write(folder: Path, content: bytes) -> None:

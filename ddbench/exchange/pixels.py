@@ -8,12 +8,11 @@ from torch import Tensor
 
 from ddbench import artifacts
 from ddbench.api import CondensedSet
-from ddbench.data.inverse import unstandardise, unwhiten
-from ddbench.data.meta import find
 from ddbench.data.preprocess import MATRICES
-from ddbench.data.spaces import ZCA, constants
+from ddbench.data.spaces import ZCA
 from ddbench.data.split import open_splits
 from ddbench.errors import CorruptFileError, UsageError
+from ddbench.evaluate.quantise import pixels_of
 from ddbench.records import Record
 from ddbench.specs import DataSpec
 
@@ -74,10 +73,5 @@ def to_pixels(condensed: CondensedSet, record: Record) -> Tensor | None:
         assert condensed.indices is not None
         plain = data.model_copy(update={"preprocess": "meanstd"})
         return open_splits(plain, device="cpu")[0].pixels(condensed.indices)
-    mean, std = constants(find(data.name, data.revision).meta, data.preprocess)
-    if data.preprocess not in ZCA:
-        return unstandardise(condensed.images, mean, std)
     folder = whitening_of(record)
-    if ZCA[data.preprocess] == "kip" or folder is None:
-        return None
-    return unwhiten(condensed.images, condensed.preprocess, folder, mean, std)
+    return None if ZCA.get(data.preprocess) == "kip" else pixels_of(condensed, data, folder)

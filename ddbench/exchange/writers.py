@@ -77,11 +77,12 @@ def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> 
         What the user must know, a line each.
 
     Raises:
-        UsageError: If there are no pixels to write, the folder exists, or pyarrow is missing.
+        UsageError: If there are no pixels to write, the place exists, or pyarrow is missing.
         StoreError: If nothing can be written.
     """
-    if target in ("folder", "hf") and place.exists():
-        raise UsageError(f"--into {place}: exists already; name another folder, or remove it")
+    if place.exists():
+        what = "folder" if target in ("folder", "hf") else "file"
+        raise UsageError(f"--into {place}: exists already; name another {what}, or remove it")
     parcel, notes = _parcel(condensed, record, target)
     if target == "pt":
         atomic_file(place, lambda temporary: torch.save(_tensors(parcel), temporary))

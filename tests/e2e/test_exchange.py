@@ -162,6 +162,14 @@ def test_wrong_options_are_told_and_end_with_2(files, extra, message, tmp_path, 
     assert "Traceback" not in error
 
 
+def test_views_that_do_not_exist_are_refused_before_anything_is_stored(files, tmp_path, capsys, fresh_home):
+    command = ("evaluate", files["dc"], *RUN, "--out", tmp_path / "runs", "--views", "mian")
+    assert ddbench(*command) == 2
+    assert "did you mean main" in capsys.readouterr().err
+    assert not (fresh_home / "artifacts").exists()
+    assert not (tmp_path / "runs").exists()
+
+
 def test_import_says_what_it_understood(files, capsys):
     assert ddbench("import", files["datm"], "--dataset", "digits", "--preprocess", "meanstd") == 0
     said = capsys.readouterr()

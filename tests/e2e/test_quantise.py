@@ -123,6 +123,28 @@ def test_records_get_the_accuracy_of_a_second_training_and_nothing_else_changes(
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.json")} == stamps
 
 
+def test_what_was_removed_or_changed_while_a_student_trained_is_not_written_back(tmp_path, capsys, monkeypatch):
+    from ddbench import quantised as module
+
+    out = tmp_path / "runs"
+    assert ddbench("run", *RUN, "--protocols", "hard", "--out", out, "--reference-limit", "0", *SMOKE) == 0
+    (gone, _), (changed, record) = [
+        (path, record) for path, record in evaluations(out).items() if record["spec"]["label"].startswith("dm")
+    ]
+    train = module.train_again
+
+    def meanwhile(*arguments):
+        gone.unlink(missing_ok=True)
+        changed.write_text(json.dumps({**record, "metrics": {**record["metrics"], "quartiles": [1, 2, 3, 4]}}))
+        yield from train(*arguments)
+
+    monkeypatch.setattr(module, "train_again", meanwhile)
+    assert ddbench("results", "quantise", "--out", out) == 1
+    assert "removed or computed anew meanwhile" in capsys.readouterr().err
+    assert not gone.exists()
+    assert {"top1_uint8", "quartiles"} <= evaluations(out)[changed]["metrics"].keys()
+
+
 def by_hand(path, record):
     """The accuracy of the recorded student on the quantised set, through the evaluation stage alone."""
     from ddbench.evaluate.stage import Evaluation

@@ -134,6 +134,58 @@ def test_two_trainings_of_one_difficulty_agree_to_the_bit(quick, fresh_home, mon
     assert (wrong.min(), wrong.max()) == (0, 4)
 
 
+def test_two_builds_at_once_train_once(quick):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ddbench.engine import Engine
+
+    families, ticks = installed().architectures, []
+    spec = difficulty.difficulty_spec(digits(), families)
+
+    def build(_):
+        return difficulty.build(spec, Engine(device="cpu", threads=1), families, ticks.append)
+
+    resolve(parse_source("digits", installed().datasets))
+    with ThreadPoolExecutor(2) as pool:
+        folders = set(pool.map(build, range(2)))
+    assert len(folders) == 1
+    assert ticks == list(range(1, 21))
+    assert difficulty.read(spec) is not None
+
+
+def test_three_test_images_are_a_problem_and_no_error(tmp_path, capsys, quick):
+    generator, source = np.random.default_rng(0), tmp_path / "few.npz"
+    labels = np.arange(60) % 2
+    images = (generator.random((60, 8, 8, 1)) * 255).astype(np.uint8)
+    np.savez(source, x_train=images, y_train=labels, x_test=images[:3], y_test=labels[:3])
+    out = tmp_path / "runs"
+    data = ("--datasets", f"few=npz:{source}")
+    command = ("run", "--methods", "random", "--ipc", "1", "--seeds", "2", *data, *SMOKE, "--out", out)
+    assert ddbench(*command, "--reference-limit", "0") == 0
+    capsys.readouterr()
+    assert ddbench("results", "quartiles", "--out", out, "--threads", "1") == 1
+    told = capsys.readouterr().err
+    assert told.count("3 test images make no quartiles") == 1
+    assert "Traceback" not in told
+
+
+def test_a_record_that_was_removed_while_the_network_learned_stays_removed(tmp_path, capsys, quick, monkeypatch):
+    out = tmp_path / "runs"
+    assert ddbench(*RUN, "--reference-limit", "0", "--out", out) == 0
+    gone, train = next(iter(evaluations(out))), difficulty.build
+
+    def meanwhile(*arguments):
+        gone.unlink()
+        return train(*arguments)
+
+    monkeypatch.setattr(difficulty, "build", meanwhile)
+    assert ddbench("results", "quartiles", "--out", out, "--threads", "1") == 1
+    told = capsys.readouterr().err
+    assert f"{gone}: was removed or computed anew meanwhile" in told
+    assert "3 of 3 records written" in told
+    assert not gone.exists()
+
+
 def test_damaged_predictions_are_named_and_the_others_still_counted(tmp_path, capsys, quick):
     out = tmp_path / "runs"
     assert ddbench(*RUN, "--reference-limit", "0", "--out", out) == 0

@@ -1,15 +1,14 @@
-"""Verification: the interval against scipy, and what stored files must agree on."""
+"""Verification: how often the interval holds, and what stored files must agree on."""
 
 from __future__ import annotations
 
 import json
 import math
-from statistics import NormalDist, mean, stdev
+from statistics import NormalDist, mean
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
-from scipy import stats
 
 from ddbench.files import sha256_file
 from ddbench.serialise import load_set, save_set
@@ -17,34 +16,62 @@ from ddbench.verify import prediction_interval
 from tests.e2e.runs import SMOKE, ddbench
 
 
-@pytest.mark.parametrize("fresh", [1, 4])
-@pytest.mark.parametrize("level", [0.95, 0.99])
-def test_the_interval_is_that_of_a_t_test_of_fresh_against_recorded(fresh, level):
-    recorded = [80.0, 84.0, 81.5, 79.0]
-    interval = prediction_interval(recorded, n_test=300, fresh=fresh, level=level)
-    half = stats.t.ppf((1 + level) / 2, 3) * stdev(recorded) * math.sqrt(1 / fresh + 1 / 4)
-    assert (interval.low, interval.high) == pytest.approx((mean(recorded) - half, mean(recorded) + half))
-    assert (interval.n, interval.weak) == (4, False)
+def test_one_fresh_against_recorded_students_is_the_textbook_interval():
+    """By hand: mean 50.10, sd 1.31, t of 4 degrees of freedom 2.776: 50.10 ± 2.776 · 1.31 · √(1 + 1/5)."""
+    recorded = [51.4, 49.5, 48.7, 49.3, 51.6]
+    own = prediction_interval([recorded], n_test=10**6)
+    each = prediction_interval([[x] for x in recorded], n_test=10**6)
+    assert (own.low, own.high) == pytest.approx((46.11, 54.09), abs=0.02)
+    assert (each.low, each.high) == pytest.approx((own.low, own.high))
+    assert (own.n, own.weak) == (5, False)
 
 
-def test_the_interval_holds_what_it_promises():
-    draws = np.random.default_rng(0).normal(70.0, 3.0, size=(4000, 6))
-    inside = [prediction_interval(list(row[:5]), n_test=10**6).contains(row[5]) for row in draws]
-    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+def coverage(sets, students, fresh, between, within=1.0, runs=2000):
+    """How often the mean of fresh students of the first set lies inside, students nested in sets."""
+    rng = np.random.default_rng(sets * 100 + students * 10 + fresh)
+    inside = 0
+    for _ in range(runs):
+        centres = 70 + between * rng.standard_normal(sets)
+        recorded = [[c + within * rng.standard_normal() for _ in range(students)] for c in centres]
+        more = centres[0] + within * rng.standard_normal(fresh).mean()
+        inside += prediction_interval(recorded, n_test=10**6, fresh=fresh).contains(more)
+    return inside / runs
+
+
+@pytest.mark.parametrize("fresh", [1, 4, 16])
+@pytest.mark.parametrize("students", [1, 2])
+@pytest.mark.parametrize("sets", [3, 8])
+@pytest.mark.parametrize("between", [0.0, 1.0, 4.0])
+def test_fresh_students_of_a_set_lie_inside_as_often_as_promised(sets, students, fresh, between):
+    assert coverage(sets, students, fresh, between) >= 0.95 - 0.02
+
+
+@pytest.mark.parametrize(("students", "fresh"), [(3, 1), (3, 8), (6, 4)])
+def test_with_three_students_of_the_set_the_promise_is_kept_exactly(students, fresh):
+    assert coverage(4, students, fresh, between=5.0) == pytest.approx(0.95, abs=0.015)
+
+
+def test_more_fresh_students_narrow_nothing_where_repetitions_have_one_each():
+    recorded = [[80.0], [84.0], [81.5]]
+    assert prediction_interval(recorded, n_test=300, fresh=9) == prediction_interval(recorded, n_test=300)
+    pairs = [[80.0, 80.5], [84.0, 83.0], [81.5, 82.0]]
+    one, nine = (prediction_interval(pairs, n_test=300, fresh=fresh) for fresh in (1, 9))
+    assert nine.high - nine.low < one.high - one.low
 
 
 def test_equal_accuracies_leave_room_for_a_test_image():
-    interval = prediction_interval([90.0] * 3, n_test=300)
-    assert interval.contains(90.0 + 100 / 300)
-    assert not interval.contains(95.0)
+    for recorded in ([[90.0] * 3], [[90.0]] * 3, [[90.0] * 2] * 2):
+        assert prediction_interval(recorded, n_test=300).contains(90.0 + 100 / 300)
+    assert not prediction_interval([[90.0] * 3], n_test=300).contains(95.0)
 
 
-@pytest.mark.parametrize("recorded", [[100.0], [50.0, 52.0]])
+@pytest.mark.parametrize("recorded", [[[100.0]], [[50.0, 52.0]], [[50.0], [52.0]]])
 def test_below_three_students_the_test_set_sets_the_width(recorded):
-    interval = prediction_interval(recorded, n_test=300)
+    interval = prediction_interval(recorded, n_test=300, fresh=5)
     assert interval.weak
-    share = (mean(recorded) * 3 + 2) / 304
-    half = 100 * NormalDist().inv_cdf(0.975) * math.sqrt(share * (1 - share) / 300 * (1 + 1 / len(recorded)))
+    students = [x for group in recorded for x in group]
+    share = (mean(students) * 3 + 2) / 304
+    half = 100 * NormalDist().inv_cdf(0.975) * math.sqrt(share * (1 - share) / 300 * (1 + 1 / len(students)))
     assert interval.high - interval.low == pytest.approx(2 * half)
 
 
@@ -224,20 +251,52 @@ def test_a_record_without_its_set_says_how_to_make_it(runs, capsys):
     assert "`ddbench run --methods dm --datasets digits --ipc 1" in capsys.readouterr().err
 
 
-def test_a_set_that_changed_is_no_longer_what_was_recorded(runs, capsys):
+def test_a_set_that_changed_is_no_longer_what_was_recorded(runs, tmp_path, capsys):
     folder = folders(runs, "dm")[0]
     condensed = load_set(folder / "condensed.safetensors")
     condensed.images.mul_(2)
     save_set(folder / "condensed.safetensors", condensed)
-    assert ddbench("results", "verify", folder.name, "--out", runs, "--files-only") == 1
-    assert "sha256 differs" in capsys.readouterr().err
+    before = everything(runs)
+    for command in (
+        ("results", "verify", folder.name, "--files-only"),
+        ("show", folder.name, "--to", tmp_path / "x.png"),
+        ("export", folder.name, "--to", "npz", "--into", tmp_path / "x.npz"),
+    ):
+        assert ddbench(*command, "--out", runs) == 1
+        told = capsys.readouterr().err
+        assert f"{folder / 'condensed.safetensors'}: not the file" in told
+        assert f"`ddbench results rm {folder.name}`" in told
+    assert everything(runs) == before, "reading writes nothing"
+
+
+def test_a_damaged_record_stays_where_it_is_when_results_are_shown(runs, capsys):
+    evaluation(folders(runs, "dm")[0]).write_text("{")
+    before = everything(runs)
+    assert ddbench("results", "show", "--out", runs) == 0
+    assert ddbench("results", "verify", folders(runs, "dm")[0].name, "--out", runs, "--files-only") == 1
+    assert everything(runs) == before
 
 
 @pytest.mark.parametrize("key", ["", "ff", "0" * 16])
-def test_a_key_that_names_nothing_is_a_usage_error(runs, capsys, key):
-    for command in ("verify", "rm"):
-        assert ddbench("results", command, key, "--out", runs) == 2
-    assert everything(runs)
+def test_a_key_that_names_nothing_is_a_usage_error(runs, tmp_path, capsys, key):
+    before = everything(runs)
+    into = tmp_path / "x.png"
+    for command in (("results", "verify"), ("results", "rm"), ("show", "--to", into), ("export", "--to", "pt")):
+        assert ddbench(*command, key, "--out", runs) == 2
+        assert repr(key) in capsys.readouterr().err
+    assert everything(runs) == before
+
+
+def test_a_key_of_an_evaluation_shows_and_exports_its_set(runs, tmp_path, capsys):
+    folder = folders(runs, "dm")[0]
+    for name, key in (("a", evaluation(folder).stem), ("b", folder.name)):
+        assert ddbench("show", key, "--to", tmp_path / f"{name}.png", "--out", runs) == 0
+        assert ddbench("export", key, "--to", "pt", "--into", tmp_path / f"{name}.pt", "--out", runs) == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    (folder / "condensed.safetensors").unlink()
+    for command in (("show", "--to", tmp_path / "c.png"), ("export", "--to", "pt", "--into", tmp_path / "c.pt")):
+        assert ddbench(*command, folder.name, "--out", runs) == 2
+        assert "make it with `ddbench run --methods dm" in capsys.readouterr().err
 
 
 # ----------------------------------------------------------------------------------------------------------------- rm
@@ -262,6 +321,43 @@ def test_rm_of_a_set_leaves_nothing_of_it_and_the_next_run_makes_it_again(runs, 
     assert ddbench(*again) == 0
     path = folder / "condensed.safetensors"
     assert path.read_bytes() == before[path]
+
+
+def test_a_removal_that_was_cut_short_leaves_nothing_that_counts(runs, capsys, monkeypatch):
+    import shutil
+
+    from ddbench.store import Store
+
+    folder, other = folders(runs, "dm")[:2]
+    key = json.loads((folder / "condense.json").read_text())["key"]
+
+    def full(*arguments, **more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", full)
+        assert ddbench("results", "rm", folder.name, "--out", runs) != 0
+    assert not folder.exists()
+    assert list((runs / ".removed").rglob("condense.json"))
+    specs = [(record.key, record.spec.get("eval", {}).get("set")) for _, record in Store(runs).records()]
+    assert not [pair for pair in specs if key in pair]
+    assert ddbench("results", "rm", other.name, "--out", runs) == 0
+    assert not (runs / ".removed").exists()
+
+
+@pytest.mark.parametrize("what", ["set", "evaluation"])
+def test_what_a_run_is_working_on_is_not_removed(runs, capsys, what):
+    from ddbench.claims import Watch, acquire
+    from ddbench.store import Store
+
+    folder = folders(runs, "dm")[0]
+    key = folder.name if what == "set" else evaluation(folder).stem
+    before = everything(runs)
+    with acquire(Store(runs).claims(shared=False), key, Watch()):
+        assert ddbench("results", "rm", folder.name, "--out", runs) == 2
+    assert "a run is working on it" in capsys.readouterr().err
+    assert everything(runs) == before
+    assert ddbench("results", "rm", folder.name, "--out", runs) == 0
 
 
 def test_rm_takes_failed_cells_too(tmp_path, capsys):

@@ -448,12 +448,30 @@ def test_a_set_of_other_matrices_is_not_evaluated(tmp_path, data, toy):
         open_set(artifacts.verify("set", key), data[1])
 
 
-def test_an_export_never_overwrites_a_folder(tmp_path, data, toy):
+@pytest.mark.parametrize("target", ["pt", "npz", "folder", "hf"])
+def test_an_export_never_overwrites(target, tmp_path, data, toy):
     images, _, labels = toy
     made = CondensedSet.of_images(images, labels, data[1].preprocess)
-    (tmp_path / "here").mkdir()
+    place = tmp_path / "here"
+    if target in ("folder", "hf"):
+        place.mkdir()
+    else:
+        place.write_text("mine")
     with pytest.raises(UsageError, match="exists already"):
-        write(made, record_of(data, made), "folder", tmp_path / "here")
+        write(made, record_of(data, made), target, place)
+    assert place.is_dir() or place.read_text() == "mine"
+
+
+def test_equal_sets_have_one_hash_whatever_was_to_be_told_of_their_files(tmp_path, toy):
+    images, _, labels = toy
+    dc = take(dc_file(tmp_path / "res.pt", (images, labels)))
+    npz = take(npz_file(tmp_path / "x.npz", images=images.numpy(), labels=labels.numpy()),
+               flags=Flags(preprocess="meanstd", range="normalised"))  # fmt: skip
+    assert dc.warnings != npz.warnings
+    assert dc.sources == npz.sources
+    other = take(npz_file(tmp_path / "y.npz", images=images.numpy() * 2, labels=labels.numpy()),
+                 flags=Flags(preprocess="meanstd", range="normalised"))  # fmt: skip
+    assert other.sources != npz.sources
 
 
 def test_a_stored_import_holds_8_bit_pixels_as_they_were(tmp_path, toy):

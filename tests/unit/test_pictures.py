@@ -253,5 +253,5 @@ def test_show_says_what_can_be_shown_instead(folder, tmp_path, capsys, options, 
 
 def test_show_of_an_unknown_key_is_a_usage_error(folder, tmp_path, capsys):
     assert invoke(["show", "ffff", "--out", str(folder[0]), "--to", str(tmp_path / "p.png")]) == 2
-    assert "no condensed set" in capsys.readouterr().err
+    assert "no result in" in capsys.readouterr().err
     assert not (tmp_path / "p.png").exists()

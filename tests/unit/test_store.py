@@ -15,7 +15,7 @@ from ddbench.errors import CorruptFileError, StoreError, UsageError
 from ddbench.files import StoreWarning, atomic_write
 from ddbench.records import Record
 from ddbench.serialise import load_set, load_state, save_set, save_state
-from ddbench.store import CONDENSE, SET, Store, read_record, write_record
+from ddbench.store import CONDENSE, SET, Store, amend, read_record, write_record
 
 
 def a_set(value: float = 0.5) -> CondensedSet:
@@ -97,6 +97,49 @@ def test_a_corrupt_record_is_set_aside_and_counts_as_missing(tmp_path, text):
         assert read_record(path) is None
     assert (tmp_path / f"{CONDENSE}.corrupt").exists()
     assert not path.exists()
+
+
+def everything(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", [SET, CONDENSE])
+def test_who_only_reads_leaves_damaged_files_where_they_are(tmp_path, fresh_home, name):
+    store = Store(tmp_path)
+    write_record(tmp_path / CONDENSE, a_record(set_sha256=store.publish_set(tmp_path, a_set())))
+    (tmp_path / name).write_bytes(b"garbage")
+    before = everything(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = list(store.records())
+        with pytest.raises(CorruptFileError) as told:
+            store.load_set(tmp_path, keep=True)
+    assert everything(tmp_path) == before
+    assert bool(found) == (name == SET)
+    if name == SET:
+        assert str(tmp_path / SET) in str(told.value)
+        assert "`ddbench results rm abababab" in str(told.value)
+
+
+def test_metrics_are_added_to_the_record_as_it_is_by_now(tmp_path):
+    path = tmp_path / "x.json"
+    read = a_record(kind="evaluation", metrics={"top1": 50.0})
+    write_record(path, a_record(kind="evaluation", metrics={"top1": 50.0, "other": 1}, warnings=["new"]))
+    told = amend(path, read, {"mine": 2})
+    assert told == read_record(path)
+    assert (told.metrics, told.warnings) == ({"top1": 50.0, "other": 1, "mine": 2}, ["new"])
+
+
+@pytest.mark.parametrize(
+    "now", [None, {"key": "cd" * 32}, {"set_sha256": "0" * 64}, {"finished": "later"}, {"status": "nan"}]
+)
+def test_a_record_that_was_removed_or_made_anew_gets_no_metrics_of_the_old_one(tmp_path, now):
+    path = tmp_path / "x.json"
+    if now is not None:
+        write_record(path, a_record(**{"kind": "evaluation", "metrics": {"top1": 60.0}, **now}))
+    before = everything(tmp_path)
+    assert amend(path, a_record(kind="evaluation", metrics={"top1": 50.0}), {"mine": 2}) is None
+    assert everything(tmp_path) == before
 
 
 def test_the_frame_has_a_row_for_each_record_with_nested_fields_as_columns(tmp_path, fresh_home):
