@@ -53,6 +53,7 @@ def pair(
     metrics: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     evaluate_s: float = 4.0,
+    steps: int | None = None,
 ) -> list[Record]:
     """A condensation and one evaluation of it; for a ``skipped`` status the evaluation alone, as if never planned."""
     kind = kind or {"full": "reference", "random": "selection"}.get(method, "distillation")
@@ -100,7 +101,7 @@ def pair(
         key="" if skipped else key_of("eval", *where, profile, protocol, eval_arch, r, e, updates),
         kind="evaluation", status=status, reason=reason, source=source, spec=spec,
         metrics={"top1": top1, **(metrics or {})} if status == "ok" else {}, n_test=300 if status == "ok" else None,
-        cost=Cost(evaluate_s=evaluate_s, steps=updates), started=WHEN, finished=WHEN,
+        cost=Cost(evaluate_s=evaluate_s, steps=updates if steps is None else steps), started=WHEN, finished=WHEN,
     )  # fmt: skip
     spent = {"prepare_s": 0.2, "condense_s": 1.0, "peak_mb": 12.3, "bytes": {"images": 64 * n}}
     condensation = Record(

@@ -19,7 +19,8 @@ class CellCost:
     Attributes:
         condense_s: Seconds to prepare and condense.
         artifact_s: Seconds to build the artifacts it read.
-        evaluate_s: Seconds to train and test one student.
+        evaluate_s: Seconds of training and testing per student, searches for a learning rate included.
+        train_s: Seconds to train and test one student, without them.
         peak_mb: Highest peak memory of the repetitions [MB].
         bytes: Stored bytes.
         contended: Whether other processes used the cores meanwhile.
@@ -28,6 +29,7 @@ class CellCost:
     condense_s: float | None = None
     artifact_s: float | None = None
     evaluate_s: float | None = None
+    train_s: float | None = None
     peak_mb: float | None = None
     bytes: float | None = None
     contended: bool = False
@@ -165,15 +167,18 @@ def _details(observations: Sequence[Observation]) -> dict[str, float]:
 
 
 def _cost(observations: Sequence[Observation]) -> CellCost:
-    seconds = [o.evaluate_s for o in observations if o.top1 is not None]
-    evaluate_s = fmean(seconds) if seconds else None
+    finished = [o for o in observations if o.top1 is not None]
+    evaluate_s = fmean(o.evaluate_s for o in finished) if finished else None
+    train_s = fmean(o.train_s for o in finished) if finished else None
     first = observations[0]
     if first.kind == "reference":
         image, n = first.facts.get("image_bytes"), first.facts.get("n")
-        return CellCost(evaluate_s=evaluate_s, bytes=None if image is None or n is None else float(image * n))
+        return CellCost(
+            evaluate_s=evaluate_s, train_s=train_s, bytes=None if image is None or n is None else float(image * n)
+        )
     if first.source != "measured":  # what it took to make is unknown: here it was only read
         sizes = [sum(o.condensation.cost.bytes.values()) for o in observations if o.condensation is not None]
-        return CellCost(evaluate_s=evaluate_s, bytes=fmean(sizes) if any(sizes) else None)
+        return CellCost(evaluate_s=evaluate_s, train_s=train_s, bytes=fmean(sizes) if any(sizes) else None)
     sets: dict[str, Cost] = {}
     for observation in observations:
         record = observation.condensation
@@ -181,11 +186,12 @@ def _cost(observations: Sequence[Observation]) -> CellCost:
             sets[record.key] = record.cost
     costs = list(sets.values())
     if not costs:
-        return CellCost(evaluate_s=evaluate_s)
+        return CellCost(evaluate_s=evaluate_s, train_s=train_s)
     return CellCost(
         condense_s=fmean(cost.prepare_s + cost.condense_s for cost in costs),
         artifact_s=fmean(cost.artifact_s for cost in costs),
         evaluate_s=evaluate_s,
+        train_s=train_s,
         peak_mb=max(cost.peak_mb for cost in costs),
         bytes=fmean(sum(cost.bytes.values()) for cost in costs),
         contended=any(cost.contended for cost in costs),

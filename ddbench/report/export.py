@@ -22,7 +22,7 @@ FIELDS = (
     *("dataset", "split", "preprocess", "protocol", "profile", "arch", "eval_arch"),
     *("row", "method", "kind", "source", "budget", "ipc", "fraction", "n_images"),
     *("status", "reason", "mean", "sd", "n", "planned", "students", "low", "high", "best", "updates"),
-    *("condense_s", "artifact_s", "evaluate_s", "peak_mb", "bytes", "contended"),
+    *("condense_s", "artifact_s", "evaluate_s", "train_s", "peak_mb", "bytes", "contended"),
 )
 
 

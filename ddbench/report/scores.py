@@ -74,13 +74,14 @@ class CostLine:
         accuracy: Mean test accuracy [%].
         condense_s: Seconds to prepare and condense one set.
         artifact_s: Seconds to build the artifacts that it reads.
-        evaluate_s: Seconds to train and test one student.
+        evaluate_s: Seconds of training and testing per student, searches for a learning rate included.
+        train_s: Seconds to train and test one student, without them.
         peak_mb: Peak memory [MB].
         bytes: Stored bytes.
         contended: Whether other processes used the cores meanwhile.
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%].
-        break_even: How many students must be trained until condensing has paid: condense_s / (evaluate_s of ``full`` −
-            evaluate_s on the set); ``math.inf`` when training on the set is not faster; None without ``full``.
+        break_even: How many students must be trained until condensing has paid: condense_s / (train_s of ``full`` −
+            train_s on the set); ``math.inf`` when training on the set is not faster; None without ``full``.
         break_even_with_artifacts: The same with artifact_s charged to this set alone.
         pareto: Of ``seconds`` (condensing and artifacts), ``memory`` and ``bytes`` those for which no line of the table
             is at least as accurate and at least as cheap, and better in one of both; empty for what is not ranked.
@@ -93,6 +94,7 @@ class CostLine:
     condense_s: float | None
     artifact_s: float | None
     evaluate_s: float | None
+    train_s: float | None
     peak_mb: float | None
     bytes: float | None
     contended: bool
@@ -146,7 +148,7 @@ def index(points: float) -> float:
 def cost_of(table: Table) -> list[CostLine]:
     """One line per cell with a result, in the order of the table, references first."""
     full = _full(table)
-    full_s = None if full is None else full.cost.evaluate_s
+    full_s = None if full is None else full.cost.train_s
     found, ranked = [], []
     for row, _, budget, cell in lines(table):
         if cell.summary is None:
@@ -154,11 +156,11 @@ def cost_of(table: Table) -> list[CostLine]:
         cost = cell.cost
         line = CostLine(
             row.label, budget, len(cell.scores), cell.summary.mean, cost.condense_s, cost.artifact_s, cost.evaluate_s,
-            cost.peak_mb, cost.bytes, cost.contended, cell.top1_uint8,
-            break_even=None if row.spans else break_even(cost.condense_s, full_s, cost.evaluate_s),
+            cost.train_s, cost.peak_mb, cost.bytes, cost.contended, cell.top1_uint8,
+            break_even=None if row.spans else break_even(cost.condense_s, full_s, cost.train_s),
             break_even_with_artifacts=None
             if row.spans or cost.condense_s is None
-            else break_even(cost.condense_s + (cost.artifact_s or 0.0), full_s, cost.evaluate_s),
+            else break_even(cost.condense_s + (cost.artifact_s or 0.0), full_s, cost.train_s),
         )  # fmt: skip
         found.append(line)
         if cell.ranked and not is_twin(row.label):

@@ -137,7 +137,7 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     columns: list[tuple[str, Callable[[CostLine], str]]] = [
         ("condense s", lambda line: _compact(line.condense_s) + (" †" if line.contended else "")),
         ("artifact s", lambda line: _compact(line.artifact_s)),
-        ("train s", lambda line: _compact(line.evaluate_s)),
+        ("train s", lambda line: _compact(line.train_s)),
         ("peak MB", lambda line: _compact(line.peak_mb)),
         ("bytes", lambda line: _compact(line.bytes)),
         ("uint8 top-1 %", lambda line: _fixed(line.top1_uint8, 1)),
@@ -154,7 +154,8 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     names = {name for name, _ in shown}
     notes = [
         "cost of one set in our implementation: seconds to prepare and condense, to build the artifacts it reads, to "
-        "train and test one student; peak memory of condensing; stored bytes (real images as uint8; k = 10³)"
+        "train and test one student, without the search for a learning rate; peak memory of condensing; stored bytes "
+        "(real images as uint8; k = 10³)"
         + ("; †: other processes used the cores meanwhile" if any(line.contended for line in found) else "")
     ]
     if "uint8 top-1 %" in names:

@@ -1,12 +1,14 @@
 """Derived scores against numbers worked out by hand."""
 
 import math
+from pathlib import Path
 
 import pytest
 
+from ddbench.report.jsonl import read_records
 from ddbench.report.scores import break_even, cost_of, index, scores_of
 from ddbench.report.tables import tables_of
-from tests.factories import cell
+from tests.factories import cell, pair
 
 FULL = cell("full", [97.0, 98.0, 99.0], evaluate_s=14.0)
 RANDOM = cell("random", [40.0, 42.0, 44.0])
@@ -141,6 +143,26 @@ def test_break_even_counts_students_with_and_without_artifacts():
     found = costs(FULL, cell("dm", [70.0] * 3, cost=spent))["dm"]
     assert found.break_even == pytest.approx(30 / (14 - 4))
     assert found.break_even_with_artifacts == pytest.approx(50 / (14 - 4))
+
+
+def searched(evaluate_s, steps, **fields):
+    """Three students of ``full``, the first of which a learning rate was searched for."""
+    first = pair("full", 97.0, r=0, evaluate_s=evaluate_s, steps=steps, **fields)
+    return first + cell("full", [97.0, 98.0, 99.0], evaluate_s=14.0, **fields)[2:]
+
+
+def test_the_search_for_a_learning_rate_is_not_in_the_seconds_of_one_student():
+    found = costs(searched(42.0, 3000), cell("dm", [70.0] * 3, cost={"prepare_s": 0.0, "condense_s": 30.0}))
+    assert found["full"].train_s == pytest.approx(14.0)
+    assert found["full"].evaluate_s == pytest.approx((42 + 14 + 14) / 3)
+    assert found["dm"].break_even == pytest.approx(30 / (14 - 4))
+
+
+def test_the_committed_references_train_in_what_their_unsearched_repetitions_took():
+    records = Path(__file__).parents[2] / "leaderboards/records/digits-trajectory.jsonl"
+    table = next(t for t in tables_of(read_records(records)) if t.setting.protocol == "hard@1")
+    full = next(row for row in table.rows if row.label == "full").cells[0]
+    assert full is not None and full.cost.train_s == pytest.approx((48.791 / 3 + 16.364 + 15.425) / 3, abs=0.01)
 
 
 def test_what_trains_no_faster_never_pays():

@@ -210,7 +210,7 @@ def _cost_grid(table: Table) -> list[list[str]]:
     lines = [["method", "budget", "top-1 %", "condense s", "artifact s", "one student s", "peak MB", "bytes"]]
     for row, column, cell in _places(table):
         cost, found = cell.cost, cell.summary
-        numbers = (cost.condense_s, cost.artifact_s, cost.evaluate_s, cost.peak_mb, cost.bytes)
+        numbers = (cost.condense_s, cost.artifact_s, cost.train_s, cost.peak_mb, cost.bytes)
         texts = [NONE if number is None else compact(number) for number in numbers]
         if cost.contended:
             texts[0] += " †"
