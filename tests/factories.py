@@ -144,3 +144,15 @@ def demo() -> list[Record]:
         *cell("datm", [86.0, 89.0, 87.5], ipc=10, cost={"condense_s": 14.0, "contended": True}),
         *skipped("datm", too_large, ipc=500),
     ]
+
+
+def imported() -> list[Record]:
+    """``theirs``, an imported row, beside a measured one in every kind of table: protocols, students, a failure."""
+    places = ({}, {"protocol": "native"}, {"eval_arch": "mlp-w128-nn"})
+    return [
+        record
+        for where in places
+        for method, source in (("dm", "measured"), ("theirs", "imported"))
+        for scores, ipc in (([60.0, 62.0, 61.0], 1), ([80.0, 82.0, None], 10))
+        for record in cell(method, scores, source=source, ipc=ipc, **where)
+    ]

@@ -33,6 +33,7 @@ class Score:
 
     Attributes:
         row: Label of the row.
+        source: ``measured``, ``imported`` or ``reported``.
         budget: Label of the column, ``all images`` for a reference.
         n: Repetitions.
         accuracy: Mean test accuracy [%].
@@ -49,6 +50,7 @@ class Score:
     """
 
     row: str
+    source: str
     budget: str
     n: int
     accuracy: float | None
@@ -69,6 +71,7 @@ class CostLine:
 
     Attributes:
         row: Label of the row.
+        source: ``measured``, ``imported`` or ``reported``.
         budget: Label of the column, ``all images`` for a reference.
         n: Repetitions.
         accuracy: Mean test accuracy [%].
@@ -88,6 +91,7 @@ class CostLine:
     """
 
     row: str
+    source: str
     budget: str
     n: int
     accuracy: float | None
@@ -155,8 +159,8 @@ def cost_of(table: Table) -> list[CostLine]:
             continue
         cost = cell.cost
         line = CostLine(
-            row.label, budget, len(cell.scores), cell.summary.mean, cost.condense_s, cost.artifact_s, cost.evaluate_s,
-            cost.train_s, cost.peak_mb, cost.bytes, cost.contended, cell.top1_uint8,
+            row.label, row.source, budget, len(cell.scores), cell.summary.mean, cost.condense_s, cost.artifact_s,
+            cost.evaluate_s, cost.train_s, cost.peak_mb, cost.bytes, cost.contended, cell.top1_uint8,
             break_even=None if row.spans else break_even(cost.condense_s, full_s, cost.train_s),
             break_even_with_artifacts=None
             if row.spans or cost.condense_s is None
@@ -206,7 +210,7 @@ def _protocol(table: Table) -> str:
 
 def _plain(row: Row, budget: str, cell: Cell) -> Score:
     found = cell.summary
-    score = Score(row.label, budget, len(cell.scores), None if found is None else found.mean)
+    score = Score(row.label, row.source, budget, len(cell.scores), None if found is None else found.mean)
     if not cell.per_class:
         return replace(score, quartiles=cell.quartiles)
     worst = min(cell.per_class)

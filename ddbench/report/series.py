@@ -119,7 +119,7 @@ def ipc_series(tables: Sequence[Table]) -> list[Panel]:
     """Accuracy against images per class: a panel per table, a line per row; budgets in fractions are left out."""
     panels = []
     for table in tables:
-        lines = tuple(Line(row.label, points) for row in table.rows if (points := _by_ipc(table, row)))
+        lines = tuple(Line(row.shown_label, points) for row in table.rows if (points := _by_ipc(table, row)))
         if lines:
             panels.append(Panel(title_of(table), lines, _bands(table)))
     return panels
@@ -176,7 +176,7 @@ def _by_ipc(table: Table, row: Row) -> tuple[Point, ...]:
 
 
 def _bands(table: Table) -> tuple[Band, ...]:
-    found = [(row.label, row.cells[0].summary) for row in table.rows if row.spans and row.cells[0] is not None]
+    found = [(row.shown_label, row.cells[0].summary) for row in table.rows if row.spans and row.cells[0] is not None]
     return tuple(
         Band(label, s.mean, s.half_width if s.half_width is not None else s.sd) for label, s in found if s is not None
     )
@@ -192,7 +192,7 @@ def _cost_panel(table: Table, cost: str) -> CostPanel | None:
                 if cell.ranked and not is_twin(row.label):
                     ranked.append((value, points[-1].mean))
         if points:
-            lines.append(Line(row.label, tuple(sorted(points, key=lambda p: p.x))))
+            lines.append(Line(row.shown_label, tuple(sorted(points, key=lambda p: p.x))))
     if not lines:
         return None
     return CostPanel(title_of(table), cost, tuple(lines), _bands(table), pareto(ranked))
@@ -239,12 +239,12 @@ def _window_panel(table: Table, changes: Changes) -> WindowPanel | None:
     others = [row for row in table.rows if row not in rows and not row.spans]
     return WindowPanel(
         title_of(table),
-        tuple(Line(row.label, _by_ipc(table, row)) for row in rows),
-        tuple(Line(row.label, points) for row in others if (points := _by_ipc(table, row))),
+        tuple(Line(row.shown_label, _by_ipc(table, row)) for row in rows),
+        tuple(Line(row.shown_label, points) for row in others if (points := _by_ipc(table, row))),
         _bands(table),
-        (late.label, early.label),
+        (late.shown_label, early.shown_label),
         differences,
-        tuple(Line(row.label, _change_points(table, row, changes)) for row in rows),
+        tuple(Line(row.shown_label, _change_points(table, row, changes)) for row in rows),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ddbench.records import Record
 from ddbench.report.cells import Cell, best, cell_of
 from ddbench.report.differences import Differences, differences
+from ddbench.report.figures import marked
 from ddbench.report.observations import Observation, Setting, observe
 from ddbench.specs import Budget
 
@@ -62,6 +63,11 @@ class Row:
     cells: tuple[Cell | None, ...]
     n: int | None
     marks: tuple[int, ...] = ()
+
+    @property
+    def shown_label(self) -> str:
+        """The label wherever people read it: ``label`` alone is what rows are found and joined by."""
+        return marked(self.label, self.source)
 
     @property
     def spans(self) -> bool:
@@ -209,7 +215,7 @@ def _annotated(row: Row, observations: list[Observation], footnotes: dict[str, i
     warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
     texts = [*warned, *_conditions(row)]
-    marks = tuple(number(f"{row.label}: {text}") for text in texts)
+    marks = tuple(number(f"{row.shown_label}: {text}") for text in texts)
     return replace(row, cells=tuple(numbered(cell) for cell in row.cells), marks=marks)
 
 

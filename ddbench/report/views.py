@@ -10,8 +10,9 @@ from typing import Any
 from ddbench.errors import unknown
 from ddbench.report.captions import conditions, place
 from ddbench.report.cells import Cell
+from ddbench.report.cross import shown_label
 from ddbench.report.differences import is_twin
-from ddbench.report.figures import NONE, compact, plural
+from ddbench.report.figures import NONE, compact, marked, plural
 from ddbench.report.ranking import Ranking, Stability, rankings, stabilities
 from ddbench.report.regimes import OWN_RANDOM, regime_tables
 from ddbench.report.scores import CostLine, Score, cost_of, lines, scores_of
@@ -113,13 +114,19 @@ def _scores_view(table: Table, scores: Sequence[Score]) -> View:
     shown = [column for column in SCORES if any(column[1](score) != NONE for score in scores)]
     header = ["method", "budget", "top-1 %", *(name for name, _, _ in shown)]
     grid = [header] + [
-        [score.row, score.budget, _fixed(score.accuracy, 1), *(text(score) for _, text, _ in shown)] for score in scores
+        [
+            marked(score.row, score.source),
+            score.budget,
+            _fixed(score.accuracy, 1),
+            *(text(score) for _, text, _ in shown),
+        ]
+        for score in scores
     ]
     notes = [f"{name}: {words}" for name, _, words in shown]
     reasons: dict[str, list[str]] = {}
     for score in scores:
         if score.unrecovered:
-            reasons.setdefault(score.unrecovered, []).append(f"{score.row} at {score.budget}")
+            reasons.setdefault(score.unrecovered, []).append(f"{marked(score.row, score.source)} at {score.budget}")
     if len(reasons) == 1 and not any(score.recovery is not None for score in scores):
         notes.append(f"no recovery: {next(iter(reasons))}")
     else:
@@ -147,7 +154,7 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     ]
     shown = [column for column in columns if any(column[1](line) != NONE for line in found)]
     grid = [["method", "budget", "top-1 %", *(name for name, _ in shown)]] + [
-        [line.row, line.budget, _fixed(line.accuracy, 1), *(text(line) for _, text in shown)]
+        [marked(line.row, line.source), line.budget, _fixed(line.accuracy, 1), *(text(line) for _, text in shown)]
         for line in found
         if not is_twin(line.row)  # the set of another line, trained otherwise: it costs the same
     ]
@@ -188,7 +195,7 @@ def _regimes(tables: Sequence[Table]) -> list[View]:
     found = []
     for regimes in regime_tables(tables):
         grid = [["method", *regimes.headers]] + [
-            [label, *map(cell_text, cells)] for label, cells in regimes.rows.items()
+            [shown_label(label, cells), *map(cell_text, cells)] for label, cells in regimes.rows.items()
         ]
         notes = ["mean ± sd (repetitions); the same sets in every column, students trained anew"]
         if OWN_RANDOM in regimes.headers:
@@ -222,6 +229,7 @@ def cell_facts(cell: Cell) -> dict[str, Any]:
     """Status, mean, sd and n of a cell."""
     found = cell.summary
     return {
+        "source": cell.source,
         "status": cell.status,
         "mean": None if found is None else found.mean,
         "sd": None if found is None else found.sd,
@@ -290,23 +298,30 @@ def _mean_taus(found: Sequence[Stability]) -> list[str]:
 
 def _failures(tables: Sequence[Table]) -> list[View]:
     caption = "failed and skipped"
-    found: dict[tuple[str, str, str, str, str], list[str]] = {}
+    found: dict[tuple[str, str, str, str, str, str], list[str]] = {}
     for table in tables:
         for row, _, budget, cell in lines(table):
             if not cell.complete:
                 missing = cell.planned - len(cell.scores)
                 status = cell.status if missing == cell.planned else f"{cell.status} ({missing} of {cell.planned})"
-                key = row.label, conditions(table), budget, status, " ".join(cell.reason.split())
+                key = row.label, row.source, conditions(table), budget, status, " ".join(cell.reason.split())
                 found.setdefault(key, []).append(str(table.setting.protocol))
     if not found:
         return [_nothing("failures", caption, "every planned cell has a result")]
     grid = [["method", "where", "budget", "status", "reason"]]
     facts = []
-    for (label, where, budget, status, reason), protocols in found.items():
+    for (label, source, where, budget, status, reason), protocols in found.items():
         shown = ", ".join(dict.fromkeys(protocols))
-        grid.append([label, f"{where} · {shown}", budget, status, reason])
+        grid.append([marked(label, source), f"{where} · {shown}", budget, status, reason])
         facts.append(
-            {"row": label, "where": f"{where} · {shown}", "budget": budget, "status": status, "reason": reason}
+            {
+                "row": label,
+                "source": source,
+                "where": f"{where} · {shown}",
+                "budget": budget,
+                "status": status,
+                "reason": reason,
+            }
         )
     return [
         View(

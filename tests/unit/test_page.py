@@ -26,7 +26,7 @@ from ddbench.report.page.tiles import beside, pictures_of, read_pictures, write_
 from ddbench.report.render import main_grid
 from ddbench.report.tables import tables_of
 from ddbench.store import CONDENSE, SET, Store, write_record
-from tests.factories import cell, demo, pair
+from tests.factories import cell, demo, imported, pair
 from tests.page_fixtures import HOSTILE, pictures, png, records
 
 MARKER = '<!-- ddbench:page title="Digits &amp; more" records=records/digits.jsonl -->'
@@ -122,6 +122,16 @@ def test_the_panel_of_a_cell_lists_its_repetitions_with_their_keys():
     half = 4.302652729911275 * 10 / math.sqrt(3)  # Student's t, 2 degrees of freedom, 97.5 %
     assert facts["95 % interval of the mean"].startswith(f"{60 - half:.2f} – {60 + half:.2f} %")
     assert panel["set"] == ["iterations"]
+
+
+def test_imported_rows_are_marked_wherever_the_page_names_them():
+    text = made(imported())
+    elements = Elements(text)
+    named = [text for text in [*elements.texts, *elements.attributes("data-row")] if "theirs" in text]
+    assert len(named) > 20
+    assert not [text for text in named if re.search(r"theirs(?! \(imported\))", text)]
+    titles = {panel["title"].partition(" · ")[0] for panel in data_of(text)["cells"].values()}
+    assert titles == {"dm", "theirs (imported)"}
 
 
 def test_failures_and_skips_are_listed_with_their_reason():

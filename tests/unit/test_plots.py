@@ -14,7 +14,7 @@ from ddbench.report import plots
 from ddbench.report.jsonl import write_records
 from ddbench.report.series import cost_points, ipc_series, pareto, title_of, window_series
 from ddbench.report.tables import tables_of
-from tests.factories import cell, demo, skipped
+from tests.factories import cell, demo, imported, skipped
 
 
 def half_of(values):
@@ -158,6 +158,14 @@ def test_equal_records_give_equal_bytes(site, kind, ending):
         pictures.append((site / f"{name}.{ending}").read_bytes())
     assert pictures[0] == pictures[1]
     assert pictures[0].startswith(b"\x89PNG" if ending == "png" else b"<?xml")
+
+
+def test_legends_mark_imported_rows():
+    tables = tables_of(imported())
+    for figure in (plots.ipc_plot(ipc_series(tables)), plots.cost_plot(cost_points(tables))):
+        drawn = {str(line.get_label()) for axis in figure.axes for line in axis.lines}
+        assert "theirs" not in drawn
+    assert "theirs (imported)" in {str(x.get_label()) for a in plots.ipc_plot(ipc_series(tables)).axes for x in a.lines}
 
 
 def test_what_is_drawn_is_what_the_series_say():

@@ -72,7 +72,7 @@ class Panels:
         members = self.observations[table.setting, row.label, None if column is None else column.budget]
         marks = sorted({*row.marks, *cell.marks})
         return {
-            "title": f"{row.label} · {'all images' if column is None else column.label}",
+            "title": f"{row.shown_label} · {'all images' if column is None else column.label}",
             "where": where,
             "facts": _facts(row, cell),
             "tables": [_repetitions(members), *_sets(members), *_inside(cell)],

@@ -45,7 +45,7 @@ def document(
     """All values of the template."""
     tables = tables_of(records)
     places = _by_place(observe(records))
-    seen = looks((row.label, row.kind) for table in tables for row in table.rows if not row.spans)
+    seen = looks((row.shown_label, row.kind) for table in tables for row in table.rows if not row.spans)
     panels = Panels({record.key: record for record in records if record.kind == "evaluation"}, places)
     cells: dict[str, Any] = {}
     groups = [_group(members, panels, cells, seen) for members in _groups(tables)]
@@ -157,7 +157,7 @@ def _main(table: Table) -> dict[str, Any]:
             for i, cell in enumerate(row.cells)
         ]
         rest = [_plain(text) for text in texts[1 + budgets :]]
-        lines.append({"label": texts[0], "name": row.label, "kind": row.kind, "cells": [*budget_cells, *rest]})
+        lines.append({"label": texts[0], "name": row.shown_label, "kind": row.kind, "cells": [*budget_cells, *rest]})
     return {
         "head": grid[0],
         "references": [line for line, row in zip(lines, table.rows, strict=True) if row.spans],
@@ -215,7 +215,7 @@ def _cost_grid(table: Table) -> list[list[str]]:
         if cost.contended:
             texts[0] += " †"
         lines.append([
-            row.label, "all images" if column is None else column.label,
+            row.shown_label, "all images" if column is None else column.label,
             NONE if found is None else f"{found.mean:.1f}", *texts,
         ])  # fmt: skip
     return lines
@@ -224,7 +224,7 @@ def _cost_grid(table: Table) -> list[list[str]]:
 def _missing(table: Table) -> list[dict[str, str]]:
     """Cells without a full result, with their reason."""
     return [
-        {"row": row.label, "budget": "all images" if column is None else column.label, "status": cell.status,
+        {"row": row.shown_label, "budget": "all images" if column is None else column.label, "status": cell.status,
          "reason": cell.reason or "no reason recorded", "id": cell_id((table.setting, row.label,
                                                                        None if column is None else column.budget))}
         for row, column, cell in _places(table) if not cell.complete
@@ -241,7 +241,7 @@ def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Ser
         if x is None or (cost and cell.cost.condense_s is None):
             continue
         half = found.half_width
-        text = f"{row.label} · {column.label}: {found.mean:.1f} %" + (
+        text = f"{row.shown_label} · {column.label}: {found.mean:.1f} %" + (
             f" ± {found.sd:.1f}" if found.sd is not None else ""
         )
         text += f" (n = {found.n}{'' if cell.complete else f' of {cell.planned}'})"
@@ -252,7 +252,7 @@ def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Ser
                 cell_id((table.setting, row.label, column.budget)), text, column.budget.label, cell.ranked,
             )
         )  # fmt: skip
-    return Series(row.label, seen[row.label], tuple(sorted(values, key=lambda value: value.x)))
+    return Series(row.shown_label, seen[row.shown_label], tuple(sorted(values, key=lambda value: value.x)))
 
 
 def _size(column: Column) -> float | None:
@@ -267,7 +267,7 @@ def _by_size(table: Table, series: Sequence[Series]) -> Chart | None:
         return None
     ticks = [(size, f"{size:g}") for column in table.columns if (size := _size(column)) is not None]
     levels = [
-        (found.mean, row.label)
+        (found.mean, row.shown_label)
         for row in table.rows
         if row.spans and row.cells[0] is not None and (found := row.cells[0].summary) is not None
     ]
