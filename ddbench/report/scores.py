@@ -86,8 +86,9 @@ class CostLine:
         break_even: How many students must be trained until condensing has paid: condense_s / (train_s of ``full`` −
             train_s on the set); ``math.inf`` when training on the set is not faster; None without ``full``.
         break_even_with_artifacts: The same with artifact_s charged to this set alone.
-        pareto: Of ``seconds`` (condensing and artifacts), ``memory`` and ``bytes`` those for which no line of the table
-            is at least as accurate and at least as cheap, and better in one of both; empty for what is not ranked.
+        pareto: Of ``seconds`` (condensing and artifacts), ``memory`` and ``bytes`` those for which no line of the
+            table, whatever its budget, is at least as accurate and at least as cheap, and better in one of both; empty
+            for what is not ranked.
     """
 
     row: str
@@ -167,7 +168,7 @@ def cost_of(table: Table) -> list[CostLine]:
             else break_even(cost.condense_s + (cost.artifact_s or 0.0), full_s, cost.train_s),
         )  # fmt: skip
         found.append(line)
-        if cell.ranked and not is_twin(row.label):
+        if competes(row, cell):
             ranked.append(line)
     return [
         replace(line, pareto=tuple(kind for kind in COSTS if _undominated(line, ranked, kind)))
@@ -175,6 +176,21 @@ def cost_of(table: Table) -> list[CostLine]:
         else line
         for line in found
     ]
+
+
+def competes(row: Row, cell: Cell) -> bool:
+    """Whether a cell may lie on a Pareto front: ranked, and no control that is another row's set trained otherwise."""
+    return cell.ranked and not is_twin(row.label)
+
+
+def front_of(table: Table, kind: str) -> set[tuple[str, str]]:
+    """Row and label of the column of every cell on the Pareto front of a table, all its budgets together.
+
+    Args:
+        table: The table.
+        kind: One of :data:`COSTS`.
+    """
+    return {(line.row, line.budget) for line in cost_of(table) if kind in line.pareto}
 
 
 def break_even(condense_s: float | None, full_s: float | None, set_s: float | None) -> float | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ddbench.records import Record
 from ddbench.report.captions import protocol_of
 from ddbench.report.cells import Cell
-from ddbench.report.differences import is_twin
 from ddbench.report.observations import Setting, observe
+from ddbench.report.scores import front_of
 from ddbench.report.tables import Row, Table, tables_of
 from ddbench.stats import Paired, paired, summary
 
@@ -72,7 +72,7 @@ class CostPanel:
         cost: ``seconds`` to make one set, artifacts included, or its stored ``bytes``.
         lines: As in :class:`Panel`; a row's points are its budgets.
         bands: References.
-        front: (cost, accuracy) of the ranked points that no other beats in both, ascending.
+        front: (cost, accuracy) of the points on the Pareto front of the table, all budgets together, ascending.
     """
 
     title: str
@@ -183,19 +183,20 @@ def _bands(table: Table) -> tuple[Band, ...]:
 
 
 def _cost_panel(table: Table, cost: str) -> CostPanel | None:
-    lines, ranked = [], list[tuple[float, float]]()
+    members = front_of(table, cost)
+    lines, front = [], list[tuple[float, float]]()
     for row in table.rows:
         points = []
         for i, cell in _cells(table, row):
             if (value := _cost_of(cell, cost)) is not None:
                 points.append(_point(value, cell.scores, table.columns[i].budget.label))
-                if cell.ranked and not is_twin(row.label):
-                    ranked.append((value, points[-1].mean))
+                if (row.label, table.columns[i].label) in members:
+                    front.append((value, points[-1].mean))
         if points:
             lines.append(Line(row.shown_label, tuple(sorted(points, key=lambda p: p.x))))
     if not lines:
         return None
-    return CostPanel(title_of(table), cost, tuple(lines), _bands(table), pareto(ranked))
+    return CostPanel(title_of(table), cost, tuple(lines), _bands(table), pareto(front))
 
 
 def _cost_of(cell: Cell, cost: str) -> float | None:

@@ -176,8 +176,8 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
         notes.append("no break-even: full was not measured")
     if "Pareto" in names:
         notes.append(
-            "Pareto: no other line is as accurate for as little (seconds with artifacts, memory, bytes) and better "
-            "in one of the two, by the means"
+            "Pareto, over all budgets together: no other line is as accurate for as little (seconds with artifacts, "
+            "memory, bytes) and better in one of the two, by the means"
         )
     notes += _caution(line.n for line in found)
     facts = {"where": place(table), "lines": [facts_of(line) for line in found]}

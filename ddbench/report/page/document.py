@@ -32,6 +32,7 @@ from ddbench.report.page.curves import (
 from ddbench.report.page.gallery import galleries
 from ddbench.report.page.tiles import Picture
 from ddbench.report.render import CROSS_LEGEND, differences_grid, footer, main_grid
+from ddbench.report.scores import front_of
 from ddbench.report.tables import Column, Row, Table, tables_of
 
 KINDS = ("reference", "selection", "distillation")
@@ -233,6 +234,7 @@ def _missing(table: Table) -> list[dict[str, str]]:
 
 def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Series:
     values = []
+    front = front_of(table, "seconds") if cost else set()
     for column, cell in zip(table.columns, row.cells, strict=True):
         found = None if cell is None else cell.summary
         if cell is None or found is None:
@@ -249,7 +251,7 @@ def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Ser
         values.append(
             Value(
                 x, found.mean, None if half is None else found.mean - half, None if half is None else found.mean + half,
-                cell_id((table.setting, row.label, column.budget)), text, column.budget.label, cell.ranked,
+                cell_id((table.setting, row.label, column.budget)), text, (row.label, column.label) in front,
             )
         )  # fmt: skip
     return Series(row.shown_label, seen[row.shown_label], tuple(sorted(values, key=lambda value: value.x)))
