@@ -55,7 +55,9 @@ class Cell:
         bold: Whether it is among the best of its column.
         marks: Numbers of its footnotes.
         per_class: Accuracy on the test images of each class, mean over repetitions [%]; None when a result lacks it.
-        quartiles: Accuracy on each quarter of the test images by difficulty, easiest first [%]; None as before.
+        quartiles: Accuracy on each quarter of the test images by difficulty, easiest first [%]; None as before, or
+            where results were ordered by different difficulties.
+        difficulties: Digests of the difficulties behind the quartiles of its results; one where they can be averaged.
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%]; None as before.
     """
 
@@ -75,6 +77,7 @@ class Cell:
     marks: tuple[int, ...] = ()
     per_class: tuple[float, ...] | None = None
     quartiles: tuple[float, ...] | None = None
+    difficulties: tuple[str, ...] = ()
     top1_uint8: float | None = None
 
     @property
@@ -107,6 +110,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
             scores[r] = round(fmean(values), DIGITS)
     bad = next((o for o in ordered if o.r not in scores and o.top1 is None), None)
     counted = [students for r, students in repetitions.items() if r in scores]
+    difficulties = _difficulties(counted)
     uint8 = _means(counted, "top1_uint8")
     return Cell(
         scores=scores,
@@ -122,9 +126,16 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         shared=_shared(ordered),
         details=_details(ordered),
         per_class=_means(counted, "per_class"),
-        quartiles=_means(counted, "quartiles"),
+        quartiles=_means(counted, "quartiles") if len(difficulties) < 2 else None,
+        difficulties=difficulties,
         top1_uint8=None if uint8 is None else uint8[0],
     )
+
+
+def _difficulties(repetitions: Sequence[Sequence[Observation]]) -> tuple[str, ...]:
+    """Digests of the difficulties that quartiles were taken by; empty text for a record that does not say."""
+    told = [student.metrics for students in repetitions for student in students if "quartiles" in student.metrics]
+    return tuple(sorted({str(metrics.get("difficulty", "")) for metrics in told}))
 
 
 def _means(repetitions: Sequence[Sequence[Observation]], name: str) -> tuple[float, ...] | None:

@@ -7,7 +7,8 @@ Units: accuracies in percent [0, 100], differences in points, and what is called
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
@@ -17,7 +18,7 @@ from ddbench.report.tables import Row, Table
 from ddbench.stats import DIGITS
 
 HARD = ("hard", "hard-fixed", "hard-long")
-"""Protocols on hard labels with augmentation: where HLR is meant, and LRS and ARS stand."""
+"""Protocols on hard labels with augmentation: where HLR is meant, and LRS stands."""
 WEIGHT = 0.5
 """Of the first part in LRS and ARS, as DD-Ranking sets it."""
 LEAST_GAP = 2.0
@@ -37,7 +38,8 @@ class Score:
         budget: Label of the column, ``all images`` for a reference.
         n: Repetitions.
         accuracy: Mean test accuracy [%].
-        recovery: (accuracy − random) / (full − random), a fraction: 0 is random, 1 is full; may be negative or above 1.
+        recovery: (accuracy − random) / (full − random), a fraction: 0 is random, 1 is full; may be negative or above 1;
+            over the repetitions that row and random have, of full those of them that it has, else all.
         unrecovered: Why ``recovery`` is None; empty otherwise.
         ior: Improvement over random: accuracy − random, over common repetitions [points].
         hlr: Hard-label recovery: full − accuracy under hard labels [points]; lower is better.
@@ -46,7 +48,8 @@ class Score:
         ars: Augmentation-robust score, a fraction: the same of β = ½·IOR with augmentation + ½·IOR without.
         worst_class: Lowest of the classes' mean accuracies [%].
         worst_class_index: Which class that is, counted from 0; the first of several.
-        quartiles: Accuracy by difficulty of the test images, easiest quarter first [%].
+        quartiles: Accuracy by difficulty of the test images, easiest quarter first [%]; of one difficulty per table.
+        unquartered: Why quartiles that were measured are not shown; empty otherwise.
     """
 
     row: str
@@ -63,6 +66,7 @@ class Score:
     worst_class: float | None = None
     worst_class_index: int | None = None
     quartiles: tuple[float, ...] | None = None
+    unquartered: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +119,16 @@ def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
     Args:
         table: Where accuracy, ``random`` and ``full`` are taken from.
         tables: All tables of the report: LRS also needs the one under ``native@1``, ARS the one under ``noaug@1``, of
-            the same data, networks and profile. Both stand in tables of a hard protocol alone.
+            the same data, networks and profile. LRS stands in tables of a hard protocol alone, ARS in those of
+            ``hard``: the others differ from ``noaug`` in more than augmentation.
     """
     hard = _protocol(table) in HARD
     native = _sibling(table, tables, "native") if hard else None
-    bare = _sibling(table, tables, "noaug") if hard else None
-    full = _full(table)
+    bare = _sibling(table, tables, "noaug") if _protocol(table) == "hard" else None
+    full, difficulty = _full(table), _difficulty(table)
     found = []
     for row, place, budget, cell in lines(table):
-        score = _plain(row, budget, cell)
+        score = _of_one_difficulty(_plain(row, budget, cell), cell, difficulty)
         if not row.spans and cell.complete:
             ior = _over_random(table, row.label, place)
             recovery, why = _recovery(cell, _random(table, row.label, place), full)
@@ -233,6 +238,21 @@ def _plain(row: Row, budget: str, cell: Cell) -> Score:
     return replace(score, worst_class=worst, worst_class_index=cell.per_class.index(worst), quartiles=cell.quartiles)
 
 
+def _difficulty(table: Table) -> str | None:
+    """The difficulty behind most quartiles of a table, of several the first; None where there are none."""
+    known = Counter(cell.difficulties[0] for _, _, _, cell in lines(table) if cell.quartiles is not None)
+    return known.most_common(1)[0][0] if known else None
+
+
+def _of_one_difficulty(score: Score, cell: Cell, difficulty: str | None) -> Score:
+    """Without quartiles that are of other test images than those of the table."""
+    if len(cell.difficulties) > 1:
+        return replace(score, unquartered="its results are by different difficulties of the test images")
+    if cell.quartiles is not None and cell.difficulties[0] != difficulty:
+        return replace(score, quartiles=None, unquartered="by another difficulty of the test images than the others")
+    return score
+
+
 def _full(table: Table) -> Cell | None:
     row = next((row for row in table.rows if row.spans and row.method == "full" and row.source == "measured"), None)
     cell = None if row is None else row.cells[0]
@@ -262,12 +282,14 @@ def _over_random(table: Table, label: str, place: int | None) -> float | None:
 
 
 def _recovery(cell: Cell, random: Cell | None, full: Cell | None) -> tuple[float | None, str]:
-    """Recovery, and why there is none."""
+    """Recovery, and why there is none; how well the gap is known is judged by all repetitions of its two ends."""
     if full is None:
         return None, "full was not measured"
-    if random is None:
-        return None, "random was not measured"
-    gap = _mean(full) - _mean(random)
+    shared = set() if random is None else cell.scores.keys() & random.scores.keys()
+    if random is None or not shared:
+        return None, "random was not measured" + ("" if random is None else " in the same repetitions")
+    bottom = _mean(_over(random, shared))
+    gap = _mean(_over(full, shared & full.scores.keys() or full.scores.keys())) - bottom
     if gap < LEAST_GAP:
         return None, f"full − random is below {LEAST_GAP:g} points"
     error = _error_of_gap(full, random)
@@ -275,7 +297,11 @@ def _recovery(cell: Cell, random: Cell | None, full: Cell | None) -> tuple[float
         return None, "one repetition: the error of full − random is not known"
     if gap < LEAST_ERRORS * error:
         return None, f"full − random is below {LEAST_ERRORS:g} standard errors"
-    return _rounded((_mean(cell) - _mean(random)) / gap), ""
+    return _rounded((_mean(_over(cell, shared)) - bottom) / gap), ""
+
+
+def _over(cell: Cell, repetitions: Set[int]) -> Cell:
+    return replace(cell, scores={r: top1 for r, top1 in cell.scores.items() if r in repetitions})
 
 
 def _error_of_gap(full: Cell, random: Cell) -> float | None:

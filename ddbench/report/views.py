@@ -131,9 +131,19 @@ def _scores_view(table: Table, scores: Sequence[Score]) -> View:
         notes.append(f"no recovery: {next(iter(reasons))}")
     else:
         notes += [f"no recovery for {', '.join(where)}: {why}" for why, where in reasons.items()]
+    notes += [f"no quartiles for {', '.join(where)}: {why}" for why, where in _unquartered(scores).items()]
     notes += _caution(score.n for score in scores)
     facts = {"where": place(table), "lines": [facts_of(score) for score in scores]}
     return View("scores", f"derived scores · {place(table)} · means over repetitions", grid, notes, facts)
+
+
+def _unquartered(scores: Sequence[Score]) -> dict[str, list[str]]:
+    """Reason → rows without quartiles for it."""
+    found: dict[str, list[str]] = {}
+    for score in scores:
+        if score.unquartered:
+            found.setdefault(score.unquartered, []).append(f"{marked(score.row, score.source)} at {score.budget}")
+    return found
 
 
 def _cost(tables: Sequence[Table]) -> list[View]:
