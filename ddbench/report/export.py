@@ -36,6 +36,17 @@ _CSV_COLUMNS = {
 """Columns that a view adds; the regime table and the failures are lines that are there anyway."""
 
 
+def check_csv(views: Sequence[str]) -> None:
+    """Refuse views that lines of cells cannot hold.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    for name in views:
+        if name not in _CSV_COLUMNS and name != MAIN:
+            raise UsageError(f"csv holds one line per cell, which view {name!r} has not: use --format json")
+
+
 def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
     """One line per data set × protocol × architectures × row × budget; empty where there is no number.
 
@@ -45,9 +56,7 @@ def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
     Raises:
         UsageError: If a view has no place in lines of cells.
     """
-    for name in views:
-        if name not in _CSV_COLUMNS and name != MAIN:
-            raise UsageError(f"csv holds one line per cell, which view {name!r} has not: use --format json")
+    check_csv(views)
     added = [column for name in dict.fromkeys(views) for column in _CSV_COLUMNS.get(name, ())]
     out = io.StringIO()
     writer = csv.DictWriter(out, [*FIELDS, *_STUDENTS, *added], lineterminator="\n", extrasaction="ignore")

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from ddbench.cli import invoke
 from ddbench.errors import UsageError
 from ddbench.report.latex import escaped
 from ddbench.report.ranking import rankings, stabilities
@@ -238,6 +239,14 @@ def test_csv_gains_columns_for_scores_and_costs():
 def test_csv_refuses_what_is_not_about_cells():
     with pytest.raises(UsageError, match="--format json"):
         lines_of(demo(), "ranks")
+
+
+@pytest.mark.parametrize("view", ["ranks", "stability"])
+def test_a_run_refuses_what_csv_cannot_hold_before_it_plans_anything(view, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("ddbench.cli.run.planned_from", lambda given: pytest.fail("planned"))
+    given = ["run", "--methods", "random", "--ipc", "1", "--out", str(tmp_path / "runs"), "--format", "csv"]
+    assert invoke([*given, "--views", f"scores,{view}"]) == 2
+    assert f"view '{view}'" in capsys.readouterr().err
 
 
 def test_the_cross_architecture_table_is_in_csv_and_json():
