@@ -64,13 +64,11 @@ def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
     students = _over_students(tables)
     for table in tables:
         derived = _derived(table, tables) if added else {}
-        for row in table.rows:
-            for column, cell in _places(table, row):
-                place = row.label, "all images" if column is None else column.label
-                over = students.get((_group(table), row.label, "" if column is None else column.budget.label), {})
-                writer.writerow(
-                    _where(table) | _who(row) | _budget(row, column) | _numbers(cell) | over | derived.get(place, {})
-                )
+        for one in table.filled():
+            row, column, cell = one.row, one.column, one.cell
+            over = students.get((_group(table), row.label, "" if column is None else column.budget.label), {})
+            values = _where(table) | _who(row) | _budget(row, column) | _numbers(cell) | over
+            writer.writerow(values | derived.get((row.label, one.budget), {}))
     return out.getvalue()
 
 
@@ -146,8 +144,8 @@ def _document(table: Table) -> dict[str, Any]:
     rows = [
         _who(row) | {
             "cells": [
-                _budget(row, column) | _numbers(cell) | {"details": dict(cell.details)}
-                for column, cell in _places(table, row)
+                _budget(row, one.column) | _numbers(one.cell) | {"details": dict(one.cell.details)}
+                for one in table.filled() if one.row is row
             ],
             "footnotes": [table.footnotes[mark - 1] for mark in row.marks],
         }
@@ -164,13 +162,6 @@ def _document(table: Table) -> dict[str, Any]:
             "minus_random": list(_differences(table)),
         }
     )
-
-
-def _places(table: Table, row: Row) -> Iterator[tuple[Column | None, Cell]]:
-    columns: Sequence[Column | None] = [None] if row.spans else table.columns
-    for column, cell in zip(columns, row.cells, strict=True):
-        if cell is not None:
-            yield column, cell
 
 
 def _where(table: Table) -> dict[str, Any]:

@@ -127,7 +127,8 @@ def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
     bare = _sibling(table, tables, "noaug") if _protocol(table) == "hard" else None
     full, difficulty = _full(table), _difficulty(table)
     found = []
-    for row, place, budget, cell in lines(table):
+    for line in table.filled():
+        row, place, budget, cell = line.row, line.place, line.budget, line.cell
         score = _of_one_difficulty(_plain(row, budget, cell), cell, difficulty)
         if not row.spans and cell.complete:
             ior = _over_random(table, row.label, place)
@@ -160,12 +161,13 @@ def cost_of(table: Table) -> list[CostLine]:
     full = _full(table)
     full_s = None if full is None else full.cost.train_s
     found, ranked = [], []
-    for row, _, budget, cell in lines(table):
+    for one in table.filled():
+        row, cell = one.row, one.cell
         if cell.summary is None:
             continue
         cost = cell.cost
         line = CostLine(
-            row.label, row.source, budget, len(cell.scores), cell.summary.mean, cost.condense_s, cost.artifact_s,
+            row.label, row.source, one.budget, len(cell.scores), cell.summary.mean, cost.condense_s, cost.artifact_s,
             cost.evaluate_s, cost.train_s, cost.peak_mb, cost.bytes, cost.contended, cell.top1_uint8,
             break_even=None if row.spans else break_even(cost.condense_s, full_s, cost.train_s),
             break_even_with_artifacts=None
@@ -205,17 +207,6 @@ def break_even(condense_s: float | None, full_s: float | None, set_s: float | No
     return math.inf if full_s <= set_s else condense_s / (full_s - set_s)
 
 
-def lines(table: Table) -> list[tuple[Row, int, str, Cell]]:
-    """Row, index and label of the column, and cell, of every cell of a table."""
-    found = []
-    for row in table.rows:
-        names = ["all images"] if row.spans else [column.label for column in table.columns]
-        for place, (name, cell) in enumerate(zip(names, row.cells, strict=True)):
-            if cell is not None:
-                found.append((row, place, name, cell))
-    return found
-
-
 def siblings(table: Table, tables: Sequence[Table]) -> list[Table]:
     """Those tables that differ from a table in the protocol alone."""
     return [other for other in tables if replace(other.setting, protocol=None) == replace(table.setting, protocol=None)]
@@ -240,7 +231,7 @@ def _plain(row: Row, budget: str, cell: Cell) -> Score:
 
 def _difficulty(table: Table) -> str | None:
     """The difficulty behind most quartiles of a table, of several the first; None where there are none."""
-    known = Counter(cell.difficulties[0] for _, _, _, cell in lines(table) if cell.quartiles is not None)
+    known = Counter(one.cell.difficulties[0] for one in table.filled() if one.cell.quartiles is not None)
     return known.most_common(1)[0][0] if known else None
 
 

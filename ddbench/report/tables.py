@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ddbench.records import Record
 from ddbench.report.cells import Cell, best, cell_of
@@ -75,6 +75,27 @@ class Row:
         return self.kind == "reference"
 
 
+class Filled(NamedTuple):
+    """A cell with a record, and where it stands.
+
+    Attributes:
+        row: Its row.
+        place: Which of the row's cells it is.
+        column: Its column; None for a reference, which spans all.
+        cell: It.
+    """
+
+    row: Row
+    place: int
+    column: Column | None
+    cell: Cell
+
+    @property
+    def budget(self) -> str:
+        """Label of the column, ``all images`` for a reference."""
+        return "all images" if self.column is None else self.column.label
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Comparable results.
@@ -108,6 +129,15 @@ class Table:
         """Name and revision (content hash) of the data set, whatever the view of it."""
         data: dict[str, Any] = json.loads(self.setting.data)
         return str(data["name"]), str(data.get("revision"))
+
+    def filled(self) -> list[Filled]:
+        """All cells with a record in the order of rows and columns, references too."""
+        return [
+            Filled(row, index, None if row.spans else self.columns[index], cell)
+            for row in self.rows
+            for index, cell in enumerate(row.cells)
+            if cell is not None
+        ]
 
     def cells(self) -> list[Cell]:
         """All cells with a record, references left out."""

@@ -15,7 +15,7 @@ from ddbench.report.differences import is_twin
 from ddbench.report.figures import NONE, compact, marked, plural
 from ddbench.report.ranking import Ranking, Stability, rankings, stabilities
 from ddbench.report.regimes import OWN_RANDOM, regime_tables
-from ddbench.report.scores import CostLine, Score, cost_of, lines, scores_of
+from ddbench.report.scores import CostLine, Score, cost_of, scores_of
 from ddbench.report.tables import Table
 from ddbench.stats import smallest_n
 
@@ -310,7 +310,7 @@ def _failures(tables: Sequence[Table]) -> list[View]:
     caption = "failed and skipped"
     found: dict[tuple[str, str, str, str, str, str], list[str]] = {}
     for table in tables:
-        for row, _, budget, cell in lines(table):
+        for row, cell, budget in ((one.row, one.cell, one.budget) for one in table.filled()):
             if not cell.complete:
                 missing = cell.planned - len(cell.scores)
                 status = cell.status if missing == cell.planned else f"{cell.status} ({missing} of {cell.planned})"

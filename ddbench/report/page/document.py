@@ -113,7 +113,7 @@ def _compares(cross: Cross) -> bool:
 
 def _section(table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look]) -> dict[str, Any]:
     setting, where = table.setting, caption(table)
-    for row, column, cell in _places(table):
+    for row, _, column, cell in table.filled():
         place = (setting, row.label, None if column is None else column.budget)
         cells[cell_id(place)] = panels.panel(table, where, row, column, cell)
     series = [_series(table, row, seen, cost=False) for row in table.rows if not row.spans]
@@ -137,14 +137,6 @@ def _section(table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str
         "missing": _missing(table),
         "charts": [chart for chart in (_by_size(table, series), cost_chart(costs)) if chart is not None],
     }  # fmt: skip
-
-
-def _places(table: Table) -> Iterable[tuple[Row, Column | None, Cell]]:
-    for row in table.rows:
-        columns: Sequence[Column | None] = [None] if row.spans else table.columns
-        for column, cell in zip(columns, row.cells, strict=True):
-            if cell is not None:
-                yield row, column, cell
 
 
 def _main(table: Table) -> dict[str, Any]:
@@ -209,14 +201,14 @@ def sort_value(text: str) -> str | None:
 def _cost_grid(table: Table) -> list[list[str]]:
     """A line per row and budget, with everything that is known of a set beside its accuracy; more scores go here."""
     lines = [["method", "budget", "top-1 %", "condense s", "artifact s", "one student s", "peak MB", "bytes"]]
-    for row, column, cell in _places(table):
-        cost, found = cell.cost, cell.summary
+    for one in table.filled():
+        cost, found = one.cell.cost, one.cell.summary
         numbers = (cost.condense_s, cost.artifact_s, cost.train_s, cost.peak_mb, cost.bytes)
         texts = [NONE if number is None else compact(number) for number in numbers]
         if cost.contended:
             texts[0] += " †"
         lines.append([
-            row.shown_label, "all images" if column is None else column.label,
+            one.row.shown_label, one.budget,
             NONE if found is None else f"{found.mean:.1f}", *texts,
         ])  # fmt: skip
     return lines
@@ -225,11 +217,16 @@ def _cost_grid(table: Table) -> list[list[str]]:
 def _missing(table: Table) -> list[dict[str, str]]:
     """Cells without a full result, with their reason."""
     return [
-        {"row": row.shown_label, "budget": "all images" if column is None else column.label, "status": cell.status,
-         "reason": cell.reason or "no reason recorded", "id": cell_id((table.setting, row.label,
-                                                                       None if column is None else column.budget))}
-        for row, column, cell in _places(table) if not cell.complete
-    ]  # fmt: skip
+        {
+            "row": row.shown_label,
+            "budget": "all images" if column is None else column.label,
+            "status": cell.status,
+            "reason": cell.reason or "no reason recorded",
+            "id": cell_id((table.setting, row.label, None if column is None else column.budget)),
+        }
+        for row, _, column, cell in table.filled()
+        if not cell.complete
+    ]
 
 
 def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Series:
