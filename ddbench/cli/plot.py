@@ -142,7 +142,7 @@ def _chosen(
     protocols: tuple[list[str], ...],
     methods: tuple[list[str], ...],
 ) -> list[Record]:
-    """The records of a folder with the references of its tables, of files, or of both, as far as the filters let them pass.
+    """The records of a folder, with the references of its tables, of files, or both, as far as filters let them pass.
 
     Raises:
         UsageError: If nothing is left.

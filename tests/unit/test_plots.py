@@ -222,7 +222,7 @@ def test_a_folder_is_drawn_with_the_references_of_its_own_tables(site, fresh_hom
     seen = []
     monkeypatch.setattr("ddbench.cli.plot._plots", lambda target: None)
     monkeypatch.setattr(series, "ipc_series", lambda tables: seen.extend(tables) or [])
-    monkeypatch.setattr("ddbench.report.tables.tables_of", lambda records: list(records))
+    monkeypatch.setattr("ddbench.report.tables.tables_of", list)
     assert invoke(["plot", "ipc", "--out", "runs", "--to", "p.png"]) == 2
     names = {(r.spec.get("set", r.spec)["cell"]["data"]["name"], r.spec["label"]) for r in seen}
     assert names == {("digits", "dm"), ("digits", "full")}
