@@ -53,6 +53,7 @@ def pair(
     metrics: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     evaluate_s: float = 4.0,
+    steps: int | None = None,
 ) -> list[Record]:
     """A condensation and one evaluation of it; for a ``skipped`` status the evaluation alone, as if never planned."""
     kind = kind or {"full": "reference", "random": "selection"}.get(method, "distillation")
@@ -100,7 +101,7 @@ def pair(
         key="" if skipped else key_of("eval", *where, profile, protocol, eval_arch, r, e, updates),
         kind="evaluation", status=status, reason=reason, source=source, spec=spec,
         metrics={"top1": top1, **(metrics or {})} if status == "ok" else {}, n_test=300 if status == "ok" else None,
-        cost=Cost(evaluate_s=evaluate_s, steps=updates), started=WHEN, finished=WHEN,
+        cost=Cost(evaluate_s=evaluate_s, steps=updates if steps is None else steps), started=WHEN, finished=WHEN,
     )  # fmt: skip
     spent = {"prepare_s": 0.2, "condense_s": 1.0, "peak_mb": 12.3, "bytes": {"images": 64 * n}}
     condensation = Record(
@@ -142,4 +143,16 @@ def demo() -> list[Record]:
         *cell("datm", [57.0, 58.0, 62.0], ipc=1, warnings=["soft labels were clipped"]),
         *cell("datm", [86.0, 89.0, 87.5], ipc=10, cost={"condense_s": 14.0, "contended": True}),
         *skipped("datm", too_large, ipc=500),
+    ]
+
+
+def imported() -> list[Record]:
+    """``theirs``, an imported row, beside a measured one in every kind of table: protocols, students, a failure."""
+    places = ({}, {"protocol": "native"}, {"eval_arch": "mlp-w128-nn"})
+    return [
+        record
+        for where in places
+        for method, source in (("dm", "measured"), ("theirs", "imported"))
+        for scores, ipc in (([60.0, 62.0, 61.0], 1), ([80.0, 82.0, None], 10))
+        for record in cell(method, scores, source=source, ipc=ipc, **where)
     ]

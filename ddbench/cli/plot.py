@@ -13,6 +13,7 @@ from ddbench.cli.options import CommaList, joined
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
 from ddbench.records import Record
+from ddbench.results import stored
 from ddbench.store import Store
 
 ENDINGS = (".png", ".svg")
@@ -141,7 +142,7 @@ def _chosen(
     protocols: tuple[list[str], ...],
     methods: tuple[list[str], ...],
 ) -> list[Record]:
-    """The records of a folder, of files, or of both, as far as the filters let them pass.
+    """The records of a folder, with the references of its tables, of files, or both, as far as filters let them pass.
 
     Raises:
         UsageError: If nothing is left.
@@ -150,7 +151,7 @@ def _chosen(
 
     records = [record for path in files for record in read_records(path)]
     if out is not None or not files:
-        records += [record for _, record in Store(out or Path("runs")).records()]
+        records += stored(Store(out or Path("runs")))
     records = list({(r.key, str(r.spec.get("label")), r.spec.get("profile")): r for r in records}.values())
     wanted = (set(joined(datasets)), set(joined(protocols)), set(joined(methods)))
     found = [record for record in records if _passes(record, *wanted)]

@@ -111,7 +111,7 @@ def run(**given: Any) -> int:
     Everything finished is kept: the same command continues after a kill, and prints the same table from the records
     when there is nothing left to do. The table goes to stdout, progress and warnings to stderr.
     """
-    checked_views(given["views"])  # before anything is computed
+    checked_views(given["views"], given["style"])  # before anything is computed
     store, plan = planned_from(given)
     return carry_out(plan, store, given)
 
@@ -132,7 +132,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
         store.check_writable()
         plan.write(store.out / "plan.jsonl")
         _execute(plan, store, given)
-    return _report(plan, given["style"], details=given["details"], views=checked_views(given["views"]))
+    return _report(plan, given["style"], details=given["details"], views=checked_views(given["views"], given["style"]))
 
 
 @click.command()
@@ -226,17 +226,25 @@ def _say_notes(plan: planning.Plan) -> None:
         click.echo(f"ddbench: {note}", err=True)
 
 
-def checked_views(given: tuple[list[str], ...]) -> list[str]:
+def checked_views(given: tuple[list[str], ...], style: str) -> list[str]:
     """The names after ``--views``, refused before anything runs.
 
+    Args:
+        given: The values of ``--views``.
+        style: The value of ``--format``.
+
     Raises:
-        UsageError: If one is unknown.
+        UsageError: If one is unknown, or the format cannot hold it.
     """
     names = joined(given)
     if names:
         from ddbench.report.views import check_names
 
         check_names(names)
+    if names and style == "csv":
+        from ddbench.report.export import check_csv
+
+        check_csv(names)
     return names
 
 

@@ -79,7 +79,7 @@ def _reference_updates(table: Table) -> Iterator[str]:
     for row in table.rows:
         cell = row.cells[0] if row.spans else None
         if cell is not None and cell.scores and cell.updates is not None and cell.updates not in usual:
-            yield f"{row.label}: {plural(str(cell.updates), 'update')}"
+            yield f"{row.shown_label}: {plural(str(cell.updates), 'update')}"
 
 
 def _costs(table: Table) -> str:

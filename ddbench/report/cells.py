@@ -19,7 +19,8 @@ class CellCost:
     Attributes:
         condense_s: Seconds to prepare and condense.
         artifact_s: Seconds to build the artifacts it read.
-        evaluate_s: Seconds to train and test one student.
+        evaluate_s: Seconds of training and testing per student, searches for a learning rate included.
+        train_s: Seconds to train and test one student, without them.
         peak_mb: Highest peak memory of the repetitions [MB].
         bytes: Stored bytes.
         contended: Whether other processes used the cores meanwhile.
@@ -28,6 +29,7 @@ class CellCost:
     condense_s: float | None = None
     artifact_s: float | None = None
     evaluate_s: float | None = None
+    train_s: float | None = None
     peak_mb: float | None = None
     bytes: float | None = None
     contended: bool = False
@@ -53,7 +55,9 @@ class Cell:
         bold: Whether it is among the best of its column.
         marks: Numbers of its footnotes.
         per_class: Accuracy on the test images of each class, mean over repetitions [%]; None when a result lacks it.
-        quartiles: Accuracy on each quarter of the test images by difficulty, easiest first [%]; None as before.
+        quartiles: Accuracy on each quarter of the test images by difficulty, easiest first [%]; None as before, or
+            where results were ordered by different difficulties.
+        difficulties: Digests of the difficulties behind the quartiles of its results; one where they can be averaged.
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%]; None as before.
     """
 
@@ -73,6 +77,7 @@ class Cell:
     marks: tuple[int, ...] = ()
     per_class: tuple[float, ...] | None = None
     quartiles: tuple[float, ...] | None = None
+    difficulties: tuple[str, ...] = ()
     top1_uint8: float | None = None
 
     @property
@@ -105,6 +110,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
             scores[r] = round(fmean(values), DIGITS)
     bad = next((o for o in ordered if o.r not in scores and o.top1 is None), None)
     counted = [students for r, students in repetitions.items() if r in scores]
+    difficulties = _difficulties(counted)
     uint8 = _means(counted, "top1_uint8")
     return Cell(
         scores=scores,
@@ -120,9 +126,16 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         shared=_shared(ordered),
         details=_details(ordered),
         per_class=_means(counted, "per_class"),
-        quartiles=_means(counted, "quartiles"),
+        quartiles=_means(counted, "quartiles") if len(difficulties) < 2 else None,
+        difficulties=difficulties,
         top1_uint8=None if uint8 is None else uint8[0],
     )
+
+
+def _difficulties(repetitions: Sequence[Sequence[Observation]]) -> tuple[str, ...]:
+    """Digests of the difficulties that quartiles were taken by; empty text for a record that does not say."""
+    told = [student.metrics for students in repetitions for student in students if "quartiles" in student.metrics]
+    return tuple(sorted({str(metrics.get("difficulty", "")) for metrics in told}))
 
 
 def _means(repetitions: Sequence[Sequence[Observation]], name: str) -> tuple[float, ...] | None:
@@ -165,15 +178,18 @@ def _details(observations: Sequence[Observation]) -> dict[str, float]:
 
 
 def _cost(observations: Sequence[Observation]) -> CellCost:
-    seconds = [o.evaluate_s for o in observations if o.top1 is not None]
-    evaluate_s = fmean(seconds) if seconds else None
+    finished = [o for o in observations if o.top1 is not None]
+    evaluate_s = fmean(o.evaluate_s for o in finished) if finished else None
+    train_s = fmean(o.train_s for o in finished) if finished else None
     first = observations[0]
     if first.kind == "reference":
         image, n = first.facts.get("image_bytes"), first.facts.get("n")
-        return CellCost(evaluate_s=evaluate_s, bytes=None if image is None or n is None else float(image * n))
+        return CellCost(
+            evaluate_s=evaluate_s, train_s=train_s, bytes=None if image is None or n is None else float(image * n)
+        )
     if first.source != "measured":  # what it took to make is unknown: here it was only read
         sizes = [sum(o.condensation.cost.bytes.values()) for o in observations if o.condensation is not None]
-        return CellCost(evaluate_s=evaluate_s, bytes=fmean(sizes) if any(sizes) else None)
+        return CellCost(evaluate_s=evaluate_s, train_s=train_s, bytes=fmean(sizes) if any(sizes) else None)
     sets: dict[str, Cost] = {}
     for observation in observations:
         record = observation.condensation
@@ -181,11 +197,12 @@ def _cost(observations: Sequence[Observation]) -> CellCost:
             sets[record.key] = record.cost
     costs = list(sets.values())
     if not costs:
-        return CellCost(evaluate_s=evaluate_s)
+        return CellCost(evaluate_s=evaluate_s, train_s=train_s)
     return CellCost(
         condense_s=fmean(cost.prepare_s + cost.condense_s for cost in costs),
         artifact_s=fmean(cost.artifact_s for cost in costs),
         evaluate_s=evaluate_s,
+        train_s=train_s,
         peak_mb=max(cost.peak_mb for cost in costs),
         bytes=fmean(sum(cost.bytes.values()) for cost in costs),
         contended=any(cost.contended for cost in costs),

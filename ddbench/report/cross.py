@@ -8,7 +8,7 @@ from statistics import fmean
 
 from ddbench.report.captions import protocol_of
 from ddbench.report.cells import Cell
-from ddbench.report.figures import NONE
+from ddbench.report.figures import NONE, marked
 from ddbench.report.tables import Table
 from ddbench.stats import summary
 
@@ -84,6 +84,11 @@ def _cells(table: Table, budget: object) -> dict[str, Cell]:
     return chosen
 
 
+def shown_label(label: str, cells: Sequence[Cell | None]) -> str:
+    """The label of a row of cells from several tables, as people read it."""
+    return marked(label, next((cell.source for cell in cells if cell is not None), "measured"))
+
+
 def cross_grid(cross: Cross) -> list[list[str]]:
     """Header and a line per method: each student, then mean ± sd over repetitions of the students' mean, worst, spread.
 
@@ -91,7 +96,9 @@ def cross_grid(cross: Cross) -> list[list[str]]:
     where students have different repetitions, it is over those that all have.
     """
     lines = [["method", *cross.students, "mean", "worst", "spread"]]
-    lines += [[label, *map(_score, cells), *_over_students(cells)] for label, cells in cross.rows.items()]
+    lines += [
+        [shown_label(label, cells), *map(_score, cells), *_over_students(cells)] for label, cells in cross.rows.items()
+    ]
     return lines
 
 

@@ -11,7 +11,7 @@ CAPTION = "inside the methods · means over repetitions; what the columns are: t
 def details_grid(table: Table) -> list[list[str]]:
     """Header and a line per row and budget; empty when no method says anything."""
     found = [
-        (row.label, column.label, cell.details)
+        (row.shown_label, column.label, cell.details)
         for row in table.rows
         if not row.spans
         for column, cell in zip(table.columns, row.cells, strict=True)

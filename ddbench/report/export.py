@@ -22,7 +22,7 @@ FIELDS = (
     *("dataset", "split", "preprocess", "protocol", "profile", "arch", "eval_arch"),
     *("row", "method", "kind", "source", "budget", "ipc", "fraction", "n_images"),
     *("status", "reason", "mean", "sd", "n", "planned", "students", "low", "high", "best", "updates"),
-    *("condense_s", "artifact_s", "evaluate_s", "peak_mb", "bytes", "contended"),
+    *("condense_s", "artifact_s", "evaluate_s", "train_s", "peak_mb", "bytes", "contended"),
 )
 
 
@@ -36,6 +36,17 @@ _CSV_COLUMNS = {
 """Columns that a view adds; the regime table and the failures are lines that are there anyway."""
 
 
+def check_csv(views: Sequence[str]) -> None:
+    """Refuse views that lines of cells cannot hold.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    for name in views:
+        if name not in _CSV_COLUMNS and name != MAIN:
+            raise UsageError(f"csv holds one line per cell, which view {name!r} has not: use --format json")
+
+
 def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
     """One line per data set × protocol × architectures × row × budget; empty where there is no number.
 
@@ -45,9 +56,7 @@ def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
     Raises:
         UsageError: If a view has no place in lines of cells.
     """
-    for name in views:
-        if name not in _CSV_COLUMNS and name != MAIN:
-            raise UsageError(f"csv holds one line per cell, which view {name!r} has not: use --format json")
+    check_csv(views)
     added = [column for name in dict.fromkeys(views) for column in _CSV_COLUMNS.get(name, ())]
     out = io.StringIO()
     writer = csv.DictWriter(out, [*FIELDS, *_STUDENTS, *added], lineterminator="\n", extrasaction="ignore")
@@ -55,13 +64,11 @@ def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
     students = _over_students(tables)
     for table in tables:
         derived = _derived(table, tables) if added else {}
-        for row in table.rows:
-            for column, cell in _places(table, row):
-                place = row.label, "all images" if column is None else column.label
-                over = students.get((_group(table), row.label, "" if column is None else column.budget.label), {})
-                writer.writerow(
-                    _where(table) | _who(row) | _budget(row, column) | _numbers(cell) | over | derived.get(place, {})
-                )
+        for one in table.filled():
+            row, column, cell = one.row, one.column, one.cell
+            over = students.get((_group(table), row.label, "" if column is None else column.budget.label), {})
+            values = _where(table) | _who(row) | _budget(row, column) | _numbers(cell) | over
+            writer.writerow(values | derived.get((row.label, one.budget), {}))
     return out.getvalue()
 
 
@@ -137,8 +144,8 @@ def _document(table: Table) -> dict[str, Any]:
     rows = [
         _who(row) | {
             "cells": [
-                _budget(row, column) | _numbers(cell) | {"details": dict(cell.details)}
-                for column, cell in _places(table, row)
+                _budget(row, one.column) | _numbers(one.cell) | {"details": dict(one.cell.details)}
+                for one in table.filled() if one.row is row
             ],
             "footnotes": [table.footnotes[mark - 1] for mark in row.marks],
         }
@@ -155,13 +162,6 @@ def _document(table: Table) -> dict[str, Any]:
             "minus_random": list(_differences(table)),
         }
     )
-
-
-def _places(table: Table, row: Row) -> Iterator[tuple[Column | None, Cell]]:
-    columns: Sequence[Column | None] = [None] if row.spans else table.columns
-    for column, cell in zip(columns, row.cells, strict=True):
-        if cell is not None:
-            yield column, cell
 
 
 def _where(table: Table) -> dict[str, Any]:

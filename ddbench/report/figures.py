@@ -46,6 +46,11 @@ def plural(count: str, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == "1" else "s")
 
 
+def marked(label: str, source: str) -> str:
+    """Label of a row as people read it: with ``(imported)`` or ``(reported)`` unless it was measured here."""
+    return label if source == "measured" else f"{label} ({source})"
+
+
 def superscript(marks: Iterable[int]) -> str:
     """Footnote numbers, ``¹ ²``."""
     return " ".join(str(mark).translate(_SUPERSCRIPT) for mark in marks)

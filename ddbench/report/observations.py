@@ -56,7 +56,8 @@ class Observation:
         top1: Test accuracy [%]; None unless ``ok``.
         n_test: Test images behind it.
         updates: Updates of the student.
-        evaluate_s: Seconds of training and testing.
+        evaluate_s: Seconds of training and testing, the search for a learning rate included.
+        steps: Updates done in ``evaluate_s``: more than ``updates`` where a learning rate was searched for.
         set_key: Key of the condensed set.
         recipe: What repetitions of one cell must share: version, resolved parameters of method and protocol.
         finished: UTC time, ISO 8601.
@@ -82,6 +83,7 @@ class Observation:
     n_test: int | None
     updates: int | None
     evaluate_s: float
+    steps: int
     set_key: str
     recipe: dict[str, Any]
     finished: str
@@ -90,6 +92,18 @@ class Observation:
     condensation: Record | None = None
     warning: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def train_s(self) -> float:
+        """Seconds of training and testing one student: the share of its updates in all updates done.
+
+        The student that a learning rate was searched for did those of every trial besides its own.
+        """
+        return (
+            self.evaluate_s * self.updates / self.steps
+            if self.updates and self.steps > self.updates
+            else self.evaluate_s
+        )
 
 
 def observe(records: Sequence[Record]) -> list[Observation]:
@@ -128,6 +142,7 @@ def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observat
         top1=record.metrics.get("top1") if record.status == "ok" else None,
         updates=params.get("updates"),
         evaluate_s=record.cost.evaluate_s,
+        steps=record.cost.steps,
         set_key=student["set"],
         recipe=_recipe(made["cell"], params),
         condensation=condensations.get(student["set"]),
@@ -149,6 +164,7 @@ def _of_condensation(record: Record) -> Observation:
         top1=None,
         updates=None,
         evaluate_s=0.0,
+        steps=0,
         set_key=record.key,
         recipe=_recipe(spec["cell"], {}),
         condensation=record,

@@ -126,7 +126,6 @@ def footer(table: Table) -> Lines:
 
 
 def _row_text(row: Row, columns: int, *, artifacts: bool) -> Lines:
-    label = row.label if row.source == "measured" else f"{row.label} ({row.source})"
     scores = [_cell_text(cell) for cell in row.cells]
     if row.spans:
         scores = [_reference_text(row), *[""] * (columns - 1)]
@@ -134,7 +133,7 @@ def _row_text(row: Row, columns: int, *, artifacts: bool) -> Lines:
     busy = " †" if any(cost.contended for cost in costs) else ""
     seconds = spread((cost.condense_s for cost in costs), apart=1.5)
     return [
-        " ".join([label, superscript(row.marks)]).rstrip(),
+        " ".join([row.shown_label, superscript(row.marks)]).rstrip(),
         *scores,
         seconds + busy,
         *([spread((cost.artifact_s for cost in costs), apart=1.5)] if artifacts else []),

@@ -7,7 +7,8 @@ Units: accuracies in percent [0, 100], differences in points, and what is called
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
@@ -17,7 +18,7 @@ from ddbench.report.tables import Row, Table
 from ddbench.stats import DIGITS
 
 HARD = ("hard", "hard-fixed", "hard-long")
-"""Protocols on hard labels with augmentation: where HLR is meant, and LRS and ARS stand."""
+"""Protocols on hard labels with augmentation: where HLR is meant, and LRS stands."""
 WEIGHT = 0.5
 """Of the first part in LRS and ARS, as DD-Ranking sets it."""
 LEAST_GAP = 2.0
@@ -33,10 +34,12 @@ class Score:
 
     Attributes:
         row: Label of the row.
+        source: ``measured``, ``imported`` or ``reported``.
         budget: Label of the column, ``all images`` for a reference.
         n: Repetitions.
         accuracy: Mean test accuracy [%].
-        recovery: (accuracy − random) / (full − random), a fraction: 0 is random, 1 is full; may be negative or above 1.
+        recovery: (accuracy − random) / (full − random), a fraction: 0 is random, 1 is full; may be negative or above 1;
+            over the repetitions that row and random have, of full those of them that it has, else all.
         unrecovered: Why ``recovery`` is None; empty otherwise.
         ior: Improvement over random: accuracy − random, over common repetitions [points].
         hlr: Hard-label recovery: full − accuracy under hard labels [points]; lower is better.
@@ -45,10 +48,12 @@ class Score:
         ars: Augmentation-robust score, a fraction: the same of β = ½·IOR with augmentation + ½·IOR without.
         worst_class: Lowest of the classes' mean accuracies [%].
         worst_class_index: Which class that is, counted from 0; the first of several.
-        quartiles: Accuracy by difficulty of the test images, easiest quarter first [%].
+        quartiles: Accuracy by difficulty of the test images, easiest quarter first [%]; of one difficulty per table.
+        unquartered: Why quartiles that were measured are not shown; empty otherwise.
     """
 
     row: str
+    source: str
     budget: str
     n: int
     accuracy: float | None
@@ -61,6 +66,7 @@ class Score:
     worst_class: float | None = None
     worst_class_index: int | None = None
     quartiles: tuple[float, ...] | None = None
+    unquartered: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +75,35 @@ class CostLine:
 
     Attributes:
         row: Label of the row.
+        source: ``measured``, ``imported`` or ``reported``.
         budget: Label of the column, ``all images`` for a reference.
         n: Repetitions.
         accuracy: Mean test accuracy [%].
         condense_s: Seconds to prepare and condense one set.
         artifact_s: Seconds to build the artifacts that it reads.
-        evaluate_s: Seconds to train and test one student.
+        evaluate_s: Seconds of training and testing per student, searches for a learning rate included.
+        train_s: Seconds to train and test one student, without them.
         peak_mb: Peak memory [MB].
         bytes: Stored bytes.
         contended: Whether other processes used the cores meanwhile.
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%].
-        break_even: How many students must be trained until condensing has paid: condense_s / (evaluate_s of ``full`` −
-            evaluate_s on the set); ``math.inf`` when training on the set is not faster; None without ``full``.
+        break_even: How many students must be trained until condensing has paid: condense_s / (train_s of ``full`` −
+            train_s on the set); ``math.inf`` when training on the set is not faster; None without ``full``.
         break_even_with_artifacts: The same with artifact_s charged to this set alone.
-        pareto: Of ``seconds`` (condensing and artifacts), ``memory`` and ``bytes`` those for which no line of the table
-            is at least as accurate and at least as cheap, and better in one of both; empty for what is not ranked.
+        pareto: Of ``seconds`` (condensing and artifacts), ``memory`` and ``bytes`` those for which no line of the
+            table, whatever its budget, is at least as accurate and at least as cheap, and better in one of both; empty
+            for what is not ranked.
     """
 
     row: str
+    source: str
     budget: str
     n: int
     accuracy: float | None
     condense_s: float | None
     artifact_s: float | None
     evaluate_s: float | None
+    train_s: float | None
     peak_mb: float | None
     bytes: float | None
     contended: bool
@@ -108,15 +119,17 @@ def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
     Args:
         table: Where accuracy, ``random`` and ``full`` are taken from.
         tables: All tables of the report: LRS also needs the one under ``native@1``, ARS the one under ``noaug@1``, of
-            the same data, networks and profile. Both stand in tables of a hard protocol alone.
+            the same data, networks and profile. LRS stands in tables of a hard protocol alone, ARS in those of
+            ``hard``: the others differ from ``noaug`` in more than augmentation.
     """
     hard = _protocol(table) in HARD
     native = _sibling(table, tables, "native") if hard else None
-    bare = _sibling(table, tables, "noaug") if hard else None
-    full = _full(table)
+    bare = _sibling(table, tables, "noaug") if _protocol(table) == "hard" else None
+    full, difficulty = _full(table), _difficulty(table)
     found = []
-    for row, place, budget, cell in lines(table):
-        score = _plain(row, budget, cell)
+    for line in table.filled():
+        row, place, budget, cell = line.row, line.place, line.budget, line.cell
+        score = _of_one_difficulty(_plain(row, budget, cell), cell, difficulty)
         if not row.spans and cell.complete:
             ior = _over_random(table, row.label, place)
             recovery, why = _recovery(cell, _random(table, row.label, place), full)
@@ -146,22 +159,23 @@ def index(points: float) -> float:
 def cost_of(table: Table) -> list[CostLine]:
     """One line per cell with a result, in the order of the table, references first."""
     full = _full(table)
-    full_s = None if full is None else full.cost.evaluate_s
+    full_s = None if full is None else full.cost.train_s
     found, ranked = [], []
-    for row, _, budget, cell in lines(table):
+    for one in table.filled():
+        row, cell = one.row, one.cell
         if cell.summary is None:
             continue
         cost = cell.cost
         line = CostLine(
-            row.label, budget, len(cell.scores), cell.summary.mean, cost.condense_s, cost.artifact_s, cost.evaluate_s,
-            cost.peak_mb, cost.bytes, cost.contended, cell.top1_uint8,
-            break_even=None if row.spans else break_even(cost.condense_s, full_s, cost.evaluate_s),
+            row.label, row.source, one.budget, len(cell.scores), cell.summary.mean, cost.condense_s, cost.artifact_s,
+            cost.evaluate_s, cost.train_s, cost.peak_mb, cost.bytes, cost.contended, cell.top1_uint8,
+            break_even=None if row.spans else break_even(cost.condense_s, full_s, cost.train_s),
             break_even_with_artifacts=None
             if row.spans or cost.condense_s is None
-            else break_even(cost.condense_s + (cost.artifact_s or 0.0), full_s, cost.evaluate_s),
+            else break_even(cost.condense_s + (cost.artifact_s or 0.0), full_s, cost.train_s),
         )  # fmt: skip
         found.append(line)
-        if cell.ranked and not is_twin(row.label):
+        if competes(row, cell):
             ranked.append(line)
     return [
         replace(line, pareto=tuple(kind for kind in COSTS if _undominated(line, ranked, kind)))
@@ -171,22 +185,26 @@ def cost_of(table: Table) -> list[CostLine]:
     ]
 
 
+def competes(row: Row, cell: Cell) -> bool:
+    """Whether a cell may lie on a Pareto front: ranked, and no control that is another row's set trained otherwise."""
+    return cell.ranked and not is_twin(row.label)
+
+
+def front_of(table: Table, kind: str) -> set[tuple[str, str]]:
+    """Row and label of the column of every cell on the Pareto front of a table, all its budgets together.
+
+    Args:
+        table: The table.
+        kind: One of :data:`COSTS`.
+    """
+    return {(line.row, line.budget) for line in cost_of(table) if kind in line.pareto}
+
+
 def break_even(condense_s: float | None, full_s: float | None, set_s: float | None) -> float | None:
     """Trainings until condensing has paid; ``math.inf`` for never, None when a duration is not known."""
     if condense_s is None or full_s is None or set_s is None:
         return None
     return math.inf if full_s <= set_s else condense_s / (full_s - set_s)
-
-
-def lines(table: Table) -> list[tuple[Row, int, str, Cell]]:
-    """Row, index and label of the column, and cell, of every cell of a table."""
-    found = []
-    for row in table.rows:
-        names = ["all images"] if row.spans else [column.label for column in table.columns]
-        for place, (name, cell) in enumerate(zip(names, row.cells, strict=True)):
-            if cell is not None:
-                found.append((row, place, name, cell))
-    return found
 
 
 def siblings(table: Table, tables: Sequence[Table]) -> list[Table]:
@@ -204,11 +222,26 @@ def _protocol(table: Table) -> str:
 
 def _plain(row: Row, budget: str, cell: Cell) -> Score:
     found = cell.summary
-    score = Score(row.label, budget, len(cell.scores), None if found is None else found.mean)
+    score = Score(row.label, row.source, budget, len(cell.scores), None if found is None else found.mean)
     if not cell.per_class:
         return replace(score, quartiles=cell.quartiles)
     worst = min(cell.per_class)
     return replace(score, worst_class=worst, worst_class_index=cell.per_class.index(worst), quartiles=cell.quartiles)
+
+
+def _difficulty(table: Table) -> str | None:
+    """The difficulty behind most quartiles of a table, of several the first; None where there are none."""
+    known = Counter(one.cell.difficulties[0] for one in table.filled() if one.cell.quartiles is not None)
+    return known.most_common(1)[0][0] if known else None
+
+
+def _of_one_difficulty(score: Score, cell: Cell, difficulty: str | None) -> Score:
+    """Without quartiles that are of other test images than those of the table."""
+    if len(cell.difficulties) > 1:
+        return replace(score, unquartered="its results are by different difficulties of the test images")
+    if cell.quartiles is not None and cell.difficulties[0] != difficulty:
+        return replace(score, quartiles=None, unquartered="by another difficulty of the test images than the others")
+    return score
 
 
 def _full(table: Table) -> Cell | None:
@@ -240,12 +273,14 @@ def _over_random(table: Table, label: str, place: int | None) -> float | None:
 
 
 def _recovery(cell: Cell, random: Cell | None, full: Cell | None) -> tuple[float | None, str]:
-    """Recovery, and why there is none."""
+    """Recovery, and why there is none; how well the gap is known is judged by all repetitions of its two ends."""
     if full is None:
         return None, "full was not measured"
-    if random is None:
-        return None, "random was not measured"
-    gap = _mean(full) - _mean(random)
+    shared = set() if random is None else cell.scores.keys() & random.scores.keys()
+    if random is None or not shared:
+        return None, "random was not measured" + ("" if random is None else " in the same repetitions")
+    bottom = _mean(_over(random, shared))
+    gap = _mean(_over(full, shared & full.scores.keys() or full.scores.keys())) - bottom
     if gap < LEAST_GAP:
         return None, f"full − random is below {LEAST_GAP:g} points"
     error = _error_of_gap(full, random)
@@ -253,7 +288,11 @@ def _recovery(cell: Cell, random: Cell | None, full: Cell | None) -> tuple[float
         return None, "one repetition: the error of full − random is not known"
     if gap < LEAST_ERRORS * error:
         return None, f"full − random is below {LEAST_ERRORS:g} standard errors"
-    return _rounded((_mean(cell) - _mean(random)) / gap), ""
+    return _rounded((_mean(_over(cell, shared)) - bottom) / gap), ""
+
+
+def _over(cell: Cell, repetitions: Set[int]) -> Cell:
+    return replace(cell, scores={r: top1 for r, top1 in cell.scores.items() if r in repetitions})
 
 
 def _error_of_gap(full: Cell, random: Cell) -> float | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ddbench.records import Record
 from ddbench.report.captions import protocol_of
 from ddbench.report.cells import Cell
-from ddbench.report.differences import is_twin
 from ddbench.report.observations import Setting, observe
+from ddbench.report.scores import front_of
 from ddbench.report.tables import Row, Table, tables_of
 from ddbench.stats import Paired, paired, summary
 
@@ -72,7 +72,7 @@ class CostPanel:
         cost: ``seconds`` to make one set, artifacts included, or its stored ``bytes``.
         lines: As in :class:`Panel`; a row's points are its budgets.
         bands: References.
-        front: (cost, accuracy) of the ranked points that no other beats in both, ascending.
+        front: (cost, accuracy) of the points on the Pareto front of the table, all budgets together, ascending.
     """
 
     title: str
@@ -119,7 +119,7 @@ def ipc_series(tables: Sequence[Table]) -> list[Panel]:
     """Accuracy against images per class: a panel per table, a line per row; budgets in fractions are left out."""
     panels = []
     for table in tables:
-        lines = tuple(Line(row.label, points) for row in table.rows if (points := _by_ipc(table, row)))
+        lines = tuple(Line(row.shown_label, points) for row in table.rows if (points := _by_ipc(table, row)))
         if lines:
             panels.append(Panel(title_of(table), lines, _bands(table)))
     return panels
@@ -176,26 +176,27 @@ def _by_ipc(table: Table, row: Row) -> tuple[Point, ...]:
 
 
 def _bands(table: Table) -> tuple[Band, ...]:
-    found = [(row.label, row.cells[0].summary) for row in table.rows if row.spans and row.cells[0] is not None]
+    found = [(row.shown_label, row.cells[0].summary) for row in table.rows if row.spans and row.cells[0] is not None]
     return tuple(
         Band(label, s.mean, s.half_width if s.half_width is not None else s.sd) for label, s in found if s is not None
     )
 
 
 def _cost_panel(table: Table, cost: str) -> CostPanel | None:
-    lines, ranked = [], list[tuple[float, float]]()
+    members = front_of(table, cost)
+    lines, front = [], list[tuple[float, float]]()
     for row in table.rows:
         points = []
         for i, cell in _cells(table, row):
             if (value := _cost_of(cell, cost)) is not None:
                 points.append(_point(value, cell.scores, table.columns[i].budget.label))
-                if cell.ranked and not is_twin(row.label):
-                    ranked.append((value, points[-1].mean))
+                if (row.label, table.columns[i].label) in members:
+                    front.append((value, points[-1].mean))
         if points:
-            lines.append(Line(row.label, tuple(sorted(points, key=lambda p: p.x))))
+            lines.append(Line(row.shown_label, tuple(sorted(points, key=lambda p: p.x))))
     if not lines:
         return None
-    return CostPanel(title_of(table), cost, tuple(lines), _bands(table), pareto(ranked))
+    return CostPanel(title_of(table), cost, tuple(lines), _bands(table), pareto(front))
 
 
 def _cost_of(cell: Cell, cost: str) -> float | None:
@@ -239,12 +240,12 @@ def _window_panel(table: Table, changes: Changes) -> WindowPanel | None:
     others = [row for row in table.rows if row not in rows and not row.spans]
     return WindowPanel(
         title_of(table),
-        tuple(Line(row.label, _by_ipc(table, row)) for row in rows),
-        tuple(Line(row.label, points) for row in others if (points := _by_ipc(table, row))),
+        tuple(Line(row.shown_label, _by_ipc(table, row)) for row in rows),
+        tuple(Line(row.shown_label, points) for row in others if (points := _by_ipc(table, row))),
         _bands(table),
-        (late.label, early.label),
+        (late.shown_label, early.shown_label),
         differences,
-        tuple(Line(row.label, _change_points(table, row, changes)) for row in rows),
+        tuple(Line(row.shown_label, _change_points(table, row, changes)) for row in rows),
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ddbench.records import Record
 from ddbench.report.cells import Cell, best, cell_of
 from ddbench.report.differences import Differences, differences
+from ddbench.report.figures import marked
 from ddbench.report.observations import Observation, Setting, observe
 from ddbench.specs import Budget
 
@@ -64,9 +65,35 @@ class Row:
     marks: tuple[int, ...] = ()
 
     @property
+    def shown_label(self) -> str:
+        """The label wherever people read it: ``label`` alone is what rows are found and joined by."""
+        return marked(self.label, self.source)
+
+    @property
     def spans(self) -> bool:
         """Whether its one cell spans all columns."""
         return self.kind == "reference"
+
+
+class Filled(NamedTuple):
+    """A cell with a record, and where it stands.
+
+    Attributes:
+        row: Its row.
+        place: Which of the row's cells it is.
+        column: Its column; None for a reference, which spans all.
+        cell: It.
+    """
+
+    row: Row
+    place: int
+    column: Column | None
+    cell: Cell
+
+    @property
+    def budget(self) -> str:
+        """Label of the column, ``all images`` for a reference."""
+        return "all images" if self.column is None else self.column.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +129,15 @@ class Table:
         """Name and revision (content hash) of the data set, whatever the view of it."""
         data: dict[str, Any] = json.loads(self.setting.data)
         return str(data["name"]), str(data.get("revision"))
+
+    def filled(self) -> list[Filled]:
+        """All cells with a record in the order of rows and columns, references too."""
+        return [
+            Filled(row, index, None if row.spans else self.columns[index], cell)
+            for row in self.rows
+            for index, cell in enumerate(row.cells)
+            if cell is not None
+        ]
 
     def cells(self) -> list[Cell]:
         """All cells with a record, references left out."""
@@ -209,7 +245,7 @@ def _annotated(row: Row, observations: list[Observation], footnotes: dict[str, i
     warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
     texts = [*warned, *_conditions(row)]
-    marks = tuple(number(f"{row.label}: {text}") for text in texts)
+    marks = tuple(number(f"{row.shown_label}: {text}") for text in texts)
     return replace(row, cells=tuple(numbered(cell) for cell in row.cells), marks=marks)
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from ddbench.errors import unknown
 from ddbench.report.captions import conditions, place
 from ddbench.report.cells import Cell
+from ddbench.report.cross import shown_label
 from ddbench.report.differences import is_twin
-from ddbench.report.figures import NONE, compact, plural
+from ddbench.report.figures import NONE, compact, marked, plural
 from ddbench.report.ranking import Ranking, Stability, rankings, stabilities
 from ddbench.report.regimes import OWN_RANDOM, regime_tables
-from ddbench.report.scores import CostLine, Score, cost_of, lines, scores_of
+from ddbench.report.scores import CostLine, Score, cost_of, scores_of
 from ddbench.report.tables import Table
 from ddbench.stats import smallest_n
 
@@ -113,20 +114,36 @@ def _scores_view(table: Table, scores: Sequence[Score]) -> View:
     shown = [column for column in SCORES if any(column[1](score) != NONE for score in scores)]
     header = ["method", "budget", "top-1 %", *(name for name, _, _ in shown)]
     grid = [header] + [
-        [score.row, score.budget, _fixed(score.accuracy, 1), *(text(score) for _, text, _ in shown)] for score in scores
+        [
+            marked(score.row, score.source),
+            score.budget,
+            _fixed(score.accuracy, 1),
+            *(text(score) for _, text, _ in shown),
+        ]
+        for score in scores
     ]
     notes = [f"{name}: {words}" for name, _, words in shown]
     reasons: dict[str, list[str]] = {}
     for score in scores:
         if score.unrecovered:
-            reasons.setdefault(score.unrecovered, []).append(f"{score.row} at {score.budget}")
+            reasons.setdefault(score.unrecovered, []).append(f"{marked(score.row, score.source)} at {score.budget}")
     if len(reasons) == 1 and not any(score.recovery is not None for score in scores):
         notes.append(f"no recovery: {next(iter(reasons))}")
     else:
         notes += [f"no recovery for {', '.join(where)}: {why}" for why, where in reasons.items()]
+    notes += [f"no quartiles for {', '.join(where)}: {why}" for why, where in _unquartered(scores).items()]
     notes += _caution(score.n for score in scores)
     facts = {"where": place(table), "lines": [facts_of(score) for score in scores]}
     return View("scores", f"derived scores · {place(table)} · means over repetitions", grid, notes, facts)
+
+
+def _unquartered(scores: Sequence[Score]) -> dict[str, list[str]]:
+    """Reason → rows without quartiles for it."""
+    found: dict[str, list[str]] = {}
+    for score in scores:
+        if score.unquartered:
+            found.setdefault(score.unquartered, []).append(f"{marked(score.row, score.source)} at {score.budget}")
+    return found
 
 
 def _cost(tables: Sequence[Table]) -> list[View]:
@@ -137,7 +154,7 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     columns: list[tuple[str, Callable[[CostLine], str]]] = [
         ("condense s", lambda line: _compact(line.condense_s) + (" †" if line.contended else "")),
         ("artifact s", lambda line: _compact(line.artifact_s)),
-        ("train s", lambda line: _compact(line.evaluate_s)),
+        ("train s", lambda line: _compact(line.train_s)),
         ("peak MB", lambda line: _compact(line.peak_mb)),
         ("bytes", lambda line: _compact(line.bytes)),
         ("uint8 top-1 %", lambda line: _fixed(line.top1_uint8, 1)),
@@ -147,14 +164,15 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     ]
     shown = [column for column in columns if any(column[1](line) != NONE for line in found)]
     grid = [["method", "budget", "top-1 %", *(name for name, _ in shown)]] + [
-        [line.row, line.budget, _fixed(line.accuracy, 1), *(text(line) for _, text in shown)]
+        [marked(line.row, line.source), line.budget, _fixed(line.accuracy, 1), *(text(line) for _, text in shown)]
         for line in found
         if not is_twin(line.row)  # the set of another line, trained otherwise: it costs the same
     ]
     names = {name for name, _ in shown}
     notes = [
         "cost of one set in our implementation: seconds to prepare and condense, to build the artifacts it reads, to "
-        "train and test one student; peak memory of condensing; stored bytes (real images as uint8; k = 10³)"
+        "train and test one student, without the search for a learning rate; peak memory of condensing; stored bytes "
+        "(real images as uint8; k = 10³)"
         + ("; †: other processes used the cores meanwhile" if any(line.contended for line in found) else "")
     ]
     if "uint8 top-1 %" in names:
@@ -168,8 +186,8 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
         notes.append("no break-even: full was not measured")
     if "Pareto" in names:
         notes.append(
-            "Pareto: no other line is as accurate for as little (seconds with artifacts, memory, bytes) and better "
-            "in one of the two, by the means"
+            "Pareto, over all budgets together: no other line is as accurate for as little (seconds with artifacts, "
+            "memory, bytes) and better in one of the two, by the means"
         )
     notes += _caution(line.n for line in found)
     facts = {"where": place(table), "lines": [facts_of(line) for line in found]}
@@ -187,7 +205,7 @@ def _regimes(tables: Sequence[Table]) -> list[View]:
     found = []
     for regimes in regime_tables(tables):
         grid = [["method", *regimes.headers]] + [
-            [label, *map(cell_text, cells)] for label, cells in regimes.rows.items()
+            [shown_label(label, cells), *map(cell_text, cells)] for label, cells in regimes.rows.items()
         ]
         notes = ["mean ± sd (repetitions); the same sets in every column, students trained anew"]
         if OWN_RANDOM in regimes.headers:
@@ -221,6 +239,7 @@ def cell_facts(cell: Cell) -> dict[str, Any]:
     """Status, mean, sd and n of a cell."""
     found = cell.summary
     return {
+        "source": cell.source,
         "status": cell.status,
         "mean": None if found is None else found.mean,
         "sd": None if found is None else found.sd,
@@ -289,23 +308,30 @@ def _mean_taus(found: Sequence[Stability]) -> list[str]:
 
 def _failures(tables: Sequence[Table]) -> list[View]:
     caption = "failed and skipped"
-    found: dict[tuple[str, str, str, str, str], list[str]] = {}
+    found: dict[tuple[str, str, str, str, str, str], list[str]] = {}
     for table in tables:
-        for row, _, budget, cell in lines(table):
+        for row, cell, budget in ((one.row, one.cell, one.budget) for one in table.filled()):
             if not cell.complete:
                 missing = cell.planned - len(cell.scores)
                 status = cell.status if missing == cell.planned else f"{cell.status} ({missing} of {cell.planned})"
-                key = row.label, conditions(table), budget, status, " ".join(cell.reason.split())
+                key = row.label, row.source, conditions(table), budget, status, " ".join(cell.reason.split())
                 found.setdefault(key, []).append(str(table.setting.protocol))
     if not found:
         return [_nothing("failures", caption, "every planned cell has a result")]
     grid = [["method", "where", "budget", "status", "reason"]]
     facts = []
-    for (label, where, budget, status, reason), protocols in found.items():
+    for (label, source, where, budget, status, reason), protocols in found.items():
         shown = ", ".join(dict.fromkeys(protocols))
-        grid.append([label, f"{where} · {shown}", budget, status, reason])
+        grid.append([marked(label, source), f"{where} · {shown}", budget, status, reason])
         facts.append(
-            {"row": label, "where": f"{where} · {shown}", "budget": budget, "status": status, "reason": reason}
+            {
+                "row": label,
+                "source": source,
+                "where": f"{where} · {shown}",
+                "budget": budget,
+                "status": status,
+                "reason": reason,
+            }
         )
     return [
         View(

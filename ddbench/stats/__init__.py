@@ -1,4 +1,7 @@
-"""Statistics over repetitions: intervals, verdicts that need evidence, bootstrap, losslessness, ranks."""
+"""Statistics over repetitions: intervals, verdicts that need evidence, bootstrap, losslessness, ranks.
+
+The bootstrap and losslessness are for use from Python; no table shows them yet.
+"""
 
 from ddbench.stats.bootstrap import Interval, bootstrap, bootstrap_difference
 from ddbench.stats.intervals import (

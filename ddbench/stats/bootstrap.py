@@ -5,6 +5,8 @@ crossed: one resample draws R repetitions and T examples, each with replacement,
 (Owen, "The pigeonhole bootstrap", 2007). With few repetitions plain percentiles are too narrow, by √((R−1)/R) and by
 the normal instead of the t-distribution; the percentiles are moved outwards accordingly (Hesterberg, "What teachers
 should know about the bootstrap", 2015, expanded percentile interval).
+
+For use from Python: the intervals of tables are over repetitions alone, see :mod:`ddbench.stats.intervals`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Whether a condensed set does as well as all the data: non-inferiority, with every condition of the claim checked."""
+"""Whether a condensed set does as well as all the data: non-inferiority, with every condition of the claim checked.
+
+For use from Python: it needs which test images every student was right about, which records do not hold, so no table
+shows it yet.
+"""
 
 from __future__ import annotations
 

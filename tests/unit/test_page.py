@@ -21,12 +21,14 @@ from ddbench.report.jsonl import write_records
 from ddbench.report.leaderboard import fresh, ordered
 from ddbench.report.page import page
 from ddbench.report.page.curves import Look, Series, Value, cost_chart, ipc_chart, looks
-from ddbench.report.page.document import sort_value
+from ddbench.report.page.document import _series, sort_value
 from ddbench.report.page.tiles import beside, pictures_of, read_pictures, write_pictures
 from ddbench.report.render import main_grid
+from ddbench.report.scores import cost_of
+from ddbench.report.series import cost_points
 from ddbench.report.tables import tables_of
 from ddbench.store import CONDENSE, SET, Store, write_record
-from tests.factories import cell, demo, pair
+from tests.factories import cell, demo, imported, pair
 from tests.page_fixtures import HOSTILE, pictures, png, records
 
 MARKER = '<!-- ddbench:page title="Digits &amp; more" records=records/digits.jsonl -->'
@@ -124,6 +126,16 @@ def test_the_panel_of_a_cell_lists_its_repetitions_with_their_keys():
     assert panel["set"] == ["iterations"]
 
 
+def test_imported_rows_are_marked_wherever_the_page_names_them():
+    text = made(imported())
+    elements = Elements(text)
+    named = [text for text in [*elements.texts, *elements.attributes("data-row")] if "theirs" in text]
+    assert len(named) > 20
+    assert not [text for text in named if re.search(r"theirs(?! \(imported\))", text)]
+    titles = {panel["title"].partition(" · ")[0] for panel in data_of(text)["cells"].values()}
+    assert titles == {"dm", "theirs (imported)"}
+
+
 def test_failures_and_skips_are_listed_with_their_reason():
     text = Elements(made(demo())).texts
     assert any("loss is nan at step 17" in piece for piece in text)
@@ -174,8 +186,8 @@ def test_what_shows_no_number_sorts_as_none(text):
 LOOK = Look(0, "circle", False)
 
 
-def value(x, y, low=None, high=None, group="ipc 1", ranked=True):
-    return Value(x, y, low, high, "c0", "title", group, ranked)
+def value(x, y, low=None, high=None, front=True):
+    return Value(x, y, low, high, "c0", "title", front)
 
 
 def test_sizes_are_spaced_by_their_logarithm_and_higher_accuracies_lie_higher():
@@ -202,13 +214,33 @@ def test_one_size_alone_is_no_curve_and_one_point_no_cost_chart():
     assert cost_chart([Series("a", LOOK, (value(10, 50),))]) is None
 
 
-def test_each_size_has_a_front_of_its_own_and_what_is_not_ranked_is_in_none():
-    small, large = value(1, 50), value(100, 40, group="ipc 10")
-    chart = cost_chart([Series("a", LOOK, (small, large)), Series("b", LOOK, (value(0.01, 90, ranked=False),))])
-    assert [front.label for front in chart.fronts] == ["ipc 1", "ipc 10"]
-    starts = [front.path[1:].split("H")[0].split() for front in chart.fronts]
-    marks = chart.drawn[0].marks
-    assert [(float(x), float(y)) for x, y in starts] == [(mark.x, mark.y) for mark in marks]
+def test_the_front_steps_through_its_points_and_through_no_other():
+    small, large = value(1, 50), value(100, 60)
+    chart = cost_chart([Series("a", LOOK, (small, large)), Series("b", LOOK, (value(0.01, 90, front=False),))])
+    first, second = chart.drawn[0].marks
+    assert chart.front.path.startswith(f"M{first.x} {first.y}H{second.x}V{second.y}H")
+    assert cost_chart([Series("a", LOOK, (value(1, 50, front=False), value(2, 50, front=False)))]).front is None
+
+
+def test_page_plot_and_view_share_one_front_without_the_twins_of_recipes():
+    """Under the own recipe the twin is both cheapest and best, and a large budget is beaten by a small one."""
+    slow = {"prepare_s": 0.0, "condense_s": 50.0, "bytes": {"images": 6400}}
+    found = [
+        *cell("random", [95.0] * 3, label="random (recipe of datm)", protocol="native", cost={"prepare_s": 0.0}),
+        *cell("datm", [70.0] * 3, protocol="native", cost={"prepare_s": 0.0, "condense_s": 5.0}),
+        *cell("datm", [60.0] * 3, ipc=10, protocol="native", cost=slow),
+        *cell("theirs", [99.0] * 3, protocol="native", source="imported"),
+    ]
+    (table,) = tables_of(found)
+    view = {(line.row, line.budget) for line in cost_of(table) if "seconds" in line.pareto}
+    page_values = [v for row in table.rows for v in _series(table, row, looks_of(table), cost=True).values]
+    assert view == {("datm", table.columns[0].label)}
+    assert [(v.x, v.y) for v in page_values if v.front] == [(5.0, 70.0)]
+    assert cost_points([table])[0].front == ((5.0, 70.0),)
+
+
+def looks_of(table):
+    return looks((row.shown_label, row.kind) for row in table.rows)
 
 
 def test_two_series_never_look_the_same_and_a_start_shares_the_colour_of_its_method():

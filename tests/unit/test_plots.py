@@ -10,11 +10,13 @@ import pytest
 from scipy import stats
 
 from ddbench.cli import invoke
+from ddbench.paths import home
 from ddbench.report import plots
 from ddbench.report.jsonl import write_records
 from ddbench.report.series import cost_points, ipc_series, pareto, title_of, window_series
 from ddbench.report.tables import tables_of
-from tests.factories import cell, demo, skipped
+from ddbench.store import Store, write_record
+from tests.factories import cell, demo, imported, skipped
 
 
 def half_of(values):
@@ -160,6 +162,14 @@ def test_equal_records_give_equal_bytes(site, kind, ending):
     assert pictures[0].startswith(b"\x89PNG" if ending == "png" else b"<?xml")
 
 
+def test_legends_mark_imported_rows():
+    tables = tables_of(imported())
+    for figure in (plots.ipc_plot(ipc_series(tables)), plots.cost_plot(cost_points(tables))):
+        drawn = {str(line.get_label()) for axis in figure.axes for line in axis.lines}
+        assert "theirs" not in drawn
+    assert "theirs (imported)" in {str(x.get_label()) for a in plots.ipc_plot(ipc_series(tables)).axes for x in a.lines}
+
+
 def test_what_is_drawn_is_what_the_series_say():
     panels = ipc_series(tables_of(demo()))
     (axis, *_) = plots.ipc_plot(panels).axes
@@ -196,6 +206,26 @@ def test_filters_keep_the_references(site, monkeypatch):
     monkeypatch.setattr(series, "ipc_series", lambda tables: seen.extend(tables) or [])
     assert invoke(["plot", "ipc", "--records", "records.jsonl", "--methods", "mtt,early", "--to", "p.png"]) == 2
     assert {row.label for table in seen for row in table.rows} == {"full", "mtt", "early"}
+
+
+def test_a_folder_is_drawn_with_the_references_of_its_own_tables(site, fresh_home, monkeypatch):
+    """References are shared by all folders: that of another data set belongs to another folder's tables."""
+    from ddbench.report import series
+
+    store, other = Store(site / "runs"), {"name": "mnist", "revision": "1" * 16}
+    found = [*cell("dm", [50.0]), *cell("full", [97.0]), *cell("full", [99.0], data=other)]
+    for record in found:
+        made = record.spec.get("set", record.spec)
+        folder = store.out if not made["shared"] else home() / "artifacts"
+        folder = folder / made["cell"]["data"]["name"] / made["key"][:12]
+        write_record(folder / ("condense.json" if record.kind == "condense" else "eval/0.json"), record)
+    seen = []
+    monkeypatch.setattr("ddbench.cli.plot._plots", lambda target: None)
+    monkeypatch.setattr(series, "ipc_series", lambda tables: seen.extend(tables) or [])
+    monkeypatch.setattr("ddbench.report.tables.tables_of", list)
+    assert invoke(["plot", "ipc", "--out", "runs", "--to", "p.png"]) == 2
+    names = {(r.spec.get("set", r.spec)["cell"]["data"]["name"], r.spec["label"]) for r in seen}
+    assert names == {("digits", "dm"), ("digits", "full")}
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """Derived scores against numbers worked out by hand."""
 
 import math
+from pathlib import Path
 
 import pytest
 
+from ddbench.report.jsonl import read_records
 from ddbench.report.scores import break_even, cost_of, index, scores_of
 from ddbench.report.tables import tables_of
-from tests.factories import cell
+from ddbench.report.views import views_of
+from tests.factories import cell, pair
 
 FULL = cell("full", [97.0, 98.0, 99.0], evaluate_s=14.0)
 RANDOM = cell("random", [40.0, 42.0, 44.0])
@@ -71,6 +74,19 @@ def test_improvement_is_over_common_repetitions():
     assert score(RANDOM + cell("dm", [70.0, 72.0])).ior == pytest.approx(30.0)
 
 
+def test_recovery_is_over_common_repetitions_too():
+    """Over its two repetitions, full is at 97.5 and random at 41: what the third adds to both is not compared."""
+    assert score(FULL + RANDOM + cell("dm", [70.0, 72.0])).recovery == pytest.approx((71 - 41) / (97.5 - 41))
+    assert score(FULL + RANDOM + pair("dm", 72.0, r=1)).recovery == pytest.approx((72 - 42) / (98 - 42))
+    alone = [x for r in (3, 4) for x in pair("dm", 70.0, r=r)]
+    assert score(FULL + RANDOM + alone).unrecovered == "random was not measured in the same repetitions"
+
+
+def test_where_full_has_none_of_the_repetitions_all_of_its_own_count():
+    later = [x for r in (3, 4) for method, top1 in (("random", 40.0), ("dm", 70.0)) for x in pair(method, top1, r=r)]
+    assert score(FULL + later).recovery == pytest.approx((70 - 40) / (98 - 40))
+
+
 def test_under_the_own_recipe_random_is_the_one_trained_by_it_and_hard_label_recovery_has_no_meaning():
     native = {"protocol": "native"}
     twin = cell("random", [50.0, 50.0, 50.0], label="random (recipe of datm)", **native)
@@ -110,6 +126,14 @@ def test_ars_averages_the_gains_with_and_without_augmentation():
     assert score(RANDOM + cell("dm", [70.0] * 3)).ars is None
 
 
+@pytest.mark.parametrize("protocol", ["hard-fixed", "hard-long"])
+def test_ars_needs_two_protocols_that_differ_in_augmentation_alone(protocol):
+    records = [x for name in (protocol, "noaug") for method in ("random", "dm")
+               for x in cell(method, [40.0 + 20 * (method == "dm")] * 3, protocol=name)]  # fmt: skip
+    found = score(records, protocol=f"{protocol}@1")
+    assert found.ior == pytest.approx(20.0) and found.ars is None
+
+
 def test_tables_of_another_student_lend_nothing():
     native = {"protocol": "native", "eval_arch": "mlp-w128-nn"}
     records = FULL + RANDOM + cell("datm", [60.0] * 3) + cell("datm", [90.0] * 3, **native)
@@ -136,11 +160,52 @@ def test_quartiles_and_uint8_are_shown_when_there():
     assert costs(records)["dm"].top1_uint8 == 58.0
 
 
+def by(digest, *quarters):
+    return {"quartiles": list(quarters), "difficulty": digest}
+
+
+def test_quartiles_by_different_difficulties_are_neither_averaged_nor_shown_side_by_side():
+    one, other = by("a" * 16, 90.0, 80.0, 50.0, 20.0), by("b" * 16, 70.0, 60.0, 55.0, 50.0)
+    mixed = pair("mixed", 60.0, metrics=one) + pair("mixed", 61.0, r=1, metrics=other)
+    first, second = cell("dm", [60.0, 61.0], metrics=one), cell("dc", [60.0, 61.0], metrics=one)
+    table = table_of(cell("odd", [60.0, 61.0], metrics=other), first, second, mixed)
+    found = {line.row: line for line in scores_of(table)}
+    assert found["dm"].quartiles == found["dc"].quartiles == (90.0, 80.0, 50.0, 20.0)
+    assert found["odd"].quartiles is found["mixed"].quartiles is None
+    assert "another difficulty" in found["odd"].unquartered and "different" in found["mixed"].unquartered
+    (view,) = views_of([table], ["scores"])
+    budget = table.columns[0].label
+    assert [note.partition(": ")[0] for note in view.notes if note.startswith("no quartiles")] == [
+        f"no quartiles for odd at {budget}",
+        f"no quartiles for mixed at {budget}",
+    ]
+
+
 def test_break_even_counts_students_with_and_without_artifacts():
     spent = {"prepare_s": 0.0, "condense_s": 30.0, "artifact_s": 20.0}
     found = costs(FULL, cell("dm", [70.0] * 3, cost=spent))["dm"]
     assert found.break_even == pytest.approx(30 / (14 - 4))
     assert found.break_even_with_artifacts == pytest.approx(50 / (14 - 4))
+
+
+def searched(evaluate_s, steps, **fields):
+    """Three students of ``full``, the first of which a learning rate was searched for."""
+    first = pair("full", 97.0, r=0, evaluate_s=evaluate_s, steps=steps, **fields)
+    return first + cell("full", [97.0, 98.0, 99.0], evaluate_s=14.0, **fields)[2:]
+
+
+def test_the_search_for_a_learning_rate_is_not_in_the_seconds_of_one_student():
+    found = costs(searched(42.0, 3000), cell("dm", [70.0] * 3, cost={"prepare_s": 0.0, "condense_s": 30.0}))
+    assert found["full"].train_s == pytest.approx(14.0)
+    assert found["full"].evaluate_s == pytest.approx((42 + 14 + 14) / 3)
+    assert found["dm"].break_even == pytest.approx(30 / (14 - 4))
+
+
+def test_the_committed_references_train_in_what_their_unsearched_repetitions_took():
+    records = Path(__file__).parents[2] / "leaderboards/records/digits-trajectory.jsonl"
+    table = next(t for t in tables_of(read_records(records)) if t.setting.protocol == "hard@1")
+    full = next(row for row in table.rows if row.label == "full").cells[0]
+    assert full is not None and full.cost.train_s == pytest.approx((48.791 / 3 + 16.364 + 15.425) / 3, abs=0.01)
 
 
 def test_what_trains_no_faster_never_pays():

@@ -7,15 +7,16 @@ import re
 
 import pytest
 
+from ddbench.cli import invoke
 from ddbench.errors import UsageError
 from ddbench.report.latex import escaped
 from ddbench.report.ranking import rankings, stabilities
 from ddbench.report.regimes import regime_tables
-from ddbench.report.render import FORMATS, render
+from ddbench.report.render import FORMATS, render, shown
 from ddbench.report.scores import cost_of
 from ddbench.report.tables import tables_of
-from ddbench.report.views import VIEWS, views_of
-from tests.factories import cell, demo, skipped
+from ddbench.report.views import MAIN, VIEWS, views_of
+from tests.factories import cell, demo, imported, skipped
 
 MNIST = {"name": "mnist", "revision": "1" * 16}
 
@@ -240,6 +241,14 @@ def test_csv_refuses_what_is_not_about_cells():
         lines_of(demo(), "ranks")
 
 
+@pytest.mark.parametrize("view", ["ranks", "stability"])
+def test_a_run_refuses_what_csv_cannot_hold_before_it_plans_anything(view, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("ddbench.cli.run.planned_from", lambda given: pytest.fail("planned"))
+    given = ["run", "--methods", "random", "--ipc", "1", "--out", str(tmp_path / "runs"), "--format", "csv"]
+    assert invoke([*given, "--views", f"scores,{view}"]) == 2
+    assert f"view '{view}'" in capsys.readouterr().err
+
+
 def test_the_cross_architecture_table_is_in_csv_and_json():
     records = cell("dm", [40.0, 42.0], eval_arch="mlp-w128-nn") + cell("dm", [60.0, 70.0])
     over = {"students_mean": "53.0", "students_worst": "41.0", "students_spread": "24.0"}
@@ -266,3 +275,24 @@ def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns_and_bold_is_ke
         assert rows and all(len(re.split(r"(?<!\\)&", row)) == len(tabular[0]) for row in rows)
     for name in ("table", "tabular"):
         assert shown.count(f"\\begin{{{name}}}") == shown.count(f"\\end{{{name}}}")
+
+
+def test_imported_rows_are_marked_in_every_grid_and_note():
+    grids = 0
+    for part in shown(tables_of(imported()), details=True, views=[MAIN, *VIEWS]):
+        labels = [line[0] for line in part.grid if line[0].startswith("theirs")]
+        assert all(label.startswith("theirs (imported)") for label in labels), part.caption
+        assert not re.search(r"theirs(?! \(imported\))", "\n".join(part.notes)), part.caption
+        grids += bool(labels)
+    assert grids > 10, "main, students, scores, cost, regime and failures have the row"
+
+
+def test_programs_read_the_source_beside_the_plain_label():
+    found = [
+        line
+        for document in json.loads(
+            render(tables_of(imported()), "json", views=["scores", "cost", "regime", "failures"])
+        )
+        for line in document["lines"]
+    ]
+    assert {(line["row"], line["source"]) for line in found} == {("dm", "measured"), ("theirs", "imported")}

@@ -72,7 +72,7 @@ class Panels:
         members = self.observations[table.setting, row.label, None if column is None else column.budget]
         marks = sorted({*row.marks, *cell.marks})
         return {
-            "title": f"{row.label} · {'all images' if column is None else column.label}",
+            "title": f"{row.shown_label} · {'all images' if column is None else column.label}",
             "where": where,
             "facts": _facts(row, cell),
             "tables": [_repetitions(members), *_sets(members), *_inside(cell)],
@@ -110,11 +110,11 @@ def _facts(row: Row, cell: Cell) -> list[list[str]]:
 
 
 def _repetitions(members: Sequence[Observation]) -> dict[str, Any]:
-    head = ["repetition", "student", "test top-1 %", "train + test s", "evaluation"]
+    head = ["repetition", "student", "test top-1 %", "train + test s, no search", "evaluation"]
     rows = [
         [
             str(o.r), str(o.e), o.status if o.top1 is None else f"{o.top1:.2f}",
-            NONE if o.top1 is None else compact(o.evaluate_s), short(o.key) or NONE,
+            NONE if o.top1 is None else compact(o.train_s), short(o.key) or NONE,
         ]
         for o in members
     ]  # fmt: skip

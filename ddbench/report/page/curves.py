@@ -48,8 +48,7 @@ class Value:
         high: Upper end.
         cell: Id of the cell.
         title: What a pointer over it shows.
-        group: Budget; fronts are drawn within it.
-        ranked: Whether it takes part in comparisons.
+        front: Whether it lies on the Pareto front of its table.
     """
 
     x: float
@@ -58,8 +57,7 @@ class Value:
     high: float | None
     cell: str
     title: str
-    group: str
-    ranked: bool = True
+    front: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """A Pareto front: its path, and its name at the right end."""
+    """The Pareto front: its path, and its name at the right end."""
 
     label: str
     path: str
@@ -117,7 +115,7 @@ class Chart:
         x_ticks: Place and text.
         y_ticks: Place and text.
         drawn: Series.
-        fronts: Pareto fronts, empty where none are asked for.
+        front: Pareto front, None where none is asked for, or no point lies on it.
         levels: Height and label of references, drawn across.
     """
 
@@ -126,7 +124,7 @@ class Chart:
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     drawn: tuple[Drawn, ...]
-    fronts: tuple[Front, ...] = ()
+    front: Front | None = None
     levels: tuple[tuple[float, str], ...] = ()
 
 
@@ -173,7 +171,7 @@ def ipc_chart(
 
 
 def cost_chart(series: Sequence[Series]) -> Chart | None:
-    """Accuracy against seconds on a logarithmic axis, with the Pareto front of each budget; None without two points."""
+    """Accuracy against seconds on a logarithmic axis, with the Pareto front of all budgets; None without two points."""
     known = [each for each in series if each.values]
     values = [value for each in known for value in each.values]
     if len(values) < 2:
@@ -184,21 +182,17 @@ def cost_chart(series: Sequence[Series]) -> Chart | None:
     height, y_ticks = _y_axis(known, [])
     # No line through the points: sets of different sizes are no curve over cost.
     drawn = [replace(_drawn(each, lambda x: place(max(x, LEAST_S)), height), path="") for each in known]
-    fronts = [
-        _front(group, [v for v in values if v.group == group and v.ranked], place, height)
-        for group in dict.fromkeys(value.group for value in values)
-    ]
     return Chart(
         "Accuracy by cost of the set",
         "seconds to make one set, shared artifacts in full",
         tuple((_r(place(x)), _seconds(x)) for x in _decades(low, high)),
         y_ticks,
         tuple(drawn),
-        fronts=tuple(front for front in fronts if front is not None),
+        front=_front([value for value in values if value.front], place, height),
     )
 
 
-def _front(group: str, values: Sequence[Value], place: Axis, height: Axis) -> Front | None:
+def _front(values: Sequence[Value], place: Axis, height: Axis) -> Front | None:
     corners = pareto([(max(value.x, LEAST_S), value.y) for value in values])
     if not corners:
         return None
@@ -207,7 +201,7 @@ def _front(group: str, values: Sequence[Value], place: Axis, height: Axis) -> Fr
     for x, y in corners[1:]:
         path += f"H{_r(place(x))}V{_r(height(y))}"
     end = WIDTH - RIGHT
-    return Front(group, f"{path}H{_r(end)}", _r(end + 4), _r(height(y) + 4))
+    return Front("Pareto", f"{path}H{_r(end)}", _r(end + 4), _r(height(y) + 4))
 
 
 Axis = Callable[[float], float]

@@ -32,6 +32,7 @@ from ddbench.report.page.curves import (
 from ddbench.report.page.gallery import galleries
 from ddbench.report.page.tiles import Picture
 from ddbench.report.render import CROSS_LEGEND, differences_grid, footer, main_grid
+from ddbench.report.scores import front_of
 from ddbench.report.tables import Column, Row, Table, tables_of
 
 KINDS = ("reference", "selection", "distillation")
@@ -45,7 +46,7 @@ def document(
     """All values of the template."""
     tables = tables_of(records)
     places = _by_place(observe(records))
-    seen = looks((row.label, row.kind) for table in tables for row in table.rows if not row.spans)
+    seen = looks((row.shown_label, row.kind) for table in tables for row in table.rows if not row.spans)
     panels = Panels({record.key: record for record in records if record.kind == "evaluation"}, places)
     cells: dict[str, Any] = {}
     groups = [_group(members, panels, cells, seen) for members in _groups(tables)]
@@ -112,7 +113,7 @@ def _compares(cross: Cross) -> bool:
 
 def _section(table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look]) -> dict[str, Any]:
     setting, where = table.setting, caption(table)
-    for row, column, cell in _places(table):
+    for row, _, column, cell in table.filled():
         place = (setting, row.label, None if column is None else column.budget)
         cells[cell_id(place)] = panels.panel(table, where, row, column, cell)
     series = [_series(table, row, seen, cost=False) for row in table.rows if not row.spans]
@@ -138,14 +139,6 @@ def _section(table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str
     }  # fmt: skip
 
 
-def _places(table: Table) -> Iterable[tuple[Row, Column | None, Cell]]:
-    for row in table.rows:
-        columns: Sequence[Column | None] = [None] if row.spans else table.columns
-        for column, cell in zip(columns, row.cells, strict=True):
-            if cell is not None:
-                yield row, column, cell
-
-
 def _main(table: Table) -> dict[str, Any]:
     """The main table as the text tables have it, with an id for each cell of it; references stand apart, on top."""
     grid = main_grid(table)
@@ -157,7 +150,7 @@ def _main(table: Table) -> dict[str, Any]:
             for i, cell in enumerate(row.cells)
         ]
         rest = [_plain(text) for text in texts[1 + budgets :]]
-        lines.append({"label": texts[0], "name": row.label, "kind": row.kind, "cells": [*budget_cells, *rest]})
+        lines.append({"label": texts[0], "name": row.shown_label, "kind": row.kind, "cells": [*budget_cells, *rest]})
     return {
         "head": grid[0],
         "references": [line for line, row in zip(lines, table.rows, strict=True) if row.spans],
@@ -208,14 +201,14 @@ def sort_value(text: str) -> str | None:
 def _cost_grid(table: Table) -> list[list[str]]:
     """A line per row and budget, with everything that is known of a set beside its accuracy; more scores go here."""
     lines = [["method", "budget", "top-1 %", "condense s", "artifact s", "one student s", "peak MB", "bytes"]]
-    for row, column, cell in _places(table):
-        cost, found = cell.cost, cell.summary
-        numbers = (cost.condense_s, cost.artifact_s, cost.evaluate_s, cost.peak_mb, cost.bytes)
+    for one in table.filled():
+        cost, found = one.cell.cost, one.cell.summary
+        numbers = (cost.condense_s, cost.artifact_s, cost.train_s, cost.peak_mb, cost.bytes)
         texts = [NONE if number is None else compact(number) for number in numbers]
         if cost.contended:
             texts[0] += " †"
         lines.append([
-            row.label, "all images" if column is None else column.label,
+            one.row.shown_label, one.budget,
             NONE if found is None else f"{found.mean:.1f}", *texts,
         ])  # fmt: skip
     return lines
@@ -224,15 +217,21 @@ def _cost_grid(table: Table) -> list[list[str]]:
 def _missing(table: Table) -> list[dict[str, str]]:
     """Cells without a full result, with their reason."""
     return [
-        {"row": row.label, "budget": "all images" if column is None else column.label, "status": cell.status,
-         "reason": cell.reason or "no reason recorded", "id": cell_id((table.setting, row.label,
-                                                                       None if column is None else column.budget))}
-        for row, column, cell in _places(table) if not cell.complete
-    ]  # fmt: skip
+        {
+            "row": row.shown_label,
+            "budget": "all images" if column is None else column.label,
+            "status": cell.status,
+            "reason": cell.reason or "no reason recorded",
+            "id": cell_id((table.setting, row.label, None if column is None else column.budget)),
+        }
+        for row, _, column, cell in table.filled()
+        if not cell.complete
+    ]
 
 
 def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Series:
     values = []
+    front = front_of(table, "seconds") if cost else set()
     for column, cell in zip(table.columns, row.cells, strict=True):
         found = None if cell is None else cell.summary
         if cell is None or found is None:
@@ -241,7 +240,7 @@ def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Ser
         if x is None or (cost and cell.cost.condense_s is None):
             continue
         half = found.half_width
-        text = f"{row.label} · {column.label}: {found.mean:.1f} %" + (
+        text = f"{row.shown_label} · {column.label}: {found.mean:.1f} %" + (
             f" ± {found.sd:.1f}" if found.sd is not None else ""
         )
         text += f" (n = {found.n}{'' if cell.complete else f' of {cell.planned}'})"
@@ -249,10 +248,10 @@ def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Ser
         values.append(
             Value(
                 x, found.mean, None if half is None else found.mean - half, None if half is None else found.mean + half,
-                cell_id((table.setting, row.label, column.budget)), text, column.budget.label, cell.ranked,
+                cell_id((table.setting, row.label, column.budget)), text, (row.label, column.label) in front,
             )
         )  # fmt: skip
-    return Series(row.label, seen[row.label], tuple(sorted(values, key=lambda value: value.x)))
+    return Series(row.shown_label, seen[row.shown_label], tuple(sorted(values, key=lambda value: value.x)))
 
 
 def _size(column: Column) -> float | None:
@@ -267,7 +266,7 @@ def _by_size(table: Table, series: Sequence[Series]) -> Chart | None:
         return None
     ticks = [(size, f"{size:g}") for column in table.columns if (size := _size(column)) is not None]
     levels = [
-        (found.mean, row.label)
+        (found.mean, row.shown_label)
         for row in table.rows
         if row.spans and row.cells[0] is not None and (found := row.cells[0].summary) is not None
     ]

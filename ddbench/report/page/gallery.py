@@ -50,7 +50,7 @@ def galleries(
                      "cards": []},
                 )  # fmt: skip
                 gallery["cards"].append(
-                    {"label": row.label, "kind": row.kind, "cell": cell_id(place), "frames": frames}
+                    {"label": row.shown_label, "kind": row.kind, "cell": cell_id(place), "frames": frames}
                 )
     return list(found.values())
 
