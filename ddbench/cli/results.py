@@ -47,7 +47,7 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
     from ddbench.report.render import render
     from ddbench.report.tables import tables_of
 
-    records = [record for _, record in Store(out).records()]
+    records = stored(Store(out))
     if not any(record.kind == "evaluation" for record in records):
         raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
     click.echo(render(tables_of(records), style, details=details, views=joined(views)), nl=False)
@@ -75,7 +75,7 @@ def page(out: Path, target: Path, title: str | None, pictures: bool) -> None:
     if target.suffix != ".html":
         raise UsageError(f"--to {target}: a page's name ends in .html")
     store = Store(out)
-    records = [record for _, record in store.records()]
+    records = stored(store)
     if not any(record.kind == "evaluation" for record in records):
         raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
     shown = list(pictures_of(store, records)) if pictures else []

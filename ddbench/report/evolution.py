@@ -216,14 +216,14 @@ class _Starts:
         label, cell = str(record.spec["label"]), record.spec["cell"]
         zero = self._found.get(self._name(record, label + ZERO_STEPS))
         if zero is not None:
-            return self._store.load_set(zero)[0], f"the images of {label}{ZERO_STEPS}"
+            return self._store.load_set(zero, keep=True)[0], f"the images of {label}{ZERO_STEPS}"
         random = self._found.get(self._name(record, "random"))
         if random is None or cell["params"].get("init") != "real":
             raise UsageError(
                 f"{label} r{cell['r']}: X₀ is unknown: no snapshot after 0 steps, no row {label}{ZERO_STEPS}, "
                 "not init real with random's set of the same repetition (run the suite with --controls)"
             )
-        condensed = self._store.load_set(random)[0]
+        condensed = self._store.load_set(random, keep=True)[0]
         return self._with_images(condensed, record), "random's images"
 
     @staticmethod
