@@ -36,10 +36,10 @@ def stored(store: Store) -> list[Record]:
 
 
 def _setting(record: Record) -> str:
-    """Data, protocol and student of an evaluation: where these agree, results stand in one table."""
-    student = record.spec["eval"]
-    cell = record.spec["set"]["cell"]
-    return canonical([cell["data"], student["protocol"], student["protocol_version"], student["arch"]])
+    """Data, protocol, profile and student of an evaluation: where these agree, results stand in one table."""
+    student, made = record.spec["eval"], record.spec["set"]
+    protocol = [student["protocol"], student["protocol_version"], made.get("profile")]
+    return canonical([made["cell"]["data"], protocol, student["arch"]])
 
 
 def _of_entry(plan: Plan, entry: Entry) -> Record:

@@ -126,7 +126,8 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     level = 1 - 0.05 / len(cases)
     findings = _train(store, cases, registries, fresh=None if same else student_seeds, level=level)
     _print(findings, student_seeds, level, same=same)
-    return 0 if all(finding.verdict in GOOD for finding in findings) else 1
+    judged = [f for f in findings if not (f.interval.weak and f.verdict == "outside")]
+    return 0 if all(finding.verdict in GOOD for finding in judged) else 1
 
 
 def _train(store: Store, cases: list[Case], known: Registries, *, fresh: int | None, level: float) -> list[Finding]:
@@ -163,7 +164,10 @@ def _print(findings: list[Finding], fresh: int, level: float, *, same: bool) -> 
     who = "again: the recorded students, same seeds" if same else f"fresh: {new}"
     click.echo(f"test top-1 %; {who}; interval: {100 * level:.3g} % prediction, of so many recorded students")
     if any(finding.interval.weak for finding in findings):
-        click.echo("weak: below three recorded students only the size of the test set is known to spread accuracies")
+        click.echo(
+            "weak: below three recorded students only the size of the test set is known to spread accuracies: such an "
+            "interval is too narrow to judge by, and does not decide the exit code"
+        )
 
 
 @click.command()

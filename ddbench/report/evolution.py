@@ -6,6 +6,7 @@ in the spectrum the change X − X₀ lies. Symbols: X the images of a set [n, C
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from ddbench.data.split import open_splits
 from ddbench.errors import UsageError
 from ddbench.keys import canonical
 from ddbench.records import Record
+from ddbench.report.pictures import PictureWarning
 from ddbench.rows import ZERO_STEPS
 from ddbench.serialise import load_set
 from ddbench.specs import DataSpec
@@ -152,7 +154,17 @@ def tracks_of(
         raise UsageError(f"one picture shows one data set and architecture; here are {' and '.join(places)}: "
                          "choose with --datasets")  # fmt: skip
     starts = _Starts([(folder, record) for folder, record in made if (folder / SET).is_file()], store)
-    tracks = [_track(folder, record, starts) for folder, record in moving]
+    tracks: list[Track] = []
+    unknown: list[UsageError] = []
+    for folder, record in moving:
+        try:
+            tracks.append(_track(folder, record, starts))
+        except UsageError as error:
+            unknown.append(error)
+    if unknown and not tracks:
+        raise unknown[0]
+    for reason in unknown:
+        warnings.warn(f"left out: {reason}", PictureWarning, stacklevel=2)
     return sorted(tracks, key=lambda t: (t.record.metrics.get("window_first_top1", -1.0), t.label, t.r))
 
 

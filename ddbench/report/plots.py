@@ -280,7 +280,8 @@ def _legend(figure: Figure, axes: Sequence[Any], note: str) -> None:
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    columns = max(1, min(len(entries), int(figure.get_figwidth() / 1.9)))
+    widest = 0.6 + 0.085 * max(map(len, entries), default=0)  # inches: the sample, and its name at this size of type
+    columns = max(1, min(len(entries), int(figure.get_figwidth() / widest)))
     figure.legend(
         list(entries.values()), list(entries), loc="outside lower center", ncols=columns, frameon=False, title=note,
         title_fontsize=8.5,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from statistics import NormalDist, mean
 
 import numpy as np
@@ -89,8 +90,6 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def runs(made, tmp_path):
-    import shutil
-
     return shutil.copytree(made, tmp_path / "runs")
 
 
@@ -203,6 +202,19 @@ def test_accuracies_that_no_student_reaches_are_outside(runs, capsys):
     assert ddbench("results", "verify", key, "--out", runs, "--files-only") == 0
     assert ddbench("results", "verify", key, "--out", runs) == 1
     assert list(rows(capsys.readouterr().out).values()) == ["outside"]
+
+
+def test_a_weak_interval_does_not_judge(runs, capsys):
+    labels = labels_of_digits()
+    kept, *others = folders(runs, "dm")
+    for folder in others:
+        shutil.rmtree(folder)  # one recorded student is left
+    path = evaluation(kept)
+    save_file({"predictions": labels}, path.with_suffix(".safetensors"))
+    edit(path, metrics={"top1": 100.0})
+    assert ddbench("results", "verify", path.stem, "--out", runs) == 0
+    told = capsys.readouterr().out
+    assert list(rows(told).values()) == ["outside"] and "does not decide the exit code" in told
 
 
 def labels_of_digits():

@@ -24,6 +24,7 @@ from ddbench.report.evolution import (
     share_curve,
     tracks_of,
 )
+from ddbench.report.pictures import PictureWarning
 from ddbench.serialise import save_set
 from ddbench.specs import DataSpec
 from ddbench.store import Store, write_record
@@ -161,6 +162,9 @@ def test_a_start_that_nobody_kept_is_not_guessed(site):
     site.moving("mtt", 0, wave(0, 1, side=SIDE), init="noise")
     with pytest.raises(UsageError, match=r"X₀ is unknown.*--controls"):
         tracks_of(site.store)
+    site.moving("datm", 0, wave(0, 1, side=SIDE))
+    with pytest.warns(PictureWarning, match=r"left out: mtt r0: X₀ is unknown"):
+        assert [track.label for track in tracks_of(site.store)] == ["datm"]
 
 
 def test_a_start_that_contradicts_the_record_is_refused(site):
