@@ -336,7 +336,6 @@ def test_rm_of_a_set_leaves_nothing_of_it_and_the_next_run_makes_it_again(runs, 
 
 
 def test_a_removal_that_was_cut_short_leaves_nothing_that_counts(runs, capsys, monkeypatch):
-    import shutil
 
     from ddbench.store import Store
 
