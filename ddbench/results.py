@@ -27,9 +27,11 @@ def stored(store: Store) -> list[Record]:
 
     What never ran (skips) left no record, and is missing here.
     """
-    found = [record for path, record in store.records() if store.out in path.parents]
+    found: list[Record] = []
+    references: list[Record] = []
+    for path, record in store.records():
+        (found if store.out in path.parents else references).append(record)
     settings = {_setting(record) for record in found if record.kind == "evaluation"}
-    references = [record for path, record in store.records() if store.out not in path.parents]
     students = [record for record in references if record.kind == "evaluation" and _setting(record) in settings]
     sets = {record.spec["eval"]["set"] for record in students}
     return [*found, *(record for record in references if record.key in sets), *students]
