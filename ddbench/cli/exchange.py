@@ -72,7 +72,7 @@ def evaluate(**given: Any) -> int:
     Such rows are shown, marked "imported, selection unknown", and never ranked. The same command continues after a
     kill, and prints the same tables from the records.
     """  # noqa: D301 - click reads the control character
-    checked_views(given["views"], given["style"])  # before anything is stored or computed
+    views = checked_views(given["views"], given["style"])  # before anything is stored or computed
     registries = load(given["plugins"]) if given["plugins"] else installed()
     importer = Importer(registries, given["dataset"], given["split"])
     rows = [(source, importer.take(source, _flags(given))) for source in _sources(given)]
@@ -82,7 +82,7 @@ def evaluate(**given: Any) -> int:
     store = Store(given["out"])
     assess(planned, store, retry_failed=given["retry_failed"])
     _tell(rows, err=True)
-    return carry_out(planned, store, given)
+    return carry_out(planned, store, given, views)
 
 
 @click.command("import")

@@ -111,18 +111,19 @@ def run(**given: Any) -> int:
     Everything finished is kept: the same command continues after a kill, and prints the same table from the records
     when there is nothing left to do. The table goes to stdout, progress and warnings to stderr.
     """
-    checked_views(given["views"], given["style"])  # before anything is computed
+    views = checked_views(given["views"], given["style"])  # before anything is computed
     store, plan = planned_from(given)
-    return carry_out(plan, store, given)
+    return carry_out(plan, store, given, views)
 
 
-def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
+def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: list[str]) -> int:
     """Run what is pending of an assessed plan and print its tables; the exit code.
 
     Args:
         plan: The plan.
         store: Where results go.
         given: The values of the options HOW and WHERE.
+        views: From :func:`checked_views`.
     """
     if given["dry_run"]:
         return _print_plan(plan, store, given["style"])
@@ -132,7 +133,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
         store.check_writable()
         plan.write(store.out / "plan.jsonl")
         _execute(plan, store, given)
-    return _report(plan, given["style"], details=given["details"], views=checked_views(given["views"], given["style"]))
+    return _report(plan, given["style"], details=given["details"], views=views)
 
 
 @click.command()

@@ -62,16 +62,23 @@ def matrices_of(record: Record) -> dict[str, Tensor]:
 def to_pixels(condensed: CondensedSet, record: Record) -> Tensor | None:
     """The images as pixels, float32 [n, C, H, W]; optimised ones may leave [0, 1].
 
-    Real images are exact. None for ``zca-kip``: it divides each image
-    by its length, which is not kept.
+    Real images are exact. None for ``zca-kip``: it divides each image by its length, which is not kept.
 
     Raises:
         UsageError: If the whitening matrices are gone.
     """
-    data = data_of(record)
     if condensed.images is None:
-        assert condensed.indices is not None
-        plain = data.model_copy(update={"preprocess": "meanstd"})
-        return open_splits(plain, device="cpu")[0].pixels(condensed.indices)
-    folder = whitening_of(record)
+        return real_pixels(condensed, record)
+    data, folder = data_of(record), whitening_of(record)
     return None if ZCA.get(data.preprocess) == "kip" else pixels_of(condensed, data, folder)
+
+
+def real_pixels(condensed: CondensedSet, record: Record) -> Tensor:
+    """The real images that a set points at, exact, float32 [n, C, H, W] in [0, 1].
+
+    Raises:
+        DataError: If the data set is not prepared.
+    """
+    assert condensed.indices is not None
+    plain = data_of(record).model_copy(update={"preprocess": "meanstd"})
+    return open_splits(plain, device="cpu")[0].pixels(condensed.indices)

@@ -51,12 +51,17 @@ class OverStudents:
     spread: float
 
 
+def group_of(table: Table) -> tuple[object, ...]:
+    """What tables share that differ in the student alone."""
+    setting = table.setting
+    return setting.data, setting.protocol, setting.arch, setting.profile
+
+
 def cross_tables(tables: Sequence[Table]) -> list[Cross]:
     """One for each group of tables that differ in the student alone, and each budget; none for a single student."""
     groups: dict[tuple[object, ...], list[Table]] = {}
     for table in tables:
-        s = table.setting
-        groups.setdefault((s.data, s.protocol, s.arch, s.profile), []).append(table)
+        groups.setdefault(group_of(table), []).append(table)
     found = []
     for group, members in groups.items():
         students = tuple(dict.fromkeys(str(table.setting.eval_arch) for table in members))

@@ -12,7 +12,7 @@ from typing import Any
 from ddbench.errors import UsageError
 from ddbench.report.captions import caption
 from ddbench.report.cells import Cell
-from ddbench.report.cross import Cross, cross_tables, over_students
+from ddbench.report.cross import Cross, cross_tables, group_of, over_students
 from ddbench.report.scores import CostLine, Score, cost_of, scores_of
 from ddbench.report.tables import Column, Row, Table
 from ddbench.report.views import MAIN, cell_facts, facts_of, views_of
@@ -66,7 +66,7 @@ def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
         derived = _derived(table, tables) if added else {}
         for one in table.filled():
             row, column, cell = one.row, one.column, one.cell
-            over = students.get((_group(table), row.label, "" if column is None else column.budget.label), {})
+            over = students.get((group_of(table), row.label, "" if column is None else column.budget.label), {})
             values = _where(table) | _who(row) | _budget(row, column) | _numbers(cell) | over
             writer.writerow(values | derived.get((row.label, one.budget), {}))
     return out.getvalue()
@@ -85,12 +85,6 @@ def _derived(table: Table, tables: Sequence[Table]) -> dict[tuple[str, str], dic
         names = {name for columns in _CSV_COLUMNS.values() for name in columns}
         found.setdefault((line.row, line.budget), {}).update({k: v for k, v in values.items() if k in names})
     return found
-
-
-def _group(table: Table) -> tuple[object, ...]:
-    """What the lines of a cross-architecture table share."""
-    setting = table.setting
-    return setting.data, setting.protocol, setting.arch, setting.profile
 
 
 def _over_students(tables: Sequence[Table]) -> dict[tuple[object, str, str], dict[str, float]]:

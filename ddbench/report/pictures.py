@@ -79,7 +79,9 @@ def pixels(condensed: CondensedSet, record: Record, *, stored: bool = False) -> 
     if stored and "codes" not in condensed.aux:
         raise UsageError("this set stores its images as networks see them: show it without --stored")
     if condensed.images is None:
-        return _real(condensed, record)
+        from ddbench.exchange.pixels import real_pixels
+
+        return real_pixels(condensed, record)
     images = condensed.aux["codes"] if stored else condensed.images
     space = condensed.preprocess
     if space.matrices is None:
@@ -89,15 +91,6 @@ def pixels(condensed: CondensedSet, record: Record, *, stored: bool = False) -> 
     if stored:
         return _stretched(images, "whitening cannot be undone for stored images, which networks see enlarged")
     return _unwhitened(condensed, record)
-
-
-def _real(condensed: CondensedSet, record: Record) -> Tensor:
-    from ddbench.data.split import open_splits
-    from ddbench.specs import DataSpec
-
-    data = DataSpec.model_validate(record.spec["cell"]["data"]).model_copy(update={"preprocess": "meanstd"})
-    assert condensed.indices is not None
-    return open_splits(data, device="cpu")[0].pixels(condensed.indices)
 
 
 def _unwhitened(condensed: CondensedSet, record: Record) -> Tensor:
