@@ -50,6 +50,13 @@ class Params(BaseModel):
         """Why this cell cannot run, shown in plan and table; None when it can. Pure."""
         return None
 
+    def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
+        """Bytes that a set of ``n`` images takes, without hard labels; None where real images are kept.
+
+        The control ``random@bytes`` buys real images with them. Pure.
+        """
+        return None
+
 
 class DistillationParams(Params):
     """What every distiller has: a number of outer steps, and which state of the set is reported.
@@ -72,6 +79,10 @@ class DistillationParams(Params):
     def steps(self) -> int:
         """How often :meth:`Method.step` is called: once per outer step, unless a method cuts these into several."""
         return self.iterations
+
+    def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
+        """Pixels as float32."""
+        return 4 * n * data.image_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +208,7 @@ class Selector(Method[P]):
         if self.selection is None:
             raise RuntimeError("finalise before the first step: nothing is selected yet")
         indices = self.selection.indices.cpu().long()
-        info = ctx.dataset
-        size = StorageBytes(images=len(indices) * info.channels * info.size * info.size, labels=len(indices))
+        size = StorageBytes(images=len(indices) * ctx.dataset.image_bytes, labels=len(indices))
         aux = {} if self.selection.scores is None else {"scores": self.selection.scores.cpu()}
         return CondensedSet(
             images=None,

@@ -19,9 +19,8 @@ from ddbench.forerunner import FINAL, continues
 from ddbench.meter import Meter
 from ddbench.serialise import load_set, load_state, save_set, save_state
 from ddbench.session import Session
+from ddbench.specs import snapshot_points
 from ddbench.store import CHECKPOINT
-
-SNAPSHOTS = 5
 
 
 @dataclass(slots=True)
@@ -153,11 +152,6 @@ class Condensation:
         best = max(scores, key=lambda step: scores[step])
         values = {str(step): value for step, value in scores.items()}
         return sets[best], {"rule": "val", "step": best, "tried": len(scores), "val_top1": values}
-
-
-def snapshot_points(iterations: int) -> tuple[int, ...]:
-    """The steps after which a snapshot is kept: five, equally spaced, the last one included."""
-    return tuple(sorted({math.ceil(iterations * k / SNAPSHOTS) for k in range(1, SNAPSHOTS + 1)}))
 
 
 def check_finite(metrics: Mapping[str, float], step: int) -> None:

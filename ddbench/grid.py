@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddbench.api import Params, ProtocolInfo
+from ddbench.controls import AT_BYTES, ZERO_STEPS, bought, with_controls
 from ddbench.data import describe as data_describe
 from ddbench.data import prepared as data_prepared
 from ddbench.data.sources import parse_source
@@ -18,7 +19,7 @@ from ddbench.models import names as arch_names
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import Profile
 from ddbench.registry import Registry
-from ddbench.rows import ZERO_STEPS, Row, resolved, rows_of, with_controls
+from ddbench.rows import Row, resolved, rows_of
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, DataSpec
 from ddbench.suite import Exclusion, Suite
 
@@ -52,10 +53,11 @@ class GridCell:
     Attributes:
         row: Its row.
         data: Its data.
+        budget: Its column; the cell's own budget, except for a control at another row's bytes.
         spec: The cell.
         params: Validated params.
         artifacts: What its params declare, by name.
-        per_class: Images of each class under the budget.
+        per_class: Images of each class in its set.
         skip: Why it cannot run, or None.
         broken: How its params failed while planning, or None; such a cell is a failure.
         note: Where its params come from, when that needs saying.
@@ -63,6 +65,7 @@ class GridCell:
 
     row: Row
     data: Data
+    budget: Budget
     spec: CellSpec
     params: Params
     artifacts: dict[str, ArtifactSpec]
@@ -103,7 +106,13 @@ class Grid:
         """The repetitions of one row × data × budget × arch that are not excluded."""
         if self.excluded(row, data, budget, arch):
             return
-        per_class = budget.resolve(data.info.counts)
+        size = budget
+        if row.bytes_of and row.control_of is not None:
+            found = bought(row.control_of, data.info, budget, self.profile)
+            if found is None:
+                return
+            size = found
+        per_class = size.resolve(data.info.counts)
         params, note = resolved(row, data.spec.name, budget, self.profile, max(per_class))
         values = params.model_dump(mode="json")
         for r in range(self.condense_seeds):
@@ -113,13 +122,15 @@ class Grid:
                 origin=row.origin,
                 params=values,
                 data=data.spec,
-                budget=budget,
+                budget=size,
                 arch=arch,
                 master=self.suite.master_seed,
                 r=r,
             )
             broken = None
             skip = too_large(row, data.info, per_class) or without_val(params, data.info)
+            if skip is not None and size != budget:
+                skip = f"{size.label} of real images cost as much: {skip}"
             artifacts: dict[str, ArtifactSpec] = {}
             if skip is None:
                 try:
@@ -128,7 +139,7 @@ class Grid:
                     raise
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
                     broken = f"{type(error).__name__}: {error}"
-            yield GridCell(row, data, spec, params, artifacts, per_class, skip, broken, note)
+            yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, note)
 
     def excluded(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
         """Whether the suite leaves this out."""
@@ -190,8 +201,12 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
             if why is not None:
                 raise UsageError(f"{item.label}: {why}")
     if suite.controls:
-        places = list(itertools.product(dict.fromkeys(item.spec.name for item in data), suite.budget.budgets()))
+        places = list(itertools.product([item.info for item in data], suite.budget.budgets()))
         rows = with_controls(rows, suite, registries, profile, places)
+    for method in suite.set:
+        if method not in {row.method.name for row in rows}:
+            registries.methods.get(method)
+            raise UsageError(f"--set {method}.…: {method!r} is not among the methods of this run")
     return Grid(
         suite=suite,
         profile=profile,
@@ -237,7 +252,7 @@ def _canonical(
         value = getattr(rule, name)
         if value is None or value in known:
             continue
-        if value.removesuffix(ZERO_STEPS) in members[name]:
+        if value.removesuffix(ZERO_STEPS) in members[name] or value == AT_BYTES:
             return None
         raise UsageError(f"exclude: {name} {value!r} is not in this run (which has {', '.join(sorted(known))})")
     return rule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,10 +86,11 @@ class Entry:
         budget: Column; None for ``full``, which spans all.
         r: Repetition.
         e: Student.
-        n: Images the student is trained on.
+        n: Images of the budget; all that a reference is trained on.
         cell: Key of the cell's node, None when skipped.
         evaluation: Key of the evaluation's node, None when skipped.
         skip: Why it is skipped.
+        buys: Whose bytes the set's real images cost, and how many these are; None for all but that control.
     """
 
     table: TableKey
@@ -102,6 +103,23 @@ class Entry:
     cell: str | None
     evaluation: str | None
     skip: str | None = None
+    buys: dict[str, Any] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a table says about the result besides its spec: names and sizes."""
+        info = self.table.data.info
+        found = {
+            "dataset": self.table.data.label,
+            "kind": self.method.kind,
+            "axes": sorted(self.method.axes),
+            "n": self.n,
+            "n_train": info.n_train,
+            "n_val": info.n_val,
+            "image_bytes": info.image_bytes,
+            "notes": list(info.notes),
+        }
+        return found if self.buys is None else {**found, "buys": self.buys}
 
 
 @dataclass(slots=True)
@@ -256,20 +274,23 @@ class _Planner:
     ) -> None:  # fmt: skip
         """The students of one repetition, as nodes and as entries."""
         info, row = table.data.info, cell.row
-        n = info.n_train + info.n_val if row.method.kind == "reference" else sum(cell.per_class)
-        label = label or row.label
-        for e in range(1 if row.method.kind == "reference" else self.grid.eval_seeds):
-            key = None
-            if set_key is not None:
-                key = self.evaluation(table, protocol, cell, set_key, n, e, recipe_of, label)
-            self.plan.entries.append(
-                Entry(table, label, row.method, budget, cell.spec.r, e, n, set_key, key, cell.skip)
+        whole = row.method.kind == "reference"
+        n = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
+        buys = None
+        if row.bytes_of and budget is not None:
+            column = budget.model_dump(mode="json")
+            buys = {"of": list(row.bytes_of), "images": sum(cell.per_class), "budget": column}
+        for e in range(1 if whole else self.grid.eval_seeds):
+            entry = Entry(
+                table, label or row.label, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys
             )
+            if set_key is not None:
+                key = self.evaluation(entry, protocol, cell, set_key, recipe_of)
+                entry = replace(entry, evaluation=key)
+            self.plan.entries.append(entry)
 
-    def evaluation(
-        self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str, n: int, e: int,
-        recipe_of: str | None, label: str,
-    ) -> str:  # fmt: skip
+    def evaluation(self, entry: Entry, protocol: Protocol, cell: GridCell, set_key: str, recipe_of: str | None) -> str:
+        table, n, e = entry.table, entry.n, entry.e
         resolved = protocol.params.resolve(
             protocol.info.defaults, n=n, data=table.data.info, student=table.eval_arch, profile=self.grid.profile
         )
@@ -285,8 +306,8 @@ class _Planner:
             "key": key,
             "eval": spec.model_dump(mode="json"),
             "set": self.plan.nodes[set_key].document,
-            "label": label,
-            "facts": facts(table, cell.row.method, n),
+            "label": entry.row,
+            "facts": entry.facts,
             "whole": cell.row.method.kind == "reference",
             "recipe": None if recipe_of is None else self.plan.nodes[recipe_of].document,
             "choice": None,
@@ -311,7 +332,7 @@ class _Planner:
 
     def _chooser(self, table: TableKey, cell: GridCell, spec: EvalSpec) -> dict[str, Any]:
         """The evaluation of the row's first repetition and student, whose learning rate all others reuse."""
-        planned = self.row_cells(cell.row, table.data, cell.spec.budget, table.arch)
+        planned = self.row_cells(cell.row, table.data, cell.budget, table.arch)
         r, key = next((other.spec.r, key) for other, key in planned if key is not None)
         chooser = spec.model_copy(update={"set": key, "r": r, "e": 0})
         return {"key": eval_key(chooser), "set": self.plan.nodes[key].document}
@@ -333,27 +354,6 @@ class _Planner:
             twin, twin_key = found
             label = f"{row.label} (recipe of {cell.row.label})"
             self.evaluations(table, protocol, twin, twin_key, budget, recipe_of=key, label=label)
-
-
-def facts(table: TableKey, method: MethodInfo, n: int) -> dict[str, Any]:
-    """What a table says about a result besides its spec: names and sizes.
-
-    Args:
-        table: Where the result stands.
-        method: The method.
-        n: Images the student is trained on.
-    """
-    info = table.data.info
-    return {
-        "dataset": table.data.label,
-        "kind": method.kind,
-        "axes": sorted(method.axes),
-        "n": n,
-        "n_train": info.n_train,
-        "n_val": info.n_val,
-        "image_bytes": info.channels * info.size * info.size,
-        "notes": list(info.notes),
-    }
 
 
 def listing(plan: Plan) -> Iterator[dict[str, Any]]:

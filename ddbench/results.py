@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ddbench.keys import canonical
-from ddbench.plan import Entry, Node, Plan, facts
+from ddbench.plan import Entry, Node, Plan
 from ddbench.records import Record, source_of
 from ddbench.store import Store
 
@@ -82,7 +82,7 @@ def _spec(plan: Plan, entry: Entry, node: Node | None) -> dict[str, Any]:
         if entry.budget is not None:
             cell["budget"] = budget
         held = {**document["set"], "cell": cell, "profile": plan.grid.profile.name}
-        return {**document, "label": entry.row, "set": held}
+        return {**document, "label": entry.row, "facts": entry.facts, "set": held}
     protocol, _, version = table.protocol.partition("@")
     cell = {
         "method": entry.method.name, "data": table.data.spec.model_dump(mode="json"), "arch": table.arch,
@@ -91,7 +91,7 @@ def _spec(plan: Plan, entry: Entry, node: Node | None) -> dict[str, Any]:
     return {
         "kind": "evaluation",
         "label": entry.row,
-        "facts": facts(table, entry.method, entry.n),
+        "facts": entry.facts,
         "set": {"cell": cell, "profile": plan.grid.profile.name},
         "eval": {"set": "", "protocol": protocol, "protocol_version": int(version), "protocol_params": {},
                  "arch": table.eval_arch, "r": entry.r, "e": entry.e},

@@ -1,10 +1,10 @@
-"""The rows of a table: methods with their parameters, and the controls that stand beside them. No torch."""
+"""The rows of a table: methods with their parameters. No torch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -19,16 +19,14 @@ from ddbench.specs import Budget
 from ddbench.suite import MethodEntry, Suite
 
 REFERENCES = ("full", "random")
-ZERO_STEPS = " (0 steps)"
-STEPS = "iterations"
-"""The parameter that every distiller has; at 0 the set is its initialisation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of the table: a method and the parameters in which it differs from its preset.
 
-    A control stands beside another row and takes over the parameters that both have.
+    A control stands beside another row and takes over the parameters that both have (see :mod:`ddbench.controls`).
+    Where ``bytes_of`` names rows, its budget is what their sets' bytes buy.
     """
 
     label: str
@@ -37,6 +35,7 @@ class Row:
     overrides: Mapping[str, Any]
     requested: bool
     control_of: Row | None = None
+    bytes_of: tuple[str, ...] = ()
 
 
 def rows_of(suite: Suite, registries: Registries) -> list[Row]:
@@ -53,10 +52,6 @@ def rows_of(suite: Suite, registries: Registries) -> list[Row]:
             entries.remove(plain)
         if name in registries.methods:
             entries.insert(0, plain)
-    for method in suite.set:
-        if method not in {entry.name for entry in entries} | _control_names(entries, suite, registries):
-            registries.methods.get(method)
-            raise UsageError(f"--set {method}.…: {method!r} is not among the methods of this run")
     rows: dict[str, Row] = {}
     for entry in entries:
         info = registries.methods.get(entry.name)
@@ -103,69 +98,6 @@ def validated(row: Row, values: Mapping[str, Any], *, partial: bool = False) -> 
         else:
             what = f"parameter {name}: {first['msg']}, got {first.get('input')!r}"
         raise UsageError(f"{row.label}: {what} (see `ddbench describe {row.method.name}`)") from None
-
-
-def _control_names(entries: Iterable[MethodEntry], suite: Suite, registries: Registries) -> set[str]:
-    """The methods that ``--controls`` adds."""
-    if not suite.controls:
-        return set()
-    return {name for entry in entries for name in registries.methods.get(entry.name).controls}
-
-
-def with_controls(
-    rows: Sequence[Row],
-    suite: Suite,
-    registries: Registries,
-    profile: Profile,
-    places: Sequence[tuple[str, Budget]],
-) -> list[Row]:
-    """The rows with their controls: after each distiller its initialisation, after ``random`` the named controls.
-
-    Controls of several rows that come to the same parameters are one row.
-
-    Args:
-        rows: The rows of the suite.
-        suite: For ``--set`` on controls.
-        registries: Loaded plugins.
-        profile: The profile.
-        places: Data sets × budgets of the run, which decide what parameters come to.
-    """
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        for name in row.method.controls:
-            info, origin = registries.methods.get(name), registries.methods.origin(name).key
-            control = Row(name, info, origin, suite.set.get(name, {}), requested=False, control_of=row)
-            values = [resolved(control, *place, profile)[0].model_dump_json() for place in places]
-            groups.setdefault((name, json.dumps(values)), []).append(control)
-    taken = {row.label for row in rows}
-    named = []
-    for (name, _), members in groups.items():
-        alone = name not in taken and sum(other == name for other, _ in groups) == 1
-        of = ", ".join(member.control_of.label for member in members if member.control_of is not None)
-        named.append(members[0] if alone else replace(members[0], label=f"{name} (for {of})"))
-    references = [row for row in rows if row.label in REFERENCES]
-    found = [*references, *named]
-    for row in rows:
-        if row not in references:
-            found += [row, *_zero_steps(row)]
-    labels = [row.label for row in found]
-    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
-    if twice is not None:
-        raise UsageError(f"two rows are both called {twice!r}, one of them a control: give the other another label")
-    return found
-
-
-def _zero_steps(row: Row) -> list[Row]:
-    """What a distiller starts from, as a row of its own; none for distillers that cannot stop before the first step."""
-    known = params_class(row.method).model_fields
-    if row.method.kind != "distillation" or STEPS not in known or row.overrides.get(STEPS) == 0:
-        return []
-    zero = replace(row, label=row.label + ZERO_STEPS, overrides={**row.overrides, STEPS: 0}, requested=False)
-    try:
-        validated(zero, zero.overrides, partial=True)
-    except UsageError:
-        return []
-    return [zero]
 
 
 def resolved(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -122,6 +123,11 @@ class DatasetInfo:
         """Validation images."""
         return sum(self.val_counts)
 
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of a real image: one for each of its C·H·W values."""
+        return self.channels * self.size**2
+
 
 class ArtifactSpec(Frozen):
     """An expensive shared input that must exist before a cell runs.
@@ -177,6 +183,15 @@ class EvalSpec(Frozen):
     master: int
     r: int
     e: int
+
+
+SNAPSHOTS = 5
+"""States of a set that may be looked back at, or chosen from on val."""
+
+
+def snapshot_points(steps: int) -> tuple[int, ...]:
+    """The steps after which a snapshot is kept: five, equally spaced, the last one included."""
+    return tuple(sorted({math.ceil(steps * k / SNAPSHOTS) for k in range(1, SNAPSHOTS + 1)}))
 
 
 def ipc_of(per_class: Sequence[int]) -> int:

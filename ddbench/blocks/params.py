@@ -93,6 +93,11 @@ class StartParams(DistillationParams):
         times = images_per_stored(self.parametrisation, self.factor)
         return None if self.init == "noise" else too_few_images(cell, data, times)
 
+    def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
+        """What is stored as float32."""
+        smaller = self.factor**2 if self.parametrisation == "upsampled" else 1
+        return 4 * n * data.image_bytes // smaller
+
 
 def images_per_stored(parametrisation: str, factor: int) -> int:
     """How many images one stored image decodes to."""
@@ -231,6 +236,16 @@ class TrajectoryParams(PoolParams, StartParams):
                 f"and the experts' last is {last}: lower max_start{longer}"
             )
         return PoolParams.unsupported(self, cell, data) or StartParams.unsupported(self, cell, data)
+
+    @property
+    def soft_labels(self) -> bool:
+        """Whether the set has logits instead of classes."""
+        return False
+
+    def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
+        """As the base, with the student's learning rate, and logits for every image that the stored ones decode to."""
+        labels = n * images_per_stored(self.parametrisation, self.factor) * data.classes if self.soft_labels else 0
+        return (StartParams.stored_bytes(self, n, data) or 0) + 4 * (labels + 1)
 
 
 def too_few_images(cell: CellSpec, data: DatasetInfo, times: int = 1) -> str | None:

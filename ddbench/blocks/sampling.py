@@ -10,24 +10,31 @@ from torch import Tensor
 from ddbench.api import RunContext
 
 
-def class_order(ctx: RunContext, c: int) -> Tensor:
+def class_order(ctx: RunContext, c: int, draw: int = 0) -> Tensor:
     """The repetition's permutation of the training images of class ``c``, the same for every method and budget.
+
+    Args:
+        ctx: The run.
+        c: Class.
+        draw: Which permutation; all but 0, the one that everyone shares, are for those who need several.
 
     Returns:
         [n_c] int64 indices into train, on the CPU. ``random`` keeps the first ones; filters keep the first that pass.
     """
     members = ctx.train.of_class(c).cpu()
-    generator = torch.Generator().manual_seed(ctx.seed("random", str(c)))
+    generator = torch.Generator().manual_seed(ctx.seed("random", str(c), *([f"draw {draw}"] if draw else [])))
     return members[torch.randperm(len(members), generator=generator)]
 
 
-def first_of_each_class(ctx: RunContext, times: int = 1) -> Tensor:
+def first_of_each_class(ctx: RunContext, times: int = 1, draw: int = 0) -> Tensor:
     """The first images of each class in the repetition's order, as many as the budget gives it, or ``times`` as many.
+
+    ``draw``: which of its permutations, see :func:`class_order`.
 
     Returns:
         [n] int64 indices into train, class-major, on the CPU: what ``random`` keeps, and where distillers start.
     """
-    return torch.cat([class_order(ctx, c)[: n * times] for c, n in enumerate(ctx.per_class)])
+    return torch.cat([class_order(ctx, c, draw)[: n * times] for c, n in enumerate(ctx.per_class)])
 
 
 class ClassSampler:

@@ -59,6 +59,7 @@ class Cell:
             where results were ordered by different difficulties.
         difficulties: Digests of the difficulties behind the quartiles of its results; one where they can be averaged.
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%]; None as before.
+        at_bytes: Whether the set is not of the column's size, but of as many real images as another's bytes buy.
     """
 
     scores: dict[int, float]
@@ -79,6 +80,7 @@ class Cell:
     quartiles: tuple[float, ...] | None = None
     difficulties: tuple[str, ...] = ()
     top1_uint8: float | None = None
+    at_bytes: bool = False
 
     @property
     def summary(self) -> Summary | None:
@@ -91,9 +93,14 @@ class Cell:
         return self.status == "ok"
 
     @property
-    def ranked(self) -> bool:
-        """Whether it takes part in comparisons: complete, made here, and not the set that all others are part of."""
+    def counts(self) -> bool:
+        """Whether it is complete, made here, and not the set that all others are part of."""
         return self.complete and self.kind != "reference" and self.source == "measured"
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it takes part in comparisons within its column: it counts, and has the column's size."""
+        return self.counts and not self.at_bytes
 
 
 def cell_of(observations: Sequence[Observation]) -> Cell:
@@ -129,6 +136,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         quartiles=_means(counted, "quartiles") if len(difficulties) < 2 else None,
         difficulties=difficulties,
         top1_uint8=None if uint8 is None else uint8[0],
+        at_bytes="buys" in first.facts,
     )
 
 

@@ -61,7 +61,7 @@ class Observation:
         set_key: Key of the condensed set.
         recipe: What repetitions of one cell must share: version, resolved parameters of method and protocol.
         finished: UTC time, ISO 8601.
-        facts: Names and sizes (see :func:`ddbench.plan.facts`); empty when the record has none.
+        facts: Names and sizes (see :attr:`ddbench.plan.Entry.facts`); empty when the record has none.
         artifacts: Artifacts that the set was made from, by the name its method gave them.
         condensation: The record of the set, if it is among the records.
         warning: What a reader must know about the choice of this result.
@@ -177,7 +177,7 @@ def _observation(record: Record, made: dict[str, Any], facts: dict[str, Any], **
     return Observation(
         method=cell["method"],
         kind=kind,
-        budget=None if kind == "reference" else Budget.model_validate(cell["budget"]),
+        budget=None if kind == "reference" else Budget.model_validate(facts.get("buys", cell)["budget"]),
         status=record.status,
         reason=record.reason or "",
         source=record.source,

@@ -8,12 +8,12 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
+from ddbench.controls import ZERO_STEPS
 from ddbench.records import FAILURES
 from ddbench.report.cells import Cell
 from ddbench.report.differences import is_twin
 from ddbench.report.observations import Setting
 from ddbench.report.tables import Row, Table
-from ddbench.rows import ZERO_STEPS
 from ddbench.stats import DIGITS, Friedman, average_ranks, friedman, kendall_tau
 
 RANKED_LAST = FAILURES - {"oom"}
@@ -139,7 +139,7 @@ def _ranking(tables: list[Table]) -> Ranking | None:
 
 def _competes(row: Row) -> bool:
     """Whether a row is a method's own: controls would only push others down, tied with ``random``."""
-    control = is_twin(row.label) or ZERO_STEPS in row.label
+    control = is_twin(row.label) or ZERO_STEPS in row.label or bool(row.bytes_of)
     return not row.spans and row.source == "measured" and not control
 
 

@@ -46,6 +46,7 @@ class Score:
         lrs: Label-robust score, a fraction: (e^α − e⁻¹)/(e − e⁻¹), α = ½·IOR under the own recipe − ½·HLR, both as
             fractions of 1. α = 0 gives 0.269. (DD-Ranking's formula; its release feeds percent into the exponent.)
         ars: Augmentation-robust score, a fraction: the same of β = ½·IOR with augmentation + ½·IOR without.
+        over_bytes: Accuracy − that of as many real images as the set's bytes buy, over common repetitions [points].
         worst_class: Lowest of the classes' mean accuracies [%].
         worst_class_index: Which class that is, counted from 0; the first of several.
         quartiles: Accuracy by difficulty of the test images, easiest quarter first [%]; of one difficulty per table.
@@ -63,6 +64,7 @@ class Score:
     hlr: float | None = None
     lrs: float | None = None
     ars: float | None = None
+    over_bytes: float | None = None
     worst_class: float | None = None
     worst_class_index: int | None = None
     quartiles: tuple[float, ...] | None = None
@@ -133,7 +135,8 @@ def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
         if not row.spans and cell.complete:
             ior = _over_random(table, row.label, place)
             recovery, why = _recovery(cell, _random(table, row.label, place), full)
-            score = replace(score, ior=ior, recovery=recovery, unrecovered=why)
+            equal = _at_bytes(table, row.label, place)
+            score = replace(score, ior=ior, recovery=recovery, unrecovered=why, over_bytes=_gain(cell, equal))
             if hard and full is not None and score.accuracy is not None:
                 score = replace(score, hlr=_rounded(_mean(full) - score.accuracy))
             if native is not None:
@@ -186,8 +189,8 @@ def cost_of(table: Table) -> list[CostLine]:
 
 
 def competes(row: Row, cell: Cell) -> bool:
-    """Whether a cell may lie on a Pareto front: ranked, and no control that is another row's set trained otherwise."""
-    return cell.ranked and not is_twin(row.label)
+    """Whether a cell may lie on a Pareto front: it counts, and is not another row's set trained otherwise."""
+    return cell.counts and not is_twin(row.label)
 
 
 def front_of(table: Table, kind: str) -> set[tuple[str, str]]:
@@ -266,10 +269,23 @@ def _over_random(table: Table, label: str, place: int | None) -> float | None:
     row = next((row for row in table.rows if row.label == label), None)
     cell = None if row is None or row.spans or place is None else row.cells[place]
     random = _random(table, label, place)
-    if row is None or row.method == "random" or cell is None or not cell.complete or random is None:
+    if row is None or row.method == "random" or cell is None or not cell.complete:
         return None
-    shared = cell.scores.keys() & random.scores.keys()
-    return _rounded(fmean(cell.scores[r] - random.scores[r] for r in sorted(shared))) if shared else None
+    return _gain(cell, random)
+
+
+def _at_bytes(table: Table, label: str, place: int) -> Cell | None:
+    """The cell of as many real images as a row's sets cost."""
+    cells = [row.cells[place] for row in table.rows if label in row.bytes_of]
+    return next((cell for cell in cells if cell is not None and cell.counts), None)
+
+
+def _gain(cell: Cell, base: Cell | None) -> float | None:
+    """Points over another cell, over common repetitions."""
+    shared = set() if base is None else cell.scores.keys() & base.scores.keys()
+    if base is None or not shared:
+        return None
+    return _rounded(fmean(cell.scores[r] - base.scores[r] for r in sorted(shared)))
 
 
 def _recovery(cell: Cell, random: Cell | None, full: Cell | None) -> tuple[float | None, str]:

@@ -54,6 +54,7 @@ class Row:
         cells: One per column, None where there is no record; a reference has one that spans all columns.
         n: Images of a reference's set, None for others.
         marks: Numbers of the footnotes of the whole row.
+        bytes_of: Labels of the rows whose bytes its real images cost; empty for all but such controls.
     """
 
     label: str
@@ -63,6 +64,7 @@ class Row:
     cells: tuple[Cell | None, ...]
     n: int | None
     marks: tuple[int, ...] = ()
+    bytes_of: tuple[str, ...] = ()
 
     @property
     def shown_label(self) -> str:
@@ -214,7 +216,8 @@ def _row(label: str, observations: list[Observation], columns: tuple[Column, ...
         members = [[o for o in observations if o.budget == column.budget] for column in columns]
         cells = tuple(cell_of(those) if those else None for those in members)
     n = first.facts.get("n") if first.kind == "reference" else None
-    return Row(label, first.method, first.kind, first.source, cells, n)
+    bytes_of = tuple(first.facts.get("buys", {}).get("of", ()))
+    return Row(label, first.method, first.kind, first.source, cells, n, bytes_of=bytes_of)
 
 
 def _emphasised(rows: list[Row], columns: int) -> list[Row]:
@@ -244,7 +247,7 @@ def _annotated(row: Row, observations: list[Observation], footnotes: dict[str, i
 
     warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
-    texts = [*warned, *_conditions(row)]
+    texts = [*warned, *_conditions(row), *_purchase(row, observations)]
     marks = tuple(number(f"{row.shown_label}: {text}") for text in texts)
     return replace(row, cells=tuple(numbered(cell) for cell in row.cells), marks=marks)
 
@@ -259,6 +262,15 @@ def _conditions(row: Row) -> list[str]:
     if any(cell.one_set for cell in cells):
         texts.append("all repetitions share one set, so ± is over students alone")
     return texts
+
+
+def _purchase(row: Row, observations: list[Observation]) -> list[str]:
+    """How many real images the bytes of other rows buy."""
+    if not row.bytes_of:
+        return []
+    bought = {o.budget: int(o.facts["buys"]["images"]) for o in observations if o.budget and "buys" in o.facts}
+    sizes = ", ".join(f"{images} at {budget.label}" for budget, images in bought.items())
+    return [f"not of the column's size: as many real images as the bytes of {', '.join(row.bytes_of)} buy, {sizes}"]
 
 
 def unmeasured(row: Row, cell: Cell) -> bool:

@@ -97,6 +97,11 @@ SCORES: tuple[tuple[str, Callable[[Score], str], str], ...] = (
         "augmentation-robust score, the same of ½·IOR with augmentation + ½·IOR without",
     ),
     (
+        "− random@bytes",
+        lambda score: _signed(score.over_bytes),
+        "accuracy minus that of as many real images as the set's bytes buy, in points",
+    ),
+    (
         "worst class",
         _worst,
         "lowest of the classes' mean accuracies [%], and which class (from 0)",

@@ -84,6 +84,19 @@ def class_counts_fit_the_budget(bench: Bench) -> None:
             assert not over, f"ipc {ipc}: classes {over} have more images than the budget allows: {counts}"
 
 
+def bytes_are_foreseen(bench: Bench) -> None:
+    """A set takes the bytes that `Params.stored_bytes` says, hard labels aside: `random@bytes` rests on it."""
+    for ipc in (1, 2):
+        place = bench.place(ipc=ipc)
+        ctx, condensed = bench.context(place), bench.condensed(ipc=ipc)
+        foreseen = bench.params(place).stored_bytes(sum(ctx.per_class), ctx.dataset)
+        if foreseen is None:
+            continue
+        size = condensed.storage
+        taken = size.total - (size.labels if condensed.label_space == "hard" else 0)
+        assert foreseen == taken, f"ipc {ipc}: foreseen are {foreseen} bytes, the set takes {taken}: {size}"
+
+
 def sets_survive_the_file(bench: Bench) -> None:
     """A set is the same to the bit after `condensed.safetensors` was written and read."""
     condensed = bench.condensed()
@@ -291,6 +304,7 @@ RUN_CHECKS: tuple[Any, ...] = (
     sets_are_accepted,
     no_steps_make_the_initialisation,
     class_counts_fit_the_budget,
+    bytes_are_foreseen,
     sets_survive_the_file,
     runs_are_deterministic,
     repetitions_differ,

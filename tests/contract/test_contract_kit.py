@@ -106,6 +106,11 @@ BROKEN = {
         return {"features": ArtifactSpec(kind="features", data=cell.data, arch=cell.arch, seed=seed)}
 
     def unsupported""", "declarations_are_pure", "asked twice"),
+    "cheaper than it said": (SOUND, "\n    def unsupported", """
+    def stored_bytes(self, n, data):
+        return n * data.image_bytes
+
+    def unsupported""", "bytes_are_foreseen", "foreseen are 640 bytes, the set takes 2560"),
     "private import": (SOUND, "        import torch\n        noise", "        import torch\n        import ddbench.data.split\n        noise",
                        "imports_only_public_names", "imports ddbench.data.split"),
     "another plugin": (SOUND, "\nfrom pydantic", "\nfrom ddbench_plugins.dm.params import DMParams\nfrom pydantic",

@@ -74,6 +74,10 @@ class TestDATM(MethodContract):
     fast = {**TRAJECTORY, "first_max_start": 1, "growth_steps": 2}
 
 
+class TestRandomBestOfK(MethodContract):
+    name = "random_best_of_k"
+
+
 class TestRandomSoft(MethodContract):
     name = "random_soft"
     fast = {**POOL, "snapshots": 2}

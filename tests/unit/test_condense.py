@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from ddbench.api import CondensedSet, Preprocess, Recipe, StorageBytes
-from ddbench.condense import check_finite, check_set, snapshot_points
+from ddbench.condense import check_finite, check_set
 from ddbench.errors import InterruptedRunError, NodeFailureError
 from ddbench.meter import Meter
 from ddbench.session import CHECKPOINT_S, Interrupts, Session, Silent
-from ddbench.specs import Budget
+from ddbench.specs import Budget, snapshot_points
 from tests.fakes import FakeContext, FakeSplit
 
 

@@ -10,6 +10,8 @@ from ddbench.blocks.sampling import first_of_each_class
 from ddbench.blocks.teachers import expert_logits
 from ddbench.errors import UsageError
 from ddbench.specs import Budget
+from ddbench_plugins.random_best_of_k.method import RandomBestOfK
+from ddbench_plugins.random_best_of_k.params import RandomBestOfKParams
 from ddbench_plugins.random_soft.method import RandomSoft
 from ddbench_plugins.random_soft.params import RandomSoftParams
 from tests.fakes import FakeContext, run, toy
@@ -31,7 +33,9 @@ def experts_of(documents):
 
 def test_every_distiller_gets_its_initialisation_as_a_row():
     made = planned(methods=["dm", "kmeans", "mtt"], controls=True)
-    assert rows(made) == ["full", "random", "random_soft", "dm", "dm (0 steps)", "kmeans", "mtt", "mtt (0 steps)"]
+    assert rows(made) == [
+        "full", "random", "random_soft", "random@bytes", "dm", "dm (0 steps)", "kmeans", "mtt", "mtt (0 steps)"
+    ]  # fmt: skip
     (zero,) = {document["cell"]["params"]["iterations"] for document in cells(made, "dm (0 steps)")}
     assert zero == 0
 
@@ -169,3 +173,87 @@ def test_more_snapshots_than_there_are_try_each_once(ctx):
     method = RandomSoft(RandomSoftParams(**{**FAST, "snapshots": 9}))
     method.prepare(ctx)
     assert method.tried == [1, 2, 3, 4]
+
+
+# -------------------------------------------------------------------------------------------------------- random@bytes
+
+
+def at_bytes(made, label="random@bytes"):
+    return {
+        entry.budget.label: (made.nodes[entry.cell].document["cell"]["budget"]["ipc"], entry.buys["images"])
+        for entry in made.entries
+        if entry.row == label and entry.cell is not None
+    }
+
+
+def test_the_bytes_of_float_pixels_buy_four_times_as_many_real_images():
+    made = planned(methods=["dm", "mtt"], controls=True, budget={"ipc": [1, 10]})
+    assert at_bytes(made) == {"ipc 1": (4, 40), "ipc 10": (40, 400)}
+    assert {tuple(entry.buys["of"]) for entry in made.entries if entry.buys} == {("dm", "mtt")}
+
+
+def test_rows_whose_sets_cost_other_bytes_have_a_row_each():
+    small = {"name": "dm", "label": "small", "params": {"parametrisation": "upsampled"}}
+    made = planned(methods=["dm", small], controls=True, budget={"ipc": [1, 10]})
+    assert at_bytes(made, "random@bytes") == {"ipc 1": (4, 40), "ipc 10": (40, 400)}, (
+        "upsampled by 2 is a quarter of the pixels at four bytes each: as many real images as random has, no row"
+    )
+
+
+def test_labels_cost_bytes_too():
+    """Ten logits are 40 bytes beside 4 × 64: 296 / 64 is 4 images each, 24 · 296 / 64 is 111 for a class of 24."""
+    soft = {"name": "datm", "label": "soft"}
+    hard = {"name": "datm", "label": "hard", "params": {"labels": "hard"}}
+    made = planned(methods=[soft, hard], controls=True, budget={"ipc": [24]})
+    assert at_bytes(made, "random@bytes (for soft)") == {"ipc 24": (111, 1110)}
+    assert at_bytes(made, "random@bytes (for hard)") == {"ipc 24": (96, 960)}
+
+
+def test_students_of_equal_bytes_train_as_long_as_those_of_the_set():
+    made = planned(methods=["dm"], controls=True, protocols=["hard-fixed"], budget={"ipc": [10]})
+    params = {
+        row: made.nodes[entry.evaluation].document["eval"]["protocol_params"]
+        for row in ("dm", "random@bytes")
+        for entry in made.entries
+        if entry.row == row
+    }
+    assert params["dm"] == params["random@bytes"]
+
+
+def test_bytes_that_buy_more_than_there_is_are_a_skip_that_says_so():
+    made = planned(methods=["dm"], controls=True, budget={"ipc": [1, 30]})
+    (reason,) = {entry.skip for entry in made.entries if entry.row == "random@bytes" and entry.cell is None}
+    assert reason is not None and reason.startswith("ipc 120 of real images cost as much: the smallest class has 116")
+
+
+def test_selections_need_no_row_of_equal_bytes():
+    assert rows(planned(methods=["kmeans"], controls=True)) == ["full", "random", "kmeans"]
+
+
+# ----------------------------------------------------------------------------------------------------- random_best_of_k
+
+
+def test_a_choice_on_val_stands_beside_the_choice_among_random_sets():
+    chosen = {"name": "dm", "label": "chosen", "params": {"selection": "val", "iterations": 4}}
+    made = planned(methods=[chosen], controls=True)
+    assert "random_best_of_k" in rows(made)
+    assert {document["cell"]["params"]["k"] for document in cells(made, "random_best_of_k")} == {4}
+
+
+def test_what_reports_its_last_step_chooses_nothing():
+    assert "random_best_of_k" not in rows(planned(methods=["dm"], controls=True))
+
+
+def test_it_keeps_the_set_that_is_best_on_val_the_first_of_equals():
+    for scores, best in (([1.0, 3.0, 2.0], 1), ([2.0, 2.0, 1.0], 0), ([0.0, 0.0, 5.0], 2)):
+        ctx = Scored(toy(), toy((2, 2, 2), seed=9), Budget(ipc=2))
+        ctx.scores = scores
+        made = run(RandomBestOfK(RandomBestOfKParams(k=3)), ctx)
+        assert torch.equal(made.indices, first_of_each_class(ctx, draw=best))
+        assert len({tuple(condensed.indices.tolist()) for condensed in ctx.shown}) == 3
+
+
+def test_one_set_is_random_and_needs_no_val():
+    ctx = Scored(toy(), toy((2, 2, 2), seed=9), Budget(ipc=2))  # its score would fail: no scores are given
+    made = run(RandomBestOfK(RandomBestOfKParams(k=1)), ctx)
+    assert torch.equal(made.indices, first_of_each_class(ctx))

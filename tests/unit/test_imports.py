@@ -18,6 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hookspecs", "serialise", "suite", "presets", "attempts"),
     ("plugins",),
     ("rows",),
+    ("controls",),
     ("blocks", "data", "models"),
     ("evaluate", "store", "artifacts"),
     ("builtin", "context", "exchange", "grid"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ddbench.report.jsonl import read_records
+from ddbench.report.ranking import rankings
 from ddbench.report.scores import break_even, cost_of, index, scores_of
 from ddbench.report.tables import tables_of
 from ddbench.report.views import views_of
@@ -255,3 +256,34 @@ def test_imported_and_incomplete_rows_are_neither_on_the_front_nor_in_the_way():
     )
     assert found["a"].pareto == ("seconds", "memory", "bytes")
     assert found["b"].pareto == found["c"].pareto == ()
+
+
+BUYS = {"of": ["dm"], "images": 40, "budget": {"ipc": 1, "fraction": None}}
+AT_BYTES = cell("random", [60.0, 66.0, 63.0], ipc=4, label="random@bytes", facts={"buys": BUYS})
+
+
+def test_a_row_is_held_against_the_real_images_that_its_bytes_buy():
+    records = RANDOM + AT_BYTES + cell("dm", [64.0, 66.0, 65.0]) + cell("mtt", [64.0, 66.0, 65.0])
+    assert score(records).over_bytes == pytest.approx(2.0)
+    assert score(records, row="mtt").over_bytes is None, "its bytes are not those"
+
+
+def test_real_images_at_equal_bytes_stand_in_the_column_but_are_no_rival_in_it():
+    (table,) = tables_of(RANDOM + AT_BYTES + cell("dm", [64.0, 66.0, 65.0]) + cell("mtt", [50.0, 51.0, 52.0]))
+    assert [column.label for column in table.columns] == ["ipc 1 (0.8 %)"]
+    row = next(row for row in table.rows if row.label == "random@bytes")
+    assert [cell is not None and cell.bold for cell in row.cells] == [False]
+    assert table.footnotes == (
+        "random@bytes: not of the column's size: as many real images as the bytes of dm buy, 40 at ipc 1",
+    )
+    (ranking,) = rankings([table])
+    assert set(ranking.average) == {"random", "dm", "mtt"}
+    assert table.versus_random is not None
+    assert [row.label for row in table.versus_random.rows] == ["dm", "mtt"]
+
+
+def test_real_images_at_equal_bytes_may_beat_a_set_on_the_pareto_front():
+    costly = cell("dm", [59.0, 60.0, 61.0], cost={"bytes": {"images": 2560}})
+    found = costs(RANDOM, cell("random", [60.0, 66.0, 63.0], ipc=4, label="random@bytes", facts={"buys": BUYS}), costly)
+    assert found["random@bytes"].pareto
+    assert "bytes" not in found["dm"].pareto

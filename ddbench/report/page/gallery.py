@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ddbench.controls import ZERO_STEPS
 from ddbench.records import Record
 from ddbench.report.observations import Observation
 from ddbench.report.page.cells import Place, cell_id
 from ddbench.report.page.tiles import Picture
 from ddbench.report.tables import Table
-from ddbench.rows import ZERO_STEPS
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,11 @@ class DATMParams(TrajectoryParams):
         default=1.0, description="skip steps whose loss exceeds this (or is no number) and count them; 0: never"
     )
 
+    @property
+    def soft_labels(self) -> bool:
+        """Logits, learned or kept."""
+        return self.labels != "hard"
+
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
         """As the base, and windows that cannot grow."""
         if self.first_max_start and not self.min_start < self.first_max_start <= self.max_start:

@@ -49,8 +49,7 @@ class RandomSoft(Method[RandomSoftParams]):
 
     def labelled(self, ctx: RunContext, labels: Tensor) -> CondensedSet:
         """The images with these probabilities."""
-        info, n = ctx.dataset, len(self.indices)
-        size = StorageBytes(images=n * info.channels * info.size * info.size, labels=labels.numel() * 4)
+        size = StorageBytes(images=len(self.indices) * ctx.dataset.image_bytes, labels=labels.numel() * 4)
         return CondensedSet(
             None, labels, "probs", ctx.train.preprocess, Recipe(), size,
             indices=self.indices, aux={"classes": class_slots(ctx).cpu()},

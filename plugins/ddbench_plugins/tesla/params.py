@@ -18,3 +18,8 @@ class TESLAParams(TrajectoryParams):
     labels: Literal["hard", "teacher"] = Field(
         default="hard", description="hard; teacher: softmax of the target expert's logits, anew in every step"
     )
+
+    @property
+    def soft_labels(self) -> bool:
+        """What the last target expert says."""
+        return self.labels == "teacher"

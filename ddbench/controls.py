@@ -1,0 +1,155 @@
+"""The rows that ``--controls`` adds: what shows how much of a method's score is its own doing. No torch.
+
+Beside every distiller its initialisation, and as many real images as its bytes buy; beside one whose set is chosen on
+val the best of as many random sets; and what the method itself names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ddbench.errors import UsageError
+from ddbench.plugins import Registries, params_class
+from ddbench.profiles import Profile
+from ddbench.rows import REFERENCES, Row, resolved, validated
+from ddbench.specs import Budget, DatasetInfo, snapshot_points
+from ddbench.suite import Suite
+
+ZERO_STEPS = " (0 steps)"
+STEPS = "iterations"
+"""The parameter that every distiller has; at 0 the set is its initialisation."""
+BEST_OF_K = "random_best_of_k"
+"""The method that chooses on val among as many sets as a distiller may."""
+AT_BYTES = "random@bytes"
+"""Label of the row of real images that cost what a condensed set costs."""
+
+Place = tuple[DatasetInfo, Budget]
+"""Where a row stands: a data set of the run and a column."""
+
+
+def with_controls(
+    rows: Sequence[Row], suite: Suite, registries: Registries, profile: Profile, places: Sequence[Place]
+) -> list[Row]:
+    """The rows with their controls: those that are methods after ``random``, after each distiller its initialisation.
+
+    Controls of several rows that come to the same are one row.
+
+    Args:
+        rows: The rows of the suite.
+        suite: For ``--set`` on controls.
+        registries: Loaded plugins.
+        profile: The profile.
+        places: Data sets × budgets of the run, which decide what parameters come to.
+
+    Raises:
+        UsageError: If a control has the label of another row.
+    """
+    references = [row for row in rows if row.label in REFERENCES]
+    found = [*references, *_named(rows, suite, registries, profile, places), *_at_bytes(rows, profile, places)]
+    for row in rows:
+        if row not in references:
+            found += [row, *_zero_steps(row)]
+    labels = [row.label for row in found]
+    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    if twice is not None:
+        raise UsageError(f"two rows are both called {twice!r}, one of them a control: give the other another label")
+    return found
+
+
+def _named(
+    rows: Sequence[Row], suite: Suite, registries: Registries, profile: Profile, places: Sequence[Place]
+) -> Iterator[Row]:
+    """Controls that are methods."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        beside: dict[str, Mapping[str, Any]] = {name: {} for name in row.method.controls}
+        if BEST_OF_K in registries.methods and (choices := _choices(row, profile, places)) > 1:
+            beside[BEST_OF_K] = {"k": choices}
+        for name, params in beside.items():
+            info, origin = registries.methods.get(name), registries.methods.origin(name).key
+            overrides = {**params, **suite.set.get(name, {})}
+            control = Row(name, info, origin, overrides, requested=False, control_of=row)
+            values = [resolved(control, data.name, budget, profile)[0].model_dump_json() for data, budget in places]
+            groups.setdefault((name, json.dumps(values)), []).append(control)
+    taken = {row.label for row in rows}
+    for (name, _), members in groups.items():
+        alone = name not in taken and sum(other == name for other, _ in groups) == 1
+        of = ", ".join(member.control_of.label for member in members if member.control_of is not None)
+        yield members[0] if alone else replace(members[0], label=f"{name} (for {of})")
+
+
+def _choices(row: Row, profile: Profile, places: Sequence[Place]) -> int:
+    """States of its set that a row's choice on val may take, the most of all places; 1 where it takes the last."""
+    if row.method.kind != "distillation":
+        return 1
+    found = [resolved(row, data.name, budget, profile)[0] for data, budget in places]
+    return max(
+        (
+            len(snapshot_points(int(getattr(params, "steps", 1))))
+            for params in found
+            if getattr(params, "selection", "last") == "val"
+        ),
+        default=1,
+    )
+
+
+def _zero_steps(row: Row) -> list[Row]:
+    """What a distiller starts from, as a row of its own; none for distillers that cannot stop before the first step."""
+    known = params_class(row.method).model_fields
+    if row.method.kind != "distillation" or STEPS not in known or row.overrides.get(STEPS) == 0:
+        return []
+    zero = replace(row, label=row.label + ZERO_STEPS, overrides={**row.overrides, STEPS: 0}, requested=False)
+    try:
+        validated(zero, zero.overrides, partial=True)
+    except UsageError:
+        return []
+    return [zero]
+
+
+def _at_bytes(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -> Iterator[Row]:
+    """``random`` at the bytes of the distillers' sets: one row for all that cost the same everywhere."""
+    random = next((row for row in rows if row.label == "random"), None)
+    if random is None:
+        return
+    groups: dict[tuple[Budget | None, ...], list[str]] = {}
+    for row in rows:
+        if row.method.kind == "distillation" and row.overrides.get(STEPS) != 0:
+            budgets = tuple(bought(row, data, budget, profile) for data, budget in places)
+            if any(found is not None for found in budgets):
+                groups.setdefault(budgets, []).append(row.label)
+    by_label = {row.label: row for row in rows}
+    for labels in groups.values():
+        label = AT_BYTES if len(groups) == 1 else f"{AT_BYTES} (for {', '.join(labels)})"
+        yield replace(random, label=label, requested=False, control_of=by_label[labels[0]], bytes_of=tuple(labels))
+
+
+def bought(row: Row, data: DatasetInfo, budget: Budget, profile: Profile) -> Budget | None:
+    """The budget of real images, as uint8, that costs no more bytes than a set of ``row`` at ``budget`` does.
+
+    Hard labels cost both the same and are left out. None where the row does not foresee its bytes, or where they buy
+    as many real images as the set has, or not one of each class.
+
+    Raises:
+        UsageError: If a plugin's own arithmetic fails.
+    """
+    per_class = budget.resolve(data.counts)
+    params, _ = resolved(row, data.name, budget, profile, max(per_class))
+    try:
+        size = params.stored_bytes(sum(per_class), data)
+        images = None if size is None else int(size) // data.image_bytes
+    except Exception as error:
+        raise UsageError(
+            f"{row.label}: Params.stored_bytes failed ({type(error).__name__}: {error}); without --controls it is "
+            "not asked"
+        ) from None
+    if images is None:
+        return None
+    if budget.ipc is not None:
+        ipc = images // sum(n > 0 for n in per_class)
+        return None if ipc in (0, budget.ipc) else Budget(ipc=ipc)
+    assert budget.fraction is not None
+    fraction = budget.fraction * images / sum(per_class)
+    return None if images <= sum(per_class) or fraction > 1 else Budget(fraction=fraction)
