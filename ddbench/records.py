@@ -55,9 +55,9 @@ class Record(BaseModel):
         reason: One line, for every status but ``ok``.
         source: ``measured`` here, ``imported``, or ``reported`` by someone.
         spec: The node's document: everything that decided the result, plus the row's label.
-        metrics: Of an evaluation: top1, loss, per_class, train_top1, val_top1 at U/4, U/2, U; later also quartiles and
-            difficulty (:mod:`ddbench.quartiles`). Of a condensation: what the method says about its run
-            (:meth:`ddbench.api.Method.diagnostics`).
+        metrics: Of an evaluation: top1, loss, per_class, correct (:mod:`ddbench.stats.correctness`), train_top1,
+            val_top1 at U/4, U/2, U; later also quartiles and difficulty (:mod:`ddbench.quartiles`). Of a condensation:
+            what the method says about its run (:meth:`ddbench.api.Method.diagnostics`).
         n_test: Test images behind ``metrics``.
         selection: What was chosen on val and how many configurations were tried.
         cost: What it took.

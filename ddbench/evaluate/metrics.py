@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ddbench.api import Predictor
+from ddbench.stats.correctness import pack
 
 if TYPE_CHECKING:
     from ddbench.data.split import Split
@@ -35,7 +36,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 
 
 def measure(logits: Tensor, labels: Tensor, classes: int) -> dict[str, object]:
-    """top1 [%], loss (cross-entropy) and accuracy per class [%] (None for a class without test images).
+    """top1 [%], loss (cross-entropy), accuracy per class [%] (None for a class without test images), what is correct.
 
     Args:
         logits: [N, K].
@@ -48,4 +49,5 @@ def measure(logits: Tensor, labels: Tensor, classes: int) -> dict[str, object]:
         float(100.0 * hits[labels == c].double().mean()) if bool((labels == c).any()) else None for c in range(classes)
     ]
     loss = functional.cross_entropy(logits, labels)
-    return {"top1": accuracy(logits, labels), "loss": float(loss), "per_class": per_class}
+    correct = pack(hits.cpu().numpy())
+    return {"top1": accuracy(logits, labels), "loss": float(loss), "per_class": per_class, "correct": correct}

@@ -60,6 +60,8 @@ class Cell:
         difficulties: Digests of the difficulties behind the quartiles of its results; one where they can be averaged.
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%]; None as before.
         at_bytes: Whether the set is not of the column's size, but of as many real images as another's bytes buy.
+        correct: Repetition → which test images each of its students was right about (see
+            :mod:`ddbench.stats.correctness`); only repetitions all of whose records say so.
     """
 
     scores: dict[int, float]
@@ -81,6 +83,7 @@ class Cell:
     difficulties: tuple[str, ...] = ()
     top1_uint8: float | None = None
     at_bytes: bool = False
+    correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def summary(self) -> Summary | None:
@@ -137,7 +140,14 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         difficulties=difficulties,
         top1_uint8=None if uint8 is None else uint8[0],
         at_bytes="buys" in first.facts,
+        correct={r: found for r in scores if (found := _correct(repetitions[r]))},
     )
+
+
+def _correct(students: Sequence[Observation]) -> tuple[str, ...]:
+    """What the students were right about; empty when a record does not say."""
+    found = tuple(str(student.metrics.get("correct", "")) for student in students)
+    return found if all(found) else ()
 
 
 def _difficulties(repetitions: Sequence[Sequence[Observation]]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ddbench.report.views import View
+from ddbench.report.view import View
 
 HEAD = "% needs \\usepackage{booktabs}\n"
 _SPECIAL = {

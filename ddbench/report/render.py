@@ -14,7 +14,8 @@ from ddbench.report.export import to_csv, to_json
 from ddbench.report.figures import NONE, compact, spread, superscript
 from ddbench.report.latex import to_latex
 from ddbench.report.tables import Row, Table, unmeasured
-from ddbench.report.views import MAIN, View, check_names, views_of
+from ddbench.report.view import View
+from ddbench.report.views import MAIN, check_names, views_of
 from ddbench.stats import Comparison, smallest_n
 
 Lines = list[str]

@@ -127,7 +127,7 @@ def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
     hard = _protocol(table) in HARD
     native = _sibling(table, tables, "native") if hard else None
     bare = _sibling(table, tables, "noaug") if _protocol(table) == "hard" else None
-    full, difficulty = _full(table), _difficulty(table)
+    full, difficulty = full_of(table), _difficulty(table)
     found = []
     for line in table.filled():
         row, place, budget, cell = line.row, line.place, line.budget, line.cell
@@ -161,7 +161,7 @@ def index(points: float) -> float:
 
 def cost_of(table: Table) -> list[CostLine]:
     """One line per cell with a result, in the order of the table, references first."""
-    full = _full(table)
+    full = full_of(table)
     full_s = None if full is None else full.cost.train_s
     found, ranked = [], []
     for one in table.filled():
@@ -247,7 +247,8 @@ def _of_one_difficulty(score: Score, cell: Cell, difficulty: str | None) -> Scor
     return score
 
 
-def _full(table: Table) -> Cell | None:
+def full_of(table: Table) -> Cell | None:
+    """The finished cell of ``full``, if it was measured here."""
     row = next((row for row in table.rows if row.spans and row.method == "full" and row.source == "measured"), None)
     cell = None if row is None else row.cells[0]
     return cell if cell is not None and cell.complete and cell.scores else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ddbench.errors import unknown
@@ -12,36 +12,16 @@ from ddbench.report.captions import conditions, place
 from ddbench.report.cells import Cell
 from ddbench.report.cross import shown_label
 from ddbench.report.differences import is_twin
-from ddbench.report.figures import NONE, compact, marked, plural
+from ddbench.report.figures import NONE, marked, plural
+from ddbench.report.lossless import lossless_view
 from ddbench.report.ranking import Ranking, Stability, rankings, stabilities
 from ddbench.report.regimes import OWN_RANDOM, regime_tables
 from ddbench.report.scores import CostLine, Score, cost_of, scores_of
 from ddbench.report.tables import Table
-from ddbench.stats import smallest_n
-
-Grid = list[list[str]]
+from ddbench.report.view import View, caution, fixed, nothing, short_number, signed
 
 MAIN = "main"
 """The name of what is shown without being asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A table with the words around it.
-
-    Attributes:
-        name: Which view; several may have the same name, one per main table or group of them.
-        caption: What its numbers are.
-        grid: Header and rows of text, the first column left-aligned; empty when there is nothing to show.
-        notes: How to read it, a line each; why it is empty if it is.
-        facts: What it says as numbers, for programs: full precision, no text made for people.
-    """
-
-    name: str
-    caption: str
-    grid: Grid
-    notes: list[str]
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def views_of(tables: Sequence[Table], names: Sequence[str]) -> list[View]:
@@ -76,29 +56,29 @@ def _quartiles(score: Score) -> str:
 SCORES: tuple[tuple[str, Callable[[Score], str], str], ...] = (
     (
         "recovery",
-        lambda score: _fixed(score.recovery, 2),
+        lambda score: fixed(score.recovery, 2),
         "share of the gap closed, (accuracy − random) / (full − random): 0 is random, 1 is full",
     ),
-    ("IOR", lambda score: _signed(score.ior), "improvement over random, in points"),
+    ("IOR", lambda score: signed(score.ior), "improvement over random, in points"),
     (
         "HLR",
-        lambda score: _signed(score.hlr),
+        lambda score: signed(score.hlr),
         "hard-label recovery, full − accuracy under hard labels, in points: lower is better",
     ),
     (
         "LRS",
-        lambda score: _fixed(score.lrs, 3),
+        lambda score: fixed(score.lrs, 3),
         "label-robust score, (e^α − e⁻¹)/(e − e⁻¹) with α = ½·IOR under the set's own recipe − ½·HLR as fractions of "
         "1: 0.269 at α = 0, higher is better",
     ),
     (
         "ARS",
-        lambda score: _fixed(score.ars, 3),
+        lambda score: fixed(score.ars, 3),
         "augmentation-robust score, the same of ½·IOR with augmentation + ½·IOR without",
     ),
     (
         "− random@bytes",
-        lambda score: _signed(score.over_bytes),
+        lambda score: signed(score.over_bytes),
         "accuracy minus that of as many real images as the set's bytes buy, in points",
     ),
     (
@@ -122,7 +102,7 @@ def _scores_view(table: Table, scores: Sequence[Score]) -> View:
         [
             marked(score.row, score.source),
             score.budget,
-            _fixed(score.accuracy, 1),
+            fixed(score.accuracy, 1),
             *(text(score) for _, text, _ in shown),
         ]
         for score in scores
@@ -137,7 +117,7 @@ def _scores_view(table: Table, scores: Sequence[Score]) -> View:
     else:
         notes += [f"no recovery for {', '.join(where)}: {why}" for why, where in reasons.items()]
     notes += [f"no quartiles for {', '.join(where)}: {why}" for why, where in _unquartered(scores).items()]
-    notes += _caution(score.n for score in scores)
+    notes += caution(score.n for score in scores)
     facts = {"where": place(table), "lines": [facts_of(score) for score in scores]}
     return View("scores", f"derived scores · {place(table)} · means over repetitions", grid, notes, facts)
 
@@ -157,19 +137,19 @@ def _cost(tables: Sequence[Table]) -> list[View]:
 
 def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     columns: list[tuple[str, Callable[[CostLine], str]]] = [
-        ("condense s", lambda line: _compact(line.condense_s) + (" †" if line.contended else "")),
-        ("artifact s", lambda line: _compact(line.artifact_s)),
-        ("train s", lambda line: _compact(line.train_s)),
-        ("peak MB", lambda line: _compact(line.peak_mb)),
-        ("bytes", lambda line: _compact(line.bytes)),
-        ("uint8 top-1 %", lambda line: _fixed(line.top1_uint8, 1)),
+        ("condense s", lambda line: short_number(line.condense_s) + (" †" if line.contended else "")),
+        ("artifact s", lambda line: short_number(line.artifact_s)),
+        ("train s", lambda line: short_number(line.train_s)),
+        ("peak MB", lambda line: short_number(line.peak_mb)),
+        ("bytes", lambda line: short_number(line.bytes)),
+        ("uint8 top-1 %", lambda line: fixed(line.top1_uint8, 1)),
         ("pays after", lambda line: break_even_text(line.break_even)),
         ("with artifacts", lambda line: break_even_text(line.break_even_with_artifacts)),
         ("Pareto", lambda line: ", ".join(line.pareto) or NONE),
     ]
     shown = [column for column in columns if any(column[1](line) != NONE for line in found)]
     grid = [["method", "budget", "top-1 %", *(name for name, _ in shown)]] + [
-        [marked(line.row, line.source), line.budget, _fixed(line.accuracy, 1), *(text(line) for _, text in shown)]
+        [marked(line.row, line.source), line.budget, fixed(line.accuracy, 1), *(text(line) for _, text in shown)]
         for line in found
         if not is_twin(line.row)  # the set of another line, trained otherwise: it costs the same
     ]
@@ -194,7 +174,7 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
             "Pareto, over all budgets together: no other line is as accurate for as little (seconds with artifacts, "
             "memory, bytes) and better in one of the two, by the means"
         )
-    notes += _caution(line.n for line in found)
+    notes += caution(line.n for line in found)
     facts = {"where": place(table), "lines": [facts_of(line) for line in found]}
     return View("cost", f"cost · {place(table)} · means over repetitions", grid, notes, facts)
 
@@ -215,7 +195,7 @@ def _regimes(tables: Sequence[Table]) -> list[View]:
         notes = ["mean ± sd (repetitions); the same sets in every column, students trained anew"]
         if OWN_RANDOM in regimes.headers:
             notes.append(f"{OWN_RANDOM}: real images at random, trained by the recipe of the row's method")
-        notes += _caution(len(cell.scores) for cells in regimes.rows.values() for cell in cells if cell is not None)
+        notes += caution(len(cell.scores) for cells in regimes.rows.values() for cell in cells if cell is not None)
         values = [
             {"row": label, "protocol": protocol, **cell_facts(cell)}
             for label, cells in regimes.rows.items()
@@ -225,7 +205,7 @@ def _regimes(tables: Sequence[Table]) -> list[View]:
         caption = f"labels and augmentation · {regimes.caption} · test top-1 %"
         found.append(View("regime", caption, grid, notes, {"where": regimes.caption, "lines": values}))
     return found or [
-        _nothing(
+        nothing(
             "regime", "labels and augmentation", "this needs one set under two protocols, e.g. --protocols hard,native"
         )
     ]
@@ -255,7 +235,7 @@ def cell_facts(cell: Cell) -> dict[str, Any]:
 
 def _ranks(tables: Sequence[Table]) -> list[View]:
     found = [_ranks_view(ranking) for ranking in rankings(tables)]
-    return found or [_nothing("ranks", "average ranks", "this needs two methods in the same tables")]
+    return found or [nothing("ranks", "average ranks", "this needs two methods in the same tables")]
 
 
 def _ranks_view(ranking: Ranking) -> View:
@@ -264,7 +244,7 @@ def _ranks_view(ranking: Ranking) -> View:
     if ranking.average:
         several = names if len(names) > 1 else []
         grid = [["method", *several, "average rank"]] + [
-            [row, *(_fixed(ranking.per_dataset[name][row], 2) for name in several), _fixed(mean, 2)]
+            [row, *(fixed(ranking.per_dataset[name][row], 2) for name in several), fixed(mean, 2)]
             for row, mean in ranking.average.items()
         ]
     cells = f"{plural(str(ranking.complete), 'complete cell')} of {plural(str(len(names)), 'data set')}"
@@ -291,9 +271,9 @@ def _stability(tables: Sequence[Table]) -> list[View]:
     found = [one for one in stabilities(tables) if one.tau is not None]
     caption = "does the order of the methods depend on the protocol, the student, the budget?"
     if not found:
-        return [_nothing("stability", caption, "this needs three methods under two protocols, students or budgets")]
+        return [nothing("stability", caption, "this needs three methods under two protocols, students or budgets")]
     grid = [["what differs", "first", "second", "the same in both", "methods", "Kendall τ"]]
-    grid += [[one.differs, one.first, one.second, one.where, str(one.rows), _signed(one.tau, 2)] for one in found]
+    grid += [[one.differs, one.first, one.second, one.where, str(one.rows), signed(one.tau, 2)] for one in found]
     notes = [
         "τ: 1 the same order, 0 unrelated, −1 reversed; by means, so methods that differ by noise alone change "
         "places too",
@@ -322,7 +302,7 @@ def _failures(tables: Sequence[Table]) -> list[View]:
                 key = row.label, row.source, conditions(table), budget, status, " ".join(cell.reason.split())
                 found.setdefault(key, []).append(str(table.setting.protocol))
     if not found:
-        return [_nothing("failures", caption, "every planned cell has a result")]
+        return [nothing("failures", caption, "every planned cell has a result")]
     grid = [["method", "where", "budget", "status", "reason"]]
     facts = []
     for (label, source, where, budget, status, reason), protocols in found.items():
@@ -349,16 +329,6 @@ def _failures(tables: Sequence[Table]) -> list[View]:
     ]
 
 
-def _caution(repetitions: Iterable[int]) -> list[str]:
-    """What too few repetitions cannot show."""
-    few = min((n for n in repetitions if n), default=smallest_n(1)) < smallest_n(1)
-    return [f"n < {smallest_n(1)}: no significance claimed"] if few else []
-
-
-def _nothing(name: str, caption: str, why: str) -> View:
-    return View(name, caption, [], [f"nothing to show: {why}"], {"lines": []})
-
-
 def facts_of(line: Score | CostLine) -> dict[str, Any]:
     """A line for programs; JSON has no infinity."""
     if isinstance(line, Score):
@@ -370,18 +340,6 @@ def facts_of(line: Score | CostLine) -> dict[str, Any]:
     return finite
 
 
-def _fixed(value: float | None, digits: int) -> str:
-    return NONE if value is None else f"{value + 0.0:.{digits}f}"
-
-
-def _signed(value: float | None, digits: int = 1) -> str:
-    return NONE if value is None else f"{value:+.{digits}f}"
-
-
-def _compact(value: float | None) -> str:
-    return NONE if value is None else compact(value)
-
-
 VIEWS: dict[str, Callable[[Sequence[Table]], list[View]]] = {
     "scores": _scores,
     "cost": _cost,
@@ -389,4 +347,5 @@ VIEWS: dict[str, Callable[[Sequence[Table]], list[View]]] = {
     "ranks": _ranks,
     "stability": _stability,
     "failures": _failures,
+    "lossless": lossless_view,
 }

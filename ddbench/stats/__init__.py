@@ -1,7 +1,4 @@
-"""Statistics over repetitions: intervals, verdicts that need evidence, bootstrap, losslessness, ranks.
-
-The bootstrap and losslessness are for use from Python; no table shows them yet.
-"""
+"""Statistics over repetitions: intervals, verdicts that need evidence, bootstrap, losslessness, ranks."""
 
 from ddbench.stats.bootstrap import Interval, bootstrap, bootstrap_difference
 from ddbench.stats.intervals import (

@@ -6,7 +6,8 @@ crossed: one resample draws R repetitions and T examples, each with replacement,
 the normal instead of the t-distribution; the percentiles are moved outwards accordingly (Hesterberg, "What teachers
 should know about the bootstrap", 2015, expanded percentile interval).
 
-For use from Python: the intervals of tables are over repetitions alone, see :mod:`ddbench.stats.intervals`.
+The main tables' intervals are over repetitions alone (:mod:`ddbench.stats.intervals`); those of the view ``lossless``
+are these.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Whether a condensed set does as well as all the data: non-inferiority, with every condition of the claim checked.
 
-For use from Python: it needs which test images every student was right about, which records do not hold, so no table
-shows it yet.
+Tables show it as the view ``lossless`` (:mod:`ddbench.report.lossless`).
 """
 
 from __future__ import annotations

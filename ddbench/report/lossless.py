@@ -1,0 +1,111 @@
+"""Which sets do as well as all the data: the verdicts of :mod:`ddbench.stats.lossless` about the cells of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ddbench.report.captions import place
+from ddbench.report.cells import Cell
+from ddbench.report.differences import is_twin
+from ddbench.report.figures import NONE
+from ddbench.report.scores import full_of, siblings
+from ddbench.report.tables import Table
+from ddbench.report.view import View, caution, fixed, nothing, signed
+from ddbench.stats import Lossless, lossless
+from ddbench.stats.correctness import unpack
+from ddbench.stats.lossless import LONG, REAL
+
+CAPTION = "lossless?"
+MEANING = (
+    "lossless: the lower end of the 95 % interval of accuracy − best full lies above −margin, margin = min(0.5 points, "
+    f"10 % of full's error); best full: the better of {LONG} and {REAL}; the interval is a bootstrap over repetitions "
+    "and test images, 6 repetitions or more; otherwise not shown, which is not the opposite"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The verdict about one row at one budget.
+
+    Attributes:
+        row: Label of the row.
+        budget: Label of the column.
+        n: Repetitions that it rests on: those of row and both ``full`` rows.
+        accuracy: Mean test accuracy [%].
+        verdict: What was found.
+    """
+
+    row: str
+    budget: str
+    n: int
+    accuracy: float
+    verdict: Lossless
+
+
+def claims_of(table: Table, tables: Sequence[Table]) -> list[Claim]:
+    """One verdict for each ranked cell of a table, in its order.
+
+    Args:
+        table: The table.
+        tables: All tables of the report: ``full`` under ``real@1`` stands in another one.
+    """
+    found = []
+    fulls = {str(other.setting.protocol): full_of(other) for other in siblings(table, tables)}
+    known = {protocol: cell for protocol in (LONG, REAL) if (cell := fulls.get(protocol)) is not None}
+    for one in table.filled():
+        cell = one.cell
+        if cell.ranked and cell.summary is not None and not is_twin(one.row.label):
+            n, verdict = _judged(cell, known, table)
+            found.append(Claim(one.row.label, one.budget, n, cell.summary.mean, verdict))
+    return found
+
+
+def _judged(cell: Cell, full: dict[str, Cell], table: Table) -> tuple[int, Lossless]:
+    """The verdict about a cell, and from how many repetitions."""
+    shared = sorted(set.intersection(*(set(one.correct) for one in (cell, *full.values()))))
+    if cell.shared or cell.one_set:
+        what = "one set" if cell.one_set else f"one artifact ({', '.join(cell.shared)})"
+        return len(shared), Lossless("not shown", f"all repetitions share {what}")
+    if not shared or table.n_test is None:
+        return 0, Lossless("not shown", "no repetition of which records say which test images were right")
+    protocol, n_test = str(table.setting.protocol), table.n_test
+    return len(shared), lossless(
+        _matrix(cell, shared, n_test),
+        {name: _matrix(one, shared, n_test) for name, one in full.items()},
+        protocol=protocol, preprocess=table.preprocess, full_preprocess=table.preprocess,
+    )  # fmt: skip
+
+
+def _matrix(cell: Cell, repetitions: Sequence[int], n_test: int) -> npt.NDArray[np.float64]:
+    """Correctness [R, T], students of one repetition averaged."""
+    return np.stack([np.mean([unpack(text, n_test) for text in cell.correct[r]], axis=0) for r in repetitions])
+
+
+def lossless_view(tables: Sequence[Table]) -> list[View]:
+    """The verdicts about every table under the protocol of the claim."""
+    judged = [table for table in tables if table.setting.protocol == LONG]
+    if not judged:
+        return [nothing("lossless", CAPTION, f"the claim needs {LONG}, and {REAL} for full (suite lossless)")]
+    return [_view(table, claims_of(table, tables)) for table in judged]
+
+
+def _view(table: Table, claims: Sequence[Claim]) -> View:
+    grid = [["method", "budget", "top-1 %", "n", "minus best full", "95 % interval", "margin", "verdict", "why"]]
+    for claim in claims:
+        interval, margin = claim.verdict.interval, claim.verdict.margin
+        bounds = NONE if interval is None else f"[{signed(interval.low, 2)}, {signed(interval.high, 2)}]"
+        grid.append(
+            [
+                claim.row, claim.budget, fixed(claim.accuracy, 1), str(claim.n),
+                signed(None if interval is None else interval.estimate, 2), bounds, fixed(margin, 2),
+                claim.verdict.verdict, NONE if interval is not None else claim.verdict.why,
+            ]
+        )  # fmt: skip
+    best = next((claim.verdict.best_full for claim in claims if claim.verdict.best_full is not None), None)
+    notes = [MEANING, *([f"best full here: under {best}"] if best else []), *caution(claim.n for claim in claims)]
+    facts = {"where": place(table), "lines": [asdict(claim) for claim in claims]}
+    return View("lossless", f"{CAPTION} · {place(table)}", grid if claims else [], notes, facts)
