@@ -60,7 +60,7 @@ class GridCell:
         per_class: Images of each class in its set.
         skip: Why it cannot run, or None.
         broken: How its params failed while planning, or None; such a cell is a failure.
-        note: Where its params come from, when that needs saying.
+        notes: Where its params come from, when that needs saying.
     """
 
     row: Row
@@ -72,7 +72,7 @@ class GridCell:
     per_class: tuple[int, ...]
     skip: str | None
     broken: str | None
-    note: str
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,9 @@ class Grid:
                 return
             size = found
         per_class = size.resolve(data.info.counts)
-        params, note = resolved(row, data.spec.name, budget, self.profile, max(per_class))
+        params, preset = resolved(row, data.spec.name, budget, self.profile, max(per_class))
         values = params.model_dump(mode="json")
+        notes = preset.notes(row.method.name, data.spec.preprocess)
         for r in range(self.condense_seeds):
             spec = CellSpec(
                 method=row.method.name,
@@ -139,7 +140,7 @@ class Grid:
                     raise
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
                     broken = f"{type(error).__name__}: {error}"
-            yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, note)
+            yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes)
 
     def excluded(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
         """Whether the suite leaves this out."""

@@ -212,7 +212,7 @@ class _Planner:
         if place not in self.cells:
             found = list(self.grid.cells(row, data, budget, arch))
             self.cells[place] = [(cell, None if cell.skip else self.cell(cell)) for cell in found]
-            self.notes |= {cell.note: None for cell in found if cell.note}
+            self.notes |= {note: None for cell in found for note in cell.notes}
         return self.cells[place]
 
     # ------------------------------------------------------------------------------------------------------- nodes

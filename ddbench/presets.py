@@ -26,11 +26,12 @@ class Condition(Frozen):
 
 
 class Preset(Frozen):
-    """One entry of a ``presets.yaml``."""
+    """One entry of a ``presets.yaml``; ``preprocess``: the space that its source used, where another would be news."""
 
     where: Condition = Field(default=Condition(), alias="for")
     params: dict[str, Any]
     source: str
+    preprocess: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,19 @@ class Chosen:
         params: Overrides of the defaults.
         source: Where they come from, "" when there is no preset.
         note: Said in the plan when the preset is another budget's, else "".
+        preprocess: The space that the source used; None when it does not say.
     """
 
     params: Mapping[str, Any]
     source: str = ""
     note: str = ""
+    preprocess: str | None = None
+
+    def notes(self, method: str, preprocess: str) -> tuple[str, ...]:
+        """What the plan says about a cell of ``method`` in the space ``preprocess``."""
+        other = self.preprocess not in (None, preprocess)
+        space = f"{method}: its preset is for {self.preprocess}, this run is in {preprocess} (`--preprocess`)"
+        return tuple(filter(None, (self.note, space if other else "")))
 
 
 @cache
@@ -111,5 +120,9 @@ def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str, *, per_
         value, i = sized[-1]
         other = Budget(ipc=int(value)) if ipc else Budget(fraction=value)
         note = "" if other == budget else f"{info.name}: no preset for {budget.label}, using that of {other.label}"
-        return Chosen(group[i].params, group[i].source, note)
-    return Chosen(general[0].params, general[0].source) if general else defaults
+        return _chosen(group[i], note)
+    return _chosen(general[0]) if general else defaults
+
+
+def _chosen(preset: Preset, note: str = "") -> Chosen:
+    return Chosen(preset.params, preset.source, note, preset.preprocess)

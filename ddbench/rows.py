@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ddbench.api import MethodInfo, Params
 from ddbench.errors import UsageError
 from ddbench.plugins import Registries, params_class
-from ddbench.presets import choose
+from ddbench.presets import Chosen, choose
 from ddbench.profiles import Profile
 from ddbench.specs import Budget
 from ddbench.suite import MethodEntry, Suite
@@ -102,8 +102,8 @@ def validated(row: Row, values: Mapping[str, Any], *, partial: bool = False) -> 
 
 def resolved(
     row: Row, dataset: str, budget: Budget, profile: Profile, per_class: int | None = None
-) -> tuple[Params, str]:
-    """The params of a row at one budget, and where they come from, when that needs saying.
+) -> tuple[Params, Chosen]:
+    """The params of a row at one budget, and the preset that they start from.
 
     ``per_class``: images per class that a fraction comes to.
 
@@ -116,4 +116,4 @@ def resolved(
         beside = resolved(row.control_of, dataset, budget, profile, per_class)[0]
         mine, its = params_class(row.method).model_fields, type(beside).model_fields
         shared = {name: getattr(beside, name) for name in mine if name in its}
-    return validated(row, {**preset.params, **shared, **row.overrides}), preset.note
+    return validated(row, {**preset.params, **shared, **row.overrides}), preset

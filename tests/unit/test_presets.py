@@ -52,3 +52,11 @@ def test_the_best_snapshot_cannot_be_chosen_without_val():
     rows = [{"name": "dm", "params": {"selection": "val"}}]
     with pytest.raises(UsageError, match="selection: val needs validation images, and there are none"):
         planned(methods=rows, split="paper", protocols=["hard-fixed"])
+
+
+def test_the_plan_says_in_which_space_a_preset_was_published():
+    said = "datm: its preset is for zca-kornia, this run is in meanstd (`--preprocess`)"
+    assert said in chosen("datm", ipc=10).notes("datm", "meanstd")
+    assert chosen("datm", ipc=10).notes("datm", "zca-kornia") == ()
+    assert chosen("mtt", dataset="cifar100", ipc=10).preprocess == "meanstd-mtt"
+    assert chosen("dc", ipc=10).notes("dc", "meanstd") == ()
