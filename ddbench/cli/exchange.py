@@ -178,7 +178,7 @@ def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:
     required=True,
     help="pt, npz: as stored, with pixels; folder: a PNG for each image; hf: parquet, as Hugging Face has it.",
 )
-@click.option("--into", type=click.Path(path_type=Path), help="File or folder to write. [KEY.pt, KEY.npz, KEY]")
+@click.option("--into", type=click.Path(path_type=Path), help="File or folder to write. [KEY.pt, KEY.npz, KEY, KEY-hf]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
 def export(key: str, target: str, into: Path | None, out: Path) -> None:
     """Write a condensed set in a format that needs no ddbench, with a manifest that says what it is."""

@@ -32,7 +32,7 @@ from ddbench.files import atomic_file, store_error
 from ddbench.records import Record
 from ddbench.specs import CellSpec, DatasetInfo
 
-SUFFIXES = {"pt": ".pt", "npz": ".npz", "folder": "", "hf": ""}
+SUFFIXES = {"pt": ".pt", "npz": ".npz", "folder": "", "hf": "-hf"}
 
 HOW = {
     "pt": "torch.load(path, weights_only=True): a dict of tensors; `images` are what a network is trained on",

@@ -217,12 +217,22 @@ def _recipe(cell: dict[str, Any], protocol: dict[str, Any]) -> dict[str, Any]:
 def _placed(observations: list[Observation]) -> list[Observation]:
     """Put those that belong to every table into each table there is.
 
-    One field after the other, because a result may lack one that another has while the other lacks what it has.
+    One field after the other, because a result may lack one that another has while the other lacks what it has. A set
+    that could not be made stands where other sets of its row were evaluated; in every table only if there is none.
     """
     for name in ("profile", "arch", "protocol", "eval_arch"):
-        known = list(dict.fromkeys(o.setting for o in observations if getattr(o.setting, name) is not None))
-        observations = [placed for o in observations for placed in _filled(o, name, known)]
+        known: dict[Setting, set[str]] = {}
+        for o in observations:
+            if getattr(o.setting, name) is not None:
+                known.setdefault(o.setting, set()).add(o.row)
+        observations = [placed for o in observations for placed in _filled(o, name, _places(o, known))]
     return observations
+
+
+def _places(observation: Observation, known: dict[Setting, set[str]]) -> list[Setting]:
+    """Settings, known with the rows in them, that an observation may stand in."""
+    mine = [s for s, rows in known.items() if observation.row in rows and observation.setting.agrees(s)]
+    return mine if mine and observation.status != "ok" else list(known)
 
 
 def _filled(observation: Observation, name: str, known: list[Setting]) -> Iterator[Observation]:

@@ -252,6 +252,8 @@ def _difference(axis: Any, panel: WindowPanel) -> None:
         )
         text = f"{found.difference:+.1f}".replace("-", "−")
         axis.annotate(text, (ipc, found.difference), xytext=(7, -3), textcoords="offset points", fontsize=8.5)
+    if not any(panel.differences.values()):
+        axis.text(0.5, 0.6, "fewer than three\nrepetitions in common", ha="center", transform=axis.transAxes)
     _ipc_axis(axis, panel.windows)
     axis.set(title=_wrapped(f"{late} − {early}"), ylabel="difference, paired [points]")
 

@@ -261,3 +261,11 @@ def test_without_matplotlib_the_message_says_what_to_install(site, capsys, monke
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert invoke(["plot", "ipc", "--records", "records.jsonl", "--to", "p.png"]) == 2
     assert "pip install 'ddbench[report]'" in capsys.readouterr().err
+
+
+def test_a_panel_without_differences_says_why():
+    from ddbench.report.plots import window_plot
+
+    two = [*window("early", 10.0, [50.0, 51.0], [0.1, 0.1]), *window("late", 90.0, [40.0, 41.0], [0.1, 0.1])]
+    figure = window_plot(window_series(two))
+    assert [text.get_text() for text in figure.axes[1].texts] == ["fewer than three\nrepetitions in common"]

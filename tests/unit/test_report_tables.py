@@ -254,3 +254,19 @@ def test_records_without_facts_still_make_a_table():
 
 def test_no_records_make_no_tables():
     assert tables_of([]) == []
+
+
+def test_a_set_that_could_not_be_made_stands_where_its_row_was_evaluated():
+    made, _ = pair("mtt", None, r=1, status="nan")
+    failed = made.model_copy(update={"status": "nan", "reason": "loss is nan at step 3"})
+    soft = cell("dm", [50.0, 51.0, 52.0], protocol="native")
+    found = {
+        table.setting.protocol: {row.label for row in table.rows}
+        for table in tables_of([failed, *pair("mtt", 60.0, r=0), *cell("dm", [50.0, 51.0]), *soft])
+    }
+    assert found == {"hard@1": {"mtt", "dm"}, "native@1": {"dm"}}
+    nowhere = {
+        table.setting.protocol: {row.label for row in table.rows}
+        for table in tables_of([failed, *cell("dm", [50.0, 51.0]), *soft])
+    }
+    assert nowhere == {"hard@1": {"mtt", "dm"}, "native@1": {"mtt", "dm"}}, "where it would have stood is not known"
