@@ -18,7 +18,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from ddbench.controls import ZERO_STEPS
+from ddbench.controls import AT_BYTES, ZERO_STEPS
 from ddbench.report.figures import compact
 from ddbench.report.series import Band, CostPanel, Line, Panel, WindowPanel
 
@@ -69,19 +69,26 @@ class Look:
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """A look for each label: ``random`` grey and dashed, controls like their method but hollow, others by order."""
+    """A look for each label: ``random`` grey (at equal bytes hollow), controls as their method, but hollow."""
     ordered = list(dict.fromkeys(labels))
-    methods = list(dict.fromkeys(_method(label)[0] for label in ordered if label != RANDOM))
+    methods = list(dict.fromkeys(_method(label)[0] for label in ordered if not _random(label)))
     found: dict[str, Look] = {}
     for label in ordered:
         method, control = _method(label)
-        place = 0 if label == RANDOM else methods.index(method)
+        place = 0 if _random(label) else methods.index(method)
         colour, dash = COLOURS[place % len(COLOURS)], ("-", "-.", "--")[place // len(COLOURS) % 3]
         marker = CONTROLS.get(control, MARKERS[place % len(MARKERS)])
         found[label] = Look(colour, marker, ":", hollow=True) if control else Look(colour, marker, dash)
         if label == RANDOM:
             found[label] = Look(GREY, "X", "--")
+        elif label.startswith(AT_BYTES):
+            found[label] = Look(GREY, "X", ":", hollow=True)
     return found
+
+
+def _random(label: str) -> bool:
+    """Whether it is ``random`` itself, at its column's size or at the bytes of other rows."""
+    return label == RANDOM or label.startswith(AT_BYTES)
 
 
 def _method(label: str) -> tuple[str, str]:

@@ -269,3 +269,10 @@ def test_a_panel_without_differences_says_why():
     two = [*window("early", 10.0, [50.0, 51.0], [0.1, 0.1]), *window("late", 90.0, [40.0, 41.0], [0.1, 0.1])]
     figure = window_plot(window_series(two))
     assert [text.get_text() for text in figure.axes[1].texts] == ["fewer than three\nrepetitions in common"]
+
+
+def test_real_images_at_equal_bytes_look_like_random_and_take_no_colour():
+    found = plots.looks(["random", "random@bytes (for dm)", "dm"])
+    assert found["random@bytes (for dm)"].colour == found["random"].colour
+    assert found["random@bytes (for dm)"].hollow
+    assert found["dm"].colour == plots.looks(["dm"])["dm"].colour

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ddbench.controls import ZERO_STEPS
+from ddbench.controls import AT_BYTES, ZERO_STEPS
 from ddbench.report.series import pareto
 
 WIDTH, HEIGHT = 460.0, 300.0
@@ -140,7 +140,7 @@ def looks(labels: Iterable[tuple[str, str]]) -> dict[str, Look]:
         base = found.get(label.removesuffix(ZERO_STEPS))
         if base is not None:
             found[label] = replace(base, hollow=True)
-        elif label == "random" or label.startswith("random (recipe of "):
+        elif label == "random" or label.startswith(("random (recipe of ", AT_BYTES)):
             found[label] = Look(-1, SHAPES[sum(look.colour < 0 for look in found.values()) % len(SHAPES)], True)
         else:
             found[label] = Look(number % COLOURS, SHAPES[number % len(SHAPES)], kind == "selection")
