@@ -200,6 +200,14 @@ def test_sizes_are_spaced_by_their_logarithm_and_higher_accuracies_lie_higher():
     assert ys[0] > ys[1] > ys[2]
 
 
+def test_budgets_per_class_and_in_shares_have_one_axis_of_images():
+    shares = cell("dm", [70.0, 71.0, 72.0], fraction=0.1, ipc=None)
+    text = made([*cell("dm", [50.0, 51.0, 52.0], ipc=1), *cell("dm", [60.0, 61.0, 62.0], ipc=10), *shares])
+    assert "Accuracy by size of the set" in text
+    assert ">images</text>" in text
+    assert [found for found in (">10</text>", ">100</text>", ">120</text>") if found not in text] == []
+
+
 def test_bars_end_where_the_interval_ends_and_never_leave_the_scale_of_accuracies():
     chart = ipc_chart([Series("a", LOOK, (value(1, 50, 40, 60), value(10, 90, 70, 110)))], [], [(60.0, "full")], "x")
     first, second = chart.drawn[0].marks

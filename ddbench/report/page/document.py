@@ -39,6 +39,9 @@ KINDS = ("reference", "selection", "distillation")
 _UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
 _NUMBER = re.compile(r"(?P<less><)?(?P<value>[+-]?\d+(?:\.\d+)?)(?: (?P<unit>[kMG])\b)?")
 
+PER_CLASS, SHARE, IMAGES = "images per class", "share of the training images [%]", "images"
+"""What an axis counts; images where some budgets are per class and others shares."""
+
 
 def document(
     records: Sequence[Record], title: str, sources: Sequence[str], notes: Sequence[str], pictures: Iterable[Picture]
@@ -232,11 +235,12 @@ def _missing(table: Table) -> list[dict[str, str]]:
 def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Series:
     values = []
     front = front_of(table, "seconds") if cost else set()
+    unit = _unit(table)
     for column, cell in zip(table.columns, row.cells, strict=True):
         found = None if cell is None else cell.summary
         if cell is None or found is None:
             continue
-        x = (cell.cost.condense_s or 0.0) + (cell.cost.artifact_s or 0.0) if cost else _size(column)
+        x = (cell.cost.condense_s or 0.0) + (cell.cost.artifact_s or 0.0) if cost else _size(column, unit)
         if x is None or (cost and cell.cost.condense_s is None):
             continue
         half = found.half_width
@@ -254,24 +258,29 @@ def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Ser
     return Series(row.shown_label, seen[row.shown_label], tuple(sorted(values, key=lambda value: value.x)))
 
 
-def _size(column: Column) -> float | None:
+def _size(column: Column, unit: str) -> float | None:
+    if unit == IMAGES:
+        return column.n
     budget = column.budget
     return float(budget.ipc) if budget.ipc is not None else 100 * (budget.fraction or 0.0) or None
 
 
-def _by_size(table: Table, series: Sequence[Series]) -> Chart | None:
-    """The curve over budgets; none where some are images per class and others shares."""
+def _unit(table: Table) -> str:
+    """What all budgets of a table can be counted in."""
     kinds = {column.budget.ipc is None for column in table.columns}
-    if len(kinds) != 1:
-        return None
-    ticks = [(size, f"{size:g}") for column in table.columns if (size := _size(column)) is not None]
+    return IMAGES if len(kinds) > 1 else SHARE if kinds == {True} else PER_CLASS
+
+
+def _by_size(table: Table, series: Sequence[Series]) -> Chart | None:
+    """The curve over budgets."""
+    unit = _unit(table)
+    ticks = [(size, f"{size:g}") for column in table.columns if (size := _size(column, unit)) is not None]
     levels = [
         (found.mean, row.shown_label)
         for row in table.rows
         if row.spans and row.cells[0] is not None and (found := row.cells[0].summary) is not None
     ]
-    label = "images per class" if kinds == {False} else "share of the training images [%]"
-    return ipc_chart(series, ticks, levels, label)
+    return ipc_chart(series, ticks, levels, unit)
 
 
 def _span(records: Iterable[Record]) -> str:
