@@ -33,6 +33,20 @@ class Preprocess(Frozen):
     matrices: str | None = None
 
 
+def other_space(of_set: Preprocess, of_data: Preprocess) -> str:
+    """Why a set cannot be used on data of another space, with what tells two spaces of one id apart."""
+    return (
+        f"the set lives in {_space(of_set)}, the data here in {_space(of_data)}: other constants or matrices, so "
+        "it was made with other training images (another revision, split or view)"
+    )
+
+
+def _space(preprocess: Preprocess) -> str:
+    if preprocess.matrices is not None:
+        return f"{preprocess.id} (matrices {preprocess.matrices[:8]})"
+    return f"{preprocess.id} ({', '.join(f'{value:.4g}' for value in (*preprocess.mean, *preprocess.std))})"
+
+
 class Recipe(BaseModel):
     """How a set wants a student to be trained (``native@1``).
 

@@ -21,6 +21,7 @@ from ddbench.evaluate.metrics import accuracy, logits_of, measure
 from ddbench.keys import student_seed
 from ddbench.plugins import import_target
 from ddbench.registry import Registry
+from ddbench.sets import other_space
 from ddbench.specs import DatasetInfo, DataSpec, EvalSpec
 
 Student = tuple[Predictor, dict[str, Any]]
@@ -102,10 +103,7 @@ class Evaluation:
             NodeFailureError: If the student diverges, or the set cannot be used under this protocol.
         """
         if self.condensed.preprocess != self.splits[0].preprocess:
-            raise NodeFailureError(
-                "failed",
-                f"the set lives in {self.condensed.preprocess.id} space of other constants than {self.data.preprocess}",
-            )
+            raise NodeFailureError("failed", other_space(self.condensed.preprocess, self.splits[0].preprocess))
         self._trials: list[dict[str, Any]] = list((self.resumed or {}).get("trials", []))
         rates = self._rates()
         lr: float = rates[0]["lr"]

@@ -19,6 +19,7 @@ from ddbench.errors import CorruptFileError, NodeFailureError
 from ddbench.exchange.params import ImportedParams, SetParams
 from ddbench.exchange.settle import Settled
 from ddbench.files import atomic_write
+from ddbench.sets import other_space
 
 FILE = "set.safetensors"
 UNKNOWN = "imported, selection unknown: how it was chosen, and on which images, is not recorded"
@@ -104,9 +105,7 @@ def open_set(folder: Path, train: Split) -> tuple[CondensedSet, tuple[str, ...]]
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, ValidationError) as error:
         raise CorruptFileError(f"{folder / FILE}: {error}") from error
     if declared is not None and declared != train.preprocess:
-        raise NodeFailureError(
-            "failed", f"the set lives in {declared.id} space of other constants or matrices than this data set's here"
-        )
+        raise NodeFailureError("failed", other_space(declared, train.preprocess))
     size = StorageBytes(
         images=images.numel() * images.element_size(),
         labels=labels.numel() * (4 if labels.is_floating_point() else 1),

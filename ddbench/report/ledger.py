@@ -262,7 +262,7 @@ def _conditions(line: Line) -> Iterator[str]:
     """What the runs themselves had different."""
     k = max(line.ours.runs)
     whole, repetitions = line.ours.best(k)
-    students = max(len(students) for students in repetitions.values())
+    students = min(len(students) for students in repetitions.values())
     if not whole:
         yield "condensed from train without val (90 % of it)"
     yield f"{len(repetitions)} repetition{'s'[: len(repetitions) > 1]} × {students} student{'s'[: students > 1]}"

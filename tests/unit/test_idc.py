@@ -109,6 +109,12 @@ def test_whitened_images_are_refused_at_plan_time():
     assert IDCParams().unsupported(cell(), INFO) is None
 
 
+def test_a_network_without_convolutions_is_refused_at_plan_time_and_by_the_distance():
+    assert "an mlp has none" in IDCParams().unsupported(cell(arch="mlp-w8-nn"), INFO)
+    with pytest.raises(ValueError, match="this network has none"):
+        gradient_difference([torch.ones(3, 4)], [torch.ones(3, 4)], "l1")
+
+
 def test_the_distance_counts_convolutions_alone():
     a = [torch.randn(2, 3, 3, 3), torch.randn(2), torch.randn(4, 5)]
     b = [a[0] + 2, a[1] + 5, a[2] + 7]

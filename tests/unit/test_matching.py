@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ddbench.blocks.matching import class_mean_feature_distance, class_means, mean_feature_distance
+from ddbench.blocks import matching
+from ddbench.blocks.matching import class_gradients, class_mean_feature_distance, class_means, mean_feature_distance
+from ddbench.models import build_model
 
 
 def features(*shape, seed=0):
@@ -87,3 +89,19 @@ def test_counts_must_add_up_and_pair():
         class_mean_feature_distance(torch.zeros(4, 2), torch.zeros(2, 2), [2, 1], [1, 1])
     with pytest.raises(ValueError, match="1 real classes do not match 2"):
         class_mean_feature_distance(torch.zeros(4, 2), torch.zeros(2, 2), [4], [1, 1])
+
+
+@pytest.mark.parametrize("arch", ["mlp-w16", "lenet", "alexnet-w8", "alexnet-w8-in", "vgg11-w4-in", "resnet18-w4-in",
+                                  "resnet18-w4-in-ap", "convnet2-w8-nn"])  # fmt: skip
+def test_one_batched_pass_gives_the_gradients_of_each_class_by_itself(arch, monkeypatch):
+    generator = torch.Generator().manual_seed(1)
+    net = build_model(arch, channels=1, classes=3, size=16, seed=0).double()
+    images = torch.randn(6, 1, 16, 16, generator=generator, dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    found = []
+    for together in (100, 0):
+        monkeypatch.setattr(matching, "TOGETHER", together)
+        found.append(class_gradients(net, images, labels, [2, 2, 2]))
+    for ours, alone in zip(*found, strict=True):
+        for a, b in zip(ours, alone, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)

@@ -19,7 +19,7 @@ class DC(CondensationMethod[DCParams]):
     """Learns images whose gradients are those of their class."""
 
     def prepare(self, ctx: RunContext) -> None:
-        """Start from noise."""
+        """Start from noise, or what ``init`` says."""
         self.learn(ctx)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:

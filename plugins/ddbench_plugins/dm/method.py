@@ -31,7 +31,7 @@ class DM(Method[DMParams]):
     """Learns images whose mean random features are those of their class."""
 
     def prepare(self, ctx: RunContext) -> None:
-        """Start from ``random``'s images."""
+        """Start from ``random``'s images, or what ``init`` says."""
         p, classes = self.params, [c for c, n in enumerate(ctx.per_class) if n]
         self.form = form = Parametrisation.of(p)
         self.counts = form.counts([ctx.per_class[c] for c in classes])

@@ -23,7 +23,7 @@ class DSAMatching(CondensationMethod[DSAParams]):
     """Learns images whose gradients are those of their class under the same augmentation."""
 
     def prepare(self, ctx: RunContext) -> None:
-        """Start from ``random``'s images."""
+        """Start from ``random``'s images, or what ``init`` says."""
         self.augment = DSA.for_dataset(ctx.dataset.flip)
         self.learn(ctx)
 

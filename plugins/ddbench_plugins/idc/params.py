@@ -32,7 +32,9 @@ class IDCParams(GradientMatchingParams):
     cutmix: float = Field(default=0.5, ge=0, le=1, description="share of the network's batches that are CutMixed")
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """As the base, whitened images, and batch norm, which the paper's method does not say how to treat."""
+        """As the base, whitened images, batch norm, which the paper does not treat, and nets without convolutions."""
+        if cell.arch.startswith("mlp"):
+            return "the distance compares gradients of convolutions, and an mlp has none"
         if cell.arch.endswith("-bn"):
             return "batch norm's statistics would move with every class that is matched; only -in and -nn are supported"
         if not cell.data.preprocess.startswith("meanstd"):
