@@ -112,6 +112,10 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     store = Store(out)
     found = named(store, key)
     folder, made = found.folder, set_of(store, found)
+    method, origin = made.spec["cell"]["method"], made.spec["cell"]["origin"]
+    if method not in registries.methods:
+        where = f"install it ({origin})" if len(origin) != 64 else "name its file: --plugin FILE.py"
+        raise UsageError(f"{found.name}: the plugin of method {method!r} is not here; {where}")
     if problems := wrong_files(store, folder, made, registries):
         raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
     evaluations = [record for _, record in evaluations_in(folder)]

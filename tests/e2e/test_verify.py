@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from ddbench.files import sha256_file
 from ddbench.serialise import load_set, save_set
 from ddbench.verify import prediction_interval
-from tests.e2e.runs import SMOKE, ddbench
+from tests.e2e.runs import PLUGIN, SMOKE, ddbench
 
 
 def test_one_fresh_against_recorded_students_is_the_textbook_interval():
@@ -408,3 +408,15 @@ def test_export_all_takes_no_options_of_a_run_and_no_empty_folder(tmp_path, caps
     assert ddbench("results", "export", "--all", "--out", tmp_path, *target) == 2
     assert "holds no evaluations" in capsys.readouterr().err
     assert not (tmp_path / "all.jsonl").exists()
+
+
+def test_the_set_of_a_one_file_plugin_asks_for_its_file(tmp_path, capsys, fresh_home):
+    plugin, out = tmp_path / "meanplugin.py", tmp_path / "out"
+    plugin.write_text(PLUGIN)
+    run = ("run", "--plugin", plugin, "--methods", "mean", "--ipc", 1, "--seeds", 1, *SMOKE, "--out", out)
+    assert ddbench(*run) == 0
+    (folder,) = (out / "digits" / "mean" / "ipc1").iterdir()
+    verify = ("results", "verify", folder.name, "--files-only", "--out", out)
+    assert ddbench(*verify) == 2
+    assert "the plugin of method 'mean' is not here; name its file: --plugin FILE.py" in capsys.readouterr().err
+    assert ddbench(*verify, "--plugin", plugin) == 0
