@@ -201,6 +201,8 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
             why = arch_names.too_deep(name, channels=item.info.channels, size=item.info.size)
             if why is not None:
                 raise UsageError(f"{item.label}: {why}")
+        for budget in suite.budget.budgets():
+            check_fraction(budget, item)
     if suite.controls:
         places = list(itertools.product([item.info for item in data], suite.budget.budgets()))
         rows = with_controls(rows, suite, registries, profile, places)
@@ -224,6 +226,20 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
             if (rule := _canonical(given, rows, data, protocols, registries)) is not None
         ],
     )
+
+
+def check_fraction(budget: Budget, data: Data) -> None:
+    """Refuse a share that is less than one image of every class, which would be rounded up to another share.
+
+    Raises:
+        UsageError: If it is.
+    """
+    counts = [count for count in data.info.counts if count]
+    if budget.fraction is not None and not any(round(budget.fraction * count) for count in counts):
+        raise UsageError(
+            f"{data.label}: {budget.label} of {sum(counts)} training images is less than one of each class; one of "
+            f"each is a fraction of {len(counts) / sum(counts):.2g} (--ipc 1)"
+        )
 
 
 def _canonical(

@@ -42,7 +42,8 @@ class Score:
             over the repetitions that row and random have, of full those of them that it has, else all.
         unrecovered: Why ``recovery`` is None; empty otherwise.
         ior: Improvement over random: accuracy − random, over common repetitions [points].
-        hlr: Hard-label recovery: full − accuracy under hard labels [points]; lower is better.
+        hlr: Hard-label recovery: full − accuracy under hard labels, over the repetitions that both have, else over all
+            of each [points]; lower is better.
         lrs: Label-robust score, a fraction: (e^α − e⁻¹)/(e − e⁻¹), α = ½·IOR under the own recipe − ½·HLR, both as
             fractions of 1. α = 0 gives 0.269. (DD-Ranking's formula; its release feeds percent into the exponent.)
         ars: Augmentation-robust score, a fraction: the same of β = ½·IOR with augmentation + ½·IOR without.
@@ -138,7 +139,8 @@ def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
             equal = _at_bytes(table, row.label, place)
             score = replace(score, ior=ior, recovery=recovery, unrecovered=why, over_bytes=_gain(cell, equal))
             if hard and full is not None and score.accuracy is not None:
-                score = replace(score, hlr=_rounded(_mean(full) - score.accuracy))
+                paired = _gain(full, cell)
+                score = replace(score, hlr=_rounded(_mean(full) - score.accuracy) if paired is None else paired)
             if native is not None:
                 own = _over_random(native, row.label, _place(native, budget))
                 # A method without labels or recipe of its own has no native row: hard labels are its recipe.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,9 @@ def _labelled(observation: Observation, names: list[str]) -> Observation:
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """As text; of hashes the beginning."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b", r"\1", text)
 
 
 def _unique(observations: Iterable[Observation]) -> list[Observation]:

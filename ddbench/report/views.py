@@ -97,11 +97,12 @@ def _scores(tables: Sequence[Table]) -> list[View]:
 
 def _scores_view(table: Table, scores: Sequence[Score]) -> View:
     shown = [column for column in SCORES if any(column[1](score) != NONE for score in scores)]
-    header = ["method", "budget", "top-1 %", *(name for name, _, _ in shown)]
+    header = ["method", "budget", "n", "top-1 %", *(name for name, _, _ in shown)]
     grid = [header] + [
         [
             marked(score.row, score.source),
             score.budget,
+            str(score.n),
             fixed(score.accuracy, 1),
             *(text(score) for _, text, _ in shown),
         ]
@@ -119,7 +120,13 @@ def _scores_view(table: Table, scores: Sequence[Score]) -> View:
     notes += [f"no quartiles for {', '.join(where)}: {why}" for why, where in _unquartered(scores).items()]
     notes += caution(score.n for score in scores)
     facts = {"where": place(table), "lines": [facts_of(score) for score in scores]}
-    return View("scores", f"derived scores · {place(table)} · means over repetitions", grid, notes, facts)
+    return View(
+        "scores",
+        f"derived scores · {place(table)} · means over repetitions, differences over those that both have",
+        grid,
+        notes,
+        facts,
+    )
 
 
 def _unquartered(scores: Sequence[Score]) -> dict[str, list[str]]:

@@ -162,7 +162,7 @@ def test_gradients_of_other_parameters_are_refused():
 @pytest.mark.parametrize("name", ["dc", "dsa"])
 @pytest.mark.parametrize(
     ("ipc", "loops"),
-    [(1, (1, 1)), (5, (1, 1)), (10, (10, 50)), (20, (20, 25)), (30, (30, 20)), (40, (40, 15)), (50, (50, 10)), (70, (50, 10))],
+    [(1, (1, 1)), (2, (2, 50)), (3, (2, 50)), (5, (5, 50)), (10, (10, 50)), (15, (10, 50)), (20, (20, 25)), (30, (30, 20)), (40, (40, 15)), (50, (50, 10)), (70, (50, 10))],
 )  # fmt: skip
 def test_loops_follow_the_authors_table_and_its_nearest_smaller_budget(name, ipc, loops):
     chosen = choose(installed().methods.get(name), "cifar10", Budget(ipc=ipc), "paper").params

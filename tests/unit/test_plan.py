@@ -172,6 +172,12 @@ def test_the_same_row_twice_is_one_row():
     assert rows(planned(methods=["dm", "dm"])) == ["full", "random", "dm"]
 
 
+def test_a_share_that_would_be_rounded_up_for_every_class_is_refused():
+    with pytest.raises(UsageError, match=r"0.01 % of 1197 training images is less than one of each class; .* 0.0084"):
+        planned(budget={"fraction": [0.0001]})
+    assert planned(budget={"fraction": [0.005]}).entries
+
+
 def test_fractions_resolve_per_class():
     made = planned(budget={"fraction": [0.1]})
     entry = next(entry for entry in made.entries if entry.row == "random")

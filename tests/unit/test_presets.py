@@ -33,15 +33,6 @@ def test_presets_for_fractions_or_for_any_budget_come_first():
     assert chosen("random_soft", profile="paper", fraction=0.2, per_class=1).params["experts"] == 100
 
 
-def test_a_budget_below_the_authors_table_still_trains_networks():
-    """T = 1 alone trains none: for 2 to 9 images T = ipc goes on."""
-    for method in ("dc", "dsa"):
-        found = {ipc: chosen(method, ipc=ipc).params for ipc in (1, 2, 4, 5, 9, 10)}
-        assert {ipc: (p["outer_steps"], p["inner_epochs"]) for ipc, p in found.items()} == {
-            1: (1, 1), 2: (2, 50), 4: (2, 50), 5: (5, 50), 9: (5, 50), 10: (10, 50)
-        }  # fmt: skip
-
-
 def test_where_no_preset_fits_the_defaults_are_said_to_be_defaults():
     found = chosen("idc", dataset="tinyimagenet", ipc=1)
     assert found.params == {}

@@ -171,7 +171,7 @@ def test_a_reference_that_was_not_measured_is_listed():
 
 def test_columns_that_nothing_fills_are_left_out_and_a_missing_full_is_said():
     records = cell("random", [40.0]) + cell("dm", [50.0])
-    assert set(grid(records, "scores")["dm"]) == {"budget", "top-1 %", "IOR"}
+    assert set(grid(records, "scores")["dm"]) == {"budget", "n", "top-1 %", "IOR"}
     assert "no recovery: full was not measured" in notes(records, "scores")
     assert "no break-even: full was not measured" in notes(records, "cost")
 
