@@ -110,7 +110,7 @@ def _zero_steps(row: Row) -> list[Row]:
 
 
 def _at_bytes(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -> Iterator[Row]:
-    """``random`` at the bytes of the distillers' sets: one row for all that cost the same everywhere."""
+    """``random`` at the bytes of the distillers' sets: one row for all that cost the same, named after them."""
     random = next((row for row in rows if row.label == "random"), None)
     if random is None:
         return
@@ -122,15 +122,15 @@ def _at_bytes(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) ->
                 groups.setdefault(budgets, []).append(row.label)
     by_label = {row.label: row for row in rows}
     for labels in groups.values():
-        label = AT_BYTES if len(groups) == 1 else f"{AT_BYTES} (for {', '.join(labels)})"
+        label = f"{AT_BYTES} (for {', '.join(labels)})"
         yield replace(random, label=label, requested=False, control_of=by_label[labels[0]], bytes_of=tuple(labels))
 
 
 def bought(row: Row, data: DatasetInfo, budget: Budget, profile: Profile) -> Budget | None:
-    """The budget of real images, as uint8, that costs no more bytes than a set of ``row`` at ``budget`` does.
+    """The largest budget of real images, as uint8, that costs no more bytes than a set of ``row`` at ``budget`` does.
 
-    Hard labels cost both the same and are left out. None where the row does not foresee its bytes, or where they buy
-    as many real images as the set has, or not one of each class.
+    Hard labels, a byte each, are left out on both sides. None where the row does not foresee its bytes, or where they
+    buy as many real images as the set has, or not one of each class.
 
     Raises:
         UsageError: If a plugin's own arithmetic fails.
@@ -140,16 +140,27 @@ def bought(row: Row, data: DatasetInfo, budget: Budget, profile: Profile) -> Bud
     try:
         size = params.stored_bytes(sum(per_class), data)
         images = None if size is None else int(size) // data.image_bytes
+        if images is not None and images < 0:
+            raise ValueError(f"it gives {size} bytes")
     except Exception as error:
         raise UsageError(
             f"{row.label}: Params.stored_bytes failed ({type(error).__name__}: {error}); without --controls it is "
             "not asked"
         ) from None
-    if images is None:
+    classes = sum(n > 0 for n in per_class)
+    if images is None or images < classes or images == sum(per_class):
         return None
-    if budget.ipc is not None:
-        ipc = images // sum(n > 0 for n in per_class)
-        return None if ipc in (0, budget.ipc) else Budget(ipc=ipc)
-    assert budget.fraction is not None
-    fraction = budget.fraction * images / sum(per_class)
-    return None if images <= sum(per_class) or fraction > 1 else Budget(fraction=fraction)
+    found = Budget(ipc=images // classes) if budget.ipc is not None else _share(images, data)
+    return None if found is None or found == budget else found
+
+
+def _share(images: int, data: DatasetInfo) -> Budget | None:
+    """The largest share of the training images that comes to no more than ``images``; None if not one of each class."""
+    if images >= data.n_train:
+        return Budget(fraction=1)
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        fits = sum(Budget(fraction=middle).resolve(data.counts)) <= images
+        low, high = (middle, high) if fits else (low, middle)
+    return Budget(fraction=low) if low else None

@@ -144,12 +144,13 @@ class Grid:
 
     def excluded(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
         """Whether the suite leaves this out."""
+        served = [other for other in self.rows if other.label in row.bytes_of]
+        if served and all(self.excluded(other, data, budget, arch, **more) for other in served):
+            return True
+        names = [row.label, row.method.name, *([AT_BYTES] if row.bytes_of else [])]
         fields = {"dataset": data.spec.name, "ipc": budget.ipc, "fraction": budget.fraction, "arch": arch, **more}
         known = {name: value for name, value in fields.items() if value is not None}
-        return any(
-            rule.matches(method=row.label, **known) or rule.matches(method=row.method.name, **known)
-            for rule in self.exclusions
-        )
+        return any(rule.matches(method=name, **known) for rule in self.exclusions for name in names)
 
 
 def ask(params: Params, spec: CellSpec, info: DatasetInfo) -> tuple[str | None, dict[str, ArtifactSpec]]:
@@ -258,7 +259,7 @@ def _canonical(
             update[name] = arch_names.parse(arch, registries.architectures).canonical
     rule = rule.model_copy(update=update)
     present = {
-        "method": {name for row in rows for name in (row.label, row.method.name)},
+        "method": {name for row in rows for name in (row.label, row.method.name, *([AT_BYTES] * bool(row.bytes_of)))},
         "dataset": {item.spec.name for item in data},
         "protocol": {protocol.info.name for protocol in protocols},
     }
@@ -269,7 +270,7 @@ def _canonical(
         value = getattr(rule, name)
         if value is None or value in known:
             continue
-        if value.removesuffix(ZERO_STEPS) in members[name] or value == AT_BYTES:
+        if value.removesuffix(ZERO_STEPS) in members[name] or value.startswith(AT_BYTES):
             return None
         raise UsageError(f"exclude: {name} {value!r} is not in this run (which has {', '.join(sorted(known))})")
     return rule

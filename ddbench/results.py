@@ -7,7 +7,7 @@ from typing import Any
 from ddbench.keys import canonical
 from ddbench.plan import Entry, Node, Plan
 from ddbench.records import Record, source_of
-from ddbench.store import Store
+from ddbench.store import Store, amend, evaluation_path
 
 NEVER = "1970-01-01T00:00:00+00:00"
 
@@ -20,6 +20,29 @@ def collect(plan: Plan) -> list[Record]:
     """
     records = [node.record for node in plan.nodes.values() if node.kind == "cell" and node.record is not None]
     return records + [_of_entry(plan, entry) for entry in plan.entries]
+
+
+def remember(plan: Plan, store: Store) -> None:
+    """Let records name every row that they serve: a student of ``random`` may be one at equal bytes, of several rows.
+
+    Two such rows, or budgets, share a key where size and training agree; the folder's tables must show both.
+    """
+    served: dict[str, list[Entry]] = {}
+    for entry in plan.entries:
+        if entry.evaluation is not None:
+            served.setdefault(entry.evaluation, []).append(entry)
+    for key, entries in served.items():
+        record = plan.nodes[key].record
+        if record is None or not (any(entry.buys for entry in entries) or "buys" in record.spec.get("facts", {})):
+            continue
+        places = [record.spec, *record.spec.get("also", ())]
+        known = [(place.get("label"), place.get("facts", {}).get("buys")) for place in places]
+        more = [entry for entry in entries if (entry.row, entry.buys) not in known]
+        cell = entries[0].cell
+        if more and cell is not None:
+            also = {canonical([entry.row, entry.facts]): {"label": entry.row, "facts": entry.facts} for entry in more}
+            path = evaluation_path(store.folder(plan.nodes[cell].document), key)
+            amend(path, record, {}, spec={"also": [*record.spec.get("also", ()), *also.values()]})
 
 
 def stored(store: Store) -> list[Record]:

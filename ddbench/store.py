@@ -188,13 +188,16 @@ def write_record(path: Path, record: Record) -> None:
     atomic_write(path, record.to_json().encode())
 
 
-def amend(path: Path, record: Record, metrics: Mapping[str, Any]) -> Record | None:
+def amend(
+    path: Path, record: Record, metrics: Mapping[str, Any], spec: Mapping[str, Any] | None = None
+) -> Record | None:
     """Add metrics to a record that was read a while ago; all else stays as it is in the file by now.
 
     Args:
         path: Its file.
         record: It, as it was read.
         metrics: To add or to replace.
+        spec: The same for the document of its node.
 
     Returns:
         The record as it is now; None, and nothing is written, if it was removed or computed anew in the meantime.
@@ -203,7 +206,7 @@ def amend(path: Path, record: Record, metrics: Mapping[str, Any]) -> Record | No
     same = ("key", "status", "set_sha256", "finished")
     if now is None or any(getattr(now, name) != getattr(record, name) for name in same):
         return None
-    told = now.model_copy(update={"metrics": now.metrics | dict(metrics)})
+    told = now.model_copy(update={"metrics": now.metrics | dict(metrics), "spec": now.spec | dict(spec or {})})
     if told != now:
         write_record(path, told)
     return told

@@ -40,7 +40,7 @@ def results() -> None:
     "--views",
     type=NAMES,
     multiple=True,
-    help="Tables to show: main, scores, cost, regime, ranks, stability, failures. [main]",
+    help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless. [main]",
 )
 def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...]) -> None:
     """Tables of everything in a results folder, whatever run it came from."""

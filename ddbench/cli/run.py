@@ -20,7 +20,7 @@ from ddbench.errors import InterruptedRunError, UsageError
 from ddbench.lookup import assess
 from ddbench.plugins import Registries, installed, load
 from ddbench.profiles import DEFAULT, profile
-from ddbench.results import collect
+from ddbench.results import collect, remember
 from ddbench.store import Store
 
 NAMES = CommaList(str)
@@ -71,7 +71,7 @@ HOW = [
     click.option("--format", "style", type=click.Choice(STYLES), default="table"),
     click.option("--details", is_flag=True, help="Show what methods say about their runs, too (not in csv)."),
     click.option("--views", type=NAMES, multiple=True,
-                 help="Tables to show: main, scores, cost, regime, ranks, stability, failures. [main]"),
+                 help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless. [main]"),
     click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
 ]  # fmt: skip
 WHERE = [
@@ -133,6 +133,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
         store.check_writable()
         plan.write(store.out / "plan.jsonl")
         _execute(plan, store, given)
+    remember(plan, store)
     return _report(plan, given["style"], details=given["details"], views=views)
 
 

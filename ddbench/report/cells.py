@@ -59,7 +59,7 @@ class Cell:
             where results were ordered by different difficulties.
         difficulties: Digests of the difficulties behind the quartiles of its results; one where they can be averaged.
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%]; None as before.
-        at_bytes: Whether the set is not of the column's size, but of as many real images as another's bytes buy.
+        at_bytes: Real images that another row's bytes buy, where the set has so many; None: it has the column's size.
         correct: Repetition → which test images each of its students was right about (see
             :mod:`ddbench.stats.correctness`); only repetitions all of whose records say so.
     """
@@ -82,7 +82,7 @@ class Cell:
     quartiles: tuple[float, ...] | None = None
     difficulties: tuple[str, ...] = ()
     top1_uint8: float | None = None
-    at_bytes: bool = False
+    at_bytes: int | None = None
     correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -103,7 +103,7 @@ class Cell:
     @property
     def ranked(self) -> bool:
         """Whether it takes part in comparisons within its column: it counts, and has the column's size."""
-        return self.counts and not self.at_bytes
+        return self.counts and self.at_bytes is None
 
 
 def cell_of(observations: Sequence[Observation]) -> Cell:
@@ -139,7 +139,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         quartiles=_means(counted, "quartiles") if len(difficulties) < 2 else None,
         difficulties=difficulties,
         top1_uint8=None if uint8 is None else uint8[0],
-        at_bytes="buys" in first.facts,
+        at_bytes=first.facts["buys"]["images"] if "buys" in first.facts else None,
         correct={r: found for r in scores if (found := _correct(repetitions[r]))},
     )
 

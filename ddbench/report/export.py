@@ -67,7 +67,7 @@ def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
         for one in table.filled():
             row, column, cell = one.row, one.column, one.cell
             over = students.get((group_of(table), row.label, "" if column is None else column.budget.label), {})
-            values = _where(table) | _who(row) | _budget(row, column) | _numbers(cell) | over
+            values = _where(table) | _who(row) | _budget(row, column, cell) | _numbers(cell) | over
             writer.writerow(values | derived.get((row.label, one.budget), {}))
     return out.getvalue()
 
@@ -138,7 +138,7 @@ def _document(table: Table) -> dict[str, Any]:
     rows = [
         _who(row) | {
             "cells": [
-                _budget(row, one.column) | _numbers(one.cell) | {"details": dict(one.cell.details)}
+                _budget(row, one.column, one.cell) | _numbers(one.cell) | {"details": dict(one.cell.details)}
                 for one in table.filled() if one.row is row
             ],
             "footnotes": [table.footnotes[mark - 1] for mark in row.marks],
@@ -175,11 +175,16 @@ def _who(row: Row) -> dict[str, Any]:
     return {"row": row.label, "method": row.method, "kind": row.kind, "source": row.source}
 
 
-def _budget(row: Row, column: Column | None) -> dict[str, Any]:
+def _budget(row: Row, column: Column | None, cell: Cell) -> dict[str, Any]:
     if column is None:
         return {"budget": "all", "ipc": None, "fraction": None, "n_images": row.n}
     budget = column.budget
-    return {"budget": budget.label, "ipc": budget.ipc, "fraction": budget.fraction, "n_images": column.n}
+    return {
+        "budget": budget.label,
+        "ipc": budget.ipc,
+        "fraction": budget.fraction,
+        "n_images": cell.at_bytes or column.n,
+    }
 
 
 def _numbers(cell: Cell) -> dict[str, Any]:

@@ -160,12 +160,19 @@ def _joined(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:
             first, known = found.setdefault(name, (path, record)) if record.key else (path, record)  # skips have none
             if first == path:
                 records.append(record)
-            elif record.kind == "evaluation" and (known.status, known.metrics) != (record.status, record.metrics):
+            elif record.kind == "evaluation" and not _same(known, record):
                 different.setdefault((first, path), {})[label] = None
     return records, [
         f"{', '.join(labels)}: measured in {first.name} and, with other results, in {second.name}; the first are shown"
         for (first, second), labels in different.items()
     ]
+
+
+def _same(a: Record, b: Record) -> bool:
+    """Whether two records of one evaluation agree in all that both measured."""
+    return a.status == b.status and all(
+        a.metrics[name] == b.metrics[name] for name in a.metrics.keys() & b.metrics.keys()
+    )
 
 
 def _wanted(record: Record, block: Block) -> bool:

@@ -113,7 +113,7 @@ def observe(records: Sequence[Record]) -> list[Observation]:
     """
     condensations = {record.key: record for record in records if record.kind == "condense"}
     evaluations = [record for record in records if record.kind == "evaluation"]
-    found = [_of_evaluation(record, condensations) for record in evaluations]
+    found = [_of_evaluation(place, condensations) for record in evaluations for place in _rows_of(record)]
     evaluated = {observation.set_key for observation in found}
     found += [
         _of_condensation(record)
@@ -121,6 +121,12 @@ def observe(records: Sequence[Record]) -> list[Observation]:
         if record.status != "ok" and record.key not in evaluated
     ]
     return told_apart(_placed(found))
+
+
+def _rows_of(record: Record) -> list[Record]:
+    """The record once for each row that it serves (see :func:`ddbench.results.remember`)."""
+    also = record.spec.get("also", ())
+    return [record, *(record.model_copy(update={"spec": record.spec | place}) for place in also)]
 
 
 def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observation:

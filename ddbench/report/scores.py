@@ -341,7 +341,8 @@ def _undominated(line: CostLine, lines: Sequence[CostLine], kind: str) -> bool:
 def _price(line: CostLine, kind: str) -> float | None:
     """What is compared; seconds and memory only as precisely as tables show them: the rest is noise of the machine."""
     if kind == "bytes":
-        return line.bytes
+        # As the tables show them: real images carry a byte more each for their labels, which decides nothing.
+        return None if line.bytes is None else float(f"{line.bytes:.2g}")
     if kind == "memory":
         value = line.peak_mb
     else:

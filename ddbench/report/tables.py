@@ -270,7 +270,8 @@ def _purchase(row: Row, observations: list[Observation]) -> list[str]:
         return []
     bought = {o.budget: int(o.facts["buys"]["images"]) for o in observations if o.budget and "buys" in o.facts}
     sizes = ", ".join(f"{images} at {budget.label}" for budget, images in bought.items())
-    return [f"not of the column's size: as many real images as the bytes of {', '.join(row.bytes_of)} buy, {sizes}"]
+    what = f"as many real images as the bytes of {', '.join(row.bytes_of)} buy, {sizes}"
+    return [f"not of the column's size: {what}; trained as long, in batches of the column's size"]
 
 
 def unmeasured(row: Row, cell: Cell) -> bool:

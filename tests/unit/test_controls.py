@@ -34,7 +34,8 @@ def experts_of(documents):
 def test_every_distiller_gets_its_initialisation_as_a_row():
     made = planned(methods=["dm", "kmeans", "mtt"], controls=True)
     assert rows(made) == [
-        "full", "random", "random_soft", "random@bytes", "dm", "dm (0 steps)", "kmeans", "mtt", "mtt (0 steps)"
+        "full", "random", "random_soft", "random@bytes (for dm, mtt)", "dm", "dm (0 steps)", "kmeans", "mtt",
+        "mtt (0 steps)",
     ]  # fmt: skip
     (zero,) = {document["cell"]["params"]["iterations"] for document in cells(made, "dm (0 steps)")}
     assert zero == 0
@@ -178,7 +179,7 @@ def test_more_snapshots_than_there_are_try_each_once(ctx):
 # -------------------------------------------------------------------------------------------------------- random@bytes
 
 
-def at_bytes(made, label="random@bytes"):
+def at_bytes(made, label):
     return {
         entry.budget.label: (made.nodes[entry.cell].document["cell"]["budget"]["ipc"], entry.buys["images"])
         for entry in made.entries
@@ -188,14 +189,14 @@ def at_bytes(made, label="random@bytes"):
 
 def test_the_bytes_of_float_pixels_buy_four_times_as_many_real_images():
     made = planned(methods=["dm", "mtt"], controls=True, budget={"ipc": [1, 10]})
-    assert at_bytes(made) == {"ipc 1": (4, 40), "ipc 10": (40, 400)}
+    assert at_bytes(made, "random@bytes (for dm, mtt)") == {"ipc 1": (4, 40), "ipc 10": (40, 400)}
     assert {tuple(entry.buys["of"]) for entry in made.entries if entry.buys} == {("dm", "mtt")}
 
 
 def test_rows_whose_sets_cost_other_bytes_have_a_row_each():
     small = {"name": "dm", "label": "small", "params": {"parametrisation": "upsampled"}}
     made = planned(methods=["dm", small], controls=True, budget={"ipc": [1, 10]})
-    assert at_bytes(made, "random@bytes") == {"ipc 1": (4, 40), "ipc 10": (40, 400)}, (
+    assert at_bytes(made, "random@bytes (for dm)") == {"ipc 1": (4, 40), "ipc 10": (40, 400)}, (
         "upsampled by 2 is a quarter of the pixels at four bytes each: as many real images as random has, no row"
     )
 
@@ -213,21 +214,48 @@ def test_students_of_equal_bytes_train_as_long_as_those_of_the_set():
     made = planned(methods=["dm"], controls=True, protocols=["hard-fixed"], budget={"ipc": [10]})
     params = {
         row: made.nodes[entry.evaluation].document["eval"]["protocol_params"]
-        for row in ("dm", "random@bytes")
+        for row in ("dm", "random@bytes (for dm)")
         for entry in made.entries
         if entry.row == row
     }
-    assert params["dm"] == params["random@bytes"]
+    assert params["dm"] == params["random@bytes (for dm)"]
 
 
 def test_bytes_that_buy_more_than_there_is_are_a_skip_that_says_so():
     made = planned(methods=["dm"], controls=True, budget={"ipc": [1, 30]})
-    (reason,) = {entry.skip for entry in made.entries if entry.row == "random@bytes" and entry.cell is None}
+    (reason,) = {entry.skip for entry in made.entries if entry.buys and entry.cell is None}
     assert reason is not None and reason.startswith("ipc 120 of real images cost as much: the smallest class has 116")
 
 
 def test_selections_need_no_row_of_equal_bytes():
     assert rows(planned(methods=["kmeans"], controls=True)) == ["full", "random", "kmeans"]
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.02, 0.1, 0.2])
+def test_a_share_buys_no_more_than_its_bytes_and_no_less_than_it_can(fraction):
+    made = planned(methods=["dm"], controls=True, budget={"fraction": [fraction]})
+    (entry,) = [entry for entry in made.entries if entry.buys and entry.r == entry.e == 0]
+    affordable = 4 * entry.n
+    assert entry.buys["images"] <= affordable
+    counts = made.grid.data[0].info.counts
+    more = made.nodes[entry.cell].document["cell"]["budget"]["fraction"] * (1 + 1e-6)
+    assert sum(Budget(fraction=more).resolve(counts)) > affordable
+
+
+def test_bytes_for_less_than_one_real_image_of_each_class_buy_none():
+    tiny = {"name": "dm", "label": "tiny", "params": {"parametrisation": "upsampled", "factor": 4}}
+    for budget in ({"ipc": [1]}, {"fraction": [0.0084]}):
+        made = planned(methods=[tiny], controls=True, budget=budget)
+        assert [entry for entry in made.entries if entry.buys] == []
+
+
+def test_no_real_images_are_bought_where_nobody_needs_them():
+    rules = [{"method": "dm", "ipc": 10}, {"method": "random@bytes", "ipc": 24}]
+    made = planned(methods=["dm", "datm"], controls=True, budget={"ipc": [1, 10, 24]}, exclude=rules)
+    bought = {(entry.row, entry.budget.label) for entry in made.entries if entry.buys}
+    assert bought == {
+        ("random@bytes (for dm)", "ipc 1"), ("random@bytes (for datm)", "ipc 1"), ("random@bytes (for datm)", "ipc 10")
+    }  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------------------------- random_best_of_k

@@ -78,6 +78,15 @@ def test_full_must_have_been_measured_under_both_protocols():
     assert found.verdict.why == "full was not measured under real@1"
 
 
+def test_full_is_found_for_another_student_than_the_condensing_network():
+    student = {"eval_arch": "mlp-w128-nn"}
+    records = rows("full", 290, **student) + rows("full", 285, protocol="real", **student)
+    records += rows("random", 280, protocol="real", ipc=24, **student) + rows("dm", 290, ipc=24, **student)
+    tables = tables_of(records)
+    found = [one for table in tables for one in claims_of(table, tables) if one.row == "dm"]
+    assert [one.verdict.verdict for one in found] == ["lossless"]
+
+
 def test_the_view_says_what_decides():
     (view,) = views_of(tables_of(FULL + rows("dm", 290, ipc=24)), ["lossless"])
     assert view.grid[0] == [

@@ -238,7 +238,7 @@ def test_pareto_is_by_hand():
 
 
 def test_ties_stay_on_the_front_and_seconds_tie_when_they_look_equal():
-    found = costs(priced("a", 80.0, 10.01, 50.0, 100), priced("b", 80.0, 10.02, 50.0, 101))
+    found = costs(priced("a", 80.0, 10.01, 50.0, 100), priced("b", 80.0, 10.02, 50.0, 120))
     assert found["a"].pareto == ("seconds", "memory", "bytes")
     assert found["b"].pareto == ("seconds", "memory")
 
@@ -274,7 +274,8 @@ def test_real_images_at_equal_bytes_stand_in_the_column_but_are_no_rival_in_it()
     row = next(row for row in table.rows if row.label == "random@bytes")
     assert [cell is not None and cell.bold for cell in row.cells] == [False]
     assert table.footnotes == (
-        "random@bytes: not of the column's size: as many real images as the bytes of dm buy, 40 at ipc 1",
+        "random@bytes: not of the column's size: as many real images as the bytes of dm buy, 40 at ipc 1; trained as long, in "
+        "batches of the column's size",
     )
     (ranking,) = rankings([table])
     assert set(ranking.average) == {"random", "dm", "mtt"}
@@ -283,7 +284,19 @@ def test_real_images_at_equal_bytes_stand_in_the_column_but_are_no_rival_in_it()
 
 
 def test_real_images_at_equal_bytes_may_beat_a_set_on_the_pareto_front():
-    costly = cell("dm", [59.0, 60.0, 61.0], cost={"bytes": {"images": 2560}})
-    found = costs(RANDOM, cell("random", [60.0, 66.0, 63.0], ipc=4, label="random@bytes", facts={"buys": BUYS}), costly)
+    costly = cell("dm", [59.0, 60.0, 61.0], cost={"bytes": {"images": 2560, "labels": 10}})
+    real = {"bytes": {"images": 2560, "labels": 40}}
+    found = costs(
+        RANDOM, cell("random", [60.0, 66.0, 63.0], ipc=4, label="random@bytes", facts={"buys": BUYS}, cost=real), costly
+    )
     assert found["random@bytes"].pareto
     assert "bytes" not in found["dm"].pareto
+
+
+def test_one_student_may_stand_in_the_row_of_random_and_at_equal_bytes():
+    made, student = pair("random", 60.0, ipc=4)
+    place = {"label": "random@bytes (for dm)", "facts": {**student.spec["facts"], "n": 10, "buys": BUYS}}
+    both = student.model_copy(update={"spec": {**student.spec, "also": [place]}})
+    (table,) = tables_of([made, both, *pair("dm", 50.0), *pair("random", 40.0)])
+    shown = {row.label: [cell and cell.summary.mean for cell in row.cells] for row in table.rows}
+    assert shown == {"random": [40.0, 60.0], "random@bytes (for dm)": [60.0, None], "dm": [50.0, None]}
