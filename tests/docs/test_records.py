@@ -17,7 +17,11 @@ COMMANDS = {
     "digits": {"methods": ["random", "kmeans", "herding", "dm"], "budget": {"ipc": [1, 10]}},
     "digits-cross-arch": yaml.safe_load((ROOT / "configs" / "cross-arch.yaml").read_text(encoding="utf-8")),
     "digits-trajectory": {"methods": ["datm", "mtt", "random"], "budget": {"ipc": [1, 10, 500]}},
-}
+    "digits-augmentation": {
+        **yaml.safe_load((ROOT / "configs" / "augmentation.yaml").read_text(encoding="utf-8")),
+        "datasets": ["digits"], "archs": ["convnet2-w32"],
+    },
+}  # fmt: skip
 """Records of data that every machine has → what the page that shows them says was run."""
 
 
