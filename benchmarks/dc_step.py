@@ -7,14 +7,12 @@ noise, ConvNet-3, 10 classes.
 
 from __future__ import annotations
 
-import argparse
-import time
-from statistics import median
+from functools import partial
 
 import torch
 from tabulate import tabulate
 
-import ddbench.engine  # noqa: F401 - sets how OpenMP waits, before torch is imported
+from benchmarks.paired import medians, options
 from ddbench.blocks import matching
 from ddbench.models import build_model
 
@@ -24,26 +22,17 @@ BUDGETS = (1, 2, 4, 10)
 
 def main() -> None:
     """Time both."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    given = options(__doc__, repeats=5)
     rows = []
     for ipc in BUDGETS:
-        times = {limit: [] for limit in (max(BUDGETS), 0)}
-        for repeat in range(options.repeats + 1):
-            for limit, found in times.items():
-                matching.TOGETHER = limit
-                net, images, labels, target = problem(ipc, options.width, repeat)
-                start = time.perf_counter()
-                match(net, images, labels, target, ipc)
-                if repeat:  # the first warms up
-                    found.append(time.perf_counter() - start)
-        together, apart = (median(seconds) for seconds in times.values())
+        ways = {
+            name: lambda repeat, limit=limit, ipc=ipc: partial(match, limit, ipc, *problem(ipc, given.width, repeat))
+            for name, limit in (("together", ipc), ("apart", 0))
+        }
+        found = medians(ways, given.repeats)
+        together, apart = found["together"], found["apart"]
         rows.append({"ipc": ipc, "one pass [s]": together, "by class [s]": apart, "ratio": apart / together})
-    print(f"DC, matching of synthetic images, convnet3-w{options.width}, {options.threads} threads")
+    print(f"DC, matching of synthetic images, convnet3-w{given.width}, {given.threads} threads")
     print(tabulate(rows, headers="keys", floatfmt=".3f", tablefmt="github"))
 
 
@@ -58,8 +47,9 @@ def problem(ipc: int, width: int, seed: int):
     return net, images, labels, target
 
 
-def match(net, images, labels, target, ipc: int) -> None:
-    """Distance of every class's gradient to its target, and the gradient of the images."""
+def match(limit: int, ipc: int, net, images, labels, target) -> None:
+    """Distance of every class's gradient to its target, and the gradient of the images; one pass up to ``limit``."""
+    matching.TOGETHER = limit
     found = matching.class_gradients(net, images, labels, [ipc] * CLASSES, graph=True)
     losses = [matching.gradient_distance(real, ours) for real, ours in zip(target, found, strict=True)]
     torch.autograd.grad(torch.stack(losses).sum(), images)

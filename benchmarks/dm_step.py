@@ -6,14 +6,12 @@ of 256 real images, as in the paper's script.
 
 from __future__ import annotations
 
-import argparse
-import time
-from statistics import median
+from functools import partial
 
 import torch
 from tabulate import tabulate
 
-import ddbench.engine  # noqa: F401 - sets how OpenMP waits, before torch is imported
+from benchmarks.paired import medians, options
 from ddbench.blocks.augment import DSA, Draw
 from ddbench.blocks.features import chunk_size, embed, frozen
 from ddbench.blocks.matching import class_mean_feature_distance
@@ -25,24 +23,17 @@ CLASSES, REAL, SIZE = 10, 256, 28
 
 def main() -> None:
     """Time both."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    given = options(__doc__, repeats=3)
     rows = []
     for ipc in (1, 10):
-        times = {name: [] for name in ("ours", "plain")}
-        for repeat in range(options.repeats + 1):
-            for name, step in (("ours", ours), ("plain", plain)):
-                start = time.perf_counter()
-                step(ipc, options.width, repeat)
-                if repeat:  # the first warms up
-                    times[name].append(time.perf_counter() - start)
-        fast, slow = median(times["ours"]), median(times["plain"])
+        ways = {
+            name: lambda repeat, step=step, ipc=ipc: partial(step, ipc, given.width, repeat)
+            for name, step in (("ours", ours), ("plain", plain))
+        }
+        found = medians(ways, given.repeats)
+        fast, slow = found["ours"], found["plain"]
         rows.append({"ipc": ipc, "ours [s]": fast, "plain loop [s]": slow, "ratio": slow / fast})
-    print(f"DM step, convnet3-w{options.width}, {options.threads} threads, median of {options.repeats}")
+    print(f"DM step, convnet3-w{given.width}, {given.threads} threads, median of {given.repeats}")
     print(tabulate(rows, headers="keys", floatfmt=".2f", tablefmt="github"))
 
 
