@@ -135,7 +135,8 @@ FILES = [
 
 @pytest.mark.parametrize(("document", "name"), FILES)
 def test_python_files_can_be_imported(document, name, folders):
-    runpy.run_path(str(folders[document] / name))
+    found = runpy.run_path(str(folders[document] / name))
+    assert any(isinstance(value, type) and value.__module__ == found["__name__"] for value in found.values())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -125,7 +125,8 @@ def test_initial_parameters_are_torch_defaults():
 def test_every_listed_base_is_built():
     for family in FAMILIES:
         for base in family.bases:
-            build_model(f"{base}-w4", channels=3, classes=2, size=64, seed=0)
+            net = build_model(f"{base}-w4", channels=3, classes=2, size=64, seed=0)
+            assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 2), base
 
 
 def test_names_and_catalogs_import_no_torch():
