@@ -14,7 +14,7 @@ from typing import Any
 from ddbench.errors import UsageError
 from ddbench.plugins import Registries, params_class
 from ddbench.profiles import Profile
-from ddbench.rows import REFERENCES, Row, resolved, validated
+from ddbench.rows import AT_BYTES, REFERENCES, Row, resolved, validated
 from ddbench.specs import Budget, DatasetInfo, snapshot_points
 from ddbench.suite import Suite
 
@@ -23,8 +23,6 @@ STEPS = "iterations"
 """The parameter that every distiller has; at 0 the set is its initialisation."""
 BEST_OF_K = "random_best_of_k"
 """The method that chooses on val among as many sets as a distiller may."""
-AT_BYTES = "random@bytes"
-"""Label of the row of real images that cost what a condensed set costs."""
 
 Place = tuple[DatasetInfo, Budget]
 """Where a row stands: a data set of the run and a column."""

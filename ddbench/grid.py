@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddbench.api import Params, ProtocolInfo
-from ddbench.controls import AT_BYTES, ZERO_STEPS, bought, with_controls
+from ddbench.controls import ZERO_STEPS, bought, with_controls
 from ddbench.data import describe as data_describe
 from ddbench.data import prepared as data_prepared
 from ddbench.data.sources import parse_source
@@ -19,7 +19,7 @@ from ddbench.models import names as arch_names
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import Profile
 from ddbench.registry import Registry
-from ddbench.rows import Row, resolved, rows_of
+from ddbench.rows import AT_BYTES, Row, resolved, rows_of
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, DataSpec
 from ddbench.suite import Exclusion, Suite
 
@@ -147,10 +147,9 @@ class Grid:
         served = [other for other in self.rows if other.label in row.bytes_of]
         if served and all(self.excluded(other, data, budget, arch, **more) for other in served):
             return True
-        names = [row.label, row.method.name, *([AT_BYTES] if row.bytes_of else [])]
         fields = {"dataset": data.spec.name, "ipc": budget.ipc, "fraction": budget.fraction, "arch": arch, **more}
         known = {name: value for name, value in fields.items() if value is not None}
-        return any(rule.matches(method=name, **known) for rule in self.exclusions for name in names)
+        return any(rule.matches(method=name, **known) for rule in self.exclusions for name in row.names)
 
 
 def ask(params: Params, spec: CellSpec, info: DatasetInfo) -> tuple[str | None, dict[str, ArtifactSpec]]:
@@ -259,7 +258,7 @@ def _canonical(
             update[name] = arch_names.parse(arch, registries.architectures).canonical
     rule = rule.model_copy(update=update)
     present = {
-        "method": {name for row in rows for name in (row.label, row.method.name, *([AT_BYTES] * bool(row.bytes_of)))},
+        "method": {name for row in rows for name in row.names},
         "dataset": {item.spec.name for item in data},
         "protocol": {protocol.info.name for protocol in protocols},
     }

@@ -19,6 +19,8 @@ from ddbench.specs import Budget
 from ddbench.suite import MethodEntry, Suite
 
 REFERENCES = ("full", "random")
+AT_BYTES = "random@bytes"
+"""How labels of rows begin whose real images cost what the condensed sets of other rows cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class Row:
     requested: bool
     control_of: Row | None = None
     bytes_of: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a suite's exclusions may call it."""
+        return (self.label, self.method.name, *([AT_BYTES] if self.bytes_of else []))
 
 
 def rows_of(suite: Suite, registries: Registries) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from ddbench.report.captions import place
 from ddbench.report.cells import Cell
 from ddbench.report.differences import is_twin
 from ddbench.report.figures import NONE
-from ddbench.report.scores import full_of
+from ddbench.report.scores import full_of, siblings
 from ddbench.report.tables import Table
 from ddbench.report.view import View, caution, fixed, nothing, signed
 from ddbench.stats import Lossless, lossless
@@ -54,7 +54,8 @@ def claims_of(table: Table, tables: Sequence[Table]) -> list[Claim]:
         tables: All tables of the report: ``full`` under ``real@1`` stands in another one.
     """
     found = []
-    fulls = {str(other.setting.protocol): full_of(other) for other in tables if _same_student(other, table)}
+    alike = siblings(table, tables, "arch")  # nothing was condensed for full
+    fulls = {str(other.setting.protocol): full_of(other) for other in alike}
     known = {protocol: cell for protocol in (LONG, REAL) if (cell := fulls.get(protocol)) is not None}
     for one in table.filled():
         cell = one.cell
@@ -62,11 +63,6 @@ def claims_of(table: Table, tables: Sequence[Table]) -> list[Claim]:
             n, verdict = _judged(cell, known, table)
             found.append(Claim(one.row.label, one.budget, n, cell.summary.mean, verdict))
     return found
-
-
-def _same_student(a: Table, b: Table) -> bool:
-    """Whether two tables train one student on one data set: nothing was condensed for ``full``."""
-    return replace(a.setting, protocol=None, arch=None) == replace(b.setting, protocol=None, arch=None)
 
 
 def _judged(cell: Cell, full: dict[str, Cell], table: Table) -> tuple[int, Lossless]:

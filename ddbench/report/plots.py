@@ -18,9 +18,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from ddbench.controls import AT_BYTES, ZERO_STEPS
+from ddbench.controls import ZERO_STEPS
 from ddbench.report.figures import compact
 from ddbench.report.series import Band, CostPanel, Line, Panel, WindowPanel
+from ddbench.rows import AT_BYTES
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette without yellow, which is too pale for lines on white."""

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
+from typing import Any
 
 from ddbench.report.cells import Cell
 from ddbench.report.differences import baseline_of, is_twin
@@ -212,9 +213,10 @@ def break_even(condense_s: float | None, full_s: float | None, set_s: float | No
     return math.inf if full_s <= set_s else condense_s / (full_s - set_s)
 
 
-def siblings(table: Table, tables: Sequence[Table]) -> list[Table]:
-    """Those tables that differ from a table in the protocol alone."""
-    return [other for other in tables if replace(other.setting, protocol=None) == replace(table.setting, protocol=None)]
+def siblings(table: Table, tables: Sequence[Table], *free: str) -> list[Table]:
+    """Those tables, itself among them, that differ in the protocol alone, or in the ``free`` fields of settings too."""
+    blank: dict[str, Any] = dict.fromkeys(("protocol", *free))
+    return [other for other in tables if replace(other.setting, **blank) == replace(table.setting, **blank)]
 
 
 def _sibling(table: Table, tables: Sequence[Table], protocol: str) -> Table | None:
@@ -339,9 +341,9 @@ def _undominated(line: CostLine, lines: Sequence[CostLine], kind: str) -> bool:
 
 
 def _price(line: CostLine, kind: str) -> float | None:
-    """What is compared; seconds and memory only as precisely as tables show them: the rest is noise of the machine."""
+    """What is compared, only as precisely as tables show it: the rest of seconds and memory is the machine's noise."""
     if kind == "bytes":
-        # As the tables show them: real images carry a byte more each for their labels, which decides nothing.
+        # The rest of bytes is labels: real images carry one more each, which decides nothing.
         return None if line.bytes is None else float(f"{line.bytes:.2g}")
     if kind == "memory":
         value = line.peak_mb

@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ddbench.controls import AT_BYTES, ZERO_STEPS
+from ddbench.controls import ZERO_STEPS
 from ddbench.report.series import pareto
+from ddbench.rows import AT_BYTES
 
 WIDTH, HEIGHT = 460.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 48.0, 14.0, 40.0
