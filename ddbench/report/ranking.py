@@ -139,7 +139,7 @@ def _ranking(tables: list[Table]) -> Ranking | None:
 
 def _competes(row: Row) -> bool:
     """Whether a row is a method's own: controls would only push others down, tied with ``random``."""
-    control = is_twin(row.label) or ZERO_STEPS in row.label or bool(row.bytes_of)
+    control = row.control or is_twin(row.label) or ZERO_STEPS in row.label or bool(row.bytes_of)
     return not row.spans and row.source == "measured" and not control
 
 

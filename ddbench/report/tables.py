@@ -54,6 +54,7 @@ class Row:
         cells: One per column, None where there is no record; a reference has one that spans all columns.
         n: Images of a reference's set, None for others.
         marks: Numbers of the footnotes of the whole row.
+        control: Whether ``--controls`` added it: a random choice beside a method.
         bytes_of: Labels of the rows whose bytes its real images cost; empty for all but such controls.
     """
 
@@ -64,6 +65,7 @@ class Row:
     cells: tuple[Cell | None, ...]
     n: int | None
     marks: tuple[int, ...] = ()
+    control: bool = False
     bytes_of: tuple[str, ...] = ()
 
     @property
@@ -217,7 +219,8 @@ def _row(label: str, observations: list[Observation], columns: tuple[Column, ...
         cells = tuple(cell_of(those) if those else None for those in members)
     n = first.facts.get("n") if first.kind == "reference" else None
     bytes_of = tuple(first.facts.get("buys", {}).get("of", ()))
-    return Row(label, first.method, first.kind, first.source, cells, n, bytes_of=bytes_of)
+    control = bool(first.facts.get("control"))
+    return Row(label, first.method, first.kind, first.source, cells, n, control=control, bytes_of=bytes_of)
 
 
 def _emphasised(rows: list[Row], columns: int) -> list[Row]:

@@ -41,6 +41,14 @@ def test_every_distiller_gets_its_initialisation_as_a_row():
     assert zero == 0
 
 
+def test_what_controls_added_says_so_in_its_records():
+    def controls(**fields):
+        return {entry.row for entry in planned(**fields).entries if entry.facts.get("control")}
+
+    assert controls(methods=["mtt"], controls=True) == {"random_soft", "random@bytes (for mtt)"}
+    assert controls(methods=["mtt", "random_soft"]) == set()
+
+
 def test_without_controls_there_are_none():
     assert rows(planned(methods=["mtt"])) == ["full", "random", "mtt"]
 
