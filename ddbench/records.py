@@ -87,6 +87,15 @@ class Record(BaseModel):
     started: str
     finished: str
 
+    @property
+    def train_s(self) -> float:
+        """Of an evaluation: seconds to train and test one student, the share of its updates in all updates done.
+
+        The student that a learning rate was searched for did those of every trial besides its own.
+        """
+        updates, spent = self.spec["eval"]["protocol_params"].get("updates"), self.cost.evaluate_s
+        return spent * updates / self.cost.steps if updates and self.cost.steps > updates else spent
+
     def to_json(self, *, indent: int | None = 1) -> str:
         """The record as JSON text."""
         return self.model_dump_json(indent=indent, by_alias=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from ddbench.again import title_of
+from ddbench.cli.amending import amended
 from ddbench.cli.options import CommaList, joined
 from ddbench.cli.stored import OUT
-from ddbench.cli.students import students
-from ddbench.errors import UsageError
 from ddbench.plugins import installed, load
 from ddbench.store import Store
 
@@ -28,23 +27,11 @@ def quantise(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, .
     over, so that the same command continues after an interruption. Real images are uint8 already. Exit code 1 when a
     student failed.
     """
-    from ddbench.quantised import jobs_of, note_quantised
+    from ddbench.quantised import TOP1_UINT8, jobs_of, note_quantised
 
     registries = load(list(plugins)) if plugins else installed()
     names = [registries.protocols.get(name.partition("@")[0]).name for name in joined(protocols)]
     store = Store(out)
     jobs = jobs_of(((path, record) for path, record in store.records() if out in path.parents), names)
-    if not jobs:
-        raise UsageError(f"{out} holds no such evaluations: run `ddbench run` first, or give another --out")
-    for reason in dict.fromkeys(job.why for job in jobs if job.why):
-        click.echo(f"ddbench: {reason}: no accuracy after quantisation", err=True)
     total = sum(job.trains for job in jobs)
-    failed = []
-    if any(not job.done and not job.why for job in jobs):
-        with students(registries, total) as (worker, watcher):
-            failed = list(note_quantised(store, jobs, worker, watcher))
-    for job, why in failed:
-        click.echo(f"ddbench: {title_of(job.record)}: {why}", err=True)
-    missing = sum(bool(job.why) for job in jobs) + len(failed)
-    click.echo(f"{out}: {len(jobs) - missing} of {len(jobs)} evaluations have top1_uint8; {total - len(failed)} new")
-    return 1 if failed else 0
+    return amended(out, jobs, partial(note_quantised, store), TOP1_UINT8, total, registries)

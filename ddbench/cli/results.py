@@ -11,6 +11,7 @@ from ddbench.cli.options import joined
 from ddbench.cli.quantise import quantise
 from ddbench.cli.quartiles import quartiles
 from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from, settle_references
+from ddbench.cli.stopped import full_stopped
 from ddbench.cli.stored import named, rm, set_of, verify
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
@@ -141,6 +142,7 @@ results.add_command(verify)
 results.add_command(rm)
 results.add_command(quartiles)
 results.add_command(quantise)
+results.add_command(full_stopped)
 
 
 @click.command()

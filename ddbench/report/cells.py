@@ -59,6 +59,8 @@ class Cell:
             where results were ordered by different difficulties.
         difficulties: Digests of the difficulties behind the quartiles of its results; one where they can be averaged.
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%]; None as before.
+        full_stopped: Accuracy of ``full`` stopped at the seconds of a set and its student [%]; None as before.
+        full_stopped_updates: How many updates those were, on average.
         at_bytes: Real images that another row's bytes buy, where the set has so many; None: it has the column's size.
         correct: Repetition → which test images each of its students was right about (see
             :mod:`ddbench.stats.correctness`); only repetitions all of whose records say so.
@@ -82,6 +84,8 @@ class Cell:
     quartiles: tuple[float, ...] | None = None
     difficulties: tuple[str, ...] = ()
     top1_uint8: float | None = None
+    full_stopped: float | None = None
+    full_stopped_updates: float | None = None
     at_bytes: int | None = None
     correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
@@ -121,7 +125,6 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
     bad = next((o for o in ordered if o.r not in scores and o.top1 is None), None)
     counted = [students for r, students in repetitions.items() if r in scores]
     difficulties = _difficulties(counted)
-    uint8 = _means(counted, "top1_uint8")
     return Cell(
         scores=scores,
         planned=len(repetitions),
@@ -138,7 +141,9 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         per_class=_means(counted, "per_class"),
         quartiles=_means(counted, "quartiles") if len(difficulties) < 2 else None,
         difficulties=difficulties,
-        top1_uint8=None if uint8 is None else uint8[0],
+        top1_uint8=_mean(counted, "top1_uint8"),
+        full_stopped=_mean(counted, "full_stopped"),
+        full_stopped_updates=_mean(counted, "full_stopped_updates"),
         at_bytes=first.facts["buys"]["images"] if "buys" in first.facts else None,
         correct={r: found for r in scores if (found := _correct(repetitions[r]))},
     )
@@ -166,6 +171,12 @@ def _means(repetitions: Sequence[Sequence[Observation]], name: str) -> tuple[flo
         round(fmean(fmean(student[i] for student in students) for students in values), DIGITS)
         for i in range(lengths.pop())
     )
+
+
+def _mean(repetitions: Sequence[Sequence[Observation]], name: str) -> float | None:
+    """Mean of a metric that is one number."""
+    found = _means(repetitions, name)
+    return None if found is None else found[0]
 
 
 def _numbers(value: Any) -> list[float]:

@@ -29,7 +29,7 @@ FIELDS = (
 _STUDENTS = ("students_mean", "students_worst", "students_spread")
 _CSV_COLUMNS = {
     "scores": ("recovery", "ior", "hlr", "lrs", "ars", "worst_class", "worst_class_index", "quartiles"),
-    "cost": ("top1_uint8", "break_even", "break_even_with_artifacts", "pareto"),
+    "cost": ("top1_uint8", "full_stopped", "full_stopped_updates", "break_even", "break_even_with_artifacts", "pareto"),
     "regime": (),
     "failures": (),
 }

@@ -57,7 +57,7 @@ class Observation:
         n_test: Test images behind it.
         updates: Updates of the student.
         evaluate_s: Seconds of training and testing, the search for a learning rate included.
-        steps: Updates done in ``evaluate_s``: more than ``updates`` where a learning rate was searched for.
+        train_s: The same without that search.
         set_key: Key of the condensed set.
         recipe: What repetitions of one cell must share: version, resolved parameters of method and protocol.
         finished: UTC time, ISO 8601.
@@ -83,7 +83,7 @@ class Observation:
     n_test: int | None
     updates: int | None
     evaluate_s: float
-    steps: int
+    train_s: float
     set_key: str
     recipe: dict[str, Any]
     finished: str
@@ -92,18 +92,6 @@ class Observation:
     condensation: Record | None = None
     warning: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def train_s(self) -> float:
-        """Seconds of training and testing one student: the share of its updates in all updates done.
-
-        The student that a learning rate was searched for did those of every trial besides its own.
-        """
-        return (
-            self.evaluate_s * self.updates / self.steps
-            if self.updates and self.steps > self.updates
-            else self.evaluate_s
-        )
 
 
 def observe(records: Sequence[Record]) -> list[Observation]:
@@ -148,7 +136,7 @@ def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observat
         top1=record.metrics.get("top1") if record.status == "ok" else None,
         updates=params.get("updates"),
         evaluate_s=record.cost.evaluate_s,
-        steps=record.cost.steps,
+        train_s=record.train_s,
         set_key=student["set"],
         recipe=_recipe(made["cell"], params),
         condensation=condensations.get(student["set"]),
@@ -170,7 +158,7 @@ def _of_condensation(record: Record) -> Observation:
         top1=None,
         updates=None,
         evaluate_s=0.0,
-        steps=0,
+        train_s=0.0,
         set_key=record.key,
         recipe=_recipe(spec["cell"], {}),
         condensation=record,

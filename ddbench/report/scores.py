@@ -91,6 +91,9 @@ class CostLine:
         bytes: Stored bytes.
         contended: Whether other processes used the cores meanwhile.
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%].
+        full_stopped: Accuracy of ``full`` stopped after as many seconds as the set, its artifacts and one student
+            took [%], over the repetitions of the row.
+        full_stopped_updates: Updates that were.
         break_even: How many students must be trained until condensing has paid: condense_s / (train_s of ``full`` −
             train_s on the set); ``math.inf`` when training on the set is not faster; None without ``full``.
         break_even_with_artifacts: The same with artifact_s charged to this set alone.
@@ -112,6 +115,8 @@ class CostLine:
     bytes: float | None
     contended: bool
     top1_uint8: float | None = None
+    full_stopped: float | None = None
+    full_stopped_updates: float | None = None
     break_even: float | None = None
     break_even_with_artifacts: float | None = None
     pareto: tuple[str, ...] = ()
@@ -175,6 +180,7 @@ def cost_of(table: Table) -> list[CostLine]:
         line = CostLine(
             row.label, row.source, one.budget, len(cell.scores), cell.summary.mean, cost.condense_s, cost.artifact_s,
             cost.evaluate_s, cost.train_s, cost.peak_mb, cost.bytes, cost.contended, cell.top1_uint8,
+            cell.full_stopped, cell.full_stopped_updates,
             break_even=None if row.spans else break_even(cost.condense_s, full_s, cost.train_s),
             break_even_with_artifacts=None
             if row.spans or cost.condense_s is None

@@ -150,6 +150,7 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
         ("peak MB", lambda line: short_number(line.peak_mb)),
         ("bytes", lambda line: short_number(line.bytes)),
         ("uint8 top-1 %", lambda line: fixed(line.top1_uint8, 1)),
+        ("full stopped %", lambda line: fixed(line.full_stopped, 1)),
         ("pays after", lambda line: break_even_text(line.break_even)),
         ("with artifacts", lambda line: break_even_text(line.break_even_with_artifacts)),
         ("Pareto", lambda line: ", ".join(line.pareto) or NONE),
@@ -169,6 +170,11 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     ]
     if "uint8 top-1 %" in names:
         notes.append("uint8: the set rounded to 8-bit pixels before training")
+    if "full stopped %" in names:
+        notes.append(
+            "full stopped: all images, trained for no longer than the set, its artifacts and one student took (the "
+            "learning rate drops halfway, as always)"
+        )
     if "pays after" in names:
         notes.append(
             "pays after: students to train until condensing has cost less time than training each on all images; with "

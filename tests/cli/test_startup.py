@@ -80,7 +80,8 @@ def test_what_reads_stored_results_imports_no_torch(tmp_path):
     heavy_imports([*command, "--reference-limit", "0"], tmp_path)
     heavy_imports(["results", "quartiles", "--threads", "1"], tmp_path)
     heavy_imports(["results", "quantise"], tmp_path)
-    for again in (["quartiles"], ["quantise"], ["export", "--all", "--to", "all.jsonl"]):
+    heavy_imports(["results", "full-stopped"], tmp_path)
+    for again in (["quartiles"], ["quantise"], ["full-stopped"], ["export", "--all", "--to", "all.jsonl"]):
         assert "torch" not in heavy_imports(["results", *again], tmp_path)
 
 

@@ -103,7 +103,7 @@ def test_records_get_the_accuracy_of_a_second_training_and_nothing_else_changes(
     table, before, files = capsys.readouterr().out, evaluations(out), contents(out)
     assert ddbench("results", "quantise", "--out", out, "--protocols", "hard") == 0
     told = capsys.readouterr()
-    assert "4 of 4 evaluations have top1_uint8; 2 new" in told.out
+    assert "4 of 4 evaluations have top1_uint8; 4 new" in told.out
     assert contents(out) == files
     for path, record in evaluations(out).items():
         top1, clipped = (record["metrics"].pop(name, None) for name in ("top1_uint8", "uint8_clipped"))

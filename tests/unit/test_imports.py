@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("builtin", "context", "exchange", "grid"),
     ("imports", "forerunner"),
     ("condense", "plan"),
-    ("runner", "lookup", "forecast", "results", "report", "again", "verify", "quartiles", "quantised"),
+    ("runner", "lookup", "forecast", "results", "report", "again", "verify", "quartiles", "quantised", "stopped"),
     ("executors", "testing"),
     ("cli",),
     ("__main__",),

@@ -156,9 +156,16 @@ def test_what_one_result_lacks_is_not_averaged_over_the_others():
 
 
 def test_quartiles_and_uint8_are_shown_when_there():
-    records = cell("dm", [60.0, 61.0], metrics={"quartiles": [90.0, 80.0, 50.0, 20.0], "top1_uint8": 58.0})
+    told = {"quartiles": [90.0, 80.0, 50.0, 20.0], "top1_uint8": 58.0}
+    records = cell("dm", [60.0, 61.0], metrics=told)
     assert score(records).quartiles == (90.0, 80.0, 50.0, 20.0)
     assert costs(records)["dm"].top1_uint8 == 58.0
+
+
+def test_full_stopped_at_the_seconds_of_a_set_is_averaged_over_its_repetitions():
+    stopped = [{"full_stopped": top1, "full_stopped_updates": n} for top1, n in ((70.0, 100), (72.0, 140))]
+    records = [x for r, told in enumerate(stopped) for x in pair("dm", 60.0, r=r, metrics=told)]
+    assert (costs(records)["dm"].full_stopped, costs(records)["dm"].full_stopped_updates) == (71.0, 120.0)
 
 
 def by(digest, *quarters):

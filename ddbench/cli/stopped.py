@@ -1,0 +1,36 @@
+"""`ddbench results full-stopped`: what all images would have given in the seconds that a set took."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from ddbench.cli.amending import amended
+from ddbench.cli.options import CommaList, joined
+from ddbench.cli.stored import OUT
+from ddbench.plugins import installed, load
+from ddbench.store import Store
+
+
+@click.command("full-stopped")
+@OUT
+@click.option("--protocols", type=CommaList(str), multiple=True, help="Only evaluations under these. [all]")
+@click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin.")
+def full_stopped(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, ...]) -> int:
+    """Write the accuracy of `full`, stopped when a set's student was done, into the evaluations of a results folder.
+
+    A set costs its condensing, the artifacts it reads, and a student. For as long, at the pace that `full` was
+    recorded with, a student of all images is trained. Records get `full_stopped` and `full_stopped_updates`; keys and
+    all else stay, and the view `cost` shows it. What has them is passed over, so that the same command continues after
+    an interruption. Exit code 1 when a student failed.
+    """
+    from ddbench.stopped import STOPPED, jobs_of, note_stopped
+
+    registries = load(list(plugins)) if plugins else installed()
+    names = [registries.protocols.get(name.partition("@")[0]).name for name in joined(protocols)]
+    store = Store(out)
+    jobs = jobs_of(store.records(), out, names)
+    total = len({job.student for job in jobs} - {None})
+    return amended(out, jobs, partial(note_stopped, store), STOPPED, total, registries)

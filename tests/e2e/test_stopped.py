@@ -1,0 +1,110 @@
+"""``full`` stopped at the seconds of a set: how many updates fit, and what is written."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from ddbench import stopped
+from ddbench.evaluate.stage import Evaluation
+from ddbench.plugins import installed
+from ddbench.records import Record
+from ddbench.serialise import load_set
+from ddbench.specs import DataSpec, EvalSpec
+from ddbench.store import Store
+from tests.e2e.runs import SMOKE, contents, ddbench
+
+RUN = ("run", "--methods", "random,dm", "--ipc", "1", "--seeds", "2", "--set", "dm.iterations=2")
+
+
+def record(kind, *, updates=3000, **cost):
+    spec = {"eval": {"protocol_params": {"updates": updates}}} if kind == "evaluation" else {}
+    metrics = {"top1": 90.0} if kind == "evaluation" else {}
+    return Record(key="k", kind=kind, status="ok", spec=spec, metrics=metrics, cost=cost, started="", finished="")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "updates"),
+    [(3.0, 300), (0.0, 1), (0.01, 1), (0.99, 99), (1.237, 120), (29.99, 2900), (30.0, 3000), (1e9, 3000)],
+)
+def test_as_many_updates_as_fit_at_the_pace_of_full_rounded_down_to_two_digits(seconds, updates):
+    """3000 updates in 30 seconds."""
+    assert stopped.fitting(seconds, record("evaluation", evaluate_s=30.0)) == updates
+
+
+def test_the_pace_of_full_leaves_out_its_search_for_a_learning_rate():
+    searched = record("evaluation", evaluate_s=90.0, steps=9000)
+    assert stopped.fitting(3.0, searched) == 300
+
+
+def test_a_set_costs_its_condensing_its_artifacts_and_one_student():
+    made = record("condense", prepare_s=1.0, condense_s=20.0, artifact_s=300.0, evaluate_s=7.0)
+    student = record("evaluation", updates=1000, evaluate_s=8000.0, steps=2000)
+    assert stopped.seconds_of(made, student) == 4321.0
+
+
+def evaluations(out):
+    return {path: json.loads(path.read_text()) for path in sorted(out.rglob("eval/*.json"))}
+
+
+def test_records_get_the_accuracy_of_full_trained_for_so_long_and_nothing_else_changes(tmp_path, capsys):
+    out = tmp_path / "runs"
+    assert ddbench(*RUN, "--protocols", "hard,native", "--out", out, *SMOKE) == 0
+    before, files = evaluations(out), contents(out)
+    capsys.readouterr()
+    assert ddbench("results", "full-stopped", "--out", out) == 0
+    told = capsys.readouterr()
+    assert "4 of 8 evaluations have full_stopped; 4 new" in told.out
+    assert "digits native@1 convnet2-w32-in: full was not measured there: no full_stopped" in told.err
+    assert contents(out) == files
+    store = Store(out)
+    known = list(store.records())
+    sets = {one.key: one for _, one in known if one.kind == "condense"}
+    fulls = {one.spec["eval"]["r"]: (path, one) for path, one in known if one.spec.get("whole")}
+    for path, found in evaluations(out).items():
+        top1, updates = (found["metrics"].pop(name, None) for name in ("full_stopped", "full_stopped_updates"))
+        assert found == before[path]
+        if found["spec"]["eval"]["protocol"] == "native":
+            assert top1 is None
+            continue
+        place, full = fulls[found["spec"]["eval"]["r"]]
+        made = sets[found["spec"]["eval"]["set"]].cost
+        spent = made.prepare_s + made.condense_s + made.artifact_s + Record.model_validate(found).train_s
+        whole = full.spec["eval"]["protocol_params"]["updates"]
+        assert whole < 100, "so that nothing is rounded"
+        assert updates == min(whole, math.floor(whole * spent / full.train_s))
+        assert top1 == pytest.approx(by_hand(place, full, updates))
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
+    assert ddbench("results", "full-stopped", "--out", out, "--protocols", "hard") == 0
+    assert "4 of 4 evaluations have full_stopped; 0 new" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.json")} == stamps
+
+
+def by_hand(path, full, updates):
+    """Accuracy of `full` under a recipe of so many updates, through the evaluation stage alone."""
+    spec = EvalSpec.model_validate(full.spec["eval"])
+    params = {**spec.protocol_params, "updates": updates, "drop_after": math.ceil(updates / 2)}
+    found = Evaluation(
+        spec.model_copy(update={"protocol_params": params}), installed().protocols.get("hard"),
+        DataSpec.model_validate(full.spec["set"]["cell"]["data"]), load_set(path.parents[1] / "condensed.safetensors"),
+        torch.device("cpu"), installed().architectures, whole=True, chosen=full.selection,
+    )  # fmt: skip
+    return found.run().metrics["top1"]
+
+
+def test_without_full_there_is_nothing_to_stop(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DDBENCH_HOME", str(tmp_path / "home"))
+    out = tmp_path / "runs"
+    assert ddbench("results", "full-stopped", "--out", out) == 2
+    assert "holds no such evaluations" in capsys.readouterr().err
+    assert ddbench(*RUN, "--reference-limit", "0", "--out", out, *SMOKE) == 0
+    capsys.readouterr()
+    before = contents(out)
+    assert ddbench("results", "full-stopped", "--out", out) == 0
+    told = capsys.readouterr()
+    assert "full was not measured there: no full_stopped" in told.err
+    assert "0 of 4 evaluations have full_stopped; 0 new" in told.out
+    assert contents(out) == before
