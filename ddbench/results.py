@@ -46,7 +46,7 @@ def remember(plan: Plan, store: Store) -> None:
 
 
 def stored(store: Store) -> list[Record]:
-    """The records in a results folder, and of the shared references those that its tables hold them against.
+    """The records in a results folder, and of the shared references those of the same repetitions.
 
     What never ran (skips) left no record, and is missing here.
     """
@@ -54,17 +54,17 @@ def stored(store: Store) -> list[Record]:
     references: list[Record] = []
     for path, record in store.records():
         (found if store.out in path.parents else references).append(record)
-    settings = {_setting(record) for record in found if record.kind == "evaluation"}
-    students = [record for record in references if record.kind == "evaluation" and _setting(record) in settings]
+    places = {place_of(record) for record in found if record.kind == "evaluation"}
+    students = [record for record in references if record.kind == "evaluation" and place_of(record) in places]
     sets = {record.spec["eval"]["set"] for record in students}
     return [*found, *(record for record in references if record.key in sets), *students]
 
 
-def _setting(record: Record) -> str:
-    """Data, protocol, profile and student of an evaluation: where these agree, results stand in one table."""
+def place_of(record: Record) -> str:
+    """Data, protocol, profile, student and repetition of an evaluation: what a result shares with its reference."""
     student, made = record.spec["eval"], record.spec["set"]
     protocol = [student["protocol"], student["protocol_version"], made.get("profile")]
-    return canonical([made["cell"]["data"], protocol, student["arch"]])
+    return canonical([made["cell"]["data"], protocol, *(student.get(name) for name in ("arch", "master", "r"))])
 
 
 def _of_entry(plan: Plan, entry: Entry) -> Record:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ddbench.again import MakeWorker, Watcher, title_of, train_again, with_its_rate
-from ddbench.keys import canonical, eval_key
+from ddbench.keys import eval_key
 from ddbench.records import Record
+from ddbench.results import place_of
 from ddbench.specs import EvalSpec
 from ddbench.store import Store, amend
 
@@ -69,13 +70,13 @@ def jobs_of(records: Iterable[tuple[Path, Record]], out: Path, protocols: Iterab
     names, known = set(protocols), list(records)
     sets = {record.key: record for _, record in known if record.kind == "condense"}
     evaluations = [(p, r) for p, r in known if r.kind == "evaluation" and r.status == "ok" and r.source == "measured"]
-    fulls = {_place(record): record for _, record in evaluations if record.spec.get("whole")}
+    fulls = {place_of(record): record for _, record in evaluations if record.spec.get("whole")}
     found = []
     for path, record in evaluations:
         student = record.spec["eval"]
         if record.spec.get("whole") or out not in path.parents or (names and student["protocol"] not in names):
             continue
-        full, made = fulls.get(_place(record)), sets.get(student["set"])
+        full, made = fulls.get(place_of(record)), sets.get(student["set"])
         if full is None or made is None:
             what = "full was not measured there" if full is None else "the record of its set is missing"
             found.append(Job(path, record, None, 0, f"{_where(record)}: {what}"))
@@ -148,13 +149,6 @@ def _shorter(full: Record, updates: int) -> dict[str, Any]:
 
 def _length(full: Record) -> int:
     return int(full.spec["eval"]["protocol_params"]["updates"])
-
-
-def _place(record: Record) -> str:
-    """What an evaluation and its reference have in common."""
-    student, made = record.spec["eval"], record.spec["set"]
-    shared = [student[name] for name in ("protocol", "protocol_version", "arch", "master", "r")]
-    return canonical([made["cell"]["data"], made.get("profile"), *shared])
 
 
 def _where(record: Record) -> str:

@@ -177,14 +177,18 @@ def _print(findings: list[Finding], fresh: int, level: float, *, same: bool) -> 
 @click.command()
 @click.argument("key")
 @OUT
-def rm(key: str, out: Path) -> None:
+@click.option("--shared", is_flag=True, help="Also results of `full`, which all folders read from $DDBENCH_HOME.")
+def rm(key: str, out: Path, shared: bool) -> None:
     """Remove a set with its evaluations, or one evaluation; the next run makes it again.
 
-    KEY is the beginning of the set's key, or of the evaluation's.
+    KEY is the beginning of the set's key, or of the evaluation's. Results of `full` are those of every results folder,
+    whatever --out says: they go only with --shared.
     """
     store = Store(out)
     found = named(store, key)
     document = found.record.spec.get("set", found.record.spec)
+    if document["shared"] and not shared:
+        raise UsageError(f"{found.name} lies in {found.folder}, and every results folder reads it: add --shared")
     evaluations = [found.path] if found.record.kind == "evaluation" else sorted((found.folder / "eval").glob("*.json"))
     with contextlib.ExitStack() as claims:
         nodes = {short(found.record.key), *(path.stem for path in evaluations)}

@@ -371,6 +371,31 @@ def test_what_a_run_is_working_on_is_not_removed(runs, capsys, what):
     assert ddbench("results", "rm", folder.name, "--out", runs) == 0
 
 
+def test_rm_of_what_all_folders_read_wants_to_be_told_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DDBENCH_HOME", str(tmp_path / "home"))
+    assert ddbench("run", "--methods", "random", "--ipc", "1", "--seeds", "1", "--out", tmp_path / "runs", *SMOKE) == 0
+    (full,) = (tmp_path / "home" / "artifacts" / "full").glob("*/condense.json")
+    command = ("results", "rm", full.parent.name, "--out", tmp_path / "runs")
+    capsys.readouterr()
+    assert ddbench(*command) == 2
+    assert "every results folder reads it: add --shared" in capsys.readouterr().err
+    assert full.exists()
+    assert ddbench(*command, "--shared") == 0
+    assert not full.exists()
+
+
+def test_a_folder_shows_full_in_the_repetitions_that_it_has(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DDBENCH_HOME", str(tmp_path / "home"))
+    few = ("run", "--methods", "random", "--ipc", "1", "--seeds", "1", "--out", tmp_path / "few", *SMOKE)
+    more = ("run", "--methods", "random", "--ipc", "1", "--seeds", "2", "--out", tmp_path / "more", *SMOKE)
+    assert ddbench(*few) == 0
+    table = capsys.readouterr().out
+    assert ddbench(*more) == 0
+    capsys.readouterr()
+    assert ddbench("results", "show", "--out", tmp_path / "few") == 0
+    assert capsys.readouterr().out == table
+
+
 def test_rm_takes_failed_cells_too(tmp_path, capsys):
     from tests.e2e.runs import plugin
 
