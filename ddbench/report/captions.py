@@ -98,7 +98,7 @@ def _costs(table: Table) -> str:
 def differences_caption(table: Table) -> str:
     """What the second table shows."""
     assert table.versus_random is not None
-    n = span(comparison.paired.n for comparison in table.versus_random.comparisons())
+    n = span(comparison.paired.n for comparison in table.versus_random.shown())
     return (
         f"minus random · points, paired over {n} repetitions, 95 % interval, conditional on the one split of the data"
     )
@@ -108,13 +108,17 @@ def differences_legend(table: Table) -> str:
     """What the second table can and cannot show."""
     assert table.versus_random is not None
     found = table.versus_random.comparisons()
-    if max(comparison.paired.n for comparison in found) < smallest_n(1):
-        return f"n < {smallest_n(1)}: no significance claimed"
+    if not found:
+        return "controls: no verdict"
     family = plural(str(len(found)), "comparison")
+    if max(comparison.paired.n for comparison in found) < smallest_n(1):
+        return f"n < {smallest_n(1)}: no significance claimed; {family} can be decided with n ≥ {found[0].needed}"
     text = (
         f"better, worse: the interval adjusted for {family} (Holm) excludes 0, which needs n ≥ {found[0].needed}; "
         "equivalent: the 90 % interval lies within ±0.5 points"
     )
     if any(row.conditional for row in table.versus_random.rows):
         text += "; no verdict where repetitions share an artifact"
+    if any(row.control for row in table.versus_random.rows):
+        text += "; none for controls, which are not among these comparisons"
     return text

@@ -121,7 +121,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
     for r, students in repetitions.items():
         values = [student.top1 for student in students if student.top1 is not None]
         if len(values) == len(students):
-            scores[r] = round(fmean(values), DIGITS)
+            scores[r] = fmean(values)  # rounded where scores are compared: rounding twice would break ties
     bad = next((o for o in ordered if o.r not in scores and o.top1 is None), None)
     counted = [students for r, students in repetitions.items() if r in scores]
     difficulties = _difficulties(counted)
@@ -214,7 +214,7 @@ def _cost(observations: Sequence[Observation]) -> CellCost:
     if first.kind == "reference":
         image, n = first.facts.get("image_bytes"), first.facts.get("n")
         return CellCost(
-            evaluate_s=evaluate_s, train_s=train_s, bytes=None if image is None or n is None else float(image * n)
+            evaluate_s=evaluate_s, train_s=train_s, bytes=None if image is None or n is None else float((image + 1) * n)
         )
     if first.source != "measured":  # what it took to make is unknown: here it was only read
         sizes = [sum(o.condensation.cost.bytes.values()) for o in observations if o.condensation is not None]

@@ -19,11 +19,18 @@ class Difference:
         label: Label of the row.
         comparisons: One per shown column, None where there is nothing to compare.
         conditional: Whether its repetitions share an artifact: intervals are then too narrow for verdicts.
+        control: Whether it is a control: compared with ``random`` as well, but not in the family of the verdicts.
     """
 
     label: str
     comparisons: tuple[Comparison | None, ...]
     conditional: bool
+    control: bool = False
+
+    @property
+    def judged(self) -> bool:
+        """Whether there can be verdicts in it."""
+        return not self.conditional and not self.control
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +46,12 @@ class Differences:
     rows: tuple[Difference, ...]
 
     def comparisons(self) -> list[Comparison]:
-        """All comparisons: the family that the verdicts are adjusted for."""
-        return [comparison for row in self.rows for comparison in row.comparisons if comparison is not None]
+        """All comparisons but those of controls: the family that the verdicts are adjusted for."""
+        return [comparison for row in self.rows if not row.control for comparison in row.comparisons if comparison]
+
+    def shown(self) -> list[Comparison]:
+        """Those of controls, too."""
+        return [comparison for row in self.rows for comparison in row.comparisons if comparison]
 
 
 def is_twin(label: str) -> bool:
@@ -54,7 +65,7 @@ def baseline_of(label: str, labels: Container[str]) -> str:
     return own if own in labels else "random"
 
 
-def differences(rows: Sequence[tuple[str, Cells]], columns: int) -> Differences | None:
+def differences(rows: Sequence[tuple[str, Cells]], columns: int, controls: Container[str] = ()) -> Differences | None:
     """Compare every ranked cell with ``random`` of its column; None without any pair of three or more repetitions.
 
     Under ``native`` each row has a ``random`` of its own, trained by the row's recipe.
@@ -62,6 +73,8 @@ def differences(rows: Sequence[tuple[str, Cells]], columns: int) -> Differences 
     Args:
         rows: Label and cells, references left out.
         columns: Cells per row.
+        controls: Labels of those that are controls. Some are ``random`` by construction: each would make the family
+            larger, and no method better.
     """
     by_label = dict(rows)
     twins = {label for label in by_label if is_twin(label)}
@@ -76,7 +89,10 @@ def differences(rows: Sequence[tuple[str, Cells]], columns: int) -> Differences 
             if ours is not None and theirs is not None and ours.ranked and theirs.ranked:
                 places.append((label, column))
                 pairs.append((ours.scores, theirs.scores))
-    found = {place: found for place, found in zip(places, compare(pairs), strict=True) if found is not None}
+    families = [[i for i, (label, _) in enumerate(places) if label not in controls]]
+    families += [[i] for i, (label, _) in enumerate(places) if label in controls]
+    compared = {i: one for those in families for i, one in zip(those, compare([pairs[i] for i in those]), strict=True)}
+    found = {place: one for i, place in enumerate(places) if (one := compared[i]) is not None}
     if not found:
         return None
     shown = tuple(sorted({column for _, column in found}))
@@ -87,6 +103,7 @@ def differences(rows: Sequence[tuple[str, Cells]], columns: int) -> Differences 
                 label,
                 comparisons=tuple(found.get((label, column)) for column in shown),
                 conditional=any(cell.shared for cell in by_label[label] if cell is not None),
+                control=label in controls,
             )
             for label in dict.fromkeys(label for label, _ in found)
         ),

@@ -215,14 +215,14 @@ def _differences(table: Table) -> Iterator[dict[str, Any]]:
         for column, comparison in zip(shown.columns, row.comparisons, strict=True):
             if comparison is not None:
                 yield {"row": row.label, "budget": table.columns[column].budget.label} | _comparison(
-                    comparison, row.conditional
+                    comparison, row.judged
                 )
 
 
-def _comparison(comparison: Comparison, conditional: bool) -> dict[str, Any]:
+def _comparison(comparison: Comparison, judged: bool) -> dict[str, Any]:
     return {
         **asdict(comparison.paired),
         "p_holm": comparison.p,
-        "verdict": None if conditional else comparison.verdict,
+        "verdict": comparison.verdict if judged else None,
         "n_needed": comparison.needed,
     }

@@ -8,10 +8,8 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from ddbench.controls import ZERO_STEPS
 from ddbench.records import FAILURES
 from ddbench.report.cells import Cell
-from ddbench.report.differences import is_twin
 from ddbench.report.observations import Setting
 from ddbench.report.tables import Row, Table
 from ddbench.stats import DIGITS, Friedman, average_ranks, friedman, kendall_tau
@@ -139,8 +137,7 @@ def _ranking(tables: list[Table]) -> Ranking | None:
 
 def _competes(row: Row) -> bool:
     """Whether a row is a method's own: controls would only push others down, tied with ``random``."""
-    control = row.control or is_twin(row.label) or ZERO_STEPS in row.label or bool(row.bytes_of)
-    return not row.spans and row.source == "measured" and not control
+    return not row.spans and row.source == "measured" and not row.is_control
 
 
 def _competitors(table: Table) -> dict[str, Row]:
@@ -212,12 +209,7 @@ def _stability(
 
 
 def _order(table: Table, place: int) -> Scores:
-    """Scores of the rows that have one in a column, failures last."""
-    found: Scores = {}
-    for label, row in _competitors(table).items():
-        cell = row.cells[place]
-        if cell is not None and cell.complete and cell.scores:
-            found[label] = fmean(cell.scores.values())
-        elif cell is not None and cell.status in RANKED_LAST:
-            found[label] = None
-    return found
+    """Scores of the rows that have one in a column, over the repetitions that all of them have; failures last."""
+    cells = {label: cell for label, row in _competitors(table).items() if (cell := row.cells[place]) is not None}
+    means = _means({label: cell for label, cell in cells.items() if cell.complete}) or {}
+    return {label: means.get(label) for label, cell in cells.items() if label in means or cell.status in RANKED_LAST}

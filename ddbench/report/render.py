@@ -117,7 +117,7 @@ def differences_grid(table: Table) -> list[Lines]:
     assert shown is not None
     lines = [["method", *(table.columns[column].label for column in shown.columns)]]
     for row in shown.rows:
-        lines.append([row.label, *(_difference_text(found, row.conditional) for found in row.comparisons)])
+        lines.append([row.label, *(_difference_text(found, row.judged) for found in row.comparisons)])
     return lines
 
 
@@ -166,13 +166,13 @@ def _cell_text(cell: Cell | None) -> str:
     return f"{f'**{score}**' if cell.bold else score} {count} {marks}".rstrip()
 
 
-def _difference_text(comparison: Comparison | None, conditional: bool) -> str:
+def _difference_text(comparison: Comparison | None, judged: bool) -> str:
     """``+12.3 [+8.1, +16.5]``, with a verdict where there is evidence for one."""
     if comparison is None:
         return NONE
     found = comparison.paired
     text = f"{found.difference:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
-    return text if conditional or found.n < smallest_n(1) else f"{text} {comparison.verdict}"
+    return f"{text} {comparison.verdict}" if judged and found.n >= smallest_n(1) else text
 
 
 def markdown_grid(rows: Sequence[Lines]) -> Lines:

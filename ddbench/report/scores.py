@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
+from ddbench.controls import ZERO_STEPS
 from ddbench.report.cells import Cell
 from ddbench.report.differences import baseline_of, is_twin
 from ddbench.report.tables import Row, Table
@@ -142,6 +143,8 @@ def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
         if not row.spans and cell.complete:
             ior = _over_random(table, row.label, place)
             recovery, why = _recovery(cell, _random(table, row.label, place), full)
+            if cell.at_bytes is not None:
+                recovery, why = None, ""  # of another size than random: a footnote of its row says so
             equal = _at_bytes(table, row.label, place)
             score = replace(score, ior=ior, recovery=recovery, unrecovered=why, over_bytes=_gain(cell, equal))
             if hard and full is not None and score.accuracy is not None:
@@ -198,8 +201,11 @@ def cost_of(table: Table) -> list[CostLine]:
 
 
 def competes(row: Row, cell: Cell) -> bool:
-    """Whether a cell may lie on a Pareto front: it counts, and is not another row's set trained otherwise."""
-    return cell.counts and not is_twin(row.label)
+    """Whether a cell may lie on a Pareto front: it counts, and is a set that somebody would choose.
+
+    Not one at which another row starts, nor another row's set trained otherwise.
+    """
+    return cell.counts and not is_twin(row.label) and ZERO_STEPS not in row.label
 
 
 def front_of(table: Table, kind: str) -> set[tuple[str, str]]:
@@ -347,14 +353,13 @@ def _undominated(line: CostLine, lines: Sequence[CostLine], kind: str) -> bool:
 
 
 def _price(line: CostLine, kind: str) -> float | None:
-    """What is compared, only as precisely as tables show it: the rest of seconds and memory is the machine's noise."""
+    """What is compared, at most as precisely as tables show it: the rest is the machine's noise."""
     if kind == "bytes":
         # The rest of bytes is labels: real images carry one more each, which decides nothing.
         return None if line.bytes is None else float(f"{line.bytes:.2g}")
     if kind == "memory":
-        value = line.peak_mb
-    else:
-        value = None if line.condense_s is None else line.condense_s + (line.artifact_s or 0.0)
+        return None if line.peak_mb is None else float(f"{max(1.0, line.peak_mb):.2g}")
+    value = None if line.condense_s is None else line.condense_s + (line.artifact_s or 0.0)
     if value is None:
         return None
     return float(f"{value:.3g}") if value >= 10 else max(0.1, round(value, 1))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from ddbench.controls import ZERO_STEPS
 from ddbench.records import Record
 from ddbench.report.cells import Cell, best, cell_of
-from ddbench.report.differences import Differences, differences
+from ddbench.report.differences import Differences, differences, is_twin
 from ddbench.report.figures import marked
 from ddbench.report.observations import Observation, Setting, observe
 from ddbench.specs import Budget
@@ -54,7 +55,7 @@ class Row:
         cells: One per column, None where there is no record; a reference has one that spans all columns.
         n: Images of a reference's set, None for others.
         marks: Numbers of the footnotes of the whole row.
-        control: Whether ``--controls`` added it: a random choice beside a method.
+        added: Whether ``--controls`` added it: a random choice beside a method.
         bytes_of: Labels of the rows whose bytes its real images cost; empty for all but such controls.
     """
 
@@ -65,13 +66,18 @@ class Row:
     cells: tuple[Cell | None, ...]
     n: int | None
     marks: tuple[int, ...] = ()
-    control: bool = False
+    added: bool = False
     bytes_of: tuple[str, ...] = ()
 
     @property
     def shown_label(self) -> str:
         """The label wherever people read it: ``label`` alone is what rows are found and joined by."""
         return marked(self.label, self.source)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a random choice beside a method, or where one starts: no method's own result."""
+        return self.added or bool(self.bytes_of) or ZERO_STEPS in self.label or is_twin(self.label)
 
     @property
     def spans(self) -> bool:
@@ -159,7 +165,20 @@ def tables_of(records: Sequence[Record]) -> list[Table]:
         groups.setdefault(observation.setting, []).append(observation)
     # References are shared by all results folders: a table of nothing else belongs to a run of another folder.
     held_against = {s: members for s, members in groups.items() if any(o.kind != "reference" for o in members)}
-    return [_table(setting, members) for setting, members in (held_against or groups).items()]
+    return _named_apart([_table(setting, members) for setting, members in (held_against or groups).items()])
+
+
+def _named_apart(tables: list[Table]) -> list[Table]:
+    """Revisions of one data set by names that differ."""
+    revisions: dict[str, set[str]] = {}
+    for table in tables:
+        revisions.setdefault(table.dataset, set()).add(table.source[1])
+    return [
+        replace(table, dataset=f"{table.dataset} (revision {table.source[1][:8]})")
+        if len(revisions[table.dataset]) > 1
+        else table
+        for table in tables
+    ]
 
 
 def _table(setting: Setting, observations: list[Observation]) -> Table:
@@ -181,7 +200,11 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         footnotes=tuple(footnotes),
         notes=tuple(dict.fromkeys(str(note) for o in observations for note in o.facts.get("notes", ()))),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),
-        versus_random=differences([(row.label, row.cells) for row in rows if not row.spans], len(columns)),
+        versus_random=differences(
+            [(row.label, row.cells) for row in rows if not row.spans],
+            len(columns),
+            {row.label for row in rows if row.is_control},
+        ),
     )
 
 
@@ -219,8 +242,8 @@ def _row(label: str, observations: list[Observation], columns: tuple[Column, ...
         cells = tuple(cell_of(those) if those else None for those in members)
     n = first.facts.get("n") if first.kind == "reference" else None
     bytes_of = tuple(first.facts.get("buys", {}).get("of", ()))
-    control = bool(first.facts.get("control"))
-    return Row(label, first.method, first.kind, first.source, cells, n, control=control, bytes_of=bytes_of)
+    added = bool(first.facts.get("control"))
+    return Row(label, first.method, first.kind, first.source, cells, n, added=added, bytes_of=bytes_of)
 
 
 def _emphasised(rows: list[Row], columns: int) -> list[Row]:
@@ -272,7 +295,7 @@ def _purchase(row: Row, observations: list[Observation]) -> list[str]:
     if not row.bytes_of:
         return []
     bought = {o.budget: int(o.facts["buys"]["images"]) for o in observations if o.budget and "buys" in o.facts}
-    sizes = ", ".join(f"{images} at {budget.label}" for budget, images in bought.items())
+    sizes = ", ".join(f"{bought[budget]} at {budget.label}" for budget in sorted(bought, key=_size))
     what = f"as many real images as the bytes of {', '.join(row.bytes_of)} buy, {sizes}"
     return [f"not of the column's size: {what}; trained as long, in batches of the column's size"]
 

@@ -185,7 +185,7 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     if "Pareto" in names:
         notes.append(
             "Pareto, over all budgets together: no other line is as accurate for as little (seconds with artifacts, "
-            "memory, bytes) and better in one of the two, by the means"
+            "memory, bytes) and better in one of the two, by the means, costs as precise as shown (memory to 1 MB)"
         )
     notes += caution(line.n for line in found)
     facts = {"where": place(table), "lines": [facts_of(line) for line in found]}

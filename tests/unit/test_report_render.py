@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ digits · convnet2-w32-in → the same · meanstd · hard@1 (short: 1000 updates
 
 | method |                    ipc 1 (0.8 %) |        ipc 10 (8.4 %) | ipc 500 | condense s | artifact s | peak MB |     bytes |
 |--------|----------------------------------|-----------------------|---------|------------|------------|---------|-----------|
-| full   | 97.8 ± 0.3 (3) (all 1497 images) |                       |         |          – |          – |       – |      96 k |
+| full   | 97.8 ± 0.3 (3) (all 1497 images) |                       |         |          – |          – |       – |      97 k |
 | random |                   43.0 ± 2.0 (3) |        81.0 ± 1.0 (3) |     – ¹ |        1.2 |          0 |      12 | 640–6.4 k |
 | mtt    |                            nan ² | 86.5 ± 2.1 (2 of 3) ² |     – ¹ |     1.2–30 |      0–120 |      12 | 640–6.4 k |
 | datm ³ |               **59.0 ± 2.6** (3) |    **87.5 ± 1.5** (3) |     – ¹ |   1.2–14 † |          0 |      12 | 640–6.4 k |
@@ -40,7 +41,7 @@ minus random · points, paired over 3 repetitions, 95 % interval, conditional on
 | method |        ipc 1 (0.8 %) |    ipc 10 (8.4 %) |
 |--------|----------------------|-------------------|
 | datm   | +16.0 [+13.5, +18.5] | +6.5 [+5.3, +7.7] |
-n < 6: no significance claimed
+n < 6: no significance claimed; 2 comparisons can be decided with n ≥ 7
 """
 
 
@@ -172,3 +173,18 @@ def test_two_hundred_cells_take_a_fraction_of_a_second():
     began = time.perf_counter()
     text(records)
     assert time.perf_counter() - began < 1
+
+
+def test_controls_do_not_make_the_family_of_the_verdicts_larger():
+    """Six repetitions decide one comparison, and not two: a row that is random by construction must not count."""
+    random = [50.0, 51.0, 52.0, 53.0, 54.0, 55.0]
+    dm = [score + gain for score, gain in zip(random, (8.0, 9.0, 10.0, 11.0, 12.0, 10.0), strict=True)]
+    records = cell("random", random) + cell("dm", dm)
+    start = cell("dm", random, label="dm (0 steps)")
+    assert "| dm     | +10.0 [+8.5, +11.5] better |" in text(records)
+    shown = text(records + start)
+    assert re.search(r"\| dm +\| \+10\.0 \[\+8\.5, \+11\.5\] better \|", shown)
+    assert re.search(r"\| dm \(0 steps\) \| +\+0\.0 \[\+0\.0, \+0\.0\] \|", shown)
+    assert "1 comparison (Holm)" in shown
+    assert "none for controls" in shown
+    assert "controls: no verdict" in text(cell("random", random) + start)

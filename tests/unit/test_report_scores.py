@@ -307,3 +307,11 @@ def test_one_student_may_stand_in_the_row_of_random_and_at_equal_bytes():
     (table,) = tables_of([made, both, *pair("dm", 50.0), *pair("random", 40.0)])
     shown = {row.label: [cell and cell.summary.mean for cell in row.cells] for row in table.rows}
     assert shown == {"random": [40.0, 60.0], "random@bytes (for dm)": [60.0, None], "dm": [50.0, None]}
+
+
+def test_where_a_method_starts_is_on_no_front():
+    cheap = {"condense_s": 0.1, "peak_mb": 1.0}
+    dear = {"condense_s": 9.0, "peak_mb": 90.0}
+    found = costs(cell("dm", [50.0], label="dm (0 steps)", cost=cheap), cell("random", [50.0], cost=dear))
+    assert found["dm (0 steps)"].pareto == ()
+    assert found["random"].pareto == ("seconds", "memory", "bytes")

@@ -82,6 +82,21 @@ def test_references_imports_and_controls_take_no_rank():
     assert ranking(records).average == {"a": 1.0, "b": 2.0}
 
 
+def test_means_that_are_equal_but_for_the_order_of_their_sums_share_a_rank():
+    """Of 300 test images: 293 + 283 + 291 = 293 + 284 + 290 = 867."""
+    records = [
+        x
+        for name, right in (("a", (293, 283, 291)), ("b", (293, 284, 290)), ("c", (280, 280, 280)))
+        for x in cell(name, [100 * count / 300 for count in right])
+    ]
+    assert ranking(records).average == {"a": 1.5, "b": 1.5, "c": 3.0}
+
+
+def test_two_revisions_of_one_data_set_have_captions_that_differ():
+    where = [table.dataset for table in tables_of(cell("a", [1.0]) + cell("a", [1.0], data={"revision": "2" * 16}))]
+    assert where == ["digits (revision 00000000)", "digits (revision 22222222)"]
+
+
 @pytest.mark.parametrize(
     "other",
     [{"protocol": "soft"}, {"data": {"split": "paper"}}, {"data": {"revision": "2" * 16}}, {"preprocess": "zca-kornia"},
