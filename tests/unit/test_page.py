@@ -27,6 +27,7 @@ from ddbench.report.render import main_grid
 from ddbench.report.scores import cost_of
 from ddbench.report.series import cost_points
 from ddbench.report.tables import tables_of
+from ddbench.report.views import views_of
 from ddbench.store import CONDENSE, SET, Store, write_record
 from tests.factories import cell, demo, imported, pair
 from tests.page_fixtures import HOSTILE, pictures, png, records
@@ -110,6 +111,19 @@ def test_the_page_shows_every_text_of_the_main_tables_and_the_same_cells_are_bol
             assert {piece.replace("**", "") for piece in line if piece} <= shown
     assert sorted(re.findall(r"<strong>(.*?)</strong>", text)) == sorted(bold)
     assert bold
+
+
+def test_derived_tables_can_be_opened_with_every_text_of_them():
+    found = ordered([*records(), *cell("dm", [50.0, 51.0, 52.0], protocol="native")])
+    text = set(map(str.strip, Elements(made(found)).texts))
+    tables = tables_of(found)
+    for view in (
+        view for name in ("scores", "cost", "regime", "ranks", "stability") for view in views_of(tables, [name])
+    ):
+        wanted = {each.strip() for line in view.grid for each in line if each} | {view.caption}
+        assert wanted <= text, (view.name, wanted - text)
+    assert "Labels and augmentation" in text
+    assert "Labels and augmentation" not in set(map(str.strip, Elements(made()).texts)), "one protocol: nothing to open"
 
 
 def test_the_panel_of_a_cell_lists_its_repetitions_with_their_keys():
@@ -347,6 +361,9 @@ def test_a_picture_of_another_set_of_the_same_key_is_not_shown(folder, fresh_hom
     shown = [picture.model_copy(update={"set_sha256": "0" * 64}) for picture in pictures_of(Store(out), found)]
     assert shown
     assert not [tag for tag, _ in Elements(made(found, shown)).tags if tag == "img"]
+    notes = [text for text in Elements(made(found, shown)).texts if text.startswith("Pictures left out")]
+    assert [found[0].key[:16] in note for note in notes] == [True]
+    assert not any("Pictures left out" in text for text in Elements(made(found)).texts)
 
 
 # ------------------------------------------------------------------------------------------------- committed pages

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ddbench.keys import short
 from ddbench.records import Record
 from ddbench.report.captions import caption, differences_caption, differences_legend, protocol_of
 from ddbench.report.cells import Cell
 from ddbench.report.cross import Cross, cross_grid, cross_tables
 from ddbench.report.details import CAPTION, details_grid
-from ddbench.report.figures import NONE, compact
-from ddbench.report.observations import Observation, observe
+from ddbench.report.figures import compact
+from ddbench.report.observations import Observation, Setting, observe
 from ddbench.report.page.cells import Panels, Place, cell_id, table_id
 from ddbench.report.page.curves import BOTTOM as BELOW
 from ddbench.report.page.curves import (
@@ -34,10 +35,22 @@ from ddbench.report.page.tiles import Picture
 from ddbench.report.render import CROSS_LEGEND, differences_grid, footer, main_grid
 from ddbench.report.scores import front_of
 from ddbench.report.tables import Column, Row, Table, tables_of
+from ddbench.report.view import View
+from ddbench.report.views import MAIN, views_of
 
+EACH = {"scores": "Derived scores of every cell", "cost": "Cost of every cell"}
+"""Views of one table each, and what the page calls them."""
+ACROSS = {
+    "regime": "Labels and augmentation", "ranks": "Average ranks",
+    "stability": "Does the order depend on protocol, student, budget?", "lossless": "As good as all the data?",
+}  # fmt: skip
+"""Views over all tables."""
 KINDS = ("reference", "selection", "distillation")
 _UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
 _NUMBER = re.compile(r"(?P<less><)?(?P<value>[+-]?\d+(?:\.\d+)?)(?: (?P<unit>[kMG])\b)?")
+
+Beside = Mapping[Setting, Sequence[Mapping[str, Any]]]
+"""What can be opened below each table."""
 
 PER_CLASS, SHARE, IMAGES = "images per class", "share of the training images [%]", "images"
 """What an axis counts; images where some budgets are per class and others shares."""
@@ -47,19 +60,21 @@ def document(
     records: Sequence[Record], title: str, sources: Sequence[str], notes: Sequence[str], pictures: Iterable[Picture]
 ) -> dict[str, Any]:
     """All values of the template."""
-    tables = tables_of(records)
+    tables, pictures = tables_of(records), list(pictures)
     places = _by_place(observe(records))
     seen = looks((row.shown_label, row.kind) for table in tables for row in table.rows if not row.spans)
     panels = Panels({record.key: record for record in records if record.kind == "evaluation"}, places)
     cells: dict[str, Any] = {}
-    groups = [_group(members, panels, cells, seen) for members in _groups(tables)]
+    beside = {table.setting: _beside(table, *views) for table, *views in zip(tables, *_each(tables), strict=True)}
+    groups = [_group(members, panels, cells, seen, beside) for members in _groups(tables)]
     shown = [section for group in groups for section in group["sections"]]
     return {
         "title": title,
         "sources": sources,
-        "notes": notes,
+        "notes": [*notes, *_left_out(records, pictures)],
         "span": _span(records),
         "groups": groups,
+        "across": _across(tables),
         "galleries": galleries(tables, places, pictures),
         "choices": {
             name: list(dict.fromkeys(section[name] for section in shown))
@@ -71,6 +86,17 @@ def document(
                   "bottom": HEIGHT - BELOW},
         "data": {"cells": cells, "params": panels.parameters.values(), "envs": panels.environments.values()},
     }  # fmt: skip
+
+
+def _left_out(records: Iterable[Record], pictures: Iterable[Picture]) -> list[str]:
+    """What is said of sets whose pictures cannot be shown beside their records."""
+    made = {(record.key, record.set_sha256) for record in records if record.kind == "condense"}
+    known = {key for key, _ in made}
+    other = {p.key for p in pictures if p.key in known and (p.key, p.set_sha256) not in made}
+    if not other:
+        return []
+    keys = ", ".join(sorted(map(short, other)))
+    return [f"Pictures left out, because the records are of another making of the set than the pictures: {keys}."]
 
 
 def _by_place(observations: Iterable[Observation]) -> dict[Place, list[Observation]]:
@@ -92,14 +118,39 @@ def _groups(tables: Sequence[Table]) -> list[list[Table]]:
     ]
 
 
-def _group(members: list[Table], panels: Panels, cells: dict[str, Any], seen: dict[str, Look]) -> dict[str, Any]:
+def _each(tables: Sequence[Table]) -> list[list[View]]:
+    return [views_of(tables, [name]) for name in EACH]
+
+
+def _beside(table: Table, *views: View) -> list[dict[str, Any]]:
+    """What can be opened below a table, in order."""
+    found = [_opened(EACH[view.name], [view]) for view in views]
+    inside = details_grid(table)
+    told = [_opened("What the methods say about their runs", [View(MAIN, CAPTION, inside, [])])] if inside else []
+    return found + told
+
+
+def _across(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """What can be opened below all tables; views with nothing to show are left out."""
+    found = {name: [view for view in views_of(tables, [name]) if view.grid] for name in ACROSS}
+    return [_opened(ACROSS[name], views) for name, views in found.items() if views]
+
+
+def _opened(title: str, views: Sequence[View]) -> dict[str, Any]:
+    parts = [{"caption": view.caption, "notes": view.notes, **_grid(view.grid)} for view in views]
+    return {"title": title, "parts": parts}
+
+
+def _group(
+    members: list[Table], panels: Panels, cells: dict[str, Any], seen: dict[str, Look], beside: Beside
+) -> dict[str, Any]:
     first = members[0]
     split = "" if first.split == "default" else f" (split {first.split})"
     return {
         "id": "g" + table_id(first.setting)[1:],
         "title": f"{first.dataset}{split} · {first.setting.protocol}",
         "subtitle": f"{first.setting.arch} · {first.preprocess} · {protocol_of(first)}",
-        "sections": [_section(table, panels, cells, seen) for table in members],
+        "sections": [_section(table, panels, cells, seen, beside) for table in members],
         "crosses": [
             {"caption": cross.caption, "legend": CROSS_LEGEND, **_grid(cross_grid(cross))}
             for cross in cross_tables(members)
@@ -114,14 +165,15 @@ def _compares(cross: Cross) -> bool:
     return sum(any(c is not None and c.scores and c.kind != "reference" for c in column) for column in columns) > 1
 
 
-def _section(table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look]) -> dict[str, Any]:
+def _section(
+    table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look], beside: Beside
+) -> dict[str, Any]:
     setting, where = table.setting, caption(table)
     for row, _, column, cell in table.filled():
         place = (setting, row.label, None if column is None else column.budget)
         cells[cell_id(place)] = panels.panel(table, where, row, column, cell)
     series = [_series(table, row, seen, cost=False) for row in table.rows if not row.spans]
     costs = [_series(table, row, seen, cost=True) for row in table.rows if not row.spans]
-    inside = details_grid(table)
     versus = table.versus_random
     return {
         "id": table_id(setting),
@@ -135,8 +187,7 @@ def _section(table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str
         "legend": footer(table),
         "differences": None if versus is None else _grid(differences_grid(table)) | {
             "caption": differences_caption(table), "legend": differences_legend(table)},
-        "costs": _grid(_cost_grid(table)),
-        "inside": _grid(inside) | {"caption": CAPTION} if inside else None,
+        "beside": beside[setting],
         "missing": _missing(table),
         "charts": [chart for chart in (_by_size(table, series), cost_chart(costs)) if chart is not None],
     }  # fmt: skip
@@ -199,22 +250,6 @@ def sort_value(text: str) -> str | None:
         return None
     value = float(match["value"]) * _UNITS.get(match["unit"] or "", 1.0)
     return f"{value / 2 if match['less'] else value:.9g}"
-
-
-def _cost_grid(table: Table) -> list[list[str]]:
-    """A line per row and budget, with everything that is known of a set beside its accuracy; more scores go here."""
-    lines = [["method", "budget", "top-1 %", "condense s", "artifact s", "one student s", "peak MB", "bytes"]]
-    for one in table.filled():
-        cost, found = one.cell.cost, one.cell.summary
-        numbers = (cost.condense_s, cost.artifact_s, cost.train_s, cost.peak_mb, cost.bytes)
-        texts = [NONE if number is None else compact(number) for number in numbers]
-        if cost.contended:
-            texts[0] += " †"
-        lines.append([
-            one.row.shown_label, one.budget,
-            NONE if found is None else f"{found.mean:.1f}", *texts,
-        ])  # fmt: skip
-    return lines
 
 
 def _missing(table: Table) -> list[dict[str, str]]:
