@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from ddbench.report.jsonl import read_records
+from ddbench.report.page.board import marker_of, parse
+from ddbench.report.page.tiles import beside, read_pictures
 from tests.unit.test_plan import planned
 
 ROOT = Path(__file__).parents[2]
@@ -33,3 +35,21 @@ def test_the_command_of_a_page_plans_the_sets_and_students_that_it_shows(name):
     assert records
     odd = {record.spec.get("label") for record in records if record.key not in nodes}
     assert not odd, f"today's code makes other sets or students for {sorted(map(str, odd))}: run the command again"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "leaderboards").glob("*.html")), ids=lambda page: page.name)
+def test_the_pictures_beside_records_are_those_of_their_sets(page):
+    """Else the page would leave them out: `ddbench results export … --pictures` writes both together."""
+    wanted = parse(marker_of(page.read_text(encoding="utf-8")), page)
+    made = {(one.key, one.set_sha256): one for path in wanted.records for one in read_records(path)}
+    pictures = [picture for path in wanted.records for picture in read_pictures(beside(path))]
+    assert pictures
+    odd = {picture.key for picture in pictures if (picture.key, picture.set_sha256) not in made}
+    assert not odd
+    drawn = {made[picture.key, picture.set_sha256].spec["cell"]["method"] for picture in pictures}
+    distillers = {
+        one.spec["cell"]["method"]
+        for one in made.values()
+        if one.kind == "condense" and one.status == "ok" and one.spec["cell"]["params"].get("iterations")
+    }
+    assert distillers <= drawn

@@ -20,7 +20,7 @@ from ddbench.store import SET, Store
 if TYPE_CHECKING:
     from ddbench.api import CondensedSet
 
-PER_CLASS = 10
+PER_CLASS = 5
 CLASSES = 20
 """Classes in a picture: more would not fit a screen."""
 VALUES = 160_000
