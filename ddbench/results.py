@@ -52,12 +52,17 @@ def stored(store: Store) -> list[Record]:
     """
     found: list[Record] = []
     references: list[Record] = []
-    for path, record in store.records():
+    for path, record in sorted(store.records(), key=lambda each: _protocol(each[1])):
         (found if store.out in path.parents else references).append(record)
     places = {place_of(record) for record in found if record.kind == "evaluation"}
     students = [record for record in references if record.kind == "evaluation" and place_of(record) in places]
     sets = {record.spec["eval"]["set"] for record in students}
     return [*found, *(record for record in references if record.key in sets), *students]
+
+
+def _protocol(record: Record) -> str:
+    """Tables come in the order of protocols' names, not of keys."""
+    return str(record.spec["eval"]["protocol"]) if record.kind == "evaluation" else ""
 
 
 def place_of(record: Record) -> str:

@@ -155,7 +155,7 @@ class Table:
 
 
 def tables_of(records: Sequence[Record]) -> list[Table]:
-    """The tables that the records fill, in order of first appearance.
+    """The tables that the records fill, in order of first appearance; of several students the condensing network first.
 
     Args:
         records: Condensations and evaluations, of a run (:func:`ddbench.results.collect`), a folder, a file.
@@ -165,7 +165,17 @@ def tables_of(records: Sequence[Record]) -> list[Table]:
         groups.setdefault(observation.setting, []).append(observation)
     # References are shared by all results folders: a table of nothing else belongs to a run of another folder.
     held_against = {s: members for s, members in groups.items() if any(o.kind != "reference" for o in members)}
-    return _named_apart([_table(setting, members) for setting, members in (held_against or groups).items()])
+    return _named_apart([_table(setting, members) for setting, members in _own_first(held_against or groups)])
+
+
+def _own_first(groups: dict[Setting, list[Observation]]) -> list[tuple[Setting, list[Observation]]]:
+    """Tables that differ in the student alone stand together, where the first of them stood."""
+    places: dict[Setting, int] = {}
+    for setting in groups:
+        places.setdefault(replace(setting, eval_arch=None), len(places))
+    return sorted(
+        groups.items(), key=lambda item: (places[replace(item[0], eval_arch=None)], item[0].eval_arch != item[0].arch)
+    )
 
 
 def _named_apart(tables: list[Table]) -> list[Table]:

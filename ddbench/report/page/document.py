@@ -107,15 +107,12 @@ def _by_place(observations: Iterable[Observation]) -> dict[Place, list[Observati
 
 
 def _groups(tables: Sequence[Table]) -> list[list[Table]]:
-    """Tables that differ in the student alone; the student that the set was condensed with first."""
+    """Tables that differ in the student alone."""
     found: dict[tuple[object, ...], list[Table]] = {}
     for table in tables:
         s = table.setting
         found.setdefault((s.data, s.protocol, s.arch, s.profile), []).append(table)
-    return [
-        sorted(members, key=lambda t: (t.setting.eval_arch != t.setting.arch, t.setting.eval_arch or ""))
-        for members in found.values()
-    ]
+    return list(found.values())
 
 
 def _each(tables: Sequence[Table]) -> list[list[View]]:
