@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from ddbench.exchange.layouts import Stored
     from ddbench.exchange.settle import Settled
 
-READER = 1
-"""Bumped when files come to other sets than before: pointers of older readers are not used."""
+READER = 2
+"""Bumped when files come to other sets, or to other words about them: pointers of older readers are not used."""
 
 
 class Understood(BaseModel):

@@ -102,7 +102,7 @@ def settle(stored: Stored, info: DatasetInfo, flags: Flags, preprocess: str, whe
     notes: list[str] = []
     if not pixels and preprocess in ZCA and stored.preprocess is None:
         notes.append(f"whitened by {OURS}")
-    if stored.layout in NORMALISED and preprocess not in ZCA:
+    if not pixels and stored.layout in NORMALISED and preprocess not in ZCA:
         notes.append(f"taken to be normalised with mean {_listed(info.mean)}, std {_listed(info.std)}")
     made = replace(
         stored, images=images.contiguous(), labels=labels, label_space=space, weights=weights, classes=classes

@@ -147,6 +147,20 @@ def test_pixels_of_any_container_come_to_the_same_images(tmp_path, data, toy):
         assert condensed.storage.images == bytes8.numel() * (4 if floats else 1), what
 
 
+@pytest.mark.parametrize("flags", [Flags(), PIXELS])
+@pytest.mark.parametrize("layout", ["dc", "mtt"])
+def test_pixels_are_not_said_to_be_normalised_whatever_their_layout(tmp_path, data, toy, layout, flags):
+    _, pixels, labels = toy
+    given = pixels if flags.range else (pixels * 255).round().to(torch.uint8)
+    path = tmp_path / "res_DC.pt"
+    found = take(
+        dc_file(path, (given, labels)) if layout == "dc" else trajectory(tmp_path / "run", given, labels), flags=flags
+    )
+    assert found.layout == layout
+    assert "pixels" in found.found[0]
+    assert (found.warnings, opened(found, data)[1]) == ((), ())
+
+
 def test_labels_that_are_probabilities_are_recognised(tmp_path, data, toy):
     images, _, labels = toy
     probs = torch.nn.functional.one_hot(labels, 10).float() * 0.9 + 0.01
