@@ -170,6 +170,8 @@ def _chosen(sets: Sequence[Stored], experiment: int | None, where: str) -> Seque
     if experiment is None:
         return sets
     if experiment >= len(sets):
+        if len(sets) == 1:
+            raise UsageError(f"{where}: holds one experiment: leave out --experiment {experiment}")
         raise UsageError(f"{where}: holds {len(sets)} experiments: --experiment is below that")
     return [sets[experiment]]
 

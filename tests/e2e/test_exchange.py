@@ -151,7 +151,7 @@ def test_pixels_can_be_evaluated_in_a_whitened_space(out, tmp_path):
         (("--preprocess", "meanstd", "--dataset", "digit"), "did you mean digits"),
         (("--preprocess", "meanstd", "--label", "a"), "1 --label for 2 rows"),
         (("--preprocess", "meanstd", "--label", "a", "--label", "a"), "two rows would be called 'a'"),
-        (("--preprocess", "meanstd", "--experiment", "7"), "--experiment is below that"),
+        (("--preprocess", "meanstd", "--experiment", "7"), "my_datm: holds one experiment: leave out --experiment 7"),
     ],
 )
 def test_wrong_options_are_told_and_end_with_2(files, extra, message, tmp_path, capsys):
