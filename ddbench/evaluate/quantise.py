@@ -23,6 +23,11 @@ def to_uint8(pixels: Tensor) -> Tensor:
     return pixels.clamp(0, 1).mul(LEVELS).round().div(LEVELS)
 
 
+def outside(pixels: Tensor) -> float:
+    """The share of pixel values that lie more than half a level outside [0, 1], so that they are cut there [%]."""
+    return 100.0 * float(((pixels < -0.5 / LEVELS) | (pixels > 1 + 0.5 / LEVELS)).double().mean())
+
+
 def pixels_of(condensed: CondensedSet, data: DataSpec, whitening: Path | None) -> Tensor:
     """Images of a set as pixels, float32 [n, C, H, W]; synthetic ones may leave [0, 1].
 
@@ -64,5 +69,4 @@ def quantised(condensed: CondensedSet, data: DataSpec, whitening: Path | None = 
         return condensed, 0.0
     pixels = pixels_of(condensed, data, whitening)
     train, _ = open_splits(data, device="cpu", whitening=whitening)
-    clipped = 100.0 * float(((pixels < -0.5 / LEVELS) | (pixels > 1 + 0.5 / LEVELS)).double().mean())
-    return replace(condensed, images=train.preprocessed(to_uint8(pixels))), clipped
+    return replace(condensed, images=train.preprocessed(to_uint8(pixels))), outside(pixels)

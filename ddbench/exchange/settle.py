@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ddbench.data.inverse import unstandardise
 from ddbench.data.spaces import ZCA
 from ddbench.errors import DataError
+from ddbench.evaluate.quantise import outside
 from ddbench.exchange.layouts import Stored
 from ddbench.exchange.sources import Flags, LabelSpace
 from ddbench.specs import DatasetInfo
@@ -176,11 +178,9 @@ def _images(
     found += f", sd {float(images.std()):.3g}"
     if preprocess in ZCA:
         return False, images, found
-    mean, std = (torch.tensor(part).view(1, -1, 1, 1) for part in (info.mean, info.std))
-    undone = images * std + mean
-    outside = 100 * float(((undone < 0) | (undone > 1)).double().mean())
-    span = f"{float(undone.min()):.2f} to {float(undone.max()):.2f}"
-    return False, images, f"{found}; as pixels {span}, {outside:.1f} % outside [0, 1]"
+    undone = unstandardise(images, info.mean, info.std)
+    span = f"{float(undone.min()):z.2f} to {float(undone.max()):z.2f}"
+    return False, images, f"{found}; as pixels {span}, {outside(undone):.1f} % outside [0, 1]"
 
 
 def _labels(stored: Stored, info: DatasetInfo, flags: Flags, n: int, where: str) -> tuple[Tensor, LabelSpace]:

@@ -24,6 +24,7 @@ from ddbench.api import CondensedSet
 from ddbench.data.describe import describe
 from ddbench.data.meta import find
 from ddbench.errors import UsageError
+from ddbench.evaluate.quantise import outside
 from ddbench.exchange.manifest import as_text, manifest
 from ddbench.exchange.pixels import data_of, in_space, matrices_of, to_pixels
 from ddbench.exchange.sources import LABELS, MANIFEST
@@ -102,10 +103,9 @@ def _parcel(condensed: CondensedSet, record: Record, target: str) -> tuple[Parce
     floats = to_pixels(condensed, record)
     pixels = None
     if floats is not None:
-        outside = 100 * float(((floats < -0.5 / 255) | (floats > 1 + 0.5 / 255)).double().mean())
-        if outside and target in ("folder", "hf"):
+        if (cut := outside(floats)) and target in ("folder", "hf"):
             notes.append(
-                f"{outside:.1f} % of the pixels lie outside [0, 1] and were cut there: students of these files learn "
+                f"{cut:.1f} % of the pixels lie outside [0, 1] and were cut there: students of these files learn "
                 "something else than students of the set; --to npz and --to pt keep it to the bit"
             )
         pixels = (floats.clamp(0, 1) * 255).round().to(torch.uint8).numpy()

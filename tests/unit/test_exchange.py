@@ -107,6 +107,23 @@ def test_a_dc_file_holds_normalised_images_and_its_experiments_become_sets(tmp_p
         assert "normalised with mean" in " ".join(notes)
     one = take(path, flags=Flags(experiment=1))
     assert one.sources == found.sources[1:]
+    with pytest.raises(UsageError, match="holds 2 experiments: --experiment is below that"):
+        take(path, flags=Flags(experiment=2))
+
+
+def test_rounding_does_not_put_pixels_outside(tmp_path, data, toy):
+    """0 and 1 that were normalised and come back as −1e-9 and 1 + 1e-7 are 0 and 1; half a level beyond is not."""
+    info, labels = data[0].info, toy[2]
+    pixels = torch.linspace(0, 1, 20).round().view(20, 1, 1, 1).expand(20, 1, 8, 8).clone()
+
+    def said(pixels: torch.Tensor) -> str:
+        return take(dc_file(tmp_path / "res.pt", ((pixels - info.mean[0]) / info.std[0], labels))).found[0]
+
+    near = pixels + torch.where(pixels > 0, 1e-6, -1e-6)
+    for given in (pixels, near):
+        assert said(given).endswith("as pixels 0.00 to 1.00, 0.0 % outside [0, 1]")
+    near[:, :, 0] = -0.6 / 255
+    assert said(near).endswith("as pixels 0.00 to 1.00, 12.5 % outside [0, 1]")
 
 
 @pytest.mark.parametrize("soft", [False, True])
