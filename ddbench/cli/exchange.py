@@ -16,7 +16,6 @@ from ddbench.cli.stored import named, set_of
 from ddbench.errors import UsageError
 from ddbench.exchange.importer import Importer, Understood, column_of
 from ddbench.exchange.sources import Flags, Source, sources_of
-from ddbench.keys import short
 from ddbench.lookup import assess
 from ddbench.members import IMPORTED
 from ddbench.plugins import installed, load
@@ -178,17 +177,21 @@ def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:
     required=True,
     help="pt, npz: as stored, with pixels; folder: a PNG for each image; hf: parquet, as Hugging Face has it.",
 )
-@click.option("--into", type=click.Path(path_type=Path), help="File or folder to write. [KEY.pt, KEY.npz, KEY, KEY-hf]")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    help="File or folder to write; .pt or .npz is added where it is missing. [KEY.pt, KEY.npz, KEY, KEY-hf]",
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
 def export(key: str, target: str, into: Path | None, out: Path) -> None:
     """Write a condensed set in a format that needs no ddbench, with a manifest that says what it is."""
-    from ddbench.exchange.writers import SUFFIXES, write
+    from ddbench.exchange.writers import place_of, write
 
     store = Store(out)
     found = named(store, key)
     record = set_of(store, found)
     condensed, _ = store.load_set(found.folder, keep=True)
-    place = into or Path(short(record.key) + SUFFIXES[target])
+    place = place_of(into, record.key, target)
     for line in write(condensed, record, target, place):
         click.echo(f"ddbench: {line}", err=True)
     click.echo(f"{record.spec['label']}: {len(condensed)} images in {place}")

@@ -21,9 +21,11 @@ LABELS = "labels.csv"
 PARTS = ("images", "labels", "lr")
 """What the scripts of MTT and DATM write: ``<part>_best.pt``, or with an iteration's number for ``best``."""
 
-_SUFFIXES: dict[str, Form] = {
+FORMS: dict[str, Form] = {
     ".pt": "pt", ".pth": "pt", ".npz": "npz", ".safetensors": "safetensors", ".parquet": "parquet",
 }  # fmt: skip
+"""How files are read, by suffix in lower case."""
+
 _READ = "see `ddbench import --help` for what can be read"
 
 
@@ -90,7 +92,7 @@ def _source(path: Path) -> Source:
     named = re.fullmatch(rf"({'|'.join(PARTS)})_(\w+)", path.stem)
     if named is not None and path.suffix == ".pt":
         return _trajectory(path.parent, named[2], path)
-    form = _SUFFIXES.get(path.suffix.lower())
+    form = FORMS.get(path.suffix.lower())
     if form is None:
         raise DataError(f"{path}: cannot read {path.suffix or 'files without suffix'}; {_READ}")
     files = [("file", path)]

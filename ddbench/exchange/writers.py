@@ -27,9 +27,10 @@ from ddbench.errors import UsageError
 from ddbench.evaluate.quantise import outside
 from ddbench.exchange.manifest import as_text, manifest
 from ddbench.exchange.pixels import data_of, in_space, matrices_of, to_pixels
-from ddbench.exchange.sources import LABELS, MANIFEST
+from ddbench.exchange.sources import FORMS, LABELS, MANIFEST
 from ddbench.exchange.tables import Table, labels_csv, parquet_module, parquet_table
 from ddbench.files import atomic_file, store_error
+from ddbench.keys import short
 from ddbench.records import Record
 from ddbench.specs import CellSpec, DatasetInfo
 
@@ -63,6 +64,21 @@ class Parcel:
     matrices: dict[str, Tensor]
     info: DatasetInfo
     manifest: dict[str, Any]
+
+
+def place_of(into: Path | None, key: str, target: str) -> Path:
+    """Where a set is written; a file gets the suffix that `ddbench import` knows it by, unless it has one.
+
+    Args:
+        into: What the user says; None: a name made from the key.
+        key: The set's key.
+        target: A key of :data:`SUFFIXES`.
+    """
+    if into is None:
+        return Path(short(key) + SUFFIXES[target])
+    if target in ("folder", "hf") or into.is_dir() or FORMS.get(into.suffix.lower()) == target:
+        return into
+    return into.with_name(into.name + SUFFIXES[target])
 
 
 def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> list[str]:

@@ -129,6 +129,19 @@ def test_an_exported_set_is_evaluated_like_the_original(out, tmp_path, capsys):
     assert top1(tmp_path / "runs", "x") == top1(out, "my_datm") != []
 
 
+@pytest.mark.parametrize("target", ["pt", "npz"])
+def test_a_file_without_its_suffix_gets_it_and_can_be_imported(out, tmp_path, capsys, target):
+    key = next(r.key for r in records(out) if r.kind == "condense" and r.spec["label"] == "my_datm")
+    for name, written in (("x", f"x.{target}"), ("run-0.5", f"run-0.5.{target}"), (f"y.{target}", f"y.{target}")):
+        assert ddbench("export", key[:12], "--to", target, "--into", tmp_path / name, "--out", out) == 0
+        assert capsys.readouterr().out.endswith(f"20 images in {tmp_path / written}\n")
+        assert ddbench("import", tmp_path / written, "--dataset", "digits") == 0
+        assert "layout ddbench" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"run-0.5.{target}", f"x.{target}", f"y.{target}"]
+    assert ddbench("export", key[:12], "--to", target, "--into", tmp_path, "--out", out) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
 def test_pixels_can_be_evaluated_in_a_whitened_space(out, tmp_path):
     """8-bit pixels are whitened with the data set's matrices, as the real images beside them are."""
     key = next(r.key for r in records(out) if r.kind == "condense" and r.spec["label"] == "res_DC")
