@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from ddbench.members import IMPORTED
 from ddbench.records import Cost
 from ddbench.report.observations import Observation
 from ddbench.stats import DIGITS, Summary, paired, summary
@@ -61,7 +62,8 @@ class Cell:
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%]; None as before.
         full_stopped: Accuracy of ``full`` stopped at the seconds of a set and its student [%]; None as before.
         full_stopped_updates: How many updates those were, on average.
-        at_bytes: Real images that another row's bytes buy, where the set has so many; None: it has the column's size.
+        own_n: Images of its sets where these have not the column's size: as many as another row's bytes buy, or as an
+            imported set has; None: they have.
         correct: Repetition → which test images each of its students was right about (see
             :mod:`ddbench.stats.correctness`); only repetitions all of whose records say so.
     """
@@ -86,7 +88,7 @@ class Cell:
     top1_uint8: float | None = None
     full_stopped: float | None = None
     full_stopped_updates: float | None = None
-    at_bytes: int | None = None
+    own_n: int | None = None
     correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -107,7 +109,7 @@ class Cell:
     @property
     def ranked(self) -> bool:
         """Whether it takes part in comparisons within its column: it counts, and has the column's size."""
-        return self.counts and self.at_bytes is None
+        return self.counts and self.own_n is None
 
 
 def cell_of(observations: Sequence[Observation]) -> Cell:
@@ -144,9 +146,17 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         top1_uint8=_mean(counted, "top1_uint8"),
         full_stopped=_mean(counted, "full_stopped"),
         full_stopped_updates=_mean(counted, "full_stopped_updates"),
-        at_bytes=first.facts["buys"]["images"] if "buys" in first.facts else None,
+        own_n=_own_n(first),
         correct={r: found for r in scores if (found := _correct(repetitions[r]))},
     )
+
+
+def _own_n(observation: Observation) -> int | None:
+    """How many images a set has that has not its column's size."""
+    if "buys" in observation.facts:
+        return int(observation.facts["buys"]["images"])
+    n, allowed = observation.recipe.get("n"), observation.facts.get("n")
+    return None if observation.method != IMPORTED or None in (n, allowed) or n == allowed else n
 
 
 def _correct(students: Sequence[Observation]) -> tuple[str, ...]:

@@ -183,7 +183,7 @@ def _budget(row: Row, column: Column | None, cell: Cell) -> dict[str, Any]:
         "budget": budget.label,
         "ipc": budget.ipc,
         "fraction": budget.fraction,
-        "n_images": cell.at_bytes or column.n,
+        "n_images": cell.own_n or column.n,
     }
 
 

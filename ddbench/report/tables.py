@@ -198,7 +198,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         by_row.setdefault(observation.row, []).append(observation)
     rows = _emphasised([_row(label, members, columns) for label, members in by_row.items()], len(columns))
     footnotes: dict[str, int] = {}
-    rows = [_annotated(row, by_row[row.label], footnotes) for row in rows]
+    rows = [_annotated(row, by_row[row.label], columns, footnotes) for row in rows]
     data: dict[str, Any] = json.loads(setting.data)
     return Table(
         setting=setting,
@@ -270,7 +270,9 @@ def _emphasised(rows: list[Row], columns: int) -> list[Row]:
     return spanning + marked
 
 
-def _annotated(row: Row, observations: list[Observation], footnotes: dict[str, int]) -> Row:
+def _annotated(
+    row: Row, observations: list[Observation], columns: tuple[Column, ...], footnotes: dict[str, int]
+) -> Row:
     """Number the footnotes of a row, each distinct text once per table."""
 
     def number(text: str) -> int:
@@ -283,7 +285,7 @@ def _annotated(row: Row, observations: list[Observation], footnotes: dict[str, i
 
     warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
-    texts = [*warned, *_conditions(row), *_purchase(row, observations)]
+    texts = [*warned, *_conditions(row), *_purchase(row, observations), *_shortfall(row, columns)]
     marks = tuple(number(f"{row.shown_label}: {text}") for text in texts)
     return replace(row, cells=tuple(numbered(cell) for cell in row.cells), marks=marks)
 
@@ -308,6 +310,17 @@ def _purchase(row: Row, observations: list[Observation]) -> list[str]:
     sizes = ", ".join(f"{bought[budget]} at {budget.label}" for budget in sorted(bought, key=_size))
     what = f"as many real images as the bytes of {', '.join(row.bytes_of)} buy, {sizes}"
     return [f"not of the column's size: {what}; trained as long, in batches of the column's size"]
+
+
+def _shortfall(row: Row, columns: tuple[Column, ...]) -> list[str]:
+    """How many images an imported set has, where these are not as many as its column's."""
+    if row.spans or row.bytes_of:
+        return []
+    pairs = zip(row.cells, columns, strict=True)
+    found = [(cell.own_n, column) for cell, column in pairs if cell is not None and cell.own_n and cell.scores]
+    if len(found) == 1:
+        return [f"{n} images; the column's budget has {column.n}" for n, column in found]
+    return [f"{n} images; the budget of {column.budget.label} has {column.n}" for n, column in found]
 
 
 def unmeasured(row: Row, cell: Cell) -> bool:

@@ -78,6 +78,17 @@ def test_imported_rows_are_marked_and_never_ranked(out):
     assert not {row.label for row in rows} & set(compared)
 
 
+def test_a_set_of_unequal_classes_says_how_many_images_it_has(files, tmp_path, capsys):
+    images, labels = torch.load(files["dc"])["data"][0]
+    more = torch.cat([images, images[:3] * 0.9]), torch.cat([labels, labels[:3]])
+    torch.save({"data": [more]}, tmp_path / "res_13.pt")
+    assert ddbench("evaluate", tmp_path / "res_13.pt", *RUN, "--seeds", "1", "--out", tmp_path / "runs") == 0
+    (table,) = tables_of(records(tmp_path / "runs"))
+    assert table.columns[0].n > 13
+    assert f"res_13 (imported): 13 images; the column's budget has {table.columns[0].n}" in table.footnotes
+    assert "13 images; the column's budget has" in capsys.readouterr().out
+
+
 def test_three_experiments_are_three_sets_and_one_file_is_one(out):
     made = {}
     for record in records(out):

@@ -1,9 +1,11 @@
 """What a table contains: laws of grouping, averaging, bold and footnotes."""
 
+import json
 import random
 
 import pytest
 
+from ddbench.report.render import render
 from ddbench.report.tables import tables_of
 from tests.factories import cell, demo, pair, skipped
 
@@ -169,6 +171,24 @@ def test_imported_rows_are_shown_and_not_ranked():
     table = only(cell("a", [99.0] * 3, source="imported") + cell("b", [50.0] * 3) + cell("c", [40.0] * 3))
     assert bold(table) == {"b"}
     assert row_of(table, "a").cells[0].summary.mean == 99.0
+
+
+def test_an_imported_set_says_how_many_images_it_has_where_its_column_has_others():
+    fields = {"source": "imported", "label": "theirs", "params": {"sources": ["0" * 16], "n": 13}}
+    records = cell("imported", [60.0, 61.0], fraction=0.0134, **fields)
+    table = only(records + cell("random", [50.0, 51.0], fraction=0.0134))
+    assert table.columns[0].n == 16
+    row = row_of(table, "theirs")
+    assert "theirs (imported): 13 images; the column's budget has 16" in reasons(table, row)
+    assert row_of(table, "random").marks == ()
+    shown = json.loads(render([table], "json"))[0]["rows"]
+    assert {line["row"]: line["cells"][0]["n_images"] for line in shown} == {"random": 16, "theirs": 13}
+    two = only(records + cell("imported", [62.0, 63.0], fraction=0.02, **fields))
+    found = reasons(two, row_of(two, "theirs"))
+    assert found == [f"theirs (imported): 13 images; the budget of {b}" for b in ("1.34 % has 16", "2 % has 24")]
+    fields["params"] = {"sources": ["0" * 16], "n": 10}
+    exact = only(cell("imported", [60.0, 61.0], ipc=1, **fields))
+    assert exact.footnotes == ()
 
 
 def test_a_single_result_is_not_bold():
