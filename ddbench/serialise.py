@@ -67,12 +67,17 @@ def load_checkpoint(path: Path, version: str) -> dict[str, Any] | None:
     return state
 
 
+def tensors_of(condensed: CondensedSet) -> dict[str, Tensor]:
+    """The tensors of a condensed set under their names in ``condensed.safetensors``."""
+    parts = {name: getattr(condensed, name) for name in ("images", "labels", "indices", "weights")}
+    parts |= {f"aux.{name}": tensor for name, tensor in condensed.aux.items()}
+    return {name: tensor for name, tensor in parts.items() if tensor is not None}
+
+
 def save_set(path: Path, condensed: CondensedSet) -> None:
     """Write a condensed set as ``condensed.safetensors``."""
     from safetensors.torch import save
 
-    parts = {name: getattr(condensed, name) for name in ("images", "labels", "indices", "weights")}
-    parts |= {f"aux.{name}": tensor for name, tensor in condensed.aux.items()}
     size = condensed.storage
     facts = {
         "label_space": condensed.label_space,
@@ -80,7 +85,7 @@ def save_set(path: Path, condensed: CondensedSet) -> None:
         "recipe": condensed.recipe.model_dump(by_alias=True),
         "storage": {name: getattr(size, name) for name in StorageBytes.__dataclass_fields__},
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in parts.items() if tensor is not None}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors_of(condensed).items()}
     atomic_write(path, save(tensors, metadata={"ddbench_set": json.dumps(facts)}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ddbench.data.spaces import PREPROCESSINGS
 from ddbench.exchange.sources import MANIFEST
 from ddbench.files import atomic_write
+from ddbench.keys import short
 from ddbench.members import IMPORTED
 from ddbench.records import Record
+from ddbench.serialise import tensors_of
 from ddbench.specs import CellSpec, DatasetInfo
 
 if TYPE_CHECKING:
@@ -28,22 +31,74 @@ LICENCES: dict[str, str] = {
 }
 """What is known of the real images' terms; a set made from them may be bound by these."""
 
-WHITENED = "; then (x − matrices.mean) @ matrices.whiten on flattened images"
+LOAD = {
+    "safetensors": "safetensors.torch.load_file(path) of the condensed.safetensors beside: the tensors in `fields`",
+    "pt": "torch.load(path, weights_only=True): a dict of the tensors in `fields`, and of this text as `manifest`",
+    "npz": "numpy.load(path): the arrays in `fields`, and this text as `manifest`",
+    "folder": "a folder for each class, named by its number, as torchvision.datasets.ImageFolder reads it; labels.csv, "
+    "whose columns are in `fields`, gives the order; preprocess as `preprocess` says",
+    "hf": "datasets.load_dataset(path), or ddbench's NAME=hf:PATH: the columns in `fields`; preprocess as `preprocess` "
+    "says",
+}
+"""How the files of a format are read."""
+
+LABELS_ARE = {
+    "hard": "int64 [n], classes",
+    "probs": "float32 [n, K], probabilities: rows sum to 1",
+    "logits": "float32 [n, K], logits: softmax them",
+    "centred": "float32 [n, K], 1 − 1/K for the class, −1/K for others: regression targets",
+}
+
+PICTURES = "*/*.png"
+SOFT = "soft_*"
+_PICTURE = "8 bits a channel; / 255 gives the pixels that `preprocess` starts from"
+_CLASS = "the class that the image stands for"
+_FACTOR = "factor of the image's loss"
 
 FIELDS = {
     "images": "float32 [n, C, H, W] in the space that `preprocess` describes: what a network is trained on",
-    "indices": "int64 [n], instead of images: which of the real training images of `data` they are",
-    "labels": "int64 [n] classes, or float32 [n, K] as `label_space` says: hard, probs (rows sum to 1), logits "
-    "(softmax them), centred (1 − 1/K for the class, −1/K for others: regression targets)",
-    "weights": "float32 [n], factor of each image's loss; absent: all 1",
-    "aux.classes": "int64 [n], the class that each image of a soft-labelled set stands for",
+    "indices": "int64 [n], which of the real training images of `data` they are; {export} writes the images out",
+    "weights": f"float32 [n], {_FACTOR}",
+    "classes": f"int64 [n], {_CLASS}",
+    "pixels": "uint8 [n, C, H, W], the images to look at, rounded and cut",
+    "whitening_mean": "float32 [D], D = C·H·W",
+    "whitening_whiten": "float32 [D, D]",
+    "aux.classes": f"int64 [n], {_CLASS}",
+    "aux.codes": "float32, what the images are decoded from; `bytes` counts it in their place",
+    "aux.scores": "float32, the score of every training image",
+    PICTURES: _PICTURE,
+    "file": "the image's file",
+    "label": _CLASS,
+    "class_name": "the name of that class",
+    "weight": _FACTOR,
+    "image": _PICTURE,
 }
-"""The tensors of ``condensed.safetensors``: ``safetensors.torch.load_file(path)``."""
+"""What tensors, arrays, columns and files of all formats hold, labels left out."""
+
+
+def fields_of(names: Iterable[str], label_space: str, export: str) -> dict[str, str]:
+    """What each name of a file holds.
+
+    Args:
+        names: Tensors, arrays or columns; columns of soft labels, one for each class, count as one.
+        label_space: What the labels are.
+        export: The command that writes the set out.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        if name in ("labels", "soft_label"):
+            found[name] = LABELS_ARE[label_space]
+        elif name.startswith("soft_"):
+            found[SOFT] = f"{LABELS_ARE[label_space]}, a column for each class"
+        else:
+            found[name] = FIELDS.get(name, "what the method keeps besides").format(export=export)
+    return found
 
 
 def manifest(
-    cell: CellSpec, label: str, condensed: CondensedSet, info: DatasetInfo, *, key: str, set_sha256: str | None
-) -> dict[str, Any]:
+    cell: CellSpec, label: str, condensed: CondensedSet, info: DatasetInfo, *, key: str, set_sha256: str | None,
+    form: str, names: Collection[str],
+) -> dict[str, Any]:  # fmt: skip
     """Everything that a user of a set needs; the same for the same set, whenever and wherever it was made.
 
     Args:
@@ -53,7 +108,15 @@ def manifest(
         info: Its data set.
         key: Its key.
         set_sha256: sha256 of ``condensed.safetensors``.
+        form: The format of the file or folder that it describes, a key of :data:`LOAD`.
+        names: What that holds: tensors, arrays or columns.
     """
+    export = f"`ddbench export {short(key)} --to npz`"
+    how = PREPROCESSINGS[cell.data.preprocess]
+    if "whitening_mean" in names:
+        how += "; the whitening is (x − whitening_mean) @ whitening_whiten on flattened images"
+    elif condensed.preprocess.matrices is not None:
+        how += f"; {export} writes the matrices"
     size = condensed.storage
     slots = condensed.labels if condensed.labels.ndim == 1 else condensed.aux.get("classes")
     used = cell.data.preprocess != "zca-kornia"  # which whitens pixels as they are
@@ -76,14 +139,16 @@ def manifest(
             "space": condensed.preprocess.model_dump(),
             "mean": info.mean if used else None,
             "std": info.std if used else None,
-            "how": PREPROCESSINGS[cell.data.preprocess] + WHITENED * (condensed.preprocess.matrices is not None),
+            "how": how,
         },
         "label_space": condensed.label_space,
         "n": len(condensed),
         "per_class": None if slots is None else [int((slots == c).sum()) for c in range(info.classes)],
         "bytes": {part: getattr(size, part) for part in size.__dataclass_fields__ if getattr(size, part)},
         "recipe": condensed.recipe.model_dump(by_alias=True),
-        "fields": FIELDS,
+        "fields": fields_of(names, condensed.label_space, export),
+        "format": form,
+        "load": LOAD[form],
     }  # fmt: skip
 
 
@@ -91,7 +156,10 @@ def describe_set(
     folder: Path, cell: CellSpec, label: str, condensed: CondensedSet, info: DatasetInfo, record: Record
 ) -> None:
     """Write the manifest of a set that was just published in ``folder``; no key and no record depends on it."""
-    content = manifest(cell, label, condensed, info, key=record.key, set_sha256=record.set_sha256)
+    content = manifest(
+        cell, label, condensed, info, key=record.key, set_sha256=record.set_sha256, form="safetensors",
+        names=tensors_of(condensed),
+    )  # fmt: skip
     atomic_write(folder / MANIFEST, as_text(content).encode())
 
 

@@ -87,14 +87,19 @@ def _listed(path: Path, names: Sequence[str]) -> Table:
     return Table(tuple(listed), soft if columns else classes, weights, classes if columns else None)
 
 
+def csv_columns(table: Table) -> list[str]:
+    """The columns of ``labels.csv``."""
+    soft = [f"soft_{k}" for k in range(table.labels.shape[1])] if table.classes is not None else []
+    return ["file", "label", "class_name", *(["weight"] if table.weights is not None else []), *soft]
+
+
 def labels_csv(names: Sequence[str], table: Table, class_names: Sequence[str]) -> str:
     """The text of ``labels.csv``; soft labels with all digits of their float32 values."""
     soft = table.classes is not None
     slots = table.labels if table.classes is None else table.classes
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    header = ["file", "label", "class_name"] + (["weight"] if table.weights is not None else [])
-    writer.writerow(header + ([f"soft_{k}" for k in range(table.labels.shape[1])] if soft else []))
+    writer.writerow(csv_columns(table))
     for i, name in enumerate(names):
         row = [name, int(slots[i]), class_names[int(slots[i])]]
         row += [repr(float(table.weights[i]))] if table.weights is not None else []
@@ -128,6 +133,11 @@ def read_parquet(path: Path, info: DatasetInfo) -> tuple[Pixels, Table]:
     except ValueError as error:
         raise DataError(f"{path}: soft labels of different lengths") from error
     return pixels, Table((), soft, weights, labels)
+
+
+def parquet_columns(table: Table) -> list[str]:
+    """The columns of :func:`parquet_table`."""
+    return ["image", "label", *(name for name, _ in _extra(table))]
 
 
 def parquet_table(images: Sequence[bytes], table: Table, class_names: Sequence[str]) -> Any:

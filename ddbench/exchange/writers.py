@@ -25,24 +25,16 @@ from ddbench.data.describe import describe
 from ddbench.data.meta import find
 from ddbench.errors import UsageError
 from ddbench.evaluate.quantise import outside
-from ddbench.exchange.manifest import as_text, manifest
+from ddbench.exchange.manifest import PICTURES, as_text, manifest
 from ddbench.exchange.pixels import data_of, in_space, matrices_of, to_pixels
 from ddbench.exchange.sources import FORMS, LABELS, MANIFEST
-from ddbench.exchange.tables import Table, labels_csv, parquet_module, parquet_table
+from ddbench.exchange.tables import Table, csv_columns, labels_csv, parquet_columns, parquet_module, parquet_table
 from ddbench.files import atomic_file, store_error
 from ddbench.keys import short
 from ddbench.records import Record
 from ddbench.specs import CellSpec, DatasetInfo
 
 SUFFIXES = {"pt": ".pt", "npz": ".npz", "folder": "", "hf": "-hf"}
-
-HOW = {
-    "pt": "torch.load(path, weights_only=True): a dict of tensors; `images` are what a network is trained on",
-    "npz": "numpy.load(path): `images` are what a network is trained on, `pixels` the same as uint8 to look at",
-    "folder": "a folder for each class, named by its number, as torchvision.datasets.ImageFolder reads it; labels.csv "
-    "gives the order, and soft labels and weights where there are any; preprocess as `preprocess` says",
-    "hf": "datasets.load_dataset(path), or ddbench's NAME=hf:PATH; preprocess as `preprocess` says",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +47,6 @@ class Parcel:
         table: Labels, weights, class slots.
         matrices: ``mean`` and ``whiten``, or nothing.
         info: The data set.
-        manifest: The manifest.
     """
 
     images: Tensor
@@ -63,7 +54,6 @@ class Parcel:
     table: Table
     matrices: dict[str, Tensor]
     info: DatasetInfo
-    manifest: dict[str, Any]
 
 
 def place_of(into: Path | None, key: str, target: str) -> Path:
@@ -100,17 +90,19 @@ def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> 
     if place.exists():
         what = "folder" if target in ("folder", "hf") else "file"
         raise UsageError(f"--into {place}: exists already; name another {what}, or remove it")
-    parcel, notes = _parcel(condensed, record, target)
+    parcel, facts, notes = _parcel(condensed, record, target)
     if target == "pt":
-        atomic_file(place, lambda temporary: torch.save(_tensors(parcel), temporary))
+        atomic_file(place, lambda temporary: torch.save(_tensors(parcel, facts), temporary))
     elif target == "npz":
-        atomic_file(place, lambda temporary: _write_npz(parcel, temporary))
+        atomic_file(place, lambda temporary: _write_npz(parcel, facts, temporary))
     else:
-        _whole_folder(place, lambda folder: (_write_folder if target == "folder" else _write_hf)(parcel, folder))
+        fill = _write_folder if target == "folder" else _write_hf
+        _whole_folder(place, lambda folder: fill(parcel, facts, folder))
     return notes
 
 
-def _parcel(condensed: CondensedSet, record: Record, target: str) -> tuple[Parcel, list[str]]:
+def _parcel(condensed: CondensedSet, record: Record, target: str) -> tuple[Parcel, str, list[str]]:
+    """What is written, the text of its manifest, and what the user must know."""
     data = data_of(record)
     info = describe(find(data.name, data.revision), data)
     notes = []
@@ -130,10 +122,19 @@ def _parcel(condensed: CondensedSet, record: Record, target: str) -> tuple[Parce
     if target in ("folder", "hf") and condensed.images is not None:
         notes.append("pixels were rounded to 8 bits")
     cell = CellSpec.model_validate(record.spec["cell"])
+    parcel = Parcel(in_space(condensed, record), pixels, _table(condensed), matrices_of(record), info)
     content = manifest(
-        cell, record.spec["label"], condensed, info, key=record.key, set_sha256=record.set_sha256
-    ) | {"format": target, "load": HOW[target]}  # fmt: skip
-    return Parcel(in_space(condensed, record), pixels, _table(condensed), matrices_of(record), info, content), notes
+        cell, record.spec["label"], condensed, info, key=record.key, set_sha256=record.set_sha256, form=target,
+        names=_names(parcel, target),
+    )  # fmt: skip
+    return parcel, as_text(content), notes
+
+
+def _names(parcel: Parcel, target: str) -> list[str]:
+    """What the export will hold besides its manifest."""
+    if target == "folder":
+        return [PICTURES, *csv_columns(parcel.table)]
+    return parquet_columns(parcel.table) if target == "hf" else ["images", *_arrays(parcel)]
 
 
 def _table(condensed: CondensedSet) -> Table:
@@ -147,11 +148,11 @@ def _table(condensed: CondensedSet) -> Table:
     )
 
 
-def _tensors(parcel: Parcel) -> dict[str, Any]:
+def _tensors(parcel: Parcel, facts: str) -> dict[str, Any]:
     """The dict of a ``pt`` file; its manifest is JSON text, so that ``weights_only=True`` loads it."""
     parts: dict[str, Any] = {"images": parcel.images.contiguous()}
     parts |= {name: torch.from_numpy(array) for name, array in _arrays(parcel).items()}
-    return parts | {"manifest": as_text(parcel.manifest)}
+    return parts | {"manifest": facts}
 
 
 def _arrays(parcel: Parcel) -> dict[str, npt.NDArray[Any]]:
@@ -165,10 +166,8 @@ def _arrays(parcel: Parcel) -> dict[str, npt.NDArray[Any]]:
     return {name: array for name, array in arrays.items() if array is not None}
 
 
-def _write_npz(parcel: Parcel, path: Path) -> None:
-    arrays: Any = {
-        "images": parcel.images.numpy(), "manifest": np.array(as_text(parcel.manifest)), **_arrays(parcel)
-    }  # fmt: skip
+def _write_npz(parcel: Parcel, facts: str, path: Path) -> None:
+    arrays: Any = {"images": parcel.images.numpy(), "manifest": np.array(facts), **_arrays(parcel)}
     with path.open("wb") as file:  # a file object, because savez adds a suffix to names
         np.savez_compressed(file, **arrays)
 
@@ -182,7 +181,7 @@ def _encoded(parcel: Parcel) -> Iterator[bytes]:
         yield out.getvalue()
 
 
-def _write_folder(parcel: Parcel, folder: Path) -> None:
+def _write_folder(parcel: Parcel, facts: str, folder: Path) -> None:
     table, classes = parcel.table, parcel.info.classes
     slots = table.labels if table.classes is None else table.classes
     digits = len(str(classes - 1))
@@ -191,15 +190,15 @@ def _write_folder(parcel: Parcel, folder: Path) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     (folder / LABELS).write_text(labels_csv(names, table, parcel.info.class_names), encoding="utf-8")
-    (folder / MANIFEST).write_text(as_text(parcel.manifest), encoding="utf-8")
+    (folder / MANIFEST).write_text(facts, encoding="utf-8")
 
 
-def _write_hf(parcel: Parcel, folder: Path) -> None:
+def _write_hf(parcel: Parcel, facts: str, folder: Path) -> None:
     arrow = parquet_module("exporting to hf")
     (folder / "data").mkdir(parents=True)
     table = parquet_table(list(_encoded(parcel)), parcel.table, parcel.info.class_names)
     arrow.write_table(table, folder / "data" / "train-00000-of-00001.parquet")
-    (folder / MANIFEST).write_text(as_text(parcel.manifest), encoding="utf-8")
+    (folder / MANIFEST).write_text(facts, encoding="utf-8")
 
 
 def _whole_folder(place: Path, fill: Callable[[Path], None]) -> None:

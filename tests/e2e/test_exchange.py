@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -164,6 +165,9 @@ def test_pixels_can_be_evaluated_in_a_whitened_space(out, tmp_path):
     assert spaces["pictures"] == spaces["random"]
     facts = json.loads(next((tmp_path / "runs").rglob("imported/*/*/manifest.json")).read_text())
     assert facts["preprocess"]["space"]["id"] == "zca-kornia"
+    command = facts["preprocess"]["how"].split("`")[1].split()
+    assert ddbench(*command[1:], "--into", tmp_path / "x.npz", "--out", tmp_path / "runs") == 0
+    assert np.load(tmp_path / "x.npz")["whitening_whiten"].shape == (64, 64)
     assert made["pictures"].cost.bytes["images"] == 10 * 64
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import pickle
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +22,14 @@ from ddbench.data.split import open_splits
 from ddbench.errors import DataError, NodeFailureError, UsageError
 from ddbench.exchange.imported import open_set
 from ddbench.exchange.importer import Importer, Understood, column_of
-from ddbench.exchange.manifest import manifest
+from ddbench.exchange.manifest import describe_set, manifest
 from ddbench.exchange.params import ImportedParams
 from ddbench.exchange.sources import Flags, sources_of
 from ddbench.exchange.writers import write
 from ddbench.files import sha256_file
 from ddbench.plugins import installed
 from ddbench.records import Record
+from ddbench.serialise import save_set
 from ddbench.specs import Budget, CellSpec
 from tests.factories import WHEN, key_of
 
@@ -376,16 +381,20 @@ def record_of(data, condensed: CondensedSet) -> Record:
                   finished=WHEN)  # fmt: skip
 
 
-@pytest.fixture(params=["hard", "soft", "real"])
+@pytest.fixture(params=["hard", "soft", "real", "real and soft"])
 def made(request, data, toy) -> CondensedSet:
     """A set as methods of each sort make it; the optimised one leaves [0, 1]."""
     images, _, labels = toy
     train = data[1]
+    index = torch.cat([train.of_class(c)[:2] for c in range(10)])
+    plain = CondensedSet.of_images(images, labels, train.preprocess)
     if request.param == "real":
-        index = torch.cat([train.of_class(c)[:2] for c in range(10)])
         weights = torch.linspace(0.1, 2, 20)
-        plain = CondensedSet.of_images(images, labels, train.preprocess)
         return CondensedSet(None, labels, "hard", train.preprocess, Recipe(), plain.storage, index, weights)
+    if request.param == "real and soft":
+        probs = torch.nn.functional.one_hot(labels, 10).float() * 0.9 + 0.01
+        aux = {"classes": labels, "scores": torch.rand(50)}
+        return CondensedSet(None, probs, "probs", train.preprocess, Recipe(), plain.storage, index, aux=aux)
     noisy = images + 0.3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     if request.param == "hard":
         return CondensedSet.of_images(noisy, labels, train.preprocess, Recipe(lr=0.03, augmentation="none"))
@@ -437,9 +446,9 @@ def test_exports_are_usable_without_ddbench(data, toy, tmp_path):
     assert [label for _, label in folder.samples] == labels.tolist()
 
 
-def test_a_whitened_set_carries_its_matrices_and_can_be_undone(tmp_path, data, toy, monkeypatch):
-    """x = W⁻¹ y + mean: with the exported matrices the exported pixels give the exported images."""
-    _, pixels, labels = toy
+@pytest.fixture
+def whitening(tmp_path, monkeypatch) -> tuple[dict[str, torch.Tensor], str]:
+    """Matrices that sets of every record here were whitened with, and their sha256."""
     generator = torch.Generator().manual_seed(0)
     square = torch.randn(64, 64, generator=generator)
     matrices = {"mean": torch.rand(64, generator=generator), "whiten": square @ square.T / 64 + torch.eye(64)}
@@ -447,9 +456,75 @@ def test_a_whitened_set_carries_its_matrices_and_can_be_undone(tmp_path, data, t
     place.mkdir()
     save_file(matrices, place / "matrices.safetensors")
     monkeypatch.setattr("ddbench.exchange.pixels.whitening_of", lambda record: place)
+    return matrices, sha256_file(place / "matrices.safetensors")
+
+
+def written(target: str, place: Path) -> tuple[set[str], dict[str, Any]]:
+    """What an export holds (tensors, arrays, columns and files), and its manifest."""
+    if target == "pt":
+        content = torch.load(place, weights_only=True)
+        return set(content), json.loads(content["manifest"])
+    if target == "npz":
+        arrays = np.load(place, allow_pickle=False)
+        return set(arrays.files), json.loads(str(arrays["manifest"]))
+    names = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+    if target == "folder":
+        names |= set((place / "labels.csv").read_text().splitlines()[0].split(","))
+    elif target == "hf":
+        names |= set(pytest.importorskip("pyarrow.parquet").read_schema(next(place.rglob("*.parquet"))).names)
+    else:
+        names |= set(load_file(place / "condensed.safetensors"))
+    return names, json.loads((place / "manifest.json").read_text())
+
+
+CONTAINERS = {"manifest", "manifest.json", "labels.csv", "condensed.safetensors", "data/train-00000-of-00001.parquet"}
+SPACES = ("meanstd", "zca-kornia", "zca-kip")
+
+
+@pytest.mark.parametrize("target", ["safetensors", "pt", "npz", "folder", "hf"])
+@pytest.mark.parametrize("space", SPACES)
+def test_a_manifest_names_what_is_there_and_nothing_else(target, space, made, data, whitening, tmp_path):
+    if target == "hf":
+        pytest.importorskip("pyarrow")
+    if space != "meanstd":
+        made = replace(made, preprocess=Preprocess(id=space, matrices=whitening[1]))
+    record, place = record_of(data, made), tmp_path / "set"
+    record.spec["cell"]["data"]["preprocess"] = space
+    if target == "safetensors":
+        place.mkdir()
+        save_set(place / "condensed.safetensors", made)
+        describe_set(place, CellSpec.model_validate(record.spec["cell"]), "dm", made, data[0].info, record)
+    elif space == "zca-kip" and target in ("folder", "hf") and made.images is not None:
+        pytest.skip("there are no pixels")
+    elif space == "meanstd":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ddbench.exchange.pixels.whitening_of", lambda record: None)
+            write(made, record, target, place)
+    else:
+        write(made, record, target, place)
+    names, facts = written(target, place)
+    assert facts["format"] == target
+    for field in facts["fields"]:
+        assert fnmatch.filter(names, field), f"{field} is not there"
+    for name in names - CONTAINERS:
+        assert any(fnmatch.fnmatch(name, field) for field in facts["fields"]), f"{name} is not explained"
+    text = " ".join([facts["load"], facts["preprocess"]["how"], *facts["fields"].values()])
+    for name in re.findall(r"whitening_\w+|soft_\w+|aux\.\w+|matrices\.\w+|\w+\.(?:csv|safetensors|json)", text):
+        assert name in names, text
+    commands = {word for word in re.findall("`([^`]+)`", text) if word.startswith("ddbench")}
+    assert set(re.findall("`([^`]+)`", text)) <= names | set(facts) | commands
+    elsewhere = (space != "meanstd" and "whitening_whiten" not in names) or "indices" in names
+    assert commands == ({f"ddbench export {record.key[:16]} --to npz"} if elsewhere else set())
+    assert ("whitening_whiten" in facts["preprocess"]["how"]) == (space != "meanstd" and target in ("pt", "npz"))
+
+
+def test_a_whitened_set_carries_its_matrices_and_can_be_undone(tmp_path, data, toy, whitening):
+    """x = W⁻¹ y + mean: with the exported matrices the exported pixels give the exported images."""
+    _, pixels, labels = toy
+    matrices, digest = whitening
     grey = (pixels * 255).round() / 255
     images = ((grey.flatten(1) - matrices["mean"]) @ matrices["whiten"]).view_as(grey)
-    space = Preprocess(id="zca-kornia", matrices=sha256_file(place / "matrices.safetensors"))
+    space = Preprocess(id="zca-kornia", matrices=digest)
     made = CondensedSet.of_images(images, labels, space)
     record = record_of(data, made)
     record.spec["cell"]["data"]["preprocess"] = "zca-kornia"
@@ -466,7 +541,8 @@ def test_a_set_of_other_matrices_is_not_evaluated(tmp_path, data, toy):
     record = record_of(data, made)
     from ddbench.exchange.manifest import as_text
 
-    facts = manifest(CellSpec.model_validate(record.spec["cell"]), "x", made, data[0].info, key="", set_sha256=None)
+    cell = CellSpec.model_validate(record.spec["cell"])
+    facts = manifest(cell, "x", made, data[0].info, key="", set_sha256=None, form="pt", names=["images", "labels"])
     torch.save({"images": images, "labels": labels, "manifest": as_text(facts)}, tmp_path / "x.pt")
     found = take(tmp_path / "x.pt")
     assert found.preprocess == "zca-kornia"
