@@ -143,7 +143,7 @@ def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
         if not row.spans and cell.complete:
             ior = _over_random(table, row.label, place)
             recovery, why = _recovery(cell, _random(table, row.label, place), full)
-            if cell.at_bytes is not None:
+            if cell.own_n is not None:
                 recovery, why = None, ""  # of another size than random: a footnote of its row says so
             equal = _at_bytes(table, row.label, place)
             score = replace(score, ior=ior, recovery=recovery, unrecovered=why, over_bytes=_gain(cell, equal))
