@@ -23,6 +23,8 @@ STEPS = "iterations"
 """The parameter that every distiller has; at 0 the set is its initialisation."""
 BEST_OF_K = "random_best_of_k"
 """The method that chooses on val among as many sets as a distiller may."""
+CONTROLS = (BEST_OF_K, "random_soft")
+"""Methods that are nothing but controls."""
 
 Place = tuple[DatasetInfo, Budget]
 """Where a row stands: a data set of the run and a column."""

@@ -90,7 +90,6 @@ class Entry:
         cell: Key of the cell's node, None when skipped.
         evaluation: Key of the evaluation's node, None when skipped.
         skip: Why it is skipped.
-        control: Whether ``--controls`` added the row.
         buys: Whose bytes the set's real images cost, and how many these are; None for all but that control.
     """
 
@@ -104,7 +103,6 @@ class Entry:
     cell: str | None
     evaluation: str | None
     skip: str | None = None
-    control: bool = False
     buys: dict[str, Any] | None = None
 
     @property
@@ -121,7 +119,6 @@ class Entry:
             "image_bytes": info.image_bytes,
             "notes": list(info.notes),
         }
-        found |= {"control": True} if self.control else {}
         return found if self.buys is None else {**found, "buys": self.buys}
 
 
@@ -285,9 +282,8 @@ class _Planner:
             buys = {"of": list(row.bytes_of), "images": sum(cell.per_class), "budget": column}
         for e in range(1 if whole else self.grid.eval_seeds):
             entry = Entry(
-                table, label or row.label, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip,
-                row.control_of is not None, buys,
-            )  # fmt: skip
+                table, label or row.label, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys
+            )
             if set_key is not None:
                 key = self.evaluation(entry, protocol, cell, set_key, recipe_of)
                 entry = replace(entry, evaluation=key)

@@ -90,7 +90,8 @@ def note_quartiles(
             predictions = read_predictions(path.with_suffix(".safetensors"), len(quartile))
         except CorruptFileError as error:
             problems.append(
-                f"{path.parent}: {error}; `ddbench results rm {short(record.key)}` and the same run make it again"
+                f"{path.parent}: {error}; `ddbench results rm {short(record.key)}"
+                f"{' --shared' if record.spec['set'].get('shared') else ''}` and the same run make it again"
             )
             continue
         hits = predictions == labels

@@ -1,8 +1,8 @@
 """``full`` stopped at a method's seconds, written into evaluations that exist.
 
 A set costs its condensing, the artifacts it reads, and the student that is trained on it. For each evaluation of a set,
-``full`` of the same repetition, protocol and student is trained for as many updates as fit into these seconds, at the
-pace and the learning rate of its own record: what all images would have given for the same time.
+``full`` of the same repetition, protocol and student is trained for no longer than these seconds, at the pace and the
+learning rate of its own record: what all images would have given for the same time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STOPPED = "full_stopped"
 UPDATES = "full_stopped_updates"
 """Metric beside it: how many updates that were."""
 DIGITS = 2
-"""Digits of ``updates`` that are kept, rounded down: seconds of one kind of set vary by more, and share students so."""
+"""Digits of ``updates`` that are kept, rounded down: methods that took about as long are held against one student."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Job:
     Attributes:
         path: Its file.
         record: It.
-        full: The evaluation of ``full`` beside it; None where ``why`` says that it is missing.
-        updates: Updates of ``full`` that fit into its seconds; at most those that ``full`` has.
+        full: The evaluation of ``full`` beside it; None where it is not needed, or ``why`` says that it is missing.
+        updates: Updates of ``full`` that fit into its seconds, rounded down; at most those that ``full`` has.
         why: Why it cannot be had, else None.
     """
 
@@ -77,7 +77,9 @@ def jobs_of(records: Iterable[tuple[Path, Record]], out: Path, protocols: Iterab
         if record.spec.get("whole") or out not in path.parents or (names and student["protocol"] not in names):
             continue
         full, made = fulls.get(place_of(record)), sets.get(student["set"])
-        if full is None or made is None:
+        if STOPPED in record.metrics:
+            found.append(Job(path, record, None, 0))
+        elif full is None or made is None:
             what = "full was not measured there" if full is None else "the record of its set is missing"
             found.append(Job(path, record, None, 0, f"{_where(record)}: {what}"))
         else:
@@ -96,7 +98,7 @@ def seconds_of(made: Record, student: Record) -> float:
 
 
 def fitting(seconds: float, full: Record) -> int:
-    """Updates of ``full`` that fit into ``seconds`` at its own pace: at least one, at most all of its own."""
+    """Updates of ``full`` that fit into ``seconds`` at its pace, to two digits: at least one, at most all it has."""
     length = _length(full)
     updates = min(length, math.floor(length * seconds / full.train_s)) if full.train_s > 0 else length
     unit = 10 ** max(0, len(str(updates)) - DIGITS)

@@ -107,7 +107,7 @@ class Store:
             return load_set(folder / SET), record
         except CorruptFileError as error:
             if keep:
-                raise CorruptFileError(f"{error}; {_mend(record.key)}") from None
+                raise CorruptFileError(f"{error}; {_mend(record)}") from None
             warnings.warn(f"{error}; it will be made again", StoreWarning, stacklevel=2)
             set_aside(folder / SET)
             set_aside(folder / CONDENSE)
@@ -212,5 +212,6 @@ def amend(
     return told
 
 
-def _mend(key: str) -> str:
-    return f"`ddbench results rm {short(key)}` and the run that made it make it again"
+def _mend(record: Record) -> str:
+    shared = " --shared" if record.spec.get("shared") else ""
+    return f"`ddbench results rm {short(record.key)}{shared}` and the run that made it make it again"

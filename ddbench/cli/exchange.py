@@ -185,13 +185,13 @@ def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
 def export(key: str, target: str, into: Path | None, out: Path) -> None:
     """Write a condensed set in a format that needs no ddbench, with a manifest that says what it is."""
-    from ddbench.exchange.writers import place_of, write
+    from ddbench.exchange.writers import file_for, write
 
     store = Store(out)
     found = named(store, key)
     record = set_of(store, found)
     condensed, _ = store.load_set(found.folder, keep=True)
-    place = place_of(into, record.key, target)
+    place = file_for(into, record.key, target)
     for line in write(condensed, record, target, place):
         click.echo(f"ddbench: {line}", err=True)
     click.echo(f"{record.spec['label']}: {len(condensed)} images in {place}")

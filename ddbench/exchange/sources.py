@@ -89,14 +89,20 @@ def _source(path: Path) -> Source:
         return _of_folder(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file or folder")
-    named = re.fullmatch(rf"({'|'.join(PARTS)})_(\w+)", path.stem)
-    if named is not None and path.suffix == ".pt":
-        return _trajectory(path.parent, named[2], path)
+    part = part_of(path)
+    if part is not None:
+        return _trajectory(path.parent, path.stem.removeprefix(f"{part}_"), path)
     form = FORMS.get(path.suffix.lower())
     if form is None:
         raise DataError(f"{path}: cannot read {path.suffix or 'files without suffix'}; {_READ}")
     files = [("file", path)]
     return Source(path.stem, form, path, tuple(files))
+
+
+def part_of(path: Path) -> str | None:
+    """Which part of a set of MTT or DATM a file is by its name: ``images_best.pt``; None for all other names."""
+    named = re.fullmatch(rf"({'|'.join(PARTS)})_\w+\.pt", path.name)
+    return None if named is None else named[1]
 
 
 def _trajectory(folder: Path, tag: str, place: Path) -> Source:

@@ -27,7 +27,7 @@ from ddbench.errors import UsageError
 from ddbench.evaluate.quantise import outside
 from ddbench.exchange.manifest import PICTURES, as_text, manifest
 from ddbench.exchange.pixels import data_of, in_space, matrices_of, to_pixels
-from ddbench.exchange.sources import FORMS, LABELS, MANIFEST
+from ddbench.exchange.sources import FORMS, LABELS, MANIFEST, part_of
 from ddbench.exchange.tables import Table, csv_columns, labels_csv, parquet_columns, parquet_module, parquet_table
 from ddbench.files import atomic_file, store_error
 from ddbench.keys import short
@@ -56,19 +56,25 @@ class Parcel:
     info: DatasetInfo
 
 
-def place_of(into: Path | None, key: str, target: str) -> Path:
+def file_for(into: Path | None, key: str, target: str) -> Path:
     """Where a set is written; a file gets the suffix that `ddbench import` knows it by, unless it has one.
 
     Args:
         into: What the user says; None: a name made from the key.
         key: The set's key.
         target: A key of :data:`SUFFIXES`.
+
+    Raises:
+        UsageError: If `ddbench import` would take the file for a part of a set of MTT or DATM.
     """
     if into is None:
         return Path(short(key) + SUFFIXES[target])
-    if target in ("folder", "hf") or into.is_dir() or FORMS.get(into.suffix.lower()) == target:
+    if target in ("folder", "hf") or into.is_dir():
         return into
-    return into.with_name(into.name + SUFFIXES[target])
+    place = into if FORMS.get(into.suffix.lower()) == target else into.with_name(into.name + SUFFIXES[target])
+    if (part := part_of(place)) is not None:
+        raise UsageError(f"{place}: `ddbench import` takes {part}_….pt for one of several files; choose another name")
+    return place
 
 
 def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> list[str]:

@@ -29,7 +29,7 @@ def place(table: Table) -> str:
 def conditions(table: Table) -> str:
     """The same without the protocol."""
     setting = table.setting
-    data = table.dataset if table.split == "default" else f"{table.dataset} (split {table.split})"
+    data = table.named if table.split == "default" else f"{table.named} (split {table.split})"
     student = "the same" if setting.eval_arch == setting.arch else setting.eval_arch
     return f"{data} · {setting.arch} → {student} · {table.preprocess}"
 
@@ -107,18 +107,20 @@ def differences_caption(table: Table) -> str:
 def differences_legend(table: Table) -> str:
     """What the second table can and cannot show."""
     assert table.versus_random is not None
-    found = table.versus_random.comparisons()
-    if not found:
-        return "controls: no verdict"
+    found, parts = table.versus_random.comparisons(), []
     family = plural(str(len(found)), "comparison")
-    if max(comparison.paired.n for comparison in found) < smallest_n(1):
-        return f"n < {smallest_n(1)}: no significance claimed; {family} can be decided with n ≥ {found[0].needed}"
-    text = (
-        f"better, worse: the interval adjusted for {family} (Holm) excludes 0, which needs n ≥ {found[0].needed}; "
-        "equivalent: the 90 % interval lies within ±0.5 points"
-    )
+    few = max(comparison.paired.n for comparison in table.versus_random.shown()) < smallest_n(1)
+    if few:
+        parts.append(f"n < {smallest_n(1)}: no significance claimed")
+    if found and few:
+        parts.append(f"verdicts on {family} need n ≥ {found[0].needed}")
+    elif found:
+        parts.append(
+            f"better, worse: the interval adjusted for {family} (Holm) excludes 0, which needs n ≥ {found[0].needed}; "
+            "equivalent: the 90 % interval lies within ±0.5 points"
+        )
     if any(row.conditional for row in table.versus_random.rows):
-        text += "; no verdict where repetitions share an artifact"
+        parts.append("no verdict, whatever n, where repetitions share an artifact")
     if any(row.control for row in table.versus_random.rows):
-        text += "; none for controls, which are not among these comparisons"
-    return text
+        parts.append("no verdict on controls")
+    return "; ".join(parts)

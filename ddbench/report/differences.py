@@ -19,7 +19,7 @@ class Difference:
         label: Label of the row.
         comparisons: One per shown column, None where there is nothing to compare.
         conditional: Whether its repetitions share an artifact: intervals are then too narrow for verdicts.
-        control: Whether it is a control: compared with ``random`` as well, but not in the family of the verdicts.
+        control: Whether it is a control.
     """
 
     label: str
@@ -29,7 +29,7 @@ class Difference:
 
     @property
     def judged(self) -> bool:
-        """Whether there can be verdicts in it."""
+        """Whether there can be verdicts on it: only then it is in the family that these are adjusted for."""
         return not self.conditional and not self.control
 
 
@@ -46,11 +46,11 @@ class Differences:
     rows: tuple[Difference, ...]
 
     def comparisons(self) -> list[Comparison]:
-        """All comparisons but those of controls: the family that the verdicts are adjusted for."""
-        return [comparison for row in self.rows if not row.control for comparison in row.comparisons if comparison]
+        """Those that there can be verdicts on: the family that these are adjusted for."""
+        return [comparison for row in self.rows if row.judged for comparison in row.comparisons if comparison]
 
     def shown(self) -> list[Comparison]:
-        """Those of controls, too."""
+        """Those of all rows."""
         return [comparison for row in self.rows for comparison in row.comparisons if comparison]
 
 
@@ -74,7 +74,7 @@ def differences(rows: Sequence[tuple[str, Cells]], columns: int, controls: Conta
         rows: Label and cells, references left out.
         columns: Cells per row.
         controls: Labels of those that are controls. Some are ``random`` by construction: each would make the family
-            larger, and no method better.
+            larger, and no method better. Nor are rows in it whose repetitions share an artifact.
     """
     by_label = dict(rows)
     twins = {label for label in by_label if is_twin(label)}
@@ -89,8 +89,9 @@ def differences(rows: Sequence[tuple[str, Cells]], columns: int, controls: Conta
             if ours is not None and theirs is not None and ours.ranked and theirs.ranked:
                 places.append((label, column))
                 pairs.append((ours.scores, theirs.scores))
-    families = [[i for i, (label, _) in enumerate(places) if label not in controls]]
-    families += [[i] for i, (label, _) in enumerate(places) if label in controls]
+    conditional = {label for label, cells in rows if any(cell.shared for cell in cells if cell is not None)}
+    apart = [label in controls or label in conditional for label, _ in places]
+    families = [[i for i, alone in enumerate(apart) if not alone], *([i] for i, alone in enumerate(apart) if alone)]
     compared = {i: one for those in families for i, one in zip(those, compare([pairs[i] for i in those]), strict=True)}
     found = {place: one for i, place in enumerate(places) if (one := compared[i]) is not None}
     if not found:
@@ -102,7 +103,7 @@ def differences(rows: Sequence[tuple[str, Cells]], columns: int, controls: Conta
             Difference(
                 label,
                 comparisons=tuple(found.get((label, column)) for column in shown),
-                conditional=any(cell.shared for cell in by_label[label] if cell is not None),
+                conditional=label in conditional,
                 control=label in controls,
             )
             for label in dict.fromkeys(label for label, _ in found)

@@ -19,7 +19,7 @@ from ddbench.report.views import MAIN, cell_facts, facts_of, views_of
 from ddbench.stats import Comparison
 
 FIELDS = (
-    *("dataset", "split", "preprocess", "protocol", "profile", "arch", "eval_arch"),
+    *("dataset", "revision", "split", "preprocess", "protocol", "profile", "arch", "eval_arch"),
     *("row", "method", "kind", "source", "budget", "ipc", "fraction", "n_images"),
     *("status", "reason", "mean", "sd", "n", "planned", "students", "low", "high", "best", "updates"),
     *("condense_s", "artifact_s", "evaluate_s", "train_s", "peak_mb", "bytes", "contended"),
@@ -162,6 +162,7 @@ def _where(table: Table) -> dict[str, Any]:
     setting = table.setting
     return {
         "dataset": table.dataset,
+        "revision": table.source[1],
         "split": table.split,
         "preprocess": table.preprocess,
         "protocol": setting.protocol,
@@ -214,15 +215,17 @@ def _differences(table: Table) -> Iterator[dict[str, Any]]:
     for row in shown.rows:
         for column, comparison in zip(shown.columns, row.comparisons, strict=True):
             if comparison is not None:
-                yield {"row": row.label, "budget": table.columns[column].budget.label} | _comparison(
-                    comparison, row.judged
+                yield (
+                    {"row": row.label, "budget": table.columns[column].budget.label}
+                    | _comparison(comparison, row.judged)
+                    | {"control": row.control}
                 )
 
 
 def _comparison(comparison: Comparison, judged: bool) -> dict[str, Any]:
     return {
         **asdict(comparison.paired),
-        "p_holm": comparison.p,
+        "p_holm": comparison.p if judged else None,
         "verdict": comparison.verdict if judged else None,
-        "n_needed": comparison.needed,
+        "n_needed": comparison.needed if judged else None,
     }

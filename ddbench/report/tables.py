@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from ddbench.controls import ZERO_STEPS
+from ddbench.controls import CONTROLS, ZERO_STEPS
 from ddbench.records import Record
 from ddbench.report.cells import Cell, best, cell_of
 from ddbench.report.differences import Differences, differences, is_twin
@@ -55,7 +55,6 @@ class Row:
         cells: One per column, None where there is no record; a reference has one that spans all columns.
         n: Images of a reference's set, None for others.
         marks: Numbers of the footnotes of the whole row.
-        added: Whether ``--controls`` added it: a random choice beside a method.
         bytes_of: Labels of the rows whose bytes its real images cost; empty for all but such controls.
     """
 
@@ -66,7 +65,6 @@ class Row:
     cells: tuple[Cell | None, ...]
     n: int | None
     marks: tuple[int, ...] = ()
-    added: bool = False
     bytes_of: tuple[str, ...] = ()
 
     @property
@@ -77,7 +75,7 @@ class Row:
     @property
     def is_control(self) -> bool:
         """Whether it is a random choice beside a method, or where one starts: no method's own result."""
-        return self.added or bool(self.bytes_of) or ZERO_STEPS in self.label or is_twin(self.label)
+        return self.method in CONTROLS or bool(self.bytes_of) or ZERO_STEPS in self.label or is_twin(self.label)
 
     @property
     def spans(self) -> bool:
@@ -113,6 +111,7 @@ class Table:
     Attributes:
         setting: What they have in common; every field known.
         dataset: Label of the data set.
+        named: The same for people: with the revision, where tables of several revisions are shown.
         preprocess: Preprocessing id.
         split: ``default`` or ``paper``.
         columns: Budgets, ascending.
@@ -125,6 +124,7 @@ class Table:
 
     setting: Setting
     dataset: str
+    named: str
     preprocess: str
     split: str
     columns: tuple[Column, ...]
@@ -179,12 +179,12 @@ def _own_first(groups: dict[Setting, list[Observation]]) -> list[tuple[Setting, 
 
 
 def _named_apart(tables: list[Table]) -> list[Table]:
-    """Revisions of one data set by names that differ."""
+    """Tables of several revisions of one data set have names that differ."""
     revisions: dict[str, set[str]] = {}
     for table in tables:
         revisions.setdefault(table.dataset, set()).add(table.source[1])
     return [
-        replace(table, dataset=f"{table.dataset} (revision {table.source[1][:8]})")
+        replace(table, named=f"{table.dataset} (revision {table.source[1][:8]})")
         if len(revisions[table.dataset]) > 1
         else table
         for table in tables
@@ -200,9 +200,11 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
     footnotes: dict[str, int] = {}
     rows = [_annotated(row, by_row[row.label], columns, footnotes) for row in rows]
     data: dict[str, Any] = json.loads(setting.data)
+    dataset = next((str(o.facts["dataset"]) for o in observations if "dataset" in o.facts), data["name"])
     return Table(
         setting=setting,
-        dataset=next((str(o.facts["dataset"]) for o in observations if "dataset" in o.facts), data["name"]),
+        dataset=dataset,
+        named=dataset,
         preprocess=data["preprocess"],
         split=data.get("split", "default"),
         columns=columns,
@@ -252,8 +254,7 @@ def _row(label: str, observations: list[Observation], columns: tuple[Column, ...
         cells = tuple(cell_of(those) if those else None for those in members)
     n = first.facts.get("n") if first.kind == "reference" else None
     bytes_of = tuple(first.facts.get("buys", {}).get("of", ()))
-    added = bool(first.facts.get("control"))
-    return Row(label, first.method, first.kind, first.source, cells, n, added=added, bytes_of=bytes_of)
+    return Row(label, first.method, first.kind, first.source, cells, n, bytes_of=bytes_of)
 
 
 def _emphasised(rows: list[Row], columns: int) -> list[Row]:
@@ -313,7 +314,7 @@ def _purchase(row: Row, observations: list[Observation]) -> list[str]:
 
 
 def _shortfall(row: Row, columns: tuple[Column, ...]) -> list[str]:
-    """How many images an imported set has, where these are not as many as its column's."""
+    """How many images an imported set has, where its column's budget has others."""
     if row.spans or row.bytes_of:
         return []
     pairs = zip(row.cells, columns, strict=True)

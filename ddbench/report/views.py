@@ -172,8 +172,8 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
         notes.append("uint8: the set rounded to 8-bit pixels before training")
     if "full stopped %" in names:
         notes.append(
-            "full stopped: all images, trained for no longer than the set, its artifacts and one student took (the "
-            "learning rate drops halfway, as always)"
+            "full stopped: all images, trained for no longer than the set, its artifacts and one student took, at the "
+            "pace that full was recorded with (updates rounded down to two digits, the schedule shortened with them)"
         )
     if "pays after" in names:
         notes.append(
@@ -185,7 +185,8 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
     if "Pareto" in names:
         notes.append(
             "Pareto, over all budgets together: no other line is as accurate for as little (seconds with artifacts, "
-            "memory, bytes) and better in one of the two, by the means, costs as precise as shown (memory to 1 MB)"
+            "memory, bytes) and better in one of the two, by the means; costs count to the digits shown, memory to two "
+            "and as 1 MB at least"
         )
     notes += caution(line.n for line in found)
     facts = {"where": place(table), "lines": [facts_of(line) for line in found]}

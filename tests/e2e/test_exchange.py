@@ -141,6 +141,16 @@ def test_an_exported_set_is_evaluated_like_the_original(out, tmp_path, capsys):
     assert top1(tmp_path / "runs", "x") == top1(out, "my_datm") != []
 
 
+def test_no_export_has_the_name_of_a_part_of_an_mtt_set(out, tmp_path, capsys):
+    """Import would look for the other parts."""
+    key = next(r.key for r in records(out) if r.kind == "condense" and r.spec["label"] == "my_datm")
+    for name in ("images_mine", "labels_mine.pt"):
+        assert ddbench("export", key[:12], "--to", "pt", "--into", tmp_path / name, "--out", out) == 2
+        assert "choose another name" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert ddbench("export", key[:12], "--to", "npz", "--into", tmp_path / "images_mine", "--out", out) == 0
+
+
 @pytest.mark.parametrize("target", ["pt", "npz"])
 def test_a_file_without_its_suffix_gets_it_and_can_be_imported(out, tmp_path, capsys, target):
     key = next(r.key for r in records(out) if r.kind == "condense" and r.spec["label"] == "my_datm")

@@ -8,7 +8,9 @@ import torch
 from ddbench.blocks.experts import Experts, build
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench.blocks.teachers import expert_logits
+from ddbench.controls import CONTROLS
 from ddbench.errors import UsageError
+from ddbench.plugins import installed
 from ddbench.specs import Budget
 from ddbench_plugins.random_best_of_k.method import RandomBestOfK
 from ddbench_plugins.random_best_of_k.params import RandomBestOfKParams
@@ -41,12 +43,8 @@ def test_every_distiller_gets_its_initialisation_as_a_row():
     assert zero == 0
 
 
-def test_what_controls_added_says_so_in_its_records():
-    def controls(**fields):
-        return {entry.row for entry in planned(**fields).entries if entry.facts.get("control")}
-
-    assert controls(methods=["mtt"], controls=True) == {"random_soft", "random@bytes (for mtt)"}
-    assert controls(methods=["mtt", "random_soft"]) == set()
+def test_methods_that_are_nothing_but_controls_are_installed():
+    assert all(name in installed().methods for name in CONTROLS)
 
 
 def test_without_controls_there_are_none():

@@ -9,6 +9,7 @@ import pytest
 
 from ddbench.cli import invoke
 from ddbench.errors import UsageError
+from ddbench.report.captions import caption
 from ddbench.report.latex import escaped
 from ddbench.report.ranking import rankings, stabilities
 from ddbench.report.regimes import regime_tables
@@ -78,7 +79,7 @@ def test_rows_that_a_data_set_lacks_are_left_out_and_named():
 def test_references_imports_and_controls_take_no_rank():
     records = cell("a", [50.0]) + cell("b", [40.0]) + cell("full", [99.0]) + cell("c", [60.0], source="imported")
     records += cell("a", [55.0], label="a (0 steps)") + cell("random", [45.0], label="random (recipe of a)")
-    records += cell("random_soft", [45.0], facts={"control": True})
+    records += cell("random_soft", [45.0]) + cell("random_best_of_k", [46.0], label="random_best_of_k (for a)")
     assert ranking(records).average == {"a": 1.0, "b": 2.0}
 
 
@@ -93,8 +94,12 @@ def test_means_that_are_equal_but_for_the_order_of_their_sums_share_a_rank():
 
 
 def test_two_revisions_of_one_data_set_have_captions_that_differ():
-    where = [table.dataset for table in tables_of(cell("a", [1.0]) + cell("a", [1.0], data={"revision": "2" * 16}))]
-    assert where == ["digits (revision 00000000)", "digits (revision 22222222)"]
+    tables = tables_of(cell("a", [1.0]) + cell("a", [1.0], data={"revision": "2" * 16}))
+    assert [table.dataset for table in tables] == ["digits", "digits"], "what programs filter by stays"
+    assert [caption(table).partition(" · ")[0] for table in tables] == [
+        "digits (revision 00000000)",
+        "digits (revision 22222222)",
+    ]
 
 
 @pytest.mark.parametrize(

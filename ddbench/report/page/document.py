@@ -36,7 +36,7 @@ from ddbench.report.render import CROSS_LEGEND, differences_grid, footer, main_g
 from ddbench.report.scores import front_of
 from ddbench.report.tables import Column, Row, Table, tables_of
 from ddbench.report.view import View
-from ddbench.report.views import MAIN, views_of
+from ddbench.report.views import views_of
 
 EACH = {"scores": "Derived scores of every cell", "cost": "Cost of every cell"}
 """Views of one table each, and what the page calls them."""
@@ -123,7 +123,7 @@ def _beside(table: Table, *views: View) -> list[dict[str, Any]]:
     """What can be opened below a table, in order."""
     found = [_opened(EACH[view.name], [view]) for view in views]
     inside = details_grid(table)
-    told = [_opened("What the methods say about their runs", [View(MAIN, CAPTION, inside, [])])] if inside else []
+    told = [_opened("What the methods say about their runs", [View("inside", CAPTION, inside, [])])] if inside else []
     return found + told
 
 
@@ -145,7 +145,7 @@ def _group(
     split = "" if first.split == "default" else f" (split {first.split})"
     return {
         "id": "g" + table_id(first.setting)[1:],
-        "title": f"{first.dataset}{split} · {first.setting.protocol}",
+        "title": f"{first.named}{split} · {first.setting.protocol}",
         "subtitle": f"{first.setting.arch} · {first.preprocess} · {protocol_of(first)}",
         "sections": [_section(table, panels, cells, seen, beside) for table in members],
         "crosses": [
@@ -174,7 +174,7 @@ def _section(
     versus = table.versus_random
     return {
         "id": table_id(setting),
-        "dataset": table.dataset,
+        "dataset": table.named,
         "protocol": str(setting.protocol),
         "student": str(setting.eval_arch),
         "own": setting.eval_arch == setting.arch,

@@ -46,7 +46,7 @@ def galleries(
                 arch = table.setting.arch
                 gallery = found.setdefault(
                     (table.setting.data, arch, column.budget),
-                    {"dataset": table.dataset, "arch": arch, "preprocess": table.preprocess, "budget": column.label,
+                    {"dataset": table.named, "arch": arch, "preprocess": table.preprocess, "budget": column.label,
                      "cards": []},
                 )  # fmt: skip
                 gallery["cards"].append(
