@@ -19,6 +19,10 @@ COMMANDS = {
     "digits": {"methods": ["random", "kmeans", "herding", "dm"], "budget": {"ipc": [1, 10]}},
     "digits-cross-arch": yaml.safe_load((ROOT / "configs" / "cross-arch.yaml").read_text(encoding="utf-8")),
     "digits-trajectory": {"methods": ["datm", "mtt", "random"], "budget": {"ipc": [1, 10, 500]}},
+    "digits-lossless": yaml.safe_load((ROOT / "configs" / "lossless.yaml").read_text(encoding="utf-8")),
+    "cpu-digits": {
+        **yaml.safe_load((ROOT / "configs" / "cpu.yaml").read_text(encoding="utf-8")), "datasets": ["digits"],
+    },
     "digits-augmentation": {
         **yaml.safe_load((ROOT / "configs" / "augmentation.yaml").read_text(encoding="utf-8")),
         "datasets": ["digits"], "archs": ["convnet2-w32"],
