@@ -255,7 +255,7 @@ def test_page_plot_and_view_share_one_front_without_the_twins_of_recipes():
     ]
     (table,) = tables_of(found)
     view = {(line.row, line.budget) for line in cost_of(table) if "seconds" in line.pareto}
-    page_values = [v for row in table.rows for v in _series(table, row, looks_of(table), cost=True).values]
+    page_values = [v for each in _series(table, looks_of(table), cost=True) for v in each.values]
     assert view == {("datm", table.columns[0].label)}
     assert [(v.x, v.y) for v in page_values if v.front] == [(5.0, 70.0)]
     assert cost_points([table])[0].front == ((5.0, 70.0),)

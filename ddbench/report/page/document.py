@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from ddbench.keys import short
@@ -169,8 +169,7 @@ def _section(
     for row, _, column, cell in table.filled():
         place = (setting, row.label, None if column is None else column.budget)
         cells[cell_id(place)] = panels.panel(table, where, row, column, cell)
-    series = [_series(table, row, seen, cost=False) for row in table.rows if not row.spans]
-    costs = [_series(table, row, seen, cost=True) for row in table.rows if not row.spans]
+    series, costs = (_series(table, seen, cost=cost) for cost in (False, True))
     versus = table.versus_random
     return {
         "id": table_id(setting),
@@ -264,9 +263,14 @@ def _missing(table: Table) -> list[dict[str, str]]:
     ]
 
 
-def _series(table: Table, row: Row, seen: dict[str, Look], *, cost: bool) -> Series:
-    values = []
+def _series(table: Table, seen: dict[str, Look], *, cost: bool) -> list[Series]:
+    """A curve per row, references left out: over seconds if ``cost``, else over budgets."""
     front = front_of(table, "seconds") if cost else set()
+    return [_curve(table, row, seen, front, cost=cost) for row in table.rows if not row.spans]
+
+
+def _curve(table: Table, row: Row, seen: dict[str, Look], front: Set[tuple[str, str]], *, cost: bool) -> Series:
+    values = []
     unit = _unit(table)
     for column, cell in zip(table.columns, row.cells, strict=True):
         found = None if cell is None else cell.summary
