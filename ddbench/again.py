@@ -38,6 +38,20 @@ def title_of(record: Record) -> str:
     return f"{spec['label']}{place} · {student['protocol']}@{student['protocol_version']} {student['arch']}"
 
 
+def finished(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = ()) -> Iterator[tuple[Path, Record]]:
+    """The evaluations with a result.
+
+    Args:
+        records: With their paths.
+        protocols: Ids without version to keep; none: all.
+    """
+    names = set(protocols)
+    for path, record in records:
+        measured = record.kind == "evaluation" and record.status == "ok"
+        if measured and (not names or record.spec["eval"]["protocol"] in names):
+            yield path, record
+
+
 Change = Callable[["CondensedSet", Record], "CondensedSet"]
 """Makes of a stored set, and the record of its condensation, the one to train on instead."""
 

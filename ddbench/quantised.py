@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddbench import artifacts
-from ddbench.again import MakeWorker, Watcher, train_again, with_its_rate
+from ddbench.again import MakeWorker, Watcher, finished, train_again, with_its_rate
 from ddbench.data.spaces import ZCA
 from ddbench.records import Record
 from ddbench.specs import CellSpec
-from ddbench.store import Store, amend
+from ddbench.store import GONE, Store, amend
 
 if TYPE_CHECKING:
     from ddbench.api import CondensedSet
@@ -65,12 +65,8 @@ def jobs_of(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = (
         records: With their paths.
         protocols: Ids without version to keep; none: all.
     """
-    names, found = set(protocols), []
-    for path, record in records:
-        if record.kind != "evaluation" or record.status != "ok":
-            continue
-        if names and record.spec["eval"]["protocol"] not in names:
-            continue
+    found = []
+    for path, record in finished(records, protocols):
         space = record.spec["set"]["cell"]["data"]["preprocess"]
         job = Job(path, record)
         kip = ZCA.get(space) == "kip" and not job.real
@@ -126,4 +122,4 @@ def _whitening(made: Record) -> Path | None:
 def _write(job: Job, top1: float, clipped: float) -> str | None:
     """Note it; returns why that could not be done."""
     told = amend(job.path, job.record, {TOP1_UINT8: top1, CLIPPED: clipped})
-    return "was removed or computed anew meanwhile; run the same command again" if told is None else None
+    return GONE if told is None else None

@@ -16,11 +16,10 @@ from ddbench.api import ArchInfo
 from ddbench.errors import CorruptFileError
 from ddbench.evaluate import difficulty
 from ddbench.evaluate.predictions import labels_of_test, read_predictions
-from ddbench.keys import short
 from ddbench.records import Record
 from ddbench.registry import Registry
 from ddbench.specs import ArtifactSpec, DataSpec
-from ddbench.store import amend
+from ddbench.store import GONE, amend, removal
 
 QUARTILES = "quartiles"
 """Metric of an evaluation: accuracy [%] in each quartile of its test images, easiest first."""
@@ -89,16 +88,13 @@ def note_quartiles(
         try:
             predictions = read_predictions(path.with_suffix(".safetensors"), len(quartile))
         except CorruptFileError as error:
-            problems.append(
-                f"{path.parent}: {error}; `ddbench results rm {short(record.key)}"
-                f"{' --shared' if record.spec['set'].get('shared') else ''}` and the same run make it again"
-            )
+            problems.append(f"{path.parent}: {error}; {removal(record)} and the same run make it again")
             continue
         hits = predictions == labels
         metrics = {QUARTILES: difficulty.accuracy_by_quartile(hits, quartile), DIFFICULTY: digest[:16]}
         changed = any(record.metrics.get(name) != value for name, value in metrics.items())
         if (told := amend(path, record, metrics)) is None:
-            problems.append(f"{path}: was removed or computed anew meanwhile; run the same command again")
+            problems.append(f"{path}: {GONE}")
             continue
         found.append(Noted(told, changed))
     return found, problems

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddbench.again import MakeWorker, Watcher, title_of, train_again, with_its_rate
+from ddbench.again import MakeWorker, Watcher, finished, title_of, train_again, with_its_rate
 from ddbench.keys import eval_key
 from ddbench.records import Record
 from ddbench.results import place_of
 from ddbench.specs import EvalSpec
-from ddbench.store import Store, amend
+from ddbench.store import GONE, Store, amend
 
 STOPPED = "full_stopped"
 """Metric of an evaluation: test accuracy [%] of ``full`` stopped when its set's student was done."""
@@ -67,16 +67,15 @@ def jobs_of(records: Iterable[tuple[Path, Record]], out: Path, protocols: Iterab
         out: The results folder.
         protocols: Ids without version to keep; none: all.
     """
-    names, known = set(protocols), list(records)
+    known = list(records)
     sets = {record.key: record for _, record in known if record.kind == "condense"}
-    evaluations = [(p, r) for p, r in known if r.kind == "evaluation" and r.status == "ok" and r.source == "measured"]
+    evaluations = [(path, record) for path, record in finished(known, protocols) if record.source == "measured"]
     fulls = {place_of(record): record for _, record in evaluations if record.spec.get("whole")}
     found = []
     for path, record in evaluations:
-        student = record.spec["eval"]
-        if record.spec.get("whole") or out not in path.parents or (names and student["protocol"] not in names):
+        if record.spec.get("whole") or out not in path.parents:
             continue
-        full, made = fulls.get(place_of(record)), sets.get(student["set"])
+        full, made = fulls.get(place_of(record)), sets.get(record.spec["eval"]["set"])
         if STOPPED in record.metrics:
             found.append(Job(path, record, None, 0))
         elif full is None or made is None:
@@ -137,7 +136,7 @@ def note_stopped(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: Wat
 
 def _write(job: Job, top1: float) -> Iterator[tuple[Job, str]]:
     if amend(job.path, job.record, {STOPPED: top1, UPDATES: job.updates}) is None:
-        yield job, "was removed or computed anew meanwhile; run the same command again"
+        yield job, GONE
 
 
 def _shorter(full: Record, updates: int) -> dict[str, Any]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SET = "condensed.safetensors"
 CONDENSE = "condense.json"
 CHECKPOINT = "checkpoint.safetensors"
+GONE = "was removed or computed anew meanwhile; run the same command again"
+"""What is said of a record that :func:`amend` found changed."""
 REMOVED = ".removed"
 """Folder of what is being deleted; nothing in it counts any more."""
 
@@ -107,7 +109,7 @@ class Store:
             return load_set(folder / SET), record
         except CorruptFileError as error:
             if keep:
-                raise CorruptFileError(f"{error}; {_mend(record)}") from None
+                raise CorruptFileError(f"{error}; {removal(record)} and the run that made it make it again") from None
             warnings.warn(f"{error}; it will be made again", StoreWarning, stacklevel=2)
             set_aside(folder / SET)
             set_aside(folder / CONDENSE)
@@ -212,6 +214,7 @@ def amend(
     return told
 
 
-def _mend(record: Record) -> str:
-    shared = " --shared" if record.spec.get("shared") else ""
-    return f"`ddbench results rm {short(record.key)}{shared}` and the run that made it make it again"
+def removal(record: Record) -> str:
+    """The command that removes what a record tells of, as advice."""
+    shared = " --shared" if record.spec.get("set", record.spec).get("shared") else ""
+    return f"`ddbench results rm {short(record.key)}{shared}`"

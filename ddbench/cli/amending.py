@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import click
 
 from ddbench.again import MakeWorker, Watcher, title_of
+from ddbench.cli.options import CommaList, joined
+from ddbench.cli.stored import OUT
 from ddbench.cli.students import students
 from ddbench.errors import UsageError
+from ddbench.plugins import Registries, installed, load
 from ddbench.records import Record
 
-if TYPE_CHECKING:
-    from ddbench.plugins import Registries
+SELECT = [
+    OUT,
+    click.option("--protocols", type=CommaList(str), multiple=True, help="Only evaluations under these. [all]"),
+    click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin."),
+]
+"""Options that say which evaluations get the metric."""
+
+
+def asked(protocols: tuple[list[str], ...], plugins: tuple[Path, ...]) -> tuple[Registries, list[str]]:
+    """The plugins, and the names of the protocols, that these options mean.
+
+    Raises:
+        UsageError: If a protocol is unknown, or a plugin cannot be loaded.
+    """
+    known = load(list(plugins)) if plugins else installed()
+    return known, [known.protocols.get(name.partition("@")[0]).name for name in joined(protocols)]
 
 
 class Job(Protocol):

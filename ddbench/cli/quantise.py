@@ -7,17 +7,13 @@ from pathlib import Path
 
 import click
 
-from ddbench.cli.amending import amended
-from ddbench.cli.options import CommaList, joined
-from ddbench.cli.stored import OUT
-from ddbench.plugins import installed, load
+from ddbench.cli.amending import SELECT, amended, asked
+from ddbench.cli.run import options
 from ddbench.store import Store
 
 
 @click.command()
-@OUT
-@click.option("--protocols", type=CommaList(str), multiple=True, help="Only evaluations under these. [all]")
-@click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin.")
+@options(SELECT)
 def quantise(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, ...]) -> int:
     """Write accuracy after uint8 quantisation into the evaluations of a results folder.
 
@@ -29,8 +25,7 @@ def quantise(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, .
     """
     from ddbench.quantised import TOP1_UINT8, jobs_of, note_quantised
 
-    registries = load(list(plugins)) if plugins else installed()
-    names = [registries.protocols.get(name.partition("@")[0]).name for name in joined(protocols)]
+    registries, names = asked(protocols, plugins)
     store = Store(out)
     jobs = jobs_of(((path, record) for path, record in store.records() if out in path.parents), names)
     total = sum(job.trains for job in jobs)

@@ -12,7 +12,7 @@ from ddbench.cli.quantise import quantise
 from ddbench.cli.quartiles import quartiles
 from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from, settle_references
 from ddbench.cli.stopped import full_stopped
-from ddbench.cli.stored import named, rm, set_of, verify
+from ddbench.cli.stored import OUT, named, rm, set_of, verify
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
 from ddbench.keys import short
@@ -22,10 +22,6 @@ from ddbench.store import Store
 
 if TYPE_CHECKING:
     from ddbench.api import CondensedSet
-
-OUT = click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder."
-)
 
 
 @click.group()

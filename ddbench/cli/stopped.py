@@ -7,17 +7,13 @@ from pathlib import Path
 
 import click
 
-from ddbench.cli.amending import amended
-from ddbench.cli.options import CommaList, joined
-from ddbench.cli.stored import OUT
-from ddbench.plugins import installed, load
+from ddbench.cli.amending import SELECT, amended, asked
+from ddbench.cli.run import options
 from ddbench.store import Store
 
 
 @click.command("full-stopped")
-@OUT
-@click.option("--protocols", type=CommaList(str), multiple=True, help="Only evaluations under these. [all]")
-@click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin.")
+@options(SELECT)
 def full_stopped(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, ...]) -> int:
     """Write the accuracy of `full`, stopped when a set's student was done, into the evaluations of a results folder.
 
@@ -28,8 +24,7 @@ def full_stopped(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Pat
     """
     from ddbench.stopped import STOPPED, jobs_of, note_stopped
 
-    registries = load(list(plugins)) if plugins else installed()
-    names = [registries.protocols.get(name.partition("@")[0]).name for name in joined(protocols)]
+    registries, names = asked(protocols, plugins)
     store = Store(out)
     jobs = jobs_of(store.records(), out, names)
     total = len({job.student for job in jobs} - {None})
