@@ -1,0 +1,1 @@
+"""Hooks, the guarded loader, and the registries that it fills."""

@@ -1,0 +1,1 @@
+"""Files on disk: results, artifacts, claims, and how they are written whole."""

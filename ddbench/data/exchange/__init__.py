@@ -1,0 +1,1 @@
+"""Sets made elsewhere, and our own in formats that others read."""

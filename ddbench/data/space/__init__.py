@@ -1,0 +1,1 @@
+"""The space of networks: preprocessing, whitening, and the way back to pixels."""

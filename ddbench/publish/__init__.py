@@ -1,0 +1,1 @@
+"""Numbers become text, views, pages, plots and leaderboards."""

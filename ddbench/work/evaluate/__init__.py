@@ -1,0 +1,1 @@
+"""Protocols, the training of students, and the one place that opens the test split."""
