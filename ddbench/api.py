@@ -46,6 +46,13 @@ class Params(BaseModel):
         """What must exist before the cell runs, by the name ``ctx.artifact`` will use. Pure."""
         return {}
 
+    def architectures(self, cell: CellSpec) -> tuple[str, ...]:
+        """Names of the networks besides the cell's own that ``ctx.build_model`` will be asked for. Pure.
+
+        Who registered them enters the cell's key; a network of another plugin that is not named here is refused.
+        """
+        return ()
+
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
         """Why this cell cannot run, shown in plan and table; None when it can. Pure."""
         return None

@@ -38,6 +38,7 @@ class Context:
         folders: Folders of declared artifacts by name.
         report: Called by ``progress``.
         warnings: Collected sentences for the record.
+        origins: Of the architectures that its key names, as far as they are not ddbench's own.
     """
 
     train: Split
@@ -57,6 +58,7 @@ class Context:
     report: Report = lambda done, total, what: None
     step: int = 0
     warnings: list[str] = field(default_factory=list)
+    origins: frozenset[str] = frozenset()
 
     @property
     def per_class(self) -> tuple[int, ...]:
@@ -77,8 +79,19 @@ class Context:
         return seed_of(self.master, self.dataset.name, self.r, "private", self.owner, *use)
 
     def build_model(self, arch: str | None = None, *, seed: int) -> nn.Module:
-        """A freshly initialised network on the device."""
-        return network(arch or self.arch, self.dataset, self.device, seed, self.registries.architectures)
+        """A freshly initialised network on the device.
+
+        Raises:
+            PluginError: If another plugin registered the network, and the key of this cell does not say so.
+        """
+        arch = arch or self.arch
+        origin = self.registries.origins(arch=arch).get("arch")
+        if origin is not None and origin not in self.origins:
+            raise PluginError(
+                f"{self.owner} builds {arch}, which another plugin registered, without saying so: name it in "
+                "Params.architectures, or 'arch' among the method's axes"
+            )
+        return network(arch, self.dataset, self.device, seed, self.registries.architectures)
 
     def artifact(self, name: str) -> Path:
         """Folder of a declared artifact.
@@ -141,7 +154,7 @@ def open_context(
         master, r = spec.seed.get("master", 0), spec.seed.get("r", 0)
     ctx = Context(
         train, val, info, budget, arch, where, torch.Generator(), owner, master, r, folders, registries, profile,
-        limits, report,
+        limits, report, origins=frozenset(spec.origins.values()),
     )  # fmt: skip
     ctx.generator.manual_seed(ctx.private_seed("generator"))
     return ctx

@@ -80,27 +80,32 @@ def choose(*, device: str, threads: int | None) -> Engine:
 
 
 @cache
-def environment(plugin: str) -> dict[str, Any]:
+def environment(plugin: str, **others: str) -> dict[str, Any]:
     """Versions and machine, for records.
 
     Args:
         plugin: Distribution of the method, or the hash of a one-file plugin.
+        others: The same for what else took part, by its part: ``protocol``, ``arch``, ``data``.
     """
     import torch
 
-    try:
-        plugin_version = f"{plugin} {version(plugin)}"
-    except PackageNotFoundError:
-        plugin_version = plugin
     return {
         "ddbench": version("ddbench"),
-        "plugin": plugin_version,
+        "plugin": _with_version(plugin),
+        **{part: _with_version(origin) for part, origin in others.items()},
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "git": _git(),
     }
+
+
+def _with_version(origin: str) -> str:
+    try:
+        return f"{origin} {version(origin)}"
+    except PackageNotFoundError:
+        return origin
 
 
 def _git() -> str | None:

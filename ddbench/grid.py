@@ -136,11 +136,17 @@ class Grid:
             if skip is None:
                 try:
                     skip, artifacts = ask(params, spec, data.info)
+                    spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
                     broken = f"{type(error).__name__}: {error}"
             yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes)
+
+    def _origins(self, row: Row, params: Params, spec: CellSpec) -> dict[str, str]:
+        """Where the architectures come from that a cell's method builds."""
+        named = {f"arch {name}": self.canonical(name) for name in params.architectures(spec)}
+        return self.registries.origins(arch=spec.arch if "arch" in row.method.axes else None, **named)
 
     def excluded(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
         """Whether the suite leaves this out."""
@@ -294,8 +300,9 @@ def _data(suite: Suite, registries: Registries) -> Iterator[Data]:
         prepared = data_prepared.resolve(source)
         for preprocess in dict.fromkeys(suite.preprocess):
             spec = DataSpec(
-                name=source.name, revision=prepared.revision, split=suite.split, view=view, preprocess=preprocess
-            )
+                name=source.name, revision=prepared.revision, split=suite.split, view=view, preprocess=preprocess,
+                origin=source.origin,
+            )  # fmt: skip
             info = data_describe.describe(prepared, spec)
             yield Data(spec, info, _data_label(spec))
 

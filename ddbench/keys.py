@@ -49,8 +49,14 @@ def _data(data: DataSpec) -> dict[str, Any]:
     }
 
 
+def _origins(origins: Mapping[str, str], data: DataSpec | None = None) -> dict[str, Any]:
+    """Who registered what takes part, as a part of a key: absent where all of it is ddbench's own."""
+    found = {**({"data": data.origin} if data is not None and data.origin else {}), **origins}
+    return {"origins": found} if found else {}
+
+
 def artifact_key(spec: ArtifactSpec, kind_version: int) -> str:
-    """Key of an artifact: {kind, kind_version, data, arch, params, seed}."""
+    """Key of an artifact: {kind, kind_version, data, arch, params, seed, origins?}."""
     return digest(
         {
             "kind": spec.kind,
@@ -59,6 +65,7 @@ def artifact_key(spec: ArtifactSpec, kind_version: int) -> str:
             "arch": spec.arch,
             "params": spec.params,
             "seed": spec.seed,
+            **_origins(spec.origins, spec.data),
         }
     )
 
@@ -83,6 +90,7 @@ def condense_key(cell: CellSpec, axes: frozenset[str], artifacts: Sequence[str] 
             "arch": cell.arch if "arch" in axes else None,
             "seed": {"master": cell.master, "r": cell.r} if "seed" in axes else None,
             "artifacts": sorted(used),
+            **_origins(cell.origins, cell.data),
         }
     )
 
@@ -97,5 +105,6 @@ def eval_key(spec: EvalSpec) -> str:
             "protocol_params": spec.protocol_params,
             "arch": spec.arch,
             "seed": {"master": spec.master, "r": spec.r, "e": spec.e},
+            **_origins(spec.origins),
         }
     )

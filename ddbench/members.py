@@ -86,6 +86,7 @@ class DatasetRecord:
         mean: Per-channel constants of ``meanstd``; None: computed from train.
         std: As ``mean``.
         embedded: True when the reader needs no files.
+        version: Bumped when the reader returns something else for the same files: they are then decoded anew.
     """
 
     name: str
@@ -98,6 +99,7 @@ class DatasetRecord:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     embedded: bool = False
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,7 +223,8 @@ class _Planner:
             params = import_target(kind.params).model_validate(spec.params)
         except ValidationError as error:
             raise UsageError(f"artifact {spec.kind}: {error.errors()[0]['msg']}") from None
-        spec = spec.model_copy(update={"params": params.model_dump(mode="json")})
+        origins = self.grid.registries.origins(artifact=spec.kind, arch=spec.arch)
+        spec = spec.model_copy(update={"params": params.model_dump(mode="json"), "origins": origins})
         needs = self.whitening(spec)
         key = artifact_key(spec, kind.version)
         if key not in self.plan.nodes:
@@ -328,6 +329,7 @@ class _Planner:
         return EvalSpec(
             set=set_key, protocol=protocol.info.name, protocol_version=protocol.info.version, protocol_params=params,
             arch=table.eval_arch, master=cell.spec.master, r=cell.spec.r, e=e,
+            origins=self.grid.registries.origins(protocol=protocol.info.name, arch=table.eval_arch),
         )  # fmt: skip
 
     def _chooser(self, table: TableKey, cell: GridCell, spec: EvalSpec) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
-import importlib.util
 import os
 import sys
 import warnings
@@ -21,11 +19,12 @@ import pluggy
 
 from ddbench import hookspecs
 from ddbench.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Params, ProtocolInfo
+from ddbench.core.plugin import one_file
 from ddbench.errors import PluginError
-from ddbench.registry import Origin, Registry
+from ddbench.registry import FIRST_PARTY, Origin, Registry
+from ddbench.specs import ArtifactSpec, CellSpec, EvalSpec
 
 GROUP = "ddbench"
-FIRST_PARTY = "ddbench"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,9 @@ class Registries:
         default_factory=lambda: Registry("data set", "ddbench list datasets", DatasetRecord)
     )
     architectures: Registry[ArchInfo] = field(
-        default_factory=lambda: Registry("architecture", "ddbench list archs", ArchInfo)
+        default_factory=lambda: Registry(
+            "architecture", "ddbench list archs", ArchInfo, aliases=lambda family: family.bases
+        )
     )
     protocols: Registry[ProtocolInfo] = field(
         default_factory=lambda: Registry("protocol", "ddbench list protocols", ProtocolInfo)
@@ -82,6 +83,50 @@ class Registries:
             "ddbench_register_protocols": self.protocols,
             "ddbench_register_artifacts": self.artifacts,
         }
+
+    def origins(
+        self, *, protocol: str | None = None, artifact: str | None = None, **archs: str | None
+    ) -> dict[str, str]:
+        """Where members come from that take part in a computation, by their part in it, as keys hold it.
+
+        What is ddbench's own is left out.
+
+        Args:
+            protocol: Name of a protocol.
+            artifact: Name of an artifact kind.
+            archs: Architecture names, by part.
+        """
+        found = {part: self.architectures.owner(arch.partition("-")[0]) for part, arch in archs.items() if arch}
+        if protocol is not None:
+            found["protocol"] = self.protocols.origin(protocol)
+        if artifact is not None:
+            found["artifact"] = self.artifacts.origin(artifact)
+        return {part: origin.foreign for part, origin in found.items() if origin is not None and origin.foreign}
+
+    def changed_since(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> str | None:
+        """Why what is loaded here is not what a node was planned with; None when it is.
+
+        A worker that loads plugins by itself may find a file that was edited meanwhile, or another distribution.
+        """
+        versions: tuple[int | str, ...] = ()
+        planned: tuple[int | str, ...] = ()
+        if isinstance(spec, CellSpec):
+            info = self.methods.get(spec.method)
+            versions = info.version, self.methods.origin(spec.method).key
+            planned = spec.method_version, spec.origin
+            named = {part: part.removeprefix("arch ") for part in spec.origins if part != "arch"}
+            now = self.origins(arch=spec.arch if "arch" in info.axes else None, **named)
+        elif isinstance(spec, EvalSpec):
+            versions, planned = (self.protocols.get(spec.protocol).version,), (spec.protocol_version,)
+            now = self.origins(protocol=spec.protocol, arch=spec.arch)
+        else:
+            now = self.origins(artifact=spec.kind, arch=spec.arch)
+        if not isinstance(spec, EvalSpec):
+            owner = self.datasets.owner(spec.data.name)
+            versions, planned = (*versions, owner.foreign if owner else ""), (*planned, spec.data.origin)
+        if (versions, now) == (planned, spec.origins):
+            return None
+        return "a plugin is another one than this was planned with (it was edited or exchanged): run the command again"
 
     @property
     def failed(self) -> list[PluginReport]:
@@ -108,8 +153,9 @@ def load(files: Iterable[Path] = ()) -> Registries:
             if strict:
                 raise PluginError(report.line())
             warnings.warn(report.line(), PluginWarning, stacklevel=2)
+    loaded: dict[str, Path] = {}
     for path in files:
-        _load_file(registries, path)
+        _load_file(registries, path, loaded)
     return registries
 
 
@@ -169,44 +215,25 @@ def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
     return PluginReport(entry.name, origin, None, names)
 
 
-def _load_file(registries: Registries, path: Path) -> None:
-    """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``."""
-    stem = path.stem
-    if not path.is_file():
-        raise PluginError(f"--plugin {path}: no such file")
-    if not stem.isidentifier():
-        raise PluginError(f"--plugin {path}: rename the file, {stem!r} is not a module name")
-    if _names_another_module(stem, path):
-        raise PluginError(f"--plugin {path}: rename the file, a module {stem!r} exists already")
-    origin = Origin(hashlib.sha256(path.read_bytes()).hexdigest(), str(path), "", stem)
+def _load_file(registries: Registries, path: Path, loaded: dict[str, Path]) -> None:
+    """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``.
+
+    ``loaded`` names the modules of the files before it, and takes those of this one.
+    """
+    plugin = one_file.read(path)
+    for name, text in plugin.modules.items():
+        if not text.path.samefile(loaded.setdefault(name, text.path)):
+            raise PluginError(f"--plugin {path}: {text.path} and {loaded[name]} have one name: rename one of them")
+    origin = Origin(plugin.key, str(path), "", plugin.name)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            names = _register(registries, _import_file(path, stem), origin)
+            names = _register(registries, plugin.load(), origin)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        sys.modules.pop(stem, None)
+        plugin.unload()
         raise PluginError(f"--plugin {path}: {_one_line(error)}") from error
-    registries.reports.append(PluginReport(stem, origin, None, names))
-
-
-def _names_another_module(stem: str, path: Path) -> bool:
-    """Whether ``import stem`` means something else than this file."""
-    loaded = sys.modules.get(stem)
-    if loaded is not None:
-        return getattr(loaded, "__ddbench_file__", None) is None
-    spec = importlib.util.find_spec(stem)
-    return spec is not None and (spec.origin is None or not path.samefile(spec.origin))
-
-
-def _import_file(path: Path, stem: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    module.__dict__["__ddbench_file__"] = str(path)
-    sys.modules[stem] = module
-    spec.loader.exec_module(module)
-    return module
+    registries.reports.append(PluginReport(plugin.name, origin, None, names))
 
 
 def _register(registries: Registries, module: ModuleType, origin: Origin) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ class Record(BaseModel):
     """One finished condensation or evaluation. Percent in [0, 100]; units in names.
 
     Attributes:
+        key_format: How keys are made of specs; a record without it is of format 1.
         key: The 64-digit key of the node.
         kind: What finished.
         status: ``ok``, or why there is no result.
@@ -61,7 +62,7 @@ class Record(BaseModel):
         n_test: Test images behind ``metrics``.
         selection: What was chosen on val and how many configurations were tried.
         cost: What it took.
-        env: Versions, device, threads, engine.
+        env: Versions, device, threads, engine; whose method (``plugin``), protocol, architecture and data took part.
         warnings: Footnotes.
         set_sha256: sha256 of ``condensed.safetensors`` that was made or evaluated.
         started: UTC time, ISO 8601.
@@ -71,6 +72,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
+    key_format: Literal[1] = 1
     key: str
     kind: Literal["condense", "evaluation"]
     status: Status

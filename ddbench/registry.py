@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -19,6 +19,8 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+
+FIRST_PARTY = "ddbench"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class Origin:
     version: str
     module: str
 
+    @property
+    def foreign(self) -> str:
+        """The key, but "" for what is ddbench's own, which is in its keys by its versions alone."""
+        return "" if self.key == FIRST_PARTY else self.key
+
 
 class Registry(Generic[T]):
     """Members by name; the first to take a name keeps it.
@@ -45,14 +52,27 @@ class Registry(Generic[T]):
         noun: Singular, for messages ("method").
         listing: The command that lists the members.
         kind: The type a member must have.
+        aliases: What else users may type to mean a member; no two members share a name or an alias.
     """
 
-    def __init__(self, noun: str, listing: str, kind: type[T]) -> None:
+    def __init__(
+        self, noun: str, listing: str, kind: type[T], aliases: Callable[[T], tuple[str, ...]] = lambda member: ()
+    ) -> None:
         self.noun = noun
         self.listing = listing
         self.kind = kind
+        self.aliases = aliases
         self._members: dict[str, T] = {}
         self._origins: dict[str, Origin] = {}
+
+    def names_of(self, member: T) -> tuple[str, ...]:
+        """The name of a member and its aliases."""
+        return tuple(dict.fromkeys((member.name, *self.aliases(member))))
+
+    def owner(self, text: str) -> Origin | None:
+        """Where the member comes from that ``text`` is a name or an alias of; None if there is none."""
+        found = (name for name, member in self._members.items() if text in self.names_of(member))
+        return next((self._origins[name] for name in found), None)
 
     def draft(self, origin: Origin) -> Draft[T]:
         """A write-only view for one plugin: all of its members are taken, or none."""
@@ -101,11 +121,12 @@ class Draft(Generic[T]):
         kind = self._registry.kind
         if not isinstance(member, kind):
             raise PluginError(f"registry.add expects {kind.__name__}, got {type(member).__name__}")
-        if member.name in self._registry:
-            owner = self._registry.origin(member.name)
-            raise PluginError(f"{self._registry.noun} {member.name!r} is already registered by {owner.distribution}")
-        if member.name in self._items:
-            raise PluginError(f"{self._registry.noun} {member.name!r} is registered twice")
+        offered = {name for item in self._items.values() for name in self._registry.names_of(item)}
+        for name in self._registry.names_of(member):
+            if (owner := self._registry.owner(name)) is not None:
+                raise PluginError(f"{self._registry.noun} {name!r} is already registered by {owner.distribution}")
+            if name in offered:
+                raise PluginError(f"{self._registry.noun} {name!r} is registered twice")
         self._items[member.name] = member
 
     @property

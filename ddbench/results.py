@@ -69,7 +69,8 @@ def place_of(record: Record) -> str:
     """Data, protocol, profile, student and repetition of an evaluation: what a result shares with its reference."""
     student, made = record.spec["eval"], record.spec["set"]
     protocol = [student["protocol"], student["protocol_version"], made.get("profile")]
-    return canonical([made["cell"]["data"], protocol, *(student.get(name) for name in ("arch", "master", "r"))])
+    beside = (student.get(name) for name in ("arch", "master", "r", "origins"))
+    return canonical([made["cell"]["data"], protocol, *beside])
 
 
 def _of_entry(plan: Plan, entry: Entry) -> Record:

@@ -27,7 +27,6 @@ from ddbench.errors import (
     CorruptFileError,
     InterruptedRunError,
     NodeFailureError,
-    PluginError,
     StoreError,
 )
 from ddbench.evaluate.stage import Evaluation, Result
@@ -38,6 +37,7 @@ from ddbench.meter import Meter
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import profile
 from ddbench.records import Cost, Record, Status, source_of
+from ddbench.registry import FIRST_PARTY
 from ddbench.serialise import load_state, save_state
 from ddbench.session import Interrupts, Monitor, Session, Silent
 from ddbench.specs import ArtifactSpec, CellSpec, EvalSpec
@@ -89,6 +89,8 @@ class Worker:
             InterruptedRunError: If the user asked to stop.
             StoreError: If nothing can be written.
         """
+        if (changed := self.registries.changed_since(_spec(document))) is not None:
+            raise NodeFailureError("failed", changed)
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the table: a plugin's print goes to stderr
             if document["kind"] == "artifact":
                 self._artifact(document)
@@ -128,7 +130,8 @@ class Worker:
             "spec": spec.model_dump(mode="json"),
             "kind_version": kind.version,
             "cost": {"seconds": earlier.seconds, "peak_mb": earlier.peak_mb, "attempts": earlier.attempts},
-            "env": self._env(self.registries.artifacts.origin(spec.kind).key) | self.engine.model_dump(),
+            "env": self._env(self.registries.artifacts.origin(spec.kind).key, spec.data.origin, spec.arch)
+            | self.engine.model_dump(),
         }
         artifacts.publish(spec.kind, document["key"], facts)
 
@@ -182,7 +185,8 @@ class Worker:
             contended=attempt.meter.contended,
             attempts=history.attempts,
         )
-        record = attempt.record(document, "condense", status, reason, cost, self._env(spec.origin) | used.model_dump())
+        env = self._env(spec.origin, spec.data.origin, spec.arch) | used.model_dump()
+        record = attempt.record(document, "condense", status, reason, cost, env)
         record.warnings = list(running[0].ctx.warnings) if running else []
         if history.forerunner:
             record.env["continues"] = history.forerunner
@@ -204,20 +208,15 @@ class Worker:
         folder = self.store.folder(document)
         _make(folder)
         attempt = _Attempt(Meter(), _now())
-        record = attempt.record(document, "condense", status, reason, Cost(), self._env(document["cell"]["origin"]))
+        spec = CellSpec.model_validate(document["cell"])
+        env = self._env(spec.origin, spec.data.origin, spec.arch)
+        record = attempt.record(document, "condense", status, reason, Cost(), env)
         write_record(folder / CONDENSE, record)
         return record
 
     def _method(self, spec: CellSpec) -> Any:
-        """The method object of a cell.
-
-        Raises:
-            PluginError: If the installed method is not the one that was planned.
-        """
+        """The method object of a cell."""
         info = self.registries.methods.get(spec.method)
-        origin = self.registries.methods.origin(spec.method).key
-        if (info.version, origin) != (spec.method_version, spec.origin):
-            raise PluginError(f"method {spec.method} is now version {info.version} of {origin}; plan the run again")
         return import_target(info.target)(import_target(info.params).model_validate(spec.params))
 
     def _resumed_engine(self, folder: Path, document: Document) -> Engine:
@@ -291,7 +290,7 @@ class Worker:
             contended=attempt.meter.contended,
             attempts=spent.attempts,
         )
-        env = self._env(cell.origin) | used.model_dump()
+        env = self._env(cell.origin, cell.data.origin, spec.arch, spec.protocol) | used.model_dump()
         record = attempt.record(document, "evaluation", status, reason, cost, env)
         record.set_sha256 = condensation.set_sha256
         if result is not None:
@@ -358,8 +357,14 @@ class Worker:
                 raise store_error(folder / "log.txt", problem) from problem
             return None, status, reason
 
-    def _env(self, plugin: str) -> dict[str, Any]:
-        return dict(environment(plugin))
+    def _env(self, plugin: str, data: str, arch: str | None, protocol: str | None = None) -> dict[str, Any]:
+        """Versions and machine, and whose members took part."""
+        others = {"data": data or FIRST_PARTY}
+        if arch is not None:
+            others["arch"] = self.registries.origins(arch=arch).get("arch", FIRST_PARTY)
+        if protocol is not None:
+            others["protocol"] = self.registries.protocols.origin(protocol).key
+        return dict(environment(plugin, **others))
 
 
 @dataclass
@@ -376,6 +381,15 @@ class _Attempt:
             {"key": document["key"], "kind": kind, "status": status, "reason": reason, "source": source_of(document),
              "spec": dict(document), "cost": cost, "env": env, "started": self.started, "finished": _now()}
         )  # fmt: skip
+
+
+def _spec(document: Document) -> ArtifactSpec | CellSpec | EvalSpec:
+    """What a node is to do."""
+    if document["kind"] == "artifact":
+        return ArtifactSpec.model_validate(document["artifact"])
+    if document["kind"] == "cell":
+        return CellSpec.model_validate(document["cell"])
+    return EvalSpec.model_validate(document["eval"])
 
 
 def session_report(session: Session) -> Callable[[int, int, str], None]:

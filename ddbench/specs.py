@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from ddbench.errors import UsageError
 
@@ -16,6 +24,21 @@ class Frozen(BaseModel):
     """A record: immutable, and unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Keyed(Frozen):
+    """A record whose JSON stands in documents and keys: a field that came later is absent from it while it is empty.
+
+    Attributes:
+        LATER: Names of these fields.
+    """
+
+    LATER: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = serialise(self)
+        return {name: value for name, value in found.items() if value or name not in self.LATER}
 
 
 class Budget(Frozen):
@@ -57,8 +80,8 @@ class Budget(Frozen):
         return {"ipc": self.ipc} if self.ipc is not None else {"fraction": self.fraction or 0.0}
 
 
-class DataSpec(Frozen):
-    """Which images a cell sees; its fields are the ``data`` part of every key.
+class DataSpec(Keyed):
+    """Which images a cell sees; its fields but ``origin`` are the ``data`` part of every key.
 
     Attributes:
         name: Registered name, or the one the user gave (``cifar10-jpeg``).
@@ -66,13 +89,18 @@ class DataSpec(Frozen):
         split: ``default`` (train, val, test), or ``paper`` (train ∪ val is train, no selection).
         view: Named transforms of the splits in canonical form, or None.
         preprocess: Preprocessing id (``meanstd``, ``meanstd-mtt``, ``zca-kornia``, ``zca-frepo``, ``zca-kip``).
+        origin: Where the data set's record comes from (:class:`ddbench.registry.Origin`); "" for ddbench's own, and for
+            images read from a path. It stands among the key's ``origins``.
     """
+
+    LATER = ("origin",)
 
     name: str
     revision: str
     split: Literal["default", "paper"] = "default"
     view: tuple[dict[str, Any], ...] | None = None
     preprocess: str = "meanstd"
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +157,7 @@ class DatasetInfo:
         return self.channels * self.size**2
 
 
-class ArtifactSpec(Frozen):
+class ArtifactSpec(Keyed):
     """An expensive shared input that must exist before a cell runs.
 
     Attributes:
@@ -138,17 +166,28 @@ class ArtifactSpec(Frozen):
         arch: Canonical architecture name, or None.
         params: The kind's parameters; validated against its params type at plan time.
         seed: ``{"master": …, "r": …}``; r = 0 for artifacts that repetitions share.
+        origins: Where the ``artifact`` kind and the ``arch`` come from, as far as they are not ddbench's own; the plan
+            fills it in.
     """
+
+    LATER = ("origins",)
 
     kind: str
     data: DataSpec
     arch: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     seed: dict[str, int] = Field(default_factory=dict)
+    origins: dict[str, str] = Field(default_factory=dict)
 
 
-class CellSpec(Frozen):
-    """One point of the grid: method(params) × data × budget × condensing arch × repetition."""
+class CellSpec(Keyed):
+    """One point of the grid: method(params) × data × budget × condensing arch × repetition.
+
+    ``origins`` says where the architectures come from that the method builds: ``arch`` where it is one of the method's
+    axes, and the names of ``Params.architectures``; those of ddbench's own are left out.
+    """
+
+    LATER = ("origins",)
 
     method: str
     method_version: int
@@ -159,9 +198,10 @@ class CellSpec(Frozen):
     arch: str
     master: int
     r: int
+    origins: dict[str, str] = Field(default_factory=dict)
 
 
-class EvalSpec(Frozen):
+class EvalSpec(Keyed):
     """One cell's set × protocol × student arch × student seed.
 
     Attributes:
@@ -173,7 +213,10 @@ class EvalSpec(Frozen):
         master: Master seed.
         r: Repetition.
         e: Student within the repetition.
+        origins: Where the ``protocol`` and the ``arch`` come from, as far as they are not ddbench's own.
     """
+
+    LATER = ("origins",)
 
     set: str
     protocol: str
@@ -183,6 +226,7 @@ class EvalSpec(Frozen):
     master: int
     r: int
     e: int
+    origins: dict[str, str] = Field(default_factory=dict)
 
 
 SNAPSHOTS = 5

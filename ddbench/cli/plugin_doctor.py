@@ -16,8 +16,9 @@ from pathlib import Path
 import ddbench
 from ddbench.api import MethodInfo
 from ddbench.errors import DDBenchError
-from ddbench.plugins import FIRST_PARTY, GROUP, PluginReport, PluginWarning, Registries, load, params_class
+from ddbench.plugins import GROUP, PluginReport, PluginWarning, Registries, load, params_class
 from ddbench.presets import presets
+from ddbench.registry import FIRST_PARTY
 
 ADVICE = (
     ("ModuleNotFoundError", "install the missing module into this Python, or uninstall {dist}"),

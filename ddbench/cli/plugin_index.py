@@ -10,7 +10,8 @@ from ddbench.api import MethodInfo
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
 from ddbench.members import IMPORTED
-from ddbench.plugins import FIRST_PARTY, Registries
+from ddbench.plugins import Registries
+from ddbench.registry import FIRST_PARTY
 
 BEGIN = "<!-- ddbench:methods -->"
 END = "<!-- ddbench:end-methods -->"

@@ -90,12 +90,12 @@ DATASETS: tuple[DatasetRecord, ...] = (
     ),
 )
 
-SCHEMES: dict[str, str] = {
-    "folder": "ddbench.data.folder:read",
-    "hf": "ddbench.data.parquet:read",
-    "npz": "ddbench.data.npz:read",
+SCHEMES: dict[str, tuple[str, int]] = {
+    "folder": ("ddbench.data.folder:read", 1),
+    "hf": ("ddbench.data.parquet:read", 1),
+    "npz": ("ddbench.data.npz:read", 1),
 }
-"""Readers of ``NAME=SCHEME:PATH``."""
+"""Readers of ``NAME=SCHEME:PATH`` with their versions, bumped when one returns something else for the same files."""
 
 ARTIFACTS: tuple[ArtifactKind, ...] = (
     ArtifactKind(

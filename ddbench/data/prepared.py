@@ -36,11 +36,20 @@ class Pointer(Frozen):
         revision: The revision.
         files: Absolute path of what was read; None for an embedded data set.
         fingerprint: Of the files of a path source at that time; None for a registered data set.
+        reader_version: Version of the reader that made it.
+        origin: Where that reader's record comes from, as :class:`Source` has it.
     """
 
     revision: str
     files: str | None = None
     fingerprint: str | None = None
+    reader_version: int = 1
+    origin: str = ""
+
+    def is_of(self, source: Source) -> bool:
+        """Whether the reader of ``source`` made it, from the files that are there now."""
+        same = (self.reader_version, self.origin) == (source.reader_version, source.origin)
+        return same and (source.path is None or self.fingerprint == fingerprint(source))
 
 
 def resolve(source: Source) -> Prepared:
@@ -51,7 +60,7 @@ def resolve(source: Source) -> Prepared:
         StoreError: If a decoded copy cannot be written.
     """
     pointer = _read_pointer(_pointer_path(source))
-    if pointer is not None and (source.path is None or pointer.fingerprint == fingerprint(source)):
+    if pointer is not None and pointer.is_of(source):
         with suppress(CorruptFileError):
             return _with_declared_facts(open_folder(data_root(source.name) / pointer.revision), source.record)
     if source.record is None or source.record.embedded:
@@ -62,9 +71,8 @@ def resolve(source: Source) -> Prepared:
         return prepare(source, allow_download=True)
     if pointer is not None:
         folder = data_root(source.name) / pointer.revision
-        raise DataError(
-            f"the prepared copy of data set {source.name!r} in {folder} is damaged: {_advice(source.record)}"
-        )
+        why = "is damaged" if pointer.is_of(source) else "was made by another reader"
+        raise DataError(f"the prepared copy of data set {source.name!r} in {folder} {why}: {_advice(source.record)}")
     raise DataError(f"data set {source.name!r} is not prepared: {_advice(source.record)}")
 
 
@@ -95,7 +103,10 @@ def prepare(source: Source, *, files: Path | None = None, allow_download: bool =
             raise source_error(error, _where(source, place)) from error
         finally:
             raw.close()
-        pointer = Pointer(revision=prepared.revision, files=str(place) if place else None, fingerprint=mark)
+        pointer = Pointer(
+            revision=prepared.revision, files=str(place) if place else None, fingerprint=mark,
+            reader_version=source.reader_version, origin=source.origin,
+        )  # fmt: skip
         atomic_write(_pointer_path(source), pointer.model_dump_json().encode())
     return _with_declared_facts(prepared, source.record)
 

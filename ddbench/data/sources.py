@@ -24,12 +24,14 @@ class Source:
         record: The registered record; None for a data set read from a path.
         scheme: How ``path`` is read; None for a registered data set.
         path: Absolute path; None for a registered data set.
+        origin: Where the record comes from, "" for ddbench's own and for paths.
     """
 
     name: str
     record: DatasetRecord | None = None
     scheme: str | None = None
     path: Path | None = None
+    origin: str = ""
 
     @property
     def text(self) -> str:
@@ -39,7 +41,12 @@ class Source:
     @property
     def reader(self) -> str:
         """``"module:function"`` of the reader."""
-        return self.record.reader if self.record else SCHEMES[str(self.scheme)]
+        return self.record.reader if self.record else SCHEMES[str(self.scheme)][0]
+
+    @property
+    def reader_version(self) -> int:
+        """Version of the reader: a copy that another one made is decoded anew."""
+        return self.record.version if self.record else SCHEMES[str(self.scheme)][1]
 
 
 def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
@@ -53,7 +60,7 @@ def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
     if not equals and name.partition(":")[0] in SCHEMES:
         raise UsageError(f"give the data set a name of your own: NAME={text}")
     if not equals:
-        return Source(name, record=known.get(name))
+        return Source(name, record=known.get(name), origin=known.origin(name).foreign)
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise UsageError(f"data set name {name!r} in {text!r} must match ^[a-z][a-z0-9_-]*$")
     if name in known:

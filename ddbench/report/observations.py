@@ -8,6 +8,7 @@ from typing import Any
 
 from ddbench.keys import canonical
 from ddbench.records import Record
+from ddbench.registry import FIRST_PARTY
 from ddbench.report.variants import told_apart
 from ddbench.specs import Budget
 
@@ -138,7 +139,7 @@ def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observat
         evaluate_s=record.cost.evaluate_s,
         train_s=record.train_s,
         set_key=student["set"],
-        recipe=_recipe(made["cell"], params),
+        recipe=_recipe(made["cell"], params) | (_whose(student) if params else {}),
         condensation=condensations.get(student["set"]),
     )
 
@@ -205,7 +206,18 @@ def _recipe(cell: dict[str, Any], protocol: dict[str, Any]) -> dict[str, Any]:
     params = {f"protocol.{name}": value for name, value in protocol.items() if name != "recipe_of"}
     params |= cell.get("params", {})
     named = {"version": cell.get("method_version"), "origin": cell.get("origin"), "master seed": cell.get("master")}
+    if "origin" in cell:
+        named["arch origin"] = cell.get("origins", {}).get("arch", FIRST_PARTY)
     return {name: value for name, value in {**named, **params}.items() if value is not None}
+
+
+def _whose(student: dict[str, Any]) -> dict[str, str]:
+    """Who registered the protocol and the student's architecture."""
+    origins = student.get("origins", {})
+    return {
+        "protocol origin": origins.get("protocol", FIRST_PARTY),
+        "student origin": origins.get("arch", FIRST_PARTY),
+    }
 
 
 def _placed(observations: list[Observation]) -> list[Observation]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ddbench.members import IMPORTED
-from ddbench.plugins import FIRST_PARTY, installed
+from ddbench.plugins import installed
+from ddbench.registry import FIRST_PARTY
 from ddbench.testing import MethodContract
 
 

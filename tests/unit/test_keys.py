@@ -59,6 +59,8 @@ def test_nan_has_no_key():
         {"data": changed(DATA, split="paper")},
         {"data": changed(DATA, view=({"name": "train_size", "size": 10},))},
         {"data": changed(DATA, preprocess="zca-kornia")},
+        {"data": changed(DATA, origin="f" * 64)},
+        {"origins": {"arch": "f" * 64}},
         {"budget": Budget(ipc=2)},
         {"budget": Budget(fraction=0.5)},
         {"arch": "convnet3-w128-in"},
@@ -68,6 +70,20 @@ def test_nan_has_no_key():
 )
 def test_every_field_of_a_cell_is_in_its_key(update):
     assert condense_key(changed(CELL, **update), ALL, ()) != condense_key(CELL, ALL, ())
+
+
+def test_who_registered_what_takes_part_is_in_a_key_unless_ddbench_did():
+    for spec, key in ((EVAL, eval_key), (CELL, lambda spec: condense_key(spec, ALL, ()))):
+        keys = {key(changed(spec, origins=origins)) for origins in ({}, {"arch": "a"}, {"arch": "b"})}
+        assert len(keys) == 3
+        assert "origins" not in spec.model_dump(mode="json")
+        assert type(spec).model_validate(spec.model_dump(mode="json")) == spec
+    artifact = ArtifactSpec(kind="features", data=DATA)
+    variants = [
+        artifact, changed(artifact, origins={"artifact": "a"}), changed(artifact, data=changed(DATA, origin="a"))
+    ]  # fmt: skip
+    assert len({artifact_key(spec, 1) for spec in variants}) == 3
+    assert "origin" not in DATA.model_dump()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 
 from ddbench.errors import PluginError, UsageError
 from ddbench.members import IMPORTED
-from ddbench.plugins import FIRST_PARTY, GROUP, PluginWarning, import_target, installed, load, params_class
+from ddbench.plugins import GROUP, PluginWarning, import_target, installed, load, params_class
+from ddbench.registry import FIRST_PARTY
 
 pytest_plugins = ["ddbench.testing.fixtures"]
 

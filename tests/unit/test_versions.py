@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from ddbench.plugins import FIRST_PARTY, import_target, installed, params_class
+from ddbench.plugins import import_target, installed, params_class
 from ddbench.presets import presets
+from ddbench.registry import FIRST_PARTY
 
 SNAPSHOT = Path(__file__).parents[1] / "data" / "method_versions.json"
 REFRESH = "then renew the snapshot: python -m tests.unit.test_versions"
