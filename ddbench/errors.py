@@ -35,6 +35,10 @@ class CorruptFileError(StoreError):
     """A stored file does not hold what its record says; it counts as missing."""
 
 
+class NewerRecordError(UsageError):
+    """A stored record knows more than this ddbench: it is left alone, and nothing is put in its place."""
+
+
 FailureStatus = Literal["failed", "oom", "nan", "timeout"]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ddbench.errors import CorruptFileError
+from ddbench.errors import CorruptFileError, NewerRecordError
 from ddbench.members import IMPORTED
 
 Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
@@ -108,10 +109,15 @@ class Record(BaseModel):
 
         Raises:
             CorruptFileError: If the text is not a record of this schema.
+            NewerRecordError: If it is one of a newer ddbench.
         """
         try:
             record = cls.model_validate_json(text)
         except ValidationError as error:
+            if (newer := _newer(text, error)) is not None:
+                raise NewerRecordError(
+                    f"{where}: written by a newer ddbench ({newer}); update ddbench, or choose another --out"
+                ) from None
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the file"
             raise CorruptFileError(f"{where}: not a record of schema 1 ({field}: {first['msg']})") from None
@@ -119,6 +125,21 @@ class Record(BaseModel):
         if measured and not isinstance(record.metrics.get("top1"), float | int):
             raise CorruptFileError(f"{where}: an evaluation without a number in metrics.top1")
         return record
+
+
+def _newer(text: str | bytes, error: ValidationError) -> str | None:
+    """What tells that a record which cannot be read is a newer ddbench's; None when it is damaged."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(content, dict) or "schema" not in content:
+        return None
+    for name in ("schema", "key_format"):
+        if isinstance(known := content.get(name), int) and known > 1:
+            return f"{name} {known}"
+    unknown = [".".join(map(str, e["loc"])) for e in error.errors() if e["type"] == "extra_forbidden"]
+    return f"unknown field {unknown[0]}" if len(unknown) == len(error.errors()) else None
 
 
 def source_of(document: Mapping[str, Any]) -> Origin:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddbench.errors import CorruptFileError, UsageError
+from ddbench.errors import CorruptFileError, NewerRecordError, UsageError
 from ddbench.files import StoreWarning, atomic_write, set_aside, sha256_file, store_error
 from ddbench.keys import short
 from ddbench.paths import home
@@ -171,13 +171,24 @@ def evaluation_path(folder: Path, key: str) -> Path:
 
 
 def read_record(path: Path, *, keep: bool = False) -> Record | None:
-    """A record, or None when there is none; a corrupt or half-written one is told and, unless ``keep``, set aside."""
+    """A record, or None when there is none; a corrupt or half-written one is told and, unless ``keep``, set aside.
+
+    One of a newer ddbench stays where it is: it is told and passed over by those who only look (``keep``).
+
+    Raises:
+        NewerRecordError: Where something may be put in its place.
+    """
     try:
         return Record.from_json(path.read_bytes(), str(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise store_error(path, error) from error
+    except NewerRecordError as error:
+        if not keep:
+            raise
+        warnings.warn(str(error), StoreWarning, stacklevel=2)
+        return None
     except CorruptFileError as error:
         warnings.warn(f"{error}; it counts as missing", StoreWarning, stacklevel=2)
         if not keep:

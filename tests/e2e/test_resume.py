@@ -186,3 +186,21 @@ def test_a_method_without_iterations_cannot_continue_and_says_nothing(tmp_path):
         source = source.replace(old, new)
     file.write_text(source)
     assert ddbench("run", *GRID, "--plugin", file, "--out", tmp_path / "runs") == 0
+
+
+@pytest.mark.parametrize("more", [{"schema": 2}, {"key_format": 2}, {"energy_wh": 1.0}, {"schema": 2, "metrics": 3}])
+def test_a_record_of_a_newer_ddbench_is_left_alone(tmp_path, more, capsys):
+    out = tmp_path / "out"
+    command = ("run", "--methods", "random", "--ipc", 1, *SMOKE, "--seeds", 1, "--reference-limit", "0s", "--out", out)
+    assert ddbench(*command) == 0
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for path in out.rglob("eval/*.json"):
+        files[path] = json.dumps(json.loads(files[path]) | more).encode()
+        path.write_bytes(files[path])
+    capsys.readouterr()
+    assert ddbench(*command) == 2
+    assert "written by a newer ddbench" in capsys.readouterr().err
+    assert ddbench("results", "show", "--out", out) == 2
+    assert "written by a newer ddbench" in capsys.readouterr().err
+    for path, content in files.items():
+        assert path.name == "plan.jsonl" or path.read_bytes() == content
