@@ -89,13 +89,12 @@ def condense_key(cell: CellSpec, axes: frozenset[str], artifacts: Sequence[str] 
 
 def eval_key(spec: EvalSpec) -> str:
     """Key of one student trained on one set under one protocol."""
-    return digest(
-        {
-            "set": spec.set,
-            "protocol": spec.protocol,
-            "protocol_version": spec.protocol_version,
-            "protocol_params": spec.protocol_params,
-            "arch": spec.arch,
-            "seed": {"master": spec.master, "r": spec.r, "e": spec.e},
-        }
-    )
+    content = {
+        "set": spec.set,
+        "protocol": spec.protocol,
+        "protocol_version": spec.protocol_version,
+        "protocol_params": spec.protocol_params,
+        "arch": spec.arch,
+        "seed": {"master": spec.master, "r": spec.r, "e": spec.e},
+    }
+    return digest(content | ({"artifacts": sorted(spec.artifacts)} if spec.artifacts else {}))

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from ddbench.errors import UsageError
 
@@ -173,6 +181,7 @@ class EvalSpec(Frozen):
         master: Master seed.
         r: Repetition.
         e: Student within the repetition.
+        artifacts: Keys of the artifacts that the protocol declared, ascending; left out of JSON where there are none.
     """
 
     set: str
@@ -183,6 +192,24 @@ class EvalSpec(Frozen):
     master: int
     r: int
     e: int
+    artifacts: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if name != "artifacts" or value}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEvaluation:
+    """What a protocol is asked about before anything runs.
+
+    Attributes:
+        spec: The evaluation; its artifacts are not known yet.
+        cell: The cell whose set it is about, data among its fields.
+    """
+
+    spec: EvalSpec
+    cell: CellSpec
 
 
 SNAPSHOTS = 5
