@@ -51,6 +51,11 @@ class Params(BaseModel):
         """Why this cell cannot run, shown in plan and table; None when it can. Pure."""
         return None
 
+    @property
+    def chooses_on_val(self) -> bool:
+        """Whether images of val decide which set is kept; the contract finds methods that look without saying so."""
+        return False
+
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
         """Bytes that a set of ``n`` images takes, without hard labels; None where real images are kept.
 
@@ -75,6 +80,11 @@ class DistillationParams(Params):
     selection: Literal["last", "val"] = Field(
         default="last", description="report the set after the last step, or the snapshot that is best on val"
     )
+
+    @property
+    def chooses_on_val(self) -> bool:
+        """Where the snapshot that is best on val is reported."""
+        return self.selection == "val"
 
     @property
     def steps(self) -> int:

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from ddbench.api import MethodInfo
+from ddbench.core.plugin.protocols import Protocol
 from ddbench.data.spaces import artifact_for
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
-from ddbench.core.plugin.protocols import Protocol
 from ddbench.grid import Data, Grid, GridCell
 from ddbench.keys import artifact_key, condense_key, eval_key, short
 from ddbench.plugins import import_target

@@ -140,7 +140,7 @@ def _write(job: Job, top1: float) -> Iterator[tuple[Job, str]]:
 
 
 def _shorter(full: Record, updates: int) -> dict[str, Any]:
-    """The document of a reference's student that ends after ``updates``, its learning rate dropped halfway if at all."""
+    """The document of a reference's student that ends after ``updates``, its rate dropped halfway if at all."""
     document = with_its_rate(full, full.spec["eval"]["e"])
     student: Mapping[str, Any] = document["eval"]
     params = {**student["protocol_params"], "updates": updates}

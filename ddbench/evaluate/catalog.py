@@ -12,7 +12,7 @@ DEFAULT = "hard"
 LABELS: dict[str | None, Literal["soft", "own"]] = {"soft": "soft", "own": "own", "recipe": "own"}
 
 
-def _sgd(name: str, summary: str, version: int = 1, standing: Standing = Standing(), **defaults: Any) -> ProtocolInfo:
+def _sgd(name: str, summary: str, version: int = 1, standing: Standing | None = None, **defaults: Any) -> ProtocolInfo:
     return ProtocolInfo(
         name=name,
         version=version,
@@ -23,7 +23,7 @@ def _sgd(name: str, summary: str, version: int = 1, standing: Standing = Standin
         labels=LABELS.get(defaults.get("targets"), "hard"),
         follows_recipe=defaults.get("targets") == "recipe",
         chooses_lr=defaults["lr"] == "grid",
-        standing=standing,
+        standing=standing or Standing(),
     )
 
 

@@ -117,12 +117,9 @@ def _view(table: Table, tables: Sequence[Table], claims: Sequence[Claim]) -> Vie
                 claim.verdict.verdict, NONE if interval is not None else claim.verdict.why,
             ]
         )  # fmt: skip
+    alike = siblings(table, tables, "arch")
     best = next((claim.verdict.best_full for claim in claims if claim.verdict.best_full is not None), None)
-    both = f"{table.setting.protocol} and {_real(table, siblings(table, tables, 'arch'))}"
-    notes = [
-        MEANING.format(both=both),
-        *([f"best full here: under {best}"] if best else []),
-        *caution(claim.n for claim in claims),
-    ]
+    meaning = MEANING.format(both=f"{table.setting.protocol} and {_real(table, alike)}")
+    notes = [meaning, *([f"best full here: under {best}"] if best else []), *caution(claim.n for claim in claims)]
     facts = {"where": place(table), "lines": [asdict(claim) for claim in claims]}
     return View("lossless", f"{CAPTION} · {place(table)}", grid if claims else [], notes, facts)

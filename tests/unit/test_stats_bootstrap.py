@@ -86,7 +86,13 @@ def exactly(errors, repetitions=6, examples=1000):
 
 
 def judge(correct, fulls=None, **fields):
-    given = {"real": "real@1", "protocol": "hard-long@1", "preprocess": "meanstd", "full_preprocess": "meanstd", **fields}
+    given = {
+        "real": "real@1",
+        "protocol": "hard-long@1",
+        "preprocess": "meanstd",
+        "full_preprocess": "meanstd",
+        **fields,
+    }
     known = {"hard-long@1": exactly(120), "real@1": exactly(100)} if fulls is None else fulls
     return lossless(correct, known, **given)
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
-from ddbench.api import ArtifactSpec, PlannedEvaluation, ProtocolInfo, ProtocolParams
+from ddbench.api import ArtifactSpec, EvalProtocol, PlannedEvaluation, ProtocolInfo, ProtocolParams
 from ddbench.errors import PluginError
 from ddbench.plugins import FIRST_PARTY, Registries, import_target
 from ddbench.profiles import Profile
@@ -79,6 +79,17 @@ class Protocol:
             PluginError: Always.
         """
         raise PluginError(f"protocol {self.info.name!r} ({self.plugin}): {problem} ({CONTRACT})")
+
+    def load(self) -> type[EvalProtocol]:
+        """Its class; this imports torch.
+
+        Raises:
+            PluginError: If it cannot be imported, or is no :class:`EvalProtocol`.
+        """
+        found = import_target(self.info.target)
+        if not (isinstance(found, type) and issubclass(found, EvalProtocol)):
+            self.refuse(f"target {self.info.target!r} is not a subclass of ddbench.EvalProtocol")
+        return found
 
     def resolve(self, *, n: int, data: DatasetInfo, student: str, profile: Profile) -> ProtocolParams:
         """The params for a budget of ``n`` images; arguments as in :meth:`ProtocolParams.resolve`.
