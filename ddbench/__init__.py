@@ -20,21 +20,31 @@ if TYPE_CHECKING:
         MethodInfo,
         Paper,
         Params,
+        PlannedEvaluation,
         Predictor,
         Preprocess,
         ProtocolInfo,
+        ProtocolParams,
         Recipe,
         RunContext,
         Selection,
         Selector,
+        Standing,
         State,
         StorageBytes,
     )
+    from ddbench.data.raw import ImageStream, RawDataset
     from ddbench.hookspecs import hookimpl
+    from ddbench.models.names import ArchName
+    from ddbench.profiles import Profile
     from ddbench.registry import Draft
     from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo
 
 _HOME = {
+    "ArchName": "ddbench.models.names",
+    "ImageStream": "ddbench.data.raw",
+    "Profile": "ddbench.profiles",
+    "RawDataset": "ddbench.data.raw",
     "Draft": "ddbench.registry",
     "hookimpl": "ddbench.hookspecs",
     "ArtifactSpec": "ddbench.specs",
@@ -47,6 +57,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ALL_AXES",
     "ArchInfo",
+    "ArchName",
     "ArtifactKind",
     "ArtifactSpec",
     "Budget",
@@ -58,18 +69,24 @@ __all__ = [
     "Draft",
     "EvalInputs",
     "EvalProtocol",
+    "ImageStream",
     "Limits",
     "Method",
     "MethodInfo",
     "Paper",
     "Params",
+    "PlannedEvaluation",
     "Predictor",
     "Preprocess",
+    "Profile",
     "ProtocolInfo",
+    "ProtocolParams",
+    "RawDataset",
     "Recipe",
     "RunContext",
     "Selection",
     "Selector",
+    "Standing",
     "State",
     "StorageBytes",
     "hookimpl",

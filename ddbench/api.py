@@ -9,25 +9,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
-from ddbench.members import ALL_AXES, ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Paper, ProtocolInfo
+from ddbench.members import ALL_AXES, ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Paper, ProtocolInfo, Standing
 from ddbench.sets import CondensedSet, Preprocess, Recipe, Selection, StorageBytes
-from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo
+from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, PlannedEvaluation
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from ddbench.data.split import Split
+    from ddbench.profiles import Profile
 
 __all__ = [
     "ALL_AXES", "ArchInfo", "ArtifactKind", "ArtifactSpec", "Budget", "CellSpec", "CondensedSet", "DatasetInfo",
     "DatasetRecord", "DistillationParams", "EvalInputs", "EvalProtocol", "Limits", "Method", "MethodInfo", "Paper",
-    "Params", "Predictor", "Preprocess", "ProtocolInfo", "Recipe", "RunContext", "Selection", "Selector", "State",
-    "StorageBytes",
+    "Params", "PlannedEvaluation", "Predictor", "Preprocess", "ProtocolInfo", "ProtocolParams", "Recipe", "RunContext",
+    "Selection", "Selector", "Standing", "State", "StorageBytes",
 ]  # fmt: skip
 
 State: TypeAlias = "Mapping[str, Any]"
@@ -57,6 +58,11 @@ class Params(BaseModel):
         """Why this cell cannot run, shown in plan and table; None when it can. Pure."""
         return None
 
+    @property
+    def chooses_on_val(self) -> bool:
+        """Whether images of val decide which set is kept; the contract finds methods that look without saying so."""
+        return False
+
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
         """Bytes that a set of ``n`` images takes, without hard labels; None where real images are kept.
 
@@ -83,6 +89,11 @@ class DistillationParams(Params):
     )
 
     @property
+    def chooses_on_val(self) -> bool:
+        """Where the snapshot that is best on val is reported."""
+        return self.selection == "val"
+
+    @property
     def steps(self) -> int:
         """How often :meth:`Method.step` is called: once per outer step, unless a method cuts these into several."""
         return self.iterations
@@ -90,6 +101,42 @@ class DistillationParams(Params):
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
         """Pixels as float32."""
         return 4 * n * data.image_bytes
+
+
+class ProtocolParams(Params):
+    """Base of a protocol's params: fully resolved for one evaluation, and part of its key.
+
+    With its defaults it is what a protocol needs that iterates nothing.
+    """
+
+    updates: PositiveInt = Field(default=1, description="updates of the student, for forecasts; 1: nothing is iterated")
+    lr: tuple[float, ...] = Field(
+        default=(0.01,), min_length=1, description="learning rates; more than one: the best on val is used"
+    )
+    learned_lr: bool = Field(default=False, description="also try the learning rate that the set itself learned")
+    recipe_of: str | None = Field(default=None, description="native: condense key of the set whose recipe is used")
+
+    @classmethod
+    def resolve(cls, defaults: Mapping[str, Any], *, n: int, data: DatasetInfo, student: str, profile: Profile) -> Self:
+        """The params of one evaluation; here ``defaults`` as they are. Pure.
+
+        Args:
+            defaults: ``ProtocolInfo.defaults``.
+            n: Images of the budget (not of a decoded set); for ``full``, all of train and val.
+            data: Facts about the data set.
+            student: Canonical architecture of the student, or the name of a predictor.
+            profile: Bounds on updates, and learning rates.
+        """
+        return cls(**defaults)
+
+    # A method's params are asked about a cell, a protocol's about an evaluation of its set.
+    def artifacts(self, evaluation: PlannedEvaluation) -> dict[str, ArtifactSpec]:  # type: ignore[override]
+        """What must exist before the evaluation runs, by the name ``EvalInputs.artifact`` will use. Pure."""
+        return {}
+
+    def unsupported(self, evaluation: PlannedEvaluation, data: DatasetInfo) -> str | None:  # type: ignore[override]
+        """Why this evaluation cannot run, shown in plan and table; None when it can. Pure, equal for all seeds."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +308,7 @@ class EvalInputs(Protocol):
     device: torch.device
 
     def artifact(self, name: str) -> Path:
-        """Folder of an artifact."""
+        """Folder of an artifact that ``ProtocolParams.artifacts`` declared."""
         ...
 
     def resume(self) -> State | None:
@@ -291,4 +338,7 @@ class EvalProtocol(ABC):
             make_model: seed → freshly initialised student.
             seed: The student's seed; every draw derives from it.
             artifacts: Real data (never test), parameters and services.
+
+        Returns:
+            The predictor. Networks that it runs must be in eval mode.
         """

@@ -23,11 +23,11 @@ class Speeds:
 
     Attributes:
         cells: (method, data set, arch) → seconds per outer step.
-        students: (data set, arch, batch) → seconds per update.
+        students: (data set, arch, other protocol, batch) → seconds per update.
     """
 
     cells: dict[tuple[str, str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
-    students: dict[tuple[str, str], dict[int, list[float]]] = field(
+    students: dict[tuple[str, str, str], dict[int, list[float]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
 
@@ -49,7 +49,7 @@ class Speeds:
             self.cells[cell["method"], cell["data"]["name"], cell["arch"]].append(seconds / record.cost.steps)
         else:
             spec = record.spec["eval"]
-            where = (record.spec["set"]["cell"]["data"]["name"], spec["arch"])
+            where = _trained(record.spec)
             per_update = record.cost.evaluate_s / record.cost.steps
             self.students[where][int(spec["protocol_params"].get("batch", 1))].append(per_update)
 
@@ -65,12 +65,19 @@ class Speeds:
 
     def _student_seconds(self, node: Node) -> float | None:
         spec = node.document["eval"]
-        by_batch = self.students.get((node.document["set"]["cell"]["data"]["name"], spec["arch"]))
+        by_batch = self.students.get(_trained(node.document))
         if not by_batch:
             return None
         batch = int(spec["protocol_params"].get("batch", 1))
         per_update = seconds_per_update({seen: median(times) for seen, times in by_batch.items()}, batch)
         return per_update * node.steps * students(node.document)
+
+
+def _trained(document: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What must agree for students to take as long: data, network, and a protocol that is not ddbench's own."""
+    spec = document["eval"]
+    other = spec["protocol"] if "protocol" in document.get("facts", {}) else ""
+    return document["set"]["cell"]["data"]["name"], spec["arch"], other
 
 
 def seconds_per_update(seen: Mapping[int, float], batch: int) -> float:

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ddbench.api import Params, ProtocolInfo
+from ddbench.api import ArchInfo, Params
 from ddbench.controls import ZERO_STEPS, bought, with_controls
+from ddbench.core.plugin.protocols import Protocol
 from ddbench.data import describe as data_describe
 from ddbench.data import prepared as data_prepared
 from ddbench.data.sources import parse_source
 from ddbench.data.views import canonical_view
 from ddbench.errors import UsageError
 from ddbench.models import names as arch_names
-from ddbench.plugins import Registries, import_target
+from ddbench.plugins import Registries
 from ddbench.profiles import Profile
 from ddbench.registry import Registry
 from ddbench.rows import AT_BYTES, Row, resolved, rows_of
@@ -31,19 +32,6 @@ class Data:
     spec: DataSpec
     info: DatasetInfo
     label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Protocol:
-    """A protocol with its params type imported."""
-
-    info: ProtocolInfo
-    params: type[Any]
-
-    @property
-    def id(self) -> str:
-        """Id with version, ``hard@1``."""
-        return f"{self.info.name}@{self.info.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +82,37 @@ class Grid:
         """Canonical condensing architectures for a data set."""
         return [self.canonical(name) for name in self.suite.archs or (data.info.default_arch,)]
 
-    def eval_archs(self, arch: str) -> list[str]:
-        """Canonical student architectures for sets condensed with ``arch``."""
-        return [self.canonical(name) for name in self.suite.eval_archs] or [arch]
+    @property
+    def named_students(self) -> list[str]:
+        """The students that the suite names: canonical networks, and predictors of protocols."""
+        predictors = _predictors(self.protocols, self.registries.architectures)
+        return [name if name in predictors else self.canonical(name) for name in self.suite.eval_archs]
+
+    def students(self, protocol: Protocol, arch: str) -> tuple[list[str], str | None]:
+        """What a protocol evaluates sets condensed with ``arch`` by, and what to say of students that it leaves out.
+
+        Of the students that the suite names those that it can evaluate; without any, the condensing network, or its
+        own default where it cannot evaluate that.
+        """
+        named = self.named_students
+        found = [name for name in named if self._evaluates(protocol, name)]
+        left = [name for name in named if name not in found]
+        if not found:
+            own = protocol.info.students
+            usual = arch if self._evaluates(protocol, arch) else own[0]
+            predictors = _predictors([protocol], self.registries.architectures)
+            found = [usual if usual in predictors else self.canonical(usual)]
+        if not left:
+            return found, None
+        instead = "" if any(name in named for name in found) else f"; {found[0]} is used"
+        return found, f"{protocol.id} does not evaluate {', '.join(left)}{instead}"
+
+    def _evaluates(self, protocol: Protocol, student: str) -> bool:
+        own = protocol.info.students
+        if student in _predictors(self.protocols, self.registries.architectures):
+            return student in own
+        name = arch_names.parse(student, self.registries.architectures)
+        return not own or name.family in own or name.base in own
 
     def canonical(self, arch: str) -> str:
         """Canonical form of an architecture name."""
@@ -198,11 +214,13 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
     """
     rows = rows_of(suite, registries)
     protocols = [_protocol(name, suite, registries, profile) for name in dict.fromkeys(suite.protocols)]
-    for arch in (*suite.archs, *suite.eval_archs):
+    predictors = _predictors(protocols, registries.architectures)
+    networks = [*suite.archs, *(name for name in suite.eval_archs if name not in predictors)]
+    for arch in networks:
         arch_names.parse(arch, registries.architectures)
     data = list(_data(suite, registries))
     for item in data:
-        for arch in (*suite.archs, *suite.eval_archs):
+        for arch in networks:
             name = arch_names.parse(arch, registries.architectures)
             why = arch_names.too_deep(name, channels=item.info.channels, size=item.info.size)
             if why is not None:
@@ -260,7 +278,8 @@ def _canonical(
     if rule.protocol is not None:
         update["protocol"] = rule.protocol.partition("@")[0]
     for name in ("arch", "eval_arch"):
-        if (arch := getattr(rule, name)) is not None:
+        arch = getattr(rule, name)
+        if arch is not None and arch not in _predictors(protocols, registries.architectures):
             update[name] = arch_names.parse(arch, registries.architectures).canonical
     rule = rule.model_copy(update=update)
     present = {
@@ -281,16 +300,30 @@ def _canonical(
     return rule
 
 
+def _predictors(protocols: list[Protocol], families: Registry[ArchInfo]) -> set[str]:
+    """Students of protocols that are no networks.
+
+    Raises:
+        PluginError: If a protocol trains a student that is none.
+    """
+    networks = {name for family in families for name in (family.name, *family.bases)}
+    found = {name: protocol for protocol in protocols for name in protocol.info.students if name not in networks}
+    for name, protocol in found.items():
+        if protocol.info.trains_student:
+            protocol.refuse(f"ProtocolInfo.students names {name!r}, which is no architecture, yet it trains a student")
+    return set(found)
+
+
 def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile) -> Protocol:
     plain, _, version = name.partition("@")
     info = registries.protocols.get(plain)
     if version and version != str(info.version):
         raise UsageError(f"protocol {name!r}: this ddbench has {plain}@{info.version} (see `ddbench list protocols`)")
-    if suite.split == "paper" and info.defaults.get("lr") == "grid" and len(profile.lr_grid) > 1:
+    if suite.split == "paper" and info.chooses_lr and len(profile.lr_grid) > 1:
         raise UsageError(
             f"protocol {plain} chooses a learning rate on val, but split 'paper' has none: use dc2021 or hard-fixed"
         )
-    return Protocol(info, import_target(info.params))
+    return Protocol.find(plain, registries)
 
 
 def _data(suite: Suite, registries: Registries) -> Iterator[Data]:

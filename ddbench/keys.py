@@ -105,6 +105,7 @@ def eval_key(spec: EvalSpec) -> str:
             "protocol_params": spec.protocol_params,
             "arch": spec.arch,
             "seed": {"master": spec.master, "r": spec.r, "e": spec.e},
+            **({"artifacts": sorted(spec.artifacts)} if spec.artifacts else {}),
             **_origins(spec.origins),
         }
     )

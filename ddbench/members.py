@@ -15,6 +15,12 @@ IMPORTED = "imported"
 """The method whose sets were made elsewhere: its rows are shown and never ranked."""
 
 
+def _check_targets(who: str, **targets: str) -> None:
+    for what, target in targets.items():
+        if not re.fullmatch(r"[\w.]+:\w+", target):
+            raise PluginError(f'{who}: {what} {target!r} is not of the form "module:Class"')
+
+
 @dataclass(frozen=True, slots=True)
 class Paper:
     """Where a method was published."""
@@ -64,9 +70,7 @@ class MethodInfo:
             raise PluginError(f"method name {self.name!r} must match ^[a-z][a-z0-9_]*$")
         if self.kind not in ("distillation", "selection", "reference"):
             raise PluginError(f"method {self.name!r}: kind {self.kind!r} is none of distillation, selection, reference")
-        for what, target in (("target", self.target), ("params", self.params)):
-            if not re.fullmatch(r"[\w.]+:\w+", target):
-                raise PluginError(f'method {self.name!r}: {what} {target!r} is not of the form "module:Class"')
+        _check_targets(f"method {self.name!r}", target=self.target, params=self.params)
         if not self.axes <= ALL_AXES:
             raise PluginError(f"method {self.name!r}: unknown axes {sorted(self.axes - ALL_AXES)}")
 
@@ -126,19 +130,48 @@ class ArchInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class ProtocolInfo:
-    """An evaluation recipe.
+class Standing:
+    """How reports show a protocol, and which other protocols they hold it against, each by its name without version.
 
     Attributes:
-        name: Id without version, e.g. ``hard``; shown as ``hard@1``.
-        version: Bumped when results may change; part of the key.
+        regime: Its labels and augmentation in a few words: the heading of its column in the view ``regime``; empty:
+            its id.
+        own_recipe: The protocol under which sets are trained as they want to be; with it the scores HLR and LRS stand.
+        unaugmented: The protocol that differs from this one in having no augmentation; with it the score ARS stands.
+        full_under: The protocol that suits real data: losslessness is judged under this protocol, against the better
+            of ``full`` under both. For protocols that do not cap the student's updates.
+    """
+
+    regime: str = ""
+    own_recipe: str | None = None
+    unaugmented: str | None = None
+    full_under: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolInfo:
+    """An evaluation recipe; what the core must know of it is declared here.
+
+    Attributes:
+        name: Id without version, ``^[a-z][a-z0-9_-]*$``, e.g. ``hard``; shown as ``hard@1``.
+        version: Bumped when results may change, from 1; part of the key.
         target: ``"module:Class"`` of the :class:`EvalProtocol`.
-        params: ``"module:Class"`` of its params type, whose classmethod
-            ``resolve(defaults, *, n, data, student, profile)`` gives the params for a budget of n images of ``data``, a
-            canonical student architecture and a profile; they have ``updates`` (for forecasts) and ``lr``, a tuple of
-            which the best on val is used.
+        params: ``"module:Class"`` of its :class:`ProtocolParams`; that module must not import torch.
         summary: One line for ``ddbench list protocols``.
-        defaults: What distinguishes this protocol; the rest follows from the params type.
+        defaults: What distinguishes this protocol, for ``ProtocolParams.resolve``; nobody else reads it.
+        labels: What is learned: ``hard`` classes (of soft labels the arg max), ``soft`` probabilities, or the set's
+            ``own`` form of labels.
+        follows_recipe: Whether students follow the recipe of their set; ``random`` and the controls then stand beside
+            each row, trained by that row's recipe.
+        chooses_lr: Whether params may hold several learning rates, of which the best on val is used.
+        trains_student: Whether a network is trained; without, nothing depends on the student's seed, and there is one
+            result for each set.
+        students: What it evaluates: families or base names of networks, or names of predictors of its own
+            (``ntk-fc3``); empty: all networks. The first is the default where the condensing network is none of them.
+        standing: How reports show it.
+
+    Raises:
+        PluginError: If a field is malformed.
     """
 
     name: str
@@ -147,6 +180,21 @@ class ProtocolInfo:
     params: str
     summary: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    labels: Literal["hard", "soft", "own"] = "hard"
+    follows_recipe: bool = False
+    chooses_lr: bool = False
+    trains_student: bool = True
+    students: tuple[str, ...] = ()
+    standing: Standing = Standing()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_-]*", self.name):
+            raise PluginError(f"protocol name {self.name!r} must match ^[a-z][a-z0-9_-]*$")
+        _check_targets(f"protocol {self.name!r}", target=self.target, params=self.params)
+        if self.labels not in ("hard", "soft", "own"):
+            raise PluginError(f"protocol {self.name!r}: labels {self.labels!r} is none of hard, soft, own")
+        if self.standing.own_recipe is not None and self.labels != "hard":
+            raise PluginError(f"protocol {self.name!r}: standing.own_recipe is for protocols with labels 'hard'")
 
 
 @dataclass(frozen=True, slots=True)

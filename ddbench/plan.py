@@ -11,15 +11,16 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from ddbench.api import MethodInfo
+from ddbench.core.plugin.protocols import Protocol
 from ddbench.data.spaces import artifact_for
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
-from ddbench.grid import Data, Grid, GridCell, Protocol
+from ddbench.grid import Data, Grid, GridCell
 from ddbench.keys import artifact_key, condense_key, eval_key, short
 from ddbench.plugins import import_target
 from ddbench.records import Record, Status
 from ddbench.rows import Row
-from ddbench.specs import ArtifactSpec, Budget, CellSpec, EvalSpec
+from ddbench.specs import ArtifactSpec, Budget, CellSpec, EvalSpec, PlannedEvaluation
 
 State = Literal["run", "resume", "cached", "failed", "unneeded", "unmeasured"]
 
@@ -91,6 +92,7 @@ class Entry:
         evaluation: Key of the evaluation's node, None when skipped.
         skip: Why it is skipped.
         buys: Whose bytes the set's real images cost, and how many these are; None for all but that control.
+        declared: How reports show a protocol that is not ddbench's own; None for ours.
     """
 
     table: TableKey
@@ -104,6 +106,7 @@ class Entry:
     evaluation: str | None
     skip: str | None = None
     buys: dict[str, Any] | None = None
+    declared: dict[str, Any] | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -119,7 +122,8 @@ class Entry:
             "image_bytes": info.image_bytes,
             "notes": list(info.notes),
         }
-        return found if self.buys is None else {**found, "buys": self.buys}
+        more = {"buys": self.buys, "protocol": self.declared}
+        return found | {name: value for name, value in more.items() if value is not None}
 
 
 @dataclass(slots=True)
@@ -158,9 +162,13 @@ def make(grid: Grid) -> Plan:
     planner = _Planner(grid)
     for data in grid.data:
         for arch in grid.archs(data):
-            for eval_arch in grid.eval_archs(arch):
+            students = {protocol.id: grid.students(protocol, arch) for protocol in grid.protocols}
+            every = [*grid.named_students, *(name for names, _ in students.values() for name in names)]
+            for eval_arch in dict.fromkeys(every):
                 for protocol in grid.protocols:
-                    planner.table(TableKey(data, protocol.id, arch, eval_arch), protocol)
+                    if eval_arch in students[protocol.id][0]:
+                        planner.table(TableKey(data, protocol.id, arch, eval_arch), protocol)
+            planner.notes |= {note: None for _, note in students.values() if note is not None}
     plan = planner.finish()
     requested = {row.label for row in grid.rows if row.requested and row.method.kind != "reference"}
     skips = [entry.skip for entry in plan.entries if entry.row in requested]
@@ -179,14 +187,19 @@ class _Planner:
         self.last: dict[str, Node] = {}
         self.notes: dict[str, None] = {}
         self.cells: dict[tuple[Any, ...], list[tuple[GridCell, str | None]]] = {}
+        self.refused: set[str] = set()
 
     def finish(self) -> Plan:
         self.plan.nodes |= self.last
+        served = {entry.cell for entry in self.plan.entries}
+        served |= {key for node in self.plan.nodes.values() for key in node.needs}
+        for key in self.refused - served:  # sets that no protocol can evaluate
+            del self.plan.nodes[key]
         self.plan.notes = list(self.notes)
         return self.plan
 
     def table(self, table: TableKey, protocol: Protocol) -> None:
-        native = protocol.info.defaults.get("targets") == "recipe"
+        native = protocol.info.follows_recipe
         whole_done: set[str] = set()
         for budget in self.grid.budgets:
             for row in self.grid.rows:
@@ -281,27 +294,35 @@ class _Planner:
         if row.bytes_of and budget is not None:
             column = budget.model_dump(mode="json")
             buys = {"of": list(row.bytes_of), "images": sum(cell.per_class), "budget": column}
-        for e in range(1 if whole else self.grid.eval_seeds):
+        for e in range(1 if whole or not protocol.info.trains_student else self.grid.eval_seeds):
             entry = Entry(
-                table, label or row.label, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys
-            )
+                table, label or row.label, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys,
+                protocol.declared,
+            )  # fmt: skip
             if set_key is not None:
-                key = self.evaluation(entry, protocol, cell, set_key, recipe_of)
-                entry = replace(entry, evaluation=key)
+                entry = self.evaluation(entry, protocol, cell, set_key, recipe_of)
             self.plan.entries.append(entry)
 
-    def evaluation(self, entry: Entry, protocol: Protocol, cell: GridCell, set_key: str, recipe_of: str | None) -> str:
-        table, n, e = entry.table, entry.n, entry.e
-        resolved = protocol.params.resolve(
-            protocol.info.defaults, n=n, data=table.data.info, student=table.eval_arch, profile=self.grid.profile
-        )
+    def evaluation(
+        self, entry: Entry, protocol: Protocol, cell: GridCell, set_key: str, recipe_of: str | None
+    ) -> Entry:
+        """The entry with the key of its node, or with the protocol's reason why there is none."""
+        table, e = entry.table, entry.e
+        resolved = protocol.resolve(n=entry.n, data=table.data.info, student=table.eval_arch, profile=self.grid.profile)
         if recipe_of is not None:
             resolved = resolved.model_copy(update={"recipe_of": recipe_of})
         spec = self._eval_spec(table, protocol, cell, set_key, resolved.model_dump(mode="json"), e)
+        skip, declared = protocol.ask(resolved, PlannedEvaluation(spec, cell.spec), table.data.info)
+        if skip is not None:
+            self.refused.add(set_key)
+            return replace(entry, cell=None, skip=skip)
+        used = {name: [artifact.kind, self.artifact(artifact)] for name, artifact in declared.items()}
+        spec = spec.model_copy(update={"artifacts": tuple(sorted(key for _, key in used.values()))})
         key = eval_key(spec)
+        found = replace(entry, evaluation=key)
         nodes = self.last if cell.row.method.kind == "reference" else self.plan.nodes
         if key in nodes:
-            return key
+            return found
         document = {
             "kind": "evaluation",
             "key": key,
@@ -313,14 +334,18 @@ class _Planner:
             "recipe": None if recipe_of is None else self.plan.nodes[recipe_of].document,
             "choice": None,
         }
-        needs = [set_key, *([recipe_of] if recipe_of else [])]
+        if used:
+            document["artifacts"] = used
+        needs = [set_key, *([recipe_of] if recipe_of else []), *spec.artifacts]
         chooser = self._chooser(table, cell, spec) if len(resolved.lr) > 1 else None
         if chooser is not None and chooser["key"] != key:
+            if chooser["key"] not in nodes:
+                protocol.refuse("unsupported or artifacts answer differently for another seed of the same row")
             document["choice"] = chooser
             needs.append(chooser["key"])
         title = f"{self._row_title(cell)} r{cell.spec.r} · {protocol.id} {table.eval_arch} e{e}"
         nodes[key] = Node("evaluation", key, title, document, tuple(needs), resolved.updates)
-        return key
+        return found
 
     def _eval_spec(
         self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str, params: dict[str, Any], e: int

@@ -137,7 +137,7 @@ class Worker:
 
     def _folders(self, document: Document, only: str | None = None) -> dict[str, Path]:
         """Verified folders of the artifacts a node reads."""
-        used = {name: place for name, place in document["artifacts"].items() if only in (None, name)}
+        used = {name: place for name, place in document.get("artifacts", {}).items() if only in (None, name)}
         return {name: artifacts.verify(kind, key) for name, (kind, key) in used.items()}
 
     # ------------------------------------------------------------------------------------------------------- cells
@@ -233,7 +233,7 @@ class Worker:
         return self.engine
 
     def _artifact_seconds(self, document: Document) -> float:
-        manifests = [artifacts.manifest(kind, key) for kind, key in document["artifacts"].values()]
+        manifests = [artifacts.manifest(kind, key) for kind, key in document.get("artifacts", {}).values()]
         return float(sum(manifest["cost"]["seconds"] for manifest in manifests if manifest is not None))
 
     # ------------------------------------------------------------------------------------------------- evaluations
@@ -273,7 +273,7 @@ class Worker:
                 whole=document["whole"],
                 recipe=self._recipe(document, condensed),
                 chosen=self._choice(document),
-                folders=self._folders(document["set"], only="whitening"),
+                folders=self._folders(document["set"], only="whitening") | self._folders(document),
                 tick=tick,
                 resumed=resumed,
             )
@@ -284,6 +284,7 @@ class Worker:
         spent = earlier.add(attempt.meter, updates)
         cost = Cost(
             evaluate_s=spent.seconds,
+            artifact_s=self._artifact_seconds(document),
             steps=spent.steps,
             peak_mb=spent.peak_mb,
             peak_from=attempt.meter.peak_from,
@@ -319,7 +320,7 @@ class Worker:
 
     def _recipe(self, document: Document, condensed: CondensedSet) -> Recipe | None:
         """The recipe to follow under ``native``: the set's own, or that of the set it stands beside."""
-        if document["eval"]["protocol_params"].get("targets") != "recipe":
+        if not self.registries.protocols.get(document["eval"]["protocol"]).follows_recipe:
             return None
         if document["recipe"] is None:
             return condensed.recipe

@@ -214,9 +214,10 @@ class EvalSpec(Keyed):
         r: Repetition.
         e: Student within the repetition.
         origins: Where the ``protocol`` and the ``arch`` come from, as far as they are not ddbench's own.
+        artifacts: Keys of the artifacts that the protocol declared, ascending.
     """
 
-    LATER = ("origins",)
+    LATER = ("origins", "artifacts")
 
     set: str
     protocol: str
@@ -227,6 +228,20 @@ class EvalSpec(Keyed):
     r: int
     e: int
     origins: dict[str, str] = Field(default_factory=dict)
+    artifacts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEvaluation:
+    """What a protocol is asked about before anything runs.
+
+    Attributes:
+        spec: The evaluation; its artifacts are not known yet.
+        cell: The cell whose set it is about, data among its fields.
+    """
+
+    spec: EvalSpec
+    cell: CellSpec
 
 
 SNAPSHOTS = 5

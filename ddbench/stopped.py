@@ -140,10 +140,12 @@ def _write(job: Job, top1: float) -> Iterator[tuple[Job, str]]:
 
 
 def _shorter(full: Record, updates: int) -> dict[str, Any]:
-    """The document of a reference's student that ends after ``updates``, its learning rate dropped halfway."""
+    """The document of a reference's student that ends after ``updates``, its rate dropped halfway if at all."""
     document = with_its_rate(full, full.spec["eval"]["e"])
     student: Mapping[str, Any] = document["eval"]
-    params = {**student["protocol_params"], "updates": updates, "drop_after": math.ceil(updates / 2)}
+    params = {**student["protocol_params"], "updates": updates}
+    if "drop_after" in params:
+        params["drop_after"] = math.ceil(updates / 2)
     shorter = {**student, "protocol_params": params}
     return {**document, "key": eval_key(EvalSpec.model_validate(shorter)), "eval": shorter}
 

@@ -206,6 +206,8 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
             from ddbench.executors.local import Local
             from ddbench.runner import Worker
 
+            for protocol in plan.grid.protocols:
+                protocol.load()  # before anything is condensed for one that cannot run
             jobs, arguments = given["jobs"], click.get_current_context().obj
             threads = threads_per_job(jobs, given["threads"])
             chosen = engine.choose(device=given["device"], threads=threads)

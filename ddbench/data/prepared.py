@@ -12,15 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from pydantic import ValidationError
 
 from ddbench.api import DatasetRecord
 from ddbench.data.decode import PARTIAL, decode, source_error
 from ddbench.data.meta import META, Meta, Prepared, data_root, find, open_folder
-from ddbench.data.raw import RawDataset
+from ddbench.data.raw import RawDataset, malformed
 from ddbench.data.sources import Source, fingerprint, parse_source
-from ddbench.errors import CorruptFileError, DataError
+from ddbench.errors import CorruptFileError, DataError, PluginError
 from ddbench.files import atomic_write, store_error
 from ddbench.keys import digest, short
 from ddbench.plugins import import_target
@@ -147,9 +148,13 @@ def _read(source: Source, place: Path | None) -> RawDataset:
         raw = reader(place or Path())
     except Exception as error:
         raise source_error(error, _where(source, place)) from error
-    if not isinstance(raw, RawDataset):
-        raise DataError(f"data set {source.name!r}: its reader returned {type(raw).__name__}, not a RawDataset")
-    return raw
+    problem = malformed(raw) if isinstance(raw, RawDataset) else "that is no ddbench.RawDataset"
+    if problem is not None:
+        raise PluginError(
+            f"data set {source.name!r}: its reader {source.reader} returned a {type(raw).__name__}: {problem} "
+            "(see docs/reference/hooks/datasets.md)"
+        )
+    return cast("RawDataset", raw)
 
 
 def _where(source: Source, place: Path | None) -> str:

@@ -92,6 +92,28 @@ def stream_of(images: Pixels, size: int = 4096) -> ImageStream:
     )
 
 
+def malformed(raw: RawDataset) -> str | None:
+    """What of a reader's answer is not of the type that :class:`RawDataset` promises, in words; None: nothing."""
+    for name in PARTS:
+        images, labels = getattr(raw, f"{name}_images"), getattr(raw, f"{name}_labels")
+        if images is None and labels is None and name != "train":
+            continue
+        if images is None or labels is None:
+            return f"{name}_{'images' if images is None else 'labels'} is missing"
+        if not isinstance(images, ImageStream):
+            found = f"{images.dtype} {list(images.shape)}" if isinstance(images, np.ndarray) else type(images).__name__
+            if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
+                return f"{name}_images is {found}, not a numpy array of uint8 [N, C, H, W] or a ddbench.ImageStream"
+        found = f"{labels.dtype} {list(labels.shape)}" if isinstance(labels, np.ndarray) else type(labels).__name__
+        if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.ndim != 1:
+            return f"{name}_labels is {found}, not a numpy array of integers [N]"
+    if not all(isinstance(name, str) for name in raw.class_names):
+        return f"class_names holds {next(n for n in raw.class_names if not isinstance(n, str))!r}, which is no text"
+    if not (isinstance(raw.levels, int) and 1 <= raw.levels <= 255):
+        return f"levels is {raw.levels!r}, not an integer in 1 … 255"
+    return None
+
+
 def check(raw: RawDataset) -> None:
     """Refuse a data set that no method could use.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddbench.api import ArchInfo, Recipe, State
 from ddbench.data.split import Split
+from ddbench.errors import PluginError
 from ddbench.models import build_model
 from ddbench.registry import Registry
 from ddbench.specs import DatasetInfo
@@ -41,7 +42,14 @@ class Inputs:
     on_tick: Callable[[int, int, Callable[[], State]], None] = lambda done, total, state: None
 
     def artifact(self, name: str) -> Path:
-        """Folder of an artifact."""
+        """Folder of a declared artifact.
+
+        Raises:
+            PluginError: If ``ProtocolParams.artifacts`` did not declare it.
+        """
+        if name not in self.folders:
+            declared = ", ".join(self.folders) or "none"
+            raise PluginError(f"artifact {name!r} was not declared by ProtocolParams.artifacts (declared: {declared})")
         return self.folders[name]
 
     def resume(self) -> State | None:

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from ddbench.api import Params
+from ddbench.api import ProtocolParams
 from ddbench.profiles import Profile
 from ddbench.specs import DatasetInfo
 
 BATCH = 256
 
 
-class SGDParams(Params):
+class SGDParams(ProtocolParams):
     """A fully resolved training recipe of a student."""
 
     updates: PositiveInt = Field(description="number of SGD updates")
@@ -23,7 +23,6 @@ class SGDParams(Params):
     lr: tuple[float, ...] = Field(
         description="learning rates; more than one: chosen on val by one student of repetition 0"
     )
-    learned_lr: bool = Field(default=False, description="also try the learning rate that the set itself learned")
     momentum: float = Field(default=0.9, description="SGD momentum")
     weight_decay: float = Field(default=5e-4, description="SGD weight decay")
     schedule: Literal["step", "cosine"] = Field(
@@ -38,7 +37,6 @@ class SGDParams(Params):
         default="hard",
         description="which form of the labels is learned; own: soft where they are probabilities or logits",
     )
-    recipe_of: str | None = Field(default=None, description="native: condense key of the set whose recipe is used")
 
     @classmethod
     def resolve(

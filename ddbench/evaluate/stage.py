@@ -10,8 +10,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
-from ddbench.api import ArchInfo, CondensedSet, EvalProtocol, Predictor, ProtocolInfo, Recipe, State, StorageBytes
+from ddbench.api import (
+    ArchInfo,
+    CondensedSet,
+    EvalProtocol,
+    Predictor,
+    ProtocolInfo,
+    ProtocolParams,
+    Recipe,
+    State,
+    StorageBytes,
+)
 from ddbench.data.describe import describe
 from ddbench.data.meta import find
 from ddbench.data.split import Split, open_splits, open_test, open_whole
@@ -82,9 +93,10 @@ class Evaluation:
     resumed: State | None = None
 
     @cached_property
-    def params(self) -> Any:
+    def params(self) -> ProtocolParams:
         """The protocol's resolved params."""
-        return import_target(self.protocol.params).model_validate(self.spec.protocol_params)
+        params: ProtocolParams = import_target(self.protocol.params).model_validate(self.spec.protocol_params)
+        return params
 
     @cached_property
     def splits(self) -> tuple[Split, Split]:
@@ -171,7 +183,7 @@ class Evaluation:
         protocol: EvalProtocol = import_target(self.protocol.target)()
         spec = self.spec
         seed = student_seed(spec.master, self.data.name, spec.r, spec.e, spec.arch)
-        return protocol.fit(condensed, self._student, seed, inputs), inputs.notes
+        return in_eval_mode(protocol.fit(condensed, self._student, seed, inputs), self.protocol), inputs.notes
 
     def _ticker(self, lr: float, final: bool) -> Tick:
         trials = list(self._trials)
@@ -183,6 +195,30 @@ class Evaluation:
 
     def _student(self, seed: int) -> nn.Module:
         return network(self.spec.arch, self.info, self.device, seed, self.families)
+
+
+def in_eval_mode(predictor: Predictor, protocol: ProtocolInfo) -> Predictor:
+    """The predictor, which fails where it runs a network in train mode.
+
+    Such a network predicts an image by the others of its batch, drops units at random, or learns from test images.
+    """
+
+    def refuse(module: nn.Module, arguments: object) -> None:
+        if module.training:
+            raise NodeFailureError(
+                "failed",
+                f"the predictor of protocol {protocol.name}@{protocol.version} runs a {type(module).__name__} in train "
+                "mode: `fit` must call model.eval() before it returns",
+            )
+
+    def predict(images: Tensor) -> Tensor:
+        watch = register_module_forward_pre_hook(refuse)
+        try:
+            return predictor(images)
+        finally:
+            watch.remove()
+
+    return predict
 
 
 def everything(split: Split, like: CondensedSet) -> CondensedSet:

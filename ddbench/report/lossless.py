@@ -13,16 +13,18 @@ from ddbench.report.cells import Cell
 from ddbench.report.differences import is_twin
 from ddbench.report.figures import NONE
 from ddbench.report.scores import full_of, siblings
+from ddbench.report.standing import OURS, id_of, name_of
 from ddbench.report.tables import Table
 from ddbench.report.view import View, caution, fixed, nothing, signed
 from ddbench.stats import Lossless, lossless
 from ddbench.stats.correctness import unpack
-from ddbench.stats.lossless import LONG, REAL
 
 CAPTION = "lossless?"
+LONG = next(protocol for protocol in OURS.values() if protocol.standing.full_under)
+NEEDED = f"{id_of(LONG.name)}, and {id_of(LONG.standing.full_under or '')}"
 MEANING = (
     "lossless: the lower end of the 95 % interval of accuracy − best full lies above −margin, margin = min(0.5 points, "
-    f"10 % of full's error); best full: the better of {LONG} and {REAL}; the interval is a bootstrap over repetitions "
+    "10 % of full's error); best full: the better of {both}; the interval is a bootstrap over repetitions "
     "and test images, 6 repetitions or more; otherwise not shown, which is not the opposite"
 )
 
@@ -51,21 +53,30 @@ def claims_of(table: Table, tables: Sequence[Table]) -> list[Claim]:
 
     Args:
         table: The table.
-        tables: All tables of the report: ``full`` under ``real@1`` stands in another one.
+        tables: All tables of the report: ``full`` under the protocol that suits real data stands in another one.
     """
     found = []
     alike = siblings(table, tables, "arch")  # nothing was condensed for full
     fulls = {str(other.setting.protocol): full_of(other) for other in alike}
-    known = {protocol: cell for protocol in (LONG, REAL) if (cell := fulls.get(protocol)) is not None}
+    real = _real(table, alike)
+    wanted = (str(table.setting.protocol), real)
+    known = {name: cell for name in wanted if name is not None and (cell := fulls.get(name)) is not None}
     for one in table.filled():
         cell = one.cell
         if cell.ranked and cell.summary is not None and not is_twin(one.row.label):
-            n, verdict = _judged(cell, known, table)
+            n, verdict = _judged(cell, known, table, real)
             found.append(Claim(one.row.label, one.budget, n, cell.summary.mean, verdict))
     return found
 
 
-def _judged(cell: Cell, full: dict[str, Cell], table: Table) -> tuple[int, Lossless]:
+def _real(table: Table, alike: Sequence[Table]) -> str | None:
+    """Id of the protocol that suits real data, as the table's own protocol names it."""
+    name = table.standing.full_under
+    ids = (str(other.setting.protocol) for other in alike)
+    return None if name is None else next((found for found in ids if name_of(found) == name), id_of(name))
+
+
+def _judged(cell: Cell, full: dict[str, Cell], table: Table, real: str | None) -> tuple[int, Lossless]:
     """The verdict about a cell, and from how many repetitions."""
     shared = sorted(set.intersection(*(set(one.correct) for one in (cell, *full.values()))))
     if cell.shared or cell.one_set:
@@ -77,7 +88,7 @@ def _judged(cell: Cell, full: dict[str, Cell], table: Table) -> tuple[int, Lossl
     return len(shared), lossless(
         _matrix(cell, shared, n_test),
         {name: _matrix(one, shared, n_test) for name, one in full.items()},
-        protocol=protocol, preprocess=table.preprocess, full_preprocess=table.preprocess,
+        real=real, protocol=protocol, preprocess=table.preprocess, full_preprocess=table.preprocess,
     )  # fmt: skip
 
 
@@ -88,13 +99,13 @@ def _matrix(cell: Cell, repetitions: Sequence[int], n_test: int) -> npt.NDArray[
 
 def lossless_view(tables: Sequence[Table]) -> list[View]:
     """The verdicts about every table under the protocol of the claim."""
-    judged = [table for table in tables if table.setting.protocol == LONG]
+    judged = [table for table in tables if table.standing.full_under is not None]
     if not judged:
-        return [nothing("lossless", CAPTION, f"the claim needs {LONG}, and {REAL} for full (suite lossless)")]
-    return [_view(table, claims_of(table, tables)) for table in judged]
+        return [nothing("lossless", CAPTION, f"the claim needs {NEEDED} for full (suite lossless)")]
+    return [_view(table, tables, claims_of(table, tables)) for table in judged]
 
 
-def _view(table: Table, claims: Sequence[Claim]) -> View:
+def _view(table: Table, tables: Sequence[Table], claims: Sequence[Claim]) -> View:
     grid = [["method", "budget", "top-1 %", "n", "minus best full", "95 % interval", "margin", "verdict", "why"]]
     for claim in claims:
         interval, margin = claim.verdict.interval, claim.verdict.margin
@@ -106,7 +117,9 @@ def _view(table: Table, claims: Sequence[Claim]) -> View:
                 claim.verdict.verdict, NONE if interval is not None else claim.verdict.why,
             ]
         )  # fmt: skip
+    alike = siblings(table, tables, "arch")
     best = next((claim.verdict.best_full for claim in claims if claim.verdict.best_full is not None), None)
-    notes = [MEANING, *([f"best full here: under {best}"] if best else []), *caution(claim.n for claim in claims)]
+    meaning = MEANING.format(both=f"{table.setting.protocol} and {_real(table, alike)}")
+    notes = [meaning, *([f"best full here: under {best}"] if best else []), *caution(claim.n for claim in claims)]
     facts = {"where": place(table), "lines": [asdict(claim) for claim in claims]}
     return View("lossless", f"{CAPTION} · {place(table)}", grid if claims else [], notes, facts)

@@ -9,17 +9,9 @@ from ddbench.report.captions import conditions
 from ddbench.report.cells import Cell
 from ddbench.report.differences import baseline_of, is_twin
 from ddbench.report.scores import siblings
+from ddbench.report.standing import OURS, name_of
 from ddbench.report.tables import Table
 
-REGIMES = {
-    "hard@1": "hard labels, DSA",
-    "hard-fixed@1": "hard labels, DSA, lr .01",
-    "hard-long@1": "hard labels, DSA, long",
-    "noaug@1": "hard labels, no augmentation",
-    "soft@1": "soft labels, DSA",
-    "native@1": "own recipe",
-}
-"""Protocol → its labels and augmentation; other protocols stand under their own names, after these."""
 OWN_RANDOM = "random, that recipe"
 
 
@@ -41,12 +33,17 @@ class Regimes:
 
 
 def regime_tables(tables: Sequence[Table]) -> list[Regimes]:
-    """One for each group of tables that differ in the protocol alone, and each budget; none for a single protocol."""
+    """One for each group of tables that differ in the protocol alone, and each budget; none for a single protocol.
+
+    Tables of protocols that train no student belong to the group of every student.
+    """
     found, seen = [], list[Table]()
-    for table in tables:
+    for table in sorted(tables, key=lambda one: not one.trains_student):
         if any(table is other for other in seen):
             continue
-        members = sorted(siblings(table, tables), key=_order)
+        alone = [other for other in siblings(table, tables, "eval_arch") if not other.trains_student]
+        members = [other for other in siblings(table, tables) if other.trains_student] + alone
+        members.sort(key=_order)
         seen += members
         if len(members) > 1:
             budgets = dict.fromkeys(column.budget.label for member in members for column in member.columns)
@@ -54,9 +51,11 @@ def regime_tables(tables: Sequence[Table]) -> list[Regimes]:
     return found
 
 
-def _order(table: Table) -> tuple[int, str]:
-    protocol = str(table.setting.protocol)
-    return (list(REGIMES).index(protocol) if protocol in REGIMES else len(REGIMES)), protocol
+def _order(table: Table) -> tuple[bool, int, str]:
+    """Ours with a heading first, in the order of the catalog; others by name; those without a student last."""
+    protocol, ours = str(table.setting.protocol), list(OURS)
+    known = table.standing.regime and name_of(protocol) in ours
+    return not table.trains_student, (ours.index(name_of(protocol)) if known else len(ours)), protocol
 
 
 def _regimes(tables: Sequence[Table], budget: str) -> Regimes:
@@ -65,7 +64,12 @@ def _regimes(tables: Sequence[Table], budget: str) -> Regimes:
     for table in tables:
         protocol, cells = str(table.setting.protocol), _cells(table, budget)
         protocols.append(protocol)
-        headers.append(f"{REGIMES[protocol]} ({protocol})" if protocol in REGIMES else protocol)
+        named = (
+            protocol
+            if table.setting.eval_arch == tables[0].setting.eval_arch
+            else f"{protocol} → {table.setting.eval_arch}"
+        )
+        headers.append(f"{table.standing.regime} ({named})" if table.standing.regime else named)
         columns.append({label: cell for label, cell in cells.items() if not is_twin(label)})
         own = {label: cells[baseline_of(label, cells)] for label in columns[-1] if is_twin(baseline_of(label, cells))}
         if own:

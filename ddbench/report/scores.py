@@ -16,11 +16,10 @@ from typing import Any
 from ddbench.controls import ZERO_STEPS
 from ddbench.report.cells import Cell
 from ddbench.report.differences import baseline_of, is_twin
+from ddbench.report.standing import name_of
 from ddbench.report.tables import Row, Table
 from ddbench.stats import DIGITS
 
-HARD = ("hard", "hard-fixed", "hard-long")
-"""Protocols on hard labels with augmentation: where HLR is meant, and LRS stands."""
 WEIGHT = 0.5
 """Of the first part in LRS and ARS, as DD-Ranking sets it."""
 LEAST_GAP = 2.0
@@ -128,13 +127,12 @@ def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
 
     Args:
         table: Where accuracy, ``random`` and ``full`` are taken from.
-        tables: All tables of the report: LRS also needs the one under ``native@1``, ARS the one under ``noaug@1``, of
-            the same data, networks and profile. LRS stands in tables of a hard protocol alone, ARS in those of
-            ``hard``: the others differ from ``noaug`` in more than augmentation.
+        tables: All tables of the report: LRS also needs the one under the sets' own recipes (``native``), ARS the one
+            without augmentation (``noaug``), of the same data, networks and profile. HLR, LRS and ARS stand under
+            protocols that name these (:class:`ddbench.members.Standing`).
     """
-    hard = _protocol(table) in HARD
-    native = _sibling(table, tables, "native") if hard else None
-    bare = _sibling(table, tables, "noaug") if _protocol(table) == "hard" else None
+    hard = table.standing.own_recipe is not None
+    native, bare = (_sibling(table, tables, name) for name in (table.standing.own_recipe, table.standing.unaugmented))
     full, difficulty = full_of(table), _difficulty(table)
     found = []
     for line in table.filled():
@@ -231,12 +229,9 @@ def siblings(table: Table, tables: Sequence[Table], *free: str) -> list[Table]:
     return [other for other in tables if replace(other.setting, **blank) == replace(table.setting, **blank)]
 
 
-def _sibling(table: Table, tables: Sequence[Table], protocol: str) -> Table | None:
-    return next((other for other in siblings(table, tables) if _protocol(other) == protocol), None)
-
-
-def _protocol(table: Table) -> str:
-    return str(table.setting.protocol).partition("@")[0]
+def _sibling(table: Table, tables: Sequence[Table], protocol: str | None) -> Table | None:
+    found = (other for other in siblings(table, tables) if name_of(str(other.setting.protocol)) == protocol)
+    return next(found, None)
 
 
 def _plain(row: Row, budget: str, cell: Cell) -> Score:

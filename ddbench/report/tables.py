@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ddbench.controls import CONTROLS, ZERO_STEPS
+from ddbench.members import Standing
 from ddbench.records import Record
 from ddbench.report.cells import Cell, best, cell_of
 from ddbench.report.differences import Differences, differences, is_twin
 from ddbench.report.figures import marked
 from ddbench.report.observations import Observation, Setting, observe
+from ddbench.report.standing import declared_by
 from ddbench.specs import Budget
 
 
@@ -120,6 +122,8 @@ class Table:
         notes: What a reader must know about the data set.
         n_test: Test images, None when nothing was tested.
         versus_random: Differences to ``random``, None without enough repetitions.
+        standing: How its protocol is shown, and what it is held against.
+        trains_student: Whether its protocol trains a network; without, all students' tables may be held against it.
     """
 
     setting: Setting
@@ -133,6 +137,8 @@ class Table:
     notes: tuple[str, ...]
     n_test: int | None
     versus_random: Differences | None
+    standing: Standing
+    trains_student: bool
 
     @property
     def source(self) -> tuple[str, str]:
@@ -200,6 +206,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
     footnotes: dict[str, int] = {}
     rows = [_annotated(row, by_row[row.label], columns, footnotes) for row in rows]
     data: dict[str, Any] = json.loads(setting.data)
+    standing, trains_student = declared_by(str(setting.protocol), [o.facts for o in observations])
     dataset = next((str(o.facts["dataset"]) for o in observations if "dataset" in o.facts), data["name"])
     return Table(
         setting=setting,
@@ -217,6 +224,8 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
             len(columns),
             {row.label for row in rows if row.is_control},
         ),
+        standing=standing,
+        trains_student=trains_student,
     )
 
 

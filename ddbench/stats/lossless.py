@@ -14,11 +14,6 @@ import numpy as np
 from ddbench.stats.bootstrap import RESAMPLES, Correct, Interval, bootstrap_difference
 from ddbench.stats.intervals import MARGIN, smallest_n
 
-LONG = "hard-long@1"
-"""The protocol of the claim: the same updates for all, without a cap."""
-REAL = "real@1"
-"""The protocol that suits real data; the better of the two ``full`` rows is what a set must reach."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lossless:
@@ -43,18 +38,21 @@ def lossless(
     correct: Correct,
     full: Mapping[str, Correct],
     *,
+    real: str | None,
     protocol: str,
     preprocess: str,
     full_preprocess: str,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Lossless:
-    """Judge one cell against ``full`` (design: Derived scores, Lossless).
+    """Judge one cell against ``full``.
 
     Args:
         correct: Of the set's students, [R, T] as in :data:`ddbench.stats.bootstrap.Correct`.
-        full: The same of ``full``, under the protocols ``hard-long@1`` and ``real@1``; equal R and T.
-        protocol: Under which the set was evaluated.
+        full: The same of ``full``, by protocol; equal R and T.
+        real: The protocol that suits real data; the better of ``full`` under it and under ``protocol`` is what the set
+            must reach. None: no claim is made under ``protocol``, which caps the student's updates.
+        protocol: Under which the set was evaluated, and ``full`` as long.
         preprocess: Of the set.
         full_preprocess: Of both ``full`` rows.
         resamples: Of the bootstrap.
@@ -63,14 +61,15 @@ def lossless(
     Raises:
         ValueError: If the matrices of set and full differ in shape, or are not correctness.
     """
-    if protocol != LONG:
-        return Lossless("not shown", f"evaluated under {protocol}, the claim needs {LONG}")
+    if real is None:
+        return Lossless("not shown", f"evaluated under {protocol}, the claim needs a protocol without a cap on updates")
     if preprocess != full_preprocess:
         return Lossless("not shown", f"preprocessing {preprocess} here, {full_preprocess} for full")
-    missing = [name for name in (LONG, REAL) if name not in full]
+    both = (protocol, real)
+    missing = [name for name in both if name not in full]
     if missing:
         return Lossless("not shown", f"full was not measured under {' and '.join(missing)}")
-    accuracies = {name: 100 * float(np.mean(np.asarray(full[name], dtype=np.float64))) for name in (LONG, REAL)}
+    accuracies = {name: 100 * float(np.mean(np.asarray(full[name], dtype=np.float64))) for name in both}
     best = max(accuracies, key=lambda name: accuracies[name])
     margin = min(MARGIN, 0.1 * (100 - accuracies[best]))
     interval = bootstrap_difference(correct, full[best], resamples=resamples, seed=seed)

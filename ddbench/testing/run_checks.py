@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from ddbench.api import CondensedSet, Method
 from ddbench.context import Context
@@ -189,6 +190,29 @@ def shared_tensors_are_untouched(bench: Bench) -> None:
     bench.drive(bench.place(), probe, ctx)
 
 
+def val_decides_nothing(bench: Bench) -> None:
+    """With other images in val the method makes the same set, unless `Params.chooses_on_val` says that val decides."""
+    place = bench.place(ipc=2)
+    if bench.params(place).chooses_on_val:
+        return
+    ctx = bench.context(place)
+    ctx.val = Negative(ctx.val)
+    found = compare.difference(bench.drive(place), bench.drive(place, ctx=ctx))
+    assert found is None, f"the set depends on val's images: {found}; declare it (Params.chooses_on_val) or look away"
+
+
+class Negative(Split):
+    """The same labels with the negatives of the images."""
+
+    def __init__(self, split: Split) -> None:
+        self.__dict__ |= split.__dict__
+        self._keeps_floats = False
+
+    def pixels(self, index: Tensor | None = None) -> Tensor:
+        """1 − each pixel."""
+        return super().pixels(index).neg_().add_(1)
+
+
 def artifacts_are_declared(bench: Bench) -> None:
     """The method reads artifacts that `Params.artifacts` declared, and leaves their files as they are."""
     place = bench.place()
@@ -312,6 +336,7 @@ RUN_CHECKS: tuple[Any, ...] = (
     global_randomness_is_untouched,
     settings_are_untouched,
     shared_tensors_are_untouched,
+    val_decides_nothing,
     artifacts_are_declared,
     no_test_split_is_in_reach,
     finalise_is_pure,

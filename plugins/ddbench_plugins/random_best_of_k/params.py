@@ -12,6 +12,11 @@ class RandomBestOfKParams(Params):
     k: PositiveInt = Field(default=5, description="random sets, of which the best on val is kept")
 
     @property
+    def chooses_on_val(self) -> bool:
+        """Where there is a choice."""
+        return self.k > 1
+
+    @property
     def steps(self) -> int:
         """One per set."""
         return self.k

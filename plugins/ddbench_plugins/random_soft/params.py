@@ -15,6 +15,11 @@ class RandomSoftParams(PoolParams):
     )
 
     @property
+    def chooses_on_val(self) -> bool:
+        """Where there is a choice."""
+        return self.snapshots > 1
+
+    @property
     def steps(self) -> int:
         """One snapshot per step."""
         return self.snapshots

@@ -1,0 +1,148 @@
+"""A protocol with its params type: what it answers before anything runs, held against what it declares. No torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import ValidationError
+
+from ddbench.api import ArtifactSpec, EvalProtocol, PlannedEvaluation, ProtocolInfo, ProtocolParams
+from ddbench.errors import PluginError
+from ddbench.plugins import FIRST_PARTY, Registries, import_target
+from ddbench.profiles import Profile
+from ddbench.specs import DatasetInfo
+
+CONTRACT = "see `ddbench plugin check` and docs/reference/hooks/protocols.md"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A registered protocol.
+
+    Attributes:
+        info: Its record.
+        params: Its params type.
+        plugin: Distribution, or file, that registered it.
+    """
+
+    info: ProtocolInfo
+    params: type[ProtocolParams]
+    plugin: str
+
+    @classmethod
+    def find(cls, name: str, registries: Registries) -> Protocol:
+        """The protocol called ``name``.
+
+        Raises:
+            UsageError: If there is none.
+            PluginError: If its params are no :class:`ProtocolParams`, or its class's module does not exist.
+        """
+        info = registries.protocols.get(name)
+        found = import_target(info.params)
+        protocol = cls(info, found, registries.protocols.origin(name).distribution)
+        if not (isinstance(found, type) and issubclass(found, ProtocolParams)):
+            wanted = ("updates", "lr", "learned_lr", "recipe_of", "resolve", "artifacts", "unsupported")
+            known = {*dir(found), *getattr(found, "model_fields", ())}
+            lacks = ", ".join(field for field in wanted if field not in known)
+            protocol.refuse(
+                f"{info.params} is not a subclass of ddbench.ProtocolParams" + (f"; it lacks {lacks}" if lacks else "")
+            )
+        module, _, attribute = info.target.partition(":")
+        if module in sys.modules:
+            if not hasattr(sys.modules[module], attribute):
+                protocol.refuse(f"target {info.target!r}: its module has no {attribute!r}")
+        elif not _exists(module):
+            protocol.refuse(f"target {info.target!r}: no module {module!r}")
+        return protocol
+
+    @property
+    def id(self) -> str:
+        """Id with version, ``hard@1``."""
+        return f"{self.info.name}@{self.info.version}"
+
+    @property
+    def declared(self) -> dict[str, Any] | None:
+        """What reports must know of it, for its records; None for ddbench's own, of which they know it."""
+        if self.plugin == FIRST_PARTY:
+            return None
+        return {"trains_student": self.info.trains_student, **asdict(self.info.standing)}
+
+    def refuse(self, problem: str) -> NoReturn:
+        """Say what the protocol does that the contract forbids.
+
+        Raises:
+            PluginError: Always.
+        """
+        raise PluginError(f"protocol {self.info.name!r} ({self.plugin}): {problem} ({CONTRACT})")
+
+    def load(self) -> type[EvalProtocol]:
+        """Its class; this imports torch.
+
+        Raises:
+            PluginError: If it cannot be imported, or is no :class:`EvalProtocol`.
+        """
+        found = import_target(self.info.target)
+        if not (isinstance(found, type) and issubclass(found, EvalProtocol)):
+            self.refuse(f"target {self.info.target!r} is not a subclass of ddbench.EvalProtocol")
+        return found
+
+    def resolve(self, *, n: int, data: DatasetInfo, student: str, profile: Profile) -> ProtocolParams:
+        """The params for a budget of ``n`` images; arguments as in :meth:`ProtocolParams.resolve`.
+
+        Raises:
+            PluginError: If they cannot be had, or contradict what the record declares.
+        """
+        what = f"{self.params.__name__}.resolve"
+        where = f"for {n} images of {data.name}"
+        found = self._ask(
+            f"{what} {where}",
+            lambda: self.params.resolve(self.info.defaults, n=n, data=data, student=student, profile=profile),
+        )
+        if not isinstance(found, self.params):
+            self.refuse(f"{what} returns a {type(found).__name__}, not a {self.params.__name__}")
+        if len(found.lr) > 1 and not self.info.chooses_lr:
+            self.refuse(f"lr holds {len(found.lr)} learning rates {where}, but ProtocolInfo.chooses_lr is False")
+        if not found.lr or found.updates < 1:
+            self.refuse(f"{what} {where}: lr must not be empty, and updates must be at least 1")
+        return found
+
+    def ask(
+        self, params: ProtocolParams, evaluation: PlannedEvaluation, data: DatasetInfo
+    ) -> tuple[str | None, dict[str, ArtifactSpec]]:
+        """Why an evaluation cannot run, else None, and what it needs.
+
+        Raises:
+            PluginError: If there is no answer, or one of the wrong type.
+        """
+        name = type(params).__name__
+        reason = self._ask(f"{name}.unsupported", lambda: params.unsupported(evaluation, data))
+        if not (reason is None or isinstance(reason, str)):
+            self.refuse(f"{name}.unsupported returned {reason!r}, not a reason or None")
+        artifacts = {} if reason else self._ask(f"{name}.artifacts", lambda: dict(params.artifacts(evaluation)))
+        wrong = [name for name, artifact in artifacts.items() if not isinstance(artifact, ArtifactSpec)]
+        if wrong:
+            self.refuse(f"{name}.artifacts gives {wrong[0]!r} no ArtifactSpec")
+        return reason, artifacts
+
+    def _ask(self, what: str, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except KeyboardInterrupt:
+            raise
+        except ValidationError as error:
+            first = error.errors()[0]
+            self.refuse(f"{what}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+        except BaseException as error:  # a plugin's code, SystemExit included
+            self.refuse(f"{what}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
