@@ -11,10 +11,11 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from ddbench.api import MethodInfo
+from ddbench.data.dataset import Data
 from ddbench.data.spaces import artifact_for
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
-from ddbench.grid import Data, Grid, GridCell, Protocol
+from ddbench.grid import Grid, GridCell, Protocol
 from ddbench.keys import artifact_key, condense_key, eval_key, short
 from ddbench.plugins import import_target
 from ddbench.records import Record, Status
