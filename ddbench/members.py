@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from ddbench.errors import PluginError
 
@@ -13,6 +13,10 @@ ALL_AXES: frozenset[str] = frozenset({"budget", "arch", "seed"})
 
 IMPORTED = "imported"
 """The method whose sets were made elsewhere: its rows are shown and never ranked."""
+
+
+DCAugmentation: TypeAlias = Literal["dc_mnist", "crop_noise"]
+"""What the evaluation of DC (2021) does to training images: crop, scale and rotate; or crop and noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class DatasetRecord:
         mean: Per-channel constants of ``meanstd``; None: computed from train.
         std: As ``mean``.
         embedded: True when the reader needs no files.
+        licence: Terms of the real images, which may bind a set made from them; None: unknown.
+        dc_augmentation: What the protocol ``dc2021`` does to its images, in 1001 passes; None: nothing, in 301.
     """
 
     name: str
@@ -98,6 +104,8 @@ class DatasetRecord:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     embedded: bool = False
+    licence: str | None = None
+    dc_augmentation: DCAugmentation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,8 @@ class ArchInfo:
         width: Width when the name gives none.
         norms: Allowed norm suffixes, the default first.
         variants: Suffixes for other forms of the family (``ap``: average pooling instead of strides).
+        dc_augmentation: By norm, what the protocol ``dc2021`` does to images in 1001 passes, unless the data set says;
+            nothing in 301 passes for other norms.
     """
 
     name: str
@@ -121,6 +131,7 @@ class ArchInfo:
     width: int = 128
     norms: tuple[str, ...] = ("in", "bn", "nn")
     variants: tuple[str, ...] = ()
+    dc_augmentation: Mapping[str, DCAugmentation] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +144,8 @@ class ProtocolInfo:
         target: ``"module:Class"`` of the :class:`EvalProtocol`.
         params: ``"module:Class"`` of its params type, whose classmethod
             ``resolve(defaults, *, n, data, student, profile)`` gives the params for a budget of n images of ``data``, a
-            canonical student architecture and a profile; they have ``updates`` (for forecasts) and ``lr``, a tuple of
-            which the best on val is used.
+            student architecture (:class:`ddbench.models.ArchName`) and a profile; they have ``updates`` (for
+            forecasts) and ``lr``, a tuple of which the best on val is used.
         summary: One line for ``ddbench list protocols``.
         defaults: What distinguishes this protocol; the rest follows from the params type.
     """

@@ -17,6 +17,7 @@ from ddbench.errors import UsageError
 from ddbench.files import atomic_write
 from ddbench.grid import Grid, GridCell, Protocol
 from ddbench.keys import artifact_key, condense_key, eval_key, short
+from ddbench.models import names as arch_names
 from ddbench.plugins import import_target
 from ddbench.records import Record, Status
 from ddbench.rows import Row
@@ -292,8 +293,9 @@ class _Planner:
 
     def evaluation(self, entry: Entry, protocol: Protocol, cell: GridCell, set_key: str, recipe_of: str | None) -> str:
         table, n, e = entry.table, entry.n, entry.e
+        student = arch_names.parse(table.eval_arch, self.grid.registries.architectures)
         resolved = protocol.params.resolve(
-            protocol.info.defaults, n=n, data=table.data.info, student=table.eval_arch, profile=self.grid.profile
+            protocol.info.defaults, n=n, data=table.data.info, student=student, profile=self.grid.profile
         )
         if recipe_of is not None:
             resolved = resolved.model_copy(update={"recipe_of": recipe_of})

@@ -95,6 +95,8 @@ class DatasetInfo:
         std: Per-channel standard deviation of pixels in [0, 1].
         levels: Largest stored pixel value, which maps to 1.0 (255; 16 for digits).
         notes: What a reader of the table must know (how the split was made, converted images).
+        licence: As in :class:`DatasetRecord`; None also for data that no record describes.
+        dc_augmentation: As in :class:`DatasetRecord`; known while planning and condensing.
     """
 
     name: str
@@ -112,6 +114,8 @@ class DatasetInfo:
     std: tuple[float, ...]
     levels: int = 255
     notes: tuple[str, ...] = ()
+    licence: str | None = None
+    dc_augmentation: str | None = None
 
     @property
     def n_train(self) -> int:

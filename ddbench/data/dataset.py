@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ddbench.data.describe import describe
+from ddbench.data.meta import find
 from ddbench.data.prepared import resolve
 from ddbench.data.sources import parse_source
 from ddbench.data.views import canonical_view
+from ddbench.members import DatasetRecord
 from ddbench.plugins import Registries
+from ddbench.registry import Registry
 from ddbench.specs import DatasetInfo, DataSpec
 
 
@@ -53,7 +56,17 @@ def open_data(
     transforms = canonical_view(view)
     prepared = resolve(source)
     spec = DataSpec(name=source.name, revision=prepared.revision, split=split, view=transforms, preprocess=preprocess)
-    return Data(spec, describe(prepared, spec), _label(spec))
+    return Data(spec, describe(prepared, spec, source.record), _label(spec))
+
+
+def facts_of(spec: DataSpec, known: Registry[DatasetRecord]) -> DatasetInfo:
+    """What a cell may know about prepared data, declared facts included.
+
+    Raises:
+        DataError: If the data set is not prepared.
+    """
+    record = known.get(spec.name) if spec.name in known else None
+    return describe(find(spec.name, spec.revision), spec, record)
 
 
 def _label(spec: DataSpec) -> str:

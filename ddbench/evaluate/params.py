@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt
 
 from ddbench.api import Params
+from ddbench.models.names import ArchName
 from ddbench.profiles import Profile
 from ddbench.specs import DatasetInfo
 
@@ -42,7 +43,7 @@ class SGDParams(Params):
 
     @classmethod
     def resolve(
-        cls, defaults: Mapping[str, Any], *, n: int, data: DatasetInfo, student: str, profile: Profile
+        cls, defaults: Mapping[str, Any], *, n: int, data: DatasetInfo, student: ArchName, profile: Profile
     ) -> SGDParams:
         """The recipe for a budget of ``n`` images.
 
@@ -51,13 +52,13 @@ class SGDParams(Params):
                 ``lr``: ``grid`` or a number.
             n: Images of the budget (not of a decoded set).
             data: Facts about the data set.
-            student: Canonical architecture.
+            student: Architecture.
             profile: Bounds and learning rates.
         """
         values = dict(defaults)
         length, lr = values.pop("updates"), values.pop("lr")
         if length == "dc2021":
-            values |= _dc2021(n, data, student, profile)
+            values |= _dc2021(n, data.dc_augmentation or student.dc_augmentation, profile)
         else:
             updates = profile.updates(n, capped=length != "long") if isinstance(length, str) else length
             updates = min(updates, profile.updates_max) if not profile.tabulated else updates
@@ -68,15 +69,10 @@ class SGDParams(Params):
         return cls(**values)
 
 
-def _dc2021(n: int, data: DatasetInfo, student: str, profile: Profile) -> dict[str, Any]:
-    """301 passes without augmentation; MNIST and batch-norm ConvNets: 1001 passes with one (DC authors' code)."""
-    if data.name == "mnist":
-        passes, first, augmentation = 1001, 502, "dc_mnist"
-    elif student.startswith("convnet") and student.endswith("-bn"):
-        passes, first, augmentation = 1001, 502, "crop_noise"
-    else:
-        passes, first, augmentation = 301, 152, "none"
+def _dc2021(n: int, augmentation: str | None, profile: Profile) -> dict[str, Any]:
+    """301 passes without augmentation, 1001 with one (DC authors' code: MNIST, and ConvNets with batch norm)."""
+    passes, first = (301, 152) if augmentation is None else (1001, 502)
     if not profile.tabulated:
         passes, first = 4, 2
     per_pass = math.ceil(n / BATCH)
-    return {"updates": passes * per_pass, "drop_after": first * per_pass, "augmentation": augmentation}
+    return {"updates": passes * per_pass, "drop_after": first * per_pass, "augmentation": augmentation or "none"}

@@ -21,8 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from ddbench.api import CondensedSet
-from ddbench.data.describe import describe
-from ddbench.data.meta import find
+from ddbench.data.dataset import facts_of
 from ddbench.data.space.pixels import data_of, in_space, matrices_of, outside, pixels_of, whitening_of
 from ddbench.data.spaces import keeps_pixels
 from ddbench.errors import UsageError
@@ -31,6 +30,7 @@ from ddbench.exchange.sources import FORMS, LABELS, MANIFEST, part_of
 from ddbench.exchange.tables import Table, csv_columns, labels_csv, parquet_columns, parquet_module, parquet_table
 from ddbench.files import atomic_file, store_error
 from ddbench.keys import short
+from ddbench.plugins import installed
 from ddbench.records import Record
 from ddbench.specs import CellSpec, DatasetInfo
 
@@ -110,7 +110,7 @@ def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> 
 def _parcel(condensed: CondensedSet, record: Record, target: str) -> tuple[Parcel, str, list[str]]:
     """What is written, the text of its manifest, and what the user must know."""
     data, whitening = data_of(record), whitening_of(record)
-    info = describe(find(data.name, data.revision), data)
+    info = facts_of(data, installed().datasets)
     notes = []
     if condensed.aux.get("codes") is not None:
         notes.append("its images are decoded from codes: what is written is larger than what the set costs to keep")

@@ -22,6 +22,7 @@ class ArchName:
         width: Channels of a hidden layer, ≥ 1.
         norm: ``in`` (instance norm), ``bn`` (batch norm) or ``nn`` (no norm), as far as the family has them.
         variant: Another form of the family, or "".
+        dc_augmentation: What the family declares for this norm (:class:`ddbench.ArchInfo`).
     """
 
     base: str
@@ -29,6 +30,7 @@ class ArchName:
     width: int
     norm: str
     variant: str = ""
+    dc_augmentation: str | None = None
 
     @property
     def canonical(self) -> str:
@@ -67,7 +69,9 @@ def parse(name: str, families: Registry[ArchInfo]) -> ArchName:
                 f"architecture {name!r}: suffix '-{suffix}' is not understood; "
                 f"{base} takes -wWIDTH (a positive integer) and one of {allowed} (see `{_LISTING}`)"
             )
-    return ArchName(base, family.name, family.width if width is None else width, norm or family.norms[0], variant)
+    norm = norm or family.norms[0]
+    width = family.width if width is None else width
+    return ArchName(base, family.name, width, norm, variant, family.dc_augmentation.get(norm))
 
 
 def too_deep(name: ArchName, *, channels: int, size: int) -> str | None:
