@@ -42,6 +42,16 @@ class Params(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @property
+    def steps(self) -> int:
+        """How often :meth:`Method.step` is called."""
+        return 1
+
+    @property
+    def chooses_on_val(self) -> bool:
+        """Whether the snapshot that is best on val is reported, so that there must be a val."""
+        return False
+
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """What must exist before the cell runs, by the name ``ctx.artifact`` will use. Pure."""
         return {}
@@ -77,8 +87,13 @@ class DistillationParams(Params):
 
     @property
     def steps(self) -> int:
-        """How often :meth:`Method.step` is called: once per outer step, unless a method cuts these into several."""
+        """Once per outer step, unless a method cuts these into several."""
         return self.iterations
+
+    @property
+    def chooses_on_val(self) -> bool:
+        """As ``selection`` says."""
+        return self.selection == "val"
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
         """Pixels as float32."""
@@ -166,7 +181,7 @@ class Method(Generic[P]):
 
     def done(self, ctx: RunContext) -> bool:
         """Whether the loop ends; the default counts to ``params.steps``."""
-        return ctx.step >= int(self.params.steps)  # type: ignore[attr-defined]
+        return ctx.step >= self.params.steps
 
     def finalise(self, ctx: RunContext) -> CondensedSet:
         """The set as it stands. Pure: may be called after any step."""

@@ -170,7 +170,7 @@ def too_large(row: Row, info: DatasetInfo, per_class: tuple[int, ...]) -> str | 
 
 def without_val(params: Params, info: DatasetInfo) -> str | None:
     """Why the best snapshot cannot be chosen."""
-    if getattr(params, "selection", "last") == "val" and not any(info.val_counts):
+    if params.chooses_on_val and not any(info.val_counts):
         return "selection: val needs validation images, and there are none (--split paper)"
     return None
 

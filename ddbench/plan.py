@@ -260,8 +260,7 @@ class _Planner:
                 "broken": cell.broken,
             }
             title = f"{self._row_title(cell)} {f'r{spec.r}' if 'seed' in method.axes else ''}"
-            steps = int(getattr(cell.params, "steps", 1))
-            self.plan.nodes[key] = Node("cell", key, " ".join(title.split()), document, keys, steps)
+            self.plan.nodes[key] = Node("cell", key, " ".join(title.split()), document, keys, cell.params.steps)
         return key
 
     @staticmethod
