@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Standing,
         State,
         StorageBytes,
+        StudentInfo,
     )
     from ddbench.data.raw import ImageStream, RawDataset
     from ddbench.hookspecs import hookimpl
@@ -89,6 +90,7 @@ __all__ = [
     "Standing",
     "State",
     "StorageBytes",
+    "StudentInfo",
     "hookimpl",
 ]
 

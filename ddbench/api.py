@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from ddbench.members import ALL_AXES, ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Paper, ProtocolInfo, Standing
 from ddbench.sets import CondensedSet, Preprocess, Recipe, Selection, StorageBytes
-from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, PlannedEvaluation
+from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, PlannedEvaluation, StudentInfo
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ __all__ = [
     "ALL_AXES", "ArchInfo", "ArtifactKind", "ArtifactSpec", "Budget", "CellSpec", "CondensedSet", "DatasetInfo",
     "DatasetRecord", "DistillationParams", "EvalInputs", "EvalProtocol", "Limits", "Method", "MethodInfo", "Paper",
     "Params", "PlannedEvaluation", "Predictor", "Preprocess", "ProtocolInfo", "ProtocolParams", "Recipe", "RunContext",
-    "Selection", "Selector", "Standing", "State", "StorageBytes",
+    "Selection", "Selector", "Standing", "State", "StorageBytes", "StudentInfo",
 ]  # fmt: skip
 
 State: TypeAlias = "Mapping[str, Any]"
@@ -42,6 +42,11 @@ class Params(BaseModel):
     """Base of all hyper-parameters: frozen, no unknown fields, each described with its unit; imports no torch."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @property
+    def steps(self) -> int:
+        """How often :meth:`Method.step` is called."""
+        return 1
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """What must exist before the cell runs, by the name ``ctx.artifact`` will use. Pure."""
@@ -59,9 +64,14 @@ class Params(BaseModel):
         return None
 
     @property
+    def keeps_best_snapshot(self) -> bool:
+        """Whether the core keeps the snapshot that is best on val, instead of the set after the last step."""
+        return False
+
+    @property
     def chooses_on_val(self) -> bool:
         """Whether images of val decide which set is kept; the contract finds methods that look without saying so."""
-        return False
+        return self.keeps_best_snapshot
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
         """Bytes that a set of ``n`` images takes, without hard labels; None where real images are kept.
@@ -89,13 +99,13 @@ class DistillationParams(Params):
     )
 
     @property
-    def chooses_on_val(self) -> bool:
-        """Where the snapshot that is best on val is reported."""
+    def keeps_best_snapshot(self) -> bool:
+        """As ``selection`` says."""
         return self.selection == "val"
 
     @property
     def steps(self) -> int:
-        """How often :meth:`Method.step` is called: once per outer step, unless a method cuts these into several."""
+        """Once per outer step, unless a method cuts these into several."""
         return self.iterations
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
@@ -117,14 +127,16 @@ class ProtocolParams(Params):
     recipe_of: str | None = Field(default=None, description="native: condense key of the set whose recipe is used")
 
     @classmethod
-    def resolve(cls, defaults: Mapping[str, Any], *, n: int, data: DatasetInfo, student: str, profile: Profile) -> Self:
+    def resolve(
+        cls, defaults: Mapping[str, Any], *, n: int, data: DatasetInfo, student: StudentInfo, profile: Profile
+    ) -> Self:
         """The params of one evaluation; here ``defaults`` as they are. Pure.
 
         Args:
             defaults: ``ProtocolInfo.defaults``.
             n: Images of the budget (not of a decoded set); for ``full``, all of train and val.
             data: Facts about the data set.
-            student: Canonical architecture of the student, or the name of a predictor.
+            student: Facts about the student: its canonical architecture, or the name of a predictor.
             profile: Bounds on updates, and learning rates.
         """
         return cls(**defaults)
@@ -220,7 +232,7 @@ class Method(Generic[P]):
 
     def done(self, ctx: RunContext) -> bool:
         """Whether the loop ends; the default counts to ``params.steps``."""
-        return ctx.step >= int(self.params.steps)  # type: ignore[attr-defined]
+        return ctx.step >= self.params.steps
 
     def finalise(self, ctx: RunContext) -> CondensedSet:
         """The set as it stands. Pure: may be called after any step."""

@@ -92,7 +92,7 @@ class Condensation:
             ctx.step = self.history.step
             for text in self.history.warnings:
                 ctx.warn(text)
-        total = int(getattr(method.params, "steps", 1))
+        total = method.params.steps
         points = snapshot_points(total) if self.kind == "distillation" and total else ()
         with self.meter.phase("condense"), self.session.interrupts.deferred():
             while not method.done(ctx):
@@ -104,7 +104,7 @@ class Condensation:
                 self.session.tick(ctx.step, total, self.checkpoint, "condense", metrics)
             condensed = method.finalise(ctx)
             chosen = None
-            if getattr(method.params, "selection", "last") == "val" and points:
+            if method.params.keeps_best_snapshot and points:
                 condensed, chosen = self.best_on_val(condensed, points)
         check_set(condensed, ctx, self.kind)
         if continues(method.params):

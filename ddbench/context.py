@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from ddbench.api import CondensedSet, EvalProtocol, Limits
-from ddbench.data.describe import describe
-from ddbench.data.meta import find
+from ddbench.data.dataset import facts_of
 from ddbench.data.split import Split, open_splits
 from ddbench.errors import PluginError
 from ddbench.evaluate.inputs import Inputs, network
 from ddbench.evaluate.metrics import accuracy, logits_of
 from ddbench.keys import seed_of
+from ddbench.models import names as arch_names
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import Profile
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, ipc_of
@@ -107,8 +107,9 @@ class Context:
     def score(self, condensed: CondensedSet) -> float:
         """Accuracy on val [%] under the protocol ``val``."""
         info = self.registries.protocols.get("val")
+        student = arch_names.student(self.arch, self.registries.architectures)
         params = import_target(info.params).resolve(
-            info.defaults, n=sum(self.per_class), data=self.dataset, student=self.arch, profile=self.profile
+            info.defaults, n=sum(self.per_class), data=self.dataset, student=student, profile=self.profile
         )
         protocol: EvalProtocol = import_target(info.target)()
         inputs = Inputs(params, params.lr[0], None, self.train, None, self.dataset, self.device)
@@ -146,7 +147,7 @@ def open_context(
     """
     where = torch.device(device)
     train, val = open_splits(spec.data, device=where, whitening=folders.get("whitening"))
-    info = describe(find(spec.data.name, spec.data.revision), spec.data)
+    info = facts_of(spec.data, registries.datasets)
     if isinstance(spec, CellSpec):
         budget, arch, master, r = spec.budget, spec.arch, spec.master, spec.r
     else:

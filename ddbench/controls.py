@@ -86,14 +86,7 @@ def _choices(row: Row, profile: Profile, places: Sequence[Place]) -> int:
     if row.method.kind != "distillation":
         return 1
     found = [resolved(row, data.name, budget, profile)[0] for data, budget in places]
-    return max(
-        (
-            len(snapshot_points(int(getattr(params, "steps", 1))))
-            for params in found
-            if getattr(params, "selection", "last") == "val"
-        ),
-        default=1,
-    )
+    return max((len(snapshot_points(params.steps)) for params in found if params.keeps_best_snapshot), default=1)
 
 
 def _zero_steps(row: Row) -> list[Row]:

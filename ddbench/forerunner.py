@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ddbench.api import DistillationParams, Params
 from ddbench.engine import Engine
 from ddbench.errors import CorruptFileError
 from ddbench.files import StoreWarning, atomic_write
@@ -18,13 +19,12 @@ FINAL = "final.safetensors"
 """State after the last step, as in a checkpoint."""
 
 
-def continues(params: Any) -> bool:
+def continues(params: Params) -> bool:
     """Whether a run with these params begins exactly like a shorter one, and a longer one like it.
 
     ``selection: val`` does not: it chooses among snapshots that the other run has not made.
     """
-    known = hasattr(params, "iterations") and getattr(params, "selection", "last") == "last"
-    return known and bool(getattr(params, "continues", False))
+    return isinstance(params, DistillationParams) and params.continues and not params.keeps_best_snapshot
 
 
 def adopt(folder: Path, document: Mapping[str, Any], device: str) -> None:

@@ -1,4 +1,7 @@
-"""From a suite to the grid: which rows, cells and evaluations it names, everything resolved. No torch, no look-ups."""
+"""From a suite to the grid: which rows, cells and evaluations it names, everything resolved. No torch.
+
+Nothing is looked up among results; data sets are opened, which decodes one that is read from a path for the first time.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,15 @@ from typing import Any
 from ddbench.api import ArchInfo, Params
 from ddbench.controls import ZERO_STEPS, bought, with_controls
 from ddbench.core.plugin.protocols import Protocol
-from ddbench.data import describe as data_describe
-from ddbench.data import prepared as data_prepared
-from ddbench.data.sources import parse_source
-from ddbench.data.views import canonical_view
+from ddbench.data.dataset import Data, open_data
 from ddbench.errors import UsageError
 from ddbench.models import names as arch_names
 from ddbench.plugins import Registries
 from ddbench.profiles import Profile
 from ddbench.registry import Registry
 from ddbench.rows import AT_BYTES, Row, resolved, rows_of
-from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, DataSpec
+from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, StudentInfo
 from ddbench.suite import Exclusion, Suite
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """One data set under one view and one preprocessing."""
-
-    spec: DataSpec
-    info: DatasetInfo
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +104,11 @@ class Grid:
             return student in own
         name = arch_names.parse(student, self.registries.architectures)
         return not own or name.family in own or name.base in own
+
+    def student(self, name: str) -> StudentInfo:
+        """Facts about a student: a network, or a predictor of a protocol's own."""
+        network = self.registries.architectures.owner(name.partition("-")[0]) is not None
+        return arch_names.student(name, self.registries.architectures) if network else StudentInfo(name)
 
     def canonical(self, arch: str) -> str:
         """Canonical form of an architecture name."""
@@ -201,7 +197,7 @@ def too_large(row: Row, info: DatasetInfo, per_class: tuple[int, ...]) -> str | 
 
 def without_val(params: Params, info: DatasetInfo) -> str | None:
     """Why the best snapshot cannot be chosen."""
-    if getattr(params, "selection", "last") == "val" and not any(info.val_counts):
+    if params.keeps_best_snapshot and not any(info.val_counts):
         return "selection: val needs validation images, and there are none (--split paper)"
     return None
 
@@ -327,23 +323,6 @@ def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile)
 
 
 def _data(suite: Suite, registries: Registries) -> Iterator[Data]:
-    for entry in dict.fromkeys((item.name, json.dumps(item.view, sort_keys=True)) for item in suite.datasets):
-        source = parse_source(entry[0], registries.datasets)
-        view = canonical_view(json.loads(entry[1]))
-        prepared = data_prepared.resolve(source)
+    for name, view in dict.fromkeys((item.name, json.dumps(item.view, sort_keys=True)) for item in suite.datasets):
         for preprocess in dict.fromkeys(suite.preprocess):
-            spec = DataSpec(
-                name=source.name, revision=prepared.revision, split=suite.split, view=view, preprocess=preprocess,
-                origin=source.origin,
-            )  # fmt: skip
-            info = data_describe.describe(prepared, spec)
-            yield Data(spec, info, _data_label(spec))
-
-
-def _data_label(spec: DataSpec) -> str:
-    """``fashionmnist [train_size 10000]``."""
-    transforms: list[str] = []
-    for transform in spec.view or ():
-        values = [str(value) for key, value in transform.items() if key not in ("name", "seed")]
-        transforms.append(" ".join([transform["name"], *values]))
-    return spec.name + (f" [{', '.join(transforms)}]" if transforms else "")
+            yield open_data(name, json.loads(view), suite.split, preprocess, registries)

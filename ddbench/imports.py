@@ -7,14 +7,16 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from ddbench import artifacts, grid, suite
+from ddbench import artifacts
+from ddbench.data.dataset import Data, open_data
 from ddbench.engine import environment
-from ddbench.errors import DataError
+from ddbench.errors import DataError, UsageError
 from ddbench.files import sha256_file
 from ddbench.keys import artifact_key
-from ddbench.plugins import installed
-from ddbench.profiles import profile
+from ddbench.models import names as arch_names
+from ddbench.plugins import Registries, installed
 from ddbench.specs import ArtifactSpec
 
 KIND = "experts"
@@ -40,7 +42,9 @@ class Imported:
     top1: tuple[float, float] | None
 
 
-def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, preprocess: str, split: str) -> Imported:
+def import_experts(
+    files: Sequence[Path], *, dataset: str, arch: str | None, preprocess: str, split: Literal["default", "paper"]
+) -> Imported:
     """Import ``replay_buffer_*.pt`` files as a pool of experts.
 
     Args:
@@ -63,27 +67,12 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
     from ddbench.models import build_model
 
     registries = installed()
-    content = {
-        "methods": ["random"], "datasets": [dataset], "budget": {"ipc": [1]}, "archs": [arch] if arch else [],
-        "preprocess": [preprocess], "protocols": ["hard-fixed"], "split": split,
-    }  # fmt: skip
-    planned = grid.build(suite.parse(content, "artifacts import"), registries, profile("short"))
-    data = planned.data[0]
-    name = planned.archs(data)[0]
+    data = open_data(dataset, None, split, preprocess, registries)
+    name = _canonical(arch or data.info.default_arch, data, registries)
     net = build_model(name, channels=data.info.channels, classes=data.info.classes, size=data.info.size, seed=0)
-    if name.endswith("-bn"):
-        raise DataError(f"{name}: buffers hold no statistics of batch norm, so no method can use such experts")
-    missing = next((path for path in files if not path.is_file()), None)
-    if missing is not None:
-        raise DataError(f"{missing}: {'is a folder' if missing.is_dir() else 'no such file'}")
-    digests = [sha256_file(path) for path in files]
-    twice = next((i for i, digest in enumerate(digests) if digest in digests[:i]), None)
-    if twice is not None:
-        raise DataError(f"{files[twice]}: the same content as {files[digests.index(digests[twice])]}")
+    digests = _digests(files)
     source = hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
-    partial = artifacts.partial_folder(KIND, source)
-    if partial.exists():
-        shutil.rmtree(partial)
+    partial = _emptied(source)
     partial.mkdir(parents=True)
     try:
         experts, last = write_pool(partial, files, [parameter.shape for parameter in net.parameters()])
@@ -95,9 +84,7 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
                         seed={})  # fmt: skip
     kind = registries.artifacts.get(KIND)
     key = artifact_key(spec, kind.version)
-    place = artifacts.partial_folder(KIND, key)
-    if place.exists():
-        shutil.rmtree(place)
+    place = _emptied(key)
     partial.rename(place)
     facts = {
         "spec": spec.model_dump(mode="json"),
@@ -115,3 +102,45 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
         top1 = first, end
     artifacts.publish(KIND, key, facts)
     return Imported(source, experts, last, name, top1)
+
+
+def _canonical(arch: str, data: Data, registries: Registries) -> str:
+    """The canonical name of a network whose snapshots can be imported.
+
+    Raises:
+        DataError: If its experts could not be used.
+        UsageError: If its name is unknown, or it is too deep for the images.
+    """
+    name = arch_names.parse(arch, registries.architectures)
+    why = arch_names.too_deep(name, channels=data.info.channels, size=data.info.size)
+    if why is not None:
+        raise UsageError(f"{data.label}: {why}")
+    if name.norm == "bn":
+        raise DataError(
+            f"{name.canonical}: buffers hold no statistics of batch norm, so no method can use such experts"
+        )
+    return name.canonical
+
+
+def _digests(files: Sequence[Path]) -> list[str]:
+    """sha256 of every file.
+
+    Raises:
+        DataError: If a file is missing, or two are the same.
+    """
+    missing = next((path for path in files if not path.is_file()), None)
+    if missing is not None:
+        raise DataError(f"{missing}: {'is a folder' if missing.is_dir() else 'no such file'}")
+    digests = [sha256_file(path) for path in files]
+    twice = next((i for i, digest in enumerate(digests) if digest in digests[:i]), None)
+    if twice is not None:
+        raise DataError(f"{files[twice]}: the same content as {files[digests.index(digests[twice])]}")
+    return digests
+
+
+def _emptied(key: str) -> Path:
+    """Where an artifact is made; nothing of an earlier attempt is left there."""
+    place = artifacts.partial_folder(KIND, key)
+    if place.exists():
+        shutil.rmtree(place)
+    return place

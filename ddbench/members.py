@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from ddbench.errors import PluginError
 
@@ -19,6 +19,10 @@ def _check_targets(who: str, **targets: str) -> None:
     for what, target in targets.items():
         if not re.fullmatch(r"[\w.]+:\w+", target):
             raise PluginError(f'{who}: {what} {target!r} is not of the form "module:Class"')
+
+
+DCAugmentation: TypeAlias = Literal["dc_mnist", "crop_noise"]
+"""What the evaluation of DC (2021) does to training images: crop, scale and rotate; or crop and noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ class DatasetRecord:
         std: As ``mean``.
         embedded: True when the reader needs no files.
         version: Bumped when the reader returns something else for the same files: they are then decoded anew.
+        licence: Terms of the real images, which may bind a set made from them; None: unknown.
+        dc_augmentation: What the protocol ``dc2021`` does to its images, in 1001 passes; None: nothing, in 301.
     """
 
     name: str
@@ -104,6 +110,8 @@ class DatasetRecord:
     std: tuple[float, ...] | None = None
     embedded: bool = False
     version: int = 1
+    licence: str | None = None
+    dc_augmentation: DCAugmentation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,8 @@ class ArchInfo:
         width: Width when the name gives none.
         norms: Allowed norm suffixes, the default first.
         variants: Suffixes for other forms of the family (``ap``: average pooling instead of strides).
+        dc_augmentation: By norm, what the protocol ``dc2021`` does to images in 1001 passes, unless the data set says;
+            nothing in 301 passes for other norms.
     """
 
     name: str
@@ -127,6 +137,7 @@ class ArchInfo:
     width: int = 128
     norms: tuple[str, ...] = ("in", "bn", "nn")
     variants: tuple[str, ...] = ()
+    dc_augmentation: Mapping[str, DCAugmentation] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from ddbench.api import MethodInfo
 from ddbench.core.plugin.protocols import Protocol
+from ddbench.data.dataset import Data
 from ddbench.data.spaces import artifact_for
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
-from ddbench.grid import Data, Grid, GridCell
+from ddbench.grid import Grid, GridCell
 from ddbench.keys import artifact_key, condense_key, eval_key, short
 from ddbench.plugins import import_target
 from ddbench.records import Record, Status
@@ -272,8 +273,7 @@ class _Planner:
                 "broken": cell.broken,
             }
             title = f"{self._row_title(cell)} {f'r{spec.r}' if 'seed' in method.axes else ''}"
-            steps = int(getattr(cell.params, "steps", 1))
-            self.plan.nodes[key] = Node("cell", key, " ".join(title.split()), document, keys, steps)
+            self.plan.nodes[key] = Node("cell", key, " ".join(title.split()), document, keys, cell.params.steps)
         return key
 
     @staticmethod
@@ -308,7 +308,8 @@ class _Planner:
     ) -> Entry:
         """The entry with the key of its node, or with the protocol's reason why there is none."""
         table, e = entry.table, entry.e
-        resolved = protocol.resolve(n=entry.n, data=table.data.info, student=table.eval_arch, profile=self.grid.profile)
+        student = self.grid.student(table.eval_arch)
+        resolved = protocol.resolve(n=entry.n, data=table.data.info, student=student, profile=self.grid.profile)
         if recipe_of is not None:
             resolved = resolved.model_copy(update={"recipe_of": recipe_of})
         spec = self._eval_spec(table, protocol, cell, set_key, resolved.model_dump(mode="json"), e)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -79,11 +80,26 @@ def presets(info: MethodInfo) -> tuple[Preset, ...]:
         raise PluginError(f"method {info.name!r}: {info.presets}: {' '.join(str(error).split())}") from None
 
 
+class Fit(IntEnum):
+    """How well the size that a preset is for suits a budget."""
+
+    NO = 0
+    """Of another kind."""
+    PER_CLASS = 1
+    """An ipc, and the fraction comes to as many images per class, or more."""
+    LARGER = 2
+    """Of the budget's kind, but larger."""
+    ANY = 3
+    """For every budget."""
+    SMALLER = 4
+    """Of the budget's kind, as large or smaller."""
+
+
 def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str, *, per_class: int | None = None) -> Chosen:
     """The most specific preset: this data set before any, this profile before any, this budget before any.
 
     Where a data set has presets for other budgets only, the nearest smaller budget's is taken, and the note says so; so
-    it does where there are presets and none that fits.
+    it does where there are presets and none that fits. Of equally specific presets the first is taken.
 
     Args:
         info: The method.
@@ -92,37 +108,34 @@ def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str, *, per_
         profile: Name of the profile.
         per_class: Images per class that a fraction comes to: its size where presets know ipcs alone.
     """
-    defaults = Chosen({}, note=f"{info.name}: no preset of profile {profile} for {dataset}, {budget.label}: defaults")
-    fitting = [
-        preset
-        for preset in presets(info)
-        if preset.where.dataset in (None, dataset) and preset.where.profile in (None, profile)
-    ]
-    if not fitting:
-        return defaults if presets(info) else Chosen({})
-
-    def specific(preset: Preset) -> tuple[bool, bool]:
-        return (preset.where.dataset is not None, preset.where.profile is not None)
-
-    best = max(specific(preset) for preset in fitting)
-    group = [preset for preset in fitting if specific(preset) == best]
-    size = budget.ipc if budget.ipc is not None else budget.fraction
-    assert size is not None
-
-    ipc, sizes = budget.ipc is not None, [preset.where.fraction for preset in group]
-    general = [preset for preset in group if preset.where.ipc is None and preset.where.fraction is None]
-    if not (ipc or general or any(sizes)) and per_class is not None:
-        ipc, size = True, per_class
-    if ipc:
-        sizes = [preset.where.ipc for preset in group]
-    sized = sorted((value, i) for i, value in enumerate(sizes) if value is not None and value <= size)
-    if sized:
-        value, i = sized[-1]
-        other = Budget(ipc=int(value)) if ipc else Budget(fraction=value)
-        note = "" if other == budget else f"{info.name}: no preset for {budget.label}, using that of {other.label}"
-        return _chosen(group[i], note)
-    return _chosen(general[0]) if general else defaults
-
-
-def _chosen(preset: Preset, note: str = "") -> Chosen:
+    found: tuple[tuple[bool, bool, Fit, float], Preset] | None = None
+    for preset in presets(info):
+        where = preset.where
+        if where.dataset in (None, dataset) and where.profile in (None, profile):
+            specificity = (where.dataset is not None, where.profile is not None, *_size(where, budget, per_class))
+            if found is None or specificity > found[0]:
+                found = specificity, preset
+    if found is None or found[0][2] in (Fit.NO, Fit.LARGER):
+        missing = f"{info.name}: no preset of profile {profile} for {dataset}, {budget.label}: defaults"
+        return Chosen({}, note=missing if presets(info) else "")
+    (*_, fit, size), preset = found
+    own = budget
+    if fit is Fit.PER_CLASS or (fit is Fit.SMALLER and budget.ipc is not None):
+        own = Budget(ipc=int(size))
+    elif fit is Fit.SMALLER:
+        own = Budget(fraction=size)
+    note = "" if own == budget else f"{info.name}: no preset for {budget.label}, using that of {own.label}"
     return Chosen(preset.params, preset.source, note, preset.preprocess)
+
+
+def _size(where: Condition, budget: Budget, per_class: int | None) -> tuple[Fit, float]:
+    """How well a preset's size suits, and that size where it decides between presets."""
+    own, wanted = (where.ipc, budget.ipc) if budget.ipc is not None else (where.fraction, budget.fraction)
+    assert wanted is not None
+    if own is not None:
+        return (Fit.SMALLER, own) if own <= wanted else (Fit.LARGER, 0)
+    if where.ipc is None and where.fraction is None:
+        return Fit.ANY, 0
+    if where.ipc is not None and per_class is not None and where.ipc <= per_class:
+        return Fit.PER_CLASS, where.ipc
+    return Fit.NO, 0

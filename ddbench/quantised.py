@@ -1,7 +1,7 @@
 """Accuracy after uint8 quantisation, written into evaluations that exist.
 
 For each evaluation of a set of synthetic images, its student is trained once more on the same set with images that went
-through uint8 pixels (:mod:`ddbench.evaluate.quantise`): same seed, same learning rate, so that the difference to
+through uint8 pixels (:mod:`ddbench.data.space.pixels`): same seed, same learning rate, so that the difference to
 ``top1`` is what quantisation costs. Real images are uint8 already: there it is ``top1``, and nothing is trained.
 """
 
@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddbench import artifacts
 from ddbench.again import MakeWorker, Watcher, finished, train_again, with_its_rate
-from ddbench.data.spaces import ZCA
+from ddbench.data.spaces import keeps_pixels
 from ddbench.records import Record
-from ddbench.specs import CellSpec
 from ddbench.store import GONE, Store, amend
 
 if TYPE_CHECKING:
@@ -69,8 +67,8 @@ def jobs_of(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = (
     for path, record in finished(records, protocols):
         space = record.spec["set"]["cell"]["data"]["preprocess"]
         job = Job(path, record)
-        kip = ZCA.get(space) == "kip" and not job.real
-        found.append(Job(path, record, f"images of {space} space cannot be turned back into pixels") if kip else job)
+        lost = not (job.real or keeps_pixels(space))
+        found.append(Job(path, record, f"images of {space} space cannot be turned back into pixels") if lost else job)
     return found
 
 
@@ -100,9 +98,9 @@ def note_quantised(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: W
         clipped: list[float] = []
 
         def change(condensed: CondensedSet, made: Record, told: list[float] = clipped) -> CondensedSet:
-            from ddbench.evaluate.quantise import quantised
+            from ddbench.data.space.pixels import data_of, quantised, whitening_of
 
-            found, share = quantised(condensed, CellSpec.model_validate(made.spec["cell"]).data, _whitening(made))
+            found, share = quantised(condensed, data_of(made), whitening_of(made))
             told.append(share)
             return found
 
@@ -112,11 +110,6 @@ def note_quantised(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: W
                 yield job, f"{again.status}: {again.reason}"
             elif why := _write(job, again.metrics["top1"], clipped[0]):
                 yield job, why
-
-
-def _whitening(made: Record) -> Path | None:
-    place = made.spec["artifacts"].get("whitening")
-    return None if place is None else artifacts.verify(*place)
 
 
 def _write(job: Job, top1: float, clipped: float) -> str | None:

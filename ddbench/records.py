@@ -116,7 +116,7 @@ class Record(BaseModel):
         except ValidationError as error:
             if (newer := _newer(text, error)) is not None:
                 raise NewerRecordError(
-                    f"{where}: written by a newer ddbench ({newer}); update ddbench, or choose another --out"
+                    f"{where}: written by a newer ddbench ({newer}); update ddbench to read it"
                 ) from None
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -123,6 +123,8 @@ class DatasetInfo:
         std: Per-channel standard deviation of pixels in [0, 1].
         levels: Largest stored pixel value, which maps to 1.0 (255; 16 for digits).
         notes: What a reader of the table must know (how the split was made, converted images).
+        licence: As in :class:`DatasetRecord`; None also for data that no record describes.
+        dc_augmentation: As in :class:`DatasetRecord`; known while planning and condensing.
     """
 
     name: str
@@ -140,6 +142,8 @@ class DatasetInfo:
     std: tuple[float, ...]
     levels: int = 255
     notes: tuple[str, ...] = ()
+    licence: str | None = None
+    dc_augmentation: str | None = None
 
     @property
     def n_train(self) -> int:
@@ -155,6 +159,19 @@ class DatasetInfo:
     def image_bytes(self) -> int:
         """Bytes of a real image: one for each of its C·H·W values."""
         return self.channels * self.size**2
+
+
+@dataclass(frozen=True, slots=True)
+class StudentInfo:
+    """Facts about a student.
+
+    Attributes:
+        name: Canonical architecture, or the name of a predictor of a protocol's own.
+        dc_augmentation: What the architecture's family declares (:class:`ddbench.ArchInfo`).
+    """
+
+    name: str
+    dc_augmentation: str | None = None
 
 
 class ArtifactSpec(Keyed):

@@ -22,7 +22,7 @@ from ddbench.blocks.augment import DSA
 from ddbench.blocks.functional import flatten
 from ddbench.blocks.params import ExpertsParams
 from ddbench.blocks.sam import gsam_step
-from ddbench.blocks.training import Schedule, Trainer
+from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench.errors import CorruptFileError, DataError, NodeFailureError
 from ddbench.serialise import load_checkpoint, save_state
 
@@ -139,12 +139,8 @@ def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) ->
         ctx.build_model(seed=ctx.seed("expert", name, "model")),
         _fetch(ctx, params, draws),
         ctx.train.labels,
-        lr=params.lr,
-        schedule=Schedule(updates),
-        batch=params.batch,
+        TrainingRecipe(updates, params.lr, params.batch, momentum=0.0, weight_decay=0.0),
         order=torch.Generator().manual_seed(ctx.seed("expert", name, "order")),
-        momentum=0.0,
-        weight_decay=0.0,
         step=_gsam(params) if params.optimiser == "gsam" else None,
     )
     snapshots, accuracies = [_snapshot(trainer.model, params)], [_accuracy(ctx, trainer.model)]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ddbench.api import RunContext
 from ddbench.blocks.params import FeaturesParams
-from ddbench.blocks.training import Schedule, Trainer
+from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench.serialise import load_checkpoint, save_state
 
 FILE = "features.safetensors"
@@ -135,21 +135,14 @@ def _train_proxy(ctx: RunContext, folder: Path, params: FeaturesParams) -> nn.Mo
     """Train the proxy net; each epoch leaves a checkpoint in ``folder``, from which a killed build goes on."""
     seed = ctx.seed("features")
     per_epoch = math.ceil(len(ctx.train) / params.batch)
-    trainer = Trainer(
-        ctx.build_model(seed=seed),
-        ctx.train.images,
-        ctx.train.labels,
-        lr=params.lr,
-        schedule=Schedule(params.epochs * per_epoch),
-        batch=params.batch,
-        order=torch.Generator().manual_seed(seed),
-        momentum=MOMENTUM,
-        weight_decay=WEIGHT_DECAY,
-        nesterov=True,
+    recipe = TrainingRecipe(
+        params.epochs * per_epoch, params.lr, params.batch, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True
     )
+    order = torch.Generator().manual_seed(seed)
+    trainer = Trainer(ctx.build_model(seed=seed), ctx.train.images, ctx.train.labels, recipe, order=order)
     if (state := load_checkpoint(folder / _CHECKPOINT, _VERSION)) is not None:
         trainer.load(state["trainer"])
-    while trainer.done < params.epochs * per_epoch:
+    while trainer.done < recipe.updates:
         trainer.update()
         if trainer.done % per_epoch == 0:
             ctx.progress(trainer.done // per_epoch, params.epochs, "epochs of the proxy net")

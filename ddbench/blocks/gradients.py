@@ -19,7 +19,7 @@ from ddbench.blocks.matching import batched, class_gradients, gradient_distance
 from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.params import CondensationParams, GradientMatchingParams
 from ddbench.blocks.sampling import ClassSampler
-from ddbench.blocks.training import Schedule, Trainer
+from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench.blocks.trajectory import Learned
 
 P = TypeVar("P", bound=GradientMatchingParams)
@@ -152,9 +152,10 @@ class CondensationMethod(GradientMethod[Q]):
             return
         images = self.form.decode(self.images.value)
         updates = p.inner_epochs * -(-len(images) // p.batch_net)
+        recipe = TrainingRecipe(updates, p.lr_net, p.batch_net, momentum=0.0, weight_decay=0.0)
         trainer = Trainer(
-            self.net.train(), lambda index: self.seen(ctx, images[index.to(images.device)]), self.labels, lr=p.lr_net,
-            schedule=Schedule(updates), batch=p.batch_net, order=ctx.generator, momentum=0.0, weight_decay=0.0,
+            self.net.train(), lambda index: self.seen(ctx, images[index.to(images.device)]), self.labels, recipe,
+            order=ctx.generator,
         )  # fmt: skip
         with self.clock("training_s"):
             while trainer.done < updates:

@@ -23,18 +23,31 @@ Step = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """How the learning rate falls over ``updates``.
+class TrainingRecipe:
+    """How a network is trained by SGD.
 
     Attributes:
         updates: Length of the training.
-        kind: ``step``: × 0.1 with a fresh momentum buffer after ``drop_after``; ``cosine``: to 0; ``constant``.
+        lr: Learning rate at the start.
+        batch: Images per update; an epoch's remainder is a batch of its own.
+        schedule: How the learning rate falls. ``step``: × 0.1 with a fresh momentum buffer after ``drop_after``;
+            ``cosine``: to 0; ``constant``.
         drop_after: Updates before the drop.
+        momentum: SGD momentum.
+        weight_decay: SGD weight decay.
+        nesterov: Whether the momentum is Nesterov's.
+        loss: ``ce``, or ``mse`` between logits and targets (mean over classes).
     """
 
     updates: int
-    kind: Literal["step", "cosine", "constant"] = "constant"
+    lr: float
+    batch: int
+    schedule: Literal["step", "cosine", "constant"] = "constant"
     drop_after: int = 0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    nesterov: bool = False
+    loss: Literal["ce", "mse"] = "ce"
 
 
 class Trainer:
@@ -44,18 +57,12 @@ class Trainer:
         model: The network, in train mode on the device.
         fetch: Gives the images of a batch, augmented or not.
         targets: [n] int64 classes, or [n, K] float32 probabilities, on the device.
-        weights: [n] loss weights on the device, or None. The loss is Σ wᵢ lᵢ / Σ wᵢ over a batch.
-        lr: Learning rate.
-        schedule: How it falls.
-        batch: Images per update; an epoch's remainder is a batch of its own.
+        recipe: How it is trained.
         order: Generator of the epochs' permutations; None keeps the order of the set.
-        momentum: SGD momentum.
-        weight_decay: SGD weight decay.
-        nesterov: Whether the momentum is Nesterov's.
-        loss: ``ce``, or ``mse`` between logits and targets (mean over classes).
+        weights: [n] loss weights on the device, or None. The loss is Σ wᵢ lᵢ / Σ wᵢ over a batch.
         mix: Applied to every batch's images and classes before the loss.
         step: Replaces the gradient step: gets model, images and targets of a batch, updates the model in place, and
-            returns the loss. Schedule, weights, momentum and decay are then its own affair.
+            returns the loss. Schedule, loss, weights, momentum and decay are then its own affair.
     """
 
     def __init__(
@@ -63,50 +70,39 @@ class Trainer:
         model: nn.Module,
         fetch: Fetch,
         targets: Tensor,
+        recipe: TrainingRecipe,
         *,
-        lr: float,
-        schedule: Schedule,
-        batch: int,
         order: torch.Generator | None,
         weights: Tensor | None = None,
-        momentum: float = 0.9,
-        weight_decay: float = 5e-4,
-        nesterov: bool = False,
-        loss: Literal["ce", "mse"] = "ce",
         mix: Mix | None = None,
         step: Step | None = None,
     ) -> None:
         self.model = model
         self.fetch = fetch
         self.targets = targets
-        self.weights = weights
-        self.schedule = schedule
-        self.batch = batch
+        self.recipe = recipe
         self.order = order
-        self.loss = loss
+        self.weights = weights
         self.mix = mix
         self.step = step
         self.done = 0
-        self._lr = lr
         self._rest = torch.empty(0, dtype=torch.int64)
-        self._momentum = momentum
-        self._weight_decay = weight_decay
-        self._nesterov = nesterov
-        self._optimiser = self._fresh_optimiser(lr)
+        self._optimiser = self._fresh_optimiser(recipe.lr)
 
     def _fresh_optimiser(self, lr: float) -> torch.optim.SGD:
         return torch.optim.SGD(
-            self.model.parameters(), lr=lr, momentum=self._momentum, weight_decay=self._weight_decay,
-            nesterov=self._nesterov, foreach=True,
+            self.model.parameters(), lr=lr, momentum=self.recipe.momentum, weight_decay=self.recipe.weight_decay,
+            nesterov=self.recipe.nesterov, foreach=True,
         )  # fmt: skip
 
     def update(self) -> Tensor:
         """One SGD update; returns the batch's loss, a detached scalar on the device."""
-        if self.schedule.kind == "step" and self.done == self.schedule.drop_after:
-            self._optimiser = self._fresh_optimiser(0.1 * self._lr)
-        if self.schedule.kind == "cosine":
-            share = self.done / self.schedule.updates
-            self._optimiser.param_groups[0]["lr"] = 0.5 * self._lr * (1 + math.cos(math.pi * share))
+        recipe = self.recipe
+        if recipe.schedule == "step" and self.done == recipe.drop_after:
+            self._optimiser = self._fresh_optimiser(0.1 * recipe.lr)
+        if recipe.schedule == "cosine":
+            share = self.done / recipe.updates
+            self._optimiser.param_groups[0]["lr"] = 0.5 * recipe.lr * (1 + math.cos(math.pi * share))
         index = self._next_batch()
         images, on_device = self.fetch(index), index.to(self.targets.device)
         targets = self.targets[on_device]
@@ -126,11 +122,11 @@ class Trainer:
         if len(self._rest) == 0:
             n = len(self.targets)
             self._rest = torch.arange(n) if self.order is None else torch.randperm(n, generator=self.order)
-        index, self._rest = self._rest[: self.batch], self._rest[self.batch :]
+        index, self._rest = self._rest[: self.recipe.batch], self._rest[self.recipe.batch :]
         return index
 
     def _loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-        if self.loss == "mse":
+        if self.recipe.loss == "mse":
             per_image = (logits - targets).square().mean(dim=1)
         else:
             per_image = functional.cross_entropy(logits, targets, reduction="none")

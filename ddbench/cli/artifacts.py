@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -57,7 +57,9 @@ def _what(params: dict[str, Any]) -> str:
 @click.option("--preprocess", required=True, help="The space they were trained in: meanstd, meanstd-mtt, zca-kornia.")
 @click.option("--split", type=click.Choice(["default", "paper"]), default="default", show_default=True,
               help="The split of the runs that will use them.")  # fmt: skip
-def import_(files: tuple[Path, ...], dataset: str, arch: str | None, preprocess: str, split: str) -> None:
+def import_(
+    files: tuple[Path, ...], dataset: str, arch: str | None, preprocess: str, split: Literal["default", "paper"]
+) -> None:
     """Import expert trajectories: replay_buffer_*.pt files of MTT, TESLA, FTD or DATM.
 
     The files say neither their data nor their architecture or whitening: the options do. Shapes are checked; how the

@@ -51,11 +51,11 @@ def prepare_(name: str, files: Path | None) -> None:
     if files is not None and (source.record is None or source.record.embedded):
         raise UsageError(f"--from is for registered data sets that have files; {source.name!r} is read from elsewhere")
     prepared = prepare(source, files=files, allow_download=True)
-    for label, value in _facts(prepared):
+    for label, value in _facts(prepared, source.record.licence if source.record else None):
         click.echo(f"{label:<9} {value}")
 
 
-def _facts(prepared: Prepared) -> Iterator[tuple[str, str]]:
+def _facts(prepared: Prepared, licence: str | None) -> Iterator[tuple[str, str]]:
     """What a user wants to know of a prepared data set, in lines."""
     meta = prepared.meta
     _, channels, height, width = meta.shape
@@ -64,6 +64,8 @@ def _facts(prepared: Prepared) -> Iterator[tuple[str, str]]:
     yield "folder", str(prepared.folder)
     yield "images", f"{channels}×{height}×{width}, {meta.classes} classes"
     yield "splits", ", ".join(f"{part} {count}" for part, count in meta.splits.items())
+    if licence is not None:
+        yield "licence", licence
     for note in meta.notes:
         yield "note", note
 
@@ -82,6 +84,7 @@ def _rows() -> Iterator[dict[str, Any]]:
             "folder": None if prepared is None else str(prepared.folder),
             "embedded": record.embedded,
             "download_mb": record.download_mb,
+            "licence": record.licence,
             "summary": record.summary,
         }
 

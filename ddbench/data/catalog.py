@@ -25,6 +25,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         summary="handwritten digits of scikit-learn, grey 8×8, 10 classes, 1797 images; nothing to download",
         flip=False,
         embedded=True,
+        licence="CC BY 4.0 (UCI Machine Learning Repository, Optical Recognition of Handwritten Digits)",
     ),
     DatasetRecord(
         name="mnist",
@@ -36,6 +37,8 @@ DATASETS: tuple[DatasetRecord, ...] = (
         flip=False,
         mean=(0.1307,),
         std=(0.3081,),
+        licence="CC BY-SA 3.0 (Yann LeCun and Corinna Cortes)",
+        dc_augmentation="dc_mnist",
     ),
     DatasetRecord(
         name="fashionmnist",
@@ -46,6 +49,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         download_mb=31,
         mean=(0.2861,),
         std=(0.3530,),
+        licence="MIT (Zalando SE)",
     ),
     DatasetRecord(
         name="svhn",
@@ -57,6 +61,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         flip=False,
         mean=(0.4377, 0.4438, 0.4728),
         std=(0.1980, 0.2010, 0.1970),
+        licence="for non-commercial use only (its authors)",
     ),
     DatasetRecord(
         name="cifar10",
@@ -87,6 +92,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         download_mb=237,
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
+        licence="ImageNet's terms: non-commercial research and education",
     ),
 )
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from ddbench.api import DatasetRecord
 from ddbench.data.meta import Prepared
 from ddbench.data.spaces import constants
 from ddbench.data.views import Part, apply_view
 from ddbench.specs import DatasetInfo, DataSpec
 
 
-def describe(prepared: Prepared, spec: DataSpec) -> DatasetInfo:
+def describe(prepared: Prepared, spec: DataSpec, record: DatasetRecord | None = None) -> DatasetInfo:
     """What a cell may know about its data.
 
     Args:
         prepared: The data set that ``spec`` names.
         spec: Its split, view and preprocessing.
+        record: What is declared of it; None for data read from a path, and where nothing declared is asked for.
 
     Raises:
         UsageError: If the view or the preprocessing is impossible for this data set.
@@ -39,6 +41,8 @@ def describe(prepared: Prepared, spec: DataSpec) -> DatasetInfo:
         std=std,
         levels=meta.levels,
         notes=meta.notes,
+        licence=None if record is None else record.licence,
+        dc_augmentation=None if record is None else record.dc_augmentation,
     )
 
 

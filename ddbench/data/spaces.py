@@ -24,6 +24,11 @@ PREPROCESSINGS: dict[str, str] = {
 }
 
 
+def keeps_pixels(preprocess: str) -> bool:
+    """Whether pixels can be had back from a space: ``zca-kip`` keeps neither brightness nor contrast."""
+    return ZCA.get(preprocess) != "kip"
+
+
 def constants(meta: Meta, preprocess: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Per-channel (mean, std) of pixels in [0, 1]; those of ``meanstd`` for spaces that use none.
 

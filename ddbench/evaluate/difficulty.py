@@ -140,7 +140,7 @@ def _train(spec: ArtifactSpec, engine: Engine, families: Registry[ArchInfo], tic
     from safetensors.torch import save
     from torch.nn import functional
 
-    from ddbench.blocks.training import Schedule, Trainer
+    from ddbench.blocks.training import Trainer, TrainingRecipe
     from ddbench.data.split import open_test, open_whole
     from ddbench.evaluate.inputs import network
     from ddbench.evaluate.metrics import logits_of
@@ -156,11 +156,12 @@ def _train(spec: ArtifactSpec, engine: Engine, families: Registry[ArchInfo], tic
         assert spec.arch is not None
         model = network(spec.arch, info, torch.device(engine.device), seed, families).train()
         updates, every = params["updates"], params["updates"] // params["snapshots"]
-        trainer = Trainer(
-            model, whole.images, whole.labels, lr=params["lr"], schedule=Schedule(updates, "step", updates // 2),
-            batch=min(params["batch"], len(whole)), order=torch.Generator().manual_seed(seed),
+        recipe = TrainingRecipe(
+            updates, params["lr"], min(params["batch"], len(whole)), "step", updates // 2,
             momentum=params["momentum"], weight_decay=params["weight_decay"],
         )  # fmt: skip
+        order = torch.Generator().manual_seed(seed)
+        trainer = Trainer(model, whole.images, whole.labels, recipe, order=order)
         labels, wrong, logits = test.labels.cpu(), torch.zeros(len(test), dtype=torch.int16), torch.empty(0)
         while trainer.done < updates:
             trainer.update()

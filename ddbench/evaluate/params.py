@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 
 from ddbench.api import ProtocolParams
 from ddbench.profiles import Profile
-from ddbench.specs import DatasetInfo
+from ddbench.specs import DatasetInfo, StudentInfo
 
 BATCH = 256
 
@@ -40,7 +40,7 @@ class SGDParams(ProtocolParams):
 
     @classmethod
     def resolve(
-        cls, defaults: Mapping[str, Any], *, n: int, data: DatasetInfo, student: str, profile: Profile
+        cls, defaults: Mapping[str, Any], *, n: int, data: DatasetInfo, student: StudentInfo, profile: Profile
     ) -> SGDParams:
         """The recipe for a budget of ``n`` images.
 
@@ -49,13 +49,13 @@ class SGDParams(ProtocolParams):
                 ``lr``: ``grid`` or a number.
             n: Images of the budget (not of a decoded set).
             data: Facts about the data set.
-            student: Canonical architecture.
+            student: Facts about the student.
             profile: Bounds and learning rates.
         """
         values = dict(defaults)
         length, lr = values.pop("updates"), values.pop("lr")
         if length == "dc2021":
-            values |= _dc2021(n, data, student, profile)
+            values |= _dc2021(n, data.dc_augmentation or student.dc_augmentation, profile)
         else:
             updates = profile.updates(n, capped=length != "long") if isinstance(length, str) else length
             updates = min(updates, profile.updates_max) if not profile.tabulated else updates
@@ -66,15 +66,10 @@ class SGDParams(ProtocolParams):
         return cls(**values)
 
 
-def _dc2021(n: int, data: DatasetInfo, student: str, profile: Profile) -> dict[str, Any]:
-    """301 passes without augmentation; MNIST and batch-norm ConvNets: 1001 passes with one (DC authors' code)."""
-    if data.name == "mnist":
-        passes, first, augmentation = 1001, 502, "dc_mnist"
-    elif student.startswith("convnet") and student.endswith("-bn"):
-        passes, first, augmentation = 1001, 502, "crop_noise"
-    else:
-        passes, first, augmentation = 301, 152, "none"
+def _dc2021(n: int, augmentation: str | None, profile: Profile) -> dict[str, Any]:
+    """301 passes without augmentation, 1001 with one (DC authors' code: MNIST, and ConvNets with batch norm)."""
+    passes, first = (301, 152) if augmentation is None else (1001, 502)
     if not profile.tabulated:
         passes, first = 4, 2
     per_pass = math.ceil(n / BATCH)
-    return {"updates": passes * per_pass, "drop_after": first * per_pass, "augmentation": augmentation}
+    return {"updates": passes * per_pass, "drop_after": first * per_pass, "augmentation": augmentation or "none"}

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ddbench.api import CondensedSet, EvalInputs, EvalProtocol, Predictor, Recipe
 from ddbench.blocks.augment import DSA
-from ddbench.blocks.training import Fetch, Schedule, Trainer
+from ddbench.blocks.training import Fetch, Trainer, TrainingRecipe
 from ddbench.errors import NodeFailureError
 from ddbench.evaluate.metrics import accuracy, logits_of, predict_all
 from ddbench.evaluate.params import SGDParams
@@ -48,15 +48,13 @@ class SGDProtocol(EvalProtocol):
             model,
             _fetch(condensed, artifacts, augmenter, draws),
             targets,
-            weights=None if condensed.weights is None else condensed.weights.to(artifacts.device),
-            lr=artifacts.lr,
-            schedule=Schedule(updates, params.schedule, drop_after),
-            batch=recipe.batch or params.batch,
+            TrainingRecipe(
+                updates, artifacts.lr, recipe.batch or params.batch, params.schedule, drop_after,
+                momentum=recipe.momentum, weight_decay=recipe.weight_decay, loss=recipe.loss,
+            ),
             order=shuffle if recipe.order == "shuffled" else None,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            loss=recipe.loss,
-        )
+            weights=None if condensed.weights is None else condensed.weights.to(artifacts.device),
+        )  # fmt: skip
         _train(trainer, updates, draws, artifacts)
         predictor = _predictor(model)
         classes = targets if targets.ndim == 1 else targets.argmax(1)

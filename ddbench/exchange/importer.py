@@ -10,22 +10,20 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ddbench import artifacts, grid, suite
-from ddbench.data.prepared import parse_source, resolve
+from ddbench import artifacts
+from ddbench.data.dataset import Data, open_data
 from ddbench.engine import environment
 from ddbench.errors import DataError, UsageError
 from ddbench.exchange.params import KIND, SetParams
 from ddbench.exchange.sources import Flags, Source
 from ddbench.files import atomic_write
-from ddbench.grid import Data
 from ddbench.keys import artifact_key, digest, short
 from ddbench.paths import home
 from ddbench.plugins import Registries
-from ddbench.profiles import profile
 from ddbench.specs import ArtifactSpec, Budget, DatasetInfo
 
 if TYPE_CHECKING:
@@ -74,7 +72,7 @@ class Importer:
 
     registries: Registries
     dataset: str
-    split: str = "default"
+    split: Literal["default", "paper"] = "default"
 
     def take(self, source: Source, flags: Flags) -> Understood:
         """Import one source, unless that was done before.
@@ -83,8 +81,8 @@ class Importer:
             DataError: If the files are damaged, do not fit the data set, or are ambiguous.
             UsageError: If a name is unknown.
         """
-        prepared = resolve(parse_source(self.dataset, self.registries.datasets))
-        data = [prepared.name, prepared.revision, self.split]
+        spec = self.data("meanstd").spec
+        data = [spec.name, spec.revision, self.split]
         described = [READER, source.form, source.contents(), asdict(flags), data]
         pointer = home() / "artifacts" / KIND / ".files" / f"{short(digest(described))}.json"
         known = _read(pointer)
@@ -96,11 +94,7 @@ class Importer:
 
     def data(self, preprocess: str) -> Data:
         """The data set under a preprocessing."""
-        content = {
-            "methods": ["full"], "datasets": [self.dataset], "budget": {"ipc": [1]}, "preprocess": [preprocess],
-            "protocols": ["hard-fixed"], "split": self.split,
-        }  # fmt: skip
-        return grid.build(suite.parse(content, "import"), self.registries, profile("short")).data[0]
+        return open_data(self.dataset, None, self.split, preprocess, self.registries)
 
     def _spec(self, preprocess: str, content: str) -> tuple[ArtifactSpec, str]:
         params = SetParams(source=content).model_dump(mode="json")

@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
-LICENCES: dict[str, str] = {
-    "digits": "CC BY 4.0 (UCI Machine Learning Repository, Optical Recognition of Handwritten Digits)",
-    "fashionmnist": "MIT (Zalando SE)",
-    "mnist": "CC BY-SA 3.0 (Yann LeCun and Corinna Cortes)",
-    "svhn": "for non-commercial use only (its authors)",
-    "tinyimagenet": "ImageNet's terms: non-commercial research and education",
-}
-"""What is known of the real images' terms; a set made from them may be bound by these."""
-
 LOAD = {
     "safetensors": "safetensors.torch.load_file(path) of the condensed.safetensors beside: the tensors in `fields`",
     "pt": "torch.load(path, weights_only=True): a dict of the tensors in `fields`, and of this text as `manifest`",
@@ -133,7 +124,7 @@ def manifest(
         "data": {
             "name": cell.data.name, "revision": cell.data.revision, "split": cell.data.split, "view": cell.data.view,
             "channels": info.channels, "size": info.size, "classes": info.classes, "class_names": info.class_names,
-            "licence": LICENCES.get(cell.data.name),
+            "licence": info.licence,
         },
         "preprocess": {
             "space": condensed.preprocess.model_dump(),

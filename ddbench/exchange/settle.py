@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ddbench.data.inverse import unstandardise
+from ddbench.data.space.pixels import outside, unstandardise
 from ddbench.data.spaces import ZCA
 from ddbench.errors import DataError
-from ddbench.evaluate.quantise import outside
 from ddbench.exchange.layouts import Stored
 from ddbench.exchange.sources import Flags, LabelSpace
 from ddbench.specs import DatasetInfo

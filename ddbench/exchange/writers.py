@@ -21,16 +21,16 @@ from PIL import Image
 from torch import Tensor
 
 from ddbench.api import CondensedSet
-from ddbench.data.describe import describe
-from ddbench.data.meta import find
+from ddbench.data.dataset import facts_of
+from ddbench.data.space.pixels import data_of, in_space, matrices_of, outside, pixels_of, whitening_of
+from ddbench.data.spaces import keeps_pixels
 from ddbench.errors import UsageError
-from ddbench.evaluate.quantise import outside
 from ddbench.exchange.manifest import PICTURES, as_text, manifest
-from ddbench.exchange.pixels import data_of, in_space, matrices_of, to_pixels
 from ddbench.exchange.sources import FORMS, LABELS, MANIFEST, part_of
 from ddbench.exchange.tables import Table, csv_columns, labels_csv, parquet_columns, parquet_module, parquet_table
 from ddbench.files import atomic_file, store_error
 from ddbench.keys import short
+from ddbench.plugins import installed
 from ddbench.records import Record
 from ddbench.specs import CellSpec, DatasetInfo
 
@@ -109,14 +109,14 @@ def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> 
 
 def _parcel(condensed: CondensedSet, record: Record, target: str) -> tuple[Parcel, str, list[str]]:
     """What is written, the text of its manifest, and what the user must know."""
-    data = data_of(record)
-    info = describe(find(data.name, data.revision), data)
+    data, whitening = data_of(record), whitening_of(record)
+    info = facts_of(data, installed().datasets)
     notes = []
     if condensed.aux.get("codes") is not None:
         notes.append("its images are decoded from codes: what is written is larger than what the set costs to keep")
-    floats = to_pixels(condensed, record)
     pixels = None
-    if floats is not None:
+    if condensed.images is None or keeps_pixels(data.preprocess):
+        floats = pixels_of(condensed, data, whitening)
         if (cut := outside(floats)) and target in ("folder", "hf"):
             notes.append(
                 f"{cut:.1f} % of the pixels lie outside [0, 1] and were cut there: students of these files learn "
@@ -128,7 +128,8 @@ def _parcel(condensed: CondensedSet, record: Record, target: str) -> tuple[Parce
     if target in ("folder", "hf") and condensed.images is not None:
         notes.append("pixels were rounded to 8 bits")
     cell = CellSpec.model_validate(record.spec["cell"])
-    parcel = Parcel(in_space(condensed, record), pixels, _table(condensed), matrices_of(record), info)
+    images = in_space(condensed, data, whitening)
+    parcel = Parcel(images, pixels, _table(condensed), matrices_of(whitening), info)
     content = manifest(
         cell, record.spec["label"], condensed, info, key=record.key, set_sha256=record.set_sha256, form=target,
         names=_names(parcel, target),

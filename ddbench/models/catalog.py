@@ -10,6 +10,7 @@ FAMILIES: tuple[ArchInfo, ...] = (
         bases=tuple(f"convnet{depth}" for depth in range(1, 6)),
         target="ddbench.models.convnet:build",
         summary="depth × (conv 3×3, norm, ReLU, average pooling), one linear layer: the net of the distillation papers",
+        dc_augmentation={"bn": "crop_noise"},
     ),
     ArchInfo(
         name="mlp",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ddbench.api import ArchInfo
 from ddbench.errors import UsageError, unknown
 from ddbench.registry import Registry
+from ddbench.specs import StudentInfo
 
 _LISTING = "ddbench list archs"
 
@@ -22,6 +23,7 @@ class ArchName:
         width: Channels of a hidden layer, ≥ 1.
         norm: ``in`` (instance norm), ``bn`` (batch norm) or ``nn`` (no norm), as far as the family has them.
         variant: Another form of the family, or "".
+        dc_augmentation: What the family declares for this norm (:class:`ddbench.ArchInfo`).
     """
 
     base: str
@@ -29,6 +31,7 @@ class ArchName:
     width: int
     norm: str
     variant: str = ""
+    dc_augmentation: str | None = None
 
     @property
     def canonical(self) -> str:
@@ -67,7 +70,19 @@ def parse(name: str, families: Registry[ArchInfo]) -> ArchName:
                 f"architecture {name!r}: suffix '-{suffix}' is not understood; "
                 f"{base} takes -wWIDTH (a positive integer) and one of {allowed} (see `{_LISTING}`)"
             )
-    return ArchName(base, family.name, family.width if width is None else width, norm or family.norms[0], variant)
+    norm = norm or family.norms[0]
+    width = family.width if width is None else width
+    return ArchName(base, family.name, width, norm, variant, family.dc_augmentation.get(norm))
+
+
+def student(name: str, families: Registry[ArchInfo]) -> StudentInfo:
+    """What a protocol is told of a network that it trains.
+
+    Raises:
+        UsageError: As :func:`parse`.
+    """
+    parsed = parse(name, families)
+    return StudentInfo(parsed.canonical, parsed.dc_augmentation)
 
 
 def too_deep(name: ArchName, *, channels: int, size: int) -> str | None:

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from ddbench.api import CondensedSet
 from ddbench.controls import ZERO_STEPS
+from ddbench.data.space.pixels import PictureWarning
 from ddbench.data.split import open_splits
 from ddbench.errors import UsageError
 from ddbench.keys import canonical
 from ddbench.records import Record
-from ddbench.report.pictures import PictureWarning
 from ddbench.serialise import load_set
 from ddbench.specs import DataSpec
 from ddbench.store import SET, Store

@@ -1,9 +1,8 @@
-"""Condensed sets as pictures: pixels as a person would see them, tiles in one row per class, PNG bytes."""
+"""Condensed sets as pictures: tiles in one row per class, PNG bytes."""
 
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,10 +32,6 @@ TEXT = 13
 """Size of class names and titles [pixels]."""
 
 
-class PictureWarning(UserWarning):
-    """A picture does not show pixels as they are."""
-
-
 def picture(condensed: CondensedSet, record: Record, target: Path, per_class: int = 20) -> None:
     """Write a PNG with the first ``per_class`` images of each class, and the classes' names if the data is at hand.
 
@@ -59,72 +54,6 @@ def check_png(target: Path) -> None:
         raise UsageError(f"--to {target}: a picture's name ends in .png")
 
 
-# ------------------------------------------------------------------------------------------------------------ pixels
-
-
-def pixels(condensed: CondensedSet, record: Record, *, stored: bool = False) -> Tensor:
-    """Images [n, C, H, W] as pixels in [0, 1]: un-normalised, un-whitened, clipped.
-
-    Where pixels cannot be had, each image is stretched to its own range, and a :class:`PictureWarning` says why.
-
-    Args:
-        condensed: The set.
-        record: Of its condensation: names its data and the whitening.
-        stored: Show what the set stores, [m, C, h, w], instead of what networks see.
-
-    Raises:
-        UsageError: If ``stored`` is asked of a set that stores its images as they are.
-        DataError: If the set names real images and their data is not prepared.
-    """
-    if stored and "codes" not in condensed.aux:
-        raise UsageError("this set stores its images as networks see them: show it without --stored")
-    if condensed.images is None:
-        from ddbench.exchange.pixels import real_pixels
-
-        return real_pixels(condensed, record)
-    images = condensed.aux["codes"] if stored else condensed.images
-    space = condensed.preprocess
-    if space.matrices is None:
-        from ddbench.data.inverse import unstandardise
-
-        return unstandardise(images, space.mean, space.std).clamp(0, 1)
-    if stored:
-        return _stretched(images, "whitening cannot be undone for stored images, which networks see enlarged")
-    return _unwhitened(condensed, record)
-
-
-def _unwhitened(condensed: CondensedSet, record: Record) -> Tensor:
-    from ddbench.artifacts import folder_of
-    from ddbench.data.inverse import unwhiten
-    from ddbench.data.meta import find
-    from ddbench.data.spaces import ZCA
-
-    assert condensed.images is not None
-    named, data, space = (
-        record.spec.get("artifacts", {}).get("whitening"),
-        record.spec["cell"]["data"],
-        condensed.preprocess,
-    )
-    try:
-        if named is None:
-            raise DataError("the record names no whitening matrices")
-        frepo = ZCA.get(space.id) == "frepo"
-        meta = find(data["name"], data["revision"]).meta if frepo else None
-        mean, std = (meta.mean, meta.std) if meta is not None else ((), ())
-        shown = unwhiten(condensed.images, space, folder_of(*named), mean, std)
-    except DataError as error:
-        return _stretched(condensed.images, f"still whitened ({error})")
-    if ZCA[space.id] == "kip":
-        return _stretched(shown, f"{space.id} keeps neither brightness nor contrast")
-    return shown.clamp(0, 1)
-
-
-def _stretched(images: Tensor, why: str) -> Tensor:
-    warnings.warn(f"each image is stretched to its own range: {why}", PictureWarning, stacklevel=4)
-    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
-    return (images - low) / (high - low).clamp_min(1e-12)
-
-
 # ------------------------------------------------------------------------------------------------------------- tiles
 
 
@@ -139,11 +68,13 @@ def tiles(condensed: CondensedSet, record: Record, *, per_class: int = 20, store
     """The first ``per_class`` images of each class, uint8 [rows, columns, H, W, C].
 
     Rows are the classes that the set has, ascending (:func:`row_names` says which); arguments, warnings and errors as
-    :func:`pixels`.
+    :func:`~ddbench.data.space.pixels.visible_pixels`.
     """
     import numpy as np
 
-    shown = pixels(condensed, record, stored=stored)
+    from ddbench.data.space.pixels import visible_pixels
+
+    shown = visible_pixels(condensed, record, stored=stored)
     values = (shown * 255).round().byte().permute(0, 2, 3, 1).numpy()
     classes = slots(condensed, stored=stored).numpy()
     rows = [np.flatnonzero(classes == c)[:per_class] for c in np.unique(classes)]

@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from ddbench.data.space.pixels import visible_pixels
 from ddbench.errors import UsageError
 from ddbench.report.evolution import (
     WHITE_NOISE,
@@ -22,7 +23,7 @@ from ddbench.report.evolution import (
     share_curve,
 )
 from ddbench.report.figures import plural
-from ddbench.report.pictures import pixels, slots
+from ddbench.report.pictures import slots
 from ddbench.report.plots import GREY, STYLE, Look, looks
 
 WIDTH, LABELS, PAD = 9.2, 1.5, 0.05
@@ -121,13 +122,13 @@ def _strips(figure: Any, shown: Mapping[str, Track], classes: Sequence[int]) -> 
         axes[0, column].set_title(title)
     for i, (label, track) in enumerate(shown.items()):
         mine = _first(track, classes)
-        start = pixels(track.start, track.record)[mine]
+        start = visible_pixels(track.start, track.record)[mine]
         _show(axes[2 * i, 0], start)
         changes = {k: (seen(s) - seen(track.start))[mine].mean(1) for k, s in track.steps.items() if k}
         scale = float(np.percentile(torch.stack(list(changes.values())).abs().numpy(), PERCENTILE)) or 1.0
         for column, step in enumerate(steps, 1):
             if step in changes:
-                _show(axes[2 * i, column], pixels(track.steps[step], track.record)[mine])
+                _show(axes[2 * i, column], visible_pixels(track.steps[step], track.record)[mine])
                 _show_change(axes[2 * i + 1, column], changes[step], scale)
         refused = track.record.metrics.get("skipped_percent")
         note = "" if refused is None else f"\n{refused:.3g} % of steps refused"

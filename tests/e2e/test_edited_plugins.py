@@ -19,17 +19,10 @@ from ddbench.store import Store
 from tests.e2e.runs import SMOKE, ddbench
 
 PROTOCOL = """
-from typing import Any
-from ddbench import EvalProtocol, Params, ProtocolInfo, hookimpl
+from ddbench import EvalProtocol, ProtocolInfo, ProtocolParams, hookimpl
 
-class NCMParams(Params):
-    updates: int = 1
-    lr: tuple[float, ...] = (0.1,)
-    learned_lr: bool = False
-
-    @classmethod
-    def resolve(cls, defaults, *, n, data, student, profile):
-        return cls(**defaults)
+class NCMParams(ProtocolParams):
+    pass
 
 class NCM(EvalProtocol):
     def fit(self, condensed, make_model, seed, artifacts):
@@ -106,7 +99,7 @@ def ddbench_register_methods(registry):
 DATA = """
 import numpy as np
 from ddbench import DatasetRecord, hookimpl
-from ddbench.data.raw import RawDataset
+from ddbench import RawDataset
 
 def read(folder):
     rng = np.random.default_rng(0)

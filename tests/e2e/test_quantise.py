@@ -10,9 +10,9 @@ import torch
 from ddbench.api import CondensedSet
 from ddbench.data.prepared import resolve
 from ddbench.data.sources import parse_source
+from ddbench.data.space.pixels import quantised, to_uint8
 from ddbench.data.split import open_splits
 from ddbench.errors import UsageError
-from ddbench.evaluate.quantise import quantised, to_uint8
 from ddbench.plugins import installed
 from ddbench.serialise import load_set
 from ddbench.specs import DataSpec

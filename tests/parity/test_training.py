@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ddbench.blocks.training import Schedule, Trainer
+from ddbench.blocks.training import Trainer, TrainingRecipe
 from tests.parity.published import assert_agrees, network, read
 
 
@@ -13,11 +13,12 @@ from tests.parity.published import assert_agrees, network, read
 def test_five_full_batch_steps_agree(name):
     numbers = read(name)
     net = network(numbers)
-    trainer = Trainer(
-        net, lambda index: numbers["x"][index], numbers["y"],
-        lr=float(numbers["lr"]), momentum=float(numbers["momentum"]), weight_decay=float(numbers["weight_decay"]),
-        schedule=Schedule(updates=5), batch=len(numbers["y"]), order=torch.Generator().manual_seed(0),
+    recipe = TrainingRecipe(
+        updates=5, lr=float(numbers["lr"]), batch=len(numbers["y"]),
+        momentum=float(numbers["momentum"]), weight_decay=float(numbers["weight_decay"]),
     )  # fmt: skip
+    order = torch.Generator().manual_seed(0)
+    trainer = Trainer(net, lambda index: numbers["x"][index], numbers["y"], recipe, order=order)
     losses = torch.stack([trainer.update() for _ in range(5)])
     assert_agrees(losses, numbers["losses"])
     for i, parameter in enumerate(net.parameters()):

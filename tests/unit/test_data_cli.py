@@ -33,6 +33,7 @@ def test_list_shows_every_data_set_and_which_are_prepared() -> None:
     rows = json.loads(run("list", "--json").stdout)
     assert {row["name"] for row in rows} == {record.name for record in files.known()}
     assert all(row["revision"] is None for row in rows)
+    assert {row["name"]: row["licence"] for row in rows} == {record.name: record.licence for record in files.known()}
     run("prepare", "digits")
     row = next(row for row in json.loads(run("list", "--json").stdout) if row["name"] == "digits")
     assert (row["shape"], row["classes"], row["splits"]["train"]) == ([1, 8, 8], 10, 1197)
@@ -45,6 +46,7 @@ def test_prepare_prints_place_revision_and_counts(tmp_path: Path, fresh_home: Pa
     folder = next((fresh_home / "data/mnist").glob("*/meta.json")).parent
     assert str(folder) in result.stdout and folder.name in result.stdout
     assert "train 30, val 10, test 20" in result.stdout
+    assert "CC BY-SA 3.0" in result.stdout
 
 
 def test_prepare_takes_a_path_of_the_users(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from ddbench.api import CondensedSet, Preprocess, Recipe, StorageBytes
 from ddbench.cli import invoke
 from ddbench.data.prepared import resolve
 from ddbench.data.sources import parse_source
+from ddbench.data.space.pixels import PictureWarning
 from ddbench.data.split import open_splits
 from ddbench.errors import UsageError
 from ddbench.plugins import installed
@@ -24,7 +25,6 @@ from ddbench.report.evolution import (
     share_curve,
     tracks_of,
 )
-from ddbench.report.pictures import PictureWarning
 from ddbench.serialise import save_set
 from ddbench.specs import DataSpec
 from ddbench.store import Store, write_record

@@ -455,7 +455,7 @@ def whitening(tmp_path, monkeypatch) -> tuple[dict[str, torch.Tensor], str]:
     place = tmp_path / "zca"
     place.mkdir()
     save_file(matrices, place / "matrices.safetensors")
-    monkeypatch.setattr("ddbench.exchange.pixels.whitening_of", lambda record: place)
+    monkeypatch.setattr("ddbench.exchange.writers.whitening_of", lambda record: place)
     return matrices, sha256_file(place / "matrices.safetensors")
 
 
@@ -498,7 +498,7 @@ def test_a_manifest_names_what_is_there_and_nothing_else(target, space, made, da
         pytest.skip("there are no pixels")
     elif space == "meanstd":
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ddbench.exchange.pixels.whitening_of", lambda record: None)
+            patch.setattr("ddbench.exchange.writers.whitening_of", lambda record: None)
             write(made, record, target, place)
     else:
         write(made, record, target, place)

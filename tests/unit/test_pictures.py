@@ -15,17 +15,17 @@ from ddbench.api import CondensedSet, Preprocess, Recipe, StorageBytes
 from ddbench.artifacts import folder_of
 from ddbench.blocks.parametrize import Parametrisation
 from ddbench.cli import invoke
-from ddbench.data.inverse import unwhiten
 from ddbench.data.params import ZCAParams
 from ddbench.data.prepared import resolve
 from ddbench.data.preprocess import MATRICES, fronts, load_whitening
 from ddbench.data.sources import parse_source
+from ddbench.data.space.pixels import PictureWarning, data_of, pixels_of, unwhiten, visible_pixels
 from ddbench.data.spaces import ZCA
 from ddbench.data.split import open_splits
 from ddbench.data.whitening import fit
 from ddbench.errors import DataError, UsageError
 from ddbench.plugins import installed
-from ddbench.report.pictures import GAP, PictureWarning, picture, pixels, png, row_names, slots, tiles
+from ddbench.report.pictures import GAP, picture, png, row_names, slots, tiles
 from ddbench.serialise import save_set
 from ddbench.specs import DataSpec
 from ddbench.store import Store, write_record
@@ -104,7 +104,26 @@ def test_a_whitened_set_is_shown_unwhitened_when_the_artifact_is_there(whitened,
     condensed = CondensedSet(images, torch.arange(40) % 10, "hard", where, Recipe(), StorageBytes(0))
     with warnings.catch_warnings():
         warnings.simplefilter("error", PictureWarning)
-        torch.testing.assert_close(pixels(condensed, record), shown, atol=1e-5, rtol=0)
+        torch.testing.assert_close(visible_pixels(condensed, record), shown, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ZCA)
+def test_what_is_shown_is_the_exact_pixels_clipped_wherever_there_are_any(whitened, fresh_home, record, name):
+    _, images, where, place = whitened(name, folder_of("zca", KEY))
+    revision = resolve(parse_source("digits", installed().datasets)).revision
+    record.spec["cell"]["data"] |= {"name": "digits", "revision": revision, "preprocess": name}
+    record.spec["artifacts"] = {"whitening": ["zca", KEY]}
+    condensed = CondensedSet(3 * images, torch.arange(40) % 10, "hard", where, Recipe(), StorageBytes(0))
+    if name == "zca-kip":
+        with pytest.warns(PictureWarning, match="neither brightness nor contrast"):
+            visible_pixels(condensed, record)
+        with pytest.raises(UsageError, match="cannot be turned back"):
+            pixels_of(condensed, data_of(record), place)
+    else:
+        exact = pixels_of(condensed, data_of(record), place)
+        assert exact.min() < 0
+        assert exact.max() > 1
+        assert torch.equal(visible_pixels(condensed, record), exact.clamp(0, 1))
 
 
 @pytest.mark.parametrize("named", [{}, {"whitening": ["zca", KEY]}])
@@ -113,7 +132,7 @@ def test_without_the_matrices_images_are_stretched_and_a_warning_says_so(whitene
     record.spec["artifacts"] = named
     condensed = CondensedSet(images, torch.arange(40) % 10, "hard", where, Recipe(), StorageBytes(0))
     with pytest.warns(PictureWarning, match="still whitened"):
-        found = pixels(condensed, record)
+        found = visible_pixels(condensed, record)
     assert found.amin((1, 2, 3)).tolist() == [0.0] * 40
     torch.testing.assert_close(found.amax((1, 2, 3)), torch.ones(40))
 
@@ -121,7 +140,7 @@ def test_without_the_matrices_images_are_stretched_and_a_warning_says_so(whitene
 def test_standardised_images_are_shown_as_their_pixels_and_clipped(record):
     shown = some()
     shown[0, 0, 0, 0], shown[0, 0, 0, 1] = -0.5, 1.5
-    torch.testing.assert_close(pixels(standardised(shown, torch.arange(8)), record), shown.clamp(0, 1))
+    torch.testing.assert_close(visible_pixels(standardised(shown, torch.arange(8)), record), shown.clamp(0, 1))
 
 
 def test_selected_images_are_shown_as_the_source_has_them(record):
@@ -133,7 +152,7 @@ def test_selected_images_are_shown_as_the_source_has_them(record):
         None, torch.tensor([0, 1, 2]), "hard", space(matrices="0" * 64), Recipe(), StorageBytes(0), indices=index
     )
     train = open_splits(data.model_copy(update={"preprocess": "meanstd"}), device="cpu")[0]
-    torch.testing.assert_close(pixels(chosen, record), train.pixels(index))
+    torch.testing.assert_close(visible_pixels(chosen, record), train.pixels(index))
     assert row_names(chosen, record) == ["0", "1", "2"]
 
 

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from ddbench import grid, plan, suite
+from ddbench.data.catalog import DATASETS
+from ddbench.data.dataset import facts_of, open_data
 from ddbench.evaluate.catalog import PROTOCOLS
 from ddbench.evaluate.params import SGDParams
+from ddbench.models.catalog import FAMILIES
+from ddbench.models.names import student as student_of
+from ddbench.plugins import installed, load
 from ddbench.profiles import profile
+from ddbench.registry import Origin
 from ddbench.specs import DatasetInfo
 
 BY_NAME = {info.name: info for info in PROTOCOLS}
 
 
-def info(name="cifar10", flip=True):
+def info(name="cifar10", flip=True, **declared):
     return DatasetInfo(
-        name, "r", 3, 32, 10, tuple("abcdefghij"), (100,) * 10, (10,) * 10, 100, "convnet3-w128-in", flip, (), ()
-    )
+        name, "r", 3, 32, 10, tuple("abcdefghij"), (100,) * 10, (10,) * 10, 100, "convnet3-w128-in", flip, (), (),
+        **declared,
+    )  # fmt: skip
 
 
 def resolve(protocol, n, profile_name="paper", student="convnet3-w128-in", **facts):
     return SGDParams.resolve(
-        BY_NAME[protocol].defaults, n=n, data=info(**facts), student=student, profile=profile(profile_name)
-    )
+        BY_NAME[protocol].defaults, n=n, data=info(**facts), student=student_of(student, installed().architectures),
+        profile=profile(profile_name),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -52,11 +63,46 @@ def test_dc2021_counts_passes(n):
     assert (params.updates, params.drop_after, params.augmentation) == (301 * per_pass, 152 * per_pass, "none")
 
 
-def test_dc2021_augments_mnist_and_batch_norm_nets_for_longer():
-    mnist = resolve("dc2021", 10, name="mnist", flip=False)
-    assert (mnist.updates, mnist.drop_after, mnist.augmentation) == (1001, 502, "dc_mnist")
-    batch_norm = resolve("dc2021", 10, student="convnet3-w128-bn")
-    assert (batch_norm.updates, batch_norm.augmentation) == (1001, "crop_noise")
+NOISY = {f"convnet{depth}-w{width}-bn" for depth in range(1, 6) for width in (32, 128)}
+"""The students that DC trains with crops and noise, on all data sets but MNIST."""
+
+
+@pytest.mark.parametrize("record", DATASETS, ids=lambda record: record.name)
+def test_dc2021_augments_mnist_and_batch_norm_convnets_for_longer(record):
+    students = [
+        "-".join(filter(None, [base, variant, f"w{width}", norm]))
+        for family in FAMILIES
+        for base in family.bases
+        for variant in ("", *family.variants)
+        for width in (32, 128)
+        for norm in family.norms
+    ]
+    assert set(students) >= NOISY
+    for student in students:
+        facts = {"name": record.name, "flip": record.flip, "dc_augmentation": record.dc_augmentation}
+        found = resolve("dc2021", 300, "short", student, **facts)
+        augmented = "dc_mnist" if record.name == "mnist" else "crop_noise" if student in NOISY else "none"
+        passes = (301, 152) if augmented == "none" else (1001, 502)
+        assert (found.updates, found.drop_after, found.augmentation) == (2 * passes[0], 2 * passes[1], augmented)
+        found = resolve("dc2021", 300, "smoke", student, **facts)
+        assert (found.updates, found.drop_after, found.augmentation) == (8, 4, augmented)
+
+
+def test_a_data_set_of_any_name_can_declare_the_augmentation_of_dc2021():
+    registries = load()
+    draft = registries.datasets.draft(Origin("theirs", "theirs", "1", "theirs"))
+    draft.add(replace(next(iter(DATASETS)), name="strokes", dc_augmentation="dc_mnist", licence="CC0"))
+    draft.commit()
+    opened = open_data("strokes", None, "default", "meanstd", registries)
+    assert (opened.info.dc_augmentation, opened.info.licence) == ("dc_mnist", "CC0")
+    assert facts_of(opened.spec, registries.datasets) == opened.info
+    content = {"methods": ["random"], "datasets": ["strokes"], "budget": {"ipc": [1]}, "protocols": ["dc2021"]}
+    planned = plan.make(grid.build(suite.parse(content, "test"), registries, profile("short")))
+    students = [
+        node.document["eval"]["protocol_params"] for node in planned.nodes.values() if node.kind == "evaluation"
+    ]
+    assert students
+    assert all(student["augmentation"] == "dc_mnist" for student in students)
 
 
 def test_digits_are_never_mirrored():

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ddbench.blocks.training import Schedule, Trainer
+from ddbench.blocks.training import Trainer, TrainingRecipe
 
 
 def data(n=10, classes=3):
@@ -29,17 +29,9 @@ def make(x, y, *, batch=4, updates=12, kind="step", drop=6, weights=None, seed=1
         return x[index]
 
     order = None if seed is None else torch.Generator().manual_seed(seed)
-    return Trainer(
-        model,
-        fetch,
-        y,
-        lr=0.1,
-        schedule=Schedule(updates, kind, drop),
-        batch=batch,
-        order=order,
-        weights=weights,
-        **more,
-    )
+    of_trainer = {name: more.pop(name) for name in ("mix", "step") if name in more}
+    recipe = TrainingRecipe(updates, 0.1, batch, kind, drop, **more)
+    return Trainer(model, fetch, y, recipe, order=order, weights=weights, **of_trainer)
 
 
 def parameters(trainer):

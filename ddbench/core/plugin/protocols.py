@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from ddbench.api import ArtifactSpec, EvalProtocol, PlannedEvaluation, ProtocolInfo, ProtocolParams
 from ddbench.errors import PluginError
-from ddbench.plugins import FIRST_PARTY, Registries, import_target
+from ddbench.plugins import Registries, import_target
 from ddbench.profiles import Profile
-from ddbench.specs import DatasetInfo
+from ddbench.registry import FIRST_PARTY
+from ddbench.specs import DatasetInfo, StudentInfo
 
 CONTRACT = "see `ddbench plugin check` and docs/reference/hooks/protocols.md"
 T = TypeVar("T")
@@ -91,7 +92,7 @@ class Protocol:
             self.refuse(f"target {self.info.target!r} is not a subclass of ddbench.EvalProtocol")
         return found
 
-    def resolve(self, *, n: int, data: DatasetInfo, student: str, profile: Profile) -> ProtocolParams:
+    def resolve(self, *, n: int, data: DatasetInfo, student: StudentInfo, profile: Profile) -> ProtocolParams:
         """The params for a budget of ``n`` images; arguments as in :meth:`ProtocolParams.resolve`.
 
         Raises:

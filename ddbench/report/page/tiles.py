@@ -129,12 +129,13 @@ def _picture(condensed: CondensedSet, record: Record, step: int) -> Picture:
     import torch
     from PIL import Image
 
-    from ddbench.report.pictures import pixels, slots
+    from ddbench.data.space.pixels import visible_pixels
+    from ddbench.report.pictures import slots
 
     labels = slots(condensed)
     classes = torch.unique(labels)
     shown = classes[:CLASSES]
-    images = pixels(condensed, record)
+    images = visible_pixels(condensed, record)
     channels, height, width = images.shape[1:]
     most = int(torch.bincount(labels).max())
     per_class = max(1, min(PER_CLASS, most, VALUES // (len(shown) * height * width * channels)))

@@ -19,7 +19,7 @@ from ddbench import CondensedSet, RunContext, State
 from ddbench.blocks.augment import Composed, CutMix
 from ddbench.blocks.gradients import GradientMethod
 from ddbench.blocks.matching import class_gradients, gradient_difference
-from ddbench.blocks.training import Schedule, Trainer
+from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench_plugins.idc.params import IDCParams
 
 
@@ -47,11 +47,9 @@ class IDC(GradientMethod[IDCParams]):
         def augmented(index: Tensor) -> Tensor:
             return mild(ctx.train.images(index), mild.draw(ctx.generator, n=len(index)))
 
-        return Trainer(
-            ctx.build_model(seed=ctx.seed("net", str(k))).train(), augmented, ctx.train.labels, lr=p.lr_net,
-            schedule=Schedule(p.outer_steps), batch=p.batch_net, order=ctx.generator, momentum=p.momentum_net,
-            weight_decay=p.decay_net, mix=mix,
-        )  # fmt: skip
+        net = ctx.build_model(seed=ctx.seed("net", str(k))).train()
+        recipe = TrainingRecipe(p.outer_steps, p.lr_net, p.batch_net, momentum=p.momentum_net, weight_decay=p.decay_net)
+        return Trainer(net, augmented, ctx.train.labels, recipe, order=ctx.generator, mix=mix)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One matching of every class in turn; then, if the network has further ones, train it on real images."""

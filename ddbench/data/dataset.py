@@ -1,0 +1,80 @@
+"""A data set as a run sees it: one source under one view, split and preprocessing. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ddbench.data.describe import describe
+from ddbench.data.meta import find
+from ddbench.data.prepared import resolve
+from ddbench.data.sources import parse_source
+from ddbench.data.views import canonical_view
+from ddbench.members import DatasetRecord
+from ddbench.plugins import Registries
+from ddbench.registry import Registry
+from ddbench.specs import DatasetInfo, DataSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """One data set under one view and one preprocessing.
+
+    Attributes:
+        spec: What enters keys.
+        info: Facts about its images.
+        label: What tables call it, ``fashionmnist [train_size 10000]``.
+    """
+
+    spec: DataSpec
+    info: DatasetInfo
+    label: str
+
+
+def open_data(
+    name: str,
+    view: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+    split: Literal["default", "paper"],
+    preprocess: str,
+    registries: Registries,
+) -> Data:
+    """The data set that a user names; embedded and path sources are decoded on first use.
+
+    Args:
+        name: As the user types it: ``digits``, ``cifar10-jpeg=hf:PATH``.
+        view: As suites write it; None: all images.
+        split: ``default``, or ``paper`` (train ∪ val is train).
+        preprocess: The space of networks.
+        registries: Loaded plugins.
+
+    Raises:
+        DataError: If the data set is not prepared, or its source is unreadable.
+        UsageError: If a name is unknown, or the view or the preprocessing is impossible for the data set.
+    """
+    source = parse_source(name, registries.datasets)
+    transforms = canonical_view(view)
+    prepared = resolve(source)
+    spec = DataSpec(
+        name=source.name, revision=prepared.revision, split=split, view=transforms, preprocess=preprocess,
+        origin=source.origin,
+    )  # fmt: skip
+    return Data(spec, describe(prepared, spec, source.record), _label(spec))
+
+
+def facts_of(spec: DataSpec, known: Registry[DatasetRecord]) -> DatasetInfo:
+    """What a cell may know about prepared data, declared facts included.
+
+    Raises:
+        DataError: If the data set is not prepared.
+    """
+    record = known.get(spec.name) if spec.name in known else None
+    return describe(find(spec.name, spec.revision), spec, record)
+
+
+def _label(spec: DataSpec) -> str:
+    transforms: list[str] = []
+    for transform in spec.view or ():
+        values = [str(value) for key, value in transform.items() if key not in ("name", "seed")]
+        transforms.append(" ".join([transform["name"], *values]))
+    return spec.name + (f" [{', '.join(transforms)}]" if transforms else "")
