@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ddbench.core.roles import Role, role_of
 from ddbench.keys import canonical
 from ddbench.records import Record
 from ddbench.specs import Budget
@@ -48,6 +49,7 @@ class Observation:
         setting: Its table.
         key: Key of the evaluation; empty when it was never planned to run.
         row: Label of its row.
+        role: What its row is.
         method: Name of the method; ``kind`` its kind.
         budget: Its column; None for references, which span all.
         r: Repetition.
@@ -72,6 +74,7 @@ class Observation:
     setting: Setting
     key: str
     row: str
+    role: Role
     method: str
     kind: str
     budget: Budget | None
@@ -170,6 +173,7 @@ def _observation(record: Record, made: dict[str, Any], facts: dict[str, Any], **
     cell = made["cell"]
     kind = _kind(cell["method"], facts)
     return Observation(
+        role=role_of(record.spec),
         method=cell["method"],
         kind=kind,
         budget=None if kind == "reference" else Budget.model_validate(facts.get("buys", cell)["budget"]),
