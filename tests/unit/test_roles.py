@@ -91,6 +91,15 @@ def test_a_row_is_held_against_the_random_of_its_own_recipe_whatever_the_rows_ar
     assert baseline_of(found["dm"], [found["dm"], found["mtt"]]) is None
 
 
+def test_what_others_are_held_against_is_itself_held_against_nothing():
+    twin = {"role": {"kind": "twin", "of": ["dm"]}}
+    records = cell("random", [40.0, 41.0, 45.0]) + cell("random", [45.0, 47.0, 50.0], label="its chance", facts=twin)
+    (table,) = tables_of(records + cell("dm", [60.0, 63.0, 64.0]))
+    (row,) = table.versus_random.rows
+    assert row.label == "dm"
+    assert row.comparisons[0].paired.difference == pytest.approx(45 / 3), "15, 16 and 14 points over its own random"
+
+
 # --------------------------------------------------------------------------------------- records from before roles
 
 
