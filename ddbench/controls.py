@@ -11,20 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ddbench.core.roles import AT_BYTES, BEST_OF_K, RANDOM, ZERO_STEPS, Role
 from ddbench.errors import UsageError
 from ddbench.plugins import Registries, params_class
 from ddbench.profiles import Profile
-from ddbench.rows import AT_BYTES, REFERENCES, Row, resolved, validated
+from ddbench.rows import Row, resolved, validated
 from ddbench.specs import Budget, DatasetInfo, snapshot_points
 from ddbench.suite import Suite
 
-ZERO_STEPS = " (0 steps)"
 STEPS = "iterations"
 """The parameter that every distiller has; at 0 the set is its initialisation."""
-BEST_OF_K = "random_best_of_k"
-"""The method that chooses on val among as many sets as a distiller may."""
-CONTROLS = (BEST_OF_K, "random_soft")
-"""Methods that are nothing but controls."""
 
 Place = tuple[DatasetInfo, Budget]
 """Where a row stands: a data set of the run and a column."""
@@ -47,7 +43,7 @@ def with_controls(
     Raises:
         UsageError: If a control has the label of another row.
     """
-    references = [row for row in rows if row.label in REFERENCES]
+    references = [row for row in rows if row.role.kind == "reference"]
     found = [*references, *_named(rows, suite, registries, profile, places), *_at_bytes(rows, profile, places)]
     for row in rows:
         if row not in references:
@@ -71,14 +67,16 @@ def _named(
         for name, params in beside.items():
             info, origin = registries.methods.get(name), registries.methods.origin(name).key
             overrides = {**params, **suite.set.get(name, {})}
-            control = Row(name, info, origin, overrides, requested=False, control_of=row)
+            role = Role("control", (row.label,))
+            control = Row(name, info, origin, overrides, requested=False, role=role, control_of=row)
             values = [resolved(control, data.name, budget, profile)[0].model_dump_json() for data, budget in places]
             groups.setdefault((name, json.dumps(values)), []).append(control)
     taken = {row.label for row in rows}
     for (name, _), members in groups.items():
         alone = name not in taken and sum(other == name for other, _ in groups) == 1
-        of = ", ".join(member.control_of.label for member in members if member.control_of is not None)
-        yield members[0] if alone else replace(members[0], label=f"{name} (for {of})")
+        of = tuple(label for member in members for label in member.role.of)
+        label = name if alone else f"{name} (for {', '.join(of)})"
+        yield replace(members[0], label=label, role=Role("control", of))
 
 
 def _choices(row: Row, profile: Profile, places: Sequence[Place]) -> int:
@@ -94,7 +92,13 @@ def _zero_steps(row: Row) -> list[Row]:
     known = params_class(row.method).model_fields
     if row.method.kind != "distillation" or STEPS not in known or row.overrides.get(STEPS) == 0:
         return []
-    zero = replace(row, label=row.label + ZERO_STEPS, overrides={**row.overrides, STEPS: 0}, requested=False)
+    zero = replace(
+        row,
+        label=row.label + ZERO_STEPS,
+        overrides={**row.overrides, STEPS: 0},
+        requested=False,
+        role=Role("start", (row.label,)),
+    )
     try:
         validated(zero, zero.overrides, partial=True)
     except UsageError:
@@ -104,7 +108,7 @@ def _zero_steps(row: Row) -> list[Row]:
 
 def _at_bytes(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -> Iterator[Row]:
     """``random`` at the bytes of the distillers' sets: one row for all that cost the same, named after them."""
-    random = next((row for row in rows if row.label == "random"), None)
+    random = next((row for row in rows if row.method.name == RANDOM and row.role.kind == "reference"), None)
     if random is None:
         return
     groups: dict[tuple[Budget | None, ...], list[str]] = {}
@@ -116,7 +120,8 @@ def _at_bytes(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) ->
     by_label = {row.label: row for row in rows}
     for labels in groups.values():
         label = f"{AT_BYTES} (for {', '.join(labels)})"
-        yield replace(random, label=label, requested=False, control_of=by_label[labels[0]], bytes_of=tuple(labels))
+        role = Role("at_bytes", tuple(labels))
+        yield replace(random, label=label, requested=False, role=role, control_of=by_label[labels[0]])
 
 
 def bought(row: Row, data: DatasetInfo, budget: Budget, profile: Profile) -> Budget | None:

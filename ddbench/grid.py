@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddbench.api import ArchInfo, Params
-from ddbench.controls import ZERO_STEPS, bought, with_controls
+from ddbench.controls import bought, with_controls
 from ddbench.core.plugin.protocols import Protocol
+from ddbench.core.roles import spelled
 from ddbench.data.dataset import Data, open_data
 from ddbench.errors import UsageError
 from ddbench.models import names as arch_names
 from ddbench.plugins import Registries
 from ddbench.profiles import Profile
 from ddbench.registry import Registry
-from ddbench.rows import AT_BYTES, Row, resolved, rows_of
+from ddbench.rows import Row, resolved, rows_of
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, StudentInfo
 from ddbench.suite import Exclusion, Suite
 
@@ -119,7 +120,7 @@ class Grid:
         if self.excluded(row, data, budget, arch):
             return
         size = budget
-        if row.bytes_of and row.control_of is not None:
+        if row.role.kind == "at_bytes" and row.control_of is not None:
             found = bought(row.control_of, data.info, budget, self.profile)
             if found is None:
                 return
@@ -161,13 +162,15 @@ class Grid:
         return self.registries.origins(arch=spec.arch if "arch" in row.method.axes else None, **named)
 
     def excluded(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
-        """Whether the suite leaves this out."""
-        served = [other for other in self.rows if other.label in row.bytes_of]
+        """Whether the suite leaves this out; of a twin only rules that name a role say anything."""
+        served = [other for other in self.rows if row.role.kind == "at_bytes" and other.label in row.role.of]
         if served and all(self.excluded(other, data, budget, arch, **more) for other in served):
             return True
+        rules = [rule for rule in self.exclusions if rule.role is not None or row.role.kind != "twin"]
         fields = {"dataset": data.spec.name, "ipc": budget.ipc, "fraction": budget.fraction, "arch": arch, **more}
         known = {name: value for name, value in fields.items() if value is not None}
-        return any(rule.matches(method=name, **known) for rule in self.exclusions for name in row.names)
+        of = frozenset(row.role.of)
+        return any(rule.matches(method=row.names, role=row.role.kind, of=of, **known) for rule in rules)
 
 
 def ask(params: Params, spec: CellSpec, info: DatasetInfo) -> tuple[str | None, dict[str, ArtifactSpec]]:
@@ -270,7 +273,7 @@ def _canonical(
     Raises:
         UsageError: If it names something that is neither in this run nor known.
     """
-    update: dict[str, str] = {}
+    update: dict[str, Any] = {}
     if rule.protocol is not None:
         update["protocol"] = rule.protocol.partition("@")[0]
     for name in ("arch", "eval_arch"):
@@ -280,19 +283,22 @@ def _canonical(
     rule = rule.model_copy(update=update)
     present = {
         "method": {name for row in rows for name in row.names},
+        "of": {row.label for row in rows},
         "dataset": {item.spec.name for item in data},
         "protocol": {protocol.info.name for protocol in protocols},
     }
     members: dict[str, Registry[Any]] = {
-        "method": registries.methods, "dataset": registries.datasets, "protocol": registries.protocols
+        "method": registries.methods, "of": registries.methods, "dataset": registries.datasets,
+        "protocol": registries.protocols,
     }  # fmt: skip
     for name, known in present.items():
-        value = getattr(rule, name)
-        if value is None or value in known:
-            continue
-        if value.removesuffix(ZERO_STEPS) in members[name] or value.startswith(AT_BYTES):
+        given = getattr(rule, name)
+        values = (given,) if isinstance(given, str) else given or ()
+        for value in values:
+            if value not in known and not _elsewhere(value, members[name]):
+                raise UsageError(f"exclude: {name} {value!r} is not in this run (which has {', '.join(sorted(known))})")
+        if values and known.isdisjoint(values):
             return None
-        raise UsageError(f"exclude: {name} {value!r} is not in this run (which has {', '.join(sorted(known))})")
     return rule
 
 
@@ -308,6 +314,12 @@ def _predictors(protocols: list[Protocol], families: Registry[ArchInfo]) -> set[
         if protocol.info.trains_student:
             protocol.refuse(f"ProtocolInfo.students names {name!r}, which is no architecture, yet it trains a student")
     return set(found)
+
+
+def _elsewhere(name: str, members: Registry[Any]) -> bool:
+    """Whether a name that is not in this run is a member, or the label of a control of one."""
+    role = spelled(name)
+    return name in members or role.kind == "at_bytes" or any(of in members for of in role.of)
 
 
 def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile) -> Protocol:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ddbench.api import MethodInfo
 from ddbench.core.plugin.protocols import Protocol
+from ddbench.core.roles import RANDOM, RECIPE_OF, Role
 from ddbench.data.dataset import Data
 from ddbench.data.spaces import artifact_for
 from ddbench.errors import UsageError
@@ -84,6 +85,7 @@ class Entry:
     Attributes:
         table: The table.
         row: Label of the row.
+        role: What the row is.
         method: The method.
         budget: Column; None for ``full``, which spans all.
         r: Repetition.
@@ -98,6 +100,7 @@ class Entry:
 
     table: TableKey
     row: str
+    role: Role
     method: MethodInfo
     budget: Budget | None
     r: int
@@ -111,11 +114,12 @@ class Entry:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a table says about the result besides its spec: names and sizes."""
+        """What a table says about the result besides its spec: names, sizes, and what its row is."""
         info = self.table.data.info
         found = {
             "dataset": self.table.data.label,
             "kind": self.method.kind,
+            "role": self.role.document,
             "axes": sorted(self.method.axes),
             "n": self.n,
             "n_train": info.n_train,
@@ -269,6 +273,7 @@ class _Planner:
                 "folder": spec.budget.slug if "budget" in method.axes else "any",
                 "shared": method.kind == "reference",
                 "label": cell.row.label,
+                "role": cell.row.role.document,
                 "profile": self.grid.profile.name,
                 "broken": cell.broken,
             }
@@ -284,19 +289,19 @@ class _Planner:
 
     def evaluations(
         self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str | None, budget: Budget | None,
-        *, recipe_of: str | None = None, label: str | None = None,
+        *, recipe_of: str | None = None, twin: Row | None = None,
     ) -> None:  # fmt: skip
-        """The students of one repetition, as nodes and as entries."""
-        info, row = table.data.info, cell.row
+        """The students of one repetition, as nodes and as entries; under another set's recipe those of a ``twin``."""
+        info, row = table.data.info, twin or cell.row
         whole = row.method.kind == "reference"
         n = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
         buys = None
-        if row.bytes_of and budget is not None:
+        if row.role.kind == "at_bytes" and budget is not None:
             column = budget.model_dump(mode="json")
-            buys = {"of": list(row.bytes_of), "images": sum(cell.per_class), "budget": column}
+            buys = {"of": list(row.role.of), "images": sum(cell.per_class), "budget": column}
         for e in range(1 if whole or not protocol.info.trains_student else self.grid.eval_seeds):
             entry = Entry(
-                table, label or row.label, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys,
+                table, row.label, row.role, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys,
                 protocol.declared,
             )  # fmt: skip
             if set_key is not None:
@@ -373,15 +378,16 @@ class _Planner:
             return
         for row in self.grid.rows:
             beside = row.control_of is not None and cell.row.requested and row.method.name in cell.row.method.controls
-            if row.label != "random" and not beside:
+            plain = row.method.name == RANDOM and row.role.kind == "reference"
+            name = f"{row.label}{RECIPE_OF}{cell.row.label})"
+            twin = replace(row, label=name, role=Role("twin", (cell.row.label,)))
+            if not (plain or beside) or self._left_out(twin, table, budget, protocol):
                 continue
-            twins = self.row_cells(row, table.data, budget, table.arch)
-            found = next((pair for pair in twins if pair[0].spec.r == cell.spec.r), None)
+            made = self.row_cells(row, table.data, budget, table.arch)
+            found = next((pair for pair in made if pair[0].spec.r == cell.spec.r), None)
             if found is None or (beside and not found[0].artifacts.items() <= cell.artifacts.items()):
                 continue  # excluded, or the control of another pool
-            twin, twin_key = found
-            label = f"{row.label} (recipe of {cell.row.label})"
-            self.evaluations(table, protocol, twin, twin_key, budget, recipe_of=key, label=label)
+            self.evaluations(table, protocol, *found, budget, recipe_of=key, twin=twin)
 
 
 def listing(plan: Plan) -> Iterator[dict[str, Any]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
 from ddbench.api import MethodInfo, Params
+from ddbench.core.roles import AT_BYTES, CONTROLS, REFERENCES, Role
 from ddbench.errors import UsageError
 from ddbench.plugins import Registries, params_class
 from ddbench.presets import Chosen, choose
@@ -18,17 +19,13 @@ from ddbench.profiles import Profile
 from ddbench.specs import Budget
 from ddbench.suite import MethodEntry, Suite
 
-REFERENCES = ("full", "random")
-AT_BYTES = "random@bytes"
-"""How labels of rows begin whose real images cost what the condensed sets of other rows cost."""
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of the table: a method and the parameters in which it differs from its preset.
 
     A control stands beside another row and takes over the parameters that both have (see :mod:`ddbench.controls`).
-    Where ``bytes_of`` names rows, its budget is what their sets' bytes buy.
+    The budget of one at equal bytes is what the sets of the rows of its role buy.
     """
 
     label: str
@@ -36,13 +33,13 @@ class Row:
     origin: str
     overrides: Mapping[str, Any]
     requested: bool
+    role: Role = field(default_factory=Role)
     control_of: Row | None = None
-    bytes_of: tuple[str, ...] = ()
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> frozenset[str]:
         """What a suite's exclusions may call it."""
-        return (self.label, self.method.name, *([AT_BYTES] if self.bytes_of else []))
+        return frozenset((self.label, self.method.name, *([AT_BYTES] if self.role.kind == "at_bytes" else [])))
 
 
 def rows_of(suite: Suite, registries: Registries) -> list[Row]:
@@ -65,12 +62,20 @@ def rows_of(suite: Suite, registries: Registries) -> list[Row]:
         overrides = {**entry.params, **suite.set.get(entry.name, {})}
         shown = ", ".join(f"{name}={_shown(value)}" for name, value in sorted(overrides.items()))
         label = entry.label or (f"{entry.name} ({shown})" if shown else entry.name)
-        row = Row(label, info, registries.methods.origin(entry.name).key, overrides, entry.name in requested)
+        role = _role(info, plain=label == entry.name)
+        row = Row(label, info, registries.methods.origin(entry.name).key, overrides, entry.name in requested, role)
         validated(row, overrides, partial=True)
         if label in rows and rows[label] != row:
             raise UsageError(f"two rows are both called {label!r}: give one of them another label")
         rows[label] = row
     return list(rows.values())
+
+
+def _role(info: MethodInfo, *, plain: bool) -> Role:
+    """The role of a row that a suite names; ``plain``: without parameters and without another label."""
+    if info.kind == "reference" or (plain and info.name in REFERENCES):
+        return Role("reference")
+    return Role("control") if info.name in CONTROLS else Role()
 
 
 def _shown(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from ddbench.core.roles import Kind
 from ddbench.errors import UsageError
 from ddbench.specs import Budget, Frozen
 
@@ -72,9 +73,23 @@ class Seeds(Frozen):
 
 
 class Exclusion(Frozen):
-    """Cells to leave out: those that match every field given."""
+    """Cells to leave out: those that match every field given.
 
-    method: str | None = None
+    Attributes:
+        method: A method or the label of a row; of several any.
+        role: What the row is (:class:`ddbench.core.roles.Role`); twins are left out by their role alone.
+        of: The row that it stands beside, by its label; of several any.
+        dataset: A data set, without its view.
+        ipc: A budget; ``fraction`` likewise.
+        fraction: A budget.
+        arch: Condensing architecture; ``eval_arch`` that of the students.
+        eval_arch: Architecture of the students.
+        protocol: A protocol, with or without its version.
+    """
+
+    method: tuple[str, ...] | None = None
+    role: Kind | None = None
+    of: tuple[str, ...] | None = None
     dataset: str | None = None
     ipc: int | None = None
     fraction: float | None = None
@@ -82,18 +97,30 @@ class Exclusion(Frozen):
     eval_arch: str | None = None
     protocol: str | None = None
 
+    @field_validator("method", "of", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        if value in ([], ()):
+            raise ValueError("is an empty list")
+        return (value,) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _not_empty(self) -> Exclusion:
         if not self.model_dump(exclude_none=True):
-            raise ValueError(
-                "an exclusion names at least one of method, dataset, ipc, fraction, arch, eval_arch, protocol"
-            )
+            raise ValueError(f"an exclusion names at least one of {', '.join(Exclusion.model_fields)}")
         return self
 
-    def matches(self, **cell: Any) -> bool:
-        """Whether a cell with these fields is excluded."""
-        wanted = self.model_dump(exclude_none=True)
-        return all(name in cell and cell[name] == value for name, value in wanted.items())
+    def matches(self, *, method: Set[str], of: Set[str] = frozenset(), **cell: Any) -> bool:
+        """Whether a cell with these fields is excluded.
+
+        Args:
+            method: What its method and its row are called.
+            of: Which rows its row stands beside.
+            cell: The other fields, as far as they are known.
+        """
+        wanted = self.model_dump(exclude_none=True, exclude={"method", "of"})
+        named = all(mine is None or not held.isdisjoint(mine) for mine, held in ((self.method, method), (self.of, of)))
+        return named and all(name in cell and cell[name] == value for name, value in wanted.items())
 
 
 class Suite(Frozen):

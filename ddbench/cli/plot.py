@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from ddbench.files import atomic_write
 from ddbench.records import Record
 from ddbench.results import stored
 from ddbench.store import Store
+
+if TYPE_CHECKING:
+    from ddbench.publish.looks import Drawn, Look
 
 ENDINGS = (".png", ".svg")
 
@@ -51,7 +54,8 @@ def ipc(target: Path, **given: Any) -> None:
     from ddbench.report.tables import tables_of
 
     plots = _plots(target)
-    panels = ipc_series(tables_of(_chosen(**given)))
+    records, seen = _chosen(**given)
+    panels = ipc_series(tables_of(records), seen)
     if not panels:
         raise UsageError("nothing to plot: no results at a number of images per class")
     _write(plots, target, plots.ipc_plot(panels), _count(len(panels), "panel"))
@@ -65,7 +69,8 @@ def cost(target: Path, **given: Any) -> None:
     from ddbench.report.tables import tables_of
 
     plots = _plots(target)
-    panels = cost_points(tables_of(_chosen(**given)))
+    records, seen = _chosen(**given)
+    panels = cost_points(tables_of(records), seen)
     if not panels:
         raise UsageError("nothing to plot: no records of condensations with their cost")
     _write(plots, target, plots.cost_plot(panels), _count(len(panels), "panel"))
@@ -78,7 +83,7 @@ def window(target: Path, **given: Any) -> None:
     from ddbench.report.series import window_series
 
     plots = _plots(target)
-    panels = window_series(_chosen(**given))
+    panels = window_series(*_chosen(**given))
     if not panels:
         raise UsageError("nothing to plot: no table has two rows with different windows (see configs/datm-window.yaml)")
     _write(plots, target, plots.window_plot(panels), _count(len(panels), "table"))
@@ -111,8 +116,10 @@ def images(
     from ddbench.report.evolution import tracks_of
     from ddbench.report.plot_images import images_plot, numbers
 
-    tracks = tracks_of(Store(out), ipc=images_per_class, datasets=joined(datasets), methods=joined(methods))
-    figure = images_plot(tracks, repetition=repetition, classes=joined(classes))
+    store = Store(out)
+    tracks = tracks_of(store, ipc=images_per_class, datasets=joined(datasets), methods=joined(methods))
+    beside = _rows(stored(store))
+    figure = images_plot(tracks, repetition=repetition, classes=joined(classes), beside=beside)
     _write(plots, target, figure, _count(len(tracks), "set"))
     for line in numbers(tracks):
         click.echo(line)
@@ -141,8 +148,10 @@ def _chosen(
     datasets: tuple[list[str], ...],
     protocols: tuple[list[str], ...],
     methods: tuple[list[str], ...],
-) -> list[Record]:
+) -> tuple[list[Record], dict[str, Look]]:
     """The records of a folder, with the references of its tables, of files, or both, as far as filters let them pass.
+
+    Beside them how their rows look, whatever the filters: as on a page of all these records.
 
     Raises:
         UsageError: If nothing is left.
@@ -160,7 +169,22 @@ def _chosen(
         known = sorted({str(_made(record)["cell"]["data"]["name"]) for record in records})
         what = f"; it has data sets {', '.join(known)}: look at the filters" if known else ""
         raise UsageError(f"nothing to plot: {where} holds no evaluations of that kind{what}")
-    return found
+    return found, _looks(records, found)
+
+
+def _looks(everything: list[Record], shown: list[Record]) -> dict[str, Look]:
+    from ddbench.publish.looks import looks
+
+    return looks([*_rows(everything), *_rows(shown)])
+
+
+def _rows(records: list[Record]) -> list[Drawn]:
+    """The rows of records, in the order of the page."""
+    from ddbench.publish.looks import drawn
+    from ddbench.report.leaderboard import ordered
+    from ddbench.report.tables import tables_of
+
+    return drawn(tables_of(ordered(records)))
 
 
 def _made(record: Record) -> dict[str, Any]:

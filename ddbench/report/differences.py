@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ddbench.report.cells import Cell
 from ddbench.stats import Comparison, compare
 
 Cells = Sequence[Cell | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A row, and what it is held against.
+
+    Attributes:
+        label: Label of the row.
+        cells: Its cells, one per column of the main table.
+        baseline: Those of its ``random``: under ``native`` each row has one of its own, trained by the row's recipe.
+        control: Whether it is a control.
+    """
+
+    label: str
+    cells: Cells
+    baseline: Cells
+    control: bool
+
+    @property
+    def conditional(self) -> bool:
+        """Whether its repetitions share an artifact."""
+        return any(cell.shared for cell in self.cells if cell is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,46 +76,29 @@ class Differences:
         return [comparison for row in self.rows for comparison in row.comparisons if comparison]
 
 
-def is_twin(label: str) -> bool:
-    """Whether a row is a control that was trained by another row's recipe."""
-    return " (recipe of " in label
+def differences(rows: Sequence[Compared], columns: int) -> Differences | None:
+    """Compare every ranked cell with its baseline; None without any pair of three or more repetitions.
 
-
-def baseline_of(label: str, labels: Container[str]) -> str:
-    """Label of the ``random`` that a row is held against: the one trained by its recipe, if there is one."""
-    own = f"random (recipe of {label})"
-    return own if own in labels else "random"
-
-
-def differences(rows: Sequence[tuple[str, Cells]], columns: int, controls: Container[str] = ()) -> Differences | None:
-    """Compare every ranked cell with ``random`` of its column; None without any pair of three or more repetitions.
-
-    Under ``native`` each row has a ``random`` of its own, trained by the row's recipe.
+    Rows that are not judged are each a family of their own: some are ``random`` by construction, so that they would
+    make the family of the others larger, and no method better.
 
     Args:
-        rows: Label and cells, references left out.
+        rows: Rows with what each is held against, in the order of the main table.
         columns: Cells per row.
-        controls: Labels of those that are controls. Some are ``random`` by construction: each would make the family
-            larger, and no method better. Nor are rows in it whose repetitions share an artifact.
     """
-    by_label = dict(rows)
-    twins = {label for label in by_label if is_twin(label)}
-    places: list[tuple[str, int]] = []
-    pairs = []
-    for label, cells in rows:
-        baseline = by_label.get(baseline_of(label, by_label))
-        if label == "random" or label in twins or baseline is None:
-            continue
+    judged: list[tuple[str, int]] = []
+    pairs: dict[tuple[str, int], tuple[Mapping[int, float], Mapping[int, float]]] = {}
+    for row in rows:
         for column in range(columns):
-            ours, theirs = cells[column], baseline[column]
+            ours, theirs = row.cells[column], row.baseline[column]
             if ours is not None and theirs is not None and ours.ranked and theirs.ranked:
-                places.append((label, column))
-                pairs.append((ours.scores, theirs.scores))
-    conditional = {label for label, cells in rows if any(cell.shared for cell in cells if cell is not None)}
-    apart = [label in controls or label in conditional for label, _ in places]
-    families = [[i for i, alone in enumerate(apart) if not alone], *([i] for i, alone in enumerate(apart) if alone)]
-    compared = {i: one for those in families for i, one in zip(those, compare([pairs[i] for i in those]), strict=True)}
-    found = {place: one for i, place in enumerate(places) if (one := compared[i]) is not None}
+                pairs[row.label, column] = ours.scores, theirs.scores
+                judged += [] if row.control or row.conditional else [(row.label, column)]
+    families = [judged, *([place] for place in pairs if place not in judged)]
+    found: dict[tuple[str, int], Comparison] = {}
+    for family in families:
+        compared = zip(family, compare([pairs[place] for place in family]), strict=True)
+        found |= {place: one for place, one in compared if one is not None}
     if not found:
         return None
     shown = tuple(sorted({column for _, column in found}))
@@ -101,11 +106,9 @@ def differences(rows: Sequence[tuple[str, Cells]], columns: int, controls: Conta
         shown,
         tuple(
             Difference(
-                label,
-                comparisons=tuple(found.get((label, column)) for column in shown),
-                conditional=label in conditional,
-                control=label in controls,
+                row.label, tuple(found.get((row.label, column)) for column in shown), row.conditional, row.control
             )
-            for label in dict.fromkeys(label for label, _ in found)
+            for row in rows
+            if any((row.label, column) in found for column in shown)
         ),
     )

@@ -7,20 +7,22 @@ in the spectrum the change X − X₀ lies. Symbols: X the images of a set [n, C
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ddbench.api import CondensedSet
-from ddbench.controls import ZERO_STEPS
+from ddbench.core.roles import RANDOM, ZERO_STEPS, role_of
 from ddbench.data.space.pixels import PictureWarning
 from ddbench.data.split import open_splits
 from ddbench.errors import UsageError
 from ddbench.keys import canonical
+from ddbench.publish.looks import Drawn
 from ddbench.records import Record
 from ddbench.serialise import load_set
 from ddbench.specs import DataSpec
@@ -55,6 +57,11 @@ class Track:
     start: CondensedSet
     origin: str
     steps: Mapping[int, CondensedSet]
+
+    @property
+    def drawn(self) -> Drawn:
+        """Its row, as one that is drawn."""
+        return Drawn(self.label, self.record.spec["cell"]["method"], "distillation", role_of(self.record.spec))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +141,8 @@ def tracks_of(
         UsageError: If there are no such sets, sets of several data sets or architectures, or a start is unknown.
         CorruptFileError: If a set or snapshot is damaged.
     """
-    known, labels = set(datasets), set(methods)
     made = [(path.parent, r) for path, r in store.records() if r.kind == "condense" and r.status == "ok"]
-    moving = [
-        (folder, record)
-        for folder, record in made
-        if (not known or record.spec["cell"]["data"]["name"] in known)
-        and (not labels or {record.spec["label"], record.spec["cell"]["method"]} & labels)
-        and any((folder / "snapshots").glob("*.safetensors"))
-    ]
+    moving = [(folder, r) for folder, r in _wanted(made, set(datasets), set(methods)) if _snapshots(folder)]
     budgets = sorted({b for _, r in moving if (b := r.spec["cell"]["budget"]["ipc"]) is not None})
     chosen = budgets[0] if ipc is None and budgets else ipc
     moving = [(folder, record) for folder, record in moving if record.spec["cell"]["budget"]["ipc"] == chosen]
@@ -154,17 +154,7 @@ def tracks_of(
         raise UsageError(f"one picture shows one data set and architecture; here are {' and '.join(places)}: "
                          "choose with --datasets")  # fmt: skip
     starts = _Starts([(folder, record) for folder, record in made if (folder / SET).is_file()], store)
-    tracks: list[Track] = []
-    unknown: list[UsageError] = []
-    for folder, record in moving:
-        try:
-            tracks.append(_track(folder, record, starts))
-        except UsageError as error:
-            unknown.append(error)
-    if unknown and not tracks:
-        raise unknown[0]
-    for reason in unknown:
-        warnings.warn(f"left out: {reason}", PictureWarning, stacklevel=2)
+    tracks = _tracks(moving, starts)
     return sorted(tracks, key=lambda t: (t.record.metrics.get("window_first_top1", -1.0), t.label, t.r))
 
 
@@ -177,6 +167,44 @@ def seen(condensed: CondensedSet) -> Tensor:
 # -------------------------------------------------------------------------------------------------------------- parts
 
 
+Made = Sequence[tuple[Path, Record]]
+"""Sets: the folder and the record of each."""
+
+
+def _wanted(made: Made, datasets: Set[str], methods: Set[str]) -> Made:
+    """Those of some data sets, and of some methods or rows; an empty choice is all."""
+    return [
+        (folder, record)
+        for folder, record in made
+        if (not datasets or record.spec["cell"]["data"]["name"] in datasets)
+        and (not methods or {record.spec["label"], record.spec["cell"]["method"]} & methods)
+    ]
+
+
+def _snapshots(folder: Path) -> list[Path]:
+    return sorted((folder / "snapshots").glob("*.safetensors"))
+
+
+def _tracks(moving: Made, starts: _Starts) -> list[Track]:
+    """Those whose start is known; the others are warned of.
+
+    Raises:
+        UsageError: If none is known.
+    """
+    tracks: list[Track] = []
+    unknown: list[UsageError] = []
+    for folder, record in moving:
+        try:
+            tracks.append(_track(folder, record, starts))
+        except UsageError as error:
+            unknown.append(error)
+    if unknown and not tracks:
+        raise unknown[0]
+    for reason in unknown:
+        warnings.warn(f"left out: {reason}", PictureWarning, stacklevel=3)
+    return tracks
+
+
 def _place(record: Record) -> str:
     cell = record.spec["cell"]
     data = DataSpec.model_validate(cell["data"])
@@ -184,8 +212,7 @@ def _place(record: Record) -> str:
 
 
 def _track(folder: Path, record: Record, starts: _Starts) -> Track:
-    files = sorted((folder / "snapshots").glob("*.safetensors"))
-    steps = {int(path.stem): load_set(path) for path in files}
+    steps = {int(path.stem): load_set(path) for path in _snapshots(folder)}
     start, origin = (steps[0], "the set after 0 steps") if 0 in steps else starts.of(record)
     label = str(record.spec["label"])
     if seen(start).shape != seen(steps[max(steps)]).shape:
@@ -211,13 +238,20 @@ class _Starts:
     """Finds X₀: of the row without steps, or the images of ``random`` at the same repetition.
 
     Args:
-        made: Folders and records of all sets there are.
+        made: All sets there are.
         store: Where they are.
     """
 
-    def __init__(self, made: Sequence[tuple[Path, Record]], store: Store) -> None:
+    def __init__(self, made: Made, store: Store) -> None:
         self._store = store
-        self._found = {self._name(record, str(record.spec["label"])): folder for folder, record in made}
+        self._starts: dict[tuple[str, ...], tuple[Path, str]] = {}
+        self._random: dict[tuple[str, ...], Path] = {}
+        for folder, record in made:
+            role, cell = role_of(record.spec), record.spec["cell"]
+            for of in role.of if role.kind == "start" else ():
+                self._starts[*self._name(cell), cell["arch"], of] = folder, str(record.spec["label"])
+            if role.kind == "reference" and cell["method"] == RANDOM:
+                self._random[self._name(cell)] = folder  # it depends on no architecture
 
     def of(self, record: Record) -> tuple[CondensedSet, str]:
         """X₀ of a set, and what it is.
@@ -226,10 +260,10 @@ class _Starts:
             UsageError: If it cannot be found.
         """
         label, cell = str(record.spec["label"]), record.spec["cell"]
-        zero = self._found.get(self._name(record, label + ZERO_STEPS))
-        if zero is not None:
-            return self._store.load_set(zero, keep=True)[0], f"the images of {label}{ZERO_STEPS}"
-        random = self._found.get(self._name(record, "random"))
+        start = self._starts.get((*self._name(cell), cell["arch"], label))
+        if start is not None:
+            return self._store.load_set(start[0], keep=True)[0], f"the images of {start[1]}"
+        random = self._random.get(self._name(cell))
         if random is None or cell["params"].get("init") != "real":
             raise UsageError(
                 f"{label} r{cell['r']}: X₀ is unknown: no snapshot after 0 steps, no row {label}{ZERO_STEPS}, "
@@ -239,11 +273,8 @@ class _Starts:
         return self._with_images(condensed, record), "random's images"
 
     @staticmethod
-    def _name(record: Record, label: str) -> tuple[str, ...]:
-        cell = record.spec["cell"]
-        free = label == "random"  # it depends on no architecture
-        place = (canonical(cell["data"]), canonical(cell["budget"]), "" if free else cell["arch"])
-        return (*place, str(cell["master"]), str(cell["r"]), label)
+    def _name(cell: Mapping[str, Any]) -> tuple[str, ...]:
+        return canonical(cell["data"]), canonical(cell["budget"]), str(cell["master"]), str(cell["r"])
 
     @staticmethod
     def _with_images(condensed: CondensedSet, record: Record) -> CondensedSet:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from ddbench.report.captions import place
 from ddbench.report.cells import Cell
-from ddbench.report.differences import is_twin
 from ddbench.report.figures import NONE
 from ddbench.report.scores import full_of, siblings
 from ddbench.report.standing import OURS, id_of, name_of
@@ -63,7 +62,7 @@ def claims_of(table: Table, tables: Sequence[Table]) -> list[Claim]:
     known = {name: cell for name in wanted if name is not None and (cell := fulls.get(name)) is not None}
     for one in table.filled():
         cell = one.cell
-        if cell.ranked and cell.summary is not None and not is_twin(one.row.label):
+        if cell.ranked and cell.summary is not None and one.row.role.kind != "twin":
             n, verdict = _judged(cell, known, table, real)
             found.append(Claim(one.row.label, one.budget, n, cell.summary.mean, verdict))
     return found

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ddbench.core.roles import Role, role_of
 from ddbench.keys import canonical
 from ddbench.records import Record
 from ddbench.registry import FIRST_PARTY
-from ddbench.report.variants import told_apart
 from ddbench.specs import Budget
 
 
@@ -48,6 +50,7 @@ class Observation:
         setting: Its table.
         key: Key of the evaluation; empty when it was never planned to run.
         row: Label of its row.
+        role: What its row is.
         method: Name of the method; ``kind`` its kind.
         budget: Its column; None for references, which span all.
         r: Repetition.
@@ -72,6 +75,7 @@ class Observation:
     setting: Setting
     key: str
     row: str
+    role: Role
     method: str
     kind: str
     budget: Budget | None
@@ -170,6 +174,7 @@ def _observation(record: Record, made: dict[str, Any], facts: dict[str, Any], **
     cell = made["cell"]
     kind = _kind(cell["method"], facts)
     return Observation(
+        role=role_of(record.spec),
         method=cell["method"],
         kind=kind,
         budget=None if kind == "reference" else Budget.model_validate(facts.get("buys", cell)["budget"]),
@@ -253,3 +258,61 @@ def _filled(observation: Observation, name: str, known: list[Setting]) -> Iterat
         values = [setting.eval_arch]  # nothing was condensed: the student's is the only architecture there is
     for value in values:
         yield replace(observation, setting=replace(setting, **{name: value}))
+
+
+# ------------------------------------------------------------------------------------------------------------ variants
+
+
+def told_apart(observations: list[Observation]) -> list[Observation]:
+    """Give each variant of a row its own label, and keep one observation per place.
+
+    Parameters may differ between budgets (presets do); where they differ within one cell, the row is split by the
+    parameters that do, e.g. ``dm`` into ``dm [iterations=100]`` and ``dm [iterations=1000]``.
+    """
+    differing: dict[tuple[Any, ...], dict[str, None]] = {}
+    cells: dict[tuple[Any, ...], list[Observation]] = {}
+    for observation in observations:
+        cells.setdefault((*_row_of(observation), observation.budget), []).append(observation)
+    for members in cells.values():
+        differing.setdefault(_row_of(members[0]), {}).update(dict.fromkeys(_differing(o.recipe for o in members)))
+    return _unique(_labelled(o, list(differing[_row_of(o)])) for o in observations)
+
+
+def _row_of(observation: Observation) -> tuple[Any, ...]:
+    return observation.setting, observation.row
+
+
+def _differing(recipes: Iterable[dict[str, Any]]) -> list[str]:
+    """Names of the parameters that two recipes both have, with different values."""
+    values: dict[str, set[str]] = {}
+    for recipe in recipes:
+        for name, value in recipe.items():
+            values.setdefault(name, set()).add(canonical(value))
+    return sorted(name for name, seen in values.items() if len(seen) > 1)
+
+
+def _labelled(observation: Observation, names: list[str]) -> Observation:
+    shown = [f"{name}={_shown(observation.recipe[name])}" for name in names if name in observation.recipe]
+    return replace(observation, row=f"{observation.row} [{', '.join(shown)}]") if shown else observation
+
+
+def _shown(value: Any) -> str:
+    """As text; of hashes the beginning."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b", r"\1", text)
+
+
+def _unique(observations: Iterable[Observation]) -> list[Observation]:
+    """One observation per place: rather a measured than a planned one, then the latest."""
+    places: dict[tuple[Any, ...], list[Observation]] = {}
+    for observation in observations:
+        place = (*_row_of(observation), observation.budget, observation.r, observation.e)
+        places.setdefault(place, []).append(observation)
+    return [_latest(claims) for claims in places.values()]
+
+
+def _latest(claims: list[Observation]) -> Observation:
+    latest = max(claims, key=lambda o: (bool(o.key), o.finished, o.key))
+    if len({o.key for o in claims if o.key}) > 1:
+        return replace(latest, warning="made more than once, from different artifacts; the latest result is shown")
+    return latest

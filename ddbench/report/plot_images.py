@@ -13,6 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ddbench.data.space.pixels import visible_pixels
 from ddbench.errors import UsageError
+from ddbench.publish.looks import GREY, Drawn, Look, looks
 from ddbench.report.evolution import (
     WHITE_NOISE,
     Curve,
@@ -24,7 +25,7 @@ from ddbench.report.evolution import (
 )
 from ddbench.report.figures import plural
 from ddbench.report.pictures import slots
-from ddbench.report.plots import GREY, STYLE, Look, looks
+from ddbench.report.plots import STYLE
 
 WIDTH, LABELS, PAD = 9.2, 1.5, 0.05
 """Of the picture, of the rows' labels, between strips [inches]."""
@@ -54,13 +55,16 @@ def classes_shown(tracks: Sequence[Track], wanted: Sequence[int] = (), count: in
     return list(wanted) or sorted(set(spread))
 
 
-def images_plot(tracks: Sequence[Track], *, repetition: int = 0, classes: Sequence[int] = ()) -> Figure:
+def images_plot(
+    tracks: Sequence[Track], *, repetition: int = 0, classes: Sequence[int] = (), beside: Sequence[Drawn] = ()
+) -> Figure:
     """Two strips a row, X and X − X₀, a column per snapshot; beneath, how far and at which frequencies images moved.
 
     Args:
         tracks: Sets of one data set and budget (:func:`ddbench.report.evolution.tracks_of`).
         repetition: Whose images are shown; the curves are over all.
         classes: One image of each is shown; none: three, spread over all.
+        beside: Rows that other pictures of these results show, so that a row looks the same in all of them.
 
     Raises:
         UsageError: If no row has that repetition, or the sets have no images of a class.
@@ -80,7 +84,7 @@ def images_plot(tracks: Sequence[Track], *, repetition: int = 0, classes: Sequen
         halves: Any = figure.subfigures(2, 1, height_ratios=[images, curves])
         above, beneath = halves
         _strips(above, shown, chosen)
-        _curves(beneath, rows, looks(rows))
+        _curves(beneath, rows, looks([*beside, *(track.drawn for track in tracks)]))
         figure.suptitle(_title(next(iter(shown.values())), repetition), fontsize=9)
         return figure
 
@@ -175,8 +179,8 @@ def _curves(figure: Any, rows: Mapping[str, Sequence[Track]], style: Mapping[str
     starts = [high_frequency_share(seen(track.start)) for members in rows.values() for track in members]
     known = [value for value in starts if value is not None]
     if known:
-        share.axhline(float(np.mean(known)), color=GREY, linestyle="--", linewidth=1.2, label="X₀ itself")
-    share.axhline(WHITE_NOISE, color=GREY, linestyle=":", linewidth=1.2, label="white noise")
+        share.axhline(float(np.mean(known)), color=GREY[0], linestyle="--", linewidth=1.2, label="X₀ itself")
+    share.axhline(WHITE_NOISE, color=GREY[0], linestyle=":", linewidth=1.2, label="white noise")
     change.set(xlabel="iterations", ylabel="‖X − X₀‖ / ‖X₀‖", ylim=(0, None), title="how far the images moved")
     share.set(xlabel="iterations", ylabel="share of energy", ylim=(0, 1), xlim=change.get_xlim())
     share.set_title("energy of X − X₀ above half the Nyquist frequency")
@@ -188,4 +192,4 @@ def _curves(figure: Any, rows: Mapping[str, Sequence[Track]], style: Mapping[str
 def _curve(axis: Any, curve: Curve, label: str, look: Look) -> None:
     means, sds = np.array(curve.means), np.array(curve.sds)
     axis.plot(curve.steps, means, label=label, **look.style)
-    axis.fill_between(curve.steps, np.maximum(means - sds, 0), means + sds, color=look.colour, alpha=0.18, linewidth=0)
+    axis.fill_between(curve.steps, np.maximum(means - sds, 0), means + sds, color=look.ink, alpha=0.18, linewidth=0)

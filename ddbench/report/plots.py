@@ -1,6 +1,6 @@
 """Plots of results with matplotlib: accuracy by images per class and by cost, windows of the experts' training.
 
-Colours are Okabe and Ito's, which colour-blind readers tell apart; every line has its own marker as well, for print.
+Colours and markers are those of the page (:mod:`ddbench.publish.looks`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from ddbench.controls import ZERO_STEPS
+from ddbench.publish.looks import GREY
 from ddbench.report.figures import compact
 from ddbench.report.series import Band, CostPanel, Line, Panel, WindowPanel
-from ddbench.rows import AT_BYTES
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette without yellow, which is too pale for lines on white."""
-
-MARKERS = "osD^vP*<>hp"
-GREY = "#666666"
-RANDOM = "random"
-CONTROLS = {"random": "X", "random_soft": "P"}
-"""Markers of the controls that stand beside a method; its set without steps has the method's own."""
 DPI = 130
 ASIDE = 1.05
 """Factor on a log axis between points that belong to one budget."""
@@ -49,55 +39,6 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "ddbench",
 }
 BARS = "bars: 95 % t-interval over repetitions"
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How one row is drawn, in every panel alike; controls are hollow and dotted in the colour of their method."""
-
-    colour: str
-    marker: str
-    dash: str
-    hollow: bool = False
-
-    @property
-    def style(self) -> dict[str, Any]:
-        """Keyword arguments of matplotlib's ``plot``."""
-        return {
-            "color": self.colour, "marker": self.marker, "linestyle": self.dash, "markersize": 5, "linewidth": 1.3,
-            "markerfacecolor": "white" if self.hollow else self.colour,
-        }  # fmt: skip
-
-
-def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """A look for each label: ``random`` grey (at equal bytes hollow), controls as their method, but hollow."""
-    ordered = list(dict.fromkeys(labels))
-    methods = list(dict.fromkeys(_method(label)[0] for label in ordered if not _random(label)))
-    found: dict[str, Look] = {}
-    for label in ordered:
-        method, control = _method(label)
-        place = 0 if _random(label) else methods.index(method)
-        colour, dash = COLOURS[place % len(COLOURS)], ("-", "-.", "--")[place // len(COLOURS) % 3]
-        marker = CONTROLS.get(control, MARKERS[place % len(MARKERS)])
-        found[label] = Look(colour, marker, ":", hollow=True) if control else Look(colour, marker, dash)
-        if label == RANDOM:
-            found[label] = Look(GREY, "X", "--")
-        elif label.startswith(AT_BYTES):
-            found[label] = Look(GREY, "X", ":", hollow=True)
-    return found
-
-
-def _random(label: str) -> bool:
-    """Whether it is ``random`` itself, at its column's size or at the bytes of other rows."""
-    return label == RANDOM or label.startswith(AT_BYTES)
-
-
-def _method(label: str) -> tuple[str, str]:
-    """``dm (0 steps)`` → ``dm``, ``0 steps``; ``random (recipe of dm)`` → ``dm``, ``random``; else no control."""
-    if label.endswith(ZERO_STEPS):
-        return label.removesuffix(ZERO_STEPS), "0 steps"
-    control, found, method = label.removesuffix(")").partition(" (recipe of ")
-    return (_method(method)[0], control) if found else (label, "")
 
 
 def encode(figure: Figure, target: Path) -> bytes:
@@ -120,11 +61,10 @@ def ipc_plot(panels: Sequence[Panel]) -> Figure:
     """Accuracy against images per class, a panel per table."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _grid(len(panels))
-        style = looks(line.label for panel in panels for line in panel.lines)
         for axis, panel in zip(axes, panels, strict=True):
             for band in panel.bands:
                 _band(axis, band)
-            _lines(axis, panel.lines, style, apart=True)
+            _lines(axis, panel.lines, apart=True)
             _ipc_axis(axis, panel.lines)
             _below_100(axis)
             axis.set(title=_wrapped(panel.title), ylabel="test accuracy [%]")
@@ -136,7 +76,6 @@ def cost_plot(panels: Sequence[CostPanel]) -> Figure:
     """Accuracy against cost with the Pareto front; budgets stand beside the points."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _grid(len(panels), columns=2)
-        style = looks(line.label for panel in panels for line in panel.lines)
         for axis, panel in zip(axes, panels, strict=True):
             for band in panel.bands:
                 _band(axis, band)
@@ -145,7 +84,7 @@ def cost_plot(panels: Sequence[CostPanel]) -> Figure:
                 axis.step(
                     xs, ys, where="post", color="#999999", linewidth=4, alpha=0.35, label="Pareto front", zorder=1
                 )
-            _lines(axis, panel.lines, style)
+            _lines(axis, panel.lines)
             axis.set_xscale("log")
             _compact_ticks(axis)
             _below_100(axis)
@@ -163,17 +102,16 @@ def window_plot(panels: Sequence[WindowPanel]) -> Figure:
     """Accuracy per window, latest minus earliest window, and how far the images moved; a row per table."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _grid(3 * len(panels), columns=3)
-        style = looks(line.label for panel in panels for line in (*panel.windows, *panel.others))
         for i, panel in enumerate(panels):
             accuracy, difference, change = axes[3 * i : 3 * i + 3]
             for band in panel.bands:
                 _band(accuracy, band)
-            _lines(accuracy, (*panel.others, *panel.windows), style, apart=True)
+            _lines(accuracy, (*panel.others, *panel.windows), apart=True)
             _below_100(accuracy)
             _ipc_axis(accuracy, panel.windows)
             accuracy.set(title=_wrapped(panel.title), ylabel="test accuracy [%]")
             _difference(difference, panel)
-            _change(change, panel, style)
+            _change(change, panel)
         note = _bar_note(line for panel in panels for line in (*panel.windows, *panel.others))
         _legend(figure, axes, note)
         return figure
@@ -192,27 +130,25 @@ def _grid(count: int, columns: int = 3) -> tuple[Figure, list[Any]]:
     return figure, axes[:count]
 
 
-def _lines(axis: Any, lines: Sequence[Line], style: dict[str, Look], *, apart: bool = False) -> None:
+def _lines(axis: Any, lines: Sequence[Line], *, apart: bool = False) -> None:
     """Points, bars and what connects them; ``apart``: lines step aside on a log axis: no bar hides another."""
     for i, line in enumerate(lines):
-        look, aside = style[line.label], ASIDE ** (i - (len(lines) - 1) / 2) if apart else 1.0
+        look, aside = line.look, ASIDE ** (i - (len(lines) - 1) / 2) if apart else 1.0
         x, y = [point.x * aside for point in line.points], [point.mean for point in line.points]
         axis.plot(x, y, label=line.label, **look.style)
         for at, point in zip(x, line.points, strict=True):
             if point.bar is not None:
                 cap = 3 if point.interval else 0
-                axis.errorbar(
-                    at, point.mean, point.bar, color=look.colour, capsize=cap, linestyle="none", linewidth=1.0
-                )
+                axis.errorbar(at, point.mean, point.bar, color=look.ink, capsize=cap, linestyle="none", linewidth=1.0)
 
 
-def _repetitions(axis: Any, lines: Sequence[Line], style: dict[str, Look]) -> None:
+def _repetitions(axis: Any, lines: Sequence[Line]) -> None:
     """Means, connected, and every repetition as a hollow mark."""
     for i, line in enumerate(lines):
-        look, aside = style[line.label], ASIDE ** (i - (len(lines) - 1) / 2)
+        look, aside = line.look, ASIDE ** (i - (len(lines) - 1) / 2)
         axis.plot([p.x * aside for p in line.points], [p.mean for p in line.points], label=line.label, **look.style)
         for point in line.points:
-            marks = {"color": look.colour, "marker": look.marker, "markerfacecolor": "none", "markersize": 4}
+            marks = {"color": look.ink, "marker": look.marker, "markerfacecolor": "none", "markersize": 4}
             axis.plot([point.x * aside] * point.n, point.values, linestyle="none", clip_on=False, **marks)
 
 
@@ -244,7 +180,7 @@ def _name_budgets(axis: Any, lines: Sequence[Line]) -> None:
         for point in line.points:
             text = point.budget.removeprefix("ipc ")
             axis.annotate(
-                text, (point.x, point.mean), xytext=(4, 4), textcoords="offset points", fontsize=8, color=GREY
+                text, (point.x, point.mean), xytext=(4, 4), textcoords="offset points", fontsize=8, color=GREY[0]
             )
 
 
@@ -256,7 +192,7 @@ def _difference(axis: Any, panel: WindowPanel) -> None:
             continue
         half = (found.high - found.low) / 2
         axis.errorbar(
-            ipc, found.difference, half, color=COLOURS[0], marker="D", markersize=5, capsize=3, linestyle="none"
+            ipc, found.difference, half, color="#000000", marker="D", markersize=5, capsize=3, linestyle="none"
         )
         text = f"{found.difference:+.1f}".replace("-", "−")
         axis.annotate(text, (ipc, found.difference), xytext=(7, -3), textcoords="offset points", fontsize=8.5)
@@ -266,9 +202,9 @@ def _difference(axis: Any, panel: WindowPanel) -> None:
     axis.set(title=_wrapped(f"{late} − {early}"), ylabel="difference, paired [points]")
 
 
-def _change(axis: Any, panel: WindowPanel, style: dict[str, Look]) -> None:
+def _change(axis: Any, panel: WindowPanel) -> None:
     """How far the images moved: logarithmic from 0.1 on, so that sets of all sizes show, and those that stood still."""
-    _repetitions(axis, panel.changes, style)
+    _repetitions(axis, panel.changes)
     _ipc_axis(axis, panel.changes)
     axis.set_yscale("symlog", linthresh=0.1, linscale=0.4)
     highest = max((value for line in panel.changes for point in line.points for value in point.values), default=1.0)

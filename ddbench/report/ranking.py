@@ -137,7 +137,7 @@ def _ranking(tables: list[Table]) -> Ranking | None:
 
 def _competes(row: Row) -> bool:
     """Whether a row is a method's own: controls would only push others down, tied with ``random``."""
-    return not row.spans and row.source == "measured" and not row.is_control
+    return not row.spans and row.source == "measured" and not row.role.is_control
 
 
 def _competitors(table: Table) -> dict[str, Row]:

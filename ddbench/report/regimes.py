@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ddbench.core.roles import baseline_of
 from ddbench.report.captions import conditions
 from ddbench.report.cells import Cell
-from ddbench.report.differences import baseline_of, is_twin
 from ddbench.report.scores import siblings
 from ddbench.report.standing import OURS, name_of
-from ddbench.report.tables import Table
+from ddbench.report.tables import Row, Table
 
 OWN_RANDOM = "random, that recipe"
 
@@ -70,8 +70,10 @@ def _regimes(tables: Sequence[Table], budget: str) -> Regimes:
             else f"{protocol} → {table.setting.eval_arch}"
         )
         headers.append(f"{table.standing.regime} ({named})" if table.standing.regime else named)
-        columns.append({label: cell for label, cell in cells.items() if not is_twin(label)})
-        own = {label: cells[baseline_of(label, cells)] for label in columns[-1] if is_twin(baseline_of(label, cells))}
+        shown = [row for row, _ in cells.values() if row.role.kind != "twin"]
+        columns.append({row.label: cells[row.label][1] for row in shown})
+        baselines = {row.label: baseline_of(row, [other for other, _ in cells.values()]) for row in shown}
+        own = {label: cells[row.label][1] for label, row in baselines.items() if row and row.role.kind == "twin"}
         if own:
             protocols.append(f"{protocol}+random")
             headers.append(OWN_RANDOM)
@@ -82,12 +84,12 @@ def _regimes(tables: Sequence[Table], budget: str) -> Regimes:
     return Regimes(f"{conditions(first)} · {first.setting.profile} · {budget}", tuple(protocols), tuple(headers), rows)
 
 
-def _cells(table: Table, budget: str) -> dict[str, Cell]:
-    """Label → the row's cell at a budget; a reference has one for all."""
+def _cells(table: Table, budget: str) -> dict[str, tuple[Row, Cell]]:
+    """Label → the row and its cell at a budget; a reference has one for all."""
     place = next((i for i, column in enumerate(table.columns) if column.budget.label == budget), None)
     found = {}
     for row in table.rows:
         cell = row.cells[0] if row.spans else None if place is None else row.cells[place]
         if cell is not None:
-            found[row.label] = cell
+            found[row.label] = row, cell
     return found

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
-from ddbench.controls import ZERO_STEPS
+from ddbench.core.roles import RANDOM, baseline_of
 from ddbench.report.cells import Cell
-from ddbench.report.differences import baseline_of, is_twin
 from ddbench.report.standing import name_of
 from ddbench.report.tables import Row, Table
 from ddbench.stats import DIGITS
@@ -140,7 +139,7 @@ def scores_of(table: Table, tables: Sequence[Table] = ()) -> list[Score]:
         score = _of_one_difficulty(_plain(row, budget, cell), cell, difficulty)
         if not row.spans and cell.complete:
             ior = _over_random(table, row.label, place)
-            recovery, why = _recovery(cell, _random(table, row.label, place), full)
+            recovery, why = _recovery(cell, _random(table, row, place), full)
             if cell.own_n is not None:
                 recovery, why = None, ""  # of another size than random: a footnote of its row says so
             equal = _at_bytes(table, row.label, place)
@@ -203,7 +202,7 @@ def competes(row: Row, cell: Cell) -> bool:
 
     Not one at which another row starts, nor another row's set trained otherwise.
     """
-    return cell.counts and not is_twin(row.label) and ZERO_STEPS not in row.label
+    return cell.counts and row.role.kind not in ("twin", "start")
 
 
 def front_of(table: Table, kind: str) -> set[tuple[str, str]]:
@@ -265,10 +264,9 @@ def full_of(table: Table) -> Cell | None:
     return cell if cell is not None and cell.complete and cell.scores else None
 
 
-def _random(table: Table, label: str, place: int | None) -> Cell | None:
-    rows = {row.label: row for row in table.rows}
-    row = rows.get(baseline_of(label, rows))
-    cell = None if row is None or row.spans or place is None else row.cells[place]
+def _random(table: Table, row: Row, place: int) -> Cell | None:
+    baseline = baseline_of(row, table.rows)
+    cell = None if baseline is None else baseline.cells[place]
     return cell if cell is not None and cell.ranked and cell.scores else None
 
 
@@ -279,16 +277,15 @@ def _place(table: Table, budget: str) -> int | None:
 def _over_random(table: Table, label: str, place: int | None) -> float | None:
     """Points over ``random``, over common repetitions; None for ``random`` itself, which gains nothing."""
     row = next((row for row in table.rows if row.label == label), None)
-    cell = None if row is None or row.spans or place is None else row.cells[place]
-    random = _random(table, label, place)
-    if row is None or row.method == "random" or cell is None or not cell.complete:
+    if row is None or row.spans or place is None or row.method == RANDOM:
         return None
-    return _gain(cell, random)
+    cell = row.cells[place]
+    return _gain(cell, _random(table, row, place)) if cell is not None and cell.complete else None
 
 
 def _at_bytes(table: Table, label: str, place: int) -> Cell | None:
     """The cell of as many real images as a row's sets cost."""
-    cells = [row.cells[place] for row in table.rows if label in row.bytes_of]
+    cells = [row.cells[place] for row in table.rows if row.role.kind == "at_bytes" and label in row.role.of]
     return next((cell for cell in cells if cell is not None and cell.counts), None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ddbench.publish.looks import Look, drawn, looks
 from ddbench.records import Record
 from ddbench.report.captions import protocol_of
 from ddbench.report.cells import Cell
@@ -12,6 +13,11 @@ from ddbench.report.observations import Setting, observe
 from ddbench.report.scores import front_of
 from ddbench.report.tables import Row, Table, tables_of
 from ddbench.stats import Paired, paired, summary
+
+WINDOW = "window_first_top1"
+"""What methods call the experts' accuracy where the window that they matched begins [%]."""
+Looks = Mapping[str, Look]
+"""By the label that people read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Line:
     """A row of a table in a plot; ``points`` ascend in x."""
 
     label: str
+    look: Look
     points: tuple[Point, ...]
 
 
@@ -115,23 +122,30 @@ def title_of(table: Table) -> str:
     )
 
 
-def ipc_series(tables: Sequence[Table]) -> list[Panel]:
-    """Accuracy against images per class: a panel per table, a line per row; budgets in fractions are left out."""
-    panels = []
+def ipc_series(tables: Sequence[Table], seen: Looks | None = None) -> list[Panel]:
+    """Accuracy against images per class: a panel per table, a line per row; budgets in fractions are left out.
+
+    Args:
+        tables: The tables.
+        seen: How rows look; None: by their order in these tables.
+    """
+    seen, panels = seen or looks(drawn(tables)), []
     for table in tables:
-        lines = tuple(Line(row.shown_label, points) for row in table.rows if (points := _by_ipc(table, row)))
+        lines = tuple(_line(row, points, seen) for row in table.rows if (points := _by_ipc(table, row)))
         if lines:
             panels.append(Panel(title_of(table), lines, _bands(table)))
     return panels
 
 
-def cost_points(tables: Sequence[Table]) -> list[CostPanel]:
+def cost_points(tables: Sequence[Table], seen: Looks | None = None) -> list[CostPanel]:
     """Accuracy against what a set costs: per table, first in seconds, then in bytes.
 
     Seconds are those to prepare and condense, and all those of the artifacts that the set was made from, even when
-    other sets were made from them too. Rows that condensed nothing here have no point.
+    other sets were made from them too. Rows that condensed nothing here have no point. For ``seen`` see
+    :func:`ipc_series`.
     """
-    return [panel for table in tables for cost in ("seconds", "bytes") if (panel := _cost_panel(table, cost))]
+    seen = seen or looks(drawn(tables))
+    return [panel for table in tables for cost in ("seconds", "bytes") if (panel := _cost_panel(table, cost, seen))]
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
@@ -143,13 +157,18 @@ def pareto(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], 
     return tuple(front)
 
 
-def window_series(records: Sequence[Record]) -> list[WindowPanel]:
-    """Tables with two or more rows of one method that say where on the experts' way they matched."""
-    changes = _changes(records)
-    return [panel for table in tables_of(records) if (panel := _window_panel(table, changes))]
+def window_series(records: Sequence[Record], seen: Looks | None = None) -> list[WindowPanel]:
+    """Tables with two or more rows that say where on the experts' way they matched; for ``seen`` see ipc_series."""
+    changes, tables = _changes(records), tables_of(records)
+    seen = seen or looks(drawn(tables))
+    return [panel for table in tables if (panel := _window_panel(table, changes, seen))]
 
 
 # -------------------------------------------------------------------------------------------------------------- parts
+
+
+def _line(row: Row, points: tuple[Point, ...], seen: Looks) -> Line:
+    return Line(row.shown_label, seen[row.shown_label], points)
 
 
 def _point(x: float, scores: Mapping[int, float], budget: str) -> Point:
@@ -182,7 +201,7 @@ def _bands(table: Table) -> tuple[Band, ...]:
     )
 
 
-def _cost_panel(table: Table, cost: str) -> CostPanel | None:
+def _cost_panel(table: Table, cost: str, seen: Looks) -> CostPanel | None:
     members = front_of(table, cost)
     lines, front = [], list[tuple[float, float]]()
     for row in table.rows:
@@ -193,7 +212,7 @@ def _cost_panel(table: Table, cost: str) -> CostPanel | None:
                 if (row.label, table.columns[i].label) in members:
                     front.append((value, points[-1].mean))
         if points:
-            lines.append(Line(row.shown_label, tuple(sorted(points, key=lambda p: p.x))))
+            lines.append(_line(row, tuple(sorted(points, key=lambda p: p.x)), seen))
     if not lines:
         return None
     return CostPanel(title_of(table), cost, tuple(lines), _bands(table), pareto(front))
@@ -221,36 +240,40 @@ def _changes(records: Sequence[Record]) -> Changes:
     return found
 
 
-def _window_panel(table: Table, changes: Changes) -> WindowPanel | None:
-    starts = {
-        row.label: min(cell.details["window_first_top1"] for cell in row.cells if _has_window(cell) and cell)
-        for row in table.rows
-        if any(map(_has_window, row.cells)) and not row.label.endswith(" (0 steps)")
-    }
-    rows = sorted((row for row in table.rows if row.label in starts), key=lambda row: starts[row.label])
+def _window_panel(table: Table, changes: Changes, seen: Looks) -> WindowPanel | None:
+    rows = _windows(table)
     if len(rows) < 2 or not any(_by_ipc(table, row) for row in rows):
         return None
     early, late = rows[0], rows[-1]
-    ipcs = [column.budget.ipc for column in table.columns]
-    differences = {
-        ipc: paired(b.scores, a.scores)
-        for ipc, a, b in zip(ipcs, early.cells, late.cells, strict=True)
-        if ipc is not None and a is not None and b is not None and a.scores and b.scores
-    }
     others = [row for row in table.rows if row not in rows and not row.spans]
     return WindowPanel(
         title_of(table),
-        tuple(Line(row.shown_label, _by_ipc(table, row)) for row in rows),
-        tuple(Line(row.shown_label, points) for row in others if (points := _by_ipc(table, row))),
+        tuple(_line(row, _by_ipc(table, row), seen) for row in rows),
+        tuple(_line(row, points, seen) for row in others if (points := _by_ipc(table, row))),
         _bands(table),
         (late.shown_label, early.shown_label),
-        differences,
-        tuple(Line(row.shown_label, _change_points(table, row, changes)) for row in rows),
+        _between(table, early, late),
+        tuple(_line(row, _change_points(table, row, changes), seen) for row in rows),
     )
 
 
-def _has_window(cell: Cell | None) -> bool:
-    return cell is not None and "window_first_top1" in cell.details
+def _windows(table: Table) -> list[Row]:
+    """The rows that say where on the experts' way they matched, from the earliest to the latest."""
+    starts: dict[str, float] = {}
+    for row in table.rows:
+        found = [cell.details[WINDOW] for cell in row.cells if cell is not None and WINDOW in cell.details]
+        if found and row.role.kind != "start":
+            starts[row.label] = min(found)
+    return sorted((row for row in table.rows if row.label in starts), key=lambda row: starts[row.label])
+
+
+def _between(table: Table, early: Row, late: Row) -> dict[int, Paired | None]:
+    """Images per class → late minus early, where both have results."""
+    return {
+        column.budget.ipc: paired(b.scores, a.scores)
+        for column, a, b in zip(table.columns, early.cells, late.cells, strict=True)
+        if column.budget.ipc is not None and a is not None and b is not None and a.scores and b.scores
+    }
 
 
 def _change_points(table: Table, row: Row, changes: Changes) -> tuple[Point, ...]:

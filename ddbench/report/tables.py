@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from ddbench.controls import CONTROLS, ZERO_STEPS
+from ddbench.core.roles import Role, baseline_of
 from ddbench.members import Standing
 from ddbench.records import Record
 from ddbench.report.cells import Cell, best, cell_of
-from ddbench.report.differences import Differences, differences, is_twin
+from ddbench.report.differences import Compared, Differences, differences
 from ddbench.report.figures import marked
 from ddbench.report.observations import Observation, Setting, observe
 from ddbench.report.standing import declared_by
@@ -52,32 +52,27 @@ class Row:
 
     Attributes:
         label: What it is called.
+        role: What it is.
         method: Name of the method; ``kind`` its kind.
         source: ``measured``, ``imported`` or ``reported``.
         cells: One per column, None where there is no record; a reference has one that spans all columns.
         n: Images of a reference's set, None for others.
         marks: Numbers of the footnotes of the whole row.
-        bytes_of: Labels of the rows whose bytes its real images cost; empty for all but such controls.
     """
 
     label: str
+    role: Role
     method: str
     kind: str
     source: str
     cells: tuple[Cell | None, ...]
     n: int | None
     marks: tuple[int, ...] = ()
-    bytes_of: tuple[str, ...] = ()
 
     @property
     def shown_label(self) -> str:
         """The label wherever people read it: ``label`` alone is what rows are found and joined by."""
         return marked(self.label, self.source)
-
-    @property
-    def is_control(self) -> bool:
-        """Whether it is a random choice beside a method, or where one starts: no method's own result."""
-        return self.method in CONTROLS or bool(self.bytes_of) or ZERO_STEPS in self.label or is_twin(self.label)
 
     @property
     def spans(self) -> bool:
@@ -219,21 +214,27 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         footnotes=tuple(footnotes),
         notes=tuple(dict.fromkeys(str(note) for o in observations for note in o.facts.get("notes", ()))),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),
-        versus_random=differences(
-            [(row.label, row.cells) for row in rows if not row.spans],
-            len(columns),
-            {row.label for row in rows if row.is_control},
-        ),
+        versus_random=differences(_compared([row for row in rows if not row.spans]), len(columns)),
         standing=standing,
         trains_student=trains_student,
     )
+
+
+def _compared(rows: Sequence[Row]) -> list[Compared]:
+    """What is held against ``random``: not itself, nor the twins that others are held against."""
+    found = []
+    for row in rows:
+        baseline = baseline_of(row, rows)
+        if row.role.kind not in ("reference", "twin") and baseline is not None:
+            found.append(Compared(row.label, row.cells, baseline.cells, row.role.is_control))
+    return found
 
 
 def _reference_rank(observation: Observation) -> int:
     """What all rows are held against comes first: everything, then chance."""
     if observation.kind == "reference":
         return 0
-    return 1 if observation.row == "random" else 2
+    return 1 if observation.role.kind == "reference" else 2
 
 
 def _columns(observations: list[Observation]) -> tuple[Column, ...]:
@@ -262,8 +263,7 @@ def _row(label: str, observations: list[Observation], columns: tuple[Column, ...
         members = [[o for o in observations if o.budget == column.budget] for column in columns]
         cells = tuple(cell_of(those) if those else None for those in members)
     n = first.facts.get("n") if first.kind == "reference" else None
-    bytes_of = tuple(first.facts.get("buys", {}).get("of", ()))
-    return Row(label, first.method, first.kind, first.source, cells, n, bytes_of=bytes_of)
+    return Row(label, first.role, first.method, first.kind, first.source, cells, n)
 
 
 def _emphasised(rows: list[Row], columns: int) -> list[Row]:
@@ -314,17 +314,17 @@ def _conditions(row: Row) -> list[str]:
 
 def _purchase(row: Row, observations: list[Observation]) -> list[str]:
     """How many real images the bytes of other rows buy."""
-    if not row.bytes_of:
+    if row.role.kind != "at_bytes":
         return []
     bought = {o.budget: int(o.facts["buys"]["images"]) for o in observations if o.budget and "buys" in o.facts}
     sizes = ", ".join(f"{bought[budget]} at {budget.label}" for budget in sorted(bought, key=_size))
-    what = f"as many real images as the bytes of {', '.join(row.bytes_of)} buy, {sizes}"
+    what = f"as many real images as the bytes of {', '.join(row.role.of)} buy, {sizes}"
     return [f"not of the column's size: {what}; trained as long, in batches of the column's size"]
 
 
 def _shortfall(row: Row, columns: tuple[Column, ...]) -> list[str]:
     """How many images an imported set has, where its column's budget has others."""
-    if row.spans or row.bytes_of:
+    if row.spans or row.role.kind == "at_bytes":
         return []
     pairs = zip(row.cells, columns, strict=True)
     found = [(cell.own_n, column) for cell, column in pairs if cell is not None and cell.own_n and cell.scores]

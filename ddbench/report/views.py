@@ -11,7 +11,6 @@ from ddbench.errors import unknown
 from ddbench.report.captions import conditions, place
 from ddbench.report.cells import Cell
 from ddbench.report.cross import shown_label
-from ddbench.report.differences import is_twin
 from ddbench.report.figures import NONE, marked, plural
 from ddbench.report.lossless import lossless_view
 from ddbench.report.ranking import Ranking, Stability, rankings, stabilities
@@ -156,10 +155,11 @@ def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
         ("Pareto", lambda line: ", ".join(line.pareto) or NONE),
     ]
     shown = [column for column in columns if any(column[1](line) != NONE for line in found)]
+    twins = {row.label for row in table.rows if row.role.kind == "twin"}
     grid = [["method", "budget", "top-1 %", *(name for name, _ in shown)]] + [
         [marked(line.row, line.source), line.budget, fixed(line.accuracy, 1), *(text(line) for _, text in shown)]
         for line in found
-        if not is_twin(line.row)  # the set of another line, trained otherwise: it costs the same
+        if line.row not in twins  # the set of another line, trained otherwise: it costs the same
     ]
     names = {name for name, _ in shown}
     notes = [

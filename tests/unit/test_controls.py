@@ -8,7 +8,7 @@ import torch
 from ddbench.blocks.experts import Experts, build
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench.blocks.teachers import expert_logits
-from ddbench.controls import CONTROLS
+from ddbench.core.roles import CONTROLS
 from ddbench.errors import UsageError
 from ddbench.plugins import installed
 from ddbench.specs import Budget

@@ -17,10 +17,11 @@ from PIL import Image
 
 from ddbench.cli import invoke
 from ddbench.errors import UsageError
+from ddbench.publish.looks import Look, drawn, looks
 from ddbench.report.jsonl import write_records
 from ddbench.report.leaderboard import fresh, ordered
 from ddbench.report.page import page
-from ddbench.report.page.curves import Look, Series, Value, cost_chart, ipc_chart, looks
+from ddbench.report.page.curves import Series, Value, cost_chart, ipc_chart
 from ddbench.report.page.document import _series, sort_value
 from ddbench.report.page.tiles import beside, pictures_of, read_pictures, write_pictures
 from ddbench.report.render import main_grid
@@ -255,21 +256,10 @@ def test_page_plot_and_view_share_one_front_without_the_twins_of_recipes():
     ]
     (table,) = tables_of(found)
     view = {(line.row, line.budget) for line in cost_of(table) if "seconds" in line.pareto}
-    page_values = [v for each in _series(table, looks_of(table), cost=True) for v in each.values]
+    page_values = [v for each in _series(table, looks(drawn([table])), cost=True) for v in each.values]
     assert view == {("datm", table.columns[0].label)}
     assert [(v.x, v.y) for v in page_values if v.front] == [(5.0, 70.0)]
     assert cost_points([table])[0].front == ((5.0, 70.0),)
-
-
-def looks_of(table):
-    return looks((row.shown_label, row.kind) for row in table.rows)
-
-
-def test_two_series_never_look_the_same_and_a_start_shares_the_colour_of_its_method():
-    names = [(f"method {i}", "distillation") for i in range(20)]
-    found = looks([("random", "selection"), ("method 3 (0 steps)", "distillation"), *names])
-    assert len(set(found.values())) == 22
-    assert found["method 3 (0 steps)"].colour == found["method 3"].colour
 
 
 # -------------------------------------------------------------------------------------------------------- pictures

@@ -179,16 +179,6 @@ def test_what_is_drawn_is_what_the_series_say():
     assert axis.get_ylim()[1] <= 100.5
 
 
-def test_rows_differ_in_colour_or_dash_and_in_marker_and_controls_share_their_method_s_colour():
-    names = [f"m{i}" for i in range(11)]
-    found = plots.looks(["random", *names, "m3 (0 steps)", "random (recipe of m3)"])
-    assert len({(look.colour, look.dash) for look in found.values()}) == len(found) - 1  # the two controls of m3
-    assert len({found[name].marker for name in names}) >= 10
-    assert found["m3"].colour == found["m3 (0 steps)"].colour == found["random (recipe of m3)"].colour
-    assert found["m3 (0 steps)"].hollow and not found["m3"].hollow
-    assert found["m3 (0 steps)"].marker != found["random (recipe of m3)"].marker
-
-
 # ----------------------------------------------------------------------------------------------------- command line
 
 
@@ -203,7 +193,7 @@ def test_filters_keep_the_references(site, monkeypatch):
     from ddbench.report import series
 
     seen = []
-    monkeypatch.setattr(series, "ipc_series", lambda tables: seen.extend(tables) or [])
+    monkeypatch.setattr(series, "ipc_series", lambda tables, looks: seen.extend(tables) or [])
     assert invoke(["plot", "ipc", "--records", "records.jsonl", "--methods", "mtt,early", "--to", "p.png"]) == 2
     assert {row.label for table in seen for row in table.rows} == {"full", "mtt", "early"}
 
@@ -221,7 +211,8 @@ def test_a_folder_is_drawn_with_the_references_of_its_own_tables(site, fresh_hom
         write_record(folder / ("condense.json" if record.kind == "condense" else "eval/0.json"), record)
     seen = []
     monkeypatch.setattr("ddbench.cli.plot._plots", lambda target: None)
-    monkeypatch.setattr(series, "ipc_series", lambda tables: seen.extend(tables) or [])
+    monkeypatch.setattr(series, "ipc_series", lambda tables, looks: seen.extend(tables) or [])
+    monkeypatch.setattr("ddbench.cli.plot._looks", lambda everything, shown: {})
     monkeypatch.setattr("ddbench.report.tables.tables_of", list)
     assert invoke(["plot", "ipc", "--out", "runs", "--to", "p.png"]) == 2
     names = {(r.spec.get("set", r.spec)["cell"]["data"]["name"], r.spec["label"]) for r in seen}
@@ -269,10 +260,3 @@ def test_a_panel_without_differences_says_why():
     two = [*window("early", 10.0, [50.0, 51.0], [0.1, 0.1]), *window("late", 90.0, [40.0, 41.0], [0.1, 0.1])]
     figure = window_plot(window_series(two))
     assert [text.get_text() for text in figure.axes[1].texts] == ["fewer than three\nrepetitions in common"]
-
-
-def test_real_images_at_equal_bytes_look_like_random_and_take_no_colour():
-    found = plots.looks(["random", "random@bytes (for dm)", "dm"])
-    assert found["random@bytes (for dm)"].colour == found["random"].colour
-    assert found["random@bytes (for dm)"].hollow
-    assert found["dm"].colour == plots.looks(["dm"])["dm"].colour

@@ -70,9 +70,10 @@ def test_budgets_are_listed_once_in_their_order():
 
 def test_an_exclusion_needs_all_of_its_fields():
     rule = suites.Exclusion(method="mtt", ipc=50)
-    assert rule.matches(method="mtt", ipc=50, arch="x")
-    assert not rule.matches(method="mtt", ipc=10)
-    assert not rule.matches(method="mtt", fraction=0.5)
+    assert rule.matches(method={"mtt", "its label"}, ipc=50, arch="x")
+    assert not rule.matches(method={"dm"}, ipc=50)
+    assert not rule.matches(method={"mtt"}, ipc=10)
+    assert not rule.matches(method={"mtt"}, fraction=0.5)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ddbench.publish.looks import palette
 from ddbench.records import Record
 from ddbench.report.page.document import document
 from ddbench.report.page.tiles import Picture
@@ -39,7 +40,7 @@ def page(
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    script, style = (_own(name) for name in ("script.js", "style.css"))
+    script, style = _own("script.js"), _own("style.css").replace("{{ palette }}", palette())
     # The browser runs this one script and no other: a label that got through escaping would still not run.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = environment.get_template("template.html").render(

@@ -6,36 +6,18 @@ Symbols: values in the units of the axis, places in the units of the drawing's v
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ddbench.controls import ZERO_STEPS
+from ddbench.publish.looks import Look
 from ddbench.report.series import pareto
-from ddbench.rows import AT_BYTES
 
 WIDTH, HEIGHT = 460.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 48.0, 14.0, 40.0
-SHAPES = ("circle", "square", "diamond", "up", "down", "cross")
-COLOURS = 8
 APART = 5.0
 """Distance between points that share an x, so that their intervals stay readable [view box units]."""
 LEAST_S = 0.1
 """Seconds below this stand at the left edge: a logarithm has no place for 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a series is told from the others: colour and shape, so that colour alone never decides.
-
-    Attributes:
-        colour: Number of its colour; −1 for what others are held against (grey).
-        shape: One of ``SHAPES``.
-        hollow: Whether its marks are not filled: real images, or a method's start.
-    """
-
-    colour: int
-    shape: str
-    hollow: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,26 +109,6 @@ class Chart:
     drawn: tuple[Drawn, ...]
     front: Front | None = None
     levels: tuple[tuple[float, str], ...] = ()
-
-
-def looks(labels: Iterable[tuple[str, str]]) -> dict[str, Look]:
-    """A look for each (label, kind), by order of appearance; real images are hollow, ``random`` is grey as well.
-
-    A row of 0 steps looks like its method, but hollow: it is where that method begins.
-    """
-    kinds = dict(labels)
-    found: dict[str, Look] = {}
-    number = 0
-    for label, kind in sorted(kinds.items(), key=lambda item: item[0].endswith(ZERO_STEPS)):  # methods before starts
-        base = found.get(label.removesuffix(ZERO_STEPS))
-        if base is not None:
-            found[label] = replace(base, hollow=True)
-        elif label == "random" or label.startswith(("random (recipe of ", AT_BYTES)):
-            found[label] = Look(-1, SHAPES[sum(look.colour < 0 for look in found.values()) % len(SHAPES)], True)
-        else:
-            found[label] = Look(number % COLOURS, SHAPES[number % len(SHAPES)], kind == "selection")
-            number += 1
-    return found
 
 
 def ipc_chart(

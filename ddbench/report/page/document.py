@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from ddbench.keys import short
+from ddbench.publish.looks import Look, drawn, looks
 from ddbench.records import Record
 from ddbench.report.captions import caption, differences_caption, differences_legend, protocol_of
 from ddbench.report.cells import Cell
@@ -23,12 +24,10 @@ from ddbench.report.page.curves import (
     TOP,
     WIDTH,
     Chart,
-    Look,
     Series,
     Value,
     cost_chart,
     ipc_chart,
-    looks,
 )
 from ddbench.report.page.gallery import galleries
 from ddbench.report.page.tiles import Picture
@@ -62,7 +61,7 @@ def document(
     """All values of the template."""
     tables, pictures = tables_of(records), list(pictures)
     places = _by_place(observe(records))
-    seen = looks((row.shown_label, row.kind) for table in tables for row in table.rows if not row.spans)
+    seen = looks(drawn(tables))
     panels = Panels({record.key: record for record in records if record.kind == "evaluation"}, places)
     cells: dict[str, Any] = {}
     beside = {table.setting: _beside(table, *views) for table, *views in zip(tables, *_each(tables), strict=True)}

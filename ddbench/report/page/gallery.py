@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ddbench.controls import ZERO_STEPS
+from ddbench.core.roles import Role
 from ddbench.records import Record
 from ddbench.report.observations import Observation
 from ddbench.report.page.cells import Place, cell_id
 from ddbench.report.page.tiles import Picture
-from ddbench.report.tables import Table
+from ddbench.report.tables import Row, Table
+from ddbench.specs import Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def galleries(
                 record = None if row.spans or row.cells[index] is None else _first(observations.get(place, ()))
                 if record is None or record.key in seen:
                     continue
-                frames = _frames(record, states, _first(_zero(observations, place)))
+                frames = _frames(record, states, _first(_start_of(row, table, observations, column.budget)))
                 if not frames:
                     continue
                 seen.add(record.key)
@@ -60,9 +61,12 @@ def _first(members: Iterable[Observation]) -> Record | None:
     return next((o.condensation for o in members if o.r == 0 and o.condensation is not None), None)
 
 
-def _zero(observations: Mapping[Place, Sequence[Observation]], place: Place) -> Sequence[Observation]:
-    setting, label, budget = place
-    return observations.get((setting, f"{label}{ZERO_STEPS}", budget), ())
+def _start_of(
+    row: Row, table: Table, observations: Mapping[Place, Sequence[Observation]], budget: Budget
+) -> Sequence[Observation]:
+    """The sets that those of a row began with, if they are a row of their own."""
+    start = next((other.label for other in table.rows if other.role == Role("start", (row.label,))), None)
+    return () if start is None else observations.get((table.setting, start, budget), ())
 
 
 def _frames(

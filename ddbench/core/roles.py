@@ -1,0 +1,115 @@
+"""Roles: what a row of a table is (a method, a control, a start …) and of which rows. No torch.
+
+Whoever makes a row says its role; records carry it in their facts. Labels are for people: nothing is read from them,
+except by :func:`role_of` in records from before roles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+FULL, RANDOM = "full", "random"
+REFERENCES = (FULL, RANDOM)
+"""Methods that every table has: all images, and as many real ones at random as a set holds."""
+BEST_OF_K = "random_best_of_k"
+"""The method that chooses on val among as many sets as a distiller may."""
+CONTROLS = (BEST_OF_K, "random_soft")
+"""Methods that are nothing but controls."""
+
+ZERO_STEPS = " (0 steps)"
+"""What the label of a start ends in."""
+AT_BYTES = "random@bytes"
+"""How labels of rows begin whose real images cost what the condensed sets of other rows cost."""
+RECIPE_OF = " (recipe of "
+"""What stands in the label of a twin before the label of the row whose recipe it takes."""
+
+Kind = Literal["reference", "method", "control", "start", "twin", "at_bytes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a row is.
+
+    Attributes:
+        kind: ``reference``: what all rows are held against (``full``, ``random``, and others of that kind of method);
+            ``method``: a method's own result; ``control``: a method that is nothing but a control; ``start``: the set
+            at which a distiller begins; ``twin``: real images, trained by another row's recipe; ``at_bytes``: as many
+            real images as the sets of other rows pay for in bytes.
+        of: Labels of the rows that it stands beside; none for references and methods.
+    """
+
+    kind: Kind = "method"
+    of: tuple[str, ...] = ()
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a random choice beside a method, or where one starts: no method's own result."""
+        return self.kind in ("control", "start", "twin", "at_bytes")
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As records keep it."""
+        return {"kind": self.kind, "of": list(self.of)}
+
+
+class HasRole(Protocol):
+    """A row, as far as roles go."""
+
+    @property
+    def label(self) -> str:
+        """What other roles call it."""
+
+    @property
+    def method(self) -> str:
+        """Name of its method."""
+
+    @property
+    def role(self) -> Role:
+        """What it is."""
+
+
+R = TypeVar("R", bound=HasRole)
+
+
+def baseline_of(row: R, rows: Iterable[R]) -> R | None:
+    """The ``random`` that a row is held against: the one trained by its recipe, if there is one.
+
+    None without any, or where ``random`` was split by parameters: no half of it stands for all of it.
+    """
+    random = [other for other in rows if other.method == RANDOM]
+    own = [other for other in random if other.role == Role("twin", (row.label,))]
+    found = own or [other for other in random if other.role.kind == "reference"]
+    return found[0] if len(found) == 1 else None
+
+
+def role_of(spec: Mapping[str, Any]) -> Role:
+    """The role that a record names; of one from before roles that which its facts and its label spell.
+
+    Args:
+        spec: Of an evaluation, or of a condensation.
+    """
+    facts, made = spec.get("facts", {}), spec.get("set", spec)
+    said = facts.get("role") or spec.get("role")
+    if said is not None:
+        return Role(said["kind"], tuple(said["of"]))
+    if "buys" in facts:
+        return Role("at_bytes", tuple(facts["buys"]["of"]))
+    method = str(made["cell"]["method"])
+    label = str(spec.get("label") or made.get("label") or method)
+    return Role("reference") if facts.get("kind") == "reference" else spelled(label, method)
+
+
+def spelled(label: str, method: str = "") -> Role:
+    """The role that a label spelled when rows had none: for :func:`role_of`, and for suites that exclude by label."""
+    _, twin, recipe = label.partition(RECIPE_OF)
+    if twin:
+        return Role("twin", (recipe.removesuffix(")"),))
+    if label.startswith(AT_BYTES):
+        return Role("at_bytes")
+    if label.endswith(ZERO_STEPS):
+        return Role("start", (label.removesuffix(ZERO_STEPS),))
+    if label == method and method in REFERENCES:
+        return Role("reference")
+    return Role("control") if method in CONTROLS else Role()
