@@ -14,6 +14,8 @@ from ddbench.records import Record
 from ddbench.registry import FIRST_PARTY
 from ddbench.specs import Budget
 
+WHOSE = ("protocol origin", "student origin", "condensing network origin")
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -143,7 +145,7 @@ def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observat
         evaluate_s=record.cost.evaluate_s,
         train_s=record.train_s,
         set_key=student["set"],
-        recipe=_recipe(made["cell"], params) | (_whose(student) if params else {}),
+        recipe=_recipe(made["cell"], params) | _origins(student, protocol="protocol", arch="student"),
         condensation=condensations.get(student["set"]),
     )
 
@@ -211,18 +213,13 @@ def _recipe(cell: dict[str, Any], protocol: dict[str, Any]) -> dict[str, Any]:
     params = {f"protocol.{name}": value for name, value in protocol.items() if name != "recipe_of"}
     params |= cell.get("params", {})
     named = {"version": cell.get("method_version"), "origin": cell.get("origin"), "master seed": cell.get("master")}
-    if "origin" in cell:
-        named["arch origin"] = cell.get("origins", {}).get("arch", FIRST_PARTY)
-    return {name: value for name, value in {**named, **params}.items() if value is not None}
+    found = {**named, **_origins(cell, arch="condensing network"), **params}
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def _whose(student: dict[str, Any]) -> dict[str, str]:
-    """Who registered the protocol and the student's architecture."""
-    origins = student.get("origins", {})
-    return {
-        "protocol origin": origins.get("protocol", FIRST_PARTY),
-        "student origin": origins.get("arch", FIRST_PARTY),
-    }
+def _origins(spec: dict[str, Any], **parts: str) -> dict[str, str]:
+    """Who registered what took part, where it was not ddbench."""
+    return {f"{parts[part]} origin": origin for part, origin in spec.get("origins", {}).items() if part in parts}
 
 
 def _placed(observations: list[Observation]) -> list[Observation]:
@@ -283,10 +280,10 @@ def _row_of(observation: Observation) -> tuple[Any, ...]:
 
 
 def _differing(recipes: Iterable[dict[str, Any]]) -> list[str]:
-    """Names of the parameters that two recipes both have, with different values."""
+    """Names of the parameters that two recipes both have, with different values; who is not named is ddbench."""
     values: dict[str, set[str]] = {}
     for recipe in recipes:
-        for name, value in recipe.items():
+        for name, value in (dict.fromkeys(WHOSE, FIRST_PARTY) | recipe).items():
             values.setdefault(name, set()).add(canonical(value))
     return sorted(name for name, seen in values.items() if len(seen) > 1)
 

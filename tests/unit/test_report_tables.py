@@ -290,3 +290,13 @@ def test_a_set_that_could_not_be_made_stands_where_its_row_was_evaluated():
         for table in tables_of([failed, *cell("dm", [50.0, 51.0]), *soft])
     }
     assert nowhere == {"hard@1": {"mtt", "dm"}, "native@1": {"mtt", "dm"}}, "where it would have stood is not known"
+
+
+def test_rows_of_an_edited_protocol_are_told_apart():
+    records = [*cell("dm", [50.0, 51.0, 52.0]), *cell("dm", [10.0, 11.0, 12.0], updates=1001)]
+    for record in records[6:]:
+        if record.kind == "evaluation":
+            record.spec["eval"] |= {"protocol_params": {"updates": 1000}, "origins": {"protocol": "f" * 64}}
+    (table,) = tables_of(records)
+    labels = [row.label for row in table.rows]
+    assert labels == ["dm", "dm [protocol origin=ffffffff]"]
