@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,14 +187,14 @@ def _lock(parent: Path) -> Iterator[None]:
 
     On file systems without locks two decoders may work at once, which is harmless, and leftovers stay.
     """
-    import fcntl
+    from filelock import FileLock
 
-    with (parent / ".lock").open("w") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            yield
-            return
-        for leftover in parent.glob(f"{PARTIAL}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+            held.enter_context(FileLock(parent / ".lock"))  # the system frees the lock of a killed process
+        except (OSError, NotImplementedError):
+            pass
+        else:
+            for leftover in parent.glob(f"{PARTIAL}*"):
+                shutil.rmtree(leftover, ignore_errors=True)
         yield
