@@ -1,4 +1,4 @@
-"""How a node is computed (device, threads, code path): a pure function of its document and the options."""
+"""How a node is computed: device, threads, code path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ddbench results show | page | export | verify | rm` and `ddbench show KEY`."""
+"""`ddbench results show | page | export` and `ddbench show KEY`; the other commands of the group are joined here."""
 
 from __future__ import annotations
 
