@@ -1,4 +1,4 @@
-"""From a suite to the grid: which rows, cells and evaluations it names, everything resolved; opens the data. No torch."""
+"""From a suite to the grid: which rows, cells and evaluations it names, all resolved; opens the data. No torch."""
 
 from __future__ import annotations
 

@@ -150,8 +150,10 @@ def _advice(record: DatasetRecord) -> str:
     ways = []
     if record.download is not None:
         ways.append(f"`ddbench data prepare {record.name}` (downloads {record.download_mb} MB)")
-    holds = f", where DIR holds {' and '.join(record.files)}" if record.files else ""
-    ways.append(f"`ddbench data prepare {record.name} --from DIR`{holds}")
+    *most, last = record.files or ("",)
+    names = f"{', '.join(most)} and {last}" if most else last
+    contains = f", where DIR contains {names}" if names else ""
+    ways.append(f"`ddbench data prepare {record.name} --from DIR`{contains}")
     return "run " + " or ".join(ways)
 
 

@@ -169,8 +169,10 @@ def test_unprepared_registered_set_says_how_to_get_it() -> None:
         resolve(source("cifar10"))
     assert str(caught.value) == (
         "data set 'cifar10' is not prepared: run `ddbench data prepare cifar10` (downloads 170 MB) or "
-        "`ddbench data prepare cifar10 --from DIR`, where DIR holds cifar-10-python.tar.gz"
+        "`ddbench data prepare cifar10 --from DIR`, where DIR contains cifar-10-python.tar.gz"
     )
+    with pytest.raises(DataError, match=r"where DIR contains (\S+, ){2}\S+ and t10k-labels-idx1-ubyte\.gz$"):
+        resolve(source("mnist"))
 
 
 def test_registered_set_prepared_from_a_folder_is_found(tmp_path: Path, decodes: list[str]) -> None:
