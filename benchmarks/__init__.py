@@ -1,3 +1,5 @@
 """Timings and memory of our steps beside plain ones: `python -m benchmarks.NAME`."""
 
-import ddbench.engine  # noqa: F401 - sets how OpenMP waits; here, because torch must not be imported before
+from ddbench.core.cores import wait_briefly
+
+wait_briefly()  # as in `ddbench run`; here, because torch must not be imported before

@@ -45,7 +45,7 @@ def one(gradients: str, n: int, width: int) -> dict[str, float]:
 
     from ddbench.blocks.functional import flatten
     from ddbench.blocks.trajectory import match
-    from ddbench.engine import steady_heap  # before torch: sets how OpenMP waits
+    from ddbench.engine import steady_heap
     from ddbench.meter import Meter
     from ddbench.models import build_model
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from ddbench.api import (
         ALL_AXES,
         ArchInfo,
@@ -54,7 +55,6 @@ _HOME = {
     "DatasetInfo": "ddbench.specs",
 }
 
-__version__ = "0.1.0"
 __all__ = [
     "ALL_AXES",
     "ArchInfo",
@@ -96,6 +96,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # said once, in pyproject.toml
+        from importlib.metadata import version
+
+        return version("ddbench")
     if name not in __all__:
         raise AttributeError(f"module 'ddbench' has no attribute {name!r}")
     return getattr(import_module(_HOME.get(name, "ddbench.api")), name)

@@ -37,7 +37,8 @@ class Watch:
             return True
         content = _read(path) or {}  # unreadable: judged by its counter, which then stands still
         boot = _boot_id()
-        if boot and content.get("boot") == boot and content.get("host") == socket.gethostname():
+        here = boot and content.get("boot") == boot and content.get("host") == socket.gethostname()
+        if here and content.get("started") is not None:  # None: its /proc showed no processes
             return _process_start(int(content.get("pid", -1))) != content.get("started")
         counter = content.get("counter")
         before = self.seen.get(path)

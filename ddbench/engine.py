@@ -1,4 +1,4 @@
-"""How a node is computed (device, threads, code path): a pure function of its document and the options."""
+"""How a node is computed: device, threads, code path."""
 
 from __future__ import annotations
 
@@ -14,13 +14,9 @@ from typing import Any
 
 from pydantic import PositiveInt
 
+from ddbench.core.cores import cores
 from ddbench.errors import UsageError
 from ddbench.specs import Frozen
-
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-# Before torch is imported. OpenMP threads that wait for each other burn the core that the other one needs as soon as a
-# second process runs: steps of small nets then took 10 to 100 times as long (two runs on two cores). Waits this short
-# cost nothing on a quiet machine.
 
 LARGE_BLOCK = 32 * 2**20
 """Bytes from which glibc gives a block back as soon as it is freed; fixed, because left alone it drifts."""
@@ -75,7 +71,7 @@ def choose(*, device: str, threads: int | None) -> Engine:
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from None
     wished = os.environ.get("OMP_NUM_THREADS", "")
-    allowed = int(wished) if wished.isdigit() and int(wished) else len(os.sched_getaffinity(0))
+    allowed = int(wished) if wished.isdigit() and int(wished) else cores()
     return Engine(device=device, threads=threads or allowed)
 
 

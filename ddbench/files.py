@@ -35,7 +35,7 @@ def atomic_file(path: Path, write: Callable[[Path], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # writable: Windows flushes no other
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:

@@ -1,7 +1,4 @@
-"""From a suite to the grid: which rows, cells and evaluations it names, everything resolved. No torch.
-
-Nothing is looked up among results; data sets are opened, which decodes one that is read from a path for the first time.
-"""
+"""From a suite to the grid: which rows, cells and evaluations it names, all resolved; opens the data. No torch."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ class Meter:
     """Measures phases of one node.
 
     Peak memory is the resident set's high-water mark, reset at the start of each phase where the kernel allows it, else
-    the largest of samples taken by a thread. The level at the start of the node is subtracted, after giving back memory
+    the largest of samples taken by a thread, and not known (0, ``peak_from`` empty) where the system has no ``/proc``.
+    The level at the start of the node is subtracted, after giving back memory
     that earlier nodes left unused.
 
     Args:
@@ -32,7 +33,9 @@ class Meter:
         self.seconds: dict[str, float] = {}
         self._open: dict[str, float] = {}
         self.peak_mb = 0.0
-        self.peak_from: Literal["clear_refs", "sampled"] = "clear_refs" if _reset_peak() else "sampled"
+        self.peak_from: Literal["clear_refs", "sampled", ""] = (
+            "clear_refs" if _reset_peak() else "sampled" if resident_mb() else ""
+        )
         self.contended = False
 
     @contextlib.contextmanager
@@ -47,7 +50,7 @@ class Meter:
             del self._open[name]
             peak = sampler.stop() if sampler is not None else _field_mb("VmHWM")
             self.peak_mb = max(self.peak_mb, peak - self.base_mb, 0.0)
-            self.contended = self.contended or os.getloadavg()[0] > 1.25 * (os.cpu_count() or 1)
+            self.contended = self.contended or _busy()
 
     def running(self) -> dict[str, float]:
         """Seconds per phase so far, open phases included."""
@@ -77,9 +80,18 @@ class _Sampler:
         return max(self._peak, resident_mb())
 
 
+def _busy() -> bool:
+    """Whether more processes want to run than this machine has cores; False where the system does not count them."""
+    if not hasattr(os, "getloadavg"):  # Windows
+        return False
+    with contextlib.suppress(OSError):
+        return os.getloadavg()[0] > 1.25 * (os.cpu_count() or 1)
+    return False
+
+
 def _level_mb() -> float:
     """Resident memory without what the allocator merely keeps [MB]."""
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # TypeError: Windows has no "this process" library
         ctypes.CDLL(None).malloc_trim(0)  # glibc
     return resident_mb()
 

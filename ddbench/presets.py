@@ -27,7 +27,7 @@ class Condition(Frozen):
 
 
 class Preset(Frozen):
-    """One entry of a ``presets.yaml``; ``preprocess``: the space that its source used, where another would be news."""
+    """One entry of a ``presets.yaml``; ``preprocess``: that of its source, if it differs from the default."""
 
     where: Condition = Field(default=Condition(), alias="for")
     params: dict[str, Any]

@@ -32,7 +32,7 @@ class Job:
 
     Attributes:
         path: Its file.
-        record: It.
+        record: Its content.
         why: Why it cannot be had, else None.
     """
 

@@ -26,7 +26,7 @@ class Cost(BaseModel):
         artifact_s: Seconds to build the artifacts it read, whether or not they were built for it.
         steps: Outer steps or updates done.
         peak_mb: Peak resident memory minus the level after imports [MB].
-        peak_from: How the peak was measured.
+        peak_from: How the peak was measured; empty: it was not.
         bytes: Stored bytes of the set, by part.
         contended: Whether other processes used the cores meanwhile.
         attempts: Starts and resumptions.

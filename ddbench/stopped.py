@@ -34,7 +34,7 @@ class Job:
 
     Attributes:
         path: Its file.
-        record: It.
+        record: Its content.
         full: The evaluation of ``full`` beside it; None where it is not needed, or ``why`` says that it is missing.
         updates: Updates of ``full`` that fit into its seconds, rounded down; at most those that ``full`` has.
         why: Why it cannot be had, else None.

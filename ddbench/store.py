@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SET = "condensed.safetensors"
 CONDENSE = "condense.json"
 CHECKPOINT = "checkpoint.safetensors"
-GONE = "was removed or computed anew meanwhile; run the same command again"
+GONE = "changed on disk in the meantime; run the same command again"
 """What is said of a record that :func:`amend` found changed."""
 REMOVED = ".removed"
 """Folder of what is being deleted; nothing in it counts any more."""

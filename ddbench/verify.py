@@ -191,7 +191,7 @@ class Finding:
     """What came of a case.
 
     Attributes:
-        case: It.
+        case: What was checked.
         fresh: Mean accuracy [%] of the students trained now; None when one failed.
         interval: What it was held against.
         verdict: The outcome.
@@ -278,7 +278,7 @@ def verify(store: Store, case: Case, make: MakeWorker, watch: Watcher, *, fresh:
         found for _, _, found in train_again(store, [(base, with_its_rate(base, e)) for e in numbers], make, watch)
     ]
     if (failed := next((found for found in trained if found.status != "ok"), None)) is not None:
-        return Finding(case, None, interval, "failed", f"{failed.status}: {failed.reason}")
+        return Finding(case, None, interval, "failed", _why_failed(failed))
     mean = fmean(found.metrics["top1"] for found in trained)
     return Finding(case, mean, interval, "inside" if interval.contains(mean) else "outside")
 
@@ -294,7 +294,7 @@ def repeat(store: Store, case: Case, make: MakeWorker, watch: Watcher, *, level:
     changed, other, scores = 0, set[str](), []
     for record, path, found in train_again(store, [(record, record.spec) for record in case.records], make, watch):
         if found.status != "ok":
-            return Finding(case, None, interval, "failed", f"{found.status}: {found.reason}")
+            return Finding(case, None, interval, "failed", _why_failed(found))
         stored = evaluation_path(store.folder(record.spec["set"]), record.key).with_suffix(".safetensors")
         changed += int((read_predictions(path) != read_predictions(stored, n_test)).sum())
         other |= {name for name in SAME_TO_THE_BIT if record.env.get(name) != found.env.get(name)}
@@ -307,3 +307,8 @@ def repeat(store: Store, case: Case, make: MakeWorker, watch: Watcher, *, level:
         return Finding(case, mean, interval, "differs", why)
     why += f"; recorded with another {' and '.join(sorted(other))}, so rounding may differ"
     return Finding(case, mean, interval, "inside" if interval.contains(mean) else "outside", why)
+
+
+def _why_failed(record: Record) -> str:
+    """The reason, after the status where that says more than "failed"."""
+    return str(record.reason) if record.status == "failed" else f"{record.status}: {record.reason}"

@@ -19,7 +19,7 @@ from ddbench.blocks.experts import Experts
 from ddbench.blocks.functional import flatten
 
 MIN_LR = 1e-5
-"""Smallest step size of the student; below it SGD on a positive quantity has overshot (specs: trajectory 6.18)."""
+"""Smallest step size of the student; below it SGD on a positive quantity has overshot."""
 
 
 def match(

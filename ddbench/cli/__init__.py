@@ -9,9 +9,12 @@ import sys
 import warnings
 from typing import Any
 
+from ddbench.core.cores import wait_briefly
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: 0 done, 1 some failed, 2 usage, 130 interrupted."""
+    wait_briefly()
     sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
 
 

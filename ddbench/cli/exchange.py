@@ -87,7 +87,7 @@ def evaluate(**given: Any) -> int:
 @click.command("import")
 @options(FILES)
 def import_(**given: Any) -> None:
-    """Import sets made elsewhere, and say what was understood of them.
+    """Import sets made elsewhere, and report how each file was interpreted.
 
     See `ddbench evaluate --help` for what FILE may be.
     """

@@ -19,9 +19,9 @@ def quantise(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, .
 
     Each student of synthetic images is trained a second time, with the same seed and learning rate, on the images as
     image files would keep them: 256 levels, nothing outside black and white. Records get `top1_uint8` and
-    `uint8_clipped` (pixel values that had to be clipped, in percent); keys and all else stay. What has them is passed
-    over, so that the same command continues after an interruption. Real images are uint8 already. Exit code 1 when a
-    student failed.
+    `uint8_clipped` (pixel values that had to be clipped, in percent); keys and all else stay. Records that already have
+    these metrics are skipped, so that the same command continues after an interruption. Real images are uint8 already.
+    Exit code 1 when a student failed.
     """
     from ddbench.quantised import TOP1_UINT8, jobs_of, note_quantised
 

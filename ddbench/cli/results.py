@@ -1,4 +1,4 @@
-"""`ddbench results show | page | export | verify | rm` and `ddbench show KEY`."""
+"""`ddbench results show | page | export` and `ddbench show KEY`; the other commands of the group are joined here."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _everything(given: dict[str, Any]) -> tuple[Store, list[Record]]:
     used = [name for name in given if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
     if named := [name for name in used if name not in ("out", "target", "whole", "pictures")]:
         option = next(o.opts[0] for o in context.command.params if o.name == named[0])
-        raise UsageError(f"--all writes everything in {given['out']}: leave {option} out, or --all")
+        raise UsageError(f"--all writes everything in {given['out']}: use either --all or {option}")
     store = Store(Path(given["out"]))
     records = stored(store)
     if not any(record.kind == "evaluation" for record in records):

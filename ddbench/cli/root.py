@@ -18,11 +18,11 @@ COMMANDS = {
     "results": ("ddbench.cli.results:results", "Show, export, verify and remove results."),
     "leaderboard": ("ddbench.cli.leaderboard:leaderboard", "Render tables into pages, and check them."),
     "evaluate": ("ddbench.cli.exchange:evaluate", "Score sets made elsewhere, beside random and full."),
-    "import": ("ddbench.cli.exchange:import_", "Import sets made elsewhere, and say what was understood."),
+    "import": ("ddbench.cli.exchange:import_", "Import sets made elsewhere, and report how each file was interpreted."),
     "export": ("ddbench.cli.exchange:export", "Write a set in a format that needs no ddbench."),
     "show": ("ddbench.cli.results:show", "Show a condensed set as a picture."),
     "plot": ("ddbench.cli.plot:plot", "Draw results: by images per class, by cost, by window; images."),
-    "artifacts": ("ddbench.cli.artifacts:artifacts", "List and remove shared inputs."),
+    "artifacts": ("ddbench.cli.artifacts:artifacts", "List, import and remove shared inputs."),
     "env": ("ddbench.cli.env:env", "Print versions, devices and folders."),
 }
 

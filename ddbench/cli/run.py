@@ -188,7 +188,7 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
         return suites.parse(content, f"suite {given['suite']}")
     missing = next((hint for name, hint in NEEDED.items() if name not in content), None)
     if missing is not None:
-        raise UsageError(f"what should run? give {missing}, or a suite with --suite (see `ddbench run --help`)")
+        raise UsageError(f"nothing to run: pass {missing}, or a suite with --suite (see `ddbench run --help`)")
     return suites.parse(content, "command line")
 
 

@@ -15,12 +15,12 @@ from ddbench.store import Store
 @click.command("full-stopped")
 @options(SELECT)
 def full_stopped(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, ...]) -> int:
-    """Write the accuracy of `full`, stopped when a set's student was done, into the evaluations of a results folder.
+    """Write the accuracy of `full`, when it gets the time that a set took, into the evaluations of a results folder.
 
-    A set costs its condensing, the artifacts it reads, and a student. For no longer, at the pace that `full` was
-    recorded with and with as many threads, a student of all images is trained. Records get `full_stopped` and
-    `full_stopped_updates`; keys and all else stay, and the view `cost` shows it. What has them is passed over, so that
-    the same command continues after an interruption. Exit code 1 when a student failed.
+    Trains `full` for as long as the method needed in total (condensing, artifacts, one student), at the pace and with
+    the threads that `full` was recorded with. Records get `full_stopped` and `full_stopped_updates`; keys and all else
+    stay, and the view `cost` shows the accuracy. Records that already have these metrics are skipped, so that the same
+    command continues after an interruption. Exit code 1 when a student failed.
     """
     from ddbench.stopped import STOPPED, jobs_of, note_stopped
 

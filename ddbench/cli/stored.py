@@ -34,7 +34,7 @@ class Found:
 
     Attributes:
         path: Its file.
-        record: It.
+        record: Its content.
     """
 
     path: Path
@@ -99,11 +99,11 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     """Train students on a stored set again and say whether they score as recorded.
 
     KEY is the beginning of a set's key, or of the key of one of its evaluations. First the files are compared with
-    their records, and accuracies with the stored predictions. Then, for each protocol and student network, a student
-    that nobody has seen is trained; its accuracy should lie in the prediction interval of the recorded ones. Those of
-    the same set are compared with where there are three or more, else those of all repetitions: then the repetition
-    is the unit, and with one recorded student in each, more --student-seeds do not narrow the interval. Nothing is
-    written into the results. Exit code 1: outside, or a file is wrong.
+    their records, and accuracies with the stored predictions. Then a new student is trained for each protocol and
+    student network; its accuracy should lie in the prediction interval of the recorded ones. The interval comes from
+    the recorded students of the same set if there are at least three, otherwise from those of all repetitions: then
+    the repetition is the unit, and with one recorded student in each, more --student-seeds do not narrow the interval.
+    Nothing is written into the results. Exit code 1: outside, or a file is wrong.
     """
     from ddbench.plugins import installed, load
     from ddbench.verify import GOOD, cases_of, evaluations_in, wrong_files
@@ -213,7 +213,7 @@ def _claim(folder: Path, node: str) -> Claim:
     claim = acquire(folder, node, Watch())
     if claim is None:
         raise UsageError(
-            f"{node}: a run is working on it ({folder / node}.*): wait for it, or stop it; if that was a machine that "
-            "is gone, remove these files"
+            f"{node}: a run is working on it ({folder / node}.*): wait for it, or stop it; if that process ran on "
+            "a machine that no longer exists, delete these files"
         )
     return claim

@@ -1,6 +1,6 @@
 """ddbench's own data sets and artifact kinds, and the schemes of data sets that are read from a path. No torch.
 
-Constants of ``meanstd`` are those of the DC / DSA / DM authors' code (``specs/matching_and_pruning.md`` §1.1).
+Constants of ``meanstd`` are those of the DC / DSA / DM authors' code (docs/explanation/data.md).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -166,8 +166,10 @@ def _advice(record: DatasetRecord) -> str:
     ways = []
     if record.download is not None:
         ways.append(f"`ddbench data prepare {record.name}` (downloads {record.download_mb} MB)")
-    holds = f", where DIR holds {' and '.join(record.files)}" if record.files else ""
-    ways.append(f"`ddbench data prepare {record.name} --from DIR`{holds}")
+    *most, last = record.files or ("",)
+    names = f"{', '.join(most)} and {last}" if most else last
+    contains = f", where DIR contains {names}" if names else ""
+    ways.append(f"`ddbench data prepare {record.name} --from DIR`{contains}")
     return "run " + " or ".join(ways)
 
 
@@ -203,14 +205,14 @@ def _lock(parent: Path) -> Iterator[None]:
 
     On file systems without locks two decoders may work at once, which is harmless, and leftovers stay.
     """
-    import fcntl
+    from filelock import FileLock
 
-    with (parent / ".lock").open("w") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            yield
-            return
-        for leftover in parent.glob(f"{PARTIAL}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+            held.enter_context(FileLock(parent / ".lock"))  # the system frees the lock of a killed process
+        except (OSError, NotImplementedError):
+            pass
+        else:
+            for leftover in parent.glob(f"{PARTIAL}*"):
+                shutil.rmtree(leftover, ignore_errors=True)
         yield

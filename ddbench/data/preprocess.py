@@ -61,7 +61,7 @@ Rows = Callable[[Tensor], Tensor]
 
 
 def fronts(mean: Sequence[float], std: Sequence[float], device: torch.device) -> dict[str, Rows]:
-    """What happens to images before they are whitened, by variant (specs of FRePo, KIP and kornia).
+    """What happens to images before they are whitened, by variant (docs/explanation/data.md).
 
     Args:
         mean: Per-channel mean of pixels in [0, 1].

@@ -1,1 +1,1 @@
-"""Protocols, the tensor trainer and metrics: how a condensed set becomes a number."""
+"""Protocols, the stage that runs them, and metrics: how a condensed set becomes a number."""

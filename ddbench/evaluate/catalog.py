@@ -1,4 +1,4 @@
-"""The protocols that ddbench registers. No torch."""
+"""The registered protocols (docs/explanation/evaluation.md says what each is for). No torch."""
 
 from __future__ import annotations
 

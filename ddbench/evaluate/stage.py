@@ -1,4 +1,4 @@
-"""The evaluation stage: train a student on a set, then open the test split once. Only this module opens it."""
+"""The evaluation stage: train a student on a set, then open the test split once."""
 
 from __future__ import annotations
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+
+from ddbench.core.cores import cores
 
 
 def threads_per_job(jobs: int, threads: int | None) -> int | None:
     """CPU threads of each job: as asked, else the cores divided among the jobs; None: all cores, for one job."""
     if threads is not None or jobs == 1:
         return threads
-    return max(1, len(os.sched_getaffinity(0)) // jobs)
+    return max(1, cores() // jobs)
 
 
 @contextlib.contextmanager

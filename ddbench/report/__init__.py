@@ -1,1 +1,1 @@
-"""Records → tables → text, and the pages of the leaderboard. Imports no torch."""
+"""Records → tables → text, and the pages of the leaderboard."""

@@ -242,7 +242,7 @@ def _cost(observations: Sequence[Observation]) -> CellCost:
         artifact_s=fmean(cost.artifact_s for cost in costs),
         evaluate_s=evaluate_s,
         train_s=train_s,
-        peak_mb=max(cost.peak_mb for cost in costs),
+        peak_mb=max((cost.peak_mb for cost in costs if cost.peak_mb or cost.peak_from), default=None),
         bytes=fmean(sum(cost.bytes.values()) for cost in costs),
         contended=any(cost.contended for cost in costs),
     )

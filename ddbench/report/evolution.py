@@ -1,4 +1,4 @@
-"""How condensed images leave their start: snapshots of a results folder against X₀, in numbers (trajectory spec, P10).
+"""How condensed images leave their start: snapshots of a results folder against X₀, in numbers.
 
 Early segments of the experts' training are said to give blurred images, late ones fine detail. What shows it is where
 in the spectrum the change X − X₀ lies. Symbols: X the images of a set [n, C, H, W] in the space that networks see.

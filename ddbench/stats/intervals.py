@@ -1,4 +1,4 @@
-"""Summaries, paired t-intervals and verdicts over repetitions (design: Statistics).
+"""Summaries, paired t-intervals and verdicts over repetitions (docs/explanation/statistics.md).
 
 The unit is the repetition: students of one repetition are averaged before any function here sees them. Scores are
 accuracies in percent, so differences and intervals are in points.

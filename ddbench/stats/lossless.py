@@ -45,7 +45,7 @@ def lossless(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Lossless:
-    """Judge one cell against ``full``.
+    """Judge one cell against ``full`` (docs/explanation/statistics.md, Lossless).
 
     Args:
         correct: Of the set's students, [R, T] as in :data:`ddbench.stats.bootstrap.Correct`.

@@ -140,7 +140,7 @@ def test_what_was_removed_or_changed_while_a_student_trained_is_not_written_back
 
     monkeypatch.setattr(module, "train_again", meanwhile)
     assert ddbench("results", "quantise", "--out", out) == 1
-    assert "removed or computed anew meanwhile" in capsys.readouterr().err
+    assert "changed on disk in the meantime" in capsys.readouterr().err
     assert not gone.exists()
     assert {"top1_uint8", "quartiles"} <= evaluations(out)[changed]["metrics"].keys()
 

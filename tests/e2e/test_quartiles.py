@@ -181,7 +181,7 @@ def test_a_record_that_was_removed_while_the_network_learned_stays_removed(tmp_p
     monkeypatch.setattr(difficulty, "build", meanwhile)
     assert ddbench("results", "quartiles", "--out", out, "--threads", "1") == 1
     told = capsys.readouterr().err
-    assert f"{gone}: was removed or computed anew meanwhile" in told
+    assert f"{gone}: changed on disk in the meantime" in told
     assert "3 of 3 records written" in told
     assert not gone.exists()
 

@@ -147,6 +147,21 @@ def test_a_key_of_an_evaluation_means_that_one_alone(runs, capsys):
 
 
 @pytest.mark.parametrize("how", [(), ("--same",)])
+@pytest.mark.parametrize(
+    ("status", "told"), [("failed", "failed: no such network"), ("nan", "failed: nan: no such network")]
+)
+def test_why_a_student_failed_is_said_once(runs, capsys, monkeypatch, how, status, told):
+    def fail(store, wanted, make, watch):
+        for record, _ in wanted:
+            yield record, None, record.model_copy(update={"status": status, "reason": "no such network"})
+
+    monkeypatch.setattr("ddbench.verify.train_again", fail)
+    path = evaluation(folders(runs, "dm")[1])
+    assert ddbench("results", "verify", path.stem, "--out", runs, *how) == 1
+    assert list(rows(capsys.readouterr().out).values()) == [told]
+
+
+@pytest.mark.parametrize("how", [(), ("--same",)])
 def test_references_are_verified_where_all_folders_share_them(tmp_path, capsys, fresh_home, how):
     out = tmp_path / "runs"
     assert ddbench("run", "--methods", "random", "--ipc", "1", "--seeds", "2", "--out", out, *SMOKE) == 0
@@ -429,7 +444,7 @@ def test_export_all_writes_what_the_folder_shows_and_its_references_alone(tmp_pa
 def test_export_all_takes_no_options_of_a_run_and_no_empty_folder(tmp_path, capsys, fresh_home):
     target = ("--to", tmp_path / "all.jsonl")
     assert ddbench("results", "export", "--all", "--out", tmp_path, "--ipc", "1", *target) == 2
-    assert "leave --ipc out" in capsys.readouterr().err
+    assert "use either --all or --ipc" in capsys.readouterr().err
     assert ddbench("results", "export", "--all", "--out", tmp_path, *target) == 2
     assert "holds no evaluations" in capsys.readouterr().err
     assert not (tmp_path / "all.jsonl").exists()

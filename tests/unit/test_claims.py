@@ -57,6 +57,16 @@ def test_a_recycled_pid_does_not_keep_a_claim_alive(tmp_path):
     assert acquire(tmp_path, "k", Watch()) is not None
 
 
+def test_a_holder_whose_system_shows_no_processes_is_judged_by_its_counter(tmp_path):
+    clock = [0.0]
+    watch = Watch(now=lambda: clock[0])
+    acquire(tmp_path, "k", Watch())
+    rewrite(tmp_path / "k.0", started=None, pid=2**30)
+    assert acquire(tmp_path, "k", watch) is None
+    clock[0] = claims.STALE_AFTER_S
+    assert acquire(tmp_path, "k", watch) is not None
+
+
 def test_a_claim_from_another_machine_is_stale_when_its_counter_stands_still(tmp_path):
     acquire(tmp_path, "k", Watch())
     rewrite(tmp_path / "k.0", host="elsewhere", boot="other")

@@ -7,12 +7,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from ddbench.api import DatasetRecord
 from ddbench.data import decode, prepared, sources
@@ -167,8 +169,10 @@ def test_unprepared_registered_set_says_how_to_get_it() -> None:
         resolve(source("cifar10"))
     assert str(caught.value) == (
         "data set 'cifar10' is not prepared: run `ddbench data prepare cifar10` (downloads 170 MB) or "
-        "`ddbench data prepare cifar10 --from DIR`, where DIR holds cifar-10-python.tar.gz"
+        "`ddbench data prepare cifar10 --from DIR`, where DIR contains cifar-10-python.tar.gz"
     )
+    with pytest.raises(DataError, match=r"where DIR contains (\S+, ){2}\S+ and t10k-labels-idx1-ubyte\.gz$"):
+        resolve(source("mnist"))
 
 
 def test_registered_set_prepared_from_a_folder_is_found(tmp_path: Path, decodes: list[str]) -> None:
@@ -368,3 +372,29 @@ def test_meta_is_plain_json_for_people(tmp_path: Path) -> None:
     made = resolve(source(f"mine=npz:{files.write_npz(tmp_path / 'a.npz')}"))
     content = json.loads((made.folder / "meta.json").read_text())
     assert content["name"] == "mine" and content["splits"] == {"train": 24, "val": 3, "test": 3}
+
+
+def test_one_decoder_at_a_time_waits_for_the_other(tmp_path: Path, fresh_home: Path, decodes: list[str]) -> None:
+    mine = source(f"mine=npz:{files.write_npz(tmp_path / 'a.npz')}")
+    (fresh_home / "data/mine").mkdir(parents=True)
+    waiter = threading.Thread(target=resolve, args=(mine,))
+    with FileLock(fresh_home / "data/mine/.lock"):
+        waiter.start()
+        waiter.join(0.3)
+        assert waiter.is_alive() and decodes == []
+    waiter.join(60)
+    assert not waiter.is_alive() and decodes == ["mine"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError("no flock here")])
+def test_a_file_system_without_locks_is_decoded_into_all_the_same(
+    tmp_path: Path, fresh_home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def no_locks(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(FileLock, "acquire", no_locks)
+    leftover = fresh_home / f"data/mine/{decode.PARTIAL}of-another"
+    leftover.mkdir(parents=True)
+    assert len(resolve(source(f"mine=npz:{files.write_npz(tmp_path / 'a.npz')}")).images)
+    assert leftover.exists(), "it may be another's, who is at work"

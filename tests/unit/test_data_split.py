@@ -179,7 +179,7 @@ def test_more_pixels_than_images_can_be_whitened() -> None:
 
 @pytest.mark.parametrize("variant", ["frepo", "kip"])
 def test_relative_variants_regularise_by_the_mean_eigenvalue(variant: Any) -> None:
-    """The spectrum after whitening is s / (s + λ) with λ = 0.1 tr / d (specs: performance matching 1.9)."""
+    """The spectrum after whitening is s / (s + λ) with λ = 0.1 tr / d."""
     rows = correlated(400, 12)
     mean, whiten = fit(in_chunks(rows, 100), ZCAParams(variant=variant))
     centred = rows - (rows.mean(0) if variant == "frepo" else 0)

@@ -57,7 +57,7 @@ def test_snapshots_are_those_of_plain_sgd_after_each_epoch(tmp_path):
 
 
 def test_snapshots_are_distinct_tensors(tmp_path):
-    """On a CPU a snapshot without a copy aliases the live weights, and all equal the last (specs: trajectory 6.1)."""
+    """On a CPU a snapshot without a copy aliases the live weights, and all equal the last."""
     pool = built(tmp_path / "a")
     snapshots = [pool.snapshot(0, t) for t in range(4)]
     assert all(float((a - b).norm()) > 0 for a, b in pairwise(snapshots))

@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 """Parts of ddbench from the bottom to the top; a part imports from its own layer and from those below.
 
-architecture §1: cli → plan, runner → context, evaluate, store → blocks, data, models → api, errors.
+cli → plan, runner → context, evaluate, store → blocks, data, models → api, errors.
 """
 
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

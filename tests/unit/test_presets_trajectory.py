@@ -44,7 +44,7 @@ def test_short_and_smoke_share_one_pool_of_plain_experts(profile, dataset):
     assert '"optimiser":"sgd"' in pool
 
 
-PUBLISHED = {  # N, M, T⁻, T⁺, batch_syn, lr_img, lr_lr, β₀ as specs: trajectory 2.1 to 2.3 print them
+PUBLISHED = {  # N, M, T⁻, T⁺, batch_syn, lr_img, lr_lr, β₀ as the papers and their authors' code print them
     ("mtt", "cifar10", 10): (30, 2, 0, 20, 0, 100.0, 1e-5, 0.001),
     ("mtt", "cifar100", 50): (80, 2, 0, 40, 125, 1000.0, 1e-5, 0.01),
     ("mtt", "tinyimagenet", 1): (10, 2, 0, 10, 0, 1e4, 1e-4, 0.01),
@@ -87,6 +87,6 @@ def test_paper_presets_keep_the_authors_experts(name):
 
 
 def test_teslas_step_on_pixels_is_half_of_what_its_code_is_given():
-    """Its gradient lacks the factor 2 (specs: trajectory 6.2): README 1e3 for CIFAR-10 at ipc 1."""
+    """Its gradient lacks the factor 2: its README says 1e3 for CIFAR-10 at ipc 1."""
     chosen = choose(installed().methods.get("tesla"), "cifar10", Budget(ipc=1), "paper")
     assert chosen.params["lr_img"] == 500.0

@@ -90,7 +90,7 @@ def test_tesla_is_exact_for_one_step_and_only_there():
 
 
 def test_a_known_curvature_gives_the_known_gradients():
-    """ℓ = ½ (θ − x)²: two steps give ∂θ_2/∂x_0 = β(1−β) exactly, and β by TESLA (specs: trajectory §1.4)."""
+    """ℓ = ½ (θ − x)²: two steps give ∂θ_2/∂x_0 = β(1−β) exactly, and β by TESLA."""
     from ddbench.blocks import unroll
 
     class Scalar(torch.nn.Module):

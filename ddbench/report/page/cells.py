@@ -131,7 +131,8 @@ def _sets(members: Sequence[Observation]) -> list[dict[str, Any]]:
         busy = " †" if cost.contended else ""
         rows.append([
             str(r), short(record.key), str(cost.steps), compact(cost.prepare_s + cost.condense_s) + busy,
-            compact(cost.artifact_s), compact(cost.peak_mb), compact(sum(cost.bytes.values())), record.finished[:10],
+            compact(cost.artifact_s), compact(cost.peak_mb) if cost.peak_mb or cost.peak_from else NONE,
+            compact(sum(cost.bytes.values())), record.finished[:10],
         ])  # fmt: skip
     head = ["repetition", "set", "steps", "condense s", "artifact s", "peak MB", "bytes", "made on"]
     return [{"caption": "The sets", "head": head, "rows": rows}] if rows else []
