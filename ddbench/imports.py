@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddbench import artifacts, grid, suite
-from ddbench.engine import environment
+from ddbench.core.provenance import environment
 from ddbench.errors import DataError
 from ddbench.files import sha256_file
 from ddbench.keys import artifact_key
