@@ -86,10 +86,10 @@ class Scratch(Store):
             write_record(target / CONDENSE, record)
 
 
-Run = Callable[[Mapping[str, Any]], "Outcome"]
+RunNode = Callable[[Mapping[str, Any]], "Outcome"]
 """Runs a node's document."""
 
-MakeWorker = Callable[[Store, Mapping[str, Any]], Run]
+MakeWorker = Callable[[Store, Mapping[str, Any]], RunNode]
 """Gets a results folder and the ``env`` of the record to compare with; returns what runs nodes there, on the device and
 with the threads of that record if possible."""
 

@@ -12,7 +12,7 @@ from ddbench.errors import InterruptedRunError, UsageError
 from ddbench.work.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from ddbench.again import MakeWorker, Run
+    from ddbench.again import MakeWorker, RunNode
     from ddbench.plugins import Registries
     from ddbench.store import Store
 
@@ -35,7 +35,7 @@ def students(registries: Registries, total: int) -> Iterator[tuple[MakeWorker, P
             from ddbench.work.engine import Engine, choose
             from ddbench.work.node import run_node
 
-            def worker(scratch: Store, env: Mapping[str, Any]) -> Run:
+            def worker(scratch: Store, env: Mapping[str, Any]) -> RunNode:
                 try:
                     used = choose(device=env["device"], threads=env["threads"])
                 except (KeyError, UsageError):  # recorded on a device that is not here

@@ -53,6 +53,7 @@ class _Worker:
         )
         self.task: _Task | None = None
         self.ready = False
+        self._stopping = False
         threading.Thread(target=self._listen, args=(told,), daemon=True).start()
 
     def give(self, task: _Task) -> None:
@@ -64,14 +65,20 @@ class _Worker:
             self.process.stdin.write(json.dumps(line) + "\n")
             self.process.stdin.flush()
 
-    def close(self) -> None:
-        """Let an idle one end; wait for its end."""
+    def stop(self) -> None:
+        """Ask it to checkpoint and end, once: a second signal would end it without a checkpoint."""
+        if not self._stopping:
+            self._stopping = True
+            self.process.terminate()
+
+    def end(self) -> None:
+        """Let it end: an idle one at the end of its input, which one that works would take for our death."""
         assert self.process.stdin is not None
-        if self.task is not None:  # it was asked to stop, and takes the end of its input for our death
-            self.process.wait()
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        self.process.wait()
+        if self.task is not None or not self.ready:
+            self.stop()
+        else:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
 
     def _listen(self, told: _Told) -> None:
         assert self.process.stdout is not None
@@ -164,12 +171,14 @@ class Processes:
         """Ask the node's process to checkpoint and end."""
         for worker in self._workers:
             if worker.task is not None and worker.task.handle == handle:
-                worker.process.terminate()
+                worker.stop()
 
     def close(self) -> None:
         """Let idle processes end, and wait for all."""
-        for worker in sorted(self._workers, key=lambda worker: worker.task is not None):
-            worker.close()
+        for worker in self._workers:
+            worker.end()
+        for worker in self._workers:
+            worker.process.wait()
         self._workers = []
 
 
@@ -178,4 +187,4 @@ def _error(kind: str, text: str) -> DDBenchError:
     known = getattr(errors, kind, None)
     if isinstance(known, type) and issubclass(known, DDBenchError):
         return known(text)
-    return DDBenchError(f"{kind}: {text} (a defect of ddbench or a plugin)")
+    return DDBenchError(f"{kind}: {text} (a defect of ddbench or a plugin; --executor local -v shows where)")

@@ -36,13 +36,13 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool) -> int:
     """
     interrupts, tasks, busy = Interrupts(), queue.SimpleQueue[str | None](), threading.Event()
     lines, channel = _take_over_pipes()
+    monitor = _Teller(channel)
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
             from ddbench.work import engine
             from ddbench.work.node import run_node
 
             engine.warm_up()
-            monitor = _Teller(channel)
             threading.Thread(target=_listen, args=(lines, tasks, busy), daemon=True).start()
             monitor.tell({"ready": True})
             while not interrupts.requested and (line := tasks.get()) is not None:
@@ -63,6 +63,8 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool) -> int:
     except (KeyboardInterrupt, InterruptedRunError):
         return InterruptedRunError.exit_code  # whoever sent the signal knows
     except Exception as error:
+        if interrupts.requested:  # the signal hit code that made another error of it
+            return InterruptedRunError.exit_code
         busy.clear()
         monitor.tell({"error": {"kind": type(error).__name__, "text": str(error)}})
         return error.exit_code if isinstance(error, DDBenchError) else 1
