@@ -156,6 +156,7 @@ def test_jobs_end_with_the_run_and_the_same_command_continues(tmp_path, number):
         time.sleep(0.05)
     assert not pids_of(out), "a process outlives its run"
     assert "Traceback" not in told
+    assert "Fatal" not in told
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert told.count("the same command continues") == 1

@@ -14,7 +14,7 @@ from ddbench.store import Store
 from ddbench.work.executors.base import EXECUTORS, Resources, Run, executor_name, make_executor
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
-from tests.e2e.runs import plugin
+from tests.e2e.runs import ddbench, plugin
 
 ONE = Resources(device="cpu", threads=1)
 CHANGING = {"cost", "started", "finished"}
@@ -145,3 +145,13 @@ def test_the_executor_follows_from_the_jobs_unless_it_is_named():
     assert executor_name("processes", 1) == "processes"
     with pytest.raises(UsageError, match="--jobs 2"):
         executor_name("local", 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"), [(("--executor", "slurm"), EXECUTORS), (("--executor", "local", "--jobs", "2"), ["--jobs 2"])]
+)
+def test_an_executor_that_cannot_run_this_is_refused_before_anything_is(tmp_path, capsys, options, named):
+    assert ddbench("run", "--methods", "random", "--ipc", "1", "--out", tmp_path / "runs", *options) == 2
+    told = capsys.readouterr().err
+    assert all(name in told for name in named)
+    assert not (tmp_path / "runs").exists()
