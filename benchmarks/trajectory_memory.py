@@ -45,9 +45,9 @@ def one(gradients: str, n: int, width: int) -> dict[str, float]:
 
     from ddbench.blocks.functional import flatten
     from ddbench.blocks.trajectory import match
-    from ddbench.engine import steady_heap
-    from ddbench.meter import Meter
     from ddbench.models import build_model
+    from ddbench.work.engine import steady_heap  # before torch: sets how OpenMP waits
+    from ddbench.work.meter import Meter
 
     steady_heap()
     net = build_model(f"convnet3-w{width}", channels=1, classes=10, size=28, seed=0)

@@ -6,18 +6,19 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from ddbench.errors import UsageError
+from ddbench.errors import CorruptFileError, PluginError, UsageError
 from ddbench.keys import eval_key
 from ddbench.plan import Node
 from ddbench.records import Record
 from ddbench.specs import Budget, EvalSpec
 from ddbench.store import CONDENSE, SET, Store, evaluation_path, write_record
+from ddbench.work.monitor import Monitor
 
 if TYPE_CHECKING:
     from ddbench.api import CondensedSet
-    from ddbench.runner import Worker
+    from ddbench.work.attempt import Outcome
 
 
 def remake(document: Mapping[str, Any], out: Path | None = None) -> str:
@@ -85,20 +86,12 @@ class Scratch(Store):
             write_record(target / CONDENSE, record)
 
 
-class Watcher(Protocol):
-    """Who is told which student is being trained."""
+RunNode = Callable[[Mapping[str, Any]], "Outcome"]
+"""Runs a node's document."""
 
-    def begin(self, node: Node) -> None:
-        """A student begins."""
-        ...
-
-    def end(self, node: Node) -> None:
-        """A student is done."""
-        ...
-
-
-MakeWorker = Callable[[Store, Mapping[str, Any]], "Worker"]
-"""Gets a results folder and the ``env`` of the record to compare with; its device and threads are those if possible."""
+MakeWorker = Callable[[Store, Mapping[str, Any]], RunNode]
+"""Gets a results folder and the ``env`` of the record to compare with; returns what runs nodes there, on the device and
+with the threads of that record if possible."""
 
 
 def with_its_rate(record: Record, e: int) -> dict[str, Any]:
@@ -114,7 +107,7 @@ def train_again(
     store: Store,
     wanted: Iterable[tuple[Record, Mapping[str, Any]]],
     make: MakeWorker,
-    watch: Watcher,
+    watch: Monitor,
     change: Change | None = None,
 ) -> Iterator[tuple[Record, Path, Record]]:
     """Train students in a folder that is removed afterwards.
@@ -132,6 +125,8 @@ def train_again(
 
     Raises:
         UsageError: If a set is not there.
+        CorruptFileError: If a file that a student reads is damaged.
+        PluginError: If the plugins are not those that it was planned with.
     """
     with tempfile.TemporaryDirectory(prefix="ddbench-again-") as place:
         scratch = Scratch(Path(place))
@@ -147,8 +142,10 @@ def train_again(
             title = f"{title_of(record)} e{document['eval']['e']}"
             node = Node("evaluation", given["key"], title, given, (), record.cost.steps)
             watch.begin(node)
-            found = make(scratch, record.env).run(given)
-            assert found is not None
-            node.state, node.reason = ("cached", None) if found.status == "ok" else ("failed", found.reason)
+            outcome = make(scratch, record.env)(given)
+            node.state, node.reason = ("cached", None) if outcome.status == "ok" else ("failed", outcome.reason)
             watch.end(node)
+            found = outcome.record
+            if found is None:  # what it reads is damaged, or its plugin is another one by now
+                raise (CorruptFileError if outcome.status == "damaged" else PluginError)(f"{title}: {outcome.reason}")
             yield record, evaluation_path(scratch.folder(made), found.key).with_suffix(".safetensors"), found

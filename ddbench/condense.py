@@ -16,11 +16,11 @@ from ddbench.context import Context
 from ddbench.errors import CorruptFileError, InterruptedRunError, NodeFailureError
 from ddbench.files import StoreWarning, set_aside
 from ddbench.forerunner import FINAL, continues
-from ddbench.meter import Meter
 from ddbench.serialise import load_set, load_state, save_set, save_state
-from ddbench.session import Session
 from ddbench.specs import snapshot_points
 from ddbench.store import CHECKPOINT
+from ddbench.work.clock import Clock
+from ddbench.work.meter import Meter
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Condensation:
 
     method: Method[Any]
     ctx: Context
-    session: Session
+    clock: Clock
     meter: Meter
     folder: Path
     history: History
@@ -94,14 +94,14 @@ class Condensation:
                 ctx.warn(text)
         total = method.params.steps
         points = snapshot_points(total) if self.kind == "distillation" and total else ()
-        with self.meter.phase("condense"), self.session.interrupts.deferred():
+        with self.meter.phase("condense"), self.clock.interrupts.deferred():
             while not method.done(ctx):
                 metrics = method.step(ctx)
                 ctx.step += 1
                 check_finite(metrics, ctx.step)
                 if ctx.step in points:
                     save_set(self.snapshot(ctx.step), method.finalise(ctx))
-                self.session.tick(ctx.step, total, self.checkpoint, "condense", metrics)
+                self.clock.tick(ctx.step, total, self.checkpoint, "condense", metrics)
             condensed = method.finalise(ctx)
             chosen = None
             if method.params.keeps_best_snapshot and points:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +20,10 @@ from ddbench.models import names as arch_names
 from ddbench.plugins import Registries, import_target
 from ddbench.profiles import Profile
 from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, ipc_of
+from ddbench.work.monitor import Monitor, Silent
 
 if TYPE_CHECKING:
     from torch import nn
-
-Report = Callable[[int, int, str], None]
 
 
 @dataclass(slots=True)
@@ -36,7 +35,8 @@ class Context:
         master: Master seed.
         r: Repetition.
         folders: Folders of declared artifacts by name.
-        report: Called by ``progress``.
+        monitor: Is told about progress.
+        key: The node's.
         warnings: Collected sentences for the record.
         origins: Of the architectures that its key names, as far as they are not ddbench's own.
     """
@@ -55,7 +55,8 @@ class Context:
     registries: Registries
     profile: Profile
     limits: Limits = field(default_factory=Limits)
-    report: Report = lambda done, total, what: None
+    monitor: Monitor = field(default_factory=Silent)
+    key: str = ""
     step: int = 0
     warnings: list[str] = field(default_factory=list)
     origins: frozenset[str] = frozenset()
@@ -121,7 +122,7 @@ class Context:
 
     def progress(self, done: int, total: int, what: str = "") -> None:
         """Report how far a long stage has come."""
-        self.report(done, total, what)
+        self.monitor.progress(self.key, done, total, what or self.owner, {})
 
     def warn(self, text: str) -> None:
         """A sentence for the record and the table's footnotes."""
@@ -138,7 +139,8 @@ def open_context(
     profile: Profile,
     device: str,
     limits: Limits,
-    report: Report,
+    monitor: Monitor,
+    key: str,
 ) -> Context:
     """The context of a cell or of an artifact builder (which has the smallest budget and the cell's seeds).
 
@@ -155,7 +157,7 @@ def open_context(
         master, r = spec.seed.get("master", 0), spec.seed.get("r", 0)
     ctx = Context(
         train, val, info, budget, arch, where, torch.Generator(), owner, master, r, folders, registries, profile,
-        limits, report, origins=frozenset(spec.origins.values()),
+        limits, monitor, key, origins=frozenset(spec.origins.values()),
     )  # fmt: skip
     ctx.generator.manual_seed(ctx.private_seed("generator"))
     return ctx

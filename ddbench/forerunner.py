@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ddbench.api import DistillationParams, Params
-from ddbench.engine import Engine
 from ddbench.errors import CorruptFileError
 from ddbench.files import StoreWarning, atomic_write
 from ddbench.serialise import load_state, save_state
 from ddbench.store import CHECKPOINT, CONDENSE, read_record
+from ddbench.work.engine import Engine
 
 FINAL = "final.safetensors"
 """State after the last step, as in a checkpoint."""

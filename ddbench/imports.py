@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from ddbench import artifacts
+from ddbench.core.provenance import environment
 from ddbench.data.dataset import Data, open_data
-from ddbench.engine import environment
 from ddbench.errors import DataError, UsageError
 from ddbench.files import sha256_file
 from ddbench.keys import artifact_key

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddbench.again import MakeWorker, Watcher, finished, train_again, with_its_rate
+from ddbench.again import MakeWorker, finished, train_again, with_its_rate
 from ddbench.data.spaces import keeps_pixels
 from ddbench.records import Record
 from ddbench.store import GONE, Store, amend
+from ddbench.work.monitor import Monitor
 
 if TYPE_CHECKING:
     from ddbench.api import CondensedSet
@@ -72,7 +73,7 @@ def jobs_of(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = (
     return found
 
 
-def note_quantised(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: Watcher) -> Iterator[tuple[Job, str]]:
+def note_quantised(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: Monitor) -> Iterator[tuple[Job, str]]:
     """Train what has to be trained, and write ``top1_uint8`` and ``uint8_clipped`` into each record as it comes.
 
     Args:

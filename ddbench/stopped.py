@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddbench.again import MakeWorker, Watcher, finished, title_of, train_again, with_its_rate
+from ddbench.again import MakeWorker, finished, title_of, train_again, with_its_rate
 from ddbench.keys import eval_key
 from ddbench.records import Record
 from ddbench.results import place_of
 from ddbench.specs import EvalSpec
 from ddbench.store import GONE, Store, amend
+from ddbench.work.monitor import Monitor
 
 STOPPED = "full_stopped"
 """Metric of an evaluation: test accuracy [%] of ``full`` stopped when its set's student was done."""
@@ -104,7 +105,7 @@ def fitting(seconds: float, full: Record) -> int:
     return updates if updates == length else max(1, updates // unit * unit)
 
 
-def note_stopped(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: Watcher) -> Iterator[tuple[Job, str]]:
+def note_stopped(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: Monitor) -> Iterator[tuple[Job, str]]:
     """Train what has to be trained, each student once, and write both metrics into the records as they come.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from scipy.special import ndtri, stdtrit
 
-from ddbench.again import MakeWorker, Watcher, title_of, train_again, with_its_rate
+from ddbench.again import MakeWorker, title_of, train_again, with_its_rate
 from ddbench.errors import CorruptFileError
 from ddbench.evaluate.predictions import labels_of_test, read_predictions, recount
 from ddbench.keys import canonical, condense_key, eval_key
@@ -24,6 +24,7 @@ from ddbench.records import Record
 from ddbench.specs import CellSpec, EvalSpec
 from ddbench.stats import DIGITS, LEVEL
 from ddbench.store import CONDENSE, Store, evaluation_path
+from ddbench.work.monitor import Monitor
 
 Verdict = Literal["inside", "outside", "same", "differs", "failed"]
 GOOD: frozenset[Verdict] = frozenset({"inside", "same"})
@@ -258,7 +259,7 @@ def _cell(cell: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------------------- training
 
 
-def verify(store: Store, case: Case, make: MakeWorker, watch: Watcher, *, fresh: int, level: float) -> Finding:
+def verify(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, fresh: int, level: float) -> Finding:
     """Train ``fresh`` students that were not recorded, and hold their mean against the row's recorded accuracies.
 
     They take the learning rate that the recorded student had. Nothing in ``store`` changes.
@@ -283,7 +284,7 @@ def verify(store: Store, case: Case, make: MakeWorker, watch: Watcher, *, fresh:
     return Finding(case, mean, interval, "inside" if interval.contains(mean) else "outside")
 
 
-def repeat(store: Store, case: Case, make: MakeWorker, watch: Watcher, *, level: float) -> Finding:
+def repeat(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, level: float) -> Finding:
     """Train the recorded students again: same seeds, same device and threads, so the same predictions to the bit.
 
     Where torch or the machine are others than recorded, rounding may differ: the accuracy is then held against the

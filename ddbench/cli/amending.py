@@ -8,13 +8,14 @@ from typing import Protocol, TypeVar
 
 import click
 
-from ddbench.again import MakeWorker, Watcher, title_of
+from ddbench.again import MakeWorker, title_of
 from ddbench.cli.options import CommaList, joined
 from ddbench.cli.stored import OUT
 from ddbench.cli.students import students
 from ddbench.errors import UsageError
 from ddbench.plugins import Registries, installed, load
 from ddbench.records import Record
+from ddbench.work.monitor import Monitor
 
 SELECT = [
     OUT,
@@ -54,7 +55,7 @@ class Job(Protocol):
 
 
 J = TypeVar("J", bound=Job)
-Note = Callable[[Sequence[J], MakeWorker, Watcher], Iterator[tuple[J, str]]]
+Note = Callable[[Sequence[J], MakeWorker, Monitor], Iterator[tuple[J, str]]]
 """Writes the metric where it is missing; yields the jobs that failed, and why."""
 
 

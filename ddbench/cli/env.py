@@ -15,11 +15,12 @@ def env() -> None:
     import torch
     from tabulate import tabulate
 
-    from ddbench import engine
+    from ddbench.core.provenance import environment
+    from ddbench.work.engine import choose
 
-    chosen = engine.choose(device="auto", threads=None)
+    chosen = choose(device="auto", threads=None)
     rows = {
-        **{name: value for name, value in engine.environment("ddbench").items() if name != "plugin"},
+        **{name: value for name, value in environment("ddbench").items() if name != "plugin"},
         "device": chosen.device if chosen.device == "cpu" else torch.cuda.get_device_name(),
         "threads": chosen.threads,
         "DDBENCH_HOME": str(home()) + ("" if os.environ.get("DDBENCH_HOME") else " (default)"),

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar over the nodes and one over the running node's steps, or lines, or JSON."""
+"""Progress on stderr: a bar over the nodes and one over the steps of each running node, or lines, or JSON."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tqdm import tqdm
@@ -17,8 +18,18 @@ TELL_S = 60.0
 """Seconds between lines about the running node in plain style."""
 
 
+@dataclass(slots=True)
+class _Running:
+    """A node that runs: when it started, when a line was written about it, and its bar."""
+
+    node: Node
+    started: float
+    told: float
+    bar: Any = None
+
+
 class Progress:
-    """Watches a run; also the steps inside nodes.
+    """Watches a run; also the steps inside nodes (the :class:`ddbench.work.monitor.Monitor` of the command line).
 
     Args:
         style: ``auto`` draws bars on a terminal and writes lines elsewhere.
@@ -31,48 +42,46 @@ class Progress:
         self.style = style
         self.total = total
         self.done = 0
-        self._started: dict[str, float] = {}
+        self._running: dict[str, _Running] = {}
         self._nodes: Any = tqdm(total=total, desc="nodes", unit="node", file=sys.stderr) if style == "bar" else None
-        self._steps: Any = None
-        self._title = ""
-        self._told = 0.0
 
     def begin(self, node: Node) -> None:
-        """A node starts."""
-        self._started[node.key] = time.monotonic()
-        self._title = node.title
-        self._told = time.monotonic()
+        """A node starts, perhaps again."""
+        self._forget(node.key)
+        running = _Running(node, time.monotonic(), time.monotonic())
+        self._running[node.key] = running
         if self.style == "bar":
-            self._steps = tqdm(total=node.steps or None, desc=node.title, unit="step", leave=False, file=sys.stderr)
+            running.bar = tqdm(total=node.steps or None, desc=node.title, unit="step", leave=False, file=sys.stderr)
         elif self.style == "json":
             self._line({"event": "begin", "node": node.title, "key": node.key, "steps": node.steps})
 
-    def progress(self, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
-        """The running node is at ``done`` of ``total``."""
-        if self.style == "plain" and time.monotonic() - self._told >= TELL_S:
-            self._told = time.monotonic()
+    def progress(self, key: str, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
+        """The running node ``key`` is at ``done`` of ``total``."""
+        running = self._running.get(key)
+        if running is None:
+            return
+        if self.style == "plain" and time.monotonic() - running.told >= TELL_S:
+            running.told = time.monotonic()
             shown = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
-            print(f"  {self._title}: {done} of {total} {what} {shown}".rstrip(), file=sys.stderr, flush=True)
-        if self._steps is not None:
-            self._steps.total = total
+            text = f"  {running.node.title}: {done} of {total} {what} {shown}"
+            print(text.rstrip(), file=sys.stderr, flush=True)
+        if running.bar is not None:
+            running.bar.total = total
             if metrics:
-                self._steps.set_postfix({name: f"{value:.3g}" for name, value in metrics.items()}, refresh=False)
-            self._steps.update(done - self._steps.n)
+                running.bar.set_postfix({name: f"{value:.3g}" for name, value in metrics.items()}, refresh=False)
+            running.bar.update(done - running.bar.n)
 
     def end(self, node: Node) -> None:
         """A node is done."""
         self.done += 1
-        began = self._started.get(node.key)
-        seconds = 0.0 if began is None else time.monotonic() - began
-        if self._steps is not None:
-            self._steps.close()
-            self._steps = None
+        running = self._forget(node.key)
+        seconds = 0.0 if running is None else time.monotonic() - running.started
         if self._nodes is not None:
             self._nodes.update(1)
         state = "done" if node.state == "cached" else node.state
         if self.style == "plain":
             reason = f": {node.reason}" if node.reason else ""
-            took = "" if began is None else f" in {seconds:.1f} s"
+            took = "" if running is None else f" in {seconds:.1f} s"
             print(f"[{self.done}/{self.total}] {node.title} · {state}{took}{reason}", file=sys.stderr, flush=True)
         elif self.style == "json":
             self._line({"event": "end", "node": node.title, "key": node.key, "state": state, "reason": node.reason,
@@ -85,9 +94,17 @@ class Progress:
 
     def close(self) -> None:
         """Leave the terminal clean."""
-        for bar in (self._steps, self._nodes):
-            if bar is not None:
-                bar.close()
+        for key in list(self._running):
+            self._forget(key)
+        if self._nodes is not None:
+            self._nodes.close()
+
+    def _forget(self, key: str) -> _Running | None:
+        """The node runs no more; what was known of it."""
+        running = self._running.pop(key, None)
+        if running is not None and running.bar is not None:
+            running.bar.close()
+        return running
 
     def _line(self, event: dict[str, Any]) -> None:
         print(json.dumps(event), file=sys.stderr, flush=True)

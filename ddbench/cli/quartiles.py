@@ -43,8 +43,8 @@ def quartiles(out: Path, device: str, threads: int | None) -> int:
     def build(spec: ArtifactSpec) -> None:
         from tqdm import tqdm
 
-        from ddbench.engine import choose
         from ddbench.evaluate.difficulty import build as train
+        from ddbench.work.engine import choose
 
         engine = choose(device=device, threads=threads)
         with tqdm(total=spec.params["updates"], desc=f"difficulty of {spec.data.name}", disable=None) as bar:

@@ -25,6 +25,8 @@ COMMANDS = {
     "artifacts": ("ddbench.cli.artifacts:artifacts", "List, import and remove shared inputs."),
     "env": ("ddbench.cli.env:env", "Print versions, devices and folders."),
 }
+HIDDEN = {"work": ("ddbench.cli.work:work", "Run nodes for `ddbench run --jobs`.")}
+"""Not listed: what ddbench itself starts."""
 
 
 class Lazy(click.Group):
@@ -36,9 +38,10 @@ class Lazy(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
-        if cmd_name not in COMMANDS:
+        known = COMMANDS | HIDDEN
+        if cmd_name not in known:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        module, _, attribute = known[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
@@ -51,7 +54,7 @@ class Lazy(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command, or say which is near."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS | HIDDEN and not args[0].startswith("-"):
             raise unknown("command", args[0], COMMANDS, "ddbench --help")
         return super().resolve_command(ctx, args)
 

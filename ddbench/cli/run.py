@@ -22,6 +22,7 @@ from ddbench.plugins import Registries, installed, load
 from ddbench.profiles import DEFAULT, profile
 from ddbench.results import collect, remember
 from ddbench.store import Store
+from ddbench.work.executors.base import EXECUTORS, Resources, Run, executor_name, make_executor
 
 NAMES = CommaList(str)
 STYLES = ["table", "json", "csv", "markdown", "latex"]
@@ -76,10 +77,9 @@ HOW = [
 ]  # fmt: skip
 WHERE = [
     click.option("--dry-run", is_flag=True, help="Only show the plan."),
-    click.option(
-        "--executor", type=click.Choice(["local"]), default="local", show_default=True, help="Who runs the nodes."
-    ),
-    click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the work."),
+    click.option("--executor", type=click.Choice(list(EXECUTORS)),
+                 help="Where nodes run: in this process, or in processes of their own. [local; with --jobs processes]"),
+    click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="How many nodes run at once."),
     click.option("--threads", type=click.IntRange(1), help="CPU threads of each. [all cores, divided among jobs]"),
     click.option("--device", type=Device(), default="auto", show_default=True, help="auto, cpu or cuda."),
     click.option(
@@ -89,7 +89,7 @@ WHERE = [
     ),
     click.option("--keep-logits", is_flag=True, help="Store test logits beside the predictions."),
     click.option("--progress", type=click.Choice(["auto", "bar", "plain", "json"]), default="auto", show_default=True),
-]
+]  # fmt: skip
 
 
 def options(*groups: list[Command]) -> Callable[[Command], Command]:
@@ -125,6 +125,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
         given: The values of the options HOW and WHERE.
         views: From :func:`checked_views`.
     """
+    executor = executor_name(given["executor"], given["jobs"])
     if given["dry_run"]:
         return _print_plan(plan, store, given["style"])
     _say_notes(plan)
@@ -132,7 +133,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
     if plan.pending():
         store.check_writable()
         plan.write(store.out / "plan.jsonl")
-        _execute(plan, store, given)
+        _execute(plan, store, given, executor)
     remember(plan, store)
     return _report(plan, given["style"], details=given["details"], views=views)
 
@@ -192,29 +193,27 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
     return suites.parse(content, "command line")
 
 
-def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
-    """Run what is pending; torch is imported here and not before."""
-    from ddbench.session import Interrupts
+def _execute(plan: planning.Plan, store: Store, given: dict[str, Any], executor: str) -> None:
+    """Run what is pending; torch is imported here, by the executor, and not before."""
+    from ddbench.work.interrupts import Interrupts
 
     interrupts = Interrupts()
     watcher = Progress(_style(given["progress"]), len(plan.pending()))
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
-            from ddbench import engine
-            from ddbench.api import Limits
-            from ddbench.executors.helpers import helpers, threads_per_job
-            from ddbench.executors.local import Local
-            from ddbench.runner import Worker
+            from ddbench.work.executors.processes import threads_per_job
+            from ddbench.work.executors.schedule import Schedule
 
             for protocol in plan.grid.protocols:
                 protocol.load()  # before anything is condensed for one that cannot run
-            jobs, arguments = given["jobs"], click.get_current_context().obj
-            threads = threads_per_job(jobs, given["threads"])
-            chosen = engine.choose(device=given["device"], threads=threads)
-            limits = Limits(timeout_s=given["timeout"])
-            worker = Worker(store, plan.grid.registries, chosen, limits, interrupts, watcher, given["keep_logits"])
-            with helpers(jobs, arguments, threads):
-                Local(plan, worker, watcher, given["reference_limit"], given["retry_failed"]).run()
+            registries, plugins = plan.grid.registries, tuple(given["plugins"])
+            jobs = min(given["jobs"], len(plan.pending()))
+            what = Run(store, registries, plugins, jobs, interrupts, watcher, given["keep_logits"])
+            threads = threads_per_job(given["jobs"], given["threads"])  # not of what is left to do: results know them
+            resources = Resources(device=given["device"], threads=threads, timeout_s=given["timeout"])
+            limit, retry = given["reference_limit"], given["retry_failed"]
+            place = make_executor(executor, what)
+            Schedule(plan, store, place, resources, interrupts, watcher, limit, retry).run()
     except InterruptedRunError as error:
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
     finally:

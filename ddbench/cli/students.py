@@ -1,19 +1,19 @@
-"""Training students for commands other than `run`: the worker as a record wants it, progress, and Ctrl-C."""
+"""Training students for commands other than `run`: what runs nodes as a record wants it, progress, and Ctrl-C."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ddbench.cli.progress import Progress
 from ddbench.errors import InterruptedRunError, UsageError
-from ddbench.session import Interrupts
+from ddbench.work.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from ddbench.again import MakeWorker
+    from ddbench.again import MakeWorker, RunNode
     from ddbench.plugins import Registries
-    from ddbench.runner import Worker
     from ddbench.store import Store
 
 
@@ -32,17 +32,23 @@ def students(registries: Registries, total: int) -> Iterator[tuple[MakeWorker, P
     watcher = Progress("auto", total)
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
-            from ddbench.api import Limits
-            from ddbench.engine import Engine, choose
-            from ddbench.runner import Worker
+            from ddbench.work.engine import Engine, choose
+            from ddbench.work.node import run_node
 
-            def worker(scratch: Store, env: Mapping[str, Any]) -> Worker:
+            def worker(scratch: Store, env: Mapping[str, Any]) -> RunNode:
                 try:
                     used = choose(device=env["device"], threads=env["threads"])
                 except (KeyError, UsageError):  # recorded on a device that is not here
                     used = choose(device="auto", threads=None)
                 engine = Engine.model_validate(used.model_dump() | {"engine": env.get("engine", used.engine)})
-                return Worker(scratch, registries, engine, Limits(), interrupts, watcher)
+                return partial(
+                    run_node,
+                    store=scratch,
+                    engine=engine,
+                    registries=registries,
+                    interrupts=interrupts,
+                    monitor=watcher,
+                )
 
             yield worker, watcher
     except InterruptedRunError as error:

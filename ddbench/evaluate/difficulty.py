@@ -31,7 +31,7 @@ from ddbench.registry import Registry
 from ddbench.specs import ArtifactSpec, DataSpec
 
 if TYPE_CHECKING:
-    from ddbench.engine import Engine
+    from ddbench.work.engine import Engine
 
 KIND = "difficulty"
 VERSION = 1
@@ -145,7 +145,7 @@ def _train(spec: ArtifactSpec, engine: Engine, families: Registry[ArchInfo], tic
     from ddbench.evaluate.inputs import network
     from ddbench.evaluate.metrics import logits_of
     from ddbench.files import atomic_write
-    from ddbench.meter import Meter
+    from ddbench.work.meter import Meter
 
     engine.apply()
     params, meter = spec.params, Meter()

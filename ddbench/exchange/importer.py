@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ddbench import artifacts
+from ddbench.core.provenance import environment
 from ddbench.data.dataset import Data, open_data
-from ddbench.engine import environment
 from ddbench.errors import DataError, UsageError
 from ddbench.exchange.params import KIND, SetParams
 from ddbench.exchange.sources import Flags, Source

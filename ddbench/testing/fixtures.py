@@ -20,6 +20,7 @@ from ddbench.plugins import installed
 from ddbench.presets import presets
 from ddbench.profiles import profile
 from ddbench.specs import Budget, CellSpec, DataSpec
+from ddbench.work.monitor import Silent
 
 
 @pytest.fixture
@@ -67,7 +68,8 @@ def open_digits(
         profile=profile("smoke"),
         device="cpu",
         limits=Limits(),
-        report=lambda done, total, what: None,
+        monitor=Silent(),
+        key="",
     )
 
 

@@ -17,16 +17,18 @@ from ddbench import artifacts, grid, plan, suite
 from ddbench.api import CondensedSet, Limits, Method, MethodInfo, Params
 from ddbench.condense import Condensation, History
 from ddbench.context import Context, open_context
-from ddbench.engine import Engine
-from ddbench.errors import InterruptedRunError, PluginError
+from ddbench.errors import InterruptedRunError, NodeFailureError, PluginError
 from ddbench.forerunner import FINAL
-from ddbench.meter import Meter
 from ddbench.plugins import Registries, import_target, installed, load
 from ddbench.profiles import profile
-from ddbench.runner import Worker
-from ddbench.session import Interrupts, Session, Silent
 from ddbench.specs import Budget, CellSpec
 from ddbench.store import CHECKPOINT, Store
+from ddbench.work.clock import Clock
+from ddbench.work.engine import Engine
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.meter import Meter
+from ddbench.work.monitor import Silent
+from ddbench.work.node import run_node
 
 DATASET = "digits"
 PROFILE = "smoke"
@@ -109,9 +111,6 @@ class Bench:
         self.scratch.mkdir(parents=True, exist_ok=True)
         self._places: dict[tuple[int, int, str | None], Place] = {}
         self._sets: dict[tuple[int, int, str | None], CondensedSet] = {}
-        self._worker = Worker(
-            Store(home / "runs"), subject.registries, Engine(device="cpu", threads=torch.get_num_threads())
-        )
 
     @contextmanager
     def home(self) -> Iterator[None]:
@@ -168,7 +167,12 @@ class Bench:
             node = planned.nodes[key]
             self._build(planned, node.needs)
             if artifacts.manifest(node.document["artifact"]["kind"], key) is None:
-                self._worker.run(node.document)
+                made = run_node(
+                    node.document, Store(self._home / "runs"), Engine(device="cpu", threads=torch.get_num_threads()),
+                    registries=self.subject.registries, interrupts=Interrupts(), monitor=Silent(),
+                )  # fmt: skip
+                if made.status != "ok":
+                    raise NodeFailureError("failed", made.reason or made.status)
 
     def params(self, place: Place) -> Params:
         """The params of a cell."""
@@ -190,7 +194,8 @@ class Bench:
             profile=profile(PROFILE),
             device="cpu",
             limits=Limits(),
-            report=lambda done, total, what: None,
+            monitor=Silent(),
+            key="",
         )
         recorded = Recorded(**{name: getattr(opened, name) for name in Context.__dataclass_fields__})
         recorded.asked = []
@@ -257,10 +262,10 @@ class Bench:
 
     def _attempt(self, place: Place, folder: Path, interrupts: Interrupts) -> CondensedSet:
         """One attempt with the product's own loop, continuing from the checkpoint in ``folder``."""
-        session = Session(interrupts, Silent())
+        clock = Clock(interrupts, Silent(), "")
         history = History.read(folder)
         attempt = Condensation(
-            self.method(place), self.context(place), session, Meter(0.0), folder, history, self.info.kind
+            self.method(place), self.context(place), clock, Meter(0.0), folder, history, self.info.kind
         )
         return attempt.run()[0]
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ddbench.core.cores import cores
-from ddbench.executors.helpers import threads_per_job
+from ddbench.work.executors.processes import threads_per_job
 
 ASKED = ("process_cpu_count", "sched_getaffinity", "cpu_count")
 """From the best answer to the poorest."""
@@ -46,7 +46,7 @@ def python(code: str, **environment: str) -> str:
 
 def test_importing_the_library_changes_nothing_in_the_environment():
     code = (
-        "import os; before = dict(os.environ); import ddbench, ddbench.engine, ddbench.runner, ddbench.cli.run;"
+        "import os; before = dict(os.environ); import ddbench, ddbench.work.engine, ddbench.work.node, ddbench.cli.run;"
         "assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())"
     )
     python(code)

@@ -10,12 +10,14 @@ import pytest
 from ddbench import grid, plan, suite
 from ddbench.data.prepared import prepare, resolve
 from ddbench.data.sources import Source, parse_source
-from ddbench.engine import Engine
-from ddbench.errors import DataError, NodeFailureError, PluginError
+from ddbench.errors import DataError, PluginError
 from ddbench.plugins import load
 from ddbench.profiles import profile
-from ddbench.runner import Worker
 from ddbench.store import Store
+from ddbench.work.engine import Engine
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Silent
+from ddbench.work.node import run_node
 from tests.e2e.runs import SMOKE, ddbench
 
 PROTOCOL = """
@@ -180,12 +182,16 @@ def test_a_worker_refuses_a_node_that_was_planned_with_another_text(kind, tmp_pa
     content = {name: value.split(",") for name, value in given.items()} | {"budget": {"ipc": [1]}}
     planned = plan.make(grid.build(suite.parse(content, "test"), load([file]), profile("smoke")))
     file.write_text(text.replace("SIGN", "-1"))
-    worker = Worker(Store(tmp_path / "out"), load([file]), Engine(device="cpu", threads=1))
+    edited, store, engine = load([file]), Store(tmp_path / "out"), Engine(device="cpu", threads=1)
     foreign = [node for node in planned.nodes.values() if mentions(node.document)]
     assert foreign
     for node in foreign:
-        with pytest.raises(NodeFailureError, match="another one than this was planned with"):
-            worker.run(node.document)
+        outcome = run_node(
+            node.document, store, engine, registries=edited, interrupts=Interrupts(), monitor=Silent()
+        )  # fmt: skip
+        assert outcome.status == "failed"
+        assert "another one than this was planned with" in outcome.reason
+        assert outcome.record is None
     assert not list((tmp_path / "out").rglob("*.json"))
 
 

@@ -119,7 +119,7 @@ def test_references_of_the_same_data_get_them_too_and_the_difficulty_is_listed(t
 
 
 def test_two_trainings_of_one_difficulty_agree_to_the_bit(quick, fresh_home, monkeypatch):
-    from ddbench.engine import Engine
+    from ddbench.work.engine import Engine
 
     families = installed().architectures
     spec = difficulty.difficulty_spec(digits(), families)
@@ -137,7 +137,7 @@ def test_two_trainings_of_one_difficulty_agree_to_the_bit(quick, fresh_home, mon
 def test_two_builds_at_once_train_once(quick):
     from concurrent.futures import ThreadPoolExecutor
 
-    from ddbench.engine import Engine
+    from ddbench.work.engine import Engine
 
     families, ticks = installed().architectures, []
     spec = difficulty.difficulty_spec(digits(), families)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -95,15 +98,75 @@ def test_two_processes_share_the_work_of_one_folder(tmp_path):
     assert not list((tmp_path / "runs").rglob("*.corrupt"))
 
 
-def test_jobs_share_the_work_and_change_nothing(tmp_path, capsys):
-    file = plugin(tmp_path)
-    args = ("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.4", "--seeds", "4")
+def test_jobs_share_the_work_and_change_nothing(tmp_path, monkeypatch):
+    file, seen = plugin(tmp_path), tmp_path / "pids"
+    seen.mkdir()
+    monkeypatch.setenv("SEEN", str(seen))
+    mark = "        open(os.path.join(os.environ['SEEN'], str(os.getpid())), 'w').close()\n"
+    source = file.read_text()
+    file.write_text(source.replace("    def prepare(self, ctx):\n", f"    def prepare(self, ctx):\n{mark}"))
+    args = ("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.1", "--seeds", "4")
     assert ddbench(*args, "--jobs", "2", "--out", tmp_path / "two") == 0
-    told = capsys.readouterr().err
+    assert len({*(path.name for path in seen.iterdir())} - {str(os.getpid())}) == 2
     assert ddbench(*args, "--out", tmp_path / "one") == 0
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
-    done_here = sum("mean" in line and "done in" in line for line in told.splitlines())
-    assert done_here < 8, "the other process did nothing"
+    assert str(os.getpid()) in [path.name for path in seen.iterdir()]
+
+
+def pids_of(folder):
+    """Processes that have `folder` in their command line."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in (place / "cmdline").read_bytes().split(b"\0"):
+                found.append(int(place.name))
+    return found
+
+
+def workers_of(out, process):
+    return [pid for pid in pids_of(out) if pid != process.pid]
+
+
+def test_the_node_of_a_killed_process_is_redone(tmp_path):
+    file, out = plugin(tmp_path), tmp_path / "runs"
+    slow = (*GRID, "--plugin", file, "--set", "mean.pause_s=0.3", "--seeds", "1")
+    process = start("run", *slow, "--executor", "processes", "--out", out)
+    wait_for(lambda: list(out.rglob("snapshots/*.safetensors")), process)
+    (worker,) = workers_of(out, process)
+    os.kill(worker, signal.SIGKILL)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    assert ddbench("run", *slow, "--out", tmp_path / "calm") == 0
+    assert contents(out) == contents(tmp_path / "calm")
+    (record,) = out.rglob("mean/**/condense.json")
+    assert json.loads(record.read_text())["cost"]["attempts"] == 2
+    assert not pids_of(out)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_jobs_end_with_the_run_and_the_same_command_continues(tmp_path, number):
+    file, out = plugin(tmp_path), tmp_path / "runs"
+    slow = (*GRID, "--plugin", file, "--set", "mean.pause_s=0.3", "--jobs", "2")
+    process = start("run", *slow, "--out", out, DDBENCH_CHECKPOINT_S="1000" if number == signal.SIGINT else "0")
+    wait_for(lambda: list(out.rglob("snapshots/*.safetensors")), process)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while pids_of(out) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not pids_of(out), "a process outlives its run"
+    assert "Traceback" not in told
+    assert "Fatal" not in told
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert told.count("the same command continues") == 1
+    begun = {path.parents[1] for path in out.rglob("snapshots/*.safetensors")}
+    stopped = [cell for cell in begun if not (cell / "condense.json").exists()]
+    assert stopped, "to be stopped is no failure"
+    assert all((cell / "checkpoint.safetensors").exists() for cell in stopped)
+    assert ddbench("run", *slow, "--out", out) == 0
+    assert ddbench("run", *slow[:-2], "--out", tmp_path / "calm") == 0
+    assert contents(out) == contents(tmp_path / "calm")
 
 
 def test_a_timeout_is_a_row_and_the_same_command_continues(tmp_path, capsys):

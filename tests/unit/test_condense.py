@@ -12,9 +12,11 @@ import torch
 from ddbench.api import CondensedSet, Preprocess, Recipe, StorageBytes
 from ddbench.condense import check_finite, check_set
 from ddbench.errors import InterruptedRunError, NodeFailureError
-from ddbench.meter import Meter
-from ddbench.session import CHECKPOINT_S, Interrupts, Session, Silent
 from ddbench.specs import Budget, snapshot_points
+from ddbench.work.clock import CHECKPOINT_S, Clock
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.meter import Meter
+from ddbench.work.monitor import Silent
 from tests.fakes import FakeContext, FakeSplit
 
 
@@ -85,13 +87,13 @@ def test_a_set_whose_parts_do_not_fit_cannot_be_made(parts, reason):
         a_set(context(), **parts)
 
 
-def session(clock, timeout_s=None):
-    return Session(Interrupts(), Silent(), timeout_s, now=lambda: clock[0])
+def clock_at(now, timeout_s=None):
+    return Clock(Interrupts(), Silent(), "", timeout_s, now=lambda: now[0])
 
 
 def test_checkpoints_come_every_minute_and_not_more_often():
     clock, saved = [0.0], []
-    watching = session(clock)
+    watching = clock_at(clock)
     for second in range(1, int(3 * CHECKPOINT_S)):
         clock[0] = float(second)
         watching.tick(second, 1000, lambda: saved.append(clock[0]))
@@ -100,7 +102,7 @@ def test_checkpoints_come_every_minute_and_not_more_often():
 
 def test_a_request_to_stop_checkpoints_first():
     saved = []
-    watching = session([0.0])
+    watching = clock_at([0.0])
     watching.interrupts.requested = True
     with pytest.raises(InterruptedRunError):
         watching.tick(1, 10, lambda: saved.append(1))
@@ -110,7 +112,7 @@ def test_a_request_to_stop_checkpoints_first():
 def test_the_time_limit_is_each_attempts_and_spares_the_last_step():
     """A limit over all attempts would let the same command do one step a time, for ever."""
     clock, saved = [600.0], []  # ten minutes went into earlier attempts
-    watching = session(clock, timeout_s=10.0)
+    watching = clock_at(clock, timeout_s=10.0)
     clock[0] = 609.0
     watching.tick(1, 10, lambda: saved.append(1))
     clock[0] = 610.0

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+from ddbench.files import atomic_write
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 SAMPLE_S = 0.05
+ATTEMPTS = ".attempts.json"
+"""File of an artifact's partial folder: what the attempts so far took."""
 
 
 class Meter:
@@ -59,6 +65,44 @@ class Meter:
         for name, start in self._open.items():
             so_far[name] = so_far.get(name, 0.0) + now - start
         return so_far
+
+
+@dataclass
+class Spent:
+    """What the attempts so far took.
+
+    Attributes:
+        seconds: Over all phases.
+        steps: Outer steps or updates.
+        peak_mb: The largest peak.
+        attempts: How many.
+    """
+
+    seconds: float = 0.0
+    steps: int = 0
+    peak_mb: float = 0.0
+    attempts: int = 0
+
+    def add(self, meter: Meter, steps: int = 0) -> Spent:
+        """Count the running attempt as well."""
+        self.seconds += sum(meter.running().values())
+        self.steps += steps
+        self.peak_mb = max(self.peak_mb, meter.peak_mb)
+        self.attempts += 1
+        return self
+
+    @classmethod
+    def read(cls, folder: Path) -> Spent:
+        """What :meth:`write` kept in an artifact's partial folder."""
+        try:
+            return cls(**json.loads((folder / ATTEMPTS).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return cls()
+
+    def write(self, folder: Path) -> None:
+        """Keep it for the next attempt."""
+        if folder.is_dir():
+            atomic_write(folder / ATTEMPTS, json.dumps(asdict(self)).encode())
 
 
 class _Sampler:

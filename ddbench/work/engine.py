@@ -5,12 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import platform
-import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
 
 from pydantic import PositiveInt
 
@@ -76,44 +71,11 @@ def choose(*, device: str, threads: int | None) -> Engine:
 
 
 @cache
-def environment(plugin: str, **others: str) -> dict[str, Any]:
-    """Versions and machine, for records.
-
-    Args:
-        plugin: Distribution of the method, or the hash of a one-file plugin.
-        others: The same for what else took part, by its part: ``protocol``, ``arch``, ``data``.
-    """
+def warm_up() -> None:
+    """Run one update of a tiny model, once: torch imports its optimisers' machinery (150 MB) only then."""
     import torch
 
-    return {
-        "ddbench": version("ddbench"),
-        "plugin": _with_version(plugin),
-        **{part: _with_version(origin) for part, origin in others.items()},
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "git": _git(),
-    }
-
-
-def _with_version(origin: str) -> str:
-    try:
-        return f"{origin} {version(origin)}"
-    except PackageNotFoundError:
-        return origin
-
-
-def _git() -> str | None:
-    """Commit of ddbench's own checkout, ``+`` when it has changes; None for an installed package."""
-    root = Path(__file__).parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        run = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"],
-            capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return run.stdout.strip()
+    weight = torch.zeros(1, requires_grad=True)
+    optimiser = torch.optim.SGD([weight], lr=0.0, momentum=0.9, foreach=True)
+    torch.autograd.backward(weight.sum())
+    optimiser.step()

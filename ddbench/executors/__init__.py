@@ -1,1 +1,0 @@
-"""Executors: who runs the nodes of a plan, and where."""

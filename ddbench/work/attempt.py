@@ -1,0 +1,177 @@
+"""One attempt at a node: what it is given, and how its end becomes an outcome and a record. No torch."""
+
+from __future__ import annotations
+
+import datetime
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from ddbench.api import Limits
+from ddbench.core.provenance import environment
+from ddbench.errors import InterruptedRunError, StoreError
+from ddbench.files import store_error
+from ddbench.plugins import Registries
+from ddbench.records import Cost, Record, Status, source_of
+from ddbench.registry import FIRST_PARTY
+from ddbench.specs import CellSpec, DataSpec, Frozen
+from ddbench.store import CONDENSE, Store, write_record
+from ddbench.work.clock import Clock
+from ddbench.work.engine import Engine
+from ddbench.work.failures import failure
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.meter import Meter
+from ddbench.work.monitor import Monitor
+
+T = TypeVar("T")
+Document = Mapping[str, Any]
+PASS_ON = (KeyboardInterrupt, InterruptedRunError, StoreError)
+"""What is nobody's result: the user stopped, the disk is full, or an input is damaged."""
+
+
+class Outcome(Frozen):
+    """What became of a node, of whatever kind; it travels between processes as JSON.
+
+    Attributes:
+        status: ``ok``, the way in which it failed, or ``damaged``: a file that it reads was not what its record says,
+            was set aside, and must be made again first.
+        reason: Why there is no result.
+        record: What the node left in the results folder; None for artifacts and for what did not start.
+    """
+
+    status: Status | Literal["damaged"]
+    reason: str | None = None
+    record: Record | None = None
+
+    @classmethod
+    def of(cls, record: Record) -> Outcome:
+        """The outcome of a node that left a record."""
+        return cls(status=record.status, reason=record.reason, record=record)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A node, and what it is run with.
+
+    Attributes:
+        document: All that says what to compute; JSON.
+        store: Where results go.
+        registries: Loaded plugins.
+        engine: How the node is computed unless it is resumed.
+        limits: Bounds.
+        interrupts: Whether the user wants to stop.
+        monitor: Who is told about progress.
+        keep_logits: Store logits beside predictions.
+    """
+
+    document: Document
+    store: Store
+    registries: Registries
+    engine: Engine
+    limits: Limits
+    interrupts: Interrupts
+    monitor: Monitor
+    keep_logits: bool = False
+
+    def clock(self) -> Clock:
+        """A clock that starts now."""
+        return Clock(self.interrupts, self.monitor, self.document["key"], self.limits.timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Generic[T]):
+    """How guarded work ended: with a result, or with a status and a reason."""
+
+    result: T | None
+    status: Status
+    reason: str | None
+
+
+def guarded(work: Callable[[], T], folder: Path, *, log: bool = True) -> Ended[T]:
+    """Run ``work``; what goes wrong inside becomes a status and a reason.
+
+    Args:
+        work: Calls plugins.
+        folder: The node's.
+        log: Keep the traceback in the folder's ``log.txt``.
+
+    Raises:
+        InterruptedRunError: If the user asked to stop.
+        StoreError: If nothing can be written, or an input is damaged.
+    """
+    try:
+        return Ended(work(), "ok", None)
+    except PASS_ON:
+        raise
+    except BaseException as error:  # whatever a plugin raises, SystemExit and its like included
+        status, reason = failure(error, folder)
+        if log:
+            _log(folder / "log.txt", f"{now()} {status}: {reason}\n{''.join(traceback.format_exception(error))}\n")
+        return Ended(None, status, reason)
+
+
+def _log(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as log:
+            log.write(text)
+    except OSError as problem:
+        raise store_error(path, problem) from problem
+
+
+def now() -> str:
+    """UTC time, ISO 8601 to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The beginning of a record: what it costs, and since when."""
+
+    meter: Meter = field(default_factory=Meter)
+    started: str = field(default_factory=now)
+
+    def record(self, document: Document, kind: str, ended: Ended[Any], cost: Cost, env: dict[str, Any]) -> Record:
+        """The record of a node that ends now; metrics and the like are still to be filled in."""
+        return Record.model_validate(
+            {"key": document["key"], "kind": kind, "status": ended.status, "reason": ended.reason,
+             "source": source_of(document), "spec": dict(document), "cost": cost, "env": env, "started": self.started,
+             "finished": now()}
+        )  # fmt: skip
+
+
+def environment_of(plugin: str, data: DataSpec, origins: Mapping[str, str], *parts: str) -> dict[str, Any]:
+    """Versions and machine, and whose members took part in a node.
+
+    Args:
+        plugin: Who registered the method, or the artifact's kind.
+        data: The data.
+        origins: Of the node's spec; who is not named there is ddbench.
+        parts: What else took part: ``arch``, ``protocol``.
+    """
+    others = {part: origins.get(part, FIRST_PARTY) for part in parts}
+    return dict(environment(plugin, data=data.origin or FIRST_PARTY, **others))
+
+
+def fail_cell(store: Store, document: Document, status: Status, reason: str) -> Record:
+    """Publish the failure of a cell that could not be started, with the status of what it needed."""
+    folder = make_folder(store.folder(document))
+    spec = CellSpec.model_validate(document["cell"])
+    env = environment_of(spec.origin, spec.data, spec.origins, "arch")
+    record = Attempt().record(document, "condense", Ended(None, status, reason), Cost(), env)
+    write_record(folder / CONDENSE, record)
+    return record
+
+
+def make_folder(folder: Path) -> Path:
+    """Create a folder; returns it.
+
+    Raises:
+        StoreError: If that cannot be done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise store_error(folder, error) from error
+    return folder

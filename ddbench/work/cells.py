@@ -1,0 +1,146 @@
+"""Cell nodes: a method condenses its set, which is published with its record."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ddbench.api import CondensedSet
+from ddbench.condense import Condensation, History
+from ddbench.context import open_context
+from ddbench.errors import NodeFailureError
+from ddbench.exchange.manifest import describe_set
+from ddbench.files import atomic_write
+from ddbench.forerunner import adopt, continues
+from ddbench.plugins import import_target
+from ddbench.profiles import profile
+from ddbench.records import Cost, Record
+from ddbench.specs import CellSpec
+from ddbench.store import CHECKPOINT, CONDENSE, write_record
+from ddbench.work.artifact_builds import artifact_seconds, verified_folders
+from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded, make_folder
+from ddbench.work.clock import Clock
+from ddbench.work.engine import Engine
+
+Made = tuple[CondensedSet, dict[str, Any] | None]
+"""A set, and what was chosen on val."""
+
+
+def condense_cell(job: Job) -> Outcome:
+    """Condense a cell's set, or go on where an earlier attempt stopped, and publish set and record.
+
+    Raises:
+        CorruptFileError: If an artifact that it reads turns out to be damaged (it was set aside).
+        InterruptedRunError: If the user asked to stop; a checkpoint is written.
+        StoreError: If nothing can be written.
+    """
+    spec = CellSpec.model_validate(job.document["cell"])
+    folder = make_folder(job.store.folder(job.document))
+    if _may_continue(job, spec):
+        adopt(folder, job.document, job.engine.device)
+    engine = _resumed_engine(job, folder)
+    engine.apply()
+    making = _Making(job, spec, folder, engine, Attempt(), History.read(folder), job.clock())
+    ended = guarded(making.run, folder)
+    record = making.record(ended)
+    if ended.result is not None:
+        making.publish_set(record, *ended.result)
+    write_record(folder / CONDENSE, record)
+    if ended.status != "timeout":
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    return Outcome.of(record)
+
+
+@dataclass
+class _Making:
+    """One attempt at a set; ``running`` is there once its method is made."""
+
+    job: Job
+    spec: CellSpec
+    folder: Path
+    engine: Engine
+    attempt: Attempt
+    history: History
+    clock: Clock
+    running: Condensation | None = field(default=None, init=False)
+
+    def run(self) -> Made:
+        """Make the set.
+
+        Raises:
+            NodeFailureError: If the method's params failed while planning, or the method fails in a way of its own.
+        """
+        document, registries, spec = self.job.document, self.job.registries, self.spec
+        if document["broken"] is not None:
+            raise NodeFailureError("failed", f"its params failed while planning: {document['broken']}")
+        folders = verified_folders(document)
+        info = registries.methods.get(spec.method)
+        method = import_target(info.target)(import_target(info.params).model_validate(spec.params))
+        ctx = open_context(
+            spec, owner=spec.method, folders=folders, registries=registries, device=self.engine.device,
+            profile=profile(document["profile"]), limits=self.job.limits, monitor=self.job.monitor,
+            key=document["key"],
+        )  # fmt: skip
+        meter = self.attempt.meter
+        self.running = Condensation(method, ctx, self.clock, meter, self.folder, self.history, info.kind)
+        return self.running.run()
+
+    def record(self, ended: Ended[Made]) -> Record:
+        """What there is to say, whether or not there is a set."""
+        running, history, meter = self.running, self.history, self.attempt.meter
+        seconds = history.seconds if running is None else running.seconds()
+        cost = Cost(
+            prepare_s=seconds.get("prepare", 0.0),
+            condense_s=seconds.get("condense", 0.0),
+            artifact_s=artifact_seconds(self.job.document),
+            steps=0 if running is None else running.ctx.step,
+            peak_mb=max(history.peak_mb, meter.peak_mb),
+            peak_from=meter.peak_from,
+            contended=meter.contended,
+            attempts=history.attempts,
+        )
+        spec = self.spec
+        env = environment_of(spec.origin, spec.data, spec.origins, "arch") | self.engine.model_dump()
+        if history.forerunner:
+            env["continues"] = history.forerunner
+        record = self.attempt.record(self.job.document, "condense", ended, cost, env)
+        record.warnings = [] if running is None else list(running.ctx.warnings)
+        return record
+
+    def publish_set(self, record: Record, condensed: CondensedSet, chosen: Mapping[str, Any] | None) -> None:
+        """Write the set, and what its record says about it; the record must follow."""
+        assert self.running is not None
+        storage = condensed.storage
+        record.selection = None if chosen is None else dict(chosen)
+        record.metrics = {name: value for name, value in self.running.diagnostics.items() if math.isfinite(value)}
+        record.cost.bytes = {name: v for name in storage.__dataclass_fields__ if (v := getattr(storage, name))}
+        record.set_sha256 = self.job.store.publish_set(self.folder, condensed)
+        describe_set(self.folder, self.spec, self.job.document["label"], condensed, self.running.ctx.dataset, record)
+
+
+def _may_continue(job: Job, spec: CellSpec) -> bool:
+    """Whether a longer run begins like a shorter one; imports the method before the meter runs: no cell pays for it."""
+    with contextlib.suppress(Exception):  # fails again, and is told, where the method is made
+        info = job.registries.methods.get(spec.method)
+        import_target(info.target)
+        return continues(import_target(info.params).model_validate(spec.params))
+    return False
+
+
+def _resumed_engine(job: Job, folder: Path) -> Engine:
+    """The engine an unfinished attempt used, so that it continues to the bit; else this job's, written down."""
+    path = folder / "spec.json"
+    try:
+        kept = Engine.model_validate(json.loads(path.read_bytes())["engine"])
+    except (OSError, ValueError, KeyError):
+        kept = None
+    if kept is not None and (folder / CHECKPOINT).exists() and kept.device == job.engine.device:
+        return kept
+    text = json.dumps({"document": dict(job.document), "engine": job.engine.model_dump()}, indent=1)
+    atomic_write(path, text.encode())
+    return job.engine

@@ -1,0 +1,123 @@
+"""What an executor is: it says where nodes run, and nothing else. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from pydantic import PositiveInt
+
+from ddbench.errors import UsageError
+from ddbench.plugins import Registries, import_target
+from ddbench.specs import Frozen
+from ddbench.store import Store
+from ddbench.work.attempt import Document, Outcome
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Monitor
+
+Handle: TypeAlias = Hashable
+"""Names a submitted node to its executor."""
+
+
+class Resources(Frozen):
+    """What a node may use; decides how it is computed, never what.
+
+    Attributes:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: CPU threads; None: as many as there are cores.
+        timeout_s: Longest time of one attempt [s]; None: no limit.
+    """
+
+    device: str = "auto"
+    threads: PositiveInt | None = None
+    timeout_s: float | None = None
+
+
+class Executor(Protocol):
+    """Runs nodes somewhere, and tries again where a machine or a process was lost."""
+
+    @property
+    def slots(self) -> int:
+        """How many nodes may be with the executor at once; 0 as long as places to run them are being made."""
+        ...
+
+    def submit(self, document: Document, resources: Resources) -> Handle:
+        """Take a node, where there is a slot for it; it runs from now on, or in :meth:`poll`."""
+        ...
+
+    def poll(self, wait_s: float) -> list[tuple[Handle, Outcome]]:
+        """Nodes that are done, each told once; waits until something changes, ``wait_s`` seconds or a node run here.
+
+        Raises:
+            DDBenchError: If places to run nodes cannot be made.
+            InterruptedRunError: If the user asked to stop.
+            StoreError: If a node cannot write its results.
+            UsageError: If the resources do not exist.
+        """
+        ...
+
+    def cancel(self, handle: Handle) -> None:
+        """Ask a running node to checkpoint and stop; its outcome is not told any more."""
+        ...
+
+    def close(self) -> None:
+        """Wait until cancelled nodes have stopped, and give back what was held."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an executor is made for.
+
+    Attributes:
+        store: Where results go.
+        registries: Loaded plugins.
+        plugins: The one-file plugins among them.
+        jobs: How many nodes may run at once.
+        interrupts: Whether the user wants to stop.
+        monitor: Is told about the steps of nodes.
+        keep_logits: Store logits beside predictions.
+    """
+
+    store: Store
+    registries: Registries
+    plugins: tuple[Path, ...]
+    jobs: int
+    interrupts: Interrupts
+    monitor: Monitor
+    keep_logits: bool = False
+
+
+EXECUTORS: Mapping[str, str] = {
+    "local": "ddbench.work.executors.local:Local",
+    "processes": "ddbench.work.executors.processes:Processes",
+}
+"""Name → class, made from a :class:`Run`; imported when it is used, because ``local`` imports torch."""
+
+
+def executor_name(name: str | None, jobs: int) -> str:
+    """The name of the executor to use.
+
+    Args:
+        name: One of :data:`EXECUTORS`; None: ``local`` for one job, else ``processes``.
+        jobs: How many nodes are to run at once.
+
+    Raises:
+        UsageError: If it cannot run so many.
+    """
+    if name == "local" and jobs > 1:
+        raise UsageError(f"--executor local runs one node at a time: leave it out, or --jobs {jobs}")
+    return name or ("local" if jobs == 1 else "processes")
+
+
+def make_executor(name: str, run: Run) -> Executor:
+    """An executor for a run.
+
+    Args:
+        name: One of :data:`EXECUTORS`.
+        run: What it is made for.
+    """
+    executor: Executor = import_target(EXECUTORS[name])(run)
+    return executor

@@ -1,0 +1,50 @@
+"""The executor `local`: nodes run in this process, one at a time."""
+
+from __future__ import annotations
+
+from ddbench.api import Limits
+from ddbench.work import engine
+from ddbench.work.attempt import Document, Outcome
+from ddbench.work.executors.base import Handle, Resources, Run
+from ddbench.work.node import run_node
+
+
+class Local:
+    """Runs the submitted node when it is asked how far it is."""
+
+    slots = 1
+
+    def __init__(self, run: Run) -> None:
+        engine.warm_up()
+        self._run = run
+        self._submitted: tuple[Document, Resources] | None = None
+
+    def submit(self, document: Document, resources: Resources) -> Handle:
+        """Keep the node for :meth:`poll`."""
+        self._submitted = document, resources
+        return str(document["key"])
+
+    def poll(self, wait_s: float) -> list[tuple[Handle, Outcome]]:
+        """Run the node; takes as long as it takes."""
+        if self._submitted is None:
+            return []
+        (document, resources), self._submitted = self._submitted, None
+        run = self._run
+        outcome = run_node(
+            document,
+            run.store,
+            engine.choose(device=resources.device, threads=resources.threads),
+            registries=run.registries,
+            interrupts=run.interrupts,
+            monitor=run.monitor,
+            limits=Limits(timeout_s=resources.timeout_s),
+            keep_logits=run.keep_logits,
+        )
+        return [(document["key"], outcome)]
+
+    def cancel(self, handle: Handle) -> None:
+        """Forget the node: whoever can call this is not running it."""
+        self._submitted = None
+
+    def close(self) -> None:
+        """Hold nothing."""

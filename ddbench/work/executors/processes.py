@@ -1,0 +1,193 @@
+"""The executor `processes` (`--jobs N`): N processes run nodes for this one; each imports torch once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ddbench import errors
+from ddbench.core.cores import cores
+from ddbench.errors import DDBenchError
+from ddbench.work.attempt import Document, Outcome
+from ddbench.work.executors.base import Handle, Resources, Run
+
+REDO = 2
+"""How often a node is run again whose process was lost: killed, for instance, because memory was short."""
+
+
+def threads_per_job(jobs: int, threads: int | None) -> int | None:
+    """CPU threads of each job: as asked, else the cores divided among the jobs; None: all cores, for one job."""
+    if threads is not None or jobs == 1:
+        return threads
+    return max(1, cores() // jobs)
+
+
+@dataclass
+class _Task:
+    """A submitted node, and how often its process was lost."""
+
+    document: Document
+    resources: Resources
+    lost: int = 0
+
+    @property
+    def handle(self) -> Handle:
+        return str(self.document["key"])
+
+
+class _Worker:
+    """A process that runs `ddbench work`: a task per line goes in, answers come out."""
+
+    def __init__(self, command: list[str], told: _Told) -> None:
+        # A session of its own, so that a Ctrl-C in the terminal does not reach it as a second signal.
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self.task: _Task | None = None
+        self.ready = False
+        self._stopping = False
+        threading.Thread(target=self._listen, args=(told,), daemon=True).start()
+
+    def give(self, task: _Task) -> None:
+        """Let it run a node; where it is gone already, that is told like any loss."""
+        assert self.process.stdin is not None
+        self.task = task
+        line = {"document": dict(task.document), "resources": task.resources.model_dump()}
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(line) + "\n")
+            self.process.stdin.flush()
+
+    def stop(self) -> None:
+        """Ask it to checkpoint and end, once: a second signal would end it without a checkpoint."""
+        if not self._stopping:
+            self._stopping = True
+            self.process.terminate()
+
+    def end(self) -> None:
+        """Let it end: an idle one at the end of its input, which one that works would take for our death."""
+        assert self.process.stdin is not None
+        if self.task is not None or not self.ready:
+            self.stop()
+        else:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+    def _listen(self, told: _Told) -> None:
+        assert self.process.stdout is not None
+        with contextlib.suppress(ValueError):  # a line cut short by the end of the process
+            for line in self.process.stdout:
+                told.put((self, json.loads(line)))
+        told.put((self, None))
+
+
+_Told: TypeAlias = "queue.Queue[tuple[_Worker, dict[str, Any] | None]]"
+"""Answers of workers as they come; None: its process has ended."""
+
+
+class Processes:
+    """Starts its workers at once, and gives the node of a lost one to another."""
+
+    def __init__(self, run: Run) -> None:
+        self._monitor = run.monitor
+        self._told: _Told = queue.Queue()
+        self._waiting: list[_Task] = []
+        here = str(Path.cwd()) in sys.path or "" in sys.path
+        safe = [] if here else ["-P"]  # `-m` alone lets modules of the current folder in that this process does not see
+        self._command = [sys.executable, *safe, "-m", "ddbench", "work", "--out", str(run.store.out)]
+        self._command += [part for file in run.plugins for part in ("--plugin", str(file))]
+        self._command += ["--keep-logits"] * run.keep_logits
+        self._workers = [_Worker(self._command, self._told) for _ in range(run.jobs)]
+
+    @property
+    def slots(self) -> int:
+        """As many as there are workers, once they have imported torch."""
+        return sum(worker.ready for worker in self._workers)
+
+    def submit(self, document: Document, resources: Resources) -> Handle:
+        """Give the node to an idle worker."""
+        task = _Task(document, resources)
+        self._waiting.append(task)
+        self._place()
+        return task.handle
+
+    def _place(self) -> None:
+        for worker in self._workers:
+            if self._waiting and worker.ready and worker.task is None:
+                worker.give(self._waiting.pop(0))
+
+    def poll(self, wait_s: float) -> list[tuple[Handle, Outcome]]:
+        """Hear what workers say until one is ready or done with its node, or for ``wait_s`` seconds.
+
+        Raises:
+            DDBenchError: If a worker cannot start, or what ended its work, as that would have ended it here.
+        """
+        end, done = time.monotonic() + wait_s, None
+        while done is None:
+            try:
+                worker, answer = self._told.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                return []
+            done = self._lost(worker) if answer is None else self._heard(worker, answer)
+        return done
+
+    def _heard(self, worker: _Worker, answer: Mapping[str, Any]) -> list[tuple[Handle, Outcome]] | None:
+        """What is done now; None where nothing has changed."""
+        if "progress" in answer:
+            self._monitor.progress(*answer["progress"])
+            return None
+        if "error" in answer:
+            raise _error(**answer["error"])
+        if "ready" in answer:
+            worker.ready = True
+            self._place()
+            return []
+        assert worker.task is not None
+        handle, worker.task = worker.task.handle, None
+        return [(handle, Outcome.model_validate(answer["outcome"]))]
+
+    def _lost(self, worker: _Worker) -> list[tuple[Handle, Outcome]]:
+        """Its process has ended: another one takes its place and its node, unless that goes on for ever."""
+        code, task = worker.process.wait(), worker.task
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        self._workers.remove(worker)
+        if not worker.ready:
+            raise DDBenchError(f"a process for --jobs {how} while it started; what it said stands above")
+        self._workers.append(_Worker(self._command, self._told))
+        if task is None:
+            return []
+        task.lost += 1
+        if task.lost > REDO:
+            return [(task.handle, Outcome(status="failed", reason=f"its process {how}, {task.lost} times in a row"))]
+        self._waiting.append(task)
+        return []
+
+    def cancel(self, handle: Handle) -> None:
+        """Ask the node's process to checkpoint and end."""
+        for worker in self._workers:
+            if worker.task is not None and worker.task.handle == handle:
+                worker.stop()
+
+    def close(self) -> None:
+        """Let idle processes end, and wait for all."""
+        for worker in self._workers:
+            worker.end()
+        for worker in self._workers:
+            worker.process.wait()
+        self._workers = []
+
+
+def _error(kind: str, text: str) -> DDBenchError:
+    """The exception that a worker could not handle."""
+    known = getattr(errors, kind, None)
+    if isinstance(known, type) and issubclass(known, DDBenchError):
+        return known(text)
+    return DDBenchError(f"{kind}: {text} (a defect of ddbench or a plugin; --executor local -v shows where)")

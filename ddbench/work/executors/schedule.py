@@ -1,0 +1,184 @@
+"""The order in which nodes run: what is ready, claims, inherited failures, damaged inputs made again. No torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from ddbench.claims import Watch, acquire
+from ddbench.errors import InterruptedRunError
+from ddbench.forecast import limit_references
+from ddbench.keys import short
+from ddbench.lookup import look_up
+from ddbench.plan import Node, Plan
+from ddbench.store import Store
+from ddbench.work.attempt import Outcome, fail_cell
+from ddbench.work.executors.base import Executor, Handle, Resources
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Monitor
+
+WAIT_S = 0.5
+REPAIRS = 2
+"""How often a damaged input is made again before the node that reads it fails."""
+
+
+@dataclass
+class Schedule:
+    """Runs a plan on an executor, beside other runs into the same folder: claims share out the nodes.
+
+    Attributes:
+        plan: The assessed plan.
+        store: Where results go.
+        executor: Where nodes run; closed at the end.
+        resources: What each of them may use.
+        interrupts: Whether the user wants to stop.
+        monitor: Is told which nodes begin and end.
+        reference_limit_s: Longest forecast for which a reference's row is measured; 0: never.
+        retry_failed: Whether failures of other runs are run again too.
+        sleep: Waits between looks at what other runs do.
+    """
+
+    plan: Plan
+    store: Store
+    executor: Executor
+    resources: Resources
+    interrupts: Interrupts
+    monitor: Monitor
+    reference_limit_s: float
+    retry_failed: bool = False
+    sleep: Callable[[float], None] = time.sleep
+    watch: Watch = field(default_factory=Watch)
+    repairs: dict[str, int] = field(default_factory=dict)
+    running: dict[Handle, tuple[Node, ExitStack]] = field(default_factory=dict, init=False)
+
+    def run(self) -> None:
+        """Run all pending nodes; each node's state, reason and record tell what became of it.
+
+        Raises:
+            InterruptedRunError: If the user asked to stop.
+            StoreError: If nothing can be written.
+            UsageError: If the executor cannot give what the nodes may use.
+        """
+        try:
+            self._drain(lambda node: not node.is_reference)
+            for node in limit_references(self.plan, self.store, self.reference_limit_s):
+                self.monitor.end(node)
+            self._drain(lambda node: True)
+        finally:
+            for handle in self.running:
+                self.executor.cancel(handle)
+            self.executor.close()  # claims are held until nodes have stopped
+            for _, claim in self.running.values():
+                claim.close()
+
+    def _drain(self, chosen: Callable[[Node], bool]) -> None:
+        """Run the chosen nodes until none is left; where only other runs' are left, wait for those."""
+        while queue := [node for node in self.plan.pending() if chosen(node)]:
+            advanced = False
+            for node in queue:
+                while len(self.running) >= self.executor.slots:
+                    self._collect()
+                self._stop_if_asked()
+                if node.pending and not self._is_running(node):
+                    advanced = self._advance(node) or advanced
+            if self.running:
+                self._collect()
+            elif not advanced:
+                self.monitor.waiting(len(queue))
+                self.sleep(WAIT_S)
+
+    def _stop_if_asked(self) -> None:
+        """Notice a signal whose exception was swallowed by the code it hit.
+
+        Raises:
+            InterruptedRunError: If the user asked to stop.
+        """
+        if self.interrupts.requested:
+            raise InterruptedRunError("interrupted")
+
+    def _is_running(self, node: Node) -> bool:
+        return any(running is node for running, _ in self.running.values())
+
+    def _advance(self, node: Node) -> bool:
+        """Submit a node if its turn has come; whether anything changed."""
+        needs = [self.plan.nodes[key] for key in node.needs]
+        broken = next((need for need in needs if need.state in ("failed", "unmeasured")), None)
+        if broken is not None:
+            self._inherit(node, broken)
+            return True
+        if any(need.pending for need in needs):
+            return False
+        shared = node.kind == "artifact" or node.document.get("shared", False) or node.document.get("whole", False)
+        claim = acquire(self.store.claims(shared=shared), short(node.key), self.watch)
+        if claim is None:
+            return self._look(node)
+        with ExitStack() as held:
+            held.enter_context(claim)
+            if not self._look(node):  # another run may have finished it while we were waiting for the claim
+                self.monitor.begin(node)
+                handle = self.executor.submit(node.document, self.resources)
+                self.running[handle] = node, held.pop_all()
+        return True
+
+    def _look(self, node: Node) -> bool:
+        """Take over what another run published meanwhile."""
+        found = replace(node)
+        look_up(self.plan, found, self.store, retry_failed=self.retry_failed)
+        if found.pending:
+            return False
+        node.state, node.reason, node.record = found.state, found.reason, found.record
+        self.monitor.end(node)
+        return True
+
+    def _collect(self) -> None:
+        """Wait a moment for nodes that run, and settle those that are done."""
+        self._stop_if_asked()
+        for handle, outcome in self.executor.poll(WAIT_S):
+            node, claim = self.running.pop(handle)
+            with claim:
+                self._settle(node, outcome)
+
+    def _settle(self, node: Node, outcome: Outcome) -> None:
+        if outcome.status == "damaged":
+            self._repair(node, outcome.reason)
+            return
+        node.record = outcome.record
+        if outcome.status == "ok":
+            node.state, node.reason = "cached", None
+        else:
+            node.state, node.status, node.reason = "failed", outcome.status, outcome.reason
+            if outcome.record is not None:
+                node.reason = f"{outcome.status}: {outcome.reason}"
+        self.monitor.end(node)
+
+    def _inherit(self, node: Node, broken: Node) -> None:
+        """What needs a failed node fails as well; a cell says so in a record: it is a row, and is not retried."""
+        if node.kind == "cell":
+            node.record = fail_cell(self.store, node.document, broken.status, broken.reason or "its input failed")
+            node.state, node.reason = "failed", f"{broken.status}: {broken.reason}"
+        else:
+            same = node.kind == "evaluation" and broken.key == node.needs[0]
+            node.state, node.reason = "failed", broken.reason if same else f"needs {broken.title}, which failed"
+        self.monitor.end(node)
+
+    def _repair(self, node: Node, reason: str | None) -> None:
+        """Make the damaged inputs of a node again: they were set aside, so they count as missing now."""
+        self.repairs[node.key] = self.repairs.get(node.key, 0) + 1
+        revived = [self._revive(key) for key in node.needs] if self.repairs[node.key] <= REPAIRS else []
+        if not any(revived):
+            node.state, node.reason = "failed", reason
+            self.monitor.end(node)
+
+    def _revive(self, key: str) -> bool:
+        """Put a node whose result is gone, and what it needs itself, back into the queue."""
+        node = self.plan.nodes[key]
+        found = replace(node)
+        look_up(self.plan, found, self.store)
+        gone = found.pending
+        if gone:
+            node.state, node.reason = "run", None
+            for need in node.needs:
+                self._revive(need)
+        return gone

@@ -1,0 +1,114 @@
+"""The other end of the executor `processes`: runs the nodes that come in on stdin, and answers on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from ddbench.api import Limits
+from ddbench.errors import DDBenchError, InterruptedRunError
+from ddbench.plugins import Registries
+from ddbench.store import Store
+from ddbench.work.executors.base import Resources
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Silent
+
+TELL_S = 0.1
+"""Seconds between answers about the steps of a node."""
+
+
+def serve(store: Store, registries: Registries, *, keep_logits: bool) -> int:
+    """Run nodes until stdin ends; the exit code.
+
+    A line of stdin is ``{"document", "resources"}``. Lines of stdout are ``{"ready"}`` once, ``{"progress"}`` now and
+    then, and for each node ``{"outcome"}`` or, when the run cannot go on, ``{"error": {"kind", "text"}}``.
+
+    Args:
+        store: Where results go.
+        registries: The plugins that the run was planned with.
+        keep_logits: Store logits beside predictions.
+    """
+    interrupts, tasks, busy = Interrupts(), queue.SimpleQueue[str | None](), threading.Event()
+    lines, channel = _take_over_pipes()
+    monitor = _Teller(channel)
+    try:
+        with interrupts.installed():  # before torch: what is raised inside its import can get lost there
+            from ddbench.work import engine
+            from ddbench.work.node import run_node
+
+            engine.warm_up()
+            threading.Thread(target=_listen, args=(lines, tasks, busy), daemon=True).start()
+            monitor.tell({"ready": True})
+            while not interrupts.requested and (line := tasks.get()) is not None:
+                task = json.loads(line)
+                resources = Resources.model_validate(task["resources"])
+                outcome = run_node(
+                    task["document"],
+                    store,
+                    engine.choose(device=resources.device, threads=resources.threads),
+                    registries=registries,
+                    interrupts=interrupts,
+                    monitor=monitor,
+                    limits=Limits(timeout_s=resources.timeout_s),
+                    keep_logits=keep_logits,
+                )
+                busy.clear()
+                monitor.tell({"outcome": outcome.model_dump(mode="json", by_alias=True)})
+    except (KeyboardInterrupt, InterruptedRunError):
+        return InterruptedRunError.exit_code  # whoever sent the signal knows
+    except Exception as error:
+        if interrupts.requested:  # the signal hit code that made another error of it
+            return InterruptedRunError.exit_code
+        busy.clear()
+        monitor.tell({"error": {"kind": type(error).__name__, "text": str(error)}})
+        return error.exit_code if isinstance(error, DDBenchError) else 1
+    return InterruptedRunError.exit_code if interrupts.requested else 0
+
+
+def _take_over_pipes() -> tuple[TextIO, TextIO]:
+    """Stdin and stdout for us alone: plugins read nothing, and what they print goes to stderr."""
+    lines, channel = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    return lines, channel
+
+
+def _listen(lines: TextIO, tasks: queue.SimpleQueue[str | None], busy: threading.Event) -> None:
+    """Hand on what comes in; when the run is gone in the middle of a node, so that its claim is free, end at once."""
+    for line in lines:
+        busy.set()
+        tasks.put(line)
+    if busy.is_set():
+        os._exit(1)
+    tasks.put(None)
+
+
+class _Teller(Silent):
+    """Writes answers."""
+
+    def __init__(self, channel: TextIO) -> None:
+        self._channel = channel
+        self._told = 0.0
+
+    def tell(self, answer: Mapping[str, Any]) -> None:
+        """Write a line. When nobody reads it the run is gone: that must not look like the node's failure."""
+        try:
+            self._channel.write(json.dumps(answer) + "\n")
+            self._channel.flush()
+        except OSError:
+            os._exit(1)
+
+    def progress(self, key: str, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
+        """Say how far the node is, if that was not just said."""
+        if time.monotonic() - self._told >= TELL_S:
+            self._told = time.monotonic()
+            self.tell({"progress": [key, done, total, what, {name: float(value) for name, value in metrics.items()}]})

@@ -1,0 +1,48 @@
+"""Signals that ask a run to stop: the running node gets to its next checkpoint first."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+
+class Interrupts:
+    """Turns the first SIGINT or SIGTERM into a request to stop at the next tick; the second one ends at once.
+
+    Outside :meth:`deferred` blocks a signal raises KeyboardInterrupt immediately.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._deferring = 0
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[Interrupts]:
+        """Handle signals in this block (main thread only)."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._handle) for number in numbers]
+        try:
+            yield self
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """A block that ticks regularly and wants to checkpoint before it stops."""
+        self._deferring += 1
+        try:
+            yield
+        finally:
+            self._deferring -= 1
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        again, self.requested = self.requested, True
+        if again or not self._deferring:
+            raise KeyboardInterrupt

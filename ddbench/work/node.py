@@ -1,0 +1,83 @@
+"""Runs one node. Needs nothing but the node's document, ``--out``, ``$DDBENCH_HOME`` and the same plugins."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+
+from ddbench.api import Limits
+from ddbench.errors import CorruptFileError, UsageError
+from ddbench.plugins import Registries
+from ddbench.specs import ArtifactSpec, CellSpec, EvalSpec
+from ddbench.store import Store
+from ddbench.work.artifact_builds import build_artifact
+from ddbench.work.attempt import Document, Job, Outcome
+from ddbench.work.cells import condense_cell
+from ddbench.work.engine import Engine, warm_up
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Monitor
+from ddbench.work.students import evaluate_student
+
+KINDS: Mapping[str, Callable[[Job], Outcome]] = {
+    "artifact": build_artifact,
+    "cell": condense_cell,
+    "evaluation": evaluate_student,
+}
+
+SPECS: Mapping[str, tuple[str, type[ArtifactSpec | CellSpec | EvalSpec]]] = {
+    "artifact": ("artifact", ArtifactSpec),
+    "cell": ("cell", CellSpec),
+    "evaluation": ("eval", EvalSpec),
+}
+
+
+def run_node(
+    document: Document,
+    store: Store,
+    engine: Engine,
+    *,
+    registries: Registries,
+    interrupts: Interrupts,
+    monitor: Monitor,
+    limits: Limits | None = None,
+    keep_logits: bool = False,
+) -> Outcome:
+    """Run one node in this process, and publish what it makes.
+
+    Args:
+        document: What to compute.
+        store: Where results go.
+        engine: How it is computed unless it is resumed.
+        registries: Loaded plugins.
+        interrupts: Whether the user wants to stop.
+        monitor: Is told about progress.
+        limits: Bounds; None: none.
+        keep_logits: Store logits beside predictions.
+
+    Raises:
+        InterruptedRunError: If the user asked to stop.
+        StoreError: If nothing can be written.
+    """
+    refusal = refuse(document, registries)
+    if refusal is not None:
+        return Outcome(status="failed", reason=refusal)
+    warm_up()  # so that no node is charged for imports that torch puts off
+    job = Job(document, store, registries, engine, limits or Limits(), interrupts, monitor, keep_logits)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the table: a plugin's print goes to stderr
+            return KINDS[document["kind"]](job)
+    except CorruptFileError as error:
+        return Outcome(status="damaged", reason=str(error))
+
+
+def refuse(document: Document, registries: Registries) -> str | None:
+    """Why the plugins that are loaded here cannot run a node; None when they are those that it was planned with.
+
+    A node that is refused leaves no record: its result would stand under the key of another plugin.
+    """
+    kind, model = SPECS[document["kind"]]
+    try:
+        return registries.changed_since(model.model_validate(document[kind]))
+    except UsageError as error:
+        return f"{error}; run the command again with the plugins that it was planned with"

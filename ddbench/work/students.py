@@ -1,0 +1,166 @@
+"""Evaluation nodes: a student is trained on a set and tested once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from ddbench.api import CondensedSet, Recipe, State
+from ddbench.errors import CorruptFileError, NodeFailureError
+from ddbench.evaluate.stage import Evaluation, Result
+from ddbench.files import StoreWarning, atomic_write, set_aside
+from ddbench.records import Cost, Record
+from ddbench.serialise import load_state, save_state
+from ddbench.specs import CellSpec, EvalSpec
+from ddbench.store import CHECKPOINT, evaluation_path, read_record, write_record
+from ddbench.work.artifact_builds import artifact_seconds, verified_folders
+from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded
+from ddbench.work.clock import Clock
+from ddbench.work.engine import Engine
+from ddbench.work.meter import Spent
+
+
+def evaluate_student(job: Job) -> Outcome:
+    """Train and test a student, or go on where an earlier attempt stopped, and publish predictions and record.
+
+    Raises:
+        CorruptFileError: If the set, or an artifact, turns out to be damaged (it was set aside).
+        InterruptedRunError: If the user asked to stop; a checkpoint is written.
+        StoreError: If nothing can be written.
+    """
+    spec, cell = EvalSpec.model_validate(job.document["eval"]), CellSpec.model_validate(job.document["set"]["cell"])
+    folder = job.store.folder(job.document["set"])
+    condensed, condensation = job.store.load_set(folder)
+    path = evaluation_path(folder, job.document["key"])
+    checkpoint = path.with_suffix(f".{CHECKPOINT}")
+    engine, resumed = _resumed(checkpoint, job.engine)
+    engine.apply()
+    training = _Training(job, spec, cell, condensed, checkpoint, engine, resumed, Attempt(), job.clock())
+    ended = guarded(training.run, folder)
+    record = training.record(ended)
+    record.set_sha256 = condensation.set_sha256
+    if (result := ended.result) is not None:
+        record.metrics, record.n_test, record.selection = result.metrics, result.n_test, result.selection
+        parts = {"predictions": result.predictions} | ({"logits": result.logits} if job.keep_logits else {})
+        atomic_write(path.with_suffix(".safetensors"), save(parts))
+    write_record(path, record)
+    if ended.status != "timeout":
+        checkpoint.unlink(missing_ok=True)
+    return Outcome.of(record)
+
+
+@dataclass
+class _Training:
+    """One attempt at a student."""
+
+    job: Job
+    spec: EvalSpec
+    cell: CellSpec
+    condensed: CondensedSet
+    checkpoint: Path
+    engine: Engine
+    resumed: dict[str, Any] | None
+    attempt: Attempt
+    clock: Clock
+    updates: int = field(default=0, init=False)
+
+    def run(self) -> Result:
+        """Choose the learning rate, train, test."""
+        document = self.job.document
+        evaluation = Evaluation(
+            spec=self.spec,
+            protocol=self.job.registries.protocols.get(self.spec.protocol),
+            data=self.cell.data,
+            condensed=self.condensed,
+            device=torch.device(self.engine.device),
+            families=self.job.registries.architectures,
+            whole=document["whole"],
+            recipe=_recipe(self.job, self.condensed),
+            chosen=_choice(self.job),
+            folders=verified_folders(document["set"], only="whitening") | verified_folders(document),
+            tick=self.tick,
+            resumed=self.resumed,
+        )
+        with self.attempt.meter.phase("evaluate"), self.job.interrupts.deferred():
+            return evaluation.run()
+
+    def tick(self, done: int, total: int, state: Callable[[], State]) -> None:
+        """After each update."""
+        self.updates += 1
+        self.clock.tick(done, total, lambda: self.save(state()), "evaluate")
+
+    def save(self, state: State) -> None:
+        """Keep what the next attempt needs."""
+        kept = {**state, "earlier": asdict(self.spent()), "engine": self.engine.model_dump()}
+        save_state(self.checkpoint, kept)
+
+    def spent(self) -> Spent:
+        """What all attempts took so far, this one included."""
+        earlier = Spent(**self.resumed["earlier"]) if self.resumed else Spent()
+        return earlier.add(self.attempt.meter, self.updates)
+
+    def record(self, ended: Ended[Result]) -> Record:
+        """What there is to say, whether or not there is a result."""
+        spent, meter = self.spent(), self.attempt.meter
+        cost = Cost(
+            evaluate_s=spent.seconds,
+            artifact_s=artifact_seconds(self.job.document),
+            steps=spent.steps,
+            peak_mb=spent.peak_mb,
+            peak_from=meter.peak_from,
+            contended=meter.contended,
+            attempts=spent.attempts,
+        )
+        cell, spec = self.cell, self.spec
+        env = environment_of(cell.origin, cell.data, spec.origins, "protocol", "arch")
+        env |= self.engine.model_dump()
+        return self.attempt.record(self.job.document, "evaluation", ended, cost, env)
+
+
+def _resumed(checkpoint: Path, engine: Engine) -> tuple[Engine, dict[str, Any] | None]:
+    """The engine and the state of an unfinished attempt; a checkpoint that cannot be used is set aside."""
+    if not checkpoint.exists():
+        return engine, None
+    try:
+        state = load_state(checkpoint)
+        kept = Engine.model_validate(state["engine"])
+        if kept.device != engine.device:
+            raise ValueError(f"it was made on {kept.device}")
+        Spent(**state["earlier"])
+        return kept, state
+    except (CorruptFileError, KeyError, TypeError, ValueError) as error:
+        warnings.warn(f"{checkpoint}: cannot be used ({error}); starting over", StoreWarning, stacklevel=2)
+        set_aside(checkpoint)
+        return engine, None
+
+
+def _recipe(job: Job, condensed: CondensedSet) -> Recipe | None:
+    """The recipe to follow under ``native``: the set's own, or that of the set it stands beside."""
+    document = job.document
+    if not job.registries.protocols.get(document["eval"]["protocol"]).follows_recipe:
+        return None
+    if document["recipe"] is None:
+        return condensed.recipe
+    return job.store.load_set(job.store.folder(document["recipe"]))[0].recipe
+
+
+def _choice(job: Job) -> dict[str, Any] | None:
+    """What repetition 0 chose on val.
+
+    Raises:
+        NodeFailureError: If it failed.
+    """
+    choice = job.document["choice"]
+    if choice is None:
+        return None
+    record = read_record(evaluation_path(job.store.folder(choice["set"]), choice["key"]))
+    if record is None or record.status != "ok":
+        why = "is missing" if record is None else f"{record.status}: {record.reason}"
+        raise NodeFailureError("failed", f"no learning rate: the evaluation of repetition 0 that chooses it {why}")
+    return record.selection
