@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ddbench.errors import CorruptFileError, InterruptedRunError, NodeFailureErr
 from ddbench.files import StoreWarning, set_aside
 from ddbench.forerunner import FINAL, continues
 from ddbench.serialise import load_set, load_state, save_set, save_state
-from ddbench.specs import snapshot_points
+from ddbench.specs import DatasetInfo, snapshot_points
 from ddbench.store import CHECKPOINT
 from ddbench.work.clock import Clock
 from ddbench.work.meter import Meter
@@ -171,40 +171,52 @@ def check_set(condensed: CondensedSet, ctx: Context, kind: str) -> None:
     Raises:
         NodeFailureError: If it does not.
     """
-    info, n = ctx.dataset, len(condensed)
-    problem = None
     if condensed.images is not None and not bool(torch.isfinite(condensed.images).all()):
         raise NodeFailureError("nan", "the condensed images are not finite")
     if condensed.label_space != "hard" and not bool(torch.isfinite(condensed.labels).all()):
         raise NodeFailureError("nan", "the condensed labels are not finite")
-    if n == 0:
-        problem = "the set is empty"
-    elif condensed.preprocess != ctx.train.preprocess:
-        problem = f"the set declares {condensed.preprocess.id}, the cell runs in {ctx.train.preprocess.id}"
-    elif condensed.images is not None and condensed.images.dtype != torch.float32:
-        problem = f"images are {condensed.images.dtype}, not float32"
-    elif condensed.weights is not None and not bool(torch.isfinite(condensed.weights).all()):
-        problem = "the weights are not finite"
-    elif kind != "reference" and n > sum(ctx.per_class) and not condensed.storage.codes:
-        problem = f"the set has {n} images, the budget allows {sum(ctx.per_class)}"
-    elif condensed.images is not None and condensed.images.shape[1:] != (info.channels, info.size, info.size):
-        problem = f"images have shape {tuple(condensed.images.shape[1:])}, not {(info.channels, info.size, info.size)}"
-    elif (
-        condensed.label_space == "hard"
-        and not 0 <= int(condensed.labels.min()) <= int(condensed.labels.max()) < info.classes
-    ):
-        problem = f"labels lie outside 0 … {info.classes - 1}"
-    elif condensed.label_space != "hard" and condensed.labels.shape[1] != info.classes:
-        problem = f"labels have {condensed.labels.shape[1]} columns for {info.classes} classes"
-    elif condensed.indices is not None:
-        problem = _check_indices(condensed.indices, len(ctx.train))
+    problem = next(_problems(condensed, ctx, kind), None)
     if problem is not None:
         raise NodeFailureError("failed", problem)
 
 
-def _check_indices(indices: torch.Tensor, available: int) -> str | None:
+def _problems(condensed: CondensedSet, ctx: Context, kind: str) -> Iterator[str]:
+    """What is wrong with a set, the gravest first; nothing later is looked at before it is asked for."""
+    n, allowed = len(condensed), sum(ctx.per_class)
+    if n == 0:
+        yield "the set is empty"
+    if condensed.preprocess != ctx.train.preprocess:
+        yield f"the set declares {condensed.preprocess.id}, the cell runs in {ctx.train.preprocess.id}"
+    if condensed.weights is not None and not bool(torch.isfinite(condensed.weights).all()):
+        yield "the weights are not finite"
+    if kind != "reference" and n > allowed and not condensed.storage.codes:
+        yield f"the set has {n} images, the budget allows {allowed}"
+    if condensed.images is not None:
+        yield from _problems_of_images(condensed.images, ctx.dataset)
+    yield from _problems_of_labels(condensed, ctx.dataset.classes)
+    if condensed.indices is not None:
+        yield from _problems_of_indices(condensed.indices, len(ctx.train))
+
+
+def _problems_of_images(images: torch.Tensor, info: DatasetInfo) -> Iterator[str]:
+    shape = (info.channels, info.size, info.size)
+    if images.dtype != torch.float32:
+        yield f"images are {images.dtype}, not float32"
+    if images.shape[1:] != shape:
+        yield f"images have shape {tuple(images.shape[1:])}, not {shape}"
+
+
+def _problems_of_labels(condensed: CondensedSet, classes: int) -> Iterator[str]:
+    labels = condensed.labels
+    if condensed.label_space != "hard":
+        if labels.shape[1] != classes:
+            yield f"labels have {labels.shape[1]} columns for {classes} classes"
+    elif not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        yield f"labels lie outside 0 … {classes - 1}"
+
+
+def _problems_of_indices(indices: torch.Tensor, available: int) -> Iterator[str]:
     if not 0 <= int(indices.min()) <= int(indices.max()) < available:
-        return f"indices lie outside 0 … {available - 1}"
+        yield f"indices lie outside 0 … {available - 1}"
     if len(torch.unique(indices)) != len(indices):
-        return "an image is selected twice"
-    return None
+        yield "an image is selected twice"

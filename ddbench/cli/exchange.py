@@ -20,6 +20,7 @@ from ddbench.lookup import assess
 from ddbench.members import IMPORTED
 from ddbench.plugins import installed, load
 from ddbench.profiles import DEFAULT, profile
+from ddbench.specs import DatasetInfo
 from ddbench.store import Store
 
 Command = Callable[..., Any]
@@ -125,15 +126,11 @@ def _suite(rows: Sequence[tuple[Source, Understood]], importer: Importer, given:
     if len(spaces) > 1:
         raise UsageError(f"the sets live in different spaces ({', '.join(spaces)}): evaluate them in separate calls")
     (space,) = spaces
-    info = importer.data(space).info
-    columns = [column_of(understood, info) for _, understood in rows]
-    kinds = {budget.ipc is None for budget in columns}
-    if len(kinds) > 1:
-        odd = next(source.label for (source, _), budget in zip(rows, columns, strict=True) if budget.ipc is None)
-        raise UsageError(f"{odd!r} has no single number of images per class, others have: evaluate it in another call")
-    axis = "fraction" if True in kinds else "ipc"
-    sizes = sorted({getattr(budget, axis) for budget in columns})
-    content: dict[str, Any] = {
+    axis, size_of = _sizes(rows, importer.data(space).info)
+    sizes = sorted(set(size_of.values()))
+    several = max(len(understood.sources) for _, understood in rows)
+    seeds = {"condense": given["seeds"] or (several if several > 1 else None), "evaluate": given["eval_seeds"]}
+    return {
         "methods": [
             {"name": IMPORTED, "label": source.label, "params": {"sources": understood.sources, "n": understood.n}}
             for source, understood in rows
@@ -144,16 +141,27 @@ def _suite(rows: Sequence[tuple[Source, Understood]], importer: Importer, given:
         "split": given["split"],
         "profile": given["profile"] or DEFAULT,
         "exclude": [
-            {"method": source.label, axis: size}
-            for (source, _), budget in zip(rows, columns, strict=True)
-            for size in sizes
-            if size != getattr(budget, axis)
+            {"method": label, axis: other} for label, own in size_of.items() for other in sizes if other != own
         ],
+        **{name: joined(given[name]) for name in ("archs", "eval_archs", "protocols") if given[name]},
+        "seeds": {name: n for name, n in seeds.items() if n},
     }
-    content |= {name: joined(given[name]) for name in ("archs", "eval_archs", "protocols") if given[name]}
-    several = max(len(understood.sources) for _, understood in rows)
-    seeds = {"condense": given["seeds"] or (several if several > 1 else None), "evaluate": given["eval_seeds"]}
-    return content | {"seeds": {name: n for name, n in seeds.items() if n}}
+
+
+def _sizes(rows: Sequence[tuple[Source, Understood]], info: DatasetInfo) -> tuple[str, dict[str, float]]:
+    """The axis of all rows, ``ipc`` or ``fraction``, and each row's size on it by the row's label.
+
+    Raises:
+        UsageError: If some rows have an ipc and others have none.
+    """
+    columns = {source.label: column_of(understood, info) for source, understood in rows}
+    odd = [label for label, budget in columns.items() if budget.ipc is None]
+    if odd and len(odd) < len(columns):
+        raise UsageError(
+            f"{odd[0]!r} has no single number of images per class, others have: evaluate it in another call"
+        )
+    axis = "fraction" if odd else "ipc"
+    return axis, {label: getattr(budget, axis) for label, budget in columns.items()}
 
 
 def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:
