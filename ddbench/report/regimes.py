@@ -10,6 +10,7 @@ from ddbench.report.cells import Cell
 from ddbench.report.differences import baseline_of, is_twin
 from ddbench.report.scores import siblings
 from ddbench.report.tables import Table
+from ddbench.specs import Budget
 
 REGIMES = {
     "hard@1": "hard labels, DSA",
@@ -49,7 +50,7 @@ def regime_tables(tables: Sequence[Table]) -> list[Regimes]:
         members = sorted(siblings(table, tables), key=_order)
         seen += members
         if len(members) > 1:
-            budgets = dict.fromkeys(column.budget.label for member in members for column in member.columns)
+            budgets = dict.fromkeys(column.budget for member in members for column in member.columns)
             found += [_regimes(members, budget) for budget in budgets]
     return found
 
@@ -59,11 +60,11 @@ def _order(table: Table) -> tuple[int, str]:
     return (list(REGIMES).index(protocol) if protocol in REGIMES else len(REGIMES)), protocol
 
 
-def _regimes(tables: Sequence[Table], budget: str) -> Regimes:
+def _regimes(tables: Sequence[Table], budget: Budget) -> Regimes:
     protocols, headers = list[str](), list[str]()
     columns = list[dict[str, Cell]]()
     for table in tables:
-        protocol, cells = str(table.setting.protocol), _cells(table, budget)
+        protocol, cells = str(table.setting.protocol), table.cells_at(budget)
         protocols.append(protocol)
         headers.append(f"{REGIMES[protocol]} ({protocol})" if protocol in REGIMES else protocol)
         columns.append({label: cell for label, cell in cells.items() if not is_twin(label)})
@@ -75,15 +76,6 @@ def _regimes(tables: Sequence[Table], budget: str) -> Regimes:
     labels = dict.fromkeys(label for column in columns for label in column)
     rows = {label: tuple(column.get(label) for column in columns) for label in labels}
     first = tables[0]
-    return Regimes(f"{conditions(first)} · {first.setting.profile} · {budget}", tuple(protocols), tuple(headers), rows)
-
-
-def _cells(table: Table, budget: str) -> dict[str, Cell]:
-    """Label → the row's cell at a budget; a reference has one for all."""
-    place = next((i for i, column in enumerate(table.columns) if column.budget.label == budget), None)
-    found = {}
-    for row in table.rows:
-        cell = row.cells[0] if row.spans else None if place is None else row.cells[place]
-        if cell is not None:
-            found[row.label] = cell
-    return found
+    return Regimes(
+        f"{conditions(first)} · {first.setting.profile} · {budget.label}", tuple(protocols), tuple(headers), rows
+    )
