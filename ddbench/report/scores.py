@@ -159,16 +159,15 @@ def cost_of(table: Table) -> list[CostLine]:
         row, cell = one.row, one.cell
         if cell.summary is None:
             continue
-        spent, student_s = None if row.spans else cell.cost.condense_s, cell.cost.train_s
-        more = None if spent is None else spent + (cell.cost.artifact_s or 0.0)
+        cost = cell.cost
         line = CostLine(
             row=row.label,
             source=row.source,
             budget=one.budget,
             accuracy=cell.summary.mean,
             cell=cell,
-            break_even=break_even(spent, full_s, student_s),
-            break_even_with_artifacts=break_even(more, full_s, student_s),
+            break_even=break_even(cost.condense_s, full_s, cost.train_s),
+            break_even_with_artifacts=break_even(cost.seconds, full_s, cost.train_s),
         )
         found.append(line)
         if competes(row, cell):
@@ -341,9 +340,8 @@ def _price(line: CostLine, kind: str) -> float | None:
         return None if cost.bytes is None else significant(cost.bytes, 2)
     if kind == "memory":
         return None if cost.peak_mb is None else significant(max(1.0, cost.peak_mb), 2)
-    if cost.condense_s is None:
+    if (value := cost.seconds) is None:
         return None
-    value = cost.condense_s + (cost.artifact_s or 0.0)
     return significant(value, 3) if value >= 10 else max(0.1, round(value, 1))
 
 

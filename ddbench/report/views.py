@@ -10,10 +10,10 @@ from operator import itemgetter
 
 from ddbench.errors import unknown
 from ddbench.publish.views.columns import COUNT, Column, column, decimals, values
-from ddbench.publish.views.cost import cost_views
+from ddbench.publish.views.cost import cost_view
 from ddbench.publish.views.lossless import lossless_views
 from ddbench.publish.views.main import CELL, MAIN, across_tables, cell_text
-from ddbench.publish.views.scores import scores_views
+from ddbench.publish.views.scores import scores_view
 from ddbench.report.captions import conditions
 from ddbench.report.figures import marked, plural
 from ddbench.report.ranking import Ranking, Stability, rankings, stabilities
@@ -154,8 +154,8 @@ def _failures(tables: Sequence[Table]) -> list[View]:
 
 
 VIEWS: dict[str, Callable[[Sequence[Table]], list[View]]] = {
-    "scores": scores_views,
-    "cost": cost_views,
+    "scores": lambda tables: [scores_view(table, tables) for table in tables],
+    "cost": lambda tables: [cost_view(table) for table in tables],
     "regime": _regimes,
     "ranks": _ranks,
     "stability": _stability,

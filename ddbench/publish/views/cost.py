@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -71,12 +70,9 @@ COSTS: tuple[Column[CostLine], ...] = (
 """Costs, each with its meaning."""
 
 
-def cost_views(tables: Sequence[Table]) -> list[View]:
-    """One for each table."""
-    return [_cost_view(table, cost_of(table)) for table in tables]
-
-
-def _cost_view(table: Table, found: Sequence[CostLine]) -> View:
+def cost_view(table: Table) -> View:
+    """The costs of a table; programs read of twins, too."""
+    found = cost_of(table)
     notes = [
         "cost of one set in our implementation: seconds to prepare and condense, to build the artifacts it reads, to "
         "train and test one student, without the search for a learning rate; peak memory of condensing; stored bytes "

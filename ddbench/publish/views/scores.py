@@ -46,12 +46,9 @@ SCORES: tuple[Column[Score], ...] = (
 """Derived scores, each with its meaning."""
 
 
-def scores_views(tables: Sequence[Table]) -> list[View]:
-    """One for each table; LRS and ARS need the tables under other protocols."""
-    return [_scores_view(table, scores_of(table, tables)) for table in tables]
-
-
-def _scores_view(table: Table, scores: Sequence[Score]) -> View:
+def scores_view(table: Table, tables: Sequence[Table]) -> View:
+    """The scores of a table; LRS and ARS need those under other protocols, among all ``tables``."""
+    scores = scores_of(table, tables)
     caption = f"derived scores · {place(table)} · means over repetitions, differences over those that both have"
     notes: list[str] = []
     view = View("scores", caption, notes, SCORES, scores, {"where": place(table)})

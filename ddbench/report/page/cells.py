@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ddbench.keys import canonical, short
+from ddbench.publish.views.columns import HEADERS
 from ddbench.records import Record
 from ddbench.report.cells import Cell
 from ddbench.report.figures import NONE, compact
@@ -133,7 +134,8 @@ def _sets(members: Sequence[Observation]) -> list[dict[str, Any]]:
             str(r), short(record.key), str(cost.steps), compact(cost.prepare_s + cost.condense_s) + busy,
             compact(cost.artifact_s), compact(cost.peak_mb), compact(sum(cost.bytes.values())), record.finished[:10],
         ])  # fmt: skip
-    head = ["repetition", "set", "steps", "condense s", "artifact s", "peak MB", "bytes", "made on"]
+    costs = [HEADERS[name] for name in ("condense_s", "artifact_s", "peak_mb", "bytes")]
+    head = ["repetition", "set", "steps", *costs, "made on"]
     return [{"caption": "The sets", "head": head, "rows": rows}] if rows else []
 
 

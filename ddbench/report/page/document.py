@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from ddbench.keys import short
 from ddbench.publish.views.columns import Column as Shown
+from ddbench.publish.views.cost import cost_view
 from ddbench.publish.views.main import differences_view, main_view
+from ddbench.publish.views.scores import scores_view
 from ddbench.publish.views.students import students_view
 from ddbench.records import Record
 from ddbench.report.captions import caption, protocol_of
 from ddbench.report.cross import Cross, cross_tables, groups_of
 from ddbench.report.details import details_view
 from ddbench.report.figures import compact
-from ddbench.report.observations import Observation, Setting, observe
+from ddbench.report.observations import Observation, observe
 from ddbench.report.page.cells import Panels, Place, cell_id, table_id
 from ddbench.report.page.curves import BOTTOM as BELOW
 from ddbench.report.page.curves import (
@@ -38,17 +40,12 @@ from ddbench.report.tables import Column, Row, Table, tables_of
 from ddbench.report.view import View
 from ddbench.report.views import views_of
 
-EACH = {"scores": "Derived scores of every cell", "cost": "Cost of every cell"}
-"""Views of one table each, and what the page calls them."""
 ACROSS = {
     "regime": "Labels and augmentation", "ranks": "Average ranks",
     "stability": "Does the order depend on protocol, student, budget?", "lossless": "As good as all the data?",
 }  # fmt: skip
 """Views over all tables."""
 KINDS = ("reference", "selection", "distillation")
-
-Beside = Mapping[Setting, Sequence[Mapping[str, Any]]]
-"""What can be opened below each table."""
 
 PER_CLASS, SHARE, IMAGES = "images per class", "share of the training images [%]", "images"
 """What an axis counts; images where some budgets are per class and others shares."""
@@ -63,8 +60,7 @@ def document(
     seen = looks((row.shown_label, row.kind) for table in tables for row in table.rows if not row.spans)
     panels = Panels({record.key: record for record in records if record.kind == "evaluation"}, places)
     cells: dict[str, Any] = {}
-    beside = {table.setting: _beside(table, *views) for table, *views in zip(tables, *_each(tables), strict=True)}
-    groups = [_group(members, panels, cells, seen, beside) for members in groups_of(tables)]
+    groups = [_group(members, panels, cells, seen, tables) for members in groups_of(tables)]
     shown = [section for group in groups for section in group["sections"]]
     return {
         "title": title,
@@ -104,16 +100,14 @@ def _by_place(observations: Iterable[Observation]) -> dict[Place, list[Observati
     return found
 
 
-def _each(tables: Sequence[Table]) -> list[list[View]]:
-    return [views_of(tables, [name]) for name in EACH]
-
-
-def _beside(table: Table, *views: View) -> list[dict[str, Any]]:
+def _beside(table: Table, tables: Sequence[Table]) -> list[dict[str, Any]]:
     """What can be opened below a table, in order."""
-    found = [_opened(EACH[view.name], [view]) for view in views]
-    inside = details_view(table)
-    told = [_opened("What the methods say about their runs", [inside])] if inside.rows else []
-    return found + told
+    views = {
+        "Derived scores of every cell": scores_view(table, tables),
+        "Cost of every cell": cost_view(table),
+        "What the methods say about their runs": details_view(table),
+    }
+    return [_opened(title, [view]) for title, view in views.items() if view.rows]
 
 
 def _across(tables: Sequence[Table]) -> list[dict[str, Any]]:
@@ -127,7 +121,7 @@ def _opened(title: str, views: Sequence[View]) -> dict[str, Any]:
 
 
 def _group(
-    members: list[Table], panels: Panels, cells: dict[str, Any], seen: dict[str, Look], beside: Beside
+    members: list[Table], panels: Panels, cells: dict[str, Any], seen: dict[str, Look], tables: Sequence[Table]
 ) -> dict[str, Any]:
     first = members[0]
     split = "" if first.split == "default" else f" (split {first.split})"
@@ -135,7 +129,7 @@ def _group(
         "id": "g" + table_id(first.setting)[1:],
         "title": f"{first.named}{split} · {first.setting.protocol}",
         "subtitle": f"{first.setting.arch} · {first.preprocess} · {protocol_of(first)}",
-        "sections": [_section(table, panels, cells, seen, beside) for table in members],
+        "sections": [_section(table, panels, cells, seen, tables) for table in members],
         "crosses": [_grid(students_view(cross)) for cross in cross_tables(members) if _compares(cross)],
     }
 
@@ -147,7 +141,7 @@ def _compares(cross: Cross) -> bool:
 
 
 def _section(
-    table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look], beside: Beside
+    table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look], tables: Sequence[Table]
 ) -> dict[str, Any]:
     setting, where = table.setting, caption(table)
     for row, _, column, cell in table.filled():
@@ -166,7 +160,7 @@ def _section(
         "main": _main(table, main),
         "legend": main.notes,
         "differences": None if versus is None else _grid(versus),
-        "beside": beside[setting],
+        "beside": _beside(table, tables),
         "missing": _missing(table),
         "charts": [chart for chart in (_by_size(table, series), cost_chart(costs)) if chart is not None],
     }  # fmt: skip
@@ -243,8 +237,8 @@ def _curve(table: Table, row: Row, seen: dict[str, Look], front: Set[tuple[str, 
         found = None if cell is None else cell.summary
         if cell is None or found is None:
             continue
-        x = (cell.cost.condense_s or 0.0) + (cell.cost.artifact_s or 0.0) if cost else _size(column, unit)
-        if x is None or (cost and cell.cost.condense_s is None):
+        x = cell.cost.seconds if cost else _size(column, unit)
+        if x is None:
             continue
         half = found.half_width
         text = f"{row.shown_label} · {column.label}: {found.mean:.1f} %" + (
