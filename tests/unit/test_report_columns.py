@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddbench.publish.views.columns import COMPACT, COUNT, column, decimals
@@ -334,11 +334,13 @@ def test_csv_has_what_is_over_students(tables):
 
 
 @pytest.mark.parametrize("style", [decimals(1), decimals(2, sign=True), COMPACT])
+@settings(deadline=None, derandomize=True)
 @given(st.floats(0.0, 1e9) | st.floats(0.06, 20.0))
 def test_what_a_style_shows_is_the_number_in_its_text(style, value):
     assert style.shown(value) == pytest.approx(number_in(style.text(value)), rel=1e-9)
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.floats(1e-9, 1e9), st.integers(1, 6))
 def test_significant_digits_are_those_of_the_text(value, digits):
     assert significant(value, digits) == float(f"{value:.{digits}g}")
