@@ -35,6 +35,11 @@ class CellCost:
     bytes: float | None = None
     contended: bool = False
 
+    @property
+    def seconds(self) -> float | None:
+        """Seconds to make one set, and all artifacts that it read; None where nothing was condensed."""
+        return None if self.condense_s is None else self.condense_s + (self.artifact_s or 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:

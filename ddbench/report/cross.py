@@ -8,7 +8,6 @@ from statistics import fmean
 
 from ddbench.report.captions import protocol_of
 from ddbench.report.cells import Cell
-from ddbench.report.figures import NONE, marked
 from ddbench.report.tables import Table
 from ddbench.stats import summary
 
@@ -57,59 +56,30 @@ def group_of(table: Table) -> tuple[object, ...]:
     return setting.data, setting.protocol, setting.arch, setting.profile
 
 
-def cross_tables(tables: Sequence[Table]) -> list[Cross]:
-    """One for each group of tables that differ in the student alone, and each budget; none for a single student."""
+def groups_of(tables: Sequence[Table]) -> list[list[Table]]:
+    """Tables that differ in the student alone, together."""
     groups: dict[tuple[object, ...], list[Table]] = {}
     for table in tables:
         groups.setdefault(group_of(table), []).append(table)
+    return list(groups.values())
+
+
+def cross_tables(tables: Sequence[Table]) -> list[Cross]:
+    """One for each group of tables that differ in the student alone, and each budget; none for a single student."""
     found = []
-    for group, members in groups.items():
+    for members in groups_of(tables):
         students = tuple(dict.fromkeys(str(table.setting.eval_arch) for table in members))
         if len(students) < 2:
             continue
         for budget in dict.fromkeys(column.budget for table in members for column in table.columns):
-            cells = [_cells(table, budget) for table in members]
+            cells = [table.cells_at(budget) for table in members]
             labels = dict.fromkeys(label for those in cells for label in those)
             first = members[0]
             where = f"{first.dataset} · {first.setting.arch} → students · {first.preprocess} · {protocol_of(first)}"
             rows = {label: tuple(those.get(label) for those in cells) for label in labels}
             caption = f"{where} · {budget.label} · test top-1 %, means over repetitions"
-            found.append(Cross(caption, students, rows, group, budget.label))
+            found.append(Cross(caption, students, rows, group_of(first), budget.label))
     return found
-
-
-def _cells(table: Table, budget: object) -> dict[str, Cell]:
-    """Label → the row's cell at a budget; a reference has one for all."""
-    place = next((i for i, column in enumerate(table.columns) if column.budget == budget), None)
-    chosen = {}
-    for row in table.rows:
-        cell = row.cells[0] if row.spans else None if place is None else row.cells[place]
-        if cell is not None:
-            chosen[row.label] = cell
-    return chosen
-
-
-def shown_label(label: str, cells: Sequence[Cell | None]) -> str:
-    """The label of a row of cells from several tables, as people read it."""
-    return marked(label, next((cell.source for cell in cells if cell is not None), "measured"))
-
-
-def cross_grid(cross: Cross) -> list[list[str]]:
-    """Header and a line per method: each student, then mean ± sd over repetitions of the students' mean, worst, spread.
-
-    ``spread`` is the best student's mean minus the worst's. A row without a result for every student has no summary;
-    where students have different repetitions, it is over those that all have.
-    """
-    lines = [["method", *cross.students, "mean", "worst", "spread"]]
-    lines += [
-        [shown_label(label, cells), *map(_score, cells), *_over_students(cells)] for label, cells in cross.rows.items()
-    ]
-    return lines
-
-
-def _score(cell: Cell | None) -> str:
-    found = None if cell is None else cell.summary
-    return NONE if found is None else f"{found.mean:.1f}"
 
 
 def over_students(cells: Sequence[Cell | None]) -> OverStudents | None:
@@ -123,11 +93,3 @@ def over_students(cells: Sequence[Cell | None]) -> OverStudents | None:
     over = summary([fmean(cell.scores[r] for cell in complete) for r in shared])
     means = [fmean(cell.scores[r] for r in shared) for cell in complete]
     return OverStudents(over.mean, over.sd, len(shared), min(means), max(means) - min(means))
-
-
-def _over_students(cells: Sequence[Cell | None]) -> list[str]:
-    over = over_students(cells)
-    if over is None:
-        return [NONE] * 3
-    text = f"{over.mean:.1f}" + (f" ± {over.sd:.1f}" if over.sd is not None else "")
-    return [f"{text} ({over.n})", f"{over.worst:.1f}", f"{over.spread:.1f}"]

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from ddbench.report.figures import NONE
-from ddbench.report.tables import Table
+from operator import attrgetter
+
+from ddbench.publish.views.columns import Column, Style, column
+from ddbench.report.figures import significant
+from ddbench.report.tables import Filled, Table
+from ddbench.report.view import View
 
 CAPTION = "inside the methods · means over repetitions; what the columns are: the README of each method"
 
 
-def details_grid(table: Table) -> list[list[str]]:
-    """Header and a line per row and budget; empty when no method says anything."""
-    found = [
-        (row.shown_label, column.label, cell.details)
-        for row in table.rows
-        if not row.spans
-        for column, cell in zip(table.columns, row.cells, strict=True)
-        if cell is not None and cell.details
-    ]
-    names = list(dict.fromkeys(name for _, _, details in found for name in details))
-    if not names:
-        return []
-    lines = [
-        [label, budget, *(f"{details[name]:.4g}" if name in details else NONE for name in names)]
-        for label, budget, details in found
-    ]
-    return [["method", "budget", *names], *lines]
+FOUR = Style(lambda value: f"{value:.4g}", lambda value: significant(value, 4))
+
+
+def details_view(table: Table) -> View:
+    """A row per cell about which its method says anything, a column for each thing that is said."""
+    rows = [one for one in table.filled() if not one.row.spans and one.cell.details]
+    names = dict.fromkeys(name for one in rows for name in one.cell.details)
+    columns = [column("row", value=attrgetter("row.label"), text=attrgetter("row.shown_label")), column("budget")]
+    return View("details", CAPTION, [], [*columns, *map(_detail, names)], rows)
+
+
+def _detail(name: str) -> Column[Filled]:
+    return column(name, FOUR, name, value=lambda one: one.cell.details.get(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 NONE = "–"
@@ -11,18 +12,28 @@ _UNITS = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
 
 def compact(value: float) -> str:
     """``0``, ``<0.1``, ``1.2``, ``640``, ``6.4 k``, ``12 M`` (k = 10³)."""
-    if value == 0:
-        return "0"
-    if value < 0.05:
+    if 0 != value < 0.05:
         return "<0.1"
-    for unit, suffix in _UNITS:
-        if value >= 0.9995 * unit:
-            return _digits(value / unit) + suffix
-    return _digits(value)
+    number, digits, _, suffix = _scaled(value)
+    return f"{number:.{digits}f}{suffix}"
 
 
-def _digits(value: float) -> str:
-    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+def rounded(value: float) -> float:
+    """The number that :func:`compact` shows: 6400 for ``6.4 k``, half of a tenth for ``<0.1``."""
+    number, _, unit, _ = _scaled(value)
+    return 0.05 if 0 != value < 0.05 else number * unit
+
+
+def significant(value: float, digits: int) -> float:
+    """A number rounded to so many significant digits."""
+    return round(value, digits - 1 - math.floor(math.log10(abs(value)))) if value and math.isfinite(value) else value
+
+
+def _scaled(value: float) -> tuple[float, int, float, str]:
+    """Number as shown, its decimals, its unit and what that is called."""
+    unit, suffix = next((known for known in _UNITS if value >= 0.9995 * known[0]), (1.0, ""))
+    digits = 1 if 0 != value / unit < 9.95 else 0
+    return round(value / unit, digits) + 0.0, digits, unit, suffix
 
 
 def spread(values: Iterable[float | None], *, apart: float = 1.0) -> str:

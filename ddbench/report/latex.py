@@ -53,8 +53,8 @@ def escaped(text: str) -> str:
 
 def _environment(view: View) -> str:
     lines = [r"\begin{table}", r"  \centering", f"  \\caption{{{escaped(view.caption)}}}"]
-    if view.grid:
-        header, *rows = view.grid
+    if grid := view.grid:
+        header, *rows = grid
         lines += [f"  \\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"    \toprule", _row(header), r"    \midrule"]
         lines += [*map(_row, rows), r"    \bottomrule", r"  \end{tabular}"]
     lines += [f"  \\par\\footnotesize {escaped(note)}" for note in view.notes]

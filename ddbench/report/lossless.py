@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ddbench.report.captions import place
 from ddbench.report.cells import Cell
-from ddbench.report.figures import NONE
 from ddbench.report.scores import full_of, siblings
 from ddbench.report.standing import OURS, id_of, name_of
 from ddbench.report.tables import Table
-from ddbench.report.view import View, caution, fixed, nothing, signed
 from ddbench.stats import Lossless, lossless
 from ddbench.stats.correctness import unpack
 
-CAPTION = "lossless?"
 LONG = next(protocol for protocol in OURS.values() if protocol.standing.full_under)
 NEEDED = f"{id_of(LONG.name)}, and {id_of(LONG.standing.full_under or '')}"
-MEANING = (
-    "lossless: the lower end of the 95 % interval of accuracy − best full lies above −margin, margin = min(0.5 points, "
-    "10 % of full's error); best full: the better of {both}; the interval is a bootstrap over repetitions "
-    "and test images, 6 repetitions or more; otherwise not shown, which is not the opposite"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +48,7 @@ def claims_of(table: Table, tables: Sequence[Table]) -> list[Claim]:
     found = []
     alike = siblings(table, tables, "arch")  # nothing was condensed for full
     fulls = {str(other.setting.protocol): full_of(other) for other in alike}
-    real = _real(table, alike)
+    real = best_suited(table, alike)
     wanted = (str(table.setting.protocol), real)
     known = {name: cell for name in wanted if name is not None and (cell := fulls.get(name)) is not None}
     for one in table.filled():
@@ -68,7 +59,7 @@ def claims_of(table: Table, tables: Sequence[Table]) -> list[Claim]:
     return found
 
 
-def _real(table: Table, alike: Sequence[Table]) -> str | None:
+def best_suited(table: Table, alike: Sequence[Table]) -> str | None:
     """Id of the protocol that suits real data, as the table's own protocol names it."""
     name = table.standing.full_under
     ids = (str(other.setting.protocol) for other in alike)
@@ -94,31 +85,3 @@ def _judged(cell: Cell, full: dict[str, Cell], table: Table, real: str | None) -
 def _matrix(cell: Cell, repetitions: Sequence[int], n_test: int) -> npt.NDArray[np.float64]:
     """Correctness [R, T], students of one repetition averaged."""
     return np.stack([np.mean([unpack(text, n_test) for text in cell.correct[r]], axis=0) for r in repetitions])
-
-
-def lossless_view(tables: Sequence[Table]) -> list[View]:
-    """The verdicts about every table under the protocol of the claim."""
-    judged = [table for table in tables if table.standing.full_under is not None]
-    if not judged:
-        return [nothing("lossless", CAPTION, f"the claim needs {NEEDED} for full (suite lossless)")]
-    return [_view(table, tables, claims_of(table, tables)) for table in judged]
-
-
-def _view(table: Table, tables: Sequence[Table], claims: Sequence[Claim]) -> View:
-    grid = [["method", "budget", "top-1 %", "n", "minus best full", "95 % interval", "margin", "verdict", "why"]]
-    for claim in claims:
-        interval, margin = claim.verdict.interval, claim.verdict.margin
-        bounds = NONE if interval is None else f"[{signed(interval.low, 2)}, {signed(interval.high, 2)}]"
-        grid.append(
-            [
-                claim.row, claim.budget, fixed(claim.accuracy, 1), str(claim.n),
-                signed(None if interval is None else interval.estimate, 2), bounds, fixed(margin, 2),
-                claim.verdict.verdict, NONE if interval is not None else claim.verdict.why,
-            ]
-        )  # fmt: skip
-    alike = siblings(table, tables, "arch")
-    best = next((claim.verdict.best_full for claim in claims if claim.verdict.best_full is not None), None)
-    meaning = MEANING.format(both=f"{table.setting.protocol} and {_real(table, alike)}")
-    notes = [meaning, *([f"best full here: under {best}"] if best else []), *caution(claim.n for claim in claims)]
-    facts = {"where": place(table), "lines": [asdict(claim) for claim in claims]}
-    return View("lossless", f"{CAPTION} · {place(table)}", grid if claims else [], notes, facts)

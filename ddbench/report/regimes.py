@@ -10,7 +10,8 @@ from ddbench.report.captions import conditions
 from ddbench.report.cells import Cell
 from ddbench.report.scores import siblings
 from ddbench.report.standing import OURS, name_of
-from ddbench.report.tables import Row, Table
+from ddbench.report.tables import Table
+from ddbench.specs import Budget
 
 OWN_RANDOM = "random, that recipe"
 
@@ -46,7 +47,7 @@ def regime_tables(tables: Sequence[Table]) -> list[Regimes]:
         members.sort(key=_order)
         seen += members
         if len(members) > 1:
-            budgets = dict.fromkeys(column.budget.label for member in members for column in member.columns)
+            budgets = dict.fromkeys(column.budget for member in members for column in member.columns)
             found += [_regimes(members, budget) for budget in budgets]
     return found
 
@@ -58,11 +59,11 @@ def _order(table: Table) -> tuple[bool, int, str]:
     return not table.trains_student, (ours.index(name_of(protocol)) if known else len(ours)), protocol
 
 
-def _regimes(tables: Sequence[Table], budget: str) -> Regimes:
+def _regimes(tables: Sequence[Table], budget: Budget) -> Regimes:
     protocols, headers = list[str](), list[str]()
     columns = list[dict[str, Cell]]()
     for table in tables:
-        protocol, cells = str(table.setting.protocol), _cells(table, budget)
+        protocol, cells = str(table.setting.protocol), table.cells_at(budget)
         protocols.append(protocol)
         named = (
             protocol
@@ -70,10 +71,11 @@ def _regimes(tables: Sequence[Table], budget: str) -> Regimes:
             else f"{protocol} → {table.setting.eval_arch}"
         )
         headers.append(f"{table.standing.regime} ({named})" if table.standing.regime else named)
-        shown = [row for row, _ in cells.values() if row.role.kind != "twin"]
-        columns.append({row.label: cells[row.label][1] for row in shown})
-        baselines = {row.label: baseline_of(row, [other for other, _ in cells.values()]) for row in shown}
-        own = {label: cells[row.label][1] for label, row in baselines.items() if row and row.role.kind == "twin"}
+        rows_here = [row for row in table.rows if row.label in cells]
+        shown = [row for row in rows_here if row.role.kind != "twin"]
+        columns.append({row.label: cells[row.label] for row in shown})
+        baselines = {row.label: baseline_of(row, rows_here) for row in shown}
+        own = {label: cells[row.label] for label, row in baselines.items() if row and row.role.kind == "twin"}
         if own:
             protocols.append(f"{protocol}+random")
             headers.append(OWN_RANDOM)
@@ -81,15 +83,6 @@ def _regimes(tables: Sequence[Table], budget: str) -> Regimes:
     labels = dict.fromkeys(label for column in columns for label in column)
     rows = {label: tuple(column.get(label) for column in columns) for label in labels}
     first = tables[0]
-    return Regimes(f"{conditions(first)} · {first.setting.profile} · {budget}", tuple(protocols), tuple(headers), rows)
-
-
-def _cells(table: Table, budget: str) -> dict[str, tuple[Row, Cell]]:
-    """Label → the row and its cell at a budget; a reference has one for all."""
-    place = next((i for i, column in enumerate(table.columns) if column.budget.label == budget), None)
-    found = {}
-    for row in table.rows:
-        cell = row.cells[0] if row.spans else None if place is None else row.cells[place]
-        if cell is not None:
-            found[row.label] = row, cell
-    return found
+    return Regimes(
+        f"{conditions(first)} · {first.setting.profile} · {budget.label}", tuple(protocols), tuple(headers), rows
+    )

@@ -15,6 +15,7 @@ from typing import Any
 
 from ddbench.core.roles import RANDOM, baseline_of
 from ddbench.report.cells import Cell
+from ddbench.report.figures import significant
 from ddbench.report.standing import name_of
 from ddbench.report.tables import Row, Table
 from ddbench.stats import DIGITS
@@ -80,20 +81,9 @@ class CostLine:
         row: Label of the row.
         source: ``measured``, ``imported`` or ``reported``.
         budget: Label of the column, ``all images`` for a reference.
-        n: Repetitions.
         accuracy: Mean test accuracy [%].
-        condense_s: Seconds to prepare and condense one set.
-        artifact_s: Seconds to build the artifacts that it reads.
-        evaluate_s: Seconds of training and testing per student, searches for a learning rate included.
-        train_s: Seconds to train and test one student, without them.
-        peak_mb: Peak memory [MB].
-        bytes: Stored bytes.
-        contended: Whether other processes used the cores meanwhile.
-        top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%].
-        full_stopped: Accuracy of ``full`` stopped after as many seconds as the set, its artifacts and one student
-            took [%], over the repetitions of the row.
-        full_stopped_updates: Updates that were.
-        break_even: How many students must be trained until condensing has paid: condense_s / (train_s of ``full`` −
+        cell: The cell, and so what it cost.
+        break_even: How many students must be trained until condensing has paid: its condense_s / (train_s of ``full`` −
             train_s on the set); ``math.inf`` when training on the set is not faster; None without ``full``.
         break_even_with_artifacts: The same with artifact_s charged to this set alone.
         pareto: Of ``seconds`` (condensing and artifacts), ``memory`` and ``bytes`` those for which no line of the
@@ -104,18 +94,8 @@ class CostLine:
     row: str
     source: str
     budget: str
-    n: int
-    accuracy: float | None
-    condense_s: float | None
-    artifact_s: float | None
-    evaluate_s: float | None
-    train_s: float | None
-    peak_mb: float | None
-    bytes: float | None
-    contended: bool
-    top1_uint8: float | None = None
-    full_stopped: float | None = None
-    full_stopped_updates: float | None = None
+    accuracy: float
+    cell: Cell
     break_even: float | None = None
     break_even_with_artifacts: float | None = None
     pareto: tuple[str, ...] = ()
@@ -178,14 +158,14 @@ def cost_of(table: Table) -> list[CostLine]:
             continue
         cost = cell.cost
         line = CostLine(
-            row.label, row.source, one.budget, len(cell.scores), cell.summary.mean, cost.condense_s, cost.artifact_s,
-            cost.evaluate_s, cost.train_s, cost.peak_mb, cost.bytes, cost.contended, cell.top1_uint8,
-            cell.full_stopped, cell.full_stopped_updates,
-            break_even=None if row.spans else break_even(cost.condense_s, full_s, cost.train_s),
-            break_even_with_artifacts=None
-            if row.spans or cost.condense_s is None
-            else break_even(cost.condense_s + (cost.artifact_s or 0.0), full_s, cost.train_s),
-        )  # fmt: skip
+            row=row.label,
+            source=row.source,
+            budget=one.budget,
+            accuracy=cell.summary.mean,
+            cell=cell,
+            break_even=break_even(cost.condense_s, full_s, cost.train_s),
+            break_even_with_artifacts=break_even(cost.seconds, full_s, cost.train_s),
+        )
         found.append(line)
         if competes(row, cell):
             ranked.append(line)
@@ -338,7 +318,7 @@ def _undominated(line: CostLine, lines: Sequence[CostLine], kind: str) -> bool:
         price = _price(other, kind)
         if price is None:
             continue
-        ours, theirs = _accuracy(line), _accuracy(other)
+        ours, theirs = _rounded(line.accuracy), _rounded(other.accuracy)
         if theirs >= ours and price <= own and (theirs > ours or price < own):
             return False
     return True
@@ -346,20 +326,15 @@ def _undominated(line: CostLine, lines: Sequence[CostLine], kind: str) -> bool:
 
 def _price(line: CostLine, kind: str) -> float | None:
     """What is compared, at most as precisely as tables show it: the rest is the machine's noise."""
+    cost = line.cell.cost
     if kind == "bytes":
         # The rest of bytes is labels: real images carry one more each, which decides nothing.
-        return None if line.bytes is None else float(f"{line.bytes:.2g}")
+        return None if cost.bytes is None else significant(cost.bytes, 2)
     if kind == "memory":
-        return None if line.peak_mb is None else float(f"{max(1.0, line.peak_mb):.2g}")
-    value = None if line.condense_s is None else line.condense_s + (line.artifact_s or 0.0)
-    if value is None:
+        return None if cost.peak_mb is None else significant(max(1.0, cost.peak_mb), 2)
+    if (value := cost.seconds) is None:
         return None
-    return float(f"{value:.3g}") if value >= 10 else max(0.1, round(value, 1))
-
-
-def _accuracy(line: CostLine) -> float:
-    assert line.accuracy is not None
-    return _rounded(line.accuracy)
+    return significant(value, 3) if value >= 10 else max(0.1, round(value, 1))
 
 
 def _mean(cell: Cell) -> float:

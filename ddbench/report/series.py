@@ -207,7 +207,7 @@ def _cost_panel(table: Table, cost: str, seen: Looks) -> CostPanel | None:
     for row in table.rows:
         points = []
         for i, cell in _cells(table, row):
-            if (value := _cost_of(cell, cost)) is not None:
+            if (value := cell.cost.bytes or None if cost == "bytes" else cell.cost.seconds) is not None:
                 points.append(_point(value, cell.scores, table.columns[i].budget.label))
                 if (row.label, table.columns[i].label) in members:
                     front.append((value, points[-1].mean))
@@ -216,14 +216,6 @@ def _cost_panel(table: Table, cost: str, seen: Looks) -> CostPanel | None:
     if not lines:
         return None
     return CostPanel(title_of(table), cost, tuple(lines), _bands(table), pareto(front))
-
-
-def _cost_of(cell: Cell, cost: str) -> float | None:
-    if cost == "bytes":
-        return cell.cost.bytes or None
-    if cell.cost.condense_s is None:
-        return None
-    return cell.cost.condense_s + (cell.cost.artifact_s or 0.0)
 
 
 Changes = dict[tuple[Setting, str, int], dict[int, float]]

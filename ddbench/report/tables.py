@@ -150,6 +150,10 @@ class Table:
             if cell is not None
         ]
 
+    def cells_at(self, budget: Budget) -> dict[str, Cell]:
+        """Label → the row's cell at a budget; a reference has one for all."""
+        return {one.row.label: one.cell for one in self.filled() if one.column is None or one.column.budget == budget}
+
     def cells(self) -> list[Cell]:
         """All cells with a record, references left out."""
         return [cell for row in self.rows if not row.spans for cell in row.cells if cell is not None]

@@ -1,12 +1,12 @@
-"""What a derived table is made of: a grid of text, the words around it, and its numbers for programs."""
+"""What a derived table is made of: columns, rows, and the words around them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ddbench.report.figures import NONE, compact
+from ddbench.publish.views.columns import Column, for_people, values
 from ddbench.stats import smallest_n
 
 Grid = list[list[str]]
@@ -19,16 +19,36 @@ class View:
     Attributes:
         name: Which view; several may have the same name, one per main table or group of them.
         caption: What its numbers are.
-        grid: Header and rows of text, the first column left-aligned; empty when there is nothing to show.
         notes: How to read it, a line each; why it is empty if it is.
-        facts: What it says as numbers, for programs: full precision, no text made for people.
+        columns: What each row says, the label of the row first.
+        rows: What the columns are of; empty when there is nothing to show.
+        facts: What programs read besides: ``lines`` where these are not the rows.
     """
 
     name: str
     caption: str
-    grid: Grid
     notes: list[str]
+    columns: Sequence[Column[Any]] = ()
+    rows: Sequence[Any] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> list[Column[Any]]:
+        """The columns that people see."""
+        return for_people(self.columns, self.rows)
+
+    @property
+    def grid(self) -> Grid:
+        """Header and rows of text; empty when there is nothing to show."""
+        shown = self.shown if self.rows else []
+        lines = [[column.text(row) for column in shown] for row in self.rows]
+        return [[column.header for column in shown], *lines] if lines else []
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The view for programs: full precision, no text made for people but captions and notes."""
+        lines = [values(self.columns, row) for row in self.rows]
+        return {"view": self.name, "caption": self.caption, "notes": self.notes, "lines": lines, **self.facts}
 
 
 def caution(repetitions: Iterable[int]) -> list[str]:
@@ -38,20 +58,5 @@ def caution(repetitions: Iterable[int]) -> list[str]:
 
 
 def nothing(name: str, caption: str, why: str) -> View:
-    """A view without lines, and why."""
-    return View(name, caption, [], [f"nothing to show: {why}"], {"lines": []})
-
-
-def fixed(value: float | None, digits: int) -> str:
-    """A number with so many decimals."""
-    return NONE if value is None else f"{value + 0.0:.{digits}f}"
-
-
-def signed(value: float | None, digits: int = 1) -> str:
-    """A difference with its sign."""
-    return NONE if value is None else f"{value:+.{digits}f}"
-
-
-def short_number(value: float | None) -> str:
-    """A number as short as it can be read."""
-    return NONE if value is None else compact(value)
+    """A view without rows, and why."""
+    return View(name, caption, [f"nothing to show: {why}"])

@@ -18,13 +18,13 @@ from PIL import Image
 from ddbench.cli import invoke
 from ddbench.errors import UsageError
 from ddbench.publish.looks import Look, drawn, looks
+from ddbench.publish.views.main import main_view
 from ddbench.report.jsonl import write_records
 from ddbench.report.leaderboard import fresh, ordered
 from ddbench.report.page import page
 from ddbench.report.page.curves import Series, Value, cost_chart, ipc_chart
-from ddbench.report.page.document import _series, sort_value
+from ddbench.report.page.document import _series
 from ddbench.report.page.tiles import beside, pictures_of, read_pictures, write_pictures
-from ddbench.report.render import main_grid
 from ddbench.report.scores import cost_of
 from ddbench.report.series import cost_points
 from ddbench.report.tables import tables_of
@@ -107,7 +107,7 @@ def test_the_page_shows_every_text_of_the_main_tables_and_the_same_cells_are_bol
     shown = {piece.strip() for piece in parsed.texts}
     bold = []
     for table in tables_of(found):
-        for line in main_grid(table):
+        for line in main_view(table).grid:
             bold += [piece.replace("**", "") for piece in line if "**" in piece]
             assert {piece.replace("**", "") for piece in line if piece} <= shown
     assert sorted(re.findall(r"<strong>(.*?)</strong>", text)) == sorted(bold)
@@ -178,22 +178,6 @@ def test_a_link_to_a_cell_outlives_new_rows_and_new_numbers():
 def test_tables_of_other_protocols_and_students_have_other_links():
     found = [*cell("dm", [50.0]), *cell("dm", [50.0], protocol="soft"), *cell("dm", [50.0], eval_arch="mlp-w128-nn")]
     assert len(data_of(made(found))["cells"]) == 3
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("58.3 ± 2.1 (3)", 58.3), ("6.4 k", 6400), ("650–6.5 k", 6500), ("0.4–6.1", 6.1), ("<0.1", 0.05), ("0", 0),
-        ("+14.6 [+4.0, +25.1]", 14.6), ("-0.6 [-3.3, +2.1]", -0.6), ("17–36 †", 36), ("2.0 M", 2e6),
-    ],
-)  # fmt: skip
-def test_columns_sort_by_the_numbers_they_show(text, value):
-    assert float(sort_value(text)) == pytest.approx(value)
-
-
-@pytest.mark.parametrize("text", ["–", "– ¹", "", "nan ²", "not measured (≈ 5 min)", "dm"])
-def test_what_shows_no_number_sorts_as_none(text):
-    assert sort_value(text) is None
 
 
 # ---------------------------------------------------------------------------------------------------------- curves

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ddbench.report.cross import cross_grid, cross_tables
+from ddbench.publish.views.students import students_view
+from ddbench.report.cross import cross_tables
 from ddbench.report.render import render
 from ddbench.report.tables import tables_of
 from tests.factories import cell
@@ -10,7 +11,7 @@ from tests.factories import cell
 
 def grid(records):
     (cross,) = cross_tables(tables_of(records))
-    return cross_grid(cross)
+    return students_view(cross).grid
 
 
 def students(label, **scores):
@@ -36,10 +37,10 @@ def test_a_row_without_all_students_has_no_summary():
 def test_students_with_other_repetitions_are_summarised_over_those_that_all_have():
     both = [*cell("dm", [40.0, 41.0], eval_arch="mlp-w128-nn"), *cell("dm", [60.0, 61.0, 90.0])]
     (cross,) = cross_tables(tables_of(both))
-    assert cross_grid(cross)[-1][-3:] == ["50.5 ± 0.7 (2)", "40.5", "20.0"]
+    assert students_view(cross).grid[-1][-3:] == ["50.5 ± 0.7 (2)", "40.5", "20.0"]
     apart = [*cell("dm", [40.0], eval_arch="mlp-w128-nn"), *cell("dm", [60.0, 61.0])[2:]]
     (cross,) = cross_tables(tables_of(apart))
-    assert cross_grid(cross)[-1][-3:] == ["–"] * 3
+    assert students_view(cross).grid[-1][-3:] == ["–"] * 3
 
 
 def test_budgets_and_protocols_have_tables_of_their_own():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ddbench.report.details import details_grid
+from ddbench.report.details import details_view
 from ddbench.report.render import render
 from ddbench.report.tables import tables_of
 from tests.factories import cell
@@ -28,7 +28,7 @@ def tables():
 
 
 def test_a_line_holds_means_of_what_all_repetitions_said(tables):
-    assert details_grid(tables[0]) == [["method", "budget", "loss"], ["mtt", "ipc 1 (0.8 %)", "0.5"]]
+    assert details_view(tables[0]).grid == [["method", "budget", "loss"], ["mtt", "ipc 1 (0.8 %)", "0.5"]]
 
 
 def test_the_table_is_there_on_demand_alone(tables):

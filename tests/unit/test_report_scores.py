@@ -151,7 +151,7 @@ def test_the_worst_class_is_that_of_the_mean_over_repetitions():
 def test_what_one_result_lacks_is_not_averaged_over_the_others():
     records = cell("dm", [60.0], metrics={"per_class": [50.0], "top1_uint8": 58.0}) + cell("dm", [60.0, 61.0])[2:]
     assert score(records).worst_class is None
-    assert costs(records)["dm"].top1_uint8 is None
+    assert costs(records)["dm"].cell.top1_uint8 is None
     assert score(cell("dm", [60.0], metrics={"per_class": [50.0, None]})).worst_class is None
 
 
@@ -159,13 +159,13 @@ def test_quartiles_and_uint8_are_shown_when_there():
     told = {"quartiles": [90.0, 80.0, 50.0, 20.0], "top1_uint8": 58.0}
     records = cell("dm", [60.0, 61.0], metrics=told)
     assert score(records).quartiles == (90.0, 80.0, 50.0, 20.0)
-    assert costs(records)["dm"].top1_uint8 == 58.0
+    assert costs(records)["dm"].cell.top1_uint8 == 58.0
 
 
 def test_full_stopped_at_the_seconds_of_a_set_is_averaged_over_its_repetitions():
     stopped = [{"full_stopped": top1, "full_stopped_updates": n} for top1, n in ((70.0, 100), (72.0, 140))]
     records = [x for r, told in enumerate(stopped) for x in pair("dm", 60.0, r=r, metrics=told)]
-    assert (costs(records)["dm"].full_stopped, costs(records)["dm"].full_stopped_updates) == (71.0, 120.0)
+    assert (costs(records)["dm"].cell.full_stopped, costs(records)["dm"].cell.full_stopped_updates) == (71.0, 120.0)
 
 
 def by(digest, *quarters):
@@ -204,8 +204,8 @@ def searched(evaluate_s, steps, **fields):
 
 def test_the_search_for_a_learning_rate_is_not_in_the_seconds_of_one_student():
     found = costs(searched(42.0, 3000), cell("dm", [70.0] * 3, cost={"prepare_s": 0.0, "condense_s": 30.0}))
-    assert found["full"].train_s == pytest.approx(14.0)
-    assert found["full"].evaluate_s == pytest.approx((42 + 14 + 14) / 3)
+    assert found["full"].cell.cost.train_s == pytest.approx(14.0)
+    assert found["full"].cell.cost.evaluate_s == pytest.approx((42 + 14 + 14) / 3)
     assert found["dm"].break_even == pytest.approx(30 / (14 - 4))
 
 

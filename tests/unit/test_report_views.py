@@ -171,7 +171,7 @@ def test_budgets_have_regime_tables_of_their_own():
 
 
 def test_failures_say_where_and_why_and_how_many():
-    lines = views_of(tables_of(demo()), ["failures"])[0].facts["lines"]
+    lines = views_of(tables_of(demo()), ["failures"])[0].document["lines"]
     assert [(line["row"], line["budget"], line["status"]) for line in lines] == [
         ("random", "ipc 500", "skipped"),
         ("mtt", "ipc 1 (0.8 %)", "nan"),
@@ -184,7 +184,7 @@ def test_failures_say_where_and_why_and_how_many():
 
 def test_a_reference_that_was_not_measured_is_listed():
     records = cell("random", [40.0]) + skipped("full", "not measured (≈ 6 h)")
-    assert [line["row"] for line in views_of(tables_of(records), ["failures"])[0].facts["lines"]] == ["full"]
+    assert [line["row"] for line in views_of(tables_of(records), ["failures"])[0].document["lines"]] == ["full"]
 
 
 # --- words

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ddbench.keys import canonical, short
+from ddbench.publish.views.columns import HEADERS
 from ddbench.records import Record
 from ddbench.report.cells import Cell
 from ddbench.report.figures import NONE, compact
@@ -134,7 +135,8 @@ def _sets(members: Sequence[Observation]) -> list[dict[str, Any]]:
             compact(cost.artifact_s), compact(cost.peak_mb) if cost.peak_mb or cost.peak_from else NONE,
             compact(sum(cost.bytes.values())), record.finished[:10],
         ])  # fmt: skip
-    head = ["repetition", "set", "steps", "condense s", "artifact s", "peak MB", "bytes", "made on"]
+    costs = [HEADERS[name] for name in ("condense_s", "artifact_s", "peak_mb", "bytes")]
+    head = ["repetition", "set", "steps", *costs, "made on"]
     return [{"caption": "The sets", "head": head, "rows": rows}] if rows else []
 
 

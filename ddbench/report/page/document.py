@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from ddbench.keys import short
 from ddbench.publish.looks import Look, drawn, looks
+from ddbench.publish.views.columns import Column as Shown
+from ddbench.publish.views.cost import cost_view
+from ddbench.publish.views.main import differences_view, main_view
+from ddbench.publish.views.scores import scores_view
+from ddbench.publish.views.students import students_view
 from ddbench.records import Record
-from ddbench.report.captions import caption, differences_caption, differences_legend, protocol_of
-from ddbench.report.cells import Cell
-from ddbench.report.cross import Cross, cross_grid, cross_tables
-from ddbench.report.details import CAPTION, details_grid
+from ddbench.report.captions import caption, protocol_of
+from ddbench.report.cross import Cross, cross_tables, groups_of
+from ddbench.report.details import details_view
 from ddbench.report.figures import compact
-from ddbench.report.observations import Observation, Setting, observe
+from ddbench.report.observations import Observation, observe
 from ddbench.report.page.cells import Panels, Place, cell_id, table_id
 from ddbench.report.page.curves import BOTTOM as BELOW
 from ddbench.report.page.curves import (
@@ -31,25 +34,17 @@ from ddbench.report.page.curves import (
 )
 from ddbench.report.page.gallery import galleries
 from ddbench.report.page.tiles import Picture
-from ddbench.report.render import CROSS_LEGEND, differences_grid, footer, main_grid
 from ddbench.report.scores import front_of
 from ddbench.report.tables import Column, Row, Table, tables_of
 from ddbench.report.view import View
 from ddbench.report.views import views_of
 
-EACH = {"scores": "Derived scores of every cell", "cost": "Cost of every cell"}
-"""Views of one table each, and what the page calls them."""
 ACROSS = {
     "regime": "Labels and augmentation", "ranks": "Average ranks",
     "stability": "Does the order depend on protocol, student, budget?", "lossless": "As good as all the data?",
 }  # fmt: skip
 """Views over all tables."""
 KINDS = ("reference", "selection", "distillation")
-_UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
-_NUMBER = re.compile(r"(?P<less><)?(?P<value>[+-]?\d+(?:\.\d+)?)(?: (?P<unit>[kMG])\b)?")
-
-Beside = Mapping[Setting, Sequence[Mapping[str, Any]]]
-"""What can be opened below each table."""
 
 PER_CLASS, SHARE, IMAGES = "images per class", "share of the training images [%]", "images"
 """What an axis counts; images where some budgets are per class and others shares."""
@@ -64,8 +59,7 @@ def document(
     seen = looks(drawn(tables))
     panels = Panels({record.key: record for record in records if record.kind == "evaluation"}, places)
     cells: dict[str, Any] = {}
-    beside = {table.setting: _beside(table, *views) for table, *views in zip(tables, *_each(tables), strict=True)}
-    groups = [_group(members, panels, cells, seen, beside) for members in _groups(tables)]
+    groups = [_group(members, panels, cells, seen, tables) for members in groups_of(tables)]
     shown = [section for group in groups for section in group["sections"]]
     return {
         "title": title,
@@ -105,40 +99,28 @@ def _by_place(observations: Iterable[Observation]) -> dict[Place, list[Observati
     return found
 
 
-def _groups(tables: Sequence[Table]) -> list[list[Table]]:
-    """Tables that differ in the student alone."""
-    found: dict[tuple[object, ...], list[Table]] = {}
-    for table in tables:
-        s = table.setting
-        found.setdefault((s.data, s.protocol, s.arch, s.profile), []).append(table)
-    return list(found.values())
-
-
-def _each(tables: Sequence[Table]) -> list[list[View]]:
-    return [views_of(tables, [name]) for name in EACH]
-
-
-def _beside(table: Table, *views: View) -> list[dict[str, Any]]:
+def _beside(table: Table, tables: Sequence[Table]) -> list[dict[str, Any]]:
     """What can be opened below a table, in order."""
-    found = [_opened(EACH[view.name], [view]) for view in views]
-    inside = details_grid(table)
-    told = [_opened("What the methods say about their runs", [View("inside", CAPTION, inside, [])])] if inside else []
-    return found + told
+    views = {
+        "Derived scores of every cell": scores_view(table, tables),
+        "Cost of every cell": cost_view(table),
+        "What the methods say about their runs": details_view(table),
+    }
+    return [_opened(title, [view]) for title, view in views.items() if view.rows]
 
 
 def _across(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """What can be opened below all tables; views with nothing to show are left out."""
-    found = {name: [view for view in views_of(tables, [name]) if view.grid] for name in ACROSS}
+    found = {name: [view for view in views_of(tables, [name]) if view.rows] for name in ACROSS}
     return [_opened(ACROSS[name], views) for name, views in found.items() if views]
 
 
 def _opened(title: str, views: Sequence[View]) -> dict[str, Any]:
-    parts = [{"caption": view.caption, "notes": view.notes, **_grid(view.grid)} for view in views]
-    return {"title": title, "parts": parts}
+    return {"title": title, "parts": [_grid(view) for view in views]}
 
 
 def _group(
-    members: list[Table], panels: Panels, cells: dict[str, Any], seen: dict[str, Look], beside: Beside
+    members: list[Table], panels: Panels, cells: dict[str, Any], seen: dict[str, Look], tables: Sequence[Table]
 ) -> dict[str, Any]:
     first = members[0]
     split = "" if first.split == "default" else f" (split {first.split})"
@@ -146,12 +128,8 @@ def _group(
         "id": "g" + table_id(first.setting)[1:],
         "title": f"{first.named}{split} · {first.setting.protocol}",
         "subtitle": f"{first.setting.arch} · {first.preprocess} · {protocol_of(first)}",
-        "sections": [_section(table, panels, cells, seen, beside) for table in members],
-        "crosses": [
-            {"caption": cross.caption, "legend": CROSS_LEGEND, **_grid(cross_grid(cross))}
-            for cross in cross_tables(members)
-            if _compares(cross)
-        ],
+        "sections": [_section(table, panels, cells, seen, tables) for table in members],
+        "crosses": [_grid(students_view(cross)) for cross in cross_tables(members) if _compares(cross)],
     }
 
 
@@ -162,14 +140,14 @@ def _compares(cross: Cross) -> bool:
 
 
 def _section(
-    table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look], beside: Beside
+    table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look], tables: Sequence[Table]
 ) -> dict[str, Any]:
     setting, where = table.setting, caption(table)
     for row, _, column, cell in table.filled():
         place = (setting, row.label, None if column is None else column.budget)
         cells[cell_id(place)] = panels.panel(table, where, row, column, cell)
     series, costs = (_series(table, seen, cost=cost) for cost in (False, True))
-    versus = table.versus_random
+    main, versus = main_view(table), differences_view(table)
     return {
         "id": table_id(setting),
         "dataset": table.named,
@@ -178,73 +156,56 @@ def _section(
         "own": setting.eval_arch == setting.arch,
         "kinds": sorted({row.kind for row in table.rows}),
         "caption": where,
-        "main": _main(table),
-        "legend": footer(table),
-        "differences": None if versus is None else _grid(differences_grid(table)) | {
-            "caption": differences_caption(table), "legend": differences_legend(table)},
-        "beside": beside[setting],
+        "main": _main(table, main),
+        "legend": main.notes,
+        "differences": None if versus is None else _grid(versus),
+        "beside": _beside(table, tables),
         "missing": _missing(table),
         "charts": [chart for chart in (_by_size(table, series), cost_chart(costs)) if chart is not None],
     }  # fmt: skip
 
 
-def _main(table: Table) -> dict[str, Any]:
-    """The main table as the text tables have it, with an id for each cell of it; references stand apart, on top."""
-    grid = main_grid(table)
-    budgets = len(grid[0]) - 1 - _costs_of(grid[0])
+def _main(table: Table, view: View) -> dict[str, Any]:
+    """The main table with an id for each cell of it; references stand apart, on top."""
+    label, *columns = view.columns
+    budgets = max(1, len(table.columns))
     lines = []
-    for row, texts in zip(table.rows, grid[1:], strict=True):
-        budget_cells = [
-            _score(table, row, None if row.spans else table.columns[i], cell, texts[1 + i], budgets if row.spans else 1)
-            for i, cell in enumerate(row.cells)
-        ]
-        rest = [_plain(text) for text in texts[1 + budgets :]]
-        lines.append({"label": texts[0], "name": row.shown_label, "kind": row.kind, "cells": [*budget_cells, *rest]})
+    for row in table.rows:
+        cells = [_shown(column, row) for column in (columns[:1] if row.spans else columns[:budgets])]
+        if row.spans:
+            cells[0]["columns"] = budgets
+        for i, (shown, cell) in enumerate(zip(cells, row.cells, strict=True)):
+            if cell is not None:
+                place = table.setting, row.label, None if row.spans else table.columns[i].budget
+                shown |= {"id": cell_id(place), "bold": cell.bold}
+            if cell is not None and cell.bold:
+                shown["text"] = shown["text"].replace("**", "")
+        cells += [_shown(column, row) for column in columns[budgets:]]
+        lines.append({"label": label.text(row), "name": row.shown_label, "kind": row.kind, "cells": cells})
     return {
-        "head": grid[0],
+        "head": [column.header for column in view.columns],
         "references": [line for line, row in zip(lines, table.rows, strict=True) if row.spans],
         "rows": [line for line, row in zip(lines, table.rows, strict=True) if not row.spans],
     }
 
 
-def _costs_of(head: Sequence[str]) -> int:
-    """How many columns at the right are not budgets."""
-    return len(head) - head.index("condense s")
-
-
-def _score(table: Table, row: Row, column: Column | None, cell: Cell | None, text: str, columns: int) -> dict[str, Any]:
-    found = None if cell is None else cell.summary
-    place = (table.setting, row.label, None if column is None else column.budget)
+def _shown(column: Shown[Any], row: Any) -> dict[str, Any]:
+    value = column.sort(row)
     return {
-        "text": text.replace("**", "") if cell is not None and cell.bold else text,
-        "bold": cell is not None and cell.bold,
-        "sort": None if found is None else f"{found.mean:.9g}",
-        "id": None if cell is None else cell_id(place),
-        "columns": columns,
+        "text": column.text(row),
+        "bold": False,
+        "sort": None if value is None else f"{value:.9g}",
+        "id": None,
+        "columns": 1,
     }
 
 
-def _plain(text: str) -> dict[str, Any]:
-    return {"text": text, "bold": False, "sort": sort_value(text), "id": None, "columns": 1}
-
-
-def _grid(grid: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Any grid of the text tables, as head and rows that can be sorted by what they show."""
-    rows = [{"label": texts[0], "cells": [_plain(text) for text in texts[1:]]} for texts in grid[1:]]
-    return {"head": list(grid[0]), "rows": rows}
-
-
-def sort_value(text: str) -> str | None:
-    """What a shown number sorts by: ``6.4 k`` by 6400, ``17–36`` by its upper end, ``<0.1`` below 0.1; None: no number.
-
-    Taken from the text, so that whatever column a table gets can be sorted, and no order contradicts what is shown.
-    """
-    last = text if text[:1] in "+-" else text.rsplit("–", maxsplit=1)[-1] if "–" in text else text
-    match = _NUMBER.match(last.strip())
-    if match is None:
-        return None
-    value = float(match["value"]) * _UNITS.get(match["unit"] or "", 1.0)
-    return f"{value / 2 if match['less'] else value:.9g}"
+def _grid(view: View) -> dict[str, Any]:
+    """Any view, as head and rows that can be sorted by the numbers that they show."""
+    label, *columns = view.shown
+    rows = [{"label": label.text(row), "cells": [_shown(column, row) for column in columns]} for row in view.rows]
+    head = [column.header for column in view.shown]
+    return {"caption": view.caption, "notes": view.notes, "head": head, "rows": rows}
 
 
 def _missing(table: Table) -> list[dict[str, str]]:
@@ -275,8 +236,8 @@ def _curve(table: Table, row: Row, seen: dict[str, Look], front: Set[tuple[str, 
         found = None if cell is None else cell.summary
         if cell is None or found is None:
             continue
-        x = (cell.cost.condense_s or 0.0) + (cell.cost.artifact_s or 0.0) if cost else _size(column, unit)
-        if x is None or (cost and cell.cost.condense_s is None):
+        x = cell.cost.seconds if cost else _size(column, unit)
+        if x is None:
             continue
         half = found.half_width
         text = f"{row.shown_label} · {column.label}: {found.mean:.1f} %" + (

@@ -1,0 +1,1 @@
+"""Records as tables for people and programs, each made of columns."""

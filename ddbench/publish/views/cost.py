@@ -1,0 +1,93 @@
+"""The view ``cost``: what a set took, and whether that was worth it, a row per cell with a result."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+from ddbench.publish.views.columns import COMPACT, Column, Style, column, decimals, label_of, values
+from ddbench.report.captions import place
+from ddbench.report.figures import NONE, compact
+from ddbench.report.scores import CostLine, cost_of
+from ddbench.report.tables import Table
+from ddbench.report.view import View, caution
+
+_derived = partial(column, optional=True)
+_ONE = decimals(1)
+NEVER = "never"
+
+
+def _students(value: float | str) -> float | None:
+    return None if isinstance(value, str) else max(1, math.ceil(value))
+
+
+_STUDENTS = Style(lambda value: str(_students(value) or NEVER), _students)
+"""A whole number of students, at least 1, or never."""
+
+
+def _condense(line: CostLine) -> str:
+    cost = line.cell.cost
+    return (NONE if cost.condense_s is None else compact(cost.condense_s)) + (" †" if cost.contended else "")
+
+
+def _spent(name: str, **more: Any) -> Column[CostLine]:
+    return _derived(name, COMPACT, value=attrgetter(f"cell.cost.{name}"), **more)
+
+
+def _of_cell(name: str, header: str = "", note: str = "") -> Column[CostLine]:
+    return _derived(name, _ONE, header, value=attrgetter(f"cell.{name}"), note=note)
+
+
+def _finite(value: float | None) -> float | str | None:
+    """JSON has no infinity."""
+    return NEVER if value == math.inf else value
+
+
+COSTS: tuple[Column[CostLine], ...] = (
+    column("row", text=label_of), column("source"), column("budget"),
+    column("n", header="", value=lambda line: len(line.cell.scores)), column("accuracy", _ONE),
+    _spent("condense_s", text=_condense),
+    *map(_spent, ("artifact_s", "evaluate_s", "train_s", "peak_mb", "bytes", "contended")),
+    _of_cell("top1_uint8", "uint8 top-1 %", note="uint8: the set rounded to 8-bit pixels before training"),
+    _of_cell("full_stopped", "full stopped %",
+             note="full stopped: all images, trained for no longer than the set, its artifacts and one student took, "
+                  "at the pace that full was recorded with (updates rounded down to two digits, the schedule shortened "
+                  "with them)"),
+    _of_cell("full_stopped_updates"),
+    _derived("break_even", _STUDENTS, "pays after", value=lambda line: _finite(line.break_even),
+             note="pays after: students to train until condensing has cost less time than training each on all "
+                  "images; with artifacts: when they serve this set alone; never: training on the set is not faster"),
+    _derived("break_even_with_artifacts", _STUDENTS, "with artifacts",
+             value=lambda line: _finite(line.break_even_with_artifacts)),
+    _derived("pareto", header="Pareto", text=lambda line: ", ".join(line.pareto) or NONE,
+             note="Pareto, over all budgets together: no other line is as accurate for as little (seconds with "
+                  "artifacts, memory, bytes) and better in one of the two, by the means; costs count to the digits "
+                  "shown, memory to two and as 1 MB at least"),
+)  # fmt: skip
+"""Costs, each with its meaning."""
+
+
+def cost_view(table: Table) -> View:
+    """The costs of a table; programs read of twins, too."""
+    found = cost_of(table)
+    notes = [
+        "cost of one set in our implementation: seconds to prepare and condense, to build the artifacts it reads, to "
+        "train and test one student, without the search for a learning rate; peak memory of condensing; stored bytes "
+        "(real images as uint8; k = 10³)"
+        + ("; †: other processes used the cores meanwhile" if any(line.cell.cost.contended for line in found) else "")
+    ]
+    # A twin is the set of another line, trained otherwise: it costs the same.
+    twins = {row.label for row in table.rows if row.role.kind == "twin"}
+    shown = [line for line in found if line.row not in twins]
+    facts = {"where": place(table), "lines": [values(COSTS, line) for line in found]}
+    view = View("cost", f"cost · {place(table)} · means over repetitions", notes, COSTS, shown, facts)
+    names = {column.name for column in view.shown}
+    for each in COSTS:
+        if each.name in names and each.note:
+            notes.append(each.note)
+        elif each.name == "break_even":
+            notes.append("no break-even: full was not measured")
+    notes += caution(len(line.cell.scores) for line in found)
+    return view
