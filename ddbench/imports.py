@@ -13,7 +13,7 @@ from ddbench.engine import environment
 from ddbench.errors import DataError
 from ddbench.files import sha256_file
 from ddbench.keys import artifact_key
-from ddbench.plugins import installed
+from ddbench.plugins import active
 from ddbench.profiles import profile
 from ddbench.specs import ArtifactSpec
 
@@ -62,7 +62,7 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
     from ddbench.evaluate.metrics import accuracy
     from ddbench.models import build_model
 
-    registries = installed()
+    registries = active()
     content = {
         "methods": ["random"], "datasets": [dataset], "budget": {"ipc": [1]}, "archs": [arch] if arch else [],
         "preprocess": [preprocess], "protocols": ["hard-fixed"], "split": split,
@@ -70,7 +70,8 @@ def import_experts(files: Sequence[Path], *, dataset: str, arch: str | None, pre
     planned = grid.build(suite.parse(content, "artifacts import"), registries, profile("short"))
     data = planned.data[0]
     name = planned.archs(data)[0]
-    net = build_model(name, channels=data.info.channels, classes=data.info.classes, size=data.info.size, seed=0)
+    net = build_model(name, channels=data.info.channels, classes=data.info.classes, size=data.info.size, seed=0,
+                      families=registries.architectures)  # fmt: skip
     if name.endswith("-bn"):
         raise DataError(f"{name}: buffers hold no statistics of batch norm, so no method can use such experts")
     missing = next((path for path in files if not path.is_file()), None)

@@ -9,7 +9,7 @@ import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -121,6 +121,28 @@ class PluginWarning(UserWarning):
 def installed() -> Registries:
     """The members of ddbench and of installed plugins, loaded once per process."""
     return load()
+
+
+_with_files: list[Registries] = []
+
+
+def active() -> Registries:
+    """What this command knows: :func:`installed`, and the members of its one-file plugins."""
+    return _with_files[-1] if _with_files else installed()
+
+
+@contextlib.contextmanager
+def one_file_plugins(files: Iterable[Path]) -> Iterator[Registries]:
+    """A block in which :func:`active` knows the members of ``files``, too.
+
+    Raises:
+        PluginError: If one cannot be loaded.
+    """
+    _with_files.append(load(files))
+    try:
+        yield _with_files[-1]
+    finally:
+        _with_files.pop()
 
 
 def import_target(target: str) -> Any:
