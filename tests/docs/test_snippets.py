@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "plugins/README.md", "CONTRIBUTING.md")
+HOOK_PAGES = tuple(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs/reference/hooks").glob("*.md")))
+DOCUMENTS = ("README.md", "plugins/README.md", "CONTRIBUTING.md", *HOOK_PAGES)
 SHELLS = ("console", "bash", "sh")
 DDBENCH = str(Path(sys.executable).with_name("ddbench"))
 SKIP = re.compile(r"<!--\s*skip-test:\s*(.*?)\s*-->")
@@ -153,6 +154,15 @@ def test_every_relative_link_leads_somewhere(document):
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", path.read_text(encoding="utf-8"))
     missing = [target for target in targets if not (path.parent / target).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", HOOK_PAGES)
+def test_every_hook_page_shows_a_plugin_runs_it_and_checks_it(page):
+    shown = of(page)
+    (name,) = [block.file for block in shown if block.file]
+    commands = [command for block in shown for command in block.commands]
+    assert any(command.startswith("ddbench run ") and f"--plugin {name}" in command for command in commands)
+    assert f"ddbench plugin check {name}" in commands
 
 
 def test_the_plugin_guide_shows_a_plugin_and_runs_it():
