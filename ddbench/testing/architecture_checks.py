@@ -44,7 +44,7 @@ class ArchitectureBench(MemberBench[ArchInfo]):
         assert callable(getattr(model, "embed", None)), f"{name} has no method `embed`"
         return model
 
-    def networks(self) -> Iterator[tuple[str, tuple[int, int, int], nn.Module]]:
+    def networks(self) -> Iterator[tuple[str, tuple[int, int, int], Any]]:
         """Every name at every place, in eval mode."""
         for name in self.names():
             for place in PLACES:
@@ -139,7 +139,7 @@ def gradients_flow(bench: ArchitectureBench) -> None:
         for (key, _), grad in zip(named, grads, strict=True):
             assert grad is not None, f"{name}: {key} does not take part in the logits"
             assert bool(grad.isfinite().all()), f"{name}: the gradient of {key} is not finite"
-        (pixels,) = torch.autograd.grad(sum(g.square().sum() for g in grads if g is not None), images)
+        (pixels,) = torch.autograd.grad(torch.stack([g.square().sum() for g in grads]).sum(), images)
         assert bool(pixels.isfinite().all()) and bool(pixels.any()), (
             f"{name}: matching gradients teaches its images nothing"
         )
