@@ -105,8 +105,7 @@ class Grid:
 
     def student(self, name: str) -> StudentInfo:
         """Facts about a student: a network, or a predictor of a protocol's own."""
-        network = self.registries.architectures.owner(name.partition("-")[0]) is not None
-        return arch_names.student(name, self.registries.architectures) if network else StudentInfo(name)
+        return arch_names.student(name, self.registries.architectures)
 
     def canonical(self, arch: str) -> str:
         """Canonical form of an architecture name."""

@@ -16,7 +16,7 @@ from ddbench.errors import DataError, UsageError
 from ddbench.files import sha256_file
 from ddbench.keys import artifact_key
 from ddbench.models import names as arch_names
-from ddbench.plugins import Registries, installed
+from ddbench.plugins import Registries, active
 from ddbench.specs import ArtifactSpec
 
 KIND = "experts"
@@ -66,10 +66,13 @@ def import_experts(
     from ddbench.evaluate.metrics import accuracy
     from ddbench.models import build_model
 
-    registries = installed()
+    registries = active()
     data = open_data(dataset, None, split, preprocess, registries)
     name = _canonical(arch or data.info.default_arch, data, registries)
-    net = build_model(name, channels=data.info.channels, classes=data.info.classes, size=data.info.size, seed=0)
+    net = build_model(
+        name, channels=data.info.channels, classes=data.info.classes, size=data.info.size, seed=0,
+        families=registries.architectures,
+    )  # fmt: skip
     digests = _digests(files)
     source = hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
     partial = _emptied(source)
@@ -82,6 +85,7 @@ def import_experts(
     pool = PoolParams(experts=experts, expert_epochs=last, expert_source=source).pool
     spec = ArtifactSpec(kind=KIND, data=data.spec, arch=name, params=pool.model_dump(mode="json"),
                         seed={})  # fmt: skip
+    spec = registries.with_origins(spec)
     kind = registries.artifacts.get(KIND)
     key = artifact_key(spec, kind.version)
     place = _emptied(key)

@@ -241,8 +241,7 @@ class _Planner:
             params = import_target(kind.params).model_validate(spec.params)
         except ValidationError as error:
             raise UsageError(f"artifact {spec.kind}: {error.errors()[0]['msg']}") from None
-        origins = self.grid.registries.origins(artifact=spec.kind, arch=spec.arch)
-        spec = spec.model_copy(update={"params": params.model_dump(mode="json"), "origins": origins})
+        spec = self.grid.registries.with_origins(spec.model_copy(update={"params": params.model_dump(mode="json")}))
         needs = self.whitening(spec)
         key = artifact_key(spec, kind.version)
         if key not in self.plan.nodes:

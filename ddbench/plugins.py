@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -55,7 +55,7 @@ def _method_registry() -> Registry[MethodInfo]:
 
 @dataclass(slots=True)
 class Registries:
-    """All registered members, and how loading went."""
+    """All registered members, how loading went, and the one-file plugins among what was loaded."""
 
     methods: Registry[MethodInfo] = field(default_factory=_method_registry)
     datasets: Registry[DatasetRecord] = field(
@@ -73,6 +73,7 @@ class Registries:
         default_factory=lambda: Registry("artifact kind", "ddbench list artifacts", ArtifactKind)
     )
     reports: list[PluginReport] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
 
     def by_hook(self) -> dict[str, Registry[Any]]:
         """Registry of each hook, by the hook's name."""
@@ -102,6 +103,10 @@ class Registries:
         if artifact is not None:
             found["artifact"] = self.artifacts.origin(artifact)
         return {part: origin.foreign for part, origin in found.items() if origin is not None and origin.foreign}
+
+    def with_origins(self, spec: ArtifactSpec) -> ArtifactSpec:
+        """The spec of an artifact, completed by where its kind and its network come from."""
+        return spec.model_copy(update={"origins": self.origins(artifact=spec.kind, arch=spec.arch)})
 
     def changed_since(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> str | None:
         """Why what is loaded here is not what a node was planned with; None when it is.
@@ -169,6 +174,28 @@ def installed() -> Registries:
     return load()
 
 
+_with_files: list[Registries] = []
+
+
+def active() -> Registries:
+    """What this command knows: :func:`installed`, and the members of its one-file plugins."""
+    return _with_files[-1] if _with_files else installed()
+
+
+@contextlib.contextmanager
+def one_file_plugins(files: Iterable[Path]) -> Iterator[Registries]:
+    """A block in which :func:`active` knows the members of ``files``, too.
+
+    Raises:
+        PluginError: If one cannot be loaded.
+    """
+    _with_files.append(load(files))
+    try:
+        yield _with_files[-1]
+    finally:
+        _with_files.pop()
+
+
 def import_target(target: str) -> Any:
     """The object that ``"module:Name"`` names.
 
@@ -234,6 +261,7 @@ def _load_file(registries: Registries, path: Path, loaded: dict[str, Path]) -> N
         plugin.unload()
         raise PluginError(f"--plugin {path}: {_one_line(error)}") from error
     registries.reports.append(PluginReport(plugin.name, origin, None, names))
+    registries.files.append(path)
 
 
 def _register(registries: Registries, module: ModuleType, origin: Origin) -> tuple[str, ...]:

@@ -9,29 +9,29 @@ from typing import Protocol, TypeVar
 import click
 
 from ddbench.again import MakeWorker, title_of
-from ddbench.cli.options import CommaList, joined
+from ddbench.cli.options import PLUGIN, CommaList, joined
 from ddbench.cli.stored import OUT
 from ddbench.cli.students import students
 from ddbench.errors import UsageError
-from ddbench.plugins import Registries, installed, load
+from ddbench.plugins import Registries, active
 from ddbench.records import Record
 from ddbench.work.monitor import Monitor
 
 SELECT = [
     OUT,
     click.option("--protocols", type=CommaList(str), multiple=True, help="Only evaluations under these. [all]"),
-    click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin."),
+    PLUGIN,
 ]
 """Options that say which evaluations get the metric."""
 
 
-def asked(protocols: tuple[list[str], ...], plugins: tuple[Path, ...]) -> tuple[Registries, list[str]]:
-    """The plugins, and the names of the protocols, that these options mean.
+def asked(protocols: tuple[list[str], ...]) -> tuple[Registries, list[str]]:
+    """The plugins, and the names of the protocols that ``--protocols`` means.
 
     Raises:
-        UsageError: If a protocol is unknown, or a plugin cannot be loaded.
+        UsageError: If a protocol is unknown.
     """
-    known = load(list(plugins)) if plugins else installed()
+    known = active()
     return known, [known.protocols.get(name.partition("@")[0]).name for name in joined(protocols)]
 
 

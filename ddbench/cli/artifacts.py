@@ -8,6 +8,7 @@ from typing import Any, Literal
 import click
 
 from ddbench import artifacts as store
+from ddbench.cli.options import PLUGIN
 from ddbench.errors import UsageError
 
 USUAL_WINDOW = 22
@@ -20,6 +21,7 @@ def artifacts() -> None:
 
 
 @artifacts.command("list")
+@PLUGIN
 def list_() -> None:
     """What has been built, from what, and what it cost."""
     from tabulate import tabulate
@@ -57,6 +59,7 @@ def _what(params: dict[str, Any]) -> str:
 @click.option("--preprocess", required=True, help="The space they were trained in: meanstd, meanstd-mtt, zca-kornia.")
 @click.option("--split", type=click.Choice(["default", "paper"]), default="default", show_default=True,
               help="The split of the runs that will use them.")  # fmt: skip
+@PLUGIN
 def import_(
     files: tuple[Path, ...], dataset: str, arch: str | None, preprocess: str, split: Literal["default", "paper"]
 ) -> None:
@@ -91,6 +94,7 @@ def import_(
 @artifacts.command()
 @click.argument("kind")
 @click.argument("key")
+@PLUGIN
 def rm(kind: str, key: str) -> None:
     """Remove one; it is built again when a run needs it."""
     if not store.remove(kind, key):

@@ -10,10 +10,11 @@ from typing import Any
 import click
 from tabulate import tabulate
 
+from ddbench.cli.options import PLUGIN
 from ddbench.data.meta import Prepared, data_root, open_folder
 from ddbench.data.prepared import Source, parse_source, prepare, prepared_revision
 from ddbench.errors import CorruptFileError, UsageError
-from ddbench.plugins import installed
+from ddbench.plugins import active
 
 
 @click.group()
@@ -23,6 +24,7 @@ def data() -> None:
 
 @data.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@PLUGIN
 def list_(as_json: bool) -> None:
     """List the registered data sets."""
     rows = list(_rows())
@@ -42,12 +44,13 @@ def list_(as_json: bool) -> None:
     metavar="DIR",
     help="Read the files of a registered data set from here; without it they are downloaded.",
 )
+@PLUGIN
 def prepare_(name: str, files: Path | None) -> None:
     """Decode data set NAME once, so that runs can open it.
 
     NAME is a registered name, or NAME=folder:PATH, NAME=hf:PATH, NAME=npz:PATH for your own images.
     """
-    source = parse_source(name, installed().datasets)
+    source = parse_source(name, active().datasets)
     if files is not None and (source.record is None or source.record.embedded):
         raise UsageError(f"--from is for registered data sets that have files; {source.name!r} is read from elsewhere")
     prepared = prepare(source, files=files, allow_download=True)
@@ -72,7 +75,7 @@ def _facts(prepared: Prepared, licence: str | None) -> Iterator[tuple[str, str]]
 
 def _rows() -> Iterator[dict[str, Any]]:
     """One row a registered data set."""
-    for record in installed().datasets:
+    for record in active().datasets:
         source = Source(record.name, record=record)
         prepared = _opened(source)
         yield {

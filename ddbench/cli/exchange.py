@@ -10,7 +10,7 @@ import click
 
 from ddbench import grid, suite
 from ddbench import plan as planning
-from ddbench.cli.options import CommaList, joined
+from ddbench.cli.options import PLUGIN, CommaList, joined
 from ddbench.cli.run import HOW, WHERE, carry_out, checked_views, options
 from ddbench.cli.stored import named, set_of
 from ddbench.errors import UsageError
@@ -18,7 +18,7 @@ from ddbench.exchange.importer import Importer, Understood, column_of
 from ddbench.exchange.sources import Flags, Source, sources_of
 from ddbench.lookup import assess
 from ddbench.members import IMPORTED
-from ddbench.plugins import installed, load
+from ddbench.plugins import active
 from ddbench.profiles import DEFAULT, profile
 from ddbench.specs import DatasetInfo
 from ddbench.store import Store
@@ -51,7 +51,7 @@ STUDENTS = [
     click.option("--seeds", type=click.IntRange(1), help="Repetitions: of random, and of a file with several sets."),
     click.option("--eval-seeds", type=click.IntRange(1), help="Students per repetition."),
     click.option("--profile", help="smoke (seconds, for tests), short (minutes) or paper. [short]"),
-    click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin."),
+    PLUGIN,
 ]
 
 
@@ -73,7 +73,7 @@ def evaluate(**given: Any) -> int:
     kill, and prints the same tables from the records.
     """  # noqa: D301 - click reads the control character
     views = checked_views(given["views"], given["style"])  # before anything is stored or computed
-    registries = load(given["plugins"]) if given["plugins"] else installed()
+    registries = active()
     importer = Importer(registries, given["dataset"], given["split"])
     rows = [(source, importer.take(source, _flags(given))) for source in _sources(given)]
     content = _suite(rows, importer, given)
@@ -86,13 +86,13 @@ def evaluate(**given: Any) -> int:
 
 
 @click.command("import")
-@options(FILES)
+@options(FILES, [PLUGIN])
 def import_(**given: Any) -> None:
     """Import sets made elsewhere, and report how each file was interpreted.
 
     See `ddbench evaluate --help` for what FILE may be.
     """
-    importer = Importer(installed(), given["dataset"], given["split"])
+    importer = Importer(active(), given["dataset"], given["split"])
     _tell([(source, importer.take(source, _flags(given))) for source in _sources(given)], err=False)
 
 
@@ -191,6 +191,7 @@ def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:
     help="File or folder to write; .pt or .npz is added where it is missing. [KEY.pt, KEY.npz, KEY, KEY-hf]",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
+@PLUGIN
 def export(key: str, target: str, into: Path | None, out: Path) -> None:
     """Write a condensed set in a format that needs no ddbench, with a manifest that says what it is."""
     from ddbench.exchange.writers import file_for, write

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ddbench.cli.options import PLUGIN
 from ddbench.errors import DDBenchError, UsageError
 
 DIFF_LINES = 20
@@ -27,6 +28,7 @@ def leaderboard() -> None:
 
 
 @leaderboard.command("render")
+@PLUGIN
 @pages_argument
 def render_(pages: tuple[Path, ...]) -> None:
     """Rewrite the tables of each PAGE in place."""
@@ -40,6 +42,7 @@ def render_(pages: tuple[Path, ...]) -> None:
 
 
 @leaderboard.command("check")
+@PLUGIN
 @pages_argument
 def check_(pages: tuple[Path, ...]) -> None:
     """Exit with 1 if a PAGE says something else than its records."""

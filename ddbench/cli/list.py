@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from ddbench.api import MethodInfo
-from ddbench.plugins import Registries, installed, params_class
+from ddbench.cli.options import PLUGIN
+from ddbench.plugins import Registries, active, params_class
 from ddbench.presets import presets
 
 KINDS = ("methods", "datasets", "archs", "protocols", "artifacts")
@@ -19,11 +20,12 @@ KINDS = ("methods", "datasets", "archs", "protocols", "artifacts")
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@PLUGIN
 def list_members(kind: str, as_json: bool) -> None:
     """List methods, datasets, archs, protocols or artifacts."""
     from tabulate import tabulate
 
-    rows = _ROWS[kind](installed())
+    rows = _ROWS[kind](active())
     click.echo(json.dumps(rows, indent=1) if as_json else tabulate(rows, headers="keys", tablefmt="simple"))
 
 
@@ -82,9 +84,10 @@ _ROWS: dict[str, Callable[[Registries], list[dict[str, Any]]]] = {
 @click.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@PLUGIN
 def describe(name: str, as_json: bool) -> None:
     """Describe a method (paper, parameters, presets), or any other registered member."""
-    registries = installed()
+    registries = active()
     if name in registries.methods or name not in (others := _others(registries)):
         _describe_method(registries, registries.methods.get(name), as_json)
         return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -82,6 +84,20 @@ class Setting(click.ParamType[tuple[str, str, Any]]):
             return match[1], match[2], yaml.safe_load(match[3])
         except yaml.YAMLError:
             self.fail(f"{match[3]!r} is not a YAML value", param, ctx)
+
+
+def _plug_in(ctx: click.Context, param: click.Parameter, files: tuple[Path, ...]) -> None:
+    if files:
+        from ddbench.plugins import one_file_plugins
+
+        ctx.with_resource(one_file_plugins(files))
+
+
+PLUGIN: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--plugin", type=click.Path(path_type=Path), multiple=True, expose_value=False, callback=_plug_in, metavar="FILE",
+    help="A one-file plugin: this command knows its members, too.",
+)  # fmt: skip
+"""For every command that names members; such a command asks :func:`ddbench.plugins.active` for them."""
 
 
 def joined(lists: tuple[list[Any], ...]) -> list[Any]:

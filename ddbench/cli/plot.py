@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddbench.cli.options import CommaList, joined
+from ddbench.cli.options import PLUGIN, CommaList, joined
 from ddbench.errors import UsageError
 from ddbench.files import atomic_write
 from ddbench.records import Record
@@ -36,7 +36,7 @@ _records = click.option(
 
 
 def _inputs(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (_methods, _protocols, _datasets, _to, _records, _out):
+    for option in (PLUGIN, _methods, _protocols, _datasets, _to, _records, _out):
         command = option(command)
     return command
 
@@ -102,6 +102,7 @@ def window(target: Path, **given: Any) -> None:
 @click.option("--ipc", "images_per_class", type=click.IntRange(min=1), help="Budget to show. [the smallest]")
 @click.option("--repetition", type=click.IntRange(min=0), default=0, show_default=True, help="Whose images to show.")
 @click.option("--classes", type=CommaList(int), multiple=True, help="One image of each. [three, spread over all]")
+@PLUGIN
 def images(
     out: Path,
     target: Path,

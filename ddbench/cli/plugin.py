@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from ddbench.api import MethodInfo
-from ddbench.cli.options import Setting
-from ddbench.errors import UsageError
-from ddbench.plugins import PluginReport, Registries, installed, load, params_class
+from ddbench.cli.options import PLUGIN, Setting
+from ddbench.errors import UsageError, unknown
+from ddbench.plugins import PluginReport, Registries, active, installed, load, params_class
 
 
 @click.group()
@@ -21,11 +21,12 @@ def plugin() -> None:
 
 @plugin.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@PLUGIN
 def list_plugins(as_json: bool) -> None:
     """List plugins: distribution, version, what they registered, or why they failed."""
     from tabulate import tabulate
 
-    rows = [row(report) for report in installed().reports]
+    rows = [row(report) for report in active().reports]
     click.echo(json.dumps(rows, indent=1) if as_json else tabulate(rows, headers="keys", tablefmt="simple"))
 
 
@@ -57,56 +58,73 @@ def doctor() -> int:
 @plugin.command()
 @click.argument("subject", metavar="NAME|FILE.py")
 @click.option("--set", "settings", type=Setting(), multiple=True, help="Make it fast: dm.iterations=3.")
-def check(subject: str, settings: tuple[tuple[str, str, Any], ...]) -> int:
-    """Run the contract checks on a method, or on all methods of a one-file plugin; exit code 1 if any fails.
+@click.option("--from", "files", type=click.Path(path_type=Path, exists=True), metavar="DIR",
+              help="The files of a data set.")  # fmt: skip
+@PLUGIN
+def check(subject: str, settings: tuple[tuple[str, str, Any], ...], files: Path | None) -> int:
+    """Run the contract checks on a member, or on all members of a one-file plugin; exit code 1 if any fails.
 
-    They run on digits under the smoke profile, with 3 iterations unless --set says otherwise.
+    Methods, protocols and artifact kinds run on digits; methods under the smoke profile, with 3 iterations unless --set
+    says otherwise. Data sets are read from --from; architectures are built narrow.
     """
-    file, registries, names = _subject(subject)
-    for method, _, _ in settings:
-        if method not in names:
-            raise UsageError(f"--set {method}.…: {method!r} is not checked here (checked: {', '.join(names)})")
-    passed = [_check(registries.methods.get(name), registries, file, settings) for name in names]
+    file, registries, members = _subject(subject)
+    names = [name for _, name in members]
+    for name, _, _ in settings:
+        if name not in names:
+            raise UsageError(f"--set {name}.…: {name!r} is not checked here (checked: {', '.join(names)})")
+    passed = []
+    for noun, name in members:
+        given = {parameter: value for member, parameter, value in settings if member == name}
+        passed.append(_check(noun, name, registries, file, given, files))
     return 0 if all(passed) else 1
 
 
-def _subject(text: str) -> tuple[Path | None, Registries, tuple[str, ...]]:
-    """The one-file plugin if it is one, what is registered, and the names of the methods to check."""
+def _subject(text: str) -> tuple[Path | None, Registries, list[tuple[str, str]]]:
+    """The one-file plugin if it is one, what is registered, and the members to check: what each is, and its name."""
     if text.endswith(".py"):
         file = Path(text)
         registries = load([file])
         registered = registries.reports[-1].registered
-        names = tuple(entry.removeprefix("method ") for entry in registered if entry.startswith("method "))
-        if not names:
-            raise UsageError(f"{file} registers no method, only {', '.join(registered)}: there is nothing to check")
-        return file, registries, names
-    registries = installed()
+        nouns = [registry.noun for registry in registries.by_hook().values()]
+        found = [(noun, line[len(noun) + 1 :]) for line in registered for noun in nouns if line.startswith(f"{noun} ")]
+        return file, registries, found
+    registries = active()
+    found = [(registry.noun, text) for registry in registries.by_hook().values() if text in registry]
     broken = next((r for r in registries.reports if r.error is not None and r.name == text), None)
-    if broken is not None and text not in registries.methods:
+    if not found and broken is not None:
         raise UsageError(broken.line())
-    return None, registries, (registries.methods.get(text).name,)
+    if not found:
+        known = [member.name for registry in registries.by_hook().values() for member in registry]
+        raise unknown("member", text, known, "ddbench list methods")
+    return None, registries, found
 
 
 def _check(
-    info: MethodInfo, registries: Registries, file: Path | None, settings: tuple[tuple[str, str, Any], ...]
+    noun: str, name: str, registries: Registries, file: Path | None, given: dict[str, Any], files: Path | None
 ) -> bool:
-    """Run all checks on one method, one line each."""
+    """Run all checks on one member, one line each."""
     import tempfile
 
-    fast = automatic_fast(info) | {param: value for method, param, value in settings if method == info.name}
-    _reject_unknown(info, registries, fast)
-    from ddbench.testing import CHECKS, Bench, Subject, run_check
+    fast = given
+    if noun == "method":
+        info = registries.methods.get(name)
+        fast = automatic_fast(info) | given
+        _reject_unknown(info, registries, fast)
+    elif noun == "data set" and files is None and not registries.datasets.get(name).embedded:
+        raise UsageError(f"data set {name!r} is read from files: give their folder with --from DIR")
+    from ddbench.testing.contract import bench_of, run_check
 
-    click.echo(f"{info.name} on digits, {', '.join(f'{k}={v}' for k, v in fast.items()) or 'no overrides'}")
+    where = "" if noun in ("data set", "architecture") else " on digits"
+    click.echo(f"{noun} {name}{where}, {', '.join(f'{k}={v}' for k, v in fast.items()) or 'no overrides'}")
     failures = 0
     with tempfile.TemporaryDirectory() as home:
-        bench = Bench(Subject(info, registries, fast, file), Path(home))
-        for one in CHECKS:
+        bench, checks = bench_of(noun, name, registries, Path(home), plugin=file, fast=fast, files=files)
+        for one in checks:
             outcome = run_check(one, bench)
             failures += outcome.problem is not None
             mark, text = ("✓", outcome.law) if outcome.problem is None else ("✗", outcome.problem)
             click.echo(f"{mark} {outcome.name}: {text}")
-    click.echo(f"{info.name}: " + (f"{failures} of {len(CHECKS)} checks failed" if failures else "all checks passed"))
+    click.echo(f"{name}: " + (f"{failures} of {len(checks)} checks failed" if failures else "all checks passed"))
     return failures == 0
 
 

@@ -14,7 +14,7 @@ from ddbench.store import Store
 
 @click.command()
 @options(SELECT)
-def quantise(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, ...]) -> int:
+def quantise(out: Path, protocols: tuple[list[str], ...]) -> int:
     """Write accuracy after uint8 quantisation into the evaluations of a results folder.
 
     Each student of synthetic images is trained a second time, with the same seed and learning rate, on the images as
@@ -25,7 +25,7 @@ def quantise(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, .
     """
     from ddbench.quantised import TOP1_UINT8, jobs_of, note_quantised
 
-    registries, names = asked(protocols, plugins)
+    registries, names = asked(protocols)
     store = Store(out)
     jobs = jobs_of(((path, record) for path, record in store.records() if out in path.parents), names)
     total = sum(job.trains for job in jobs)

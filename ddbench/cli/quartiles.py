@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddbench.cli.options import Device
+from ddbench.cli.options import PLUGIN, Device
 from ddbench.cli.stored import OUT
 from ddbench.errors import UsageError
-from ddbench.plugins import installed
+from ddbench.plugins import active
 from ddbench.records import Record
 from ddbench.specs import ArtifactSpec, Budget
 from ddbench.store import Store
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @OUT
 @click.option("--device", type=Device(), default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads. [all cores]")
+@PLUGIN
 def quartiles(out: Path, device: str, threads: int | None) -> int:
     """Write accuracy by difficulty quartile into the evaluations of a results folder, and show it.
 
@@ -34,7 +35,7 @@ def quartiles(out: Path, device: str, threads: int | None) -> int:
     """
     from ddbench.quartiles import note_quartiles, wanted
 
-    families = installed().architectures
+    families = active().architectures
     records = wanted(Store(out).records())
     own = {_data(record) for path, record in records if out in path.parents}
     if not own:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddbench.cli.options import joined
+from ddbench.cli.options import PLUGIN, joined
 from ddbench.cli.quantise import quantise
 from ddbench.cli.quartiles import quartiles
 from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from, settle_references
@@ -39,6 +39,7 @@ def results() -> None:
     multiple=True,
     help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless. [main]",
 )
+@PLUGIN
 def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...]) -> None:
     """Tables of everything in a results folder, whatever run it came from."""
     from ddbench.report.render import render
@@ -62,6 +63,7 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
 )
 @click.option("--title", help="Heading of the page. [the folder's name]")
 @click.option("--pictures/--no-pictures", default=True, help="Show the sets of repetition 0.  [default: pictures]")
+@PLUGIN
 def page(out: Path, target: Path, title: str | None, pictures: bool) -> None:
     """Write one HTML file with everything in a results folder: tables, curves, pictures; it needs no network."""
     from ddbench.files import atomic_write
@@ -148,6 +150,7 @@ results.add_command(full_stopped)
 @click.option("--step", metavar="K|all", help="The set after K steps; all: every snapshot, side by side. [the last]")
 @click.option("--per-class", type=click.IntRange(min=1), help="Images of each class. [20; 4 with --step all]")
 @click.option("--stored", is_flag=True, help="What is stored (canvases, small images), not what networks see.")
+@PLUGIN
 def show(key: str, out: Path, target: Path | None, step: str | None, per_class: int | None, stored: bool) -> None:
     """Show a condensed set: a picture with one row per class, and its record."""
     from ddbench.report.pictures import check_png, png, row_names, tiles

@@ -14,11 +14,11 @@ import click
 from ddbench import forecast, grid
 from ddbench import plan as planning
 from ddbench import suite as suites
-from ddbench.cli.options import CommaList, Device, Duration, Setting, joined
+from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Setting, joined
 from ddbench.cli.progress import Progress, Style
 from ddbench.errors import InterruptedRunError, UsageError
 from ddbench.lookup import assess
-from ddbench.plugins import Registries, installed, load
+from ddbench.plugins import Registries, active
 from ddbench.profiles import DEFAULT, profile
 from ddbench.results import collect, remember
 from ddbench.store import Store
@@ -62,7 +62,7 @@ WHAT = [
         help="paper: condense from train ∪ val (reproductions only).",
     ),
     click.option("--controls", is_flag=True, help="Plan the control rows of every method as well."),
-    click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin."),
+    PLUGIN,
 ]
 HOW = [
     click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Results folder."),
@@ -148,9 +148,8 @@ def plan(**given: Any) -> int:
 
 def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
     """The assessed plan that options describe, and the store they name."""
-    registries = load(given["plugins"]) if given["plugins"] else installed()
     store = Store(given["out"])
-    planned = planning.make(_grid(given, registries))
+    planned = planning.make(_grid(given, active()))
     assess(planned, store, retry_failed=given["retry_failed"])
     return store, planned
 
@@ -206,9 +205,8 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any], executor:
 
             for protocol in plan.grid.protocols:
                 protocol.load()  # before anything is condensed for one that cannot run
-            registries, plugins = plan.grid.registries, tuple(given["plugins"])
             jobs = min(given["jobs"], len(plan.pending()))
-            what = Run(store, registries, plugins, jobs, interrupts, watcher, given["keep_logits"])
+            what = Run(store, plan.grid.registries, jobs, interrupts, watcher, given["keep_logits"])
             threads = threads_per_job(given["jobs"], given["threads"])  # not of what is left to do: results know them
             resources = Resources(device=given["device"], threads=threads, timeout_s=given["timeout"])
             limit, retry = given["reference_limit"], given["retry_failed"]

@@ -14,7 +14,7 @@ from ddbench.store import Store
 
 @click.command("full-stopped")
 @options(SELECT)
-def full_stopped(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Path, ...]) -> int:
+def full_stopped(out: Path, protocols: tuple[list[str], ...]) -> int:
     """Write the accuracy of `full`, when it gets the time that a set took, into the evaluations of a results folder.
 
     Trains `full` for as long as the method needed in total (condensing, artifacts, one student), at the pace and with
@@ -24,7 +24,7 @@ def full_stopped(out: Path, protocols: tuple[list[str], ...], plugins: tuple[Pat
     """
     from ddbench.stopped import STOPPED, jobs_of, note_stopped
 
-    registries, names = asked(protocols, plugins)
+    registries, names = asked(protocols)
     store = Store(out)
     jobs = jobs_of(store.records(), out, names)
     total = len({job.student for job in jobs} - {None})

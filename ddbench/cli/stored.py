@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ddbench.claims import Claim, Watch, acquire
+from ddbench.cli.options import PLUGIN
 from ddbench.cli.students import students
 from ddbench.errors import CorruptFileError, UsageError
 from ddbench.keys import short
@@ -94,8 +95,8 @@ def set_of(store: Store, found: Found) -> Record:
 @click.option("--student-seeds", type=click.IntRange(1), default=1, show_default=True,
               help="Fresh students for each protocol and network; their mean is judged.")  # fmt: skip
 @click.option("--same", is_flag=True, help="Train the recorded students again: the same predictions to the bit.")
-@click.option("--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, help="A one-file plugin.")
-def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool, plugins: tuple[Path, ...]) -> int:
+@PLUGIN
+def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool) -> int:
     """Train students on a stored set again and say whether they score as recorded.
 
     KEY is the beginning of a set's key, or of the key of one of its evaluations. First the files are compared with
@@ -105,10 +106,10 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     the repetition is the unit, and with one recorded student in each, more --student-seeds do not narrow the interval.
     Nothing is written into the results. Exit code 1: outside, or a file is wrong.
     """
-    from ddbench.plugins import installed, load
+    from ddbench.plugins import active
     from ddbench.verify import GOOD, cases_of, evaluations_in, wrong_files
 
-    registries = load(list(plugins)) if plugins else installed()
+    registries = active()
     store = Store(out)
     found = named(store, key)
     folder, made = found.folder, set_of(store, found)
@@ -127,6 +128,11 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     cases = cases_of(store, chosen)
     if not cases:
         raise UsageError(f"{found.name}: no finished evaluation to compare with; run the same command as before")
+    for name in dict.fromkeys(str(record.spec["eval"]["protocol"]) for case in cases for record in case.records):
+        if name not in registries.protocols:
+            raise UsageError(
+                f"{found.name}: the plugin of protocol {name!r} is not here; --plugin FILE.py, or install it"
+            )
     level = 1 - 0.05 / len(cases)
     findings = _train(store, cases, registries, fresh=None if same else student_seeds, level=level)
     _print(findings, student_seeds, level, same=same)

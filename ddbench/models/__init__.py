@@ -26,7 +26,7 @@ def build_model(
         classes: K.
         size: Height = width of the images [pixels].
         seed: Of the initial parameters; the same on every device.
-        families: Registered families; None: those of ddbench and of installed plugins.
+        families: Registered families; None: those of ddbench and of the plugins that are loaded.
 
     Returns:
         A module with ``forward(x) -> logits [n, K]`` and ``embed(x) -> [n, D]``, the input of its last linear layer.
@@ -36,9 +36,9 @@ def build_model(
     """
     import torch
 
-    from ddbench.plugins import import_target, installed
+    from ddbench.plugins import active, import_target
 
-    families = installed().architectures if families is None else families
+    families = active().architectures if families is None else families
     arch = parse(name, families)
     build = import_target(families.get(arch.family).target)
     # CUDA generators are left out of the fork: parameters are drawn on the CPU, so a seed means the same everywhere.

@@ -76,11 +76,13 @@ def parse(name: str, families: Registry[ArchInfo]) -> ArchName:
 
 
 def student(name: str, families: Registry[ArchInfo]) -> StudentInfo:
-    """What a protocol is told of a network that it trains.
+    """What a protocol is told of a student: a network, or a predictor of its own, which no family has.
 
     Raises:
         UsageError: As :func:`parse`.
     """
+    if families.owner(name.partition("-")[0]) is None:
+        return StudentInfo(name)
     parsed = parse(name, families)
     return StudentInfo(parsed.canonical, parsed.dc_augmentation)
 

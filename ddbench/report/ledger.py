@@ -13,7 +13,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ddbench.errors import UsageError
-from ddbench.plugins import installed, params_class
+from ddbench.plugins import active, params_class
 from ddbench.presets import choose
 from ddbench.records import Record
 from ddbench.report.figures import NONE, superscript
@@ -191,7 +191,7 @@ def _same(entry: Published, cell: Mapping[str, Any], student: Mapping[str, Any])
 
 def _follows(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a cell has these parameters, or these and fewer iterations, by the method as it is now."""
-    info, params = installed().methods.get(cell["method"]), cell["params"]
+    info, params = active().methods.get(cell["method"]), cell["params"]
     fields = params_class(info).model_fields
     # A parameter that came after the record stands at its default there.
     given = {name: params.get(name, field.default) for name, field in fields.items()}
@@ -207,7 +207,7 @@ def _paper(entry: Published, dataset: str, ipc: int) -> Mapping[str, Any]:
 @cache
 def _resolved(method: str, dataset: str, ipc: int, extra: tuple[tuple[str, Any], ...]) -> Mapping[str, Any]:
     """All parameters of a method under profile ``paper``."""
-    info = installed().methods.get(method)
+    info = active().methods.get(method)
     given = {**choose(info, dataset, Budget(ipc=ipc), "paper").params, **dict(extra)}
     return dict(params_class(info).model_validate(given).model_dump(mode="json"))
 

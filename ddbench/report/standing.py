@@ -1,4 +1,4 @@
-"""How reports show the protocol of a result: ours as the catalog says, another's as its own record says."""
+"""How reports show the protocol of a result: as its record says, the catalog for ours, or a plugin that is loaded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from ddbench.evaluate.catalog import PROTOCOLS
 from ddbench.members import Standing
+from ddbench.plugins import active
 
 OURS = {protocol.name: protocol for protocol in PROTOCOLS}
 _KNOWN = {field.name for field in fields(Standing)}
@@ -18,14 +19,16 @@ def declared_by(protocol: str, facts: Iterable[Mapping[str, Any]]) -> tuple[Stan
 
     Args:
         protocol: Its id with version.
-        facts: Those of its records, of which the first that says so counts.
+        facts: Those of its records, of which the first that says so counts; without any, the plugin that is loaded.
     """
     declared = next((one["protocol"] for one in facts if "protocol" in one), None)
     if declared is not None:
         standing = Standing(**{name: value for name, value in declared.items() if name in _KNOWN})
         return standing, bool(declared.get("trains_student", True))
-    ours = OURS.get(name_of(protocol))
-    return (Standing(), True) if ours is None else (ours.standing, ours.trains_student)
+    known = OURS.get(name_of(protocol))
+    if known is None and name_of(protocol) in active().protocols:
+        known = active().protocols.get(name_of(protocol))
+    return (Standing(), True) if known is None else (known.standing, known.trains_student)
 
 
 def name_of(protocol: str) -> str:

@@ -1,6 +1,26 @@
-"""The contract test kit, public for plugin authors: subclass :class:`MethodContract`, or `ddbench plugin check`."""
+"""The contract test kit, public for plugin authors: subclass one of the contracts, or `ddbench plugin check`."""
 
-from ddbench.testing.contract import CHECKS, MethodContract, Outcome, run_check
+from ddbench.testing.contract import (
+    CHECKS,
+    ArchitectureContract,
+    ArtifactContract,
+    DatasetContract,
+    MethodContract,
+    Outcome,
+    ProtocolContract,
+    run_check,
+)
 from ddbench.testing.subject import Bench, Subject
 
-__all__ = ["CHECKS", "Bench", "MethodContract", "Outcome", "Subject", "run_check"]
+__all__ = [
+    "CHECKS",
+    "ArchitectureContract",
+    "ArtifactContract",
+    "Bench",
+    "DatasetContract",
+    "MethodContract",
+    "Outcome",
+    "ProtocolContract",
+    "Subject",
+    "run_check",
+]

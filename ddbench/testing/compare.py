@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from ddbench.api import CondensedSet, StorageBytes
 from ddbench.context import Context
+from ddbench.files import sha256_file
 
 PARTS = ("images", "labels", "indices", "weights")
 
@@ -85,6 +89,33 @@ def process_settings() -> dict[str, Any]:
         "torch.get_default_device()": torch.get_default_device(),
         "torch.are_deterministic_algorithms_enabled()": torch.are_deterministic_algorithms_enabled(),
     }
+
+
+def restore(settings: dict[str, Any]) -> None:
+    """Set those of :func:`process_settings` again that a plugin may have changed."""
+    torch.set_default_dtype(settings["torch.get_default_dtype()"])
+    torch.set_num_threads(settings["torch.get_num_threads()"])
+    torch.set_grad_enabled(settings["torch.is_grad_enabled()"])
+
+
+@contextmanager
+def global_seeds(seed: int) -> Iterator[None]:
+    """A block in which the global generators start from ``seed``."""
+    legacy, own = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(legacy)
+            random.setstate(own)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """sha256 of every file below a folder, by its path in it."""
+    return {str(path.relative_to(folder)): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def shared_tensors(ctx: Context) -> dict[str, str]:

@@ -24,6 +24,9 @@ from ddbench.testing.subject import DATASET, Bench, Subject
 OPEN = ("ddbench.blocks", "ddbench.models")
 """Packages whose modules are public."""
 
+_LIGHT: set[str] = set()
+"""Modules of ddbench that were found to import no torch: these do not change under a contract."""
+
 PUBLIC = ("ddbench", "ddbench.api", "ddbench.testing", *OPEN)
 """Modules that plugins may import."""
 
@@ -66,9 +69,18 @@ def record_is_well_formed(bench: Bench) -> None:
 
 def params_import_no_torch(bench: Bench) -> None:
     """Importing the params module, and the package it is in, imports no torch: `list` and `plan` stay fast."""
-    module = bench.info.params.partition(":")[0]
-    plugin = bench.subject.plugin
+    no_torch_is_imported(bench.info.params.partition(":")[0], bench.subject.plugin)
+
+
+def no_torch_is_imported(module: str, plugin: Path | None) -> None:
+    """Import a module in a fresh interpreter and see that torch stays out.
+
+    Raises:
+        AssertionError: If it does not, or if the module cannot be imported.
+    """
     file = str(plugin.absolute()) if plugin is not None and plugin.stem == module else ""
+    if module in _LIGHT:
+        return
     # The child finds what this process finds, distributions that a test made up included.
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     run = subprocess.run(
@@ -78,11 +90,21 @@ def params_import_no_torch(bench: Bench) -> None:
     assert run.returncode == 0, f"importing {module!r} in a fresh interpreter fails: {last[0]}"
     where = run.stdout.rpartition("imports-torch-at")[2].strip()
     assert not where, f"torch is imported at {where}: keep it out of the plugin's __init__ and params modules"
+    if module.startswith("ddbench."):
+        _LIGHT.add(module)
 
 
 def params_are_described(bench: Bench) -> None:
     """Every hyper-parameter has a description, which `ddbench describe` shows; params are frozen and closed."""
-    cls = params_class(bench.info)
+    params_are_closed(params_class(bench.info))
+
+
+def params_are_closed(cls: type[Params]) -> None:
+    """See that params have descriptions, are frozen, and refuse unknown fields.
+
+    Raises:
+        AssertionError: If they do not.
+    """
     silent = [name for name, field in cls.model_fields.items() if not (field.description or "").strip()]
     assert not silent, f"no description: {', '.join(silent)}; write Field(default=…, description='what it is [unit]')"
     assert cls.model_config.get("frozen"), "params must stay frozen (model_config of ddbench.Params)"
@@ -146,11 +168,24 @@ def declarations_are_pure(bench: Bench) -> None:
 def imports_only_public_names(bench: Bench) -> None:
     """The plugin imports ddbench's public modules only: no test data, no runner, no other plugin."""
     top = bench.info.target.partition(":")[0]
-    own = top if bench.subject.plugin else top.rpartition(".")[0] or top
-    for file in _sources(bench.subject):
-        for line, module in imported_modules(ast.parse(file.read_text(encoding="utf-8"))):
-            allowed = module == own or module.startswith(f"{own}.") or _is_public(module)
-            assert allowed, f"{file.name}:{line} imports {module}; plugins import ddbench, {' and '.join(OPEN)} only"
+    only_public_names(top, bench.subject.plugin)
+
+
+def only_public_names(module: str, plugin: Path | None) -> None:
+    """See that a plugin's files import no more of ddbench than what is public.
+
+    Args:
+        module: A module of the plugin.
+        plugin: Its file, for a one-file plugin.
+
+    Raises:
+        AssertionError: If they do.
+    """
+    own = module if plugin else module.rpartition(".")[0] or module
+    for file in _sources(module, plugin):
+        for line, name in imported_modules(ast.parse(file.read_text(encoding="utf-8"))):
+            allowed = name == own or name.startswith(f"{own}.") or _is_public(name)
+            assert allowed, f"{file.name}:{line} imports {name}; plugins import ddbench, {' and '.join(OPEN)} only"
 
 
 def imported_modules(tree: ast.AST) -> list[tuple[int, str]]:
@@ -171,12 +206,12 @@ def _is_public(module: str) -> bool:
     return module in PUBLIC or module.startswith(tuple(f"{name}." for name in OPEN))
 
 
-def _sources(subject: Subject) -> list[Path]:
-    """The Python files of the plugin: one file, or all files of the package that holds its target."""
-    if subject.plugin is not None:
-        return [subject.plugin]
-    spec = importlib.util.find_spec(subject.info.target.partition(":")[0])
-    assert spec is not None and spec.origin is not None, f"module of target {subject.info.target!r} is not a file"
+def _sources(module: str, plugin: Path | None) -> list[Path]:
+    """The Python files of the plugin: one file, or all files of the package that holds the module."""
+    if plugin is not None:
+        return [plugin]
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None, f"module {module!r} is not a file"
     file = Path(spec.origin)
     return sorted(file.parent.rglob("*.py")) if "." in spec.name else [file]
 

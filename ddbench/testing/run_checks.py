@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor
@@ -17,7 +13,6 @@ from ddbench.api import CondensedSet, Method
 from ddbench.context import Context
 from ddbench.data.split import Split
 from ddbench.errors import NodeFailureError
-from ddbench.files import sha256_file
 from ddbench.forerunner import continues
 from ddbench.serialise import load_set, save_set, save_state
 from ddbench.testing import compare
@@ -112,25 +107,10 @@ def runs_are_deterministic(bench: Bench) -> None:
     place = bench.place(ipc=2)
     runs = []
     for seed in (1, 2):
-        with _global_seeds(seed):
+        with compare.global_seeds(seed):
             runs.append(bench.drive(place))
     found = compare.difference(*runs)
     assert found is None, f"two runs differ: {found}; draw from ctx.generator or ctx.private_seed(…) only"
-
-
-@contextmanager
-def _global_seeds(seed: int) -> Iterator[None]:
-    """A block in which the global generators start from ``seed``."""
-    legacy, own = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        np.random.seed(seed)
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(legacy)
-            random.setstate(own)
 
 
 def repetitions_differ(bench: Bench) -> None:
@@ -173,9 +153,7 @@ def settings_are_untouched(bench: Bench) -> None:
     try:
         bench.drive(bench.place(), probe)
     finally:
-        torch.set_default_dtype(before["torch.get_default_dtype()"])
-        torch.set_num_threads(before["torch.get_num_threads()"])
-        torch.set_grad_enabled(before["torch.is_grad_enabled()"])
+        compare.restore(before)
 
 
 def shared_tensors_are_untouched(bench: Bench) -> None:
@@ -216,18 +194,14 @@ class Negative(Split):
 def artifacts_are_declared(bench: Bench) -> None:
     """The method reads artifacts that `Params.artifacts` declared, and leaves their files as they are."""
     place = bench.place()
-    before = {name: _files(folder) for name, folder in place.folders.items()}
+    before = {name: compare.tree(folder) for name, folder in place.folders.items()}
     ctx = bench.context(place)
     bench.drive(place, ctx=ctx)
     undeclared = sorted(set(ctx.asked) - set(place.folders))
     assert not undeclared, f"asks for {', '.join(undeclared)}, which Params.artifacts does not declare"
     for name, folder in place.folders.items():
-        changes = sorted(set(before[name].items()) ^ set(_files(folder).items()))
+        changes = sorted(set(before[name].items()) ^ set(compare.tree(folder).items()))
         assert not changes, f"writes into the shared artifact {name!r}: {changes[0][0]}"
-
-
-def _files(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def no_test_split_is_in_reach(bench: Bench) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,19 @@ class Recorded(Context):
         return super().artifact(name)
 
 
+@contextmanager
+def home_at(folder: Path) -> Iterator[None]:
+    """A block in which ``$DDBENCH_HOME`` is ``folder``."""
+    before = os.environ.get("DDBENCH_HOME")
+    os.environ["DDBENCH_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("DDBENCH_HOME")
+        if before is not None:
+            os.environ["DDBENCH_HOME"] = before
+
+
 class Bench:
     """Runs one subject on digits, in a home of its own.
 
@@ -112,17 +125,9 @@ class Bench:
         self._places: dict[tuple[int, int, str | None], Place] = {}
         self._sets: dict[tuple[int, int, str | None], CondensedSet] = {}
 
-    @contextmanager
-    def home(self) -> Iterator[None]:
+    def home(self) -> AbstractContextManager[None]:
         """A block in which ``$DDBENCH_HOME`` is the bench's."""
-        before = os.environ.get("DDBENCH_HOME")
-        os.environ["DDBENCH_HOME"] = str(self._home)
-        try:
-            yield
-        finally:
-            os.environ.pop("DDBENCH_HOME")
-            if before is not None:
-                os.environ["DDBENCH_HOME"] = before
+        return home_at(self._home)
 
     def grid(self, *, ipc: int = 1, r: int = 0, arch: str | None = None) -> grid.Grid:
         """The grid that names the subject's repetitions 0 … r at one budget and architecture."""

@@ -111,6 +111,7 @@ BROKEN = {
         return n * data.image_bytes
 
     def unsupported""", "bytes_are_foreseen", "foreseen are 640 bytes, the set takes 2560"),
+    "a look at val": (SOUND, UPDATE, f"{UPDATE} + ctx.val.images().mean()", "val_decides_nothing", "depends on val's images"),
     "private import": (SOUND, "        import torch\n        noise", "        import torch\n        import ddbench.data.split\n        noise",
                        "imports_only_public_names", "imports ddbench.data.split"),
     "another plugin": (SOUND, "\nfrom pydantic", "\nfrom ddbench_plugins.dm.params import DMParams\nfrom pydantic",

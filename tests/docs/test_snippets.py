@@ -10,11 +10,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "plugins/README.md", "CONTRIBUTING.md")
+HOOK_PAGES = tuple(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs/reference/hooks").glob("*.md")))
+DOCUMENTS = ("README.md", "plugins/README.md", "CONTRIBUTING.md", *HOOK_PAGES)
 SHELLS = ("console", "bash", "sh")
 DDBENCH = str(Path(sys.executable).with_name("ddbench"))
 SKIP = re.compile(r"<!--\s*skip-test:\s*(.*?)\s*-->")
@@ -136,7 +138,8 @@ FILES = [
 @pytest.mark.parametrize(("document", "name"), FILES)
 def test_python_files_can_be_imported(document, name, folders):
     found = runpy.run_path(str(folders[document] / name))
-    assert any(isinstance(value, type) and value.__module__ == found["__name__"] for value in found.values())
+    own = [value for value in found.values() if getattr(value, "__module__", None) == found["__name__"]]
+    assert any(isinstance(value, type | FunctionType) for value in own), "it defines nothing"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -153,6 +156,15 @@ def test_every_relative_link_leads_somewhere(document):
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", path.read_text(encoding="utf-8"))
     missing = [target for target in targets if not (path.parent / target).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", HOOK_PAGES)
+def test_every_hook_page_shows_a_plugin_runs_it_and_checks_it(page):
+    shown = of(page)
+    (name,) = [block.file for block in shown if block.file]
+    commands = [command for block in shown for command in block.commands]
+    assert any(command.startswith("ddbench run ") and f"--plugin {name}" in command for command in commands)
+    assert f"ddbench plugin check {name}" in commands
 
 
 def test_the_plugin_guide_shows_a_plugin_and_runs_it():

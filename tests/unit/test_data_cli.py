@@ -22,7 +22,7 @@ def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
     class Installed:
         datasets = files.known()
 
-    monkeypatch.setattr(cli, "installed", Installed)
+    monkeypatch.setattr(cli, "active", Installed)
 
 
 def run(*arguments: str) -> Result:

@@ -35,7 +35,7 @@ class Bench:
 
     def __init__(self, name, folder, file):
         self.registries, self.monitor, self.store = load([file]), Watching(), Store(folder)
-        run = Run(self.store, self.registries, (file,), 1, Interrupts(), self.monitor)
+        run = Run(self.store, self.registries, 1, Interrupts(), self.monitor)
         self.executor = make_executor(name, run)
 
     def nodes(self, **params):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from pydantic import PositiveInt
@@ -74,7 +73,6 @@ class Run:
     Attributes:
         store: Where results go.
         registries: Loaded plugins.
-        plugins: The one-file plugins among them.
         jobs: How many nodes may run at once.
         interrupts: Whether the user wants to stop.
         monitor: Is told about the steps of nodes.
@@ -83,7 +81,6 @@ class Run:
 
     store: Store
     registries: Registries
-    plugins: tuple[Path, ...]
     jobs: int
     interrupts: Interrupts
     monitor: Monitor

@@ -103,7 +103,7 @@ class Processes:
         here = str(Path.cwd()) in sys.path or "" in sys.path
         safe = [] if here else ["-P"]  # `-m` alone lets modules of the current folder in that this process does not see
         self._command = [sys.executable, *safe, "-m", "ddbench", "work", "--out", str(run.store.out)]
-        self._command += [part for file in run.plugins for part in ("--plugin", str(file))]
+        self._command += [part for file in run.registries.files for part in ("--plugin", str(file))]
         self._command += ["--keep-logits"] * run.keep_logits
         self._workers = [_Worker(self._command, self._told) for _ in range(run.jobs)]
 
