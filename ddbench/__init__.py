@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
-    from ddbench.api import (
+    from ddbench.core.api import (
         ALL_AXES,
         ArchInfo,
         ArtifactKind,
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DistillationParams,
         EvalInputs,
         EvalProtocol,
+        Images,
         Limits,
         Method,
         MethodInfo,
@@ -35,24 +36,24 @@ if TYPE_CHECKING:
         StorageBytes,
         StudentInfo,
     )
-    from ddbench.data.raw import ImageStream, RawDataset
-    from ddbench.hookspecs import hookimpl
+    from ddbench.core.plugin.hooks import hookimpl
+    from ddbench.core.plugin.registry import Draft
+    from ddbench.core.profiles import Profile
+    from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo
+    from ddbench.data.readers.raw import ImageStream, RawDataset
     from ddbench.models.names import ArchName
-    from ddbench.profiles import Profile
-    from ddbench.registry import Draft
-    from ddbench.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo
 
 _HOME = {
     "ArchName": "ddbench.models.names",
-    "ImageStream": "ddbench.data.raw",
-    "Profile": "ddbench.profiles",
-    "RawDataset": "ddbench.data.raw",
-    "Draft": "ddbench.registry",
-    "hookimpl": "ddbench.hookspecs",
-    "ArtifactSpec": "ddbench.specs",
-    "Budget": "ddbench.specs",
-    "CellSpec": "ddbench.specs",
-    "DatasetInfo": "ddbench.specs",
+    "ImageStream": "ddbench.data.readers.raw",
+    "Profile": "ddbench.core.profiles",
+    "RawDataset": "ddbench.data.readers.raw",
+    "Draft": "ddbench.core.plugin.registry",
+    "hookimpl": "ddbench.core.plugin.hooks",
+    "ArtifactSpec": "ddbench.core.specs",
+    "Budget": "ddbench.core.specs",
+    "CellSpec": "ddbench.core.specs",
+    "DatasetInfo": "ddbench.core.specs",
 }
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "EvalInputs",
     "EvalProtocol",
     "ImageStream",
+    "Images",
     "Limits",
     "Method",
     "MethodInfo",
@@ -102,4 +104,4 @@ def __getattr__(name: str) -> Any:
         return version("ddbench")
     if name not in __all__:
         raise AttributeError(f"module 'ddbench' has no attribute {name!r}")
-    return getattr(import_module(_HOME.get(name, "ddbench.api")), name)
+    return getattr(import_module(_HOME.get(name, "ddbench.core.api")), name)

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ddbench.keys import canonical
-from ddbench.records import Cost, Record
-from ddbench.specs import Budget
+from ddbench.core.keys import canonical
+from ddbench.core.records import Cost, Record
+from ddbench.core.specs import Budget
 
 WHEN = "2025-01-01T00:00:00+00:00"
 ARCH = "convnet2-w32-in"

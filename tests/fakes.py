@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ddbench.api import CondensedSet, Limits, Preprocess
+from ddbench.core.api import CondensedSet, Limits, Preprocess
+from ddbench.core.specs import Budget, DatasetInfo, ipc_of
 from ddbench.models.convnet import ConvNet
-from ddbench.specs import Budget, DatasetInfo, ipc_of
 
 
 class FakeSplit:
-    """The interface of ``ddbench.data.split.Split`` over given images [N, C, H, W] and labels [N]."""
+    """The interface of ``ddbench.data.space.split.Split`` over given images [N, C, H, W] and labels [N]."""
 
     preprocess = Preprocess(id="meanstd", mean=(0.0,), std=(1.0,))
 

@@ -7,8 +7,8 @@ import io
 
 from PIL import Image
 
-from ddbench.records import Record
-from ddbench.report.page.tiles import Picture
+from ddbench.core.records import Record
+from ddbench.publish.page.tiles import Picture
 from tests.factories import cell, demo
 
 HOSTILE = "<script>alert(1)</script>\"'</td>&amp;"

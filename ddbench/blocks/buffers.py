@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ddbench.blocks.experts import expert_file
 from ddbench.blocks.functional import flatten
-from ddbench.errors import DataError
+from ddbench.core.errors import DataError
 
 Shapes = Sequence[torch.Size]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ddbench.api import ArtifactKind
+from ddbench.core.api import ArtifactKind
+from ddbench.core.plugin.hooks import hookimpl
+from ddbench.core.plugin.registry import Draft
 
 ARTIFACTS: tuple[ArtifactKind, ...] = (
     ArtifactKind(
@@ -20,3 +22,10 @@ ARTIFACTS: tuple[ArtifactKind, ...] = (
         summary="training trajectories on the real data: parameter snapshots of a pool of networks",
     ),
 )
+
+
+@hookimpl
+def ddbench_register_artifacts(registry: Draft[ArtifactKind]) -> None:
+    """Features, experts and all else that ``ddbench.blocks`` builds."""
+    for kind in ARTIFACTS:
+        registry.add(kind)

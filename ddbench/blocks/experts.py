@@ -17,14 +17,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ddbench.api import RunContext
 from ddbench.blocks.augment import DSA
 from ddbench.blocks.functional import flatten
 from ddbench.blocks.params import ExpertsParams
 from ddbench.blocks.sam import gsam_step
 from ddbench.blocks.training import Trainer, TrainingRecipe
-from ddbench.errors import CorruptFileError, DataError, NodeFailureError
-from ddbench.serialise import load_checkpoint, save_state
+from ddbench.core.api import RunContext
+from ddbench.core.errors import CorruptFileError, DataError, NodeFailureError
+from ddbench.core.store.tensors import load_checkpoint, save_state
 
 CHECKPOINT_S = 60.0
 PROBE = 500

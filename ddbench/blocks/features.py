@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ddbench.api import RunContext
 from ddbench.blocks.params import FeaturesParams
 from ddbench.blocks.training import Trainer, TrainingRecipe
-from ddbench.serialise import load_checkpoint, save_state
+from ddbench.core.api import RunContext
+from ddbench.core.store.tensors import load_checkpoint, save_state
 
 FILE = "features.safetensors"
 MOMENTUM = 0.9

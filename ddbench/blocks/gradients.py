@@ -13,7 +13,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ddbench.api import CondensedSet, Method, RunContext, State
 from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.matching import batched, class_gradients, gradient_distance
 from ddbench.blocks.parametrize import Parametrisation
@@ -21,6 +20,7 @@ from ddbench.blocks.params import CondensationParams, GradientMatchingParams
 from ddbench.blocks.sampling import ClassSampler
 from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench.blocks.trajectory import Learned
+from ddbench.core.api import CondensedSet, Method, RunContext, State
 
 P = TypeVar("P", bound=GradientMatchingParams)
 Q = TypeVar("Q", bound=CondensationParams)

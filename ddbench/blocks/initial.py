@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ddbench.api import RunContext
 from ddbench.blocks.clusters import cover, medoids
 from ddbench.blocks.features import select_per_class
 from ddbench.blocks.sampling import first_of_each_class
+from ddbench.core.api import RunContext
 
 
 def class_slots(ctx: RunContext, times: int = 1) -> Tensor:

@@ -13,7 +13,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ddbench.api import CondensedSet, Method, Recipe, RunContext, State
 from ddbench.blocks.augment import DSA
 from ddbench.blocks.experts import Experts
 from ddbench.blocks.initial import class_slots, first_images
@@ -22,6 +21,7 @@ from ddbench.blocks.params import TrajectoryParams
 from ddbench.blocks.teachers import correct_first
 from ddbench.blocks.trajectory import Learned, match, positive, replayed, segment, student_batches
 from ddbench.blocks.unroll import Unrolled
+from ddbench.core.api import CondensedSet, Method, Recipe, RunContext, State
 
 P = TypeVar("P", bound=TrajectoryParams)
 

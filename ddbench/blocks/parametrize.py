@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ddbench.api import CondensedSet, Preprocess, Recipe
 from ddbench.blocks.params import StartParams, images_per_stored
+from ddbench.core.api import CondensedSet, Preprocess, Recipe
 
 Form = Literal["pixels", "multi-formation", "upsampled"]
 

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from ddbench.api import DistillationParams, Params
-from ddbench.specs import ArtifactSpec, CellSpec, DatasetInfo
+from ddbench.core.api import DistillationParams, Params
+from ddbench.core.specs import ArtifactSpec, CellSpec, DatasetInfo
 
 
 class FeaturesParams(Params):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ddbench.api import RunContext
+from ddbench.core.api import RunContext
 
 
 def class_order(ctx: RunContext, c: int, draw: int = 0) -> Tensor:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from ddbench.api import RunContext
 from ddbench.blocks.experts import Experts
 from ddbench.blocks.functional import FlatModel
 from ddbench.blocks.sampling import class_order
+from ddbench.core.api import RunContext
 
 CHUNK = 256
 

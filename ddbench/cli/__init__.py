@@ -30,7 +30,7 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to 
     import click
 
     from ddbench.cli.root import root
-    from ddbench.errors import DDBenchError
+    from ddbench.core.errors import DDBenchError
 
     try:
         with warnings.catch_warnings():

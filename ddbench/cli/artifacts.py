@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import click
 
-from ddbench import artifacts as store
 from ddbench.cli.options import PLUGIN
-from ddbench.errors import UsageError
+from ddbench.core.errors import UsageError
+from ddbench.core.store import artifacts as store
 
 USUAL_WINDOW = 22
 """Last snapshot that presets for trajectories of 50 epochs and more rely on."""
@@ -68,7 +68,7 @@ def import_(
     The files say neither their data nor their architecture or whitening: the options do. Shapes are checked; how the
     experts were trained stays unknown, and tables that use them say so.
     """
-    from ddbench.imports import import_experts
+    from ddbench.work.import_experts import import_experts
 
     found = import_experts(files, dataset=dataset, arch=arch, preprocess=preprocess, split=split)
     click.echo(f"{found.experts} experts of {found.last + 1} snapshots; mtt, tesla, ftd and datm use them with, e.g.")

@@ -11,10 +11,10 @@ import click
 from tabulate import tabulate
 
 from ddbench.cli.options import PLUGIN
-from ddbench.data.meta import Prepared, data_root, open_folder
-from ddbench.data.prepared import Source, parse_source, prepare, prepared_revision
-from ddbench.errors import CorruptFileError, UsageError
-from ddbench.plugins import active
+from ddbench.core.errors import CorruptFileError, UsageError
+from ddbench.core.plugin.loader import active
+from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
+from ddbench.data.prepared.prepare import Source, parse_source, prepare, prepared_revision
 
 
 @click.group()

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from ddbench.paths import home
+from ddbench.core.store.files import home
 
 
 @click.command()

@@ -8,20 +8,19 @@ from typing import Any
 
 import click
 
-from ddbench import grid, suite
-from ddbench import plan as planning
 from ddbench.cli.options import PLUGIN, CommaList, joined
+from ddbench.cli.results.verify_rm import named, set_of
 from ddbench.cli.run import HOW, WHERE, carry_out, checked_views, options
-from ddbench.cli.stored import named, set_of
-from ddbench.errors import UsageError
-from ddbench.exchange.importer import Importer, Understood, column_of
-from ddbench.exchange.sources import Flags, Source, sources_of
-from ddbench.lookup import assess
-from ddbench.members import IMPORTED
-from ddbench.plugins import active
-from ddbench.profiles import DEFAULT, profile
-from ddbench.specs import DatasetInfo
-from ddbench.store import Store
+from ddbench.core.errors import UsageError
+from ddbench.core.infos import IMPORTED
+from ddbench.core.plugin.loader import active
+from ddbench.core.profiles import DEFAULT, profile
+from ddbench.core.specs import DatasetInfo
+from ddbench.core.store.folder import Store
+from ddbench.data.exchange.files import Flags, Source, sources_of
+from ddbench.data.exchange.importer import Importer, Understood, column_of
+from ddbench.plan import grid, planner, suite
+from ddbench.plan.status import assess
 
 Command = Callable[..., Any]
 NAMES = CommaList(str)
@@ -78,7 +77,7 @@ def evaluate(**given: Any) -> int:
     rows = [(source, importer.take(source, _flags(given))) for source in _sources(given)]
     content = _suite(rows, importer, given)
     parsed = suite.parse(content, "command line")
-    planned = planning.make(grid.build(parsed, registries, profile(parsed.profile)))
+    planned = planner.make(grid.build(parsed, registries, profile(parsed.profile)))
     store = Store(given["out"])
     assess(planned, store, retry_failed=given["retry_failed"])
     _tell(rows, err=True)
@@ -194,7 +193,7 @@ def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:
 @PLUGIN
 def export(key: str, target: str, into: Path | None, out: Path) -> None:
     """Write a condensed set in a format that needs no ddbench, with a manifest that says what it is."""
-    from ddbench.exchange.writers import file_for, write
+    from ddbench.data.exchange.writers import file_for, write
 
     store = Store(out)
     found = named(store, key)

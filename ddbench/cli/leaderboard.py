@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ddbench.cli.options import PLUGIN
-from ddbench.errors import DDBenchError, UsageError
+from ddbench.core.errors import DDBenchError, UsageError
 
 DIFF_LINES = 20
 """Lines of a difference that are shown per page: enough to recognise it, not a second copy of the page."""
@@ -32,7 +32,7 @@ def leaderboard() -> None:
 @pages_argument
 def render_(pages: tuple[Path, ...]) -> None:
     """Rewrite the tables of each PAGE in place."""
-    from ddbench.report import leaderboard as board
+    from ddbench.publish import leaderboard as board
 
     contents = {page: board.fresh(page) for page in pages or _default_pages()}  # all are sound before one is touched
     for page, (old, new) in contents.items():
@@ -46,7 +46,7 @@ def render_(pages: tuple[Path, ...]) -> None:
 @pages_argument
 def check_(pages: tuple[Path, ...]) -> None:
     """Exit with 1 if a PAGE says something else than its records."""
-    from ddbench.report import leaderboard as board
+    from ddbench.publish import leaderboard as board
 
     stale = []
     for page in pages or _default_pages():
@@ -61,7 +61,7 @@ def check_(pages: tuple[Path, ...]) -> None:
 
 
 def _default_pages() -> list[Path]:
-    from ddbench.report.leaderboard import has_markers
+    from ddbench.publish.leaderboard import has_markers
 
     boards = Path("leaderboards")
     candidates = [*sorted(boards.glob("*.md")), *sorted(boards.glob("*.html")), Path("README.md")]

@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from ddbench.api import MethodInfo
 from ddbench.cli.options import PLUGIN
-from ddbench.plugins import Registries, active, params_class
-from ddbench.presets import presets
+from ddbench.core.api import MethodInfo
+from ddbench.core.plugin.loader import Registries, active, params_class
+from ddbench.plan.presets import presets
 
 KINDS = ("methods", "datasets", "archs", "protocols", "artifacts")
 

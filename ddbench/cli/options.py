@@ -88,7 +88,7 @@ class Setting(click.ParamType[tuple[str, str, Any]]):
 
 def _plug_in(ctx: click.Context, param: click.Parameter, files: tuple[Path, ...]) -> None:
     if files:
-        from ddbench.plugins import one_file_plugins
+        from ddbench.core.plugin.loader import one_file_plugins
 
         ctx.with_resource(one_file_plugins(files))
 
@@ -97,7 +97,7 @@ PLUGIN: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--plugin", type=click.Path(path_type=Path), multiple=True, expose_value=False, callback=_plug_in, metavar="FILE",
     help="A one-file plugin: this command knows its members, too.",
 )  # fmt: skip
-"""For every command that names members; such a command asks :func:`ddbench.plugins.active` for them."""
+"""For every command that names members; such a command asks :func:`ddbench.core.plugin.loader.active` for them."""
 
 
 def joined(lists: tuple[list[Any], ...]) -> list[Any]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddbench.cli.options import PLUGIN, CommaList, joined
-from ddbench.errors import UsageError
-from ddbench.files import atomic_write
-from ddbench.records import Record
-from ddbench.results import stored
-from ddbench.store import Store
+from ddbench.core.errors import UsageError
+from ddbench.core.records import Record
+from ddbench.core.store.files import atomic_write
+from ddbench.core.store.folder import Store
+from ddbench.plan.collect import stored
 
 if TYPE_CHECKING:
     from ddbench.publish.looks import Drawn, Look
@@ -50,8 +50,8 @@ def plot() -> None:
 @_inputs
 def ipc(target: Path, **given: Any) -> None:
     """Accuracy against images per class, a panel per data set, protocol and student."""
-    from ddbench.report.series import ipc_series
-    from ddbench.report.tables import tables_of
+    from ddbench.publish.plots.series import ipc_series
+    from ddbench.results.tables.tables import tables_of
 
     plots = _plots(target)
     records, seen = _chosen(**given)
@@ -65,8 +65,8 @@ def ipc(target: Path, **given: Any) -> None:
 @_inputs
 def cost(target: Path, **given: Any) -> None:
     """Accuracy against the seconds and the bytes of a set, with the Pareto front."""
-    from ddbench.report.series import cost_points
-    from ddbench.report.tables import tables_of
+    from ddbench.publish.plots.series import cost_points
+    from ddbench.results.tables.tables import tables_of
 
     plots = _plots(target)
     records, seen = _chosen(**given)
@@ -80,7 +80,7 @@ def cost(target: Path, **given: Any) -> None:
 @_inputs
 def window(target: Path, **given: Any) -> None:
     """Accuracy and movement of images by the window of the experts' training that was matched."""
-    from ddbench.report.series import window_series
+    from ddbench.publish.plots.series import window_series
 
     plots = _plots(target)
     panels = window_series(*_chosen(**given))
@@ -114,8 +114,8 @@ def images(
 ) -> None:
     """Images by row and by iteration, how far they moved from their start, and at which frequencies."""
     plots = _plots(target)
-    from ddbench.report.evolution import tracks_of
-    from ddbench.report.plot_images import images_plot, numbers
+    from ddbench.publish.plots.evolution import tracks_of
+    from ddbench.publish.plots.images import images_plot, numbers
 
     store = Store(out)
     tracks = tracks_of(store, ipc=images_per_class, datasets=joined(datasets), methods=joined(methods))
@@ -135,7 +135,7 @@ def _plots(target: Path) -> ModuleType:
     if target.suffix not in ENDINGS:
         raise UsageError(f"--to {target}: a plot's name ends in {' or '.join(ENDINGS)}")
     try:
-        from ddbench.report import plots
+        from ddbench.publish.plots import accuracy as plots
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
@@ -157,7 +157,7 @@ def _chosen(
     Raises:
         UsageError: If nothing is left.
     """
-    from ddbench.report.jsonl import read_records
+    from ddbench.core.store.jsonl import read_records
 
     records = [record for path in files for record in read_records(path)]
     if out is not None or not files:
@@ -181,9 +181,9 @@ def _looks(everything: list[Record], shown: list[Record]) -> dict[str, Look]:
 
 def _rows(records: list[Record]) -> list[Drawn]:
     """The rows of records, in the order of the page."""
+    from ddbench.publish.leaderboard import ordered
     from ddbench.publish.looks import drawn
-    from ddbench.report.leaderboard import ordered
-    from ddbench.report.tables import tables_of
+    from ddbench.results.tables.tables import tables_of
 
     return drawn(tables_of(ordered(records)))
 
@@ -211,6 +211,6 @@ def _write(plots: ModuleType, target: Path, figure: Any, what: str) -> None:
 
 
 def _count(n: int, noun: str) -> str:
-    from ddbench.report.figures import plural
+    from ddbench.results.tables.figures import plural
 
     return plural(str(n), noun)

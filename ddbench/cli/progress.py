@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from ddbench.plan import Node
+from ddbench.plan.graph import Node
 
 Style = Literal["auto", "bar", "plain", "json"]
 TELL_S = 60.0

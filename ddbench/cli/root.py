@@ -6,21 +6,21 @@ from importlib import import_module
 
 import click
 
-from ddbench.errors import unknown
+from ddbench.core.errors import unknown
 
 COMMANDS = {
     "run": ("ddbench.cli.run:run", "Run methods on data sets and print the comparison table."),
     "plan": ("ddbench.cli.run:plan", "Show what a run would do: one row per node (run --dry-run)."),
     "list": ("ddbench.cli.list:list_members", "List methods, datasets, archs, protocols or artifacts."),
     "describe": ("ddbench.cli.list:describe", "Describe a method: parameters, presets, paper."),
-    "plugin": ("ddbench.cli.plugin:plugin", "List, check, diagnose and start plugins."),
+    "plugin": ("ddbench.cli.plugin.commands:plugin", "List, check, diagnose and start plugins."),
     "data": ("ddbench.cli.data:data", "List and prepare data sets."),
-    "results": ("ddbench.cli.results:results", "Show, export, verify and remove results."),
+    "results": ("ddbench.cli.results.show_export:results", "Show, export, verify and remove results."),
     "leaderboard": ("ddbench.cli.leaderboard:leaderboard", "Render tables into pages, and check them."),
     "evaluate": ("ddbench.cli.exchange:evaluate", "Score sets made elsewhere, beside random and full."),
     "import": ("ddbench.cli.exchange:import_", "Import sets made elsewhere, and report how each file was interpreted."),
     "export": ("ddbench.cli.exchange:export", "Write a set in a format that needs no ddbench."),
-    "show": ("ddbench.cli.results:show", "Show a condensed set as a picture."),
+    "show": ("ddbench.cli.results.show_export:show", "Show a condensed set as a picture."),
     "plot": ("ddbench.cli.plot:plot", "Draw results: by images per class, by cost, by window; images."),
     "artifacts": ("ddbench.cli.artifacts:artifacts", "List, import and remove shared inputs."),
     "env": ("ddbench.cli.env:env", "Print versions, devices and folders."),

@@ -11,17 +11,17 @@ from typing import Any
 
 import click
 
-from ddbench import forecast, grid
-from ddbench import plan as planning
-from ddbench import suite as suites
 from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Setting, joined
 from ddbench.cli.progress import Progress, Style
-from ddbench.errors import InterruptedRunError, UsageError
-from ddbench.lookup import assess
-from ddbench.plugins import Registries, active
-from ddbench.profiles import DEFAULT, profile
-from ddbench.results import collect, remember
-from ddbench.store import Store
+from ddbench.core.errors import InterruptedRunError, UsageError
+from ddbench.core.plugin.loader import Registries, active
+from ddbench.core.profiles import DEFAULT, profile
+from ddbench.core.store.folder import Store
+from ddbench.plan import forecast, grid, planner
+from ddbench.plan import graph as planning
+from ddbench.plan import suite as suites
+from ddbench.plan.collect import collect, remember
+from ddbench.plan.status import assess
 from ddbench.work.executors.base import EXECUTORS, Resources, Run, executor_name, make_executor
 
 NAMES = CommaList(str)
@@ -149,7 +149,7 @@ def plan(**given: Any) -> int:
 def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
     """The assessed plan that options describe, and the store they name."""
     store = Store(given["out"])
-    planned = planning.make(_grid(given, active()))
+    planned = planner.make(_grid(given, active()))
     assess(planned, store, retry_failed=given["retry_failed"])
     return store, planned
 
@@ -239,11 +239,11 @@ def checked_views(given: tuple[list[str], ...], style: str) -> list[str]:
     """
     names = joined(given)
     if names:
-        from ddbench.report.views import check_names
+        from ddbench.publish.views.views import check_names
 
         check_names(names)
     if names and style == "csv":
-        from ddbench.report.export import check_csv
+        from ddbench.publish.text.csv_json import check_csv
 
         check_csv(names)
     return names
@@ -251,8 +251,8 @@ def checked_views(given: tuple[list[str], ...], style: str) -> list[str]:
 
 def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str]) -> int:
     """Print the tables; exit code 1 when something has no result that should have one."""
-    from ddbench.report.render import render
-    from ddbench.report.tables import tables_of
+    from ddbench.publish.text.render import render
+    from ddbench.results.tables.tables import tables_of
 
     click.echo(render(tables_of(collect(plan)), style, details=details, views=views), nl=False)
     for reason in dict.fromkeys(node.reason for node in plan.nodes.values() if node.state == "unmeasured"):

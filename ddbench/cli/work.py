@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from ddbench.cli.options import PLUGIN
-from ddbench.plugins import PluginWarning, active
-from ddbench.store import Store
+from ddbench.core.plugin.loader import PluginWarning, active
+from ddbench.core.store.folder import Store
 
 
 @click.command(hidden=True)

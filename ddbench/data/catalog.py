@@ -5,7 +5,9 @@ Constants of ``meanstd`` are those of the DC / DSA / DM authors' code (docs/expl
 
 from __future__ import annotations
 
-from ddbench.api import ArtifactKind, DatasetRecord
+from ddbench.core.api import ArtifactKind, DatasetRecord
+from ddbench.core.plugin.hooks import hookimpl
+from ddbench.core.plugin.registry import Draft
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -21,7 +23,7 @@ CIFAR10_STD = (0.2023, 0.1994, 0.2010)
 DATASETS: tuple[DatasetRecord, ...] = (
     DatasetRecord(
         name="digits",
-        reader="ddbench.data.readers:digits",
+        reader="ddbench.data.readers.digits_mnist_svhn:digits",
         summary="handwritten digits of scikit-learn, grey 8×8, 10 classes, 1797 images; nothing to download",
         flip=False,
         embedded=True,
@@ -29,10 +31,10 @@ DATASETS: tuple[DatasetRecord, ...] = (
     ),
     DatasetRecord(
         name="mnist",
-        reader="ddbench.data.readers:mnist",
+        reader="ddbench.data.readers.digits_mnist_svhn:mnist",
         summary="handwritten digits, grey 28×28, 10 classes, 60,000 + 10,000 images",
         files=IDX_FILES,
-        download="ddbench.data.downloads:mnist",
+        download="ddbench.data.readers.downloads:mnist",
         download_mb=12,
         flip=False,
         mean=(0.1307,),
@@ -42,10 +44,10 @@ DATASETS: tuple[DatasetRecord, ...] = (
     ),
     DatasetRecord(
         name="fashionmnist",
-        reader="ddbench.data.readers:fashionmnist",
+        reader="ddbench.data.readers.digits_mnist_svhn:fashionmnist",
         summary="photographs of clothes, grey 28×28, 10 classes, 60,000 + 10,000 images",
         files=IDX_FILES,
-        download="ddbench.data.downloads:fashionmnist",
+        download="ddbench.data.readers.downloads:fashionmnist",
         download_mb=31,
         mean=(0.2861,),
         std=(0.3530,),
@@ -53,10 +55,10 @@ DATASETS: tuple[DatasetRecord, ...] = (
     ),
     DatasetRecord(
         name="svhn",
-        reader="ddbench.data.readers:svhn",
+        reader="ddbench.data.readers.digits_mnist_svhn:svhn",
         summary="house numbers, RGB 32×32, 10 classes, 73,257 + 26,032 images (without `extra`)",
         files=("train_32x32.mat", "test_32x32.mat"),
-        download="ddbench.data.downloads:svhn",
+        download="ddbench.data.readers.downloads:svhn",
         download_mb=246,
         flip=False,
         mean=(0.4377, 0.4438, 0.4728),
@@ -65,30 +67,30 @@ DATASETS: tuple[DatasetRecord, ...] = (
     ),
     DatasetRecord(
         name="cifar10",
-        reader="ddbench.data.cifar:cifar10",
+        reader="ddbench.data.readers.cifar:cifar10",
         summary="small photographs, RGB 32×32, 10 classes, 50,000 + 10,000 images",
         files=("cifar-10-python.tar.gz",),
-        download="ddbench.data.downloads:cifar10",
+        download="ddbench.data.readers.downloads:cifar10",
         download_mb=170,
         mean=CIFAR10_MEAN,
         std=CIFAR10_STD,
     ),
     DatasetRecord(
         name="cifar100",
-        reader="ddbench.data.cifar:cifar100",
+        reader="ddbench.data.readers.cifar:cifar100",
         summary="small photographs, RGB 32×32, 100 fine classes, 50,000 + 10,000 images",
         files=("cifar-100-python.tar.gz",),
-        download="ddbench.data.downloads:cifar100",
+        download="ddbench.data.readers.downloads:cifar100",
         download_mb=169,
         mean=(0.5071, 0.4866, 0.4409),
         std=(0.2673, 0.2564, 0.2762),
     ),
     DatasetRecord(
         name="tinyimagenet",
-        reader="ddbench.data.tinyimagenet:read",
+        reader="ddbench.data.readers.tinyimagenet:read",
         summary="photographs, RGB 64×64, 200 classes, 100,000 + 10,000 images; the official val is the test set",
         files=("tiny-imagenet-200.zip",),
-        download="ddbench.data.downloads:tinyimagenet",
+        download="ddbench.data.readers.downloads:tinyimagenet",
         download_mb=237,
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
@@ -97,9 +99,9 @@ DATASETS: tuple[DatasetRecord, ...] = (
 )
 
 SCHEMES: dict[str, tuple[str, int]] = {
-    "folder": ("ddbench.data.folder:read", 1),
-    "hf": ("ddbench.data.parquet:read", 1),
-    "npz": ("ddbench.data.npz:read", 1),
+    "folder": ("ddbench.data.readers.folder:read", 1),
+    "hf": ("ddbench.data.readers.parquet:read", 1),
+    "npz": ("ddbench.data.readers.npz:read", 1),
 }
 """Readers of ``NAME=SCHEME:PATH`` with their versions, bumped when one returns something else for the same files."""
 
@@ -107,8 +109,22 @@ ARTIFACTS: tuple[ArtifactKind, ...] = (
     ArtifactKind(
         name="zca",
         version=2,
-        params="ddbench.data.params:ZCAParams",
-        build="ddbench.data.whitening:build",
+        params="ddbench.data.space.params:ZCAParams",
+        build="ddbench.data.space.whitening:build",
         summary="whitening matrices, fitted on train",
     ),
 )
+
+
+@hookimpl
+def ddbench_register_datasets(registry: Draft[DatasetRecord]) -> None:
+    """The data sets of ``ddbench.data``."""
+    for record in DATASETS:
+        registry.add(record)
+
+
+@hookimpl
+def ddbench_register_artifacts(registry: Draft[ArtifactKind]) -> None:
+    """Whitening matrices."""
+    for kind in ARTIFACTS:
+        registry.add(kind)

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ddbench.core.infos import DatasetRecord
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.plugin.registry import Registry
+from ddbench.core.specs import DatasetInfo, DataSpec
 from ddbench.data.describe import describe
-from ddbench.data.meta import find
-from ddbench.data.prepared import resolve
-from ddbench.data.sources import parse_source
-from ddbench.data.views import canonical_view
-from ddbench.members import DatasetRecord
-from ddbench.plugins import Registries
-from ddbench.registry import Registry
-from ddbench.specs import DatasetInfo, DataSpec
+from ddbench.data.prepared.on_disk import find
+from ddbench.data.prepared.prepare import resolve
+from ddbench.data.prepared.sources import parse_source
+from ddbench.data.prepared.views import canonical_view
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddbench.api import DatasetRecord
-from ddbench.data.meta import Prepared
-from ddbench.data.spaces import constants
-from ddbench.data.views import Part, apply_view
-from ddbench.specs import DatasetInfo, DataSpec
+from ddbench.core.api import DatasetRecord
+from ddbench.core.specs import DatasetInfo, DataSpec
+from ddbench.data.prepared.on_disk import Prepared
+from ddbench.data.prepared.views import Part, apply_view
+from ddbench.data.space.ids import constants
 
 
 def describe(prepared: Prepared, spec: DataSpec, record: DatasetRecord | None = None) -> DatasetInfo:

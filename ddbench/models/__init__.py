@@ -9,8 +9,8 @@ from ddbench.models.names import ArchName, parse
 if TYPE_CHECKING:
     from torch import nn
 
-    from ddbench.api import ArchInfo
-    from ddbench.registry import Registry
+    from ddbench.core.api import ArchInfo
+    from ddbench.core.plugin.registry import Registry
 
 __all__ = ["ArchName", "build_model", "parse"]
 
@@ -36,7 +36,7 @@ def build_model(
     """
     import torch
 
-    from ddbench.plugins import active, import_target
+    from ddbench.core.plugin.loader import active, import_target
 
     families = active().architectures if families is None else families
     arch = parse(name, families)

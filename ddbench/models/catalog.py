@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ddbench.api import ArchInfo
+from ddbench.core.api import ArchInfo
+from ddbench.core.plugin.hooks import hookimpl
+from ddbench.core.plugin.registry import Draft
 
 FAMILIES: tuple[ArchInfo, ...] = (
     ArchInfo(
@@ -50,3 +52,10 @@ FAMILIES: tuple[ArchInfo, ...] = (
         variants=("ap",),
     ),
 )
+
+
+@hookimpl
+def ddbench_register_architectures(registry: Draft[ArchInfo]) -> None:
+    """The families of ``ddbench.models``."""
+    for family in FAMILIES:
+        registry.add(family)

@@ -11,7 +11,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from ddbench.errors import UsageError
+from ddbench.core.errors import UsageError
 from ddbench.models.names import ArchName, too_deep
 
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {

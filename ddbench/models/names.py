@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ddbench.api import ArchInfo
-from ddbench.errors import UsageError, unknown
-from ddbench.registry import Registry
-from ddbench.specs import StudentInfo
+from ddbench.core.api import ArchInfo
+from ddbench.core.errors import UsageError, unknown
+from ddbench.core.plugin.registry import Registry
+from ddbench.core.specs import StudentInfo
 
 _LISTING = "ddbench list archs"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ddbench.core.roles import RANDOM, Role
-from ddbench.report.tables import Table
+from ddbench.results.tables.tables import Table
 
 COLOURS = (
     ("#2563b8", "#6fa8f0"), ("#c2570c", "#f09a5a"), ("#1d8048", "#58c488"), ("#b0307f", "#ef85c0"),

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ddbench.api import ArchInfo
-from ddbench.errors import DDBenchError
+from ddbench.core.api import ArchInfo
+from ddbench.core.errors import DDBenchError
 from ddbench.models import build_model, parse
 from ddbench.testing import compare
 from ddbench.testing.member import MEMBER_CHECKS, MemberBench

@@ -11,15 +11,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ddbench.api import ArtifactKind, Limits, Params
-from ddbench.context import Context, open_context
-from ddbench.errors import InterruptedRunError
-from ddbench.plugins import import_target
-from ddbench.profiles import profile
-from ddbench.specs import ArtifactSpec
+from ddbench.core.api import ArtifactKind, Limits, Params
+from ddbench.core.errors import InterruptedRunError
+from ddbench.core.plugin.loader import import_target
+from ddbench.core.profiles import profile
+from ddbench.core.specs import ArtifactSpec
 from ddbench.testing import compare
 from ddbench.testing.member import MEMBER_CHECKS, NARROW, ParamsBench, digits
 from ddbench.testing.record_checks import no_torch_is_imported, params_are_closed
+from ddbench.work.context import Context, open_context
 from ddbench.work.monitor import Monitor, Silent
 
 KILLS = 3

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddbench.api import CondensedSet, StorageBytes
-from ddbench.context import Context
-from ddbench.files import sha256_file
+from ddbench.core.api import CondensedSet, StorageBytes
+from ddbench.core.store.files import sha256_file
+from ddbench.work.context import Context
 
 PARTS = ("images", "labels", "indices", "weights")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ddbench.errors import PluginError
-from ddbench.plugins import Registries, installed, load
+from ddbench.core.errors import PluginError
+from ddbench.core.plugin.loader import Registries, installed, load
 from ddbench.testing.architecture_checks import ARCHITECTURE_CHECKS, ArchitectureBench
 from ddbench.testing.artifact_checks import ARTIFACT_CHECKS, ArtifactBench
 from ddbench.testing.dataset_checks import DATASET_CHECKS, DatasetBench

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ddbench.api import DatasetRecord
-from ddbench.data.decode import checked_chunks
+from ddbench.core.api import DatasetRecord
+from ddbench.core.errors import DataError
+from ddbench.core.plugin.loader import import_target
+from ddbench.core.specs import DataSpec
 from ddbench.data.describe import describe
-from ddbench.data.meta import Prepared
-from ddbench.data.prepared import Source, prepare
-from ddbench.data.raw import Labels, RawDataset, check, malformed
-from ddbench.data.split import open_splits
-from ddbench.errors import DataError
+from ddbench.data.prepared.decode import checked_chunks
+from ddbench.data.prepared.on_disk import Prepared
+from ddbench.data.prepared.prepare import Source, prepare
+from ddbench.data.readers.raw import Labels, RawDataset, check, malformed
+from ddbench.data.space.split import open_splits
 from ddbench.models import build_model
-from ddbench.plugins import import_target
-from ddbench.specs import DataSpec
 from ddbench.testing import compare
 from ddbench.testing.member import MEMBER_CHECKS, MemberBench
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from ddbench.api import Limits
-from ddbench.context import Context, open_context
-from ddbench.data.prepared import resolve
-from ddbench.data.sources import parse_source
-from ddbench.data.views import canonical_view
-from ddbench.plugins import installed
-from ddbench.presets import presets
-from ddbench.profiles import profile
-from ddbench.specs import Budget, CellSpec, DataSpec
+from ddbench.core.api import Limits
+from ddbench.core.plugin.loader import installed
+from ddbench.core.profiles import profile
+from ddbench.core.specs import Budget, CellSpec, DataSpec
+from ddbench.data.prepared.prepare import resolve
+from ddbench.data.prepared.sources import parse_source
+from ddbench.data.prepared.views import canonical_view
+from ddbench.plan.presets import presets
+from ddbench.work.context import Context, open_context
 from ddbench.work.monitor import Silent
 
 

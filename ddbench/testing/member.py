@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ddbench.plugins import Registries
-from ddbench.registry import Registry
-from ddbench.specs import DataSpec
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.plugin.registry import Registry
+from ddbench.core.specs import DataSpec
 from ddbench.testing.record_checks import no_torch_is_imported, only_public_names
 from ddbench.testing.subject import home_at
 
@@ -61,9 +61,9 @@ class ParamsBench(MemberBench[T]):
 
 def digits() -> DataSpec:
     """The data that contracts use where some are needed."""
-    from ddbench.data.prepared import resolve
-    from ddbench.data.sources import parse_source
-    from ddbench.plugins import installed
+    from ddbench.core.plugin.loader import installed
+    from ddbench.data.prepared.prepare import resolve
+    from ddbench.data.prepared.sources import parse_source
 
     return DataSpec(name="digits", revision=resolve(parse_source("digits", installed().datasets)).revision)
 

@@ -11,26 +11,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddbench import artifacts
-from ddbench.api import CondensedSet, ProtocolInfo, ProtocolParams, Recipe, State, StorageBytes
+from ddbench.core.api import CondensedSet, ProtocolInfo, ProtocolParams, Recipe, State, StorageBytes
+from ddbench.core.errors import DDBenchError, InterruptedRunError, NodeFailureError
+from ddbench.core.keys import artifact_key, student_seed
 from ddbench.core.plugin.protocols import Protocol
+from ddbench.core.profiles import profile, profiles
+from ddbench.core.specs import Budget, CellSpec, EvalSpec, PlannedEvaluation
+from ddbench.core.store import artifacts
+from ddbench.core.store.folder import Store
+from ddbench.core.store.tensors import load_state, save_state
 from ddbench.data.describe import describe
-from ddbench.data.meta import find
-from ddbench.data.split import open_splits
-from ddbench.errors import DDBenchError, InterruptedRunError, NodeFailureError
-from ddbench.evaluate.inputs import Inputs, network
-from ddbench.evaluate.stage import in_eval_mode
-from ddbench.keys import artifact_key, student_seed
+from ddbench.data.prepared.on_disk import find
+from ddbench.data.space.split import open_splits
 from ddbench.models.names import parse
 from ddbench.models.names import student as student_info
-from ddbench.profiles import profile, profiles
-from ddbench.serialise import load_state, save_state
-from ddbench.specs import Budget, CellSpec, EvalSpec, PlannedEvaluation
-from ddbench.store import Store
 from ddbench.testing import compare
 from ddbench.testing.member import MEMBER_CHECKS, NARROW, MemberBench, digits
 from ddbench.testing.record_checks import no_torch_is_imported, params_are_closed
 from ddbench.work.engine import Engine
+from ddbench.work.evaluate.inputs import Inputs, network
+from ddbench.work.evaluate.stage import in_eval_mode
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
 from ddbench.work.node import run_node

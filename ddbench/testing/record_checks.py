@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ddbench import rows
-from ddbench.api import Method, Params
-from ddbench.errors import DDBenchError
-from ddbench.plugins import method_class, params_class
-from ddbench.presets import Preset, choose, presets
-from ddbench.profiles import profiles
-from ddbench.specs import Budget
+from ddbench.core.api import Method, Params
+from ddbench.core.errors import DDBenchError
+from ddbench.core.plugin.loader import method_class, params_class
+from ddbench.core.profiles import profiles
+from ddbench.core.specs import Budget
+from ddbench.plan import rows
+from ddbench.plan.presets import Preset, choose, presets
 from ddbench.testing.subject import DATASET, Bench, Subject
 
 OPEN = ("ddbench.blocks", "ddbench.models")
@@ -27,7 +27,7 @@ OPEN = ("ddbench.blocks", "ddbench.models")
 _LIGHT: set[str] = set()
 """Modules of ddbench that were found to import no torch: these do not change under a contract."""
 
-PUBLIC = ("ddbench", "ddbench.api", "ddbench.testing", *OPEN)
+PUBLIC = ("ddbench", "ddbench.core.api", "ddbench.testing", *OPEN)
 """Modules that plugins may import."""
 
 IMPORT_PROBE = """

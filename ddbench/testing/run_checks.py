@@ -9,14 +9,14 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from ddbench.api import CondensedSet, Method
-from ddbench.context import Context
-from ddbench.data.split import Split
-from ddbench.errors import NodeFailureError
-from ddbench.forerunner import continues
-from ddbench.serialise import load_set, save_set, save_state
+from ddbench.core.api import CondensedSet, Method
+from ddbench.core.errors import NodeFailureError
+from ddbench.core.store.tensors import load_set, save_set, save_state
+from ddbench.data.space.split import Split
 from ddbench.testing import compare
 from ddbench.testing.subject import Bench
+from ddbench.work.context import Context
+from ddbench.work.continuation import continues
 
 OTHER_ARCH = "convnet2-w8-in"
 """A network that is not the default of digits."""

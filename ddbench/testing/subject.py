@@ -13,17 +13,18 @@ from typing import Any
 
 import torch
 
-from ddbench import artifacts, grid, plan, suite
-from ddbench.api import CondensedSet, Limits, Method, MethodInfo, Params
-from ddbench.condense import Condensation, History
-from ddbench.context import Context, open_context
-from ddbench.errors import InterruptedRunError, NodeFailureError, PluginError
-from ddbench.forerunner import FINAL
-from ddbench.plugins import Registries, import_target, installed, load
-from ddbench.profiles import profile
-from ddbench.specs import Budget, CellSpec
-from ddbench.store import CHECKPOINT, Store
+from ddbench.core.api import CondensedSet, Limits, Method, MethodInfo, Params
+from ddbench.core.errors import InterruptedRunError, NodeFailureError, PluginError
+from ddbench.core.plugin.loader import Registries, import_target, installed, load
+from ddbench.core.profiles import profile
+from ddbench.core.specs import Budget, CellSpec
+from ddbench.core.store import artifacts
+from ddbench.core.store.folder import CHECKPOINT, Store
+from ddbench.plan import graph, grid, planner, suite
 from ddbench.work.clock import Clock
+from ddbench.work.condense import Condensation, History
+from ddbench.work.context import Context, open_context
+from ddbench.work.continuation import FINAL
 from ddbench.work.engine import Engine
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.meter import Meter
@@ -153,7 +154,7 @@ class Bench:
         return self._places[ipc, r, arch]
 
     def _make_place(self, ipc: int, r: int, arch: str | None) -> Place:
-        planned = plan.make(self.grid(ipc=ipc, r=r, arch=arch))
+        planned = planner.make(self.grid(ipc=ipc, r=r, arch=arch))
         entry = next(entry for entry in planned.entries if entry.method.name == self.info.name and entry.r == r)
         where = f"{DATASET} at ipc {ipc}"
         assert entry.cell is not None, f"{self.info.name} cannot run on {where}: {entry.skip}"
@@ -167,7 +168,7 @@ class Bench:
             asked["arch"] = planned.grid.canonical(arch)
         return Place(spec.model_copy(update=asked), folders)
 
-    def _build(self, planned: plan.Plan, keys: tuple[str, ...]) -> None:
+    def _build(self, planned: graph.Plan, keys: tuple[str, ...]) -> None:
         for key in keys:
             node = planned.nodes[key]
             self._build(planned, node.needs)

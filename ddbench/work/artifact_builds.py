@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ddbench import artifacts
-from ddbench.context import open_context
-from ddbench.plugins import import_target
-from ddbench.profiles import profile
-from ddbench.specs import ArtifactSpec
+from ddbench.core.plugin.loader import import_target
+from ddbench.core.profiles import profile
+from ddbench.core.specs import ArtifactSpec
+from ddbench.core.store import artifacts
 from ddbench.work.attempt import Document, Job, Outcome, environment_of, guarded, make_folder
+from ddbench.work.context import open_context
 from ddbench.work.meter import Meter, Spent
 
 

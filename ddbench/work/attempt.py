@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from ddbench.api import Limits
+from ddbench.core.api import Limits
+from ddbench.core.errors import InterruptedRunError, StoreError
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.provenance import environment
-from ddbench.errors import InterruptedRunError, StoreError
-from ddbench.files import store_error
-from ddbench.plugins import Registries
-from ddbench.records import Cost, Record, Status, source_of
-from ddbench.registry import FIRST_PARTY
-from ddbench.specs import CellSpec, DataSpec, Frozen
-from ddbench.store import CONDENSE, Store, write_record
+from ddbench.core.records import Cost, Record, Status, source_of
+from ddbench.core.specs import CellSpec, DataSpec, Frozen
+from ddbench.core.store.files import store_error
+from ddbench.core.store.folder import CONDENSE, Store, write_record
 from ddbench.work.clock import Clock
 from ddbench.work.engine import Engine
 from ddbench.work.failures import failure

@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ddbench.api import CondensedSet
-from ddbench.condense import Condensation, History
-from ddbench.context import open_context
-from ddbench.errors import NodeFailureError
-from ddbench.exchange.manifest import describe_set
-from ddbench.files import atomic_write
-from ddbench.forerunner import adopt, continues
-from ddbench.plugins import import_target
-from ddbench.profiles import profile
-from ddbench.records import Cost, Record
-from ddbench.specs import CellSpec
-from ddbench.store import CHECKPOINT, CONDENSE, write_record
+from ddbench.core.api import CondensedSet
+from ddbench.core.errors import NodeFailureError
+from ddbench.core.plugin.loader import import_target
+from ddbench.core.profiles import profile
+from ddbench.core.records import Cost, Record
+from ddbench.core.specs import CellSpec
+from ddbench.core.store.files import atomic_write
+from ddbench.core.store.folder import CHECKPOINT, CONDENSE, write_record
+from ddbench.data.exchange.manifest import describe_set
 from ddbench.work.artifact_builds import artifact_seconds, verified_folders
 from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded, make_folder
 from ddbench.work.clock import Clock
+from ddbench.work.condense import Condensation, History
+from ddbench.work.context import open_context
+from ddbench.work.continuation import adopt, continues
 from ddbench.work.engine import Engine
 
 Made = tuple[CondensedSet, dict[str, Any] | None]

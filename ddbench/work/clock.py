@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ddbench.errors import InterruptedRunError, NodeFailureError
+from ddbench.core.errors import InterruptedRunError, NodeFailureError
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Monitor
 

@@ -10,8 +10,8 @@ from functools import cache
 from pydantic import PositiveInt
 
 from ddbench.core.cores import cores
-from ddbench.errors import UsageError
-from ddbench.specs import Frozen
+from ddbench.core.errors import UsageError
+from ddbench.core.specs import Frozen
 
 LARGE_BLOCK = 32 * 2**20
 """Bytes from which glibc gives a block back as soon as it is freed; fixed, because left alone it drifts."""

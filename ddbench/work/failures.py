@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from ddbench.errors import DDBenchError, FailureStatus, NodeFailureError
-from ddbench.files import store_error
+from ddbench.core.errors import DDBenchError, FailureStatus, NodeFailureError
+from ddbench.core.store.files import store_error
 
 
 def failure(error: BaseException, folder: Path) -> tuple[FailureStatus, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from ddbench.plan import Node
+from ddbench.plan.graph import Node
 
 
 class Monitor(Protocol):

@@ -6,11 +6,11 @@ import contextlib
 import sys
 from collections.abc import Callable, Mapping
 
-from ddbench.api import Limits
-from ddbench.errors import CorruptFileError, UsageError
-from ddbench.plugins import Registries
-from ddbench.specs import ArtifactSpec, CellSpec, EvalSpec
-from ddbench.store import Store
+from ddbench.core.api import Limits
+from ddbench.core.errors import CorruptFileError, UsageError
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
+from ddbench.core.store.folder import Store
 from ddbench.work.artifact_builds import build_artifact
 from ddbench.work.attempt import Document, Job, Outcome
 from ddbench.work.cells import condense_cell

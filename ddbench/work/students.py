@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from ddbench.api import CondensedSet, Recipe, State
-from ddbench.errors import CorruptFileError, NodeFailureError
-from ddbench.evaluate.stage import Evaluation, Result
-from ddbench.files import StoreWarning, atomic_write, set_aside
-from ddbench.records import Cost, Record
-from ddbench.serialise import load_state, save_state
-from ddbench.specs import CellSpec, EvalSpec
-from ddbench.store import CHECKPOINT, evaluation_path, read_record, write_record
+from ddbench.core.api import CondensedSet, Recipe, State
+from ddbench.core.errors import CorruptFileError, NodeFailureError
+from ddbench.core.records import Cost, Record
+from ddbench.core.specs import CellSpec, EvalSpec
+from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
+from ddbench.core.store.folder import CHECKPOINT, evaluation_path, read_record, write_record
+from ddbench.core.store.tensors import load_state, save_state
 from ddbench.work.artifact_builds import artifact_seconds, verified_folders
 from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded
 from ddbench.work.clock import Clock
 from ddbench.work.engine import Engine
+from ddbench.work.evaluate.stage import Evaluation, Result
 from ddbench.work.meter import Spent
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import ddbench
 from ddbench.cli import invoke
-from ddbench.cli.plugin_doctor import undeclared
+from ddbench.cli.plugin.doctor import undeclared
 from ddbench.testing import CHECKS
 
 pytest_plugins = ["ddbench.testing.fixtures"]

@@ -32,9 +32,9 @@ def heavy_imports(arguments: list[str], cwd) -> set[str]:
 @pytest.fixture(scope="module", autouse=True)
 def _digits_are_prepared():
     """Decoding the images of digits needs scikit-learn, once."""
-    from ddbench.data.prepared import resolve
-    from ddbench.data.sources import parse_source
-    from ddbench.plugins import installed
+    from ddbench.core.plugin.loader import installed
+    from ddbench.data.prepared.prepare import resolve
+    from ddbench.data.prepared.sources import parse_source
 
     resolve(parse_source("digits", installed().datasets))
 

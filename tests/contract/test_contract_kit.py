@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ddbench.context import Context
-from ddbench.errors import PluginError, UsageError
+from ddbench.core.errors import PluginError, UsageError
 from ddbench.testing import CHECKS, Bench, MethodContract, Subject, run_check
+from ddbench.work.context import Context
 
 pytest_plugins = ["ddbench.testing.fixtures", "pytester"]
 
@@ -112,8 +112,8 @@ BROKEN = {
 
     def unsupported""", "bytes_are_foreseen", "foreseen are 640 bytes, the set takes 2560"),
     "a look at val": (SOUND, UPDATE, f"{UPDATE} + ctx.val.images().mean()", "val_decides_nothing", "depends on val's images"),
-    "private import": (SOUND, "        import torch\n        noise", "        import torch\n        import ddbench.data.split\n        noise",
-                       "imports_only_public_names", "imports ddbench.data.split"),
+    "private import": (SOUND, "        import torch\n        noise", "        import torch\n        import ddbench.data.space.split\n        noise",
+                       "imports_only_public_names", "imports ddbench.data.space.split"),
     "another plugin": (SOUND, "\nfrom pydantic", "\nfrom ddbench_plugins.dm.params import DMParams\nfrom pydantic",
                        "imports_only_public_names", "ddbench_plugins.dm.params"),
     "NaN": (SOUND, FINALISE, FINALISE.replace("self.images", "self.images * float('nan')"), "sets_are_accepted", "nan: "),
@@ -256,7 +256,7 @@ def test_artifacts_must_stay_as_they_are(tmp_path, home):
 
 def test_a_context_that_leads_to_test_images_fails(tmp_path, home, monkeypatch):
     def leak(ctx):
-        from ddbench.data.split import open_test
+        from ddbench.data.space.split import open_test
 
         return open_test(ctx.dataset_spec, device="cpu")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ddbench.members import IMPORTED
-from ddbench.plugins import installed
-from ddbench.registry import FIRST_PARTY
+from ddbench.core.infos import IMPORTED
+from ddbench.core.plugin.loader import installed
+from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.testing import MethodContract
 
 

@@ -6,10 +6,10 @@ import zipfile
 
 import pytest
 
-from ddbench.exchange.params import KIND
-from ddbench.plugins import FIRST_PARTY, installed
+from ddbench.core.plugin.loader import FIRST_PARTY, installed
+from ddbench.data.exchange.params import KIND
 from ddbench.testing import ArchitectureContract, ArtifactContract, DatasetContract, ProtocolContract
-from tests.unit import data_files as files
+from tests.unit.data import data_files as files
 
 MEMBERS = installed()
 

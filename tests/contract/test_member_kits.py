@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ddbench.plugins import load
+from ddbench.core.plugin.loader import load
 from ddbench.testing import run_check
 from ddbench.testing.contract import bench_of
 
@@ -109,7 +109,7 @@ BROKEN = {
     "data set": [
         ('"noise"', '" "', "summary_is_one_line", "summary is empty"),
         ("\nfrom ddbench", "\nimport torch\nfrom ddbench", "registering_imports_no_torch", "member.py:2"),
-        ("import numpy as np", "import numpy as np, ddbench.data.raw", "imports_only_public_names", "ddbench.data.raw"),
+        ("import numpy as np", "import numpy as np, ddbench.data.readers.raw", "imports_only_public_names", "ddbench.data.readers.raw"),
         (RETURN, RETURN.replace("train,", "train / 255,"), "reader_returns_what_it_promises", "train_images is float64"),
         (RETURN, RETURN.replace("train_labels", "train_labels + 1"), "reader_returns_what_it_promises", "must be in 0..2"),
         ("return RawDataset(train, ", "return tuple, (train, ", "reader_returns_what_it_promises", "returns a tuple, not"),

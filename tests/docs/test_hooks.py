@@ -10,13 +10,15 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from ddbench import RawDataset, api, hookspecs, registry
-from ddbench.api import EvalProtocol, ProtocolParams
+from ddbench import RawDataset
+from ddbench.core import api
+from ddbench.core.api import EvalProtocol, ProtocolParams
+from ddbench.core.plugin import hooks, registry
+from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.models import catalog
-from ddbench.plugins import Registries, import_target
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference" / "hooks"
-HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("ddbench_register_")}
+HOOKS = {name: hook for name, hook in vars(hooks).items() if name.startswith("ddbench_register_")}
 
 
 def record_of(hook):

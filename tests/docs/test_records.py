@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ddbench.report.jsonl import read_records
-from ddbench.report.page.board import marker_of, parse
-from ddbench.report.page.tiles import beside, read_pictures
-from tests.unit.test_plan import planned
+from ddbench.core.store.jsonl import read_records
+from ddbench.publish.page.board import marker_of, parse
+from ddbench.publish.page.tiles import beside, read_pictures
+from tests.unit.plan.test_planner import planned
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "leaderboards" / "records"

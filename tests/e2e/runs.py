@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ddbench.cli import invoke
-from ddbench.forerunner import FINAL
+from ddbench.work.continuation import FINAL
 
 SMOKE = ("--profile", "smoke", "--progress", "plain", "--threads", "1")
 

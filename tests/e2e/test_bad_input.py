@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ddbench.paths import home
+from ddbench.core.store.files import home
 from tests.e2e.runs import SMOKE, contents, ddbench, plugin
 
 BASE = ("--reference-limit", "0s", "--seeds", "2", *SMOKE)

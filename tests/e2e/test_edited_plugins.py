@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ddbench import grid, plan, suite
-from ddbench.data.prepared import prepare, resolve
-from ddbench.data.sources import Source, parse_source
-from ddbench.errors import DataError, PluginError
-from ddbench.plugins import load
-from ddbench.profiles import profile
-from ddbench.store import Store
+from ddbench.core.errors import DataError, PluginError
+from ddbench.core.plugin.loader import load
+from ddbench.core.profiles import profile
+from ddbench.core.store.folder import Store
+from ddbench.data.prepared.prepare import prepare, resolve
+from ddbench.data.prepared.sources import Source, parse_source
+from ddbench.plan import grid, planner, suite
 from ddbench.work.engine import Engine
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
@@ -180,7 +180,7 @@ def test_a_worker_refuses_a_node_that_was_planned_with_another_text(kind, tmp_pa
     file.write_text(text.replace("SIGN", "+1"))
     given = dict(zip((a.removeprefix("--") for a in arguments[::2]), arguments[1::2], strict=True))
     content = {name: value.split(",") for name, value in given.items()} | {"budget": {"ipc": [1]}}
-    planned = plan.make(grid.build(suite.parse(content, "test"), load([file]), profile("smoke")))
+    planned = planner.make(grid.build(suite.parse(content, "test"), load([file]), profile("smoke")))
     file.write_text(text.replace("SIGN", "-1"))
     edited, store, engine = load([file]), Store(tmp_path / "out"), Engine(device="cpu", threads=1)
     foreign = [node for node in planned.nodes.values() if mentions(node.document)]
@@ -227,7 +227,7 @@ def test_a_copy_that_another_reader_made_is_decoded_anew(tmp_path, fresh_home):
 
 
 def test_a_reader_of_a_new_version_decodes_the_same_files_anew(tmp_path, fresh_home, monkeypatch):
-    from ddbench.data import sources
+    from ddbench.data.prepared import sources
 
     for c in ("cat", "dog"):
         (tmp_path / "pictures" / c).mkdir(parents=True)
@@ -236,18 +236,18 @@ def test_a_reader_of_a_new_version_decodes_the_same_files_anew(tmp_path, fresh_h
     def read(place):
         import numpy as np
 
-        from ddbench.data.raw import RawDataset
+        from ddbench.data.readers.raw import RawDataset
 
         reads.append(place)
         labels = np.arange(40, dtype=np.int64) % 2
         images = np.full((40, 1, 8, 8), len(reads), dtype=np.uint8)
         return RawDataset(train_images=images, train_labels=labels, class_names=("cat", "dog"))
 
-    monkeypatch.setattr("ddbench.data.folder.read", read)
+    monkeypatch.setattr("ddbench.data.readers.folder.read", read)
     place = f"pets=folder:{tmp_path / 'pictures'}"
     known = load().datasets
     revisions = [resolve(parse_source(place, known)).revision for _ in range(2)]
-    monkeypatch.setitem(sources.SCHEMES, "folder", ("ddbench.data.folder:read", 2))
+    monkeypatch.setitem(sources.SCHEMES, "folder", ("ddbench.data.readers.folder:read", 2))
     revisions.append(resolve(parse_source(place, known)).revision)
     assert len(reads) == 2
     assert revisions[0] == revisions[1] != revisions[2]

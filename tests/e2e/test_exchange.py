@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from ddbench.data.split import open_splits
-from ddbench.exchange.importer import Importer
-from ddbench.plugins import installed
-from ddbench.records import Record
-from ddbench.report.tables import tables_of
-from ddbench.store import Store
+from ddbench.core.plugin.loader import installed
+from ddbench.core.records import Record
+from ddbench.core.store.folder import Store
+from ddbench.data.exchange.importer import Importer
+from ddbench.data.space.split import open_splits
+from ddbench.results.tables.tables import tables_of
 from tests.cli.test_startup import heavy_imports
 from tests.e2e.runs import SMOKE, ddbench
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from ddbench.report.leaderboard import ordered
-from ddbench.report.page import page
+from ddbench.publish.leaderboard import ordered
+from ddbench.publish.page import page
 from tests.e2e.browser import CHROMIUM, Browser
 from tests.page_fixtures import HOSTILE, pictures, records
 

@@ -7,15 +7,15 @@ import json
 import pytest
 import torch
 
-from ddbench.api import CondensedSet
-from ddbench.data.prepared import resolve
-from ddbench.data.sources import parse_source
+from ddbench.core.api import CondensedSet
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import installed
+from ddbench.core.specs import DataSpec
+from ddbench.core.store.tensors import load_set
+from ddbench.data.prepared.prepare import resolve
+from ddbench.data.prepared.sources import parse_source
 from ddbench.data.space.pixels import quantised, to_uint8
-from ddbench.data.split import open_splits
-from ddbench.errors import UsageError
-from ddbench.plugins import installed
-from ddbench.serialise import load_set
-from ddbench.specs import DataSpec
+from ddbench.data.space.split import open_splits
 from tests.e2e.runs import SMOKE, contents, ddbench
 
 
@@ -63,9 +63,9 @@ def test_a_set_of_real_images_is_the_same_object():
 def test_whitened_images_of_whole_levels_stay(tmp_path, space):
     from safetensors.torch import save_file
 
-    from ddbench.data.params import ZCAParams
-    from ddbench.data.preprocess import MATRICES, fronts
-    from ddbench.data.whitening import fit
+    from ddbench.data.space.params import ZCAParams
+    from ddbench.data.space.preprocess import MATRICES, fronts
+    from ddbench.data.space.whitening import fit
 
     variant = space.removeprefix("zca-")
     plain, _ = open_splits(digits(), device="cpu")
@@ -124,7 +124,7 @@ def test_records_get_the_accuracy_of_a_second_training_and_nothing_else_changes(
 
 
 def test_what_was_removed_or_changed_while_a_student_trained_is_not_written_back(tmp_path, capsys, monkeypatch):
-    from ddbench import quantised as module
+    from ddbench.results.audit import quantised as module
 
     out = tmp_path / "runs"
     assert ddbench("run", *RUN, "--protocols", "hard", "--out", out, "--reference-limit", "0", *SMOKE) == 0
@@ -147,8 +147,8 @@ def test_what_was_removed_or_changed_while_a_student_trained_is_not_written_back
 
 def by_hand(path, record):
     """The accuracy of the recorded student on the quantised set, through the evaluation stage alone."""
-    from ddbench.evaluate.stage import Evaluation
-    from ddbench.specs import EvalSpec
+    from ddbench.core.specs import EvalSpec
+    from ddbench.work.evaluate.stage import Evaluation
 
     data = DataSpec.model_validate(record["spec"]["set"]["cell"]["data"])
     condensed, _ = quantised(load_set(path.parents[1] / "condensed.safetensors"), data)

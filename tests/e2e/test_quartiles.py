@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from ddbench.data.prepared import resolve
-from ddbench.data.sources import parse_source
-from ddbench.evaluate import difficulty
-from ddbench.evaluate.predictions import labels_of_test
-from ddbench.plugins import installed
-from ddbench.specs import DataSpec
+from ddbench.core.plugin.loader import installed
+from ddbench.core.specs import DataSpec
+from ddbench.data.prepared.prepare import resolve
+from ddbench.data.prepared.sources import parse_source
+from ddbench.results.audit import difficulty
+from ddbench.work.evaluate.predictions import labels_of_test
 from tests.e2e.runs import SMOKE, contents, ddbench
 
 

@@ -8,13 +8,13 @@ import math
 import pytest
 import torch
 
-from ddbench import stopped
-from ddbench.evaluate.stage import Evaluation
-from ddbench.plugins import installed
-from ddbench.records import Record
-from ddbench.serialise import load_set
-from ddbench.specs import DataSpec, EvalSpec
-from ddbench.store import Store, write_record
+from ddbench.core.plugin.loader import installed
+from ddbench.core.records import Record
+from ddbench.core.specs import DataSpec, EvalSpec
+from ddbench.core.store.folder import Store, write_record
+from ddbench.core.store.tensors import load_set
+from ddbench.results.audit import full_stopped
+from ddbench.work.evaluate.stage import Evaluation
 from tests.e2e.runs import SMOKE, contents, ddbench
 
 RUN = ("run", "--methods", "random,dm", "--ipc", "1", "--seeds", "2", "--set", "dm.iterations=2")
@@ -32,18 +32,18 @@ def record(kind, *, updates=3000, **cost):
 )
 def test_as_many_updates_as_fit_at_the_pace_of_full_rounded_down_to_two_digits(seconds, updates):
     """3000 updates in 30 seconds."""
-    assert stopped.fitting(seconds, record("evaluation", evaluate_s=30.0)) == updates
+    assert full_stopped.fitting(seconds, record("evaluation", evaluate_s=30.0)) == updates
 
 
 def test_the_pace_of_full_leaves_out_its_search_for_a_learning_rate():
     searched = record("evaluation", evaluate_s=90.0, steps=9000)
-    assert stopped.fitting(3.0, searched) == 300
+    assert full_stopped.fitting(3.0, searched) == 300
 
 
 def test_a_set_costs_its_condensing_its_artifacts_and_one_student():
     made = record("condense", prepare_s=1.0, condense_s=20.0, artifact_s=300.0, evaluate_s=7.0)
     student = record("evaluation", updates=1000, evaluate_s=8000.0, steps=2000)
-    assert stopped.seconds_of(made, student) == 4321.0
+    assert full_stopped.seconds_of(made, student) == 4321.0
 
 
 def evaluations(out):

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from ddbench.store import Store
+from ddbench.core.store.folder import Store
 from tests.e2e.runs import SMOKE, ddbench
 
 METHODS = "mtt,tesla,ftd,datm"

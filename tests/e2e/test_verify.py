@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from ddbench.files import sha256_file
-from ddbench.serialise import load_set, save_set
-from ddbench.verify import prediction_interval
+from ddbench.core.store.files import sha256_file
+from ddbench.core.store.tensors import load_set, save_set
+from ddbench.results.stats.prediction import prediction_interval
 from tests.e2e.runs import PLUGIN, SMOKE, ddbench
 
 
@@ -155,7 +155,7 @@ def test_why_a_student_failed_is_said_once(runs, capsys, monkeypatch, how, statu
         for record, _ in wanted:
             yield record, None, record.model_copy(update={"status": status, "reason": "no such network"})
 
-    monkeypatch.setattr("ddbench.verify.train_again", fail)
+    monkeypatch.setattr("ddbench.results.audit.verify.train_again", fail)
     path = evaluation(folders(runs, "dm")[1])
     assert ddbench("results", "verify", path.stem, "--out", runs, *how) == 1
     assert list(rows(capsys.readouterr().out).values()) == [told]
@@ -235,10 +235,10 @@ def test_a_weak_interval_does_not_judge(runs, capsys):
 def labels_of_digits():
     import torch
 
-    from ddbench.data.prepared import resolve
-    from ddbench.data.sources import parse_source
-    from ddbench.data.views import apply_view
-    from ddbench.plugins import installed
+    from ddbench.core.plugin.loader import installed
+    from ddbench.data.prepared.prepare import resolve
+    from ddbench.data.prepared.sources import parse_source
+    from ddbench.data.prepared.views import apply_view
 
     prepared = resolve(parse_source("digits", installed().datasets))
     return torch.from_numpy(apply_view(prepared).test.labels).to(torch.int16)
@@ -352,7 +352,7 @@ def test_rm_of_a_set_leaves_nothing_of_it_and_the_next_run_makes_it_again(runs, 
 
 def test_a_removal_that_was_cut_short_leaves_nothing_that_counts(runs, capsys, monkeypatch):
 
-    from ddbench.store import Store
+    from ddbench.core.store.folder import Store
 
     folder, other = folders(runs, "dm")[:2]
     key = json.loads((folder / "condense.json").read_text())["key"]
@@ -373,8 +373,8 @@ def test_a_removal_that_was_cut_short_leaves_nothing_that_counts(runs, capsys, m
 
 @pytest.mark.parametrize("what", ["set", "evaluation"])
 def test_what_a_run_is_working_on_is_not_removed(runs, capsys, what):
-    from ddbench.claims import Watch, acquire
-    from ddbench.store import Store
+    from ddbench.core.store.claims import Watch, acquire
+    from ddbench.core.store.folder import Store
 
     folder = folders(runs, "dm")[0]
     key = folder.name if what == "set" else evaluation(folder).stem
@@ -425,7 +425,7 @@ def test_rm_takes_failed_cells_too(tmp_path, capsys):
 
 
 def test_export_all_writes_what_the_folder_shows_and_its_references_alone(tmp_path, capsys, fresh_home):
-    from ddbench.report.jsonl import read_records
+    from ddbench.core.store.jsonl import read_records
 
     common = ("--ipc", "1", "--seeds", "1", *SMOKE)
     assert ddbench("run", "--methods", "random", *common, "--out", tmp_path / "other", "--protocols", "noaug") == 0

@@ -1,8 +1,11 @@
-"""Imports point one way, plugins use public names only, and modules stay small: read from the source, nothing is run."""
+"""Imports go down the street, plugins use public names only, and modules stay small: read from the source, nothing is run."""
 
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,48 +13,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "ddbench"
 PLUGINS = ROOT / "plugins" / "ddbench_plugins"
-
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "paths"),
-    ("specs", "files", "members", "sets"),
-    ("api", "keys", "records", "profiles", "registry", "session", "meter", "claims", "stats", "engine"),
-    ("hookspecs", "serialise", "suite", "presets", "attempts"),
-    ("plugins",),
-    ("rows",),
-    ("controls",),
-    ("blocks", "data", "models"),
-    ("evaluate", "store", "artifacts"),
-    ("builtin", "context", "exchange", "grid"),
-    ("imports", "forerunner"),
-    ("condense", "plan"),
-    ("runner", "lookup", "forecast", "results", "report", "again", "verify", "quartiles", "quantised", "stopped"),
-    ("executors", "testing"),
-    ("cli",),
-    ("__main__",),
-)
-"""Parts of ddbench from the bottom to the top; a part imports from its own layer and from those below.
-
-cli → plan, runner → context, evaluate, store → blocks, data, models → api, errors.
-"""
-
-RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 OPEN = ("ddbench.blocks", "ddbench.models")
 PUBLIC = ("ddbench", *OPEN)
+FILES = sorted(CORE.rglob("*.py"))
+PLUGIN_FILES = sorted(PLUGINS.rglob("*.py"))
 
 
 def imports(path: Path) -> list[tuple[int, str, str]]:
-    """Line, module and name of every import that runs, also inside functions; not those for type checkers alone."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
+    """Line, module and name of every import, also inside functions and for type checkers alone."""
     found = []
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -60,40 +31,28 @@ def imports(path: Path) -> list[tuple[int, str, str]]:
     return found
 
 
-def parts_imported(path: Path) -> list[tuple[int, str]]:
-    """Line and part (``store``, ``data`` …) of every import from ddbench."""
-    found = []
-    for line, module, name in imports(path):
-        if module == "ddbench" and name and (CORE / f"{name}.py").exists() | (CORE / name / "__init__.py").exists():
-            found.append((line, name))
-        elif module.startswith("ddbench."):
-            found.append((line, module.split(".")[1]))
-    return found
-
-
-def part_of(path: Path) -> str:
-    return path.relative_to(CORE).parts[0].removesuffix(".py")
-
-
-FILES = sorted(CORE.rglob("*.py"))
-PLUGIN_FILES = sorted(PLUGINS.rglob("*.py"))
-
-
 def short(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def test_every_part_has_a_layer():
-    parts = {part_of(path) for path in FILES} - {"__init__"}
-    assert not parts - set(RANK), "say in LAYERS where the new part belongs"
-    assert not set(RANK) - parts, "LAYERS names a part that is gone"
+def lint(root: Path) -> subprocess.CompletedProcess[str]:
+    """import-linter's verdict on the checkout at ``root``."""
+    pytest.importorskip("importlinter")
+    path = os.pathsep.join([str(root), str(root / "plugins"), os.environ.get("PYTHONPATH", "")])
+    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+    )
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if part_of(path) != "__init__"], ids=short)
-def test_imports_point_down(path):
-    own = RANK.get(part_of(path), len(LAYERS))
-    upwards = [f"line {line}: {part}" for line, part in parts_imported(path) if RANK.get(part, own) > own]
-    assert not upwards, f"{short(path)} imports from a layer above its own: {', '.join(upwards)}"
+def test_imports_go_down_the_street():
+    verdict = lint(ROOT)
+    assert verdict.returncode == 0, verdict.stdout + verdict.stderr
+
+
+def test_nothing_lies_loose_in_the_package():
+    loose = {path.name for path in CORE.iterdir() if path.is_file()}
+    assert loose <= {"__init__.py", "__main__.py", "api.py", "py.typed"}
 
 
 @pytest.mark.parametrize("path", PLUGIN_FILES, ids=short)

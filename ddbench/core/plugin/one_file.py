@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from ddbench.errors import PluginError
-from ddbench.keys import digest
+from ddbench.core.errors import PluginError
+from ddbench.core.keys import digest
 
 NAME = re.compile(r"([A-Za-z_]\w*)(\.\w+)*(:\w+)?")
 """A dotted module, or a target ``module:Class``, as a plugin's records name it."""

@@ -10,12 +10,12 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
-from ddbench.api import ArtifactSpec, EvalProtocol, PlannedEvaluation, ProtocolInfo, ProtocolParams
-from ddbench.errors import PluginError
-from ddbench.plugins import Registries, import_target
-from ddbench.profiles import Profile
-from ddbench.registry import FIRST_PARTY
-from ddbench.specs import DatasetInfo, StudentInfo
+from ddbench.core.api import ArtifactSpec, EvalProtocol, PlannedEvaluation, ProtocolInfo, ProtocolParams
+from ddbench.core.errors import PluginError
+from ddbench.core.plugin.loader import Registries, import_target
+from ddbench.core.plugin.registry import FIRST_PARTY
+from ddbench.core.profiles import Profile
+from ddbench.core.specs import DatasetInfo, StudentInfo
 
 CONTRACT = "see `ddbench plugin check` and docs/reference/hooks/protocols.md"
 T = TypeVar("T")

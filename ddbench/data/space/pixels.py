@@ -16,15 +16,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ddbench import artifacts
-from ddbench.api import CondensedSet, Preprocess
-from ddbench.data.meta import find
-from ddbench.data.preprocess import MATRICES, fronts, load_whitening
-from ddbench.data.spaces import ZCA, constants, keeps_pixels
-from ddbench.data.split import open_splits
-from ddbench.errors import CorruptFileError, DataError, UsageError
-from ddbench.records import Record
-from ddbench.specs import DataSpec
+from ddbench.core.api import CondensedSet, Preprocess
+from ddbench.core.errors import CorruptFileError, DataError, UsageError
+from ddbench.core.records import Record
+from ddbench.core.specs import DataSpec
+from ddbench.core.store import artifacts
+from ddbench.data.prepared.on_disk import find
+from ddbench.data.space.ids import ZCA, constants, keeps_pixels
+from ddbench.data.space.preprocess import MATRICES, fronts, load_whitening
+from ddbench.data.space.split import open_splits
 
 LEVELS = 255
 """Largest value of a pixel in files of images."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ddbench.report.figures import NONE, compact, marked, rounded
+from ddbench.results.tables.figures import NONE, compact, marked, rounded
 
 R = TypeVar("R")
 S = TypeVar("S")

@@ -8,11 +8,11 @@ from operator import attrgetter
 from typing import Any
 
 from ddbench.publish.views.columns import COMPACT, Column, Style, column, decimals, label_of, values
-from ddbench.report.captions import place
-from ddbench.report.figures import NONE, compact
-from ddbench.report.scores import CostLine, cost_of
-from ddbench.report.tables import Table
-from ddbench.report.view import View, caution
+from ddbench.publish.views.view import View, caution
+from ddbench.results.scores.scores import CostLine, cost_of
+from ddbench.results.tables.conditions import place
+from ddbench.results.tables.figures import NONE, compact
+from ddbench.results.tables.tables import Table
 
 _derived = partial(column, optional=True)
 _ONE = decimals(1)

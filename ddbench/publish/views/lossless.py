@@ -8,11 +8,11 @@ from operator import attrgetter
 from typing import Any
 
 from ddbench.publish.views.columns import COUNT, Column, Style, column, decimals
-from ddbench.report.captions import place
-from ddbench.report.lossless import NEEDED, Claim, best_suited, claims_of
-from ddbench.report.scores import siblings
-from ddbench.report.tables import Table
-from ddbench.report.view import View, caution, nothing
+from ddbench.publish.views.view import View, caution, nothing
+from ddbench.results.scores.lossless import NEEDED, Claim, best_suited, claims_of
+from ddbench.results.scores.scores import siblings
+from ddbench.results.tables.conditions import place
+from ddbench.results.tables.tables import Table
 
 CAPTION = "lossless?"
 MEANING = (

@@ -8,14 +8,14 @@ from itertools import count
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from ddbench.publish.text.captions import caption, differences_caption, differences_legend, legend
 from ddbench.publish.views.columns import HEADERS, Column, column, decimals
-from ddbench.report.captions import caption, differences_caption, differences_legend, legend
-from ddbench.report.cells import Cell, CellCost
-from ddbench.report.differences import Difference
-from ddbench.report.figures import NONE, compact, marked, rounded, spread, superscript
-from ddbench.report.tables import Row, Table, unmeasured
-from ddbench.report.view import View
-from ddbench.stats import Comparison, Summary, smallest_n
+from ddbench.publish.views.view import View
+from ddbench.results.stats import Comparison, Summary, smallest_n
+from ddbench.results.tables.cells import Cell, CellCost
+from ddbench.results.tables.differences import Difference
+from ddbench.results.tables.figures import NONE, compact, marked, rounded, spread, superscript
+from ddbench.results.tables.tables import Row, Table, unmeasured
 
 MAIN = "main"
 """The name of what is shown without being asked for."""

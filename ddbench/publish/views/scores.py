@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ddbench.publish.views.columns import COUNT, Column, Style, column, decimals, label_of
-from ddbench.report.captions import place
-from ddbench.report.figures import NONE
-from ddbench.report.scores import Score, scores_of
-from ddbench.report.tables import Table
-from ddbench.report.view import View, caution
+from ddbench.publish.views.view import View, caution
+from ddbench.results.scores.scores import Score, scores_of
+from ddbench.results.tables.conditions import place
+from ddbench.results.tables.figures import NONE
+from ddbench.results.tables.tables import Table
 
 _derived = partial(column, optional=True)
 _ONE, _POINTS, _INDEX = decimals(1), decimals(1, sign=True), decimals(3)

@@ -7,10 +7,10 @@ from typing import Any
 
 from ddbench.publish.views.columns import Column, column, decimals, values
 from ddbench.publish.views.main import CELL, across_tables
-from ddbench.report.cells import Cell
-from ddbench.report.cross import Cross, OverStudents, over_students
-from ddbench.report.figures import NONE
-from ddbench.report.view import View
+from ddbench.publish.views.view import View
+from ddbench.results.scores.cross import Cross, OverStudents, over_students
+from ddbench.results.tables.cells import Cell
+from ddbench.results.tables.figures import NONE
 
 LEGEND = "mean ± sd over repetitions of the mean over students; worst student; spread: best minus worst student"
 _ONE = decimals(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ddbench.api import Limits
+from ddbench.core.api import Limits
 from ddbench.work import engine
 from ddbench.work.attempt import Document, Outcome
 from ddbench.work.executors.base import Handle, Resources, Run

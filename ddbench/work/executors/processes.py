@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ddbench import errors
+from ddbench.core import errors
 from ddbench.core.cores import cores
-from ddbench.errors import DDBenchError
+from ddbench.core.errors import DDBenchError
 from ddbench.work.attempt import Document, Outcome
 from ddbench.work.executors.base import Handle, Resources, Run
 

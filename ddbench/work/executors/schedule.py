@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from ddbench.claims import Watch, acquire
-from ddbench.errors import InterruptedRunError
-from ddbench.forecast import limit_references
-from ddbench.keys import short
-from ddbench.lookup import look_up
-from ddbench.plan import Node, Plan
-from ddbench.store import Store
+from ddbench.core.errors import InterruptedRunError
+from ddbench.core.keys import short
+from ddbench.core.store.claims import Watch, acquire
+from ddbench.core.store.folder import Store
+from ddbench.plan.forecast import limit_references
+from ddbench.plan.graph import Node, Plan
+from ddbench.plan.status import look_up
 from ddbench.work.attempt import Outcome, fail_cell
 from ddbench.work.executors.base import Executor, Handle, Resources
 from ddbench.work.interrupts import Interrupts

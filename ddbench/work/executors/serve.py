@@ -11,10 +11,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from ddbench.api import Limits
-from ddbench.errors import DDBenchError, InterruptedRunError
-from ddbench.plugins import Registries
-from ddbench.store import Store
+from ddbench.core.api import Limits
+from ddbench.core.errors import DDBenchError, InterruptedRunError
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.store.folder import Store
 from ddbench.work.executors.base import Resources
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent

@@ -1,0 +1,1 @@
+"""``ddbench plugin``: list, check, diagnose, start and index plugins."""

@@ -1,0 +1,1 @@
+"""``ddbench results``: show, export, verify, remove and amend."""

@@ -1,0 +1,189 @@
+"""`ddbench results show | page | export` and `ddbench show KEY`; the other commands of the group are joined here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ddbench.cli.options import PLUGIN, joined
+from ddbench.cli.results.full_stopped import full_stopped
+from ddbench.cli.results.quantise import quantise
+from ddbench.cli.results.quartiles import quartiles
+from ddbench.cli.results.verify_rm import OUT, named, rm, set_of, verify
+from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from, settle_references
+from ddbench.core.errors import UsageError
+from ddbench.core.keys import short
+from ddbench.core.records import Record
+from ddbench.core.store.files import atomic_write
+from ddbench.core.store.folder import Store
+from ddbench.plan.collect import collect, stored
+
+if TYPE_CHECKING:
+    from ddbench.core.api import CondensedSet
+
+
+@click.group()
+def results() -> None:
+    """Show, export, verify and remove results."""
+
+
+@results.command("show")
+@OUT
+@click.option("--format", "style", type=click.Choice(STYLES), default="table")
+@click.option("--details", is_flag=True, help="Show what methods say about their runs, too (not in csv).")
+@click.option(
+    "--views",
+    type=NAMES,
+    multiple=True,
+    help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless. [main]",
+)
+@PLUGIN
+def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...]) -> None:
+    """Tables of everything in a results folder, whatever run it came from."""
+    from ddbench.publish.text.render import render
+    from ddbench.results.tables.tables import tables_of
+
+    records = stored(Store(out))
+    if not any(record.kind == "evaluation" for record in records):
+        raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
+    click.echo(render(tables_of(records), style, details=details, views=joined(views)), nl=False)
+
+
+@results.command()
+@OUT
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    default=Path("page.html"),
+    show_default=True,
+    help="The .html file to write.",
+)
+@click.option("--title", help="Heading of the page. [the folder's name]")
+@click.option("--pictures/--no-pictures", default=True, help="Show the sets of repetition 0.  [default: pictures]")
+@PLUGIN
+def page(out: Path, target: Path, title: str | None, pictures: bool) -> None:
+    """Write one HTML file with everything in a results folder: tables, curves, pictures; it needs no network."""
+    from ddbench.core.store.files import atomic_write
+    from ddbench.publish.leaderboard import ordered
+    from ddbench.publish.page import page as made
+    from ddbench.publish.page.tiles import pictures_of
+
+    if target.suffix != ".html":
+        raise UsageError(f"--to {target}: a page's name ends in .html")
+    store = Store(out)
+    records = stored(store)
+    if not any(record.kind == "evaluation" for record in records):
+        raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
+    shown = list(pictures_of(store, records)) if pictures else []
+    title = title or f"ddbench: {out.resolve().name}"
+    text = made(ordered(records), title=title, sources=[f"{out}/"], pictures=shown)
+    atomic_write(target, text.encode())
+    click.echo(f"{target}: {len(records)} records, {len(shown)} pictures, {len(text.encode()) / 1000:.0f} kB")
+
+
+@results.command()
+@options(WHAT, HOW)
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The .jsonl file to write.")
+@click.option("--all", "whole", is_flag=True, help="Everything in --out, instead of the table of one run.")
+@click.option("--pictures", is_flag=True, help="Write pictures of the sets of repetition 0 beside it, for pages.")
+def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
+    """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`.
+
+    The options of the run say which table it is: rows that were skipped are in it, too. With --all no run is named, and
+    all records of the folder are written, with the references that belong to them.
+    """
+    from ddbench.publish.leaderboard import write_records
+
+    store, records = _everything(given) if whole else _of_run(given)
+    write_records(target, records)
+    click.echo(f"{target}: {len(records)} records")
+    if pictures:
+        from ddbench.publish.page.tiles import beside, pictures_of, write_pictures
+
+        shown = list(pictures_of(store, records))
+        write_pictures(beside(target), shown)
+        click.echo(f"{beside(target)}: {len(shown)} pictures")
+
+
+def _of_run(given: dict[str, Any]) -> tuple[Store, list[Record]]:
+    """The records behind the table of the run that options name."""
+    store, planned = planned_from(given)
+    settle_references(planned, store, given)
+    missing = planned.pending()
+    if missing:
+        raise UsageError(f"{len(missing)} nodes have not run yet: run the same options with `ddbench run` first")
+    return store, collect(planned)
+
+
+def _everything(given: dict[str, Any]) -> tuple[Store, list[Record]]:
+    """All records of the folder, with their references.
+
+    Raises:
+        UsageError: If a run is named besides, or there is nothing.
+    """
+    context = click.get_current_context()
+    used = [name for name in given if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+    if named := [name for name in used if name not in ("out", "target", "whole", "pictures")]:
+        option = next(o.opts[0] for o in context.command.params if o.name == named[0])
+        raise UsageError(f"--all writes everything in {given['out']}: use either --all or {option}")
+    store = Store(Path(given["out"]))
+    records = stored(store)
+    if not any(record.kind == "evaluation" for record in records):
+        raise UsageError(f"{given['out']} holds no evaluations: run `ddbench run` first, or give another --out")
+    return store, records
+
+
+results.add_command(verify)
+results.add_command(rm)
+results.add_command(quartiles)
+results.add_command(quantise)
+results.add_command(full_stopped)
+
+
+@click.command()
+@click.argument("key")
+@OUT
+@click.option("--to", "target", type=click.Path(path_type=Path), help="Picture to write. [KEY.png]")
+@click.option("--step", metavar="K|all", help="The set after K steps; all: every snapshot, side by side. [the last]")
+@click.option("--per-class", type=click.IntRange(min=1), help="Images of each class. [20; 4 with --step all]")
+@click.option("--stored", is_flag=True, help="What is stored (canvases, small images), not what networks see.")
+@PLUGIN
+def show(key: str, out: Path, target: Path | None, step: str | None, per_class: int | None, stored: bool) -> None:
+    """Show a condensed set: a picture with one row per class, and its record."""
+    from ddbench.publish.pictures import check_png, png, row_names, tiles
+
+    store = Store(out)
+    found = named(store, key)
+    record = set_of(store, found)
+    target = target or Path(f"{short(record.key)}.png")
+    check_png(target)
+    sets = _at(store, found.folder, step)
+    each = per_class or (4 if step == "all" else 20)
+    grids = [tiles(condensed, record, per_class=each, stored=stored) for condensed in sets.values()]
+    last = list(sets.values())[-1]
+    names = row_names(last, record)
+    atomic_write(target, png(*grids, titles=list(sets) if step is not None else (), names=names))
+    what = f"{len(last)} images" + (f" after {', '.join(sets)}" if step is not None else "")
+    click.echo(f"{record.spec['label']}: {what}; picture in {target}")
+
+
+def _at(store: Store, folder: Path, step: str | None) -> dict[str, CondensedSet]:
+    """The sets that ``--step`` asks for by their titles; without it, the one that was evaluated.
+
+    Raises:
+        UsageError: If there is no such snapshot.
+    """
+    from ddbench.core.store.tensors import load_set
+
+    if step is None:
+        return {"": store.load_set(folder, keep=True)[0]}
+    found = {int(path.stem): path for path in sorted((folder / "snapshots").glob("*.safetensors"))}
+    if not found:
+        raise UsageError(f"--step {step}: {folder} holds no snapshots (only methods that optimise leave them)")
+    wanted = list(found) if step == "all" else [int(step)] if step.isdecimal() else []
+    if not wanted or wanted[0] not in found:
+        raise UsageError(f"--step {step}: there are snapshots after {', '.join(map(str, found))} steps, or say all")
+    return {f"{k} steps": load_set(found[k]) for k in wanted}

@@ -1,0 +1,57 @@
+"""Training students for commands other than `run`: what runs nodes as a record wants it, progress, and Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ddbench.cli.progress import Progress
+from ddbench.core.errors import InterruptedRunError, UsageError
+from ddbench.work.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from ddbench.core.plugin.loader import Registries
+    from ddbench.core.store.folder import Store
+    from ddbench.results.audit.retrain import MakeWorker, RunNode
+
+
+@contextlib.contextmanager
+def students(registries: Registries, total: int) -> Iterator[tuple[MakeWorker, Progress]]:
+    """What :func:`ddbench.results.audit.retrain.train_again` needs; torch is imported here and not before.
+
+    Args:
+        registries: Loaded plugins.
+        total: Students to train.
+
+    Raises:
+        InterruptedRunError: If the user stopped; the student that was being trained is lost.
+    """
+    interrupts = Interrupts()
+    watcher = Progress("auto", total)
+    try:
+        with interrupts.installed():  # before torch: what is raised inside its import can get lost there
+            from ddbench.work.engine import Engine, choose
+            from ddbench.work.node import run_node
+
+            def worker(scratch: Store, env: Mapping[str, Any]) -> RunNode:
+                try:
+                    used = choose(device=env["device"], threads=env["threads"])
+                except (KeyError, UsageError):  # recorded on a device that is not here
+                    used = choose(device="auto", threads=None)
+                engine = Engine.model_validate(used.model_dump() | {"engine": env.get("engine", used.engine)})
+                return partial(
+                    run_node,
+                    store=scratch,
+                    engine=engine,
+                    registries=registries,
+                    interrupts=interrupts,
+                    monitor=watcher,
+                )
+
+            yield worker, watcher
+    except InterruptedRunError as error:
+        raise InterruptedRunError("interrupted; what was written before stays") from error
+    finally:
+        watcher.close()

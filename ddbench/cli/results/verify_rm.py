@@ -1,0 +1,225 @@
+"""`ddbench results verify | rm`: what is done to one stored result, named by the beginning of its key."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ddbench.cli.options import PLUGIN
+from ddbench.cli.results.students import students
+from ddbench.core.errors import CorruptFileError, UsageError
+from ddbench.core.keys import short
+from ddbench.core.records import Record
+from ddbench.core.store.claims import Claim, Watch, acquire
+from ddbench.core.store.folder import CHECKPOINT, CONDENSE, SET, Store
+
+if TYPE_CHECKING:
+    from ddbench.core.plugin.loader import Registries
+    from ddbench.results.audit.verify import Case, Finding
+
+SHORTEST = 4
+"""Digits of a key below which it names nothing."""
+
+OUT = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record that a key on the command line means.
+
+    Attributes:
+        path: Its file.
+        record: Its content.
+    """
+
+    path: Path
+    record: Record
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the set that it made or evaluates."""
+        return self.path.parent if self.path.name == CONDENSE else self.path.parents[1]
+
+    @property
+    def name(self) -> str:
+        """``dm 3f2a…``, ``dm r0 e1 77c0…``."""
+        student = self.record.spec.get("eval")
+        which = "" if student is None else f" r{student['r']} e{student['e']}"
+        return f"{self.record.spec['label']}{which} {short(self.record.key)}"
+
+
+def named(store: Store, key: str) -> Found:
+    """The one record whose key begins with ``key``.
+
+    Raises:
+        UsageError: If there is none, or several.
+    """
+    if len(key) < SHORTEST:
+        raise UsageError(f"key {key!r}: give at least {SHORTEST} of its digits (`ddbench plan` shows keys)")
+    found = [Found(path, record) for path, record in store.records() if record.key.startswith(key)]
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} results in {store.out} have keys that begin with {key!r}: give more digits")
+    if not found:
+        raise UsageError(
+            f"no result in {store.out} has a key that begins with {key!r} (see `ddbench plan` with the run's options; "
+            "records in a .jsonl file come without their sets)"
+        )
+    return found[0]
+
+
+def set_of(store: Store, found: Found) -> Record:
+    """The condensation of the set that a found record made or evaluates.
+
+    Raises:
+        UsageError: If the set is not there.
+    """
+    made = store.condensation(found.folder, keep=True)
+    if made is None or made.status != "ok" or not (found.folder / SET).is_file():
+        from ddbench.results.audit.retrain import remake
+
+        document = found.record.spec.get("set", found.record.spec)
+        raise UsageError(f"{found.name}: its set is not in {found.folder}; {remake(document, store.out)}")
+    return made
+
+
+@click.command()
+@click.argument("key")
+@OUT
+@click.option("--files-only", is_flag=True, help="Compare files, keys and predictions; train nothing.")
+@click.option("--student-seeds", type=click.IntRange(1), default=1, show_default=True,
+              help="Fresh students for each protocol and network; their mean is judged.")  # fmt: skip
+@click.option("--same", is_flag=True, help="Train the recorded students again: the same predictions to the bit.")
+@PLUGIN
+def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool) -> int:
+    """Train students on a stored set again and say whether they score as recorded.
+
+    KEY is the beginning of a set's key, or of the key of one of its evaluations. First the files are compared with
+    their records, and accuracies with the stored predictions. Then a new student is trained for each protocol and
+    student network; its accuracy should lie in the prediction interval of the recorded ones. The interval comes from
+    the recorded students of the same set if there are at least three, otherwise from those of all repetitions: then
+    the repetition is the unit, and with one recorded student in each, more --student-seeds do not narrow the interval.
+    Nothing is written into the results. Exit code 1: outside, or a file is wrong.
+    """
+    from ddbench.core.plugin.loader import active
+    from ddbench.results.audit.verify import GOOD, cases_of, evaluations_in, wrong_files
+
+    registries = active()
+    store = Store(out)
+    found = named(store, key)
+    folder, made = found.folder, set_of(store, found)
+    method, origin = made.spec["cell"]["method"], made.spec["cell"]["origin"]
+    if method not in registries.methods:
+        where = f"install it ({origin})" if len(origin) != 64 else "name its file: --plugin FILE.py"
+        raise UsageError(f"{found.name}: the plugin of method {method!r} is not here; {where}")
+    if problems := wrong_files(store, folder, made, registries):
+        raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
+    evaluations = [record for _, record in evaluations_in(folder)]
+    count = f"{len(evaluations)} evaluation{'' if len(evaluations) == 1 else 's'}"
+    click.echo(f"{short(made.key)}: the set (sha256 {made.set_sha256}) and its {count}: files as recorded")
+    if files_only:
+        return 0
+    chosen = [found.record] if found.record.kind == "evaluation" else evaluations
+    cases = cases_of(store, chosen)
+    if not cases:
+        raise UsageError(f"{found.name}: no finished evaluation to compare with; run the same command as before")
+    for name in dict.fromkeys(str(record.spec["eval"]["protocol"]) for case in cases for record in case.records):
+        if name not in registries.protocols:
+            raise UsageError(
+                f"{found.name}: the plugin of protocol {name!r} is not here; --plugin FILE.py, or install it"
+            )
+    level = 1 - 0.05 / len(cases)
+    findings = _train(store, cases, registries, fresh=None if same else student_seeds, level=level)
+    _print(findings, student_seeds, level, same=same)
+    judged = [f for f in findings if not (f.interval.weak and f.verdict == "outside")]
+    return 0 if all(finding.verdict in GOOD for finding in judged) else 1
+
+
+def _train(store: Store, cases: list[Case], known: Registries, *, fresh: int | None, level: float) -> list[Finding]:
+    from ddbench.results.audit.verify import repeat
+    from ddbench.results.audit.verify import verify as train
+
+    total = sum(len(case.records) if fresh is None else fresh for case in cases)
+    with students(known, total) as (worker, watcher):
+        return [
+            repeat(store, case, worker, watcher, level=level)
+            if fresh is None
+            else train(store, case, worker, watcher, fresh=fresh, level=level)
+            for case in cases
+        ]
+
+
+def _print(findings: list[Finding], fresh: int, level: float, *, same: bool) -> None:
+    from tabulate import tabulate
+
+    rows = [
+        {
+            "evaluation": finding.case.title,
+            "recorded": f"{finding.case.recorded:.2f}",
+            "again" if same else "fresh": "–" if finding.fresh is None else f"{finding.fresh:.2f}",
+            "interval": f"[{finding.interval.low:.2f}, {finding.interval.high:.2f}]"
+            + (" weak" if finding.interval.weak else ""),
+            "of": finding.interval.n,
+            "verdict": finding.verdict + (f": {finding.why}" if finding.why else ""),
+        }
+        for finding in findings
+    ]
+    click.echo(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))
+    new = "a student with a new seed" if fresh == 1 else f"mean of {fresh} students with new seeds"
+    who = "again: the recorded students, same seeds" if same else f"fresh: {new}"
+    click.echo(f"test top-1 %; {who}; interval: {100 * level:.3g} % prediction, of so many recorded students")
+    if any(finding.interval.weak for finding in findings):
+        click.echo(
+            "weak: below three recorded students only the size of the test set is known to spread accuracies: such an "
+            "interval is too narrow to judge by, and does not decide the exit code"
+        )
+
+
+@click.command()
+@click.argument("key")
+@OUT
+@click.option("--shared", is_flag=True, help="Also results of `full`, which all folders read from $DDBENCH_HOME.")
+def rm(key: str, out: Path, shared: bool) -> None:
+    """Remove a set with its evaluations, or one evaluation; the next run makes it again.
+
+    KEY is the beginning of the set's key, or of the evaluation's. Results of `full` are those of every results folder,
+    whatever --out says: they go only with --shared.
+    """
+    store = Store(out)
+    found = named(store, key)
+    document = found.record.spec.get("set", found.record.spec)
+    if document["shared"] and not shared:
+        raise UsageError(f"{found.name} lies in {found.folder}, and every results folder reads it: add --shared")
+    evaluations = [found.path] if found.record.kind == "evaluation" else sorted((found.folder / "eval").glob("*.json"))
+    with contextlib.ExitStack() as claims:
+        nodes = {short(found.record.key), *(path.stem for path in evaluations)}
+        for node in sorted(nodes):
+            claims.enter_context(_claim(store.claims(shared=document["shared"]), node))
+        if found.record.kind == "condense":
+            store.remove_set(found.folder, shared=document["shared"])
+            count = len(evaluations)
+            click.echo(f"removed {found.name} and {count} evaluation{'' if count == 1 else 's'} of it")
+            return
+        for path in (found.path, found.path.with_suffix(".safetensors"), found.path.with_suffix(f".{CHECKPOINT}")):
+            path.unlink(missing_ok=True)
+    click.echo(f"removed the evaluation {found.name}; its set stays")
+
+
+def _claim(folder: Path, node: str) -> Claim:
+    """The claim on a node, so that nobody computes it while it is removed.
+
+    Raises:
+        UsageError: If a run holds it.
+    """
+    claim = acquire(folder, node, Watch())
+    if claim is None:
+        raise UsageError(
+            f"{node}: a run is working on it ({folder / node}.*): wait for it, or stop it; if that process ran on "
+            "a machine that no longer exists, delete these files"
+        )
+    return claim

@@ -1,0 +1,379 @@
+"""What plugin authors import: records to register, base classes to subclass, protocols to rely on. Imports no torch.
+
+Symbols: n condensed images, N training images, K classes, [n, C, H, W] an image batch in the declared preprocessing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+
+from ddbench.core.images import Images
+from ddbench.core.infos import (
+    ALL_AXES,
+    ArchInfo,
+    ArtifactKind,
+    DatasetRecord,
+    MethodInfo,
+    Paper,
+    ProtocolInfo,
+    Standing,
+)
+from ddbench.core.sets import CondensedSet, Preprocess, Recipe, Selection, StorageBytes
+from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, PlannedEvaluation, StudentInfo
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from ddbench.core.profiles import Profile
+
+__all__ = [
+    "ALL_AXES", "ArchInfo", "ArtifactKind", "ArtifactSpec", "Budget", "CellSpec", "CondensedSet", "DatasetInfo",
+    "DatasetRecord", "DistillationParams", "EvalInputs", "EvalProtocol", "Images", "Limits", "Method", "MethodInfo",
+    "Paper", "Params", "PlannedEvaluation", "Predictor", "Preprocess", "ProtocolInfo", "ProtocolParams", "Recipe",
+    "RunContext", "Selection", "Selector", "Standing", "State", "StorageBytes", "StudentInfo",
+]  # fmt: skip
+
+State: TypeAlias = "Mapping[str, Any]"
+"""Nested dict/list of Tensor | int | float | str | bool | None."""
+
+Predictor: TypeAlias = "Callable[[Tensor], Tensor]"
+"""Images [n, C, H, W] → logits [n, K]."""
+
+
+class Params(BaseModel):
+    """Base of all hyper-parameters: frozen, no unknown fields, each described with its unit; imports no torch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @property
+    def steps(self) -> int:
+        """How often :meth:`Method.step` is called."""
+        return 1
+
+    def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
+        """What must exist before the cell runs, by the name ``ctx.artifact`` will use. Pure."""
+        return {}
+
+    def architectures(self, cell: CellSpec) -> tuple[str, ...]:
+        """Names of the networks besides the cell's own that ``ctx.build_model`` will be asked for. Pure.
+
+        Who registered them enters the cell's key; a network of another plugin that is not named here is refused.
+        """
+        return ()
+
+    def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
+        """Why this cell cannot run, shown in plan and table; None when it can. Pure."""
+        return None
+
+    @property
+    def keeps_best_snapshot(self) -> bool:
+        """Whether the core keeps the snapshot that is best on val, instead of the set after the last step."""
+        return False
+
+    @property
+    def chooses_on_val(self) -> bool:
+        """Whether images of val decide which set is kept; the contract finds methods that look without saying so."""
+        return self.keeps_best_snapshot
+
+    def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
+        """Bytes that a set of ``n`` images takes, without hard labels; None where real images are kept.
+
+        The control ``random@bytes`` buys real images with them. Pure.
+        """
+        return None
+
+
+class DistillationParams(Params):
+    """What every distiller has: a number of outer steps, and which state of the set is reported.
+
+    A subclass that gives ``iterations`` a default keeps 0 allowed: the row "(0 steps)" is planned with it.
+
+    Attributes:
+        continues: Whether a run of more ``iterations`` begins exactly like one of fewer (no schedule looks at their
+            number): then it goes on where the longest finished one ended, instead of starting over.
+    """
+
+    continues: ClassVar[bool] = False
+
+    iterations: NonNegativeInt = Field(description="outer steps; 0: the initialisation itself")
+    selection: Literal["last", "val"] = Field(
+        default="last", description="report the set after the last step, or the snapshot that is best on val"
+    )
+
+    @property
+    def keeps_best_snapshot(self) -> bool:
+        """As ``selection`` says."""
+        return self.selection == "val"
+
+    @property
+    def steps(self) -> int:
+        """Once per outer step, unless a method cuts these into several."""
+        return self.iterations
+
+    def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
+        """Pixels as float32."""
+        return 4 * n * data.image_bytes
+
+
+class ProtocolParams(Params):
+    """Base of a protocol's params: fully resolved for one evaluation, and part of its key.
+
+    With its defaults it is what a protocol needs that iterates nothing.
+    """
+
+    updates: PositiveInt = Field(default=1, description="updates of the student, for forecasts; 1: nothing is iterated")
+    lr: tuple[float, ...] = Field(
+        default=(0.01,), min_length=1, description="learning rates; more than one: the best on val is used"
+    )
+    learned_lr: bool = Field(default=False, description="also try the learning rate that the set itself learned")
+    recipe_of: str | None = Field(default=None, description="native: condense key of the set whose recipe is used")
+
+    @classmethod
+    def resolve(
+        cls, defaults: Mapping[str, Any], *, n: int, data: DatasetInfo, student: StudentInfo, profile: Profile
+    ) -> Self:
+        """The params of one evaluation; here ``defaults`` as they are. Pure.
+
+        Args:
+            defaults: ``ProtocolInfo.defaults``.
+            n: Images of the budget (not of a decoded set); for ``full``, all of train and val.
+            data: Facts about the data set.
+            student: Facts about the student: its canonical architecture, or the name of a predictor.
+            profile: Bounds on updates, and learning rates.
+        """
+        return cls(**defaults)
+
+    # A method's params are asked about a cell, a protocol's about an evaluation of its set.
+    def artifacts(self, evaluation: PlannedEvaluation) -> dict[str, ArtifactSpec]:  # type: ignore[override]
+        """What must exist before the evaluation runs, by the name ``EvalInputs.artifact`` will use. Pure."""
+        return {}
+
+    def unsupported(self, evaluation: PlannedEvaluation, data: DatasetInfo) -> str | None:  # type: ignore[override]
+        """Why this evaluation cannot run, shown in plan and table; None when it can. Pure, equal for all seeds."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that stop a cell without changing what it computes."""
+
+    timeout_s: float | None = None
+
+
+class RunContext(Protocol):
+    """Everything a method may touch; no attribute of it reaches the test split."""
+
+    dataset: DatasetInfo
+    budget: Budget
+    arch: str
+    device: torch.device
+    step: int
+    limits: Limits
+    generator: torch.Generator
+
+    @property
+    def train(self) -> Images:
+        """Training images: all that a set may be made from."""
+        ...
+
+    @property
+    def val(self) -> Images:
+        """Validation images."""
+        ...
+
+    @property
+    def per_class(self) -> tuple[int, ...]:
+        """Images of each class under the budget, K numbers."""
+        ...
+
+    @property
+    def ipc(self) -> int:
+        """Images per class; raises UsageError when class counts differ."""
+        ...
+
+    def seed(self, *use: str) -> int:
+        """A seed that is the same for every method, architecture, budget and preprocessing: paired comparisons."""
+        ...
+
+    def private_seed(self, *use: str) -> int:
+        """A seed of this method's own."""
+        ...
+
+    def build_model(self, arch: str | None = None, *, seed: int) -> nn.Module:
+        """A freshly initialised network on the device (``arch`` None: the cell's); the only way to a net."""
+        ...
+
+    def artifact(self, name: str) -> Path:
+        """Folder of an artifact that ``Params.artifacts`` declared."""
+        ...
+
+    def score(self, condensed: CondensedSet) -> float:
+        """Accuracy on val [%] under the small fixed protocol ``val``; charged to the cell."""
+        ...
+
+    def progress(self, done: int, total: int, what: str = "") -> None:
+        """Report how far a long stage inside ``prepare``, ``step`` or an artifact has come."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """A sentence for the record and the table's footnotes."""
+        ...
+
+
+P = TypeVar("P", bound=Params)
+
+
+class Method(Generic[P]):
+    """A method under construction: ``prepare``, then ``step`` until ``done``, then ``finalise``.
+
+    The core owns the loop, the clock, checkpoints, snapshots and progress. After a kill the core calls ``prepare`` and
+    then ``load_state_dict``; generators of the context are restored by the core.
+    """
+
+    def __init__(self, params: P) -> None:
+        self.params = params
+
+    def prepare(self, ctx: RunContext) -> None:
+        """Set up the state; deterministic given the context."""
+
+    def step(self, ctx: RunContext) -> Mapping[str, float]:
+        """One bounded outer iteration; returns what the progress bar shows (a NaN in it fails the cell)."""
+        raise NotImplementedError
+
+    def done(self, ctx: RunContext) -> bool:
+        """Whether the loop ends; the default counts to ``params.steps``."""
+        return ctx.step >= self.params.steps
+
+    def finalise(self, ctx: RunContext) -> CondensedSet:
+        """The set as it stands. Pure: may be called after any step."""
+        raise NotImplementedError
+
+    def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
+        """Numbers about the run for the record (shown with ``--details``): asked for once, after the last step."""
+        return {}
+
+    def state_dict(self) -> State:
+        """All that ``step`` changes."""
+        raise NotImplementedError
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore what ``state_dict`` returned."""
+        raise NotImplementedError
+
+
+class Selector(Method[P]):
+    """A method that keeps real images; a subclass implements only :meth:`select`."""
+
+    selection: Selection | None = None
+
+    def select(self, ctx: RunContext) -> Selection:
+        """Choose the images."""
+        raise NotImplementedError
+
+    def step(self, ctx: RunContext) -> Mapping[str, float]:
+        """Select, in one step."""
+        self.selection = self.select(ctx)
+        return {}
+
+    def done(self, ctx: RunContext) -> bool:
+        """After one step."""
+        return ctx.step >= 1
+
+    def finalise(self, ctx: RunContext) -> CondensedSet:
+        """The chosen images with their own labels."""
+        if self.selection is None:
+            raise RuntimeError("finalise before the first step: nothing is selected yet")
+        indices = self.selection.indices.cpu().long()
+        size = StorageBytes(images=len(indices) * ctx.dataset.image_bytes, labels=len(indices))
+        aux = {} if self.selection.scores is None else {"scores": self.selection.scores.cpu()}
+        return CondensedSet(
+            images=None,
+            labels=ctx.train.labels[indices.to(ctx.train.labels.device)].cpu(),
+            label_space="hard",
+            preprocess=ctx.train.preprocess,
+            recipe=Recipe(),
+            storage=size,
+            indices=indices,
+            weights=self.selection.weights,
+            aux=aux,
+        )
+
+    def state_dict(self) -> State:
+        """The selection, once made."""
+        chosen = self.selection
+        return {} if chosen is None else {"indices": chosen.indices, "weights": chosen.weights, "scores": chosen.scores}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore the selection."""
+        self.selection = Selection(**state) if state else None
+
+
+class EvalInputs(Protocol):
+    """What an evaluation recipe may use besides the set: real data without the test split, and the core's services.
+
+    Attributes:
+        params: The protocol's resolved params.
+        lr: The learning rate to use, one of ``params.lr`` or the set's own.
+        recipe: The recipe that ``native`` follows, else None.
+        dataset: Facts about the data.
+        device: Where to train.
+    """
+
+    params: Any
+    lr: float
+    recipe: Recipe | None
+    dataset: DatasetInfo
+    device: torch.device
+
+    @property
+    def train(self) -> Images:
+        """Real training images (what a set's ``indices`` point into)."""
+        ...
+
+    @property
+    def val(self) -> Images | None:
+        """Validation images; None when they are part of the training set (references)."""
+        ...
+
+    def artifact(self, name: str) -> Path:
+        """Folder of an artifact that ``ProtocolParams.artifacts`` declared."""
+        ...
+
+    def resume(self) -> State | None:
+        """The state of an interrupted training, or None."""
+        ...
+
+    def tick(self, done: int, total: int, state: Callable[[], State]) -> None:
+        """Call after every update: progress, checkpoints, interruption and time limits."""
+        ...
+
+    def note(self, name: str, value: Any) -> None:
+        """Put a number beside the metrics of the record (train accuracy, flip rate)."""
+        ...
+
+
+class EvalProtocol(ABC):
+    """An evaluation recipe: trains a fresh student on a condensed set."""
+
+    @abstractmethod
+    def fit(
+        self, condensed: CondensedSet, make_model: Callable[[int], nn.Module], seed: int, artifacts: EvalInputs
+    ) -> Predictor:
+        """Train a student.
+
+        Args:
+            condensed: The set.
+            make_model: seed → freshly initialised student.
+            seed: The student's seed; every draw derives from it.
+            artifacts: Real data (never test), parameters and services.
+
+        Returns:
+            The predictor. Networks that it runs must be in eval mode.
+        """

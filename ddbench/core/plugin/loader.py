@@ -1,0 +1,303 @@
+"""The guarded plugin loader: one broken plugin never breaks the tool."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import pluggy
+
+from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Params, ProtocolInfo
+from ddbench.core.errors import PluginError
+from ddbench.core.plugin import hooks, one_file
+from ddbench.core.plugin.builtin import CATALOGS
+from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry
+from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
+
+GROUP = "ddbench"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginReport:
+    """What became of one plugin.
+
+    Attributes:
+        name: Entry-point name, or a one-file plugin's stem.
+        origin: Where it came from.
+        error: None when it loaded, else one line.
+        registered: Names it registered, as ``"method dm"``.
+    """
+
+    name: str
+    origin: Origin
+    error: str | None
+    registered: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """The one-line warning for a plugin that failed."""
+        where = f"{self.origin.distribution} {self.origin.version}".strip()
+        return f"plugin {self.name!r} ({where}) failed to load: {self.error} — run `ddbench plugin doctor`"
+
+
+def _method_registry() -> Registry[MethodInfo]:
+    return Registry("method", "ddbench list methods", MethodInfo)
+
+
+@dataclass(slots=True)
+class Registries:
+    """All registered members, how loading went, and the one-file plugins among what was loaded."""
+
+    methods: Registry[MethodInfo] = field(default_factory=_method_registry)
+    datasets: Registry[DatasetRecord] = field(
+        default_factory=lambda: Registry("data set", "ddbench list datasets", DatasetRecord)
+    )
+    architectures: Registry[ArchInfo] = field(
+        default_factory=lambda: Registry(
+            "architecture", "ddbench list archs", ArchInfo, aliases=lambda family: family.bases
+        )
+    )
+    protocols: Registry[ProtocolInfo] = field(
+        default_factory=lambda: Registry("protocol", "ddbench list protocols", ProtocolInfo)
+    )
+    artifacts: Registry[ArtifactKind] = field(
+        default_factory=lambda: Registry("artifact kind", "ddbench list artifacts", ArtifactKind)
+    )
+    reports: list[PluginReport] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+
+    def by_hook(self) -> dict[str, Registry[Any]]:
+        """Registry of each hook, by the hook's name."""
+        return {
+            "ddbench_register_methods": self.methods,
+            "ddbench_register_datasets": self.datasets,
+            "ddbench_register_architectures": self.architectures,
+            "ddbench_register_protocols": self.protocols,
+            "ddbench_register_artifacts": self.artifacts,
+        }
+
+    def origins(
+        self, *, protocol: str | None = None, artifact: str | None = None, **archs: str | None
+    ) -> dict[str, str]:
+        """Where members come from that take part in a computation, by their part in it, as keys hold it.
+
+        What is ddbench's own is left out.
+
+        Args:
+            protocol: Name of a protocol.
+            artifact: Name of an artifact kind.
+            archs: Architecture names, by part.
+        """
+        found = {part: self.architectures.owner(arch.partition("-")[0]) for part, arch in archs.items() if arch}
+        if protocol is not None:
+            found["protocol"] = self.protocols.origin(protocol)
+        if artifact is not None:
+            found["artifact"] = self.artifacts.origin(artifact)
+        return {part: origin.foreign for part, origin in found.items() if origin is not None and origin.foreign}
+
+    def with_origins(self, spec: ArtifactSpec) -> ArtifactSpec:
+        """The spec of an artifact, completed by where its kind and its network come from."""
+        return spec.model_copy(update={"origins": self.origins(artifact=spec.kind, arch=spec.arch)})
+
+    def changed_since(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> str | None:
+        """Why what is loaded here is not what a node was planned with; None when it is.
+
+        A worker that loads plugins by itself may find a file that was edited meanwhile, or another distribution.
+        """
+        versions: tuple[int | str, ...] = ()
+        planned: tuple[int | str, ...] = ()
+        if isinstance(spec, CellSpec):
+            info = self.methods.get(spec.method)
+            versions = info.version, self.methods.origin(spec.method).key
+            planned = spec.method_version, spec.origin
+            named = {part: part.removeprefix("arch ") for part in spec.origins if part != "arch"}
+            now = self.origins(arch=spec.arch if "arch" in info.axes else None, **named)
+        elif isinstance(spec, EvalSpec):
+            versions, planned = (self.protocols.get(spec.protocol).version,), (spec.protocol_version,)
+            now = self.origins(protocol=spec.protocol, arch=spec.arch)
+        else:
+            now = self.origins(artifact=spec.kind, arch=spec.arch)
+        if not isinstance(spec, EvalSpec):
+            owner = self.datasets.owner(spec.data.name)
+            versions, planned = (*versions, owner.foreign if owner else ""), (*planned, spec.data.origin)
+        if (versions, now) == (planned, spec.origins):
+            return None
+        return "a plugin is another one than this was planned with (it was edited or exchanged): run the command again"
+
+    @property
+    def failed(self) -> list[PluginReport]:
+        """Reports of the plugins that did not load."""
+        return [report for report in self.reports if report.error is not None]
+
+
+def load(files: Iterable[Path] = ()) -> Registries:
+    """Load ddbench's own members, all installed plugins, and the one-file plugins ``files``.
+
+    Installed plugins that fail become reports and a warning each; with ``DDBENCH_PLUGINS_STRICT=1`` the first is fatal.
+
+    Raises:
+        PluginError: If a one-file plugin fails (always strict), or any plugin in strict mode.
+    """
+    registries = Registries()
+    for name in CATALOGS:
+        _register(registries, importlib.import_module(name), Origin(FIRST_PARTY, FIRST_PARTY, "", name))
+    strict = os.environ.get("DDBENCH_PLUGINS_STRICT") == "1"
+    for entry in _ordered_entry_points():
+        report = _load_entry(registries, entry)
+        registries.reports.append(report)
+        if report.error is not None:
+            if strict:
+                raise PluginError(report.line())
+            warnings.warn(report.line(), PluginWarning, stacklevel=2)
+    loaded: dict[str, Path] = {}
+    for path in files:
+        _load_file(registries, path, loaded)
+    return registries
+
+
+class PluginWarning(UserWarning):
+    """An installed plugin did not load."""
+
+
+@cache
+def installed() -> Registries:
+    """The members of ddbench and of installed plugins, loaded once per process."""
+    return load()
+
+
+_with_files: list[Registries] = []
+
+
+def active() -> Registries:
+    """What this command knows: :func:`installed`, and the members of its one-file plugins."""
+    return _with_files[-1] if _with_files else installed()
+
+
+@contextlib.contextmanager
+def one_file_plugins(files: Iterable[Path]) -> Iterator[Registries]:
+    """A block in which :func:`active` knows the members of ``files``, too.
+
+    Raises:
+        PluginError: If one cannot be loaded.
+    """
+    _with_files.append(load(files))
+    try:
+        yield _with_files[-1]
+    finally:
+        _with_files.pop()
+
+
+def import_target(target: str) -> Any:
+    """The object that ``"module:Name"`` names.
+
+    Raises:
+        PluginError: If the module cannot be imported or has no such name.
+    """
+    module_name, _, attribute = target.partition(":")
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return getattr(importlib.import_module(module_name), attribute)
+    except AttributeError:
+        raise PluginError(f"module {module_name!r} has no {attribute!r} (named by target {target!r})") from None
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"cannot import {target!r}: {_one_line(error)}") from error
+
+
+def _ordered_entry_points() -> list[EntryPoint]:
+    """First-party first, then by distribution and name: who keeps a contested name does not depend on the path."""
+
+    def rank(entry: EntryPoint) -> tuple[bool, str, str]:
+        name = _distribution(entry)[0]
+        return (name != FIRST_PARTY, name, entry.name)
+
+    return sorted(entry_points(group=GROUP), key=rank)
+
+
+def _distribution(entry: EntryPoint) -> tuple[str, str]:
+    dist = entry.dist
+    if dist is None or dist.metadata is None or not dist.name:  # leftovers of a broken uninstall have no metadata
+        return "?", ""
+    return dist.name, dist.version or ""
+
+
+def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
+    distribution, version = _distribution(entry)
+    origin = Origin(distribution, distribution, version, entry.value)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            names = _register(registries, entry.load(), origin)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit included: a plugin's exit is the plugin's failure
+        return PluginReport(entry.name, origin, _one_line(error))
+    return PluginReport(entry.name, origin, None, names)
+
+
+def _load_file(registries: Registries, path: Path, loaded: dict[str, Path]) -> None:
+    """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``.
+
+    ``loaded`` names the modules of the files before it, and takes those of this one.
+    """
+    plugin = one_file.read(path)
+    for name, text in plugin.modules.items():
+        if not text.path.samefile(loaded.setdefault(name, text.path)):
+            raise PluginError(f"--plugin {path}: {text.path} and {loaded[name]} have one name: rename one of them")
+    origin = Origin(plugin.key, str(path), "", plugin.name)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            names = _register(registries, plugin.load(), origin)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        plugin.unload()
+        raise PluginError(f"--plugin {path}: {_one_line(error)}") from error
+    registries.reports.append(PluginReport(plugin.name, origin, None, names))
+    registries.files.append(path)
+
+
+def _register(registries: Registries, module: ModuleType, origin: Origin) -> tuple[str, ...]:
+    """Run one plugin's hooks; its members appear only when all of them are sound."""
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
+    manager.register(module)
+    manager.check_pending()
+    drafts = {hook: registry.draft(origin) for hook, registry in registries.by_hook().items()}
+    for hook, draft in drafts.items():
+        getattr(manager.hook, hook)(registry=draft)
+    if not any(draft.names for draft in drafts.values()):
+        raise PluginError("registers nothing: is `@hookimpl` missing?")
+    for draft in drafts.values():
+        draft.commit()
+    return tuple(f"{draft.noun} {name}" for draft in drafts.values() for name in draft.names)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def method_class(info: MethodInfo) -> type[Any]:
+    """Import a method's class (this imports torch)."""
+    return cast("type[Any]", import_target(info.target))
+
+
+def params_class(info: MethodInfo) -> type[Any]:
+    """Import a method's params class (no torch).
+
+    Raises:
+        PluginError: If it is none.
+    """
+    found = import_target(info.params)
+    if not (isinstance(found, type) and issubclass(found, Params)):
+        raise PluginError(f"method {info.name!r}: {info.params} is not a subclass of ddbench.Params")
+    return found

@@ -1,0 +1,146 @@
+"""A named collection of registered members that knows where each came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from ddbench.core.errors import PluginError, unknown
+
+
+class Named(Protocol):
+    """Anything with a name that users type."""
+
+    @property
+    def name(self) -> str:
+        """What users type."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
+
+FIRST_PARTY = "ddbench"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a member came from.
+
+    Attributes:
+        key: What enters keys: the distribution's name, or the sha256 of a one-file plugin.
+        distribution: Distribution name, or the path of a one-file plugin.
+        version: Its version, or "".
+        module: The module that registered the member.
+    """
+
+    key: str
+    distribution: str
+    version: str
+    module: str
+
+    @property
+    def foreign(self) -> str:
+        """The key, but "" for what is ddbench's own, which is in its keys by its versions alone."""
+        return "" if self.key == FIRST_PARTY else self.key
+
+
+class Registry(Generic[T]):
+    """Members by name; the first to take a name keeps it.
+
+    Args:
+        noun: Singular, for messages ("method").
+        listing: The command that lists the members.
+        kind: The type a member must have.
+        aliases: What else users may type to mean a member; no two members share a name or an alias.
+    """
+
+    def __init__(
+        self, noun: str, listing: str, kind: type[T], aliases: Callable[[T], tuple[str, ...]] = lambda member: ()
+    ) -> None:
+        self.noun = noun
+        self.listing = listing
+        self.kind = kind
+        self.aliases = aliases
+        self._members: dict[str, T] = {}
+        self._origins: dict[str, Origin] = {}
+
+    def names_of(self, member: T) -> tuple[str, ...]:
+        """The name of a member and its aliases."""
+        return tuple(dict.fromkeys((member.name, *self.aliases(member))))
+
+    def owner(self, text: str) -> Origin | None:
+        """Where the member comes from that ``text`` is a name or an alias of; None if there is none."""
+        found = (name for name, member in self._members.items() if text in self.names_of(member))
+        return next((self._origins[name] for name in found), None)
+
+    def draft(self, origin: Origin) -> Draft[T]:
+        """A write-only view for one plugin: all of its members are taken, or none."""
+        return Draft(self, origin)
+
+    def get(self, name: str) -> T:
+        """The member called ``name``.
+
+        Raises:
+            UsageError: If there is none; the message names the nearest.
+        """
+        try:
+            return self._members[name]
+        except KeyError:
+            raise unknown(self.noun, name, self._members, self.listing) from None
+
+    def origin(self, name: str) -> Origin:
+        """Where the member called ``name`` came from."""
+        self.get(name)
+        return self._origins[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(sorted(self._members.values(), key=lambda m: m.name))
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+
+class Draft(Generic[T]):
+    """What one plugin wants to register; ``commit`` makes it so."""
+
+    def __init__(self, registry: Registry[T], origin: Origin) -> None:
+        self._registry = registry
+        self._origin = origin
+        self._items: dict[str, T] = {}
+
+    def add(self, member: T) -> None:
+        """Offer a member.
+
+        Raises:
+            PluginError: If it has the wrong type, or its name is taken.
+        """
+        kind = self._registry.kind
+        if not isinstance(member, kind):
+            raise PluginError(f"registry.add expects {kind.__name__}, got {type(member).__name__}")
+        offered = {name for item in self._items.values() for name in self._registry.names_of(item)}
+        for name in self._registry.names_of(member):
+            if (owner := self._registry.owner(name)) is not None:
+                raise PluginError(f"{self._registry.noun} {name!r} is already registered by {owner.distribution}")
+            if name in offered:
+                raise PluginError(f"{self._registry.noun} {name!r} is registered twice")
+        self._items[member.name] = member
+
+    @property
+    def noun(self) -> str:
+        """What is registered here, singular."""
+        return self._registry.noun
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names offered so far."""
+        return tuple(self._items)
+
+    def commit(self) -> None:
+        """Take over all offered members."""
+        for name, member in self._items.items():
+            self._registry._members[name] = member
+            self._registry._origins[name] = self._origin

@@ -1,0 +1,148 @@
+"""The JSON record that a finished condensation or evaluation leaves: its schema, and nothing that computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ddbench.core.errors import CorruptFileError, NewerRecordError
+from ddbench.core.infos import IMPORTED
+
+Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
+Origin = Literal["measured", "imported", "reported"]
+FAILURES: frozenset[str] = frozenset({"failed", "oom", "nan"})
+
+
+class Cost(BaseModel):
+    """What it took.
+
+    Attributes:
+        prepare_s: Seconds in ``prepare``, over all attempts.
+        condense_s: Seconds in the outer loop, over all attempts.
+        evaluate_s: Seconds of training and testing the student, over all attempts.
+        artifact_s: Seconds to build the artifacts it read, whether or not they were built for it.
+        steps: Outer steps or updates done.
+        peak_mb: Peak resident memory minus the level after imports [MB].
+        peak_from: How the peak was measured; empty: it was not.
+        bytes: Stored bytes of the set, by part.
+        contended: Whether other processes used the cores meanwhile.
+        attempts: Starts and resumptions.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    prepare_s: float = 0.0
+    condense_s: float = 0.0
+    evaluate_s: float = 0.0
+    artifact_s: float = 0.0
+    steps: int = 0
+    peak_mb: float = 0.0
+    peak_from: Literal["clear_refs", "sampled", "cuda", ""] = ""
+    bytes: dict[str, int] = Field(default_factory=dict)
+    contended: bool = False
+    attempts: int = 1
+
+
+class Record(BaseModel):
+    """One finished condensation or evaluation. Percent in [0, 100]; units in names.
+
+    Attributes:
+        key_format: How keys are made of specs; a record without it is of format 1.
+        key: The 64-digit key of the node.
+        kind: What finished.
+        status: ``ok``, or why there is no result.
+        reason: One line, for every status but ``ok``.
+        source: ``measured`` here, ``imported``, or ``reported`` by someone.
+        spec: The node's document: everything that decided the result, plus the row's label.
+        metrics: Of an evaluation: top1, loss, per_class, correct (:mod:`ddbench.core.correctness`), train_top1,
+            val_top1 at U/4, U/2, U; later also quartiles and difficulty (:mod:`ddbench.results.audit.quartiles`). Of a
+            condensation: what the method says about its run (:meth:`ddbench.core.api.Method.diagnostics`).
+        n_test: Test images behind ``metrics``.
+        selection: What was chosen on val and how many configurations were tried.
+        cost: What it took.
+        env: Versions, device, threads, engine; whose method (``plugin``), protocol, architecture and data took part.
+        warnings: Footnotes.
+        set_sha256: sha256 of ``condensed.safetensors`` that was made or evaluated.
+        started: UTC time, ISO 8601.
+        finished: UTC time, ISO 8601.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    key_format: Literal[1] = 1
+    key: str
+    kind: Literal["condense", "evaluation"]
+    status: Status
+    reason: str | None = None
+    source: Origin = "measured"
+    spec: dict[str, Any]
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    n_test: int | None = None
+    selection: dict[str, Any] | None = None
+    cost: Cost = Field(default_factory=Cost)
+    env: dict[str, Any] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
+    set_sha256: str | None = None
+    started: str
+    finished: str
+
+    @property
+    def train_s(self) -> float:
+        """Of an evaluation: seconds to train and test one student, the share of its updates in all updates done.
+
+        The student that a learning rate was searched for did those of every trial besides its own.
+        """
+        updates, spent = self.spec["eval"]["protocol_params"].get("updates"), self.cost.evaluate_s
+        return spent * updates / self.cost.steps if updates and self.cost.steps > updates else spent
+
+    def to_json(self, *, indent: int | None = 1) -> str:
+        """The record as JSON text."""
+        return self.model_dump_json(indent=indent, by_alias=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> Record:
+        """Read a record.
+
+        Raises:
+            CorruptFileError: If the text is not a record of this schema.
+            NewerRecordError: If it is one of a newer ddbench.
+        """
+        try:
+            record = cls.model_validate_json(text)
+        except ValidationError as error:
+            if (newer := _newer(text, error)) is not None:
+                raise NewerRecordError(
+                    f"{where}: written by a newer ddbench ({newer}); update ddbench to read it"
+                ) from None
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise CorruptFileError(f"{where}: not a record of schema 1 ({field}: {first['msg']})") from None
+        measured = record.kind == "evaluation" and record.status == "ok"
+        if measured and not isinstance(record.metrics.get("top1"), float | int):
+            raise CorruptFileError(f"{where}: an evaluation without a number in metrics.top1")
+        return record
+
+
+def _newer(text: str | bytes, error: ValidationError) -> str | None:
+    """What tells that a record which cannot be read is a newer ddbench's; None when it is damaged."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(content, dict) or "schema" not in content:
+        return None
+    for name in ("schema", "key_format"):
+        if isinstance(known := content.get(name), int) and known > 1:
+            return f"{name} {known}"
+    unknown = [".".join(map(str, e["loc"])) for e in error.errors() if e["type"] == "extra_forbidden"]
+    return f"unknown field {unknown[0]}" if len(unknown) == len(error.errors()) else None
+
+
+def source_of(document: Mapping[str, Any]) -> Origin:
+    """Whether the set of a cell's or an evaluation's document was made here."""
+    cell = document["set" if "set" in document else "cell"]
+    return "imported" if cell.get("cell", cell)["method"] == IMPORTED else "measured"

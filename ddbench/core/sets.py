@@ -1,0 +1,186 @@
+"""The condensed set and what belongs to it: its space, its recipe, its size; and what a selector returns. No torch.
+
+Symbols: n condensed images, N training images, K classes, [n, C, H, W] an image batch in the declared preprocessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from ddbench.core.specs import Frozen
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Preprocess(Frozen):
+    """The space that images live in; sets from different spaces never mix.
+
+    Attributes:
+        id: ``meanstd``, ``meanstd-mtt``, ``zca-kornia`` …
+        mean: Per-channel mean of pixels in [0, 1]; empty for ZCA.
+        std: Per-channel standard deviation; empty for ZCA.
+        matrices: sha256 of the whitening matrices, None without whitening.
+    """
+
+    id: str
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    matrices: str | None = None
+
+
+def other_space(of_set: Preprocess, of_data: Preprocess) -> str:
+    """Why a set cannot be used on data of another space, with what tells two spaces of one id apart."""
+    return (
+        f"the set lives in {_space(of_set)}, the data here in {_space(of_data)}: other constants or matrices, so "
+        "it was made with other training images (another revision, split or view)"
+    )
+
+
+def _space(preprocess: Preprocess) -> str:
+    if preprocess.matrices is not None:
+        return f"{preprocess.id} (matrices {preprocess.matrices[:8]})"
+    return f"{preprocess.id} ({', '.join(f'{value:.4g}' for value in (*preprocess.mean, *preprocess.std))})"
+
+
+class Recipe(BaseModel):
+    """How a set wants a student to be trained (``native@1``).
+
+    Attributes:
+        loss: ``ce`` on the set's labels (hard, probabilities, or softmax of logits), or ``mse`` to them.
+        lr: Learning rate; None: the protocol's own.
+        updates: Number of updates; None: the protocol's own.
+        batch: Batch size; None: the protocol's own.
+        momentum: SGD momentum.
+        weight_decay: SGD weight decay.
+        augmentation: ``dsa`` or ``none``.
+        order: ``shuffled`` each epoch, or ``fixed``.
+        teacher: Artifact name of a teacher that labels every batch, or None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    loss: Literal["ce", "mse"] = "ce"
+    lr: float | None = None
+    updates: PositiveInt | None = None
+    batch: PositiveInt | None = None
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    augmentation: Literal["dsa", "none"] = "dsa"
+    order: Literal["shuffled", "fixed"] = "shuffled"
+    teacher: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StorageBytes:
+    """What a set costs to keep [bytes]; real images count as uint8, synthetic ones as stored."""
+
+    images: int
+    labels: int = 0
+    lrs: int = 0
+    codes: int = 0
+    decoder: int = 0
+    teacher: int = 0
+
+    @property
+    def total(self) -> int:
+        """All parts."""
+        return self.images + self.labels + self.lrs + self.codes + self.decoder + self.teacher
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CondensedSet:
+    """The small training set a method makes.
+
+    Attributes:
+        images: [n, C, H, W] float32 in the declared preprocessing; None when ``indices`` says which real images.
+        labels: [n] int64, or [n, K] float32.
+        label_space: What ``labels`` are.
+        preprocess: The space of ``images``.
+        recipe: How the set wants a student to be trained.
+        storage: What it costs to keep.
+        indices: [n] int64 into train, when the images are real.
+        weights: [n] float32 loss weights, or None.
+        aux: What else belongs to the set (codes, bases, per-step lrs, orders). ``classes``, [n] int64, says which class
+            each image of a soft-labelled set stands for: protocols with hard labels use it before the arg max.
+
+    Raises:
+        ValueError: If the parts do not fit each other.
+    """
+
+    images: Tensor | None
+    labels: Tensor
+    label_space: Literal["hard", "probs", "logits", "centred"]
+    preprocess: Preprocess
+    recipe: Recipe
+    storage: StorageBytes
+    indices: Tensor | None = None
+    weights: Tensor | None = None
+    aux: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.images is None) == (self.indices is None):
+            raise ValueError("a condensed set has either images or indices of real images")
+        n = len(self.labels)
+        for name in ("images", "indices", "weights"):
+            part = getattr(self, name)
+            if part is not None and len(part) != n:
+                raise ValueError(f"{name} has {len(part)} entries for {n} labels")
+        if (self.label_space == "hard") != (self.labels.ndim == 1):
+            raise ValueError(f"{self.label_space} labels cannot have shape {tuple(self.labels.shape)}")
+
+    @classmethod
+    def of_images(
+        cls,
+        images: Tensor,
+        labels: Tensor,
+        preprocess: Preprocess,
+        recipe: Recipe | None = None,
+        *,
+        classes: Tensor | None = None,
+        codes: Tensor | None = None,
+    ) -> CondensedSet:
+        """A set of synthetic images with hard labels, or with logits as soft ones.
+
+        Args:
+            images: [n, C, H, W], detached and copied.
+            labels: [n] int64 classes, or [n, K] float logits.
+            preprocess: ``ctx.train.preprocess``.
+            recipe: How the set wants a student to be trained; its learned lr is stored as well.
+            classes: [n] int64, the class that each image of a soft-labelled set stands for.
+            codes: What is stored instead of the images and decodes to them; counted in place of them.
+        """
+        pixels, targets = images.detach().float().clone(), labels.detach().clone()
+        soft, recipe = targets.is_floating_point(), recipe or Recipe()
+        size = StorageBytes(
+            images=pixels.numel() * 4 if codes is None else 0,
+            labels=targets.numel() * (4 if soft else 1),
+            lrs=0 if recipe.lr is None else 4,
+            codes=0 if codes is None else codes.numel() * 4,
+        )
+        extra = {"classes": classes, "codes": codes}
+        aux = {name: part.detach().clone() for name, part in extra.items() if part is not None}
+        return cls(pixels, targets, "logits" if soft else "hard", preprocess, recipe, size, aux=aux)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """Which real images a selector keeps.
+
+    Attributes:
+        indices: [n] int64 into train, distinct.
+        weights: [n] float32 loss weights, or None.
+        scores: [N] float32, the score of every training image, or None.
+    """
+
+    indices: Tensor
+    weights: Tensor | None = None
+    scores: Tensor | None = None

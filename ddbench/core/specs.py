@@ -1,0 +1,282 @@
+"""Plain frozen records that say what is to be computed: budgets, data, cells, artifacts, evaluations. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from ddbench.core.errors import UsageError
+
+
+class Frozen(BaseModel):
+    """A record: immutable, and unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Keyed(Frozen):
+    """A record whose JSON stands in documents and keys: a field that came later is absent from it while it is empty.
+
+    Attributes:
+        LATER: Names of these fields.
+    """
+
+    LATER: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = serialise(self)
+        return {name: value for name, value in found.items() if value or name not in self.LATER}
+
+
+class Budget(Frozen):
+    """The size of a condensed set: images per class, or a fraction of the training images.
+
+    Attributes:
+        ipc: Images per class, ≥ 1.
+        fraction: Share of train in (0, 1]; class c gets ``round(fraction · n_c)``, at least 1.
+    """
+
+    ipc: PositiveInt | None = None
+    fraction: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Budget:
+        if (self.ipc is None) == (self.fraction is None):
+            raise ValueError("a budget is either an ipc or a fraction")
+        return self
+
+    def resolve(self, counts: Sequence[int]) -> tuple[int, ...]:
+        """Images of each class, for classes that have ``counts`` training images (a class without any gets none)."""
+        if self.ipc is not None:
+            return tuple(self.ipc if c else 0 for c in counts)
+        assert self.fraction is not None
+        return tuple(max(1, round(self.fraction * c)) if c else 0 for c in counts)
+
+    @property
+    def slug(self) -> str:
+        """Name for folders, e.g. ``ipc10`` or ``frac0.1``."""
+        return f"ipc{self.ipc}" if self.ipc is not None else f"frac{self.fraction:g}"
+
+    @property
+    def label(self) -> str:
+        """Name for people, e.g. ``ipc 10`` or ``10 %``."""
+        return f"ipc {self.ipc}" if self.ipc is not None else f"{100 * (self.fraction or 0):g} %"
+
+    def key(self) -> dict[str, float]:
+        """The part of a key that stands for this budget."""
+        return {"ipc": self.ipc} if self.ipc is not None else {"fraction": self.fraction or 0.0}
+
+
+class DataSpec(Keyed):
+    """Which images a cell sees; its fields but ``origin`` are the ``data`` part of every key.
+
+    Attributes:
+        name: Registered name, or the one the user gave (``cifar10-jpeg``).
+        revision: Content hash of the decoded images and labels, 16 hex digits.
+        split: ``default`` (train, val, test), or ``paper`` (train ∪ val is train, no selection).
+        view: Named transforms of the splits in canonical form, or None.
+        preprocess: Preprocessing id (``meanstd``, ``meanstd-mtt``, ``zca-kornia``, ``zca-frepo``, ``zca-kip``).
+        origin: Where the data set's record comes from (:class:`ddbench.core.plugin.registry.Origin`); "" for ddbench's
+            own, and for images read from a path. It stands among the key's ``origins``.
+    """
+
+    LATER = ("origin",)
+
+    name: str
+    revision: str
+    split: Literal["default", "paper"] = "default"
+    view: tuple[dict[str, Any], ...] | None = None
+    preprocess: str = "meanstd"
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """Facts about a data set after its view was applied.
+
+    Attributes:
+        name: As in :class:`DataSpec`.
+        revision: As in :class:`DataSpec`.
+        channels: 1 or 3.
+        size: Height = width [pixels].
+        classes: K, also where a view keeps only some of the classes.
+        class_names: K names.
+        counts: Training images per class, K numbers.
+        val_counts: Validation images per class, K numbers.
+        n_test: Test images.
+        default_arch: Canonical architecture name used when the user names none.
+        flip: Whether a mirrored image still shows its class (False for digits).
+        mean: Per-channel mean of pixels in [0, 1].
+        std: Per-channel standard deviation of pixels in [0, 1].
+        levels: Largest stored pixel value, which maps to 1.0 (255; 16 for digits).
+        notes: What a reader of the table must know (how the split was made, converted images).
+        licence: As in :class:`DatasetRecord`; None also for data that no record describes.
+        dc_augmentation: As in :class:`DatasetRecord`; known while planning and condensing.
+    """
+
+    name: str
+    revision: str
+    channels: int
+    size: int
+    classes: int
+    class_names: tuple[str, ...]
+    counts: tuple[int, ...]
+    val_counts: tuple[int, ...]
+    n_test: int
+    default_arch: str
+    flip: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    levels: int = 255
+    notes: tuple[str, ...] = ()
+    licence: str | None = None
+    dc_augmentation: str | None = None
+
+    @property
+    def n_train(self) -> int:
+        """Training images."""
+        return sum(self.counts)
+
+    @property
+    def n_val(self) -> int:
+        """Validation images."""
+        return sum(self.val_counts)
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of a real image: one for each of its C·H·W values."""
+        return self.channels * self.size**2
+
+
+@dataclass(frozen=True, slots=True)
+class StudentInfo:
+    """Facts about a student.
+
+    Attributes:
+        name: Canonical architecture, or the name of a predictor of a protocol's own.
+        dc_augmentation: What the architecture's family declares (:class:`ddbench.ArchInfo`).
+    """
+
+    name: str
+    dc_augmentation: str | None = None
+
+
+class ArtifactSpec(Keyed):
+    """An expensive shared input that must exist before a cell runs.
+
+    Attributes:
+        kind: Registered artifact kind, e.g. ``features``.
+        data: What it is computed from (usually the cell's).
+        arch: Canonical architecture name, or None.
+        params: The kind's parameters; validated against its params type at plan time.
+        seed: ``{"master": …, "r": …}``; r = 0 for artifacts that repetitions share.
+        origins: Where the ``artifact`` kind and the ``arch`` come from, as far as they are not ddbench's own; the plan
+            fills it in.
+    """
+
+    LATER = ("origins",)
+
+    kind: str
+    data: DataSpec
+    arch: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    seed: dict[str, int] = Field(default_factory=dict)
+    origins: dict[str, str] = Field(default_factory=dict)
+
+
+class CellSpec(Keyed):
+    """One point of the grid: method(params) × data × budget × condensing arch × repetition.
+
+    ``origins`` says where the architectures come from that the method builds: ``arch`` where it is one of the method's
+    axes, and the names of ``Params.architectures``; those of ddbench's own are left out.
+    """
+
+    LATER = ("origins",)
+
+    method: str
+    method_version: int
+    origin: str
+    params: dict[str, Any]
+    data: DataSpec
+    budget: Budget
+    arch: str
+    master: int
+    r: int
+    origins: dict[str, str] = Field(default_factory=dict)
+
+
+class EvalSpec(Keyed):
+    """One cell's set × protocol × student arch × student seed.
+
+    Attributes:
+        set: Condense key of the set, or the sha256 of an imported one.
+        protocol: Registered id without version, e.g. ``hard``.
+        protocol_version: Its version.
+        protocol_params: Fully resolved parameters.
+        arch: Canonical student architecture.
+        master: Master seed.
+        r: Repetition.
+        e: Student within the repetition.
+        origins: Where the ``protocol`` and the ``arch`` come from, as far as they are not ddbench's own.
+        artifacts: Keys of the artifacts that the protocol declared, ascending.
+    """
+
+    LATER = ("origins", "artifacts")
+
+    set: str
+    protocol: str
+    protocol_version: int
+    protocol_params: dict[str, Any]
+    arch: str
+    master: int
+    r: int
+    e: int
+    origins: dict[str, str] = Field(default_factory=dict)
+    artifacts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEvaluation:
+    """What a protocol is asked about before anything runs.
+
+    Attributes:
+        spec: The evaluation; its artifacts are not known yet.
+        cell: The cell whose set it is about, data among its fields.
+    """
+
+    spec: EvalSpec
+    cell: CellSpec
+
+
+SNAPSHOTS = 5
+"""States of a set that may be looked back at, or chosen from on val."""
+
+
+def snapshot_points(steps: int) -> tuple[int, ...]:
+    """The steps after which a snapshot is kept: five, equally spaced, the last one included."""
+    return tuple(sorted({math.ceil(steps * k / SNAPSHOTS) for k in range(1, SNAPSHOTS + 1)}))
+
+
+def ipc_of(per_class: Sequence[int]) -> int:
+    """Images per class, when all non-empty classes have the same.
+
+    Raises:
+        UsageError: If the class counts differ.
+    """
+    sizes = {c for c in per_class if c}
+    if len(sizes) != 1:
+        raise UsageError(f"this budget has no single ipc: classes get between {min(sizes)} and {max(sizes)} images")
+    return sizes.pop()

@@ -1,0 +1,117 @@
+"""The content-addressed store of shared inputs: ``$DDBENCH_HOME/artifacts/<kind>/<key16>/``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ddbench.core.errors import CorruptFileError
+from ddbench.core.keys import short
+from ddbench.core.store.files import StoreWarning, atomic_write, home, set_aside, sha256_file, store_error
+
+MANIFEST = "artifact.json"
+
+
+def folder_of(kind: str, key: str) -> Path:
+    """Where an artifact lies once it is built."""
+    return home() / "artifacts" / kind / short(key)
+
+
+def partial_folder(kind: str, key: str) -> Path:
+    """Where it is being built; survives kills, so that builders resume from their own checkpoints."""
+    return folder_of(kind, key).with_suffix(".partial")
+
+
+def manifest(kind: str, key: str) -> dict[str, Any] | None:
+    """What is known of a built artifact: spec, files with their sizes and sha256, cost; None when it is not there.
+
+    A manifest that cannot be read, or whose files are gone or cut short, counts as missing; looking changes nothing.
+    """
+    path = folder_of(kind, key) / MANIFEST
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        for name, facts in content["files"].items():
+            if (path.parent / name).stat().st_size != facts["bytes"]:
+                raise ValueError(f"{name} has another size")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if path.parent.is_dir():
+            warnings.warn(f"{path.parent}: {error}; it will be built again", StoreWarning, stacklevel=2)
+        return None
+    return content
+
+
+def verify(kind: str, key: str) -> Path:
+    """The folder of a built artifact, after comparing every file with its sha256.
+
+    Raises:
+        CorruptFileError: If a file is missing or changed; the artifact is set aside, so that it is built again.
+    """
+    content = manifest(kind, key)
+    folder = folder_of(kind, key)
+    if content is None:
+        raise CorruptFileError(f"artifact {kind} {short(key)} is missing")
+    for name, facts in content["files"].items():
+        if sha256_file(folder / name) != facts["sha256"]:
+            warnings.warn(f"{folder / name}: was changed; it will be built again", StoreWarning, stacklevel=2)
+            set_aside(folder)
+            raise CorruptFileError(f"artifact {kind} {short(key)}: {name} was changed; run the same command again")
+    return folder
+
+
+def publish(kind: str, key: str, facts: dict[str, Any]) -> Path:
+    """Turn a finished partial folder into the artifact: manifest last, then one rename.
+
+    Args:
+        kind: Artifact kind.
+        key: Its key.
+        facts: What the manifest says besides the files (spec, cost, environment).
+
+    Raises:
+        StoreError: If the folder cannot be written.
+    """
+    partial, final = partial_folder(kind, key), folder_of(kind, key)
+    files = {str(path.relative_to(partial)): path for path in sorted(partial.rglob("*")) if path.is_file()}
+    listing = {
+        name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        for name, path in files.items()
+        if not path.name.startswith(".") and name != MANIFEST
+    }
+    atomic_write(partial / MANIFEST, json.dumps({**facts, "files": listing}, indent=1, sort_keys=True).encode())
+    try:
+        if final.is_dir() and manifest(kind, key) is None:
+            set_aside(final)
+        if final.is_dir():  # another process was faster: the same key holds the same content
+            shutil.rmtree(partial)
+        else:
+            partial.rename(final)
+    except OSError as error:
+        raise store_error(final, error) from error
+    return final
+
+
+def remove(kind: str, key16: str) -> bool:
+    """Delete an artifact by its short key; False when there is none."""
+    folder = home() / "artifacts" / kind / key16
+    if not (folder / MANIFEST).is_file():
+        return False
+    shutil.rmtree(folder)
+    return True
+
+
+def stored() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """All built artifacts: kind, short key, manifest."""
+    root = home() / "artifacts"
+    for path in sorted(root.glob(f"*/*/{MANIFEST}")):
+        try:
+            content = json.loads(path.read_bytes())
+            complete = {"spec", "cost", "files"} <= content.keys() and content["spec"]["data"]["name"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            complete = False
+        if complete:
+            yield path.parent.parent.name, path.parent.name, content
+        else:
+            warnings.warn(f"{path}: unreadable; it will be built again", StoreWarning, stacklevel=2)

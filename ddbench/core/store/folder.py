@@ -1,0 +1,230 @@
+"""The results folder: where sets and records lie, how they are published, and queries over them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
+from ddbench.core.keys import short
+from ddbench.core.records import Record
+from ddbench.core.store.files import StoreWarning, atomic_write, home, set_aside, sha256_file, store_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ddbench.core.api import CondensedSet
+
+SET = "condensed.safetensors"
+CONDENSE = "condense.json"
+CHECKPOINT = "checkpoint.safetensors"
+GONE = "changed on disk in the meantime; run the same command again"
+"""What is said of a record that :func:`amend` found changed."""
+REMOVED = ".removed"
+"""Folder of what is being deleted; nothing in it counts any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One results folder (``--out``), and the shared one that holds references.
+
+    Attributes:
+        out: The results folder.
+    """
+
+    out: Path
+
+    def check_writable(self) -> None:
+        """Create the folder now, so that a wrong ``--out`` is found before hours of compute.
+
+        Raises:
+            UsageError: If it cannot be created or written.
+        """
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.out, os.W_OK):
+                raise PermissionError(13, "permission denied")
+        except OSError as error:
+            raise UsageError(f"--out {self.out}: {error.strerror}; choose a folder that can be written") from None
+
+    def folder(self, document: Mapping[str, Any]) -> Path:
+        """Folder of the cell that a cell document describes.
+
+        Names are for people, the key decides; references are shared by all results folders.
+        """
+        cell = document["cell"]
+        place = (
+            Path(cell["method"])
+            if document["shared"]
+            else Path(cell["data"]["name"], cell["method"], document["folder"])
+        )
+        return (home() / "artifacts" if document["shared"] else self.out) / place / short(document["key"])
+
+    def claims(self, *, shared: bool) -> Path:
+        """Folder of the claims on nodes."""
+        return (home() / "artifacts" if shared else self.out) / ".claims"
+
+    # ---------------------------------------------------------------------------------------------- condensed sets
+
+    def condensation(self, folder: Path, *, keep: bool = False) -> Record | None:
+        """The record that makes a set exist, or None; a corrupt one counts as missing, set aside unless ``keep``."""
+        record = read_record(folder / CONDENSE, keep=keep)
+        if record is not None and record.status == "ok" and not (folder / SET).is_file():
+            return None
+        return record
+
+    def publish_set(self, folder: Path, condensed: CondensedSet) -> str:
+        """Write ``condensed.safetensors`` and return its sha256; the record must follow."""
+        from ddbench.core.store.tensors import save_set
+
+        save_set(folder / SET, condensed)
+        return sha256_file(folder / SET)
+
+    def load_set(self, folder: Path, *, keep: bool = False) -> tuple[CondensedSet, Record]:
+        """A set and its record.
+
+        Args:
+            folder: The set's.
+            keep: Leave all files where they are, as commands do that only read.
+
+        Raises:
+            CorruptFileError: If either is missing, or the file is not the one the record names. Unless ``keep``, both
+                are set aside, so that the same command makes the set again; else the message says how to mend it.
+        """
+        from ddbench.core.store.tensors import load_set
+
+        record = self.condensation(folder, keep=keep)
+        if record is None or record.status != "ok":
+            raise CorruptFileError(f"{folder}: holds no condensed set")
+        try:
+            if sha256_file(folder / SET) != record.set_sha256:
+                raise CorruptFileError(f"{folder / SET}: not the file that {CONDENSE} names (sha256 differs)")
+            return load_set(folder / SET), record
+        except CorruptFileError as error:
+            if keep:
+                raise CorruptFileError(f"{error}; {removal(record)} and the run that made it make it again") from None
+            warnings.warn(f"{error}; it will be made again", StoreWarning, stacklevel=2)
+            set_aside(folder / SET)
+            set_aside(folder / CONDENSE)
+            raise
+
+    def remove_set(self, folder: Path, *, shared: bool) -> None:
+        """Delete a set with its evaluations: all of it counts as gone at once, also where deleting is cut short.
+
+        Args:
+            folder: The set's.
+            shared: Whether it is a reference.
+
+        Raises:
+            StoreError: If it cannot be removed.
+        """
+        bin_ = (home() / "artifacts" if shared else self.out) / REMOVED
+        try:
+            bin_.mkdir(exist_ok=True)
+            folder.rename(bin_ / f"{folder.name}.{uuid.uuid4().hex[:8]}")
+            shutil.rmtree(bin_)  # with what an earlier removal left
+        except OSError as error:
+            raise store_error(folder, error) from error
+
+    # ------------------------------------------------------------------------------------------------- evaluations
+
+    def evaluation(self, folder: Path, key: str, set_sha256: str | None) -> Record | None:
+        """The evaluation ``key`` of the set in ``folder``, or None; one of another set file counts as missing."""
+        record = read_record(evaluation_path(folder, key))
+        return record if record is not None and record.set_sha256 == set_sha256 else None
+
+    # ----------------------------------------------------------------------------------------------------- queries
+
+    def records(self) -> Iterator[tuple[Path, Record]]:
+        """All records below the results folder and of shared references, with their paths, in path order.
+
+        Looking changes nothing: a corrupt record is told and passed over, and stays where it is.
+        """
+        for root in (self.out, home() / "artifacts"):  # the latter for references
+            for path in [*sorted(root.rglob(CONDENSE)), *sorted(root.rglob("eval/*.json"))]:
+                if REMOVED in path.relative_to(root).parts:
+                    continue
+                record = read_record(path, keep=True)
+                if record is not None:
+                    yield path, record
+
+    def frame(self) -> pd.DataFrame:
+        """One row per record, nested fields as dotted columns."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = [
+            record.model_dump(by_alias=True) | {"path": str(p)} for p, record in self.records()
+        ]
+        return pd.json_normalize(rows)
+
+
+def evaluation_path(folder: Path, key: str) -> Path:
+    """File of an evaluation record."""
+    return folder / "eval" / f"{short(key)}.json"
+
+
+def read_record(path: Path, *, keep: bool = False) -> Record | None:
+    """A record, or None when there is none; a corrupt or half-written one is told and, unless ``keep``, set aside.
+
+    One of a newer ddbench stays where it is: it is told and passed over by those who only look (``keep``).
+
+    Raises:
+        NewerRecordError: Where something may be put in its place.
+    """
+    try:
+        return Record.from_json(path.read_bytes(), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise store_error(path, error) from error
+    except NewerRecordError as error:
+        if not keep:
+            raise
+        warnings.warn(str(error), StoreWarning, stacklevel=2)
+        return None
+    except CorruptFileError as error:
+        warnings.warn(f"{error}; it counts as missing", StoreWarning, stacklevel=2)
+        if not keep:
+            set_aside(path)
+        return None
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Publish a record."""
+    atomic_write(path, record.to_json().encode())
+
+
+def amend(
+    path: Path, record: Record, metrics: Mapping[str, Any], spec: Mapping[str, Any] | None = None
+) -> Record | None:
+    """Add metrics to a record that was read a while ago; all else stays as it is in the file by now.
+
+    Args:
+        path: Its file.
+        record: It, as it was read.
+        metrics: To add or to replace.
+        spec: The same for the document of its node.
+
+    Returns:
+        The record as it is now; None, and nothing is written, if it was removed or computed anew in the meantime.
+    """
+    now = read_record(path, keep=True)
+    same = ("key", "status", "set_sha256", "finished")
+    if now is None or any(getattr(now, name) != getattr(record, name) for name in same):
+        return None
+    told = now.model_copy(update={"metrics": now.metrics | dict(metrics), "spec": now.spec | dict(spec or {})})
+    if told != now:
+        write_record(path, told)
+    return told
+
+
+def removal(record: Record) -> str:
+    """The command that removes what a record tells of, as advice."""
+    shared = " --shared" if record.spec.get("set", record.spec).get("shared") else ""
+    return f"`ddbench results rm {short(record.key)}{shared}`"

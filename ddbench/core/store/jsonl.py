@@ -1,0 +1,53 @@
+"""Records as one file: a line of canonical JSON each, sorted, so that equal records give equal bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from ddbench.core.errors import CorruptFileError, UsageError
+from ddbench.core.keys import canonical, short
+from ddbench.core.records import Record
+from ddbench.core.store.files import atomic_write
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write records whole (what verification needs is all there), each once, sorted by key and label.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    # Through JSON text, because a loss may be NaN: a record says null, canonical JSON refuses.
+    documents = [json.loads(record.to_json(indent=None)) for record in records]
+    lines = {(d["key"], d["spec"].get("label") or "", canonical(d)): None for d in documents}
+    atomic_write(path, "".join(f"{line}\n" for _, _, line in sorted(lines)).encode())
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records in a file.
+
+    Raises:
+        UsageError: If the file is missing, a line is not a record, or two lines disagree about one key.
+    """
+    try:
+        lines = path.read_bytes().decode().split("\n")  # not splitlines: JSON may hold other line separators
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UsageError(f"records {path}: {why} (`ddbench results export` writes such a file)") from None
+    found: dict[tuple[str, str], Record] = {}
+    records = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = Record.from_json(line, f"{path}:{number}")
+        except CorruptFileError as error:
+            raise UsageError(str(error)) from None
+        label = str(record.spec.get("label") or "")
+        if record.key and found.setdefault((record.key, label), record) != record:
+            raise UsageError(
+                f"{path}:{number}: another line says otherwise about {short(record.key)}; keep one of them"
+            )
+        records.append(record)
+    return records

@@ -1,0 +1,190 @@
+"""Files of users → artifacts of kind ``set``: read, checked, settled, and stored under the hash of their content.
+
+A pointer, named by the hashes of the files and the flags, remembers what they came to: the second time nothing is read,
+and no torch is imported.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ddbench.core.errors import DataError, UsageError
+from ddbench.core.keys import artifact_key, digest, short
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.provenance import environment
+from ddbench.core.specs import ArtifactSpec, Budget, DatasetInfo
+from ddbench.core.store import artifacts
+from ddbench.core.store.files import atomic_write, home
+from ddbench.data.dataset import Data, open_data
+from ddbench.data.exchange.files import Flags, Source
+from ddbench.data.exchange.params import KIND, SetParams
+
+if TYPE_CHECKING:
+    from ddbench.data.exchange.layouts import Stored
+    from ddbench.data.exchange.settle import Settled
+
+READER = 2
+"""Bumped when files come to other sets, or to other words about them: pointers of older readers are not used."""
+
+
+class Understood(BaseModel):
+    """What the files of one source came to.
+
+    Attributes:
+        layout: What wrote such files.
+        sources: Content hashes of the sets, one per repetition.
+        preprocess: The space they are evaluated in.
+        n: Images of each set.
+        ipc: Images per class, None when classes have different numbers.
+        per_class: Images of each class; None for soft labels.
+        found: What was found, a line each.
+        warnings: What a reader of the table must know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout: str
+    sources: tuple[str, ...]
+    preprocess: str
+    n: int
+    ipc: int | None
+    per_class: tuple[int, ...] | None
+    found: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """Imports for one data set.
+
+    Attributes:
+        registries: Loaded plugins.
+        dataset: As users name it.
+        split: The split of the runs that will use the sets.
+    """
+
+    registries: Registries
+    dataset: str
+    split: Literal["default", "paper"] = "default"
+
+    def take(self, source: Source, flags: Flags) -> Understood:
+        """Import one source, unless that was done before.
+
+        Raises:
+            DataError: If the files are damaged, do not fit the data set, or are ambiguous.
+            UsageError: If a name is unknown.
+        """
+        spec = self.data("meanstd").spec
+        data = [spec.name, spec.revision, self.split]
+        described = [READER, source.form, source.contents(), asdict(flags), data]
+        pointer = home() / "artifacts" / KIND / ".files" / f"{short(digest(described))}.json"
+        known = _read(pointer)
+        if known is not None and all(self._stored(known.preprocess, content) for content in known.sources):
+            return known
+        understood = self._import(source, flags)
+        atomic_write(pointer, understood.model_dump_json(indent=1).encode())
+        return understood
+
+    def data(self, preprocess: str) -> Data:
+        """The data set under a preprocessing."""
+        return open_data(self.dataset, None, self.split, preprocess, self.registries)
+
+    def _spec(self, preprocess: str, content: str) -> tuple[ArtifactSpec, str]:
+        params = SetParams(source=content).model_dump(mode="json")
+        spec = ArtifactSpec(kind=KIND, data=self.data(preprocess).spec, params=params)
+        return spec, artifact_key(spec, self.registries.artifacts.get(KIND).version)
+
+    def _stored(self, preprocess: str, content: str) -> bool:
+        return artifacts.manifest(KIND, self._spec(preprocess, content)[1]) is not None
+
+    def _import(self, source: Source, flags: Flags) -> Understood:
+        from ddbench.data.exchange.layouts import read
+        from ddbench.data.exchange.settle import settle, space_of
+
+        where = str(source.place)
+        # What is read depends on names and channels alone, which are the same in every space.
+        sets = _chosen(read(source, self.data("meanstd").info), flags.experiment, where)
+        preprocess = space_of(sets[0], flags, where)
+        info = self.data(preprocess).info
+        settled = [settle(stored, info, flags, preprocess, where) for stored in sets]
+        first = settled[0].stored
+        if any(len(other.stored.images) != len(first.images) for other in settled):
+            raise DataError(f"{where}: its experiments differ in size: choose one with --experiment")
+        sources = tuple(self._keep(each, preprocess, source) for each in settled)
+        per_class = None
+        if first.labels.ndim == 1:
+            per_class = tuple(first.labels.bincount(minlength=info.classes).tolist())
+        found = settled[0].found
+        if len(sets) > 1:
+            found = (f"{len(sets)} experiments, which become repetitions; the first: {found[0]}", *found[1:])
+        return Understood(
+            layout=first.layout, sources=sources, preprocess=preprocess, n=len(first.images),
+            ipc=_ipc(per_class, len(first.images), info), per_class=per_class, found=found,
+            warnings=settled[0].warnings,
+        )  # fmt: skip
+
+    def _keep(self, settled: Settled, preprocess: str, source: Source) -> str:
+        """Store one set; returns its content hash."""
+        from ddbench.data.exchange.imported import pack, write
+
+        content, name = pack(settled)
+        spec, key = self._spec(preprocess, name)
+        if artifacts.manifest(KIND, key) is not None:
+            return name
+        partial = artifacts.partial_folder(KIND, key)
+        shutil.rmtree(partial, ignore_errors=True)
+        write(partial, content)
+        facts = {
+            "spec": spec.model_dump(mode="json"),
+            "kind_version": self.registries.artifacts.get(KIND).version,
+            "cost": {"seconds": 0.0, "peak_mb": 0.0, "attempts": 0},
+            "env": dict(environment(self.registries.artifacts.origin(KIND).key)),
+            "imported": [{"file": Path(path).name, "role": role} for role, path in source.files[:4]],
+            "found": list(settled.found),
+        }
+        artifacts.publish(KIND, key, facts)
+        return name
+
+
+def _read(pointer: Path) -> Understood | None:
+    try:
+        return Understood.model_validate_json(pointer.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _chosen(sets: Sequence[Stored], experiment: int | None, where: str) -> Sequence[Stored]:
+    if experiment is None:
+        return sets
+    if experiment >= len(sets):
+        if len(sets) == 1:
+            raise UsageError(f"{where}: holds one experiment: leave out --experiment {experiment}")
+        raise UsageError(f"{where}: holds {len(sets)} experiments: --experiment is below that")
+    return [sets[experiment]]
+
+
+def _ipc(per_class: Sequence[int] | None, n: int, info: DatasetInfo) -> int | None:
+    """Images per class; soft labels say none, so what n and K come to."""
+    present = sum(1 for count in info.counts if count)
+    if per_class is None:
+        return n // present if n % present == 0 else None
+    sizes = {have for have, real in zip(per_class, info.counts, strict=True) if real}
+    return sizes.pop() if len(sizes) == 1 and min(per_class) >= 0 and 0 not in sizes else None
+
+
+def column_of(understood: Understood, info: DatasetInfo) -> Budget:
+    """The budget under which a set is shown: its ipc, else the smallest fraction that allows as many images."""
+    if understood.ipc is not None:
+        return Budget(ipc=understood.ipc)
+    wanted = understood.n
+    for images in range(wanted, 2 * wanted + info.classes + 1):
+        budget = Budget(fraction=min(1.0, round(images / info.n_train, 9)))
+        if sum(budget.resolve(info.counts)) >= wanted:
+            return budget
+    raise DataError(f"a set of {wanted} images is larger than the training set of {info.name} ({info.n_train})")

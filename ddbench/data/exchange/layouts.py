@@ -1,0 +1,256 @@
+"""Files of condensed sets → tensors as they are stored: the layouts of DC / DSA / DM, MTT, DATM, npz, folders, ours.
+
+Tensors in torch files are read with ``weights_only=True`` and nothing else; arrays without pickles. What the numbers
+mean is not decided here (:mod:`ddbench.data.exchange.settle`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from ddbench.core.api import Preprocess, Recipe
+from ddbench.core.errors import CorruptFileError, DataError
+from ddbench.core.specs import DatasetInfo
+from ddbench.data.exchange.files import MANIFEST, Source
+from ddbench.data.exchange.labels import read_labels
+from ddbench.data.readers.images import Survey, decode_image
+
+IMAGES = ("images", "x", "data", "x_train")
+LABELS = ("labels", "y", "targets", "y_train")
+SPACES = ("hard", "probs", "logits", "centred")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """One set as its file holds it.
+
+    Attributes:
+        layout: What wrote such files: ``dc`` (DC, DSA, DM), ``mtt``, ``datm``, ``tensors``, ``npz``, ``folder``,
+            ``parquet``, ``ddbench``.
+        images: uint8 or float [n, …].
+        labels: [n] or [n, K].
+        label_space: What the labels are, where the file says it.
+        preprocess: The space of the images, where the file says it.
+        recipe: How the set wants a student to be trained, as far as the file says it.
+        weights: [n] loss weights, or None.
+        classes: [n] int64, the class that each image of a soft-labelled set stands for, or None.
+        notes: What the file says besides.
+    """
+
+    layout: str
+    images: Tensor
+    labels: Tensor
+    label_space: str | None = None
+    preprocess: Preprocess | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    weights: Tensor | None = None
+    classes: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read(source: Source, info: DatasetInfo) -> list[Stored]:
+    """All sets in the files of a source; only the layout of DC, DSA and DM holds several.
+
+    Args:
+        source: The files.
+        info: The data set they are for (names of classes, channels).
+
+    Raises:
+        DataError: If a file is cut short, unsafe, or of no known layout.
+    """
+    if source.form == "pt":
+        return _torch_file(source.place)
+    if source.form == "trajectory":
+        return [_trajectory(dict(source.files))]
+    if source.form == "npz":
+        return [_npz(source.place)]
+    if source.form == "safetensors":
+        return [_safetensors(source.place)]
+    return [_pictures(source, info)]
+
+
+def load_torch(path: Path) -> Any:
+    """The content of a torch file, on the CPU.
+
+    Raises:
+        DataError: If it is cut short, or holds other objects than tensors and plain values.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"{path}: not a torch file, or one of other objects than tensors, which are refused because loading them "
+            "runs code: save plain tensors"
+        ) from error
+    except Exception as error:  # a damaged archive can raise anything
+        raise DataError(f"{path}: cut short, or not saved by torch ({type(error).__name__})") from error
+
+
+def _torch_file(path: Path) -> list[Stored]:
+    content = load_torch(path)
+    if isinstance(content, Mapping) and isinstance(content.get("data"), list):
+        return _experiments(content, path)
+    if isinstance(content, Mapping) and (found := _named(content, path)) is not None:
+        return [found]
+    what = f"a dict of {', '.join(map(str, content)) or 'nothing'}" if isinstance(content, Mapping) else ""
+    raise DataError(
+        f"{path}: holds {what or type(content).__name__}; expected 'data' (DC, DSA, DM), or 'images' and 'labels'; a "
+        "set of MTT or DATM is its images_best.pt with labels_best.pt in one folder"
+    )
+
+
+def _experiments(content: Mapping[str, Any], path: Path) -> list[Stored]:
+    """``data``: a list of [images, labels], one per experiment."""
+    sets = content["data"]
+    if not sets:
+        raise DataError(f"{path}: its list 'data' is empty: the script had not finished its first experiment")
+    found = []
+    for number, pair in enumerate(sets):
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair):
+            raise DataError(f"{path}: experiment {number} of 'data' is not a pair of images and labels")
+        found.append(Stored("dc", pair[0].detach(), pair[1].detach()))
+    reported = content.get("accs_all_exps")
+    scores = {
+        str(arch): [float(value) for value in values]
+        for arch, values in (reported.items() if isinstance(reported, Mapping) else ())
+        if isinstance(values, list) and values and all(isinstance(value, float | int) for value in values)
+    }
+    notes = tuple(
+        f"the file reports {100 * sum(values) / len(values):.2f} % over {len(values)} students of {arch}"
+        for arch, values in scores.items()
+    )
+    return [replace(each, notes=notes) for each in found]
+
+
+def _trajectory(files: Mapping[str, Path]) -> Stored:
+    """``images_best.pt``, ``labels_best.pt``, ``lr_best.pt``."""
+    images, labels = (load_torch(files[part]) for part in ("images", "labels"))
+    for part, content in (("images", images), ("labels", labels)):
+        if not isinstance(content, Tensor):
+            raise DataError(f"{files[part]}: holds {type(content).__name__}, not a tensor of {part}")
+    lr = None
+    if "lr" in files:
+        content = load_torch(files["lr"])
+        lr = float(content) if isinstance(content, float | int) or _is_number(content) else math.nan
+        if not (math.isfinite(lr) and lr > 0):
+            raise DataError(f"{files['lr']}: expected one positive number, the learned learning rate")
+    soft = labels.ndim == 2
+    return Stored("datm" if soft else "mtt", images.detach(), labels.detach(), recipe=Recipe(lr=lr))
+
+
+def _is_number(content: Any) -> bool:
+    return isinstance(content, Tensor) and content.numel() == 1
+
+
+def _npz(path: Path) -> Stored:
+    try:
+        archive = np.load(path, allow_pickle=False)
+        with archive:
+            content = {name: archive[name] for name in archive.files}
+    except Exception as error:  # no zip, cut short, object arrays (refused)
+        raise DataError(f"{path}: not an .npz archive of plain arrays ({type(error).__name__}: {error})") from error
+    parts: dict[str, Any] = {name: _tensor(array) for name, array in content.items() if array.dtype.kind in "buif"}
+    if "manifest" in content:
+        parts["manifest"] = str(content["manifest"])
+    found = _named(parts, path)
+    if found is None:
+        raise DataError(
+            f"{path}: no images ({', '.join(IMAGES)}) with labels ({', '.join(LABELS)}) among "
+            f"{', '.join(content) or 'nothing'}"
+        )
+    return replace(found, layout="npz") if found.layout == "tensors" else found
+
+
+def _tensor(array: Any) -> Tensor:
+    widened = array.astype(np.int64) if array.dtype.kind in "bui" and array.dtype != np.uint8 else array
+    return torch.from_numpy(np.ascontiguousarray(widened))
+
+
+def _named(content: Mapping[str, Any], path: Path) -> Stored | None:
+    """Images and labels under their usual names; an export of ours says in its manifest what they are."""
+    images = next((content[name] for name in IMAGES if isinstance(content.get(name), Tensor)), None)
+    labels = next((content[name] for name in LABELS if isinstance(content.get(name), Tensor)), None)
+    if images is None or labels is None:
+        return None
+    plain = Stored("tensors", images.detach(), labels.detach())
+    if "manifest" not in content:
+        return plain
+    parts = {name: part for name in ("weights", "classes") if isinstance(part := content.get(name), Tensor)}
+    return _declared(plain, content["manifest"], path, parts)
+
+
+def _declared(stored: Stored, manifest: Any, path: Path, parts: Mapping[str, Tensor]) -> Stored:
+    """The set with what our manifest says of it."""
+    try:
+        facts = json.loads(manifest) if isinstance(manifest, str) else manifest
+        space = facts["label_space"]
+        if space not in SPACES:
+            raise ValueError(f"label space {space!r}")
+        pixels = stored.images.dtype == torch.uint8
+        return replace(
+            stored,
+            layout="ddbench",
+            label_space=space,
+            preprocess=None if pixels else Preprocess.model_validate(facts["preprocess"]["space"]),
+            recipe=Recipe.model_validate(facts["recipe"]),
+            weights=parts.get("weights"),
+            classes=parts.get("classes"),
+        )
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise DataError(f"{path}: its manifest is not one of ddbench's ({' '.join(str(error).split())})") from None
+
+
+def _safetensors(path: Path) -> Stored:
+    """A ``condensed.safetensors`` of a results folder."""
+    from ddbench.core.store.tensors import load_set
+
+    try:
+        found = load_set(path)
+    except CorruptFileError as error:
+        raise DataError(str(error)) from error
+    if found.images is None:
+        raise DataError(f"{path}: holds numbers of real images: `ddbench export KEY --to npz` writes the images out")
+    return Stored(
+        "ddbench", found.images, found.labels, found.label_space, found.preprocess, found.recipe, found.weights,
+        found.aux.get("classes"),
+    )  # fmt: skip
+
+
+def _pictures(source: Source, info: DatasetInfo) -> Stored:
+    """An image folder, or a parquet file with images: uint8 pixels."""
+    files = dict(source.files)
+    manifest = files.get(MANIFEST)
+    if source.form == "parquet":
+        from ddbench.data.exchange.labels import read_parquet
+
+        pixels, table = read_parquet(files["file"], info)
+    else:
+        table = read_labels(source, info)
+        names = [source.place / name for name in table.names]
+        survey = Survey()
+        for path in names:
+            survey.add(path, str(path))
+        if survey.channels > info.channels:
+            raise DataError(f"{source.place}: images have {survey.channels} channels, {info.name} has {info.channels}")
+        pixels = np.stack([decode_image(path, str(path), info.channels) for path in names])
+    stored = Stored(source.form, torch.from_numpy(pixels), torch.from_numpy(table.labels))
+    if manifest is None:
+        return stored
+    beside = {"weights": table.weights, "classes": table.classes}
+    parts = {name: torch.from_numpy(part) for name, part in beside.items() if part is not None}
+    try:
+        text = manifest.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{manifest}: {error}") from error
+    return _declared(stored, text, manifest, parts)

@@ -1,0 +1,43 @@
+"""Parameters of imported sets. No torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt, StringConstraints
+
+from ddbench.core.api import ArtifactSpec, CellSpec, DatasetInfo, Params
+
+KIND = "set"
+"""Artifact kind of an imported set."""
+
+Source = Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}$")]
+
+
+class SetParams(Params):
+    """Which imported set."""
+
+    source: Source = Field(description="content hash that `ddbench import` printed")
+
+
+class ImportedParams(Params):
+    """A row of sets made elsewhere; `ddbench evaluate` fills them in."""
+
+    sources: tuple[Source, ...] = Field(
+        min_length=1, description="hashes that `ddbench import` printed; repetition r reads the r-th, or the only one"
+    )
+    n: PositiveInt = Field(description="images of each set")
+
+    def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
+        """The set of this repetition."""
+        source = self.sources[cell.r % len(self.sources)]
+        return {"set": ArtifactSpec(kind=KIND, data=cell.data, params={"source": source})}
+
+    def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
+        """More repetitions than sets, or a column that the sets do not fit."""
+        allowed = sum(cell.budget.resolve(data.counts))
+        if self.n > allowed:
+            return f"the set has {self.n} images, {cell.budget.label} allows {allowed}"
+        if 1 < len(self.sources) <= cell.r:
+            return f"there are {len(self.sources)} imported sets: --seeds is at most that"
+        return None

@@ -1,0 +1,202 @@
+"""Decode a source once into a prepared folder: streamed, hashed, and published all at once. No torch."""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ddbench.core.api import DatasetRecord
+from ddbench.core.errors import CorruptFileError, DataError, DDBenchError, StoreError
+from ddbench.core.keys import canonical, short
+from ddbench.core.store.files import atomic_write, store_error
+from ddbench.data.prepared.on_disk import ARRAYS, META, Meta, Prepared, open_folder
+from ddbench.data.prepared.splits import Splits, make_splits
+from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset, check
+
+PARTIAL = ".partial-"
+"""Prefix of folders that are being written; those of a killed process never count."""
+
+
+def decode(raw: RawDataset, parent: Path, *, name: str, record: DatasetRecord | None = None) -> Prepared:
+    """Write ``raw`` to ``parent/<revision>/``.
+
+    Pixels pass through in chunks and are written with plain writes: memory stays low, and a full disk is an error
+    message (through a memory map it would be a SIGBUS).
+
+    Args:
+        raw: What the reader returned.
+        parent: ``$DDBENCH_HOME/data/<name>``; must exist.
+        name: Name of the data set.
+        record: Its record, for the constants of ``meanstd`` and ``flip``.
+
+    Raises:
+        DataError: If the source is unreadable or not usable as a data set.
+        StoreError: If the folder cannot be written.
+    """
+    check(raw)
+    parts = raw.parts()
+    labels = np.concatenate([part_labels for _, part_labels in parts.values()]).astype(np.int64)
+    sizes = {part: len(part_labels) for part, (_, part_labels) in parts.items()}
+    splits = make_splits(labels, sizes, raw.class_names, raw.holdout)
+    temporary = _temporary_folder(parent)
+    try:
+        try:
+            revision, shape = _write_images(temporary / "images.npy", raw, labels)
+            _write_arrays(temporary, labels, splits)
+            mean, std = channel_statistics(np.load(temporary / "images.npy", mmap_mode="r"), splits.train, raw.levels)
+            meta = Meta(
+                name=name,
+                revision=revision,
+                shape=shape,
+                class_names=raw.class_names,
+                levels=raw.levels,
+                parts=sizes,
+                splits={"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
+                flip=True,
+                mean=mean,
+                std=std,
+                train_mean=mean,
+                train_std=std,
+                notes=(*raw.notes, *splits.notes),
+                sizes={f"{array}.npy": (temporary / f"{array}.npy").stat().st_size for array in ARRAYS},
+            )
+            atomic_write(temporary / META, meta.declared_by(record).model_dump_json(indent=1).encode())
+            return _publish(temporary, parent / revision)
+        except OSError as error:
+            raise store_error(parent, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def channel_statistics(
+    images: Pixels, indices: npt.NDArray[np.int64], levels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over all pixels of some images.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        indices: [n] which images.
+        levels: Pixel value that maps to 1.0.
+
+    Returns:
+        (mean, std), C numbers each, exact up to the last rounding (from a histogram). A constant channel gets std 1.
+    """
+    histogram = np.zeros((images.shape[1], 256), dtype=np.int64)
+    for chosen in np.array_split(indices, max(1, len(indices) // 1024)):
+        chunk = images[chosen]
+        for channel in range(images.shape[1]):
+            histogram[channel] += np.bincount(chunk[:, channel].ravel(), minlength=256)
+    share = histogram / histogram.sum(axis=1, keepdims=True)
+    value = np.arange(256) / levels
+    mean = share @ value
+    std = np.sqrt((share * (value - mean[:, None]) ** 2).sum(axis=1))
+    return tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
+
+
+def source_error(error: BaseException, where: str) -> DDBenchError:
+    """What the user reads when a reader failed."""
+    if isinstance(error, DDBenchError):
+        return DataError(f"{where}: {error}") if isinstance(error, DataError) else error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"{where}: disk full while unpacking ({error}); set TMPDIR to a folder with more room")
+    return DataError(f"{where}: cannot be read: {type(error).__name__}: {error}")
+
+
+def _temporary_folder(parent: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=PARTIAL, dir=parent))
+    except OSError as error:
+        raise store_error(parent, error) from error
+
+
+def _write_images(path: Path, raw: RawDataset, labels: Labels) -> tuple[str, tuple[int, int, int, int]]:
+    """Stream all images into one ``.npy`` file; returns the revision and the file's shape."""
+    parts = raw.parts()
+    count = sum(images.shape[0] for images, _ in parts.values())
+    shape = (count, *parts["train"][0].shape[1:])
+    facts = {
+        "shape": shape,
+        "parts": {part: images.shape[0] for part, (images, _) in parts.items()},
+        "class_names": raw.class_names,
+        "levels": raw.levels,
+    }
+    hasher = hashlib.sha256(canonical(facts).encode())
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in _with_progress((images for images, _ in parts.values()), count):
+            data = np.ascontiguousarray(chunk).data
+            hasher.update(data)
+            file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    hasher.update(np.ascontiguousarray(labels, dtype="<i8").data)
+    return short(hasher.hexdigest()), shape
+
+
+def _with_progress(streams: Iterable[ImageStream], count: int) -> Iterator[Pixels]:
+    """All chunks, with a bar on stderr when that is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=count, desc="decoding", unit="img", disable=None, leave=False) as bar:
+        for images in streams:
+            for chunk in checked_chunks(images):
+                yield chunk
+                bar.update(len(chunk))
+
+
+def checked_chunks(images: ImageStream) -> Iterator[Pixels]:
+    """The chunks of a stream, which must hold what its shape promises.
+
+    Raises:
+        DataError: If they do not, or if decoding fails.
+    """
+    seen = 0
+    iterator = images.chunks()
+    while True:
+        try:
+            chunk = next(iterator, None)
+        except Exception as error:  # here, so that a reader's OSError is not taken for one of writing
+            raise source_error(error, "while decoding") from error
+        if chunk is None:
+            break
+        if chunk.dtype != np.uint8 or chunk.shape[1:] != images.shape[1:]:
+            raise DataError(f"a chunk of images is {chunk.dtype}{list(chunk.shape)}, not uint8 {list(images.shape)}")
+        seen += len(chunk)
+        yield chunk
+    if seen != images.shape[0]:
+        raise DataError(f"{seen} images were read where {images.shape[0]} were promised")
+
+
+def _write_arrays(folder: Path, labels: Labels, splits: Splits) -> None:
+    arrays = {"labels": labels, "train": splits.train, "val": splits.val, "test": splits.test}
+    for name, array in arrays.items():
+        with (folder / f"{name}.npy").open("wb") as file:
+            np.save(file, array)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _publish(temporary: Path, folder: Path) -> Prepared:
+    """Move a finished folder to its place, unless the same content is there already (others may be reading it)."""
+    if folder.exists():
+        with suppress(CorruptFileError, OSError):
+            existing = open_folder(folder)
+            if all(filecmp.cmp(temporary / name, folder / name, shallow=False) for name in existing.meta.sizes):
+                return existing
+        damaged = temporary.with_name(f"{temporary.name}.damaged")
+        folder.replace(damaged)
+        shutil.rmtree(damaged, ignore_errors=True)
+    temporary.chmod(0o755)  # mkdtemp's 0o700 would lock out colleagues who share the home
+    temporary.replace(folder)
+    return open_folder(folder)

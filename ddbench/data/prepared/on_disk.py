@@ -1,0 +1,173 @@
+"""A prepared data set on disk: what its folder holds, and how it is opened. No torch.
+
+``$DDBENCH_HOME/data/<name>/<revision>/`` holds ``images.npy`` (uint8 [N, C, H, W], the source's parts one after the
+other), ``labels.npy`` (int64 [N]), one index array a split (``train.npy`` …), and ``meta.json``, which is written last
+and alone makes the folder count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from ddbench.core.api import DatasetRecord
+from ddbench.core.errors import CorruptFileError, DataError
+from ddbench.core.specs import Frozen
+from ddbench.core.store.files import home
+from ddbench.data.prepared.splits import Indices
+from ddbench.data.readers.raw import PARTS, Labels, PartName, Pixels
+
+META = "meta.json"
+ARRAYS = ("images", "labels", *PARTS)
+
+
+class Meta(Frozen):
+    """Facts about a prepared data set.
+
+    Attributes:
+        layout: Version of the folder's layout.
+        name: Registered name, or the one the user gave.
+        revision: Hash of images, labels, class names and levels, 16 hex digits.
+        shape: (N, C, H, W) of all images.
+        class_names: K names.
+        levels: Largest pixel value, which maps to 1.0.
+        parts: Sizes of the source's own parts.
+        splits: Sizes of train, val and test.
+        flip: Whether a mirrored image still shows its class.
+        mean: Per-channel mean of ``meanstd``, pixels in [0, 1].
+        std: Per-channel standard deviation of ``meanstd``.
+        train_mean: Computed from the train split.
+        train_std: Computed from the train split.
+        notes: What a reader of the table must know.
+        sizes: Size of every array file [bytes], against truncation.
+    """
+
+    layout: Literal[1] = 1
+    name: str
+    revision: str
+    shape: tuple[int, int, int, int]
+    class_names: tuple[str, ...]
+    levels: int = Field(ge=1, le=255)
+    parts: dict[PartName, int]
+    splits: dict[PartName, int]
+    flip: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train_mean: tuple[float, ...]
+    train_std: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+    sizes: dict[str, int]
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return len(self.class_names)
+
+    def declared_by(self, record: DatasetRecord | None) -> Meta:
+        """With the record's constants and flip; without a record: what was computed from train, and flip.
+
+        Raises:
+            DataError: If the record's constants are for another number of channels.
+        """
+        mean, std = self.train_mean, self.train_std
+        if record is not None and record.mean is not None and record.std is not None:
+            if len(record.mean) != len(mean):
+                raise DataError(f"{record.name} has {len(record.mean)} channels, but the files hold {len(mean)}")
+            mean, std = record.mean, record.std
+        return self.model_copy(update={"mean": mean, "std": std, "flip": record is None or record.flip})
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A data set that is decoded and ready to be opened.
+
+    Attributes:
+        name: As in :class:`Meta`.
+        revision: As in :class:`Meta`.
+        folder: Where it is.
+        meta: Facts about it.
+    """
+
+    name: str
+    revision: str
+    folder: Path
+    meta: Meta
+
+    @property
+    def images(self) -> Pixels:
+        """All images, uint8 [N, C, H, W], memory-mapped."""
+        images: Pixels = _array(self.folder, "images")
+        return images
+
+    @property
+    def labels(self) -> Labels:
+        """All labels, int64 [N], memory-mapped."""
+        labels: Labels = _array(self.folder, "labels")
+        return labels
+
+    def split(self, part: PartName) -> Indices:
+        """Positions of a split's images, int64 [n] ascending."""
+        return np.array(_array(self.folder, part))
+
+
+def data_root(name: str) -> Path:
+    """The folder of all revisions of data set ``name``."""
+    return home() / "data" / name
+
+
+def open_folder(folder: Path) -> Prepared:
+    """Open a prepared folder; reads no pixels.
+
+    Raises:
+        CorruptFileError: If ``meta.json`` is missing or unreadable, or an array file is not what it says.
+    """
+    try:
+        meta = Meta.model_validate_json((folder / META).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise CorruptFileError(f"{folder / META}: {type(error).__name__}") from error
+    for array, expected in expected_arrays(meta).items():
+        path = folder / f"{array}.npy"
+        try:
+            size = path.stat().st_size
+            actual = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise CorruptFileError(f"{path}: {error}") from error
+        if size != meta.sizes.get(path.name) or (actual.shape, actual.dtype) != expected:
+            raise CorruptFileError(f"{path}: {size} bytes, {actual.dtype}{list(actual.shape)}; expected {expected}")
+        if array in PARTS and len(actual) and not 0 <= actual.min() <= actual.max() < meta.shape[0]:
+            raise CorruptFileError(f"{path}: points outside the {meta.shape[0]} images")
+    return Prepared(meta.name, meta.revision, folder, meta)
+
+
+def find(name: str, revision: str) -> Prepared:
+    """Open the prepared data set of a key.
+
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    folder = data_root(name) / revision
+    if not folder.is_dir():
+        raise DataError(f"data set {name!r} revision {revision} is not prepared: {folder} does not exist")
+    try:
+        return open_folder(folder)
+    except CorruptFileError as error:
+        raise DataError(f"data set {name!r}: {folder} is damaged ({error}); prepare it again") from error
+
+
+def expected_arrays(meta: Meta) -> Mapping[str, tuple[tuple[int, ...], Any]]:
+    """Shape and dtype of every array of a prepared folder."""
+    int64 = np.dtype(np.int64)
+    return {
+        "images": (meta.shape, np.dtype(np.uint8)),
+        "labels": ((meta.shape[0],), int64),
+        **{part: ((meta.splits[part],), int64) for part in PARTS},
+    }
+
+
+def _array(folder: Path, name: str) -> Any:
+    return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)

@@ -1,0 +1,218 @@
+"""Find a prepared data set, or make it: decoded once, memory-mapped afterwards. No torch.
+
+A pointer file remembers what a source was decoded to: ``current.json`` for a registered name, one file for each path of
+a data set read from a path. Content decides the revision; the pointer only saves decoding again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from pydantic import ValidationError
+
+from ddbench.core.api import DatasetRecord
+from ddbench.core.errors import CorruptFileError, DataError, PluginError
+from ddbench.core.keys import digest, short
+from ddbench.core.plugin.loader import import_target
+from ddbench.core.specs import Frozen
+from ddbench.core.store.files import atomic_write, store_error
+from ddbench.data.prepared.decode import PARTIAL, decode, source_error
+from ddbench.data.prepared.on_disk import META, Meta, Prepared, data_root, find, open_folder
+from ddbench.data.prepared.sources import Source, fingerprint, parse_source
+from ddbench.data.readers.raw import RawDataset, malformed
+
+__all__ = ["Meta", "Prepared", "Source", "find", "parse_source", "prepare", "prepared_revision", "resolve"]
+
+
+class Pointer(Frozen):
+    """What a source was decoded to.
+
+    Attributes:
+        revision: The revision.
+        files: Absolute path of what was read; None for an embedded data set.
+        fingerprint: Of the files of a path source at that time; None for a registered data set.
+        reader_version: Version of the reader that made it.
+        origin: Where that reader's record comes from, as :class:`Source` has it.
+    """
+
+    revision: str
+    files: str | None = None
+    fingerprint: str | None = None
+    reader_version: int = 1
+    origin: str = ""
+
+    def is_of(self, source: Source) -> bool:
+        """Whether the reader of ``source`` made it, from the files that are there now."""
+        same = (self.reader_version, self.origin) == (source.reader_version, source.origin)
+        return same and (source.path is None or self.fingerprint == fingerprint(source))
+
+
+def resolve(source: Source) -> Prepared:
+    """The prepared data set of ``source``; decodes embedded and path sources on first use.
+
+    Raises:
+        DataError: If a registered data set is not prepared (the message says how), or the source is unreadable.
+        StoreError: If a decoded copy cannot be written.
+    """
+    pointer = _read_pointer(_pointer_path(source))
+    if pointer is not None and pointer.is_of(source):
+        with suppress(CorruptFileError):
+            return _with_declared_facts(open_folder(data_root(source.name) / pointer.revision), source.record)
+    if source.record is None or source.record.embedded:
+        return prepare(source)
+    if pointer is not None and pointer.files is not None and Path(pointer.files).exists():
+        return prepare(source, files=Path(pointer.files))
+    if os.environ.get("DDBENCH_DOWNLOAD") == "1":
+        return prepare(source, allow_download=True)
+    if pointer is not None:
+        folder = data_root(source.name) / pointer.revision
+        why = "is damaged" if pointer.is_of(source) else "was made by another reader"
+        raise DataError(f"the prepared copy of data set {source.name!r} in {folder} {why}: {_advice(source.record)}")
+    raise DataError(f"data set {source.name!r} is not prepared: {_advice(source.record)}")
+
+
+def prepare(source: Source, *, files: Path | None = None, allow_download: bool = False) -> Prepared:
+    """Decode ``source`` into ``$DDBENCH_HOME/data/<name>/<revision>/``, whether or not that was done before.
+
+    Args:
+        source: What to decode.
+        files: Folder (or file) that holds a registered data set's files.
+        allow_download: Fetch the files of a registered data set when ``files`` is None.
+
+    Raises:
+        DataError: If the source is missing, unreadable or unusable, or the download fails.
+        StoreError: If the decoded copy cannot be written.
+    """
+    parent = data_root(source.name)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise store_error(parent, error) from error
+    with _lock(parent):
+        place = _place(source, files, allow_download, parent)
+        mark = fingerprint(source) if source.path is not None else None
+        raw = _read(source, place)
+        try:
+            prepared = decode(raw, parent, name=source.name, record=source.record)
+        except DataError as error:
+            raise source_error(error, _where(source, place)) from error
+        finally:
+            raw.close()
+        pointer = Pointer(
+            revision=prepared.revision, files=str(place) if place else None, fingerprint=mark,
+            reader_version=source.reader_version, origin=source.origin,
+        )  # fmt: skip
+        atomic_write(_pointer_path(source), pointer.model_dump_json().encode())
+    return _with_declared_facts(prepared, source.record)
+
+
+def prepared_revision(source: Source) -> str | None:
+    """The revision that ``source`` was last decoded to, without looking at its files; None: never."""
+    pointer = _read_pointer(_pointer_path(source))
+    return None if pointer is None else pointer.revision
+
+
+def _place(source: Source, files: Path | None, allow_download: bool, parent: Path) -> Path | None:
+    """Where the reader finds its files; None for an embedded data set."""
+    record = source.record
+    if record is None:
+        return source.path
+    if record.embedded:
+        return None
+    if files is not None:
+        if not files.exists():
+            raise DataError(f"data set {source.name!r}: no such file or folder: '{files}'")
+        return files.absolute()
+    if not allow_download:
+        raise DataError(f"data set {source.name!r} has no files to read: {_advice(record)}")
+    if record.download is None:
+        raise DataError(f"data set {source.name!r} cannot be downloaded: {_advice(record)}")
+    folder = parent / "files"
+    try:
+        folder.mkdir(exist_ok=True)
+        import_target(record.download)(folder)
+    except Exception as error:
+        raise DataError(f"the download of {source.name!r} failed ({_first_line(error)}): {_advice(record)}") from error
+    return folder
+
+
+def _read(source: Source, place: Path | None) -> RawDataset:
+    reader = import_target(source.reader)
+    try:
+        raw = reader(place or Path())
+    except Exception as error:
+        raise source_error(error, _where(source, place)) from error
+    problem = malformed(raw) if isinstance(raw, RawDataset) else "that is no ddbench.RawDataset"
+    if problem is not None:
+        raise PluginError(
+            f"data set {source.name!r}: its reader {source.reader} returned a {type(raw).__name__}: {problem} "
+            "(see docs/reference/hooks/datasets.md)"
+        )
+    return cast("RawDataset", raw)
+
+
+def _where(source: Source, place: Path | None) -> str:
+    return f"data set {source.name!r}" + (f" in {place}" if place else "")
+
+
+def _advice(record: DatasetRecord) -> str:
+    """How to get a registered data set."""
+    ways = []
+    if record.download is not None:
+        ways.append(f"`ddbench data prepare {record.name}` (downloads {record.download_mb} MB)")
+    *most, last = record.files or ("",)
+    names = f"{', '.join(most)} and {last}" if most else last
+    contains = f", where DIR contains {names}" if names else ""
+    ways.append(f"`ddbench data prepare {record.name} --from DIR`{contains}")
+    return "run " + " or ".join(ways)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _with_declared_facts(prepared: Prepared, record: DatasetRecord | None) -> Prepared:
+    """Bring the record's constants into ``meta.json`` when they have changed since: pixels need no new decoding."""
+    meta = prepared.meta.declared_by(record)
+    if meta == prepared.meta:
+        return prepared
+    atomic_write(prepared.folder / META, meta.model_dump_json(indent=1).encode())
+    return replace(prepared, meta=meta)
+
+
+def _pointer_path(source: Source) -> Path:
+    if source.path is None:
+        return data_root(source.name) / "current.json"
+    return data_root(source.name) / f"source-{short(digest([source.scheme, str(source.path)]))}.json"
+
+
+def _read_pointer(path: Path) -> Pointer | None:
+    try:
+        return Pointer.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+@contextmanager
+def _lock(parent: Path) -> Iterator[None]:
+    """One decoder a data set at a time; what a killed one left behind is deleted.
+
+    On file systems without locks two decoders may work at once, which is harmless, and leftovers stay.
+    """
+    from filelock import FileLock
+
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(parent / ".lock"))  # the system frees the lock of a killed process
+        except (OSError, NotImplementedError):
+            pass
+        else:
+            for leftover in parent.glob(f"{PARTIAL}*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+        yield

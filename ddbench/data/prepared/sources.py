@@ -1,0 +1,109 @@
+"""Where a data set comes from: a registered name, or ``NAME=SCHEME:PATH``. No torch."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddbench.core.api import DatasetRecord
+from ddbench.core.errors import DataError, UsageError, unknown
+from ddbench.core.keys import digest
+from ddbench.core.plugin.registry import Registry
+from ddbench.data.catalog import SCHEMES
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A data set as the user named it.
+
+    Attributes:
+        name: Registered name, or the user's own.
+        record: The registered record; None for a data set read from a path.
+        scheme: How ``path`` is read; None for a registered data set.
+        path: Absolute path; None for a registered data set.
+        origin: Where the record comes from, "" for ddbench's own and for paths.
+    """
+
+    name: str
+    record: DatasetRecord | None = None
+    scheme: str | None = None
+    path: Path | None = None
+    origin: str = ""
+
+    @property
+    def text(self) -> str:
+        """The source as the user would type it."""
+        return self.name if self.record else f"{self.name}={self.scheme}:{self.path}"
+
+    @property
+    def reader(self) -> str:
+        """``"module:function"`` of the reader."""
+        return self.record.reader if self.record else SCHEMES[str(self.scheme)][0]
+
+    @property
+    def reader_version(self) -> int:
+        """Version of the reader: a copy that another one made is decoded anew."""
+        return self.record.version if self.record else SCHEMES[str(self.scheme)][1]
+
+
+def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
+    """Understand ``digits`` or ``NAME=folder:PATH`` (``hf:``, ``npz:``).
+
+    Raises:
+        UsageError: If the name is not registered, a user's own name is malformed or taken, or the scheme is unknown.
+        DataError: If the path does not exist.
+    """
+    name, equals, place = text.partition("=")
+    if not equals and name.partition(":")[0] in SCHEMES:
+        raise UsageError(f"give the data set a name of your own: NAME={text}")
+    if not equals:
+        return Source(name, record=known.get(name), origin=known.origin(name).foreign)
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        raise UsageError(f"data set name {name!r} in {text!r} must match ^[a-z][a-z0-9_-]*$")
+    if name in known:
+        raise UsageError(
+            f"{text!r}: {name!r} is the name of a registered data set; give your copy another name (a re-encoded or"
+            f" partial copy must not carry the official name), e.g. {name}-mine={place}"
+        )
+    scheme, colon, path_text = place.partition(":")
+    if not colon:
+        raise UsageError(f"{text!r} does not say how to read {place!r}; write NAME=SCHEME:PATH ({', '.join(SCHEMES)})")
+    if scheme not in SCHEMES:
+        raise unknown("data set scheme", scheme, SCHEMES, "ddbench data prepare --help")
+    path = Path(path_text).expanduser().absolute()
+    if not path_text or not path.exists():
+        raise DataError(f"data set {name!r}: no such file or folder: {path_text!r}")
+    return Source(name, scheme=scheme, path=path)
+
+
+def fingerprint(source: Source) -> str:
+    """A cheap stand-in for the content of a path: hash of scheme, absolute path, file names, sizes and mtimes.
+
+    Raises:
+        DataError: If the path does not exist any more.
+    """
+    assert source.path is not None
+    if not source.path.exists():
+        raise DataError(f"data set {source.name!r}: no such file or folder: '{source.path}'")
+    files = sorted(_files(source.path))
+    return digest([source.scheme, str(source.path), files])
+
+
+def _files(path: Path) -> Iterator[tuple[str, int, int]]:
+    """(path, size [bytes], mtime [ns]) of every file; ``os.scandir`` because folders hold a hundred thousand."""
+    if path.is_file():
+        status = path.stat()
+        yield (path.name, status.st_size, status.st_mtime_ns)
+        return
+    pending = [str(path)]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    pending.append(entry.path)
+                elif entry.is_file():
+                    status = entry.stat()
+                    yield (entry.path, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,118 @@
+"""Train, validation and test: which image is where. Made once, when a data set is prepared. No torch.
+
+One function draws all stratified subsets (also those of views), because library splitters may leave a small class out
+of the smaller part, and because its subsets are nested: the first m images it draws are among the first m + 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ddbench.core.errors import DataError
+from ddbench.data.readers.raw import PARTS, Labels, PartName
+
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+HOLDOUT = 0.1
+"""Share of val, and of test, where the source does not say."""
+
+_SEED = 0
+"""Splits are part of a data set's definition: their seed never varies."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Splits:
+    """Positions in the data set of each split's images, ascending.
+
+    Attributes:
+        train: [n] int64.
+        val: [n] int64.
+        test: [n] int64.
+        notes: How they were made, where the source did not say.
+    """
+
+    train: Indices
+    val: Indices
+    test: Indices
+    notes: tuple[str, ...] = ()
+
+
+def stratified(labels: Labels, size: int, generator: np.random.Generator) -> Indices:
+    """Draw ``size`` of the images so that classes keep their shares.
+
+    Images are drawn in a fixed order: first one of every class, then always one of the class that is furthest behind
+    its share (Sainte-Laguë's rule). So every class is represented when ``size`` ≥ the number of classes, and with an
+    equally seeded generator a smaller draw is a subset of a larger one.
+
+    Args:
+        labels: [N] int64.
+        size: Number of images to draw, 0 … N.
+        generator: Decides which images of a class come first.
+
+    Returns:
+        [size] positions in ``labels``, ascending.
+    """
+    shuffled = generator.permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    classes, counts = np.unique(labels, return_counts=True)
+    rank = np.concatenate([np.arange(n) for n in counts]) if len(classes) else np.arange(0)
+    turn = np.where(rank == 0, 0.0, (rank + 0.5) / np.repeat(counts, counts))
+    return np.sort(by_class[np.argsort(turn, kind="stable")[:size]]).astype(np.int64)
+
+
+def make_splits(
+    labels: Labels, parts: Mapping[PartName, int], class_names: Sequence[str], holdout: tuple[int, int] | None = None
+) -> Splits:
+    """Decide which image is in which split.
+
+    The source's own val and test are kept. A missing val is 10 % of train; a missing test is 10 % of train as well (of
+    the whole, before val was taken). All drawn parts are stratified and hold at least one image of every class.
+
+    Args:
+        labels: [N] int64, of the parts one after the other.
+        parts: Sizes of the source's parts, in the order train, val, test.
+        class_names: K names.
+        holdout: Sizes of (val, test) where the source has neither, in place of 10 %.
+
+    Raises:
+        DataError: If some class would be missing from a split.
+    """
+    starts = dict(zip(parts, np.cumsum([0, *parts.values()]), strict=False))
+    given = {name: np.arange(starts[name], starts[name] + size, dtype=np.int64) for name, size in parts.items()}
+    train, notes = given["train"], []
+    missing: list[PartName] = [name for name in ("test", "val") if name not in given]
+    _require_enough(labels[train], class_names, 1 + len(missing), missing)
+    fallback = max(round(HOLDOUT * len(train)), len(class_names))
+    for name in missing:
+        size = holdout[PARTS.index(name) - 1] if holdout else fallback
+        chosen = train[stratified(labels[train], size, np.random.default_rng(_SEED))]
+        given[name] = chosen
+        train = np.setdiff1d(train, chosen, assume_unique=True)
+    splits = Splits(train, given["val"], given["test"])
+    _require_every_class(splits, labels, class_names)
+    if "test" in missing:
+        sizes = f"{len(splits.train)}/{len(splits.val)}/{len(splits.test)}"
+        notes.append(f"the source has no test split: stratified {sizes} images (train/val/test), fixed seed")
+    return Splits(splits.train, splits.val, splits.test, tuple(notes))
+
+
+def _require_enough(labels: Labels, class_names: Sequence[str], needed: int, missing: Sequence[str]) -> None:
+    """Say which class is too small before sharing it out."""
+    counts = np.bincount(labels, minlength=len(class_names))
+    for name, count in zip(class_names, counts, strict=True):
+        if count < needed:
+            uses = " and ".join(["train", *reversed(missing)]) if len(missing) < 2 else "train, val and test"
+            raise DataError(f"class {name!r} has {count} training images; needs ≥ {needed} (one each for {uses})")
+
+
+def _require_every_class(splits: Splits, labels: Labels, class_names: Sequence[str]) -> None:
+    for part in PARTS:
+        counts = np.bincount(labels[getattr(splits, part)], minlength=len(class_names))
+        if not counts.all():
+            name = class_names[int(np.argmin(counts))]
+            raise DataError(f"class {name!r} has no image in the {part} split")

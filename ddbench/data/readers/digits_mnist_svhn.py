@@ -1,0 +1,133 @@
+"""Readers of digits, MNIST, FashionMNIST and SVHN in the files that torchvision uses. No torch."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ddbench.core.errors import DataError
+from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset
+
+TEN = tuple(str(digit) for digit in range(10))
+CLOTHES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+def digits(folder: Path) -> RawDataset:
+    """Scikit-learn's digits: 1797 grey images of 8×8 pixels with values 0 … 16; ``folder`` is not used."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = bunch.images.astype(np.uint8)[:, None]
+    return RawDataset(images, bunch.target.astype(np.int64), TEN, levels=16, holdout=(300, 300))
+
+
+def mnist(folder: Path) -> RawDataset:
+    """MNIST from its four IDX files, gzipped or not, in ``folder``, ``folder/raw`` or ``folder/MNIST/raw``."""
+    return _idx_dataset(folder, "MNIST", TEN)
+
+
+def fashionmnist(folder: Path) -> RawDataset:
+    """FashionMNIST from its four IDX files, as :func:`mnist` (``folder/FashionMNIST/raw``)."""
+    return _idx_dataset(folder, "FashionMNIST", CLOTHES)
+
+
+def svhn(folder: Path) -> RawDataset:
+    """SVHN from ``train_32x32.mat`` and ``test_32x32.mat``; label 10 of the files is the digit 0."""
+    (train, train_labels), (test, test_labels) = (
+        _svhn_part(folder / f"{part}_32x32.mat") for part in ("train", "test")
+    )
+    return RawDataset(train, train_labels, TEN, test, test_labels)
+
+
+def read_idx(path: Path) -> npt.NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, gzipped when its name ends in ``.gz``.
+
+    Format: two zero bytes, type 0x08, number of dimensions d, d big-endian uint32 sizes, the values.
+
+    Raises:
+        DataError: If the file is damaged or of another type.
+    """
+    opener: Any = gzip.open if path.suffix == ".gz" else Path.open
+    try:
+        with opener(path, "rb") as file:
+            data = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: damaged gzip file ({error})") from error
+    if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
+        raise DataError(f"{path}: not an IDX file of unsigned bytes")
+    shape = struct.unpack_from(f">{data[3]}I", data, 4)
+    values = np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * data[3])
+    if len(values) != int(np.prod(shape, dtype=np.int64)):
+        raise DataError(f"{path}: holds {len(values)} values where its header promises {list(shape)}")
+    return values.reshape(shape)
+
+
+def _idx_dataset(folder: Path, name: str, class_names: tuple[str, ...]) -> RawDataset:
+    home = next(
+        (place for place in (folder, folder / "raw", folder / name / "raw") if _idx_file(place, "train-images")), None
+    )
+    if home is None:
+        raise DataError(f"no train-images-idx3-ubyte[.gz] here, nor in raw/ or {name}/raw/")
+    (train, train_labels), (test, test_labels) = (_idx_part(home, prefix) for prefix in ("train", "t10k"))
+    return RawDataset(train, train_labels, class_names, test, test_labels)
+
+
+def _idx_part(folder: Path, prefix: str) -> tuple[Pixels, Labels]:
+    arrays = []
+    for what, dimensions in (("images", 3), ("labels", 1)):
+        path = _idx_file(folder, f"{prefix}-{what}")
+        if path is None:
+            raise DataError(f"{folder} holds no {prefix}-{what}-idx{dimensions}-ubyte[.gz]")
+        array = read_idx(path)
+        if array.ndim != dimensions:
+            raise DataError(f"{path}: {array.ndim} dimensions where {what} have {dimensions}")
+        arrays.append(array)
+    images, labels = arrays
+    return images[:, None], labels.astype(np.int64)
+
+
+def _idx_file(folder: Path, stem: str) -> Path | None:
+    """The file as distributed, unpacked, or unpacked under the name with a dot that some archives use."""
+    dimensions = 3 if stem.endswith("images") else 1
+    names = (f"{stem}-idx{dimensions}-ubyte", f"{stem}.idx{dimensions}-ubyte")
+    candidates = (folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _svhn_part(path: Path) -> tuple[ImageStream, Labels]:
+    from scipy.io import loadmat
+
+    if not path.is_file():
+        raise DataError(f"{path.parent} holds no {path.name}")
+    try:
+        content = loadmat(path, variable_names=["X", "y"])
+        images, labels = content["X"], content["y"].ravel().astype(np.int64)
+    except Exception as error:  # scipy raises a dozen kinds for a damaged file
+        raise DataError(f"{path}: not a readable .mat file with X and y ({error})") from error
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise DataError(f"{path}: X is {images.dtype}{list(images.shape)}, expected uint8 [H, W, C, N]")
+    height, width, channels, count = images.shape
+
+    def chunks(size: int = 4096) -> Iterator[Pixels]:
+        for start in range(0, count, size):
+            yield images[..., start : start + size].transpose(3, 2, 0, 1)
+
+    return ImageStream((count, channels, height, width), chunks), np.where(labels == 10, 0, labels)

@@ -1,0 +1,132 @@
+"""From pixels in [0, 1] to the space that networks see: mean/std, or ZCA whitening."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ddbench.core.api import Preprocess
+from ddbench.core.errors import DataError
+
+MATRICES = "matrices.safetensors"
+
+
+class Transform(Protocol):
+    """A preprocessing that can be applied."""
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What is declared of images that went through it."""
+        ...
+
+    @property
+    def cheap(self) -> bool:
+        """Whether applying it again costs little beside a training step, and gives the same bits for any batch."""
+        ...
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Pixels [n, C, H, W] float32 in [0, 1] → images of the same shape; may overwrite ``pixels``."""
+        ...
+
+
+class Standardise:
+    """(x − mean) / std per channel.
+
+    Args:
+        preprocess: Id and constants.
+        device: Where images will be.
+    """
+
+    cheap = True
+
+    def __init__(self, preprocess: Preprocess, device: torch.device) -> None:
+        self.preprocess = preprocess
+        self._mean = torch.tensor(preprocess.mean, dtype=torch.float32, device=device)[:, None, None]
+        self._std = torch.tensor(preprocess.std, dtype=torch.float32, device=device)[:, None, None]
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """In place, element by element: the same bits for any batch."""
+        return pixels.sub_(self._mean).div_(self._std)
+
+
+Rows = Callable[[Tensor], Tensor]
+"""Pixels [n, C, H, W] in [0, 1] → the rows [n, D] that are whitened; may overwrite its argument."""
+
+
+def fronts(mean: Sequence[float], std: Sequence[float], device: torch.device) -> dict[str, Rows]:
+    """What happens to images before they are whitened, by variant (docs/explanation/data.md).
+
+    Args:
+        mean: Per-channel mean of pixels in [0, 1].
+        std: Per-channel standard deviation.
+        device: Where images will be.
+    """
+    standardise = Standardise(Preprocess(id="meanstd", mean=tuple(mean), std=tuple(std)), device)
+
+    def unit(pixels: Tensor) -> Tensor:
+        rows = standardise(pixels).flatten(1)
+        rows = rows - rows.mean(dim=1, keepdim=True)
+        length: Tensor = rows.norm(dim=1, keepdim=True)
+        return rows / length.clamp_min(1e-12)
+
+    return {
+        "kornia": lambda pixels: pixels.flatten(1),
+        "frepo": lambda pixels: standardise(pixels).flatten(1),
+        "kip": unit,
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Whiten:
+    """(x − mean) W on rows, W symmetric.
+
+    Attributes:
+        preprocess: Id, and the hash of the matrices.
+        mean: [D] float32.
+        matrix: [D, D] float32.
+        rows: Images → rows.
+    """
+
+    preprocess: Preprocess
+    mean: Tensor
+    matrix: Tensor
+    rows: Rows
+
+    @property
+    def cheap(self) -> bool:
+        """2·D² operations an image, and matrix products round differently for different batches."""
+        return False
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Whiten; a batch may be of any size."""
+        return ((self.rows(pixels) - self.mean) @ self.matrix).view_as(pixels)
+
+
+def load_whitening(preprocess_id: str, place: Path, device: torch.device, rows: Rows) -> Whiten:
+    """Read the matrices that an artifact of kind ``zca`` holds.
+
+    Args:
+        preprocess_id: A key of :data:`ddbench.data.space.ids.ZCA`.
+        place: The artifact's folder, or the file itself.
+        device: Where images will be.
+        rows: What comes before: one of :func:`fronts`.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    path = place / MATRICES if place.is_dir() else place
+    try:
+        content = path.read_bytes()
+        tensors = load_file(path, device=str(device))
+        mean, matrix = tensors["mean"], tensors["whiten"]
+    except Exception as error:
+        raise DataError(f"{path}: cannot read whitening matrices: {type(error).__name__}: {error}") from error
+    declared = Preprocess(id=preprocess_id, matrices=hashlib.sha256(content).hexdigest())
+    return Whiten(declared, mean, matrix, rows)

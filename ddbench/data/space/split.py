@@ -1,0 +1,169 @@
+"""The images of one split as tensors on the device: what methods and evaluations train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddbench.core.api import Preprocess
+from ddbench.core.errors import DataError
+from ddbench.core.specs import DataSpec
+from ddbench.data.prepared.on_disk import Prepared, find
+from ddbench.data.prepared.views import Part, apply_view
+from ddbench.data.space.ids import ZCA, constants
+from ddbench.data.space.preprocess import Standardise, Transform, fronts, load_whitening
+
+CACHE_BYTES = 512 * 2**20
+"""Largest set of float images that is kept; beyond it they are preprocessed anew for every batch."""
+
+_CHUNK = 1024
+
+
+class Split:
+    """N labelled images.
+
+    They are held as uint8. Their preprocessed form is kept as well when it is small, or when preprocessing is costly;
+    images are the same to the bit either way.
+
+    Args:
+        images: uint8 [N, C, H, W] on the device.
+        labels: int64 [N] on the device.
+        transform: The preprocessing.
+        levels: Pixel value that maps to 1.0.
+        source_indices: int64 [N] on the CPU, positions in the prepared data set.
+        cache_bytes: Largest preprocessed form that is kept [bytes].
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        transform: Transform,
+        *,
+        levels: int,
+        source_indices: Tensor,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.labels = labels
+        self.source_indices = source_indices
+        self._uint8 = images
+        self._levels = levels
+        self._transform = transform
+        self._keeps_floats = images.numel() * 4 <= cache_bytes or not transform.cheap
+        self._floats: Tensor | None = None
+        self._members: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The space of :meth:`images`."""
+        return self._transform.preprocess
+
+    @property
+    def device(self) -> torch.device:
+        """Where images and labels are."""
+        return self.labels.device
+
+    def images(self, index: Tensor | None = None) -> Tensor:
+        """Preprocessed images.
+
+        Args:
+            index: int64 [n], on any device; None: all, as a shared tensor that must not be written to.
+
+        Returns:
+            float32 [n, C, H, W] on the device.
+        """
+        if not self._keeps_floats:
+            return self._transform(self.pixels(index))
+        if self._floats is None:
+            self._floats = self._preprocess_all()
+        return self._floats if index is None else self._floats[index.to(self.device)]
+
+    def pixels(self, index: Tensor | None = None) -> Tensor:
+        """Pixels before preprocessing, float32 [n, C, H, W] in [0, 1] on the device; a new tensor."""
+        stored = self._uint8 if index is None else self._uint8[index.to(self.device)]
+        return stored.to(torch.float32).div_(self._levels)
+
+    def preprocessed(self, pixels: Tensor) -> Tensor:
+        """Images from elsewhere in the space of :meth:`images`.
+
+        Args:
+            pixels: float32 [n, C, H, W] in [0, 1].
+
+        Returns:
+            float32 [n, C, H, W] on the device; a new tensor.
+        """
+        return self._transform(pixels.to(self.device, copy=True))
+
+    def of_class(self, c: int) -> Tensor:
+        """Indices of the images labelled ``c``, int64 [n_c] ascending, on the device."""
+        if c not in self._members:
+            self._members[c] = torch.nonzero(self.labels == c).flatten()
+        return self._members[c]
+
+    def _preprocess_all(self) -> Tensor:
+        """In chunks of fixed size, so that the result does not depend on who asks first."""
+        floats = torch.empty(self._uint8.shape, dtype=torch.float32, device=self.device)
+        for start in range(0, len(self), _CHUNK):
+            chunk = self._uint8[start : start + _CHUNK].to(torch.float32).div_(self._levels)
+            floats[start : start + _CHUNK] = self._transform(chunk)
+        return floats
+
+
+def open_splits(spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None) -> tuple[Split, Split]:
+    """Train and validation images of ``spec``.
+
+    Args:
+        spec: Name, revision, split, view and preprocessing.
+        device: Where tensors go.
+        whitening: Folder of the ``zca`` artifact, for preprocessings that need it.
+
+    Raises:
+        DataError: If the prepared data set or the matrices are missing or damaged.
+        UsageError: If the view or the preprocessing is impossible for this data set.
+    """
+    prepared, transform = _open(spec, device, whitening)
+    parts = apply_view(prepared, split=spec.split, view=spec.view)
+    return _split(prepared, parts.train, transform, device), _split(prepared, parts.val, transform, device)
+
+
+def open_whole(spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None) -> Split:
+    """Train ∪ val of ``spec`` in the order of the source; arguments and errors as :func:`open_splits`."""
+    prepared, transform = _open(spec, device, whitening)
+    return _split(prepared, apply_view(prepared, split=spec.split, view=spec.view).whole, transform, device)
+
+
+def open_test(spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None) -> Split:
+    """Test images of ``spec``, for the core alone; arguments and errors as :func:`open_splits`."""
+    prepared, transform = _open(spec, device, whitening)
+    return _split(prepared, apply_view(prepared, split=spec.split, view=spec.view).test, transform, device)
+
+
+def _open(spec: DataSpec, device: torch.device | str, whitening: Path | None) -> tuple[Prepared, Transform]:
+    prepared = find(spec.name, spec.revision)
+    mean, std = constants(prepared.meta, spec.preprocess)
+    where = torch.device(device)
+    if spec.preprocess not in ZCA:
+        return prepared, Standardise(Preprocess(id=spec.preprocess, mean=mean, std=std), where)
+    if whitening is None:
+        raise DataError(
+            f"preprocessing {spec.preprocess!r} of {spec.name} needs its whitening matrices (artifact `zca`)"
+        )
+    rows = fronts(mean, std, where)[ZCA[spec.preprocess]]
+    return prepared, load_whitening(spec.preprocess, whitening, where, rows)
+
+
+def _split(prepared: Prepared, part: Part, transform: Transform, device: torch.device | str) -> Split:
+    images = torch.from_numpy(np.ascontiguousarray(prepared.images[part.indices]))
+    return Split(
+        images.to(device),
+        torch.from_numpy(np.ascontiguousarray(part.labels)).to(device),
+        transform,
+        levels=prepared.meta.levels,
+        source_indices=torch.from_numpy(part.indices),
+    )

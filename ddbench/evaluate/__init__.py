@@ -1,1 +1,0 @@
-"""Protocols, the stage that runs them, and metrics: how a condensed set becomes a number."""

@@ -1,0 +1,164 @@
+"""The rows that ``--controls`` adds: what shows how much of a method's score is its own doing. No torch.
+
+Beside every distiller its initialisation, and as many real images as its bytes buy; beside one whose set is chosen on
+val the best of as many random sets; and what the method itself names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import Registries, params_class
+from ddbench.core.profiles import Profile
+from ddbench.core.roles import AT_BYTES, BEST_OF_K, RANDOM, ZERO_STEPS, Role
+from ddbench.core.specs import Budget, DatasetInfo, snapshot_points
+from ddbench.plan.rows import Row, resolved, validated
+from ddbench.plan.suite import Suite
+
+STEPS = "iterations"
+"""The parameter that every distiller has; at 0 the set is its initialisation."""
+
+Place = tuple[DatasetInfo, Budget]
+"""Where a row stands: a data set of the run and a column."""
+
+
+def with_controls(
+    rows: Sequence[Row], suite: Suite, registries: Registries, profile: Profile, places: Sequence[Place]
+) -> list[Row]:
+    """The rows with their controls: those that are methods after ``random``, after each distiller its initialisation.
+
+    Controls of several rows that come to the same are one row.
+
+    Args:
+        rows: The rows of the suite.
+        suite: For ``--set`` on controls.
+        registries: Loaded plugins.
+        profile: The profile.
+        places: Data sets × budgets of the run, which decide what parameters come to.
+
+    Raises:
+        UsageError: If a control has the label of another row.
+    """
+    references = [row for row in rows if row.role.kind == "reference"]
+    found = [*references, *_named(rows, suite, registries, profile, places), *_at_bytes(rows, profile, places)]
+    for row in rows:
+        if row not in references:
+            found += [row, *_zero_steps(row)]
+    labels = [row.label for row in found]
+    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    if twice is not None:
+        raise UsageError(f"two rows are both called {twice!r}, one of them a control: give the other another label")
+    return found
+
+
+def _named(
+    rows: Sequence[Row], suite: Suite, registries: Registries, profile: Profile, places: Sequence[Place]
+) -> Iterator[Row]:
+    """Controls that are methods."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        beside: dict[str, Mapping[str, Any]] = {name: {} for name in row.method.controls}
+        if BEST_OF_K in registries.methods and (choices := _choices(row, profile, places)) > 1:
+            beside[BEST_OF_K] = {"k": choices}
+        for name, params in beside.items():
+            info, origin = registries.methods.get(name), registries.methods.origin(name).key
+            overrides = {**params, **suite.set.get(name, {})}
+            role = Role("control", (row.label,))
+            control = Row(name, info, origin, overrides, requested=False, role=role, control_of=row)
+            values = [resolved(control, data.name, budget, profile)[0].model_dump_json() for data, budget in places]
+            groups.setdefault((name, json.dumps(values)), []).append(control)
+    taken = {row.label for row in rows}
+    for (name, _), members in groups.items():
+        alone = name not in taken and sum(other == name for other, _ in groups) == 1
+        of = tuple(label for member in members for label in member.role.of)
+        label = name if alone else f"{name} (for {', '.join(of)})"
+        yield replace(members[0], label=label, role=Role("control", of))
+
+
+def _choices(row: Row, profile: Profile, places: Sequence[Place]) -> int:
+    """States of its set that a row's choice on val may take, the most of all places; 1 where it takes the last."""
+    if row.method.kind != "distillation":
+        return 1
+    found = [resolved(row, data.name, budget, profile)[0] for data, budget in places]
+    return max((len(snapshot_points(params.steps)) for params in found if params.keeps_best_snapshot), default=1)
+
+
+def _zero_steps(row: Row) -> list[Row]:
+    """What a distiller starts from, as a row of its own; none for distillers that cannot stop before the first step."""
+    known = params_class(row.method).model_fields
+    if row.method.kind != "distillation" or STEPS not in known or row.overrides.get(STEPS) == 0:
+        return []
+    zero = replace(
+        row,
+        label=row.label + ZERO_STEPS,
+        overrides={**row.overrides, STEPS: 0},
+        requested=False,
+        role=Role("start", (row.label,)),
+    )
+    try:
+        validated(zero, zero.overrides, partial=True)
+    except UsageError:
+        return []
+    return [zero]
+
+
+def _at_bytes(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -> Iterator[Row]:
+    """``random`` at the bytes of the distillers' sets: one row for all that cost the same, named after them."""
+    random = next((row for row in rows if row.method.name == RANDOM and row.role.kind == "reference"), None)
+    if random is None:
+        return
+    groups: dict[tuple[Budget | None, ...], list[str]] = {}
+    for row in rows:
+        if row.method.kind == "distillation" and row.overrides.get(STEPS) != 0:
+            budgets = tuple(bought(row, data, budget, profile) for data, budget in places)
+            if any(found is not None for found in budgets):
+                groups.setdefault(budgets, []).append(row.label)
+    by_label = {row.label: row for row in rows}
+    for labels in groups.values():
+        label = f"{AT_BYTES} (for {', '.join(labels)})"
+        role = Role("at_bytes", tuple(labels))
+        yield replace(random, label=label, requested=False, role=role, control_of=by_label[labels[0]])
+
+
+def bought(row: Row, data: DatasetInfo, budget: Budget, profile: Profile) -> Budget | None:
+    """The largest budget of real images, as uint8, that costs no more bytes than a set of ``row`` at ``budget`` does.
+
+    Hard labels, a byte each, are left out on both sides. None where the row does not foresee its bytes, or where they
+    buy as many real images as the set has, or not one of each class.
+
+    Raises:
+        UsageError: If a plugin's own arithmetic fails.
+    """
+    per_class = budget.resolve(data.counts)
+    params, _ = resolved(row, data.name, budget, profile, max(per_class))
+    try:
+        size = params.stored_bytes(sum(per_class), data)
+        images = None if size is None else int(size) // data.image_bytes
+        if images is not None and images < 0:
+            raise ValueError(f"it gives {size} bytes")
+    except Exception as error:
+        raise UsageError(
+            f"{row.label}: Params.stored_bytes failed ({type(error).__name__}: {error}); without --controls it is "
+            "not asked"
+        ) from None
+    classes = sum(n > 0 for n in per_class)
+    if images is None or images < classes or images == sum(per_class):
+        return None
+    found = Budget(ipc=images // classes) if budget.ipc is not None else _share(images, data)
+    return None if found is None or found == budget else found
+
+
+def _share(images: int, data: DatasetInfo) -> Budget | None:
+    """The largest share of the training images that comes to no more than ``images``; None if not one of each class."""
+    if images >= data.n_train:
+        return Budget(fraction=1)
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        fits = sum(Budget(fraction=middle).resolve(data.counts)) <= images
+        low, high = (middle, high) if fits else (low, middle)
+    return Budget(fraction=low) if low else None

@@ -1,0 +1,152 @@
+"""How long a node will take: the median of seconds per step in finished records of its kind, else unknown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from ddbench.core.profiles import for_tests_only
+from ddbench.core.records import Record
+from ddbench.core.store.folder import Store
+from ddbench.plan.graph import Node, Plan
+
+OVERHEAD = 32
+"""Images that take as long as an update's fixed costs (between 5 and 80 on the networks measured)."""
+
+
+@dataclass(slots=True)
+class Speeds:
+    """Seconds per step seen so far.
+
+    Attributes:
+        cells: (method, data set, arch) → seconds per outer step.
+        students: (data set, arch, other protocol, batch) → seconds per update.
+    """
+
+    cells: dict[tuple[str, str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    students: dict[tuple[str, str, str], dict[int, list[float]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Speeds:
+        """Learn from finished records; not from those of profile smoke, a few steps among fixed costs."""
+        speeds = cls()
+        for record in records:
+            made = record.spec["set"] if record.kind == "evaluation" else record.spec
+            if record.status == "ok" and record.cost.steps and not for_tests_only(made.get("profile")):
+                speeds.add(record)
+        return speeds
+
+    def add(self, record: Record) -> None:
+        """Learn from one finished record."""
+        if record.kind == "condense":
+            cell = record.spec["cell"]
+            seconds = record.cost.prepare_s + record.cost.condense_s
+            self.cells[cell["method"], cell["data"]["name"], cell["arch"]].append(seconds / record.cost.steps)
+        else:
+            spec = record.spec["eval"]
+            where = _trained(record.spec)
+            per_update = record.cost.evaluate_s / record.cost.steps
+            self.students[where][int(spec["protocol_params"].get("batch", 1))].append(per_update)
+
+    def seconds(self, node: Node) -> float | None:
+        """Expected seconds of a node; None when nothing comparable has finished."""
+        if node.kind == "cell":
+            cell = node.document["cell"]
+            seen = self.cells.get((cell["method"], cell["data"]["name"], cell["arch"]))
+            return median(seen) * node.steps if seen else None
+        if node.kind == "evaluation":
+            return self._student_seconds(node)
+        return None
+
+    def _student_seconds(self, node: Node) -> float | None:
+        spec = node.document["eval"]
+        by_batch = self.students.get(_trained(node.document))
+        if not by_batch:
+            return None
+        batch = int(spec["protocol_params"].get("batch", 1))
+        per_update = seconds_per_update({seen: median(times) for seen, times in by_batch.items()}, batch)
+        return per_update * node.steps * students(node.document)
+
+
+def _trained(document: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What must agree for students to take as long: data, network, and a protocol that is not ddbench's own."""
+    spec = document["eval"]
+    other = spec["protocol"] if "protocol" in document.get("facts", {}) else ""
+    return document["set"]["cell"]["data"]["name"], spec["arch"], other
+
+
+def seconds_per_update(seen: Mapping[int, float], batch: int) -> float:
+    """Seconds of an update at ``batch`` images: seen there, on the line through two other sizes, or scaled from one.
+
+    Args:
+        seen: Batch size → seconds, at least one.
+        batch: The wanted size.
+    """
+    if batch in seen:
+        return seen[batch]
+    small, large = min(seen), max(seen)
+    if small < large and seen[large] > seen[small]:
+        slope = (seen[large] - seen[small]) / (large - small)
+        return max(seen[small], seen[large] + slope * (batch - large))
+    return seen[small] * (OVERHEAD + batch) / (OVERHEAD + small)
+
+
+def students(document: dict[str, Any]) -> int:
+    """How many students an evaluation trains: one per learning rate tried, and one more for a reference's final one."""
+    tried = len(document["eval"]["protocol_params"].get("lr", [0]))
+    if document["choice"] is not None or tried == 1:
+        return 1
+    return tried + int(document["whole"])
+
+
+def forecast(plan: Plan, speeds: Speeds) -> None:
+    """Write the expected seconds into every pending node."""
+    for node in plan.pending():
+        seconds = speeds.seconds(node)
+        node.forecast_s = None if seconds is None else round(seconds, 1)
+
+
+def limit_references(plan: Plan, store: Store, limit_s: float) -> list[Node]:
+    """Leave out references that would take longer than allowed; their rows say how long.
+
+    A row of a table is measured as a whole or not at all, so forecasts add up over repetitions and students.
+
+    Args:
+        plan: The plan, with everything else done.
+        store: Where to learn speeds from.
+        limit_s: Longest time of a row [s]; 0: none is measured.
+
+    Returns:
+        The nodes left out.
+    """
+    rows: dict[tuple[str, ...], list[Node]] = defaultdict(list)
+    for node in plan.pending():
+        if node.is_reference:
+            spec = node.document["eval"]
+            rows[spec["set"], spec["protocol"], spec["arch"]].append(node)
+    if not rows:
+        return []
+    forecast(plan, Speeds.of(record for _, record in store.records()))
+    left_out = []
+    for row in rows.values():
+        seconds = sum(node.forecast_s or 0.0 for node in row)
+        if seconds > limit_s or limit_s == 0:
+            for node in row:
+                node.state, node.reason = (
+                    "unmeasured",
+                    f"not measured (≈ {duration(seconds)})" if seconds else "not measured",
+                )
+            left_out += row
+    return left_out
+
+
+def duration(seconds: float) -> str:
+    """``40 s``, ``12 min``, ``6 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"

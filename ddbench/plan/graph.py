@@ -1,0 +1,163 @@
+"""The graph of nodes (artifact → cell → evaluation) that a grid needs. No torch, no look-ups."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ddbench.core.api import MethodInfo
+from ddbench.core.keys import short
+from ddbench.core.records import Record, Status
+from ddbench.core.roles import Role
+from ddbench.core.specs import Budget
+from ddbench.core.store.files import atomic_write
+from ddbench.data.dataset import Data
+from ddbench.plan.grid import Grid
+
+State = Literal["run", "resume", "cached", "failed", "unneeded", "unmeasured"]
+
+
+@dataclass(slots=True)
+class Node:
+    """One unit of work.
+
+    Attributes:
+        kind: What it makes.
+        key: Its 64-digit key.
+        title: Name for people.
+        document: All that ``run_node`` needs besides the folders; JSON.
+        needs: Keys of nodes that must be done before.
+        steps: Outer steps or updates, for forecasts.
+        state: What is to be done about it.
+        status: How it failed, when its state is ``failed`` and it leaves no record (artifacts).
+        reason: Why there is no result, or what else needs saying.
+        forecast_s: Expected seconds, None when nothing comparable has finished.
+        record: The finished record, once there is one.
+    """
+
+    kind: Literal["artifact", "cell", "evaluation"]
+    key: str
+    title: str
+    document: dict[str, Any]
+    needs: tuple[str, ...]
+    steps: int = 0
+    state: State = "run"
+    status: Status = "failed"
+    reason: str | None = None
+    forecast_s: float | None = None
+    record: Record | None = None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it trains a student on everything: such nodes run last, once their length can be told."""
+        return bool(self.document.get("whole"))
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is still to be run."""
+        return self.state in ("run", "resume")
+
+
+@dataclass(frozen=True, slots=True)
+class TableKey:
+    """Which table a result stands in: rows of one table are comparable."""
+
+    data: Data
+    protocol: str
+    arch: str
+    eval_arch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One repetition and student of one table cell: where its result will be, or why there is none.
+
+    Attributes:
+        table: The table.
+        row: Label of the row.
+        role: What the row is.
+        method: The method.
+        budget: Column; None for ``full``, which spans all.
+        r: Repetition.
+        e: Student.
+        n: Images of the budget; all that a reference is trained on.
+        cell: Key of the cell's node, None when skipped.
+        evaluation: Key of the evaluation's node, None when skipped.
+        skip: Why it is skipped.
+        buys: Whose bytes the set's real images cost, and how many these are; None for all but that control.
+        declared: How reports show a protocol that is not ddbench's own; None for ours.
+    """
+
+    table: TableKey
+    row: str
+    role: Role
+    method: MethodInfo
+    budget: Budget | None
+    r: int
+    e: int
+    n: int
+    cell: str | None
+    evaluation: str | None
+    skip: str | None = None
+    buys: dict[str, Any] | None = None
+    declared: dict[str, Any] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a table says about the result besides its spec: names, sizes, and what its row is."""
+        info = self.table.data.info
+        found = {
+            "dataset": self.table.data.label,
+            "kind": self.method.kind,
+            "role": self.role.document,
+            "axes": sorted(self.method.axes),
+            "n": self.n,
+            "n_train": info.n_train,
+            "n_val": info.n_val,
+            "image_bytes": info.image_bytes,
+            "notes": list(info.notes),
+        }
+        more = {"buys": self.buys, "protocol": self.declared}
+        return found | {name: value for name, value in more.items() if value is not None}
+
+
+@dataclass(slots=True)
+class Plan:
+    """Nodes in an order in which each comes after what it needs, and the entries of the tables."""
+
+    grid: Grid
+    nodes: dict[str, Node] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def pending(self) -> list[Node]:
+        """Nodes still to be run."""
+        return [node for node in self.nodes.values() if node.pending]
+
+    def write(self, path: Path) -> None:
+        """Keep the plan, skips included, as ``plan.jsonl``."""
+        lines = [
+            {"kind": n.kind, "key": n.key, "title": n.title, "state": n.state, "reason": n.reason}
+            for n in self.nodes.values()
+        ]
+        lines += [
+            {"kind": "skip", "key": None, "title": f"{e.row} {e.budget.label if e.budget else ''}", "state": "skipped",
+             "reason": e.skip}
+            for e in self.entries if e.skip is not None and e.r == 0 and e.e == 0
+        ]  # fmt: skip
+        atomic_write(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
+def listing(plan: Plan) -> Iterator[dict[str, Any]]:
+    """One row per node and skip, as `ddbench plan` prints them."""
+    for node in plan.nodes.values():
+        if node.state != "unneeded":
+            yield {"node": node.title, "key": short(node.key), "state": node.state, "forecast_s": node.forecast_s,
+                   "reason": node.reason or ""}  # fmt: skip
+    for entry in plan.entries:
+        if entry.skip is not None and entry.r == 0 and entry.e == 0:
+            where = f"{entry.row} {entry.budget.label if entry.budget else ''}"
+            yield {"node": where, "key": "", "state": "skip", "forecast_s": None, "reason": entry.skip}

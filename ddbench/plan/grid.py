@@ -1,0 +1,336 @@
+"""From a suite to the grid: which rows, cells and evaluations it names, all resolved; opens the data. No torch."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ddbench.core.api import ArchInfo, Params
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.plugin.protocols import Protocol
+from ddbench.core.plugin.registry import Registry
+from ddbench.core.profiles import Profile
+from ddbench.core.roles import spelled
+from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, StudentInfo
+from ddbench.data.dataset import Data, open_data
+from ddbench.models import names as arch_names
+from ddbench.plan.controls import bought, with_controls
+from ddbench.plan.rows import Row, resolved, rows_of
+from ddbench.plan.suite import Exclusion, Suite
+
+
+@dataclass(frozen=True, slots=True)
+class GridCell:
+    """A cell with what is needed to key, run and show it.
+
+    Attributes:
+        row: Its row.
+        data: Its data.
+        budget: Its column; the cell's own budget, except for a control at another row's bytes.
+        spec: The cell.
+        params: Validated params.
+        artifacts: What its params declare, by name.
+        per_class: Images of each class in its set.
+        skip: Why it cannot run, or None.
+        broken: How its params failed while planning, or None; such a cell is a failure.
+        notes: Where its params come from, when that needs saying.
+    """
+
+    row: Row
+    data: Data
+    budget: Budget
+    spec: CellSpec
+    params: Params
+    artifacts: dict[str, ArtifactSpec]
+    per_class: tuple[int, ...]
+    skip: str | None
+    broken: str | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Everything a suite names, in table order."""
+
+    suite: Suite
+    profile: Profile
+    registries: Registries
+    rows: list[Row]
+    data: list[Data]
+    protocols: list[Protocol]
+    budgets: list[Budget]
+    condense_seeds: int
+    eval_seeds: int
+    exclusions: list[Exclusion]
+
+    def archs(self, data: Data) -> list[str]:
+        """Canonical condensing architectures for a data set."""
+        return [self.canonical(name) for name in self.suite.archs or (data.info.default_arch,)]
+
+    @property
+    def named_students(self) -> list[str]:
+        """The students that the suite names: canonical networks, and predictors of protocols."""
+        predictors = _predictors(self.protocols, self.registries.architectures)
+        return [name if name in predictors else self.canonical(name) for name in self.suite.eval_archs]
+
+    def students(self, protocol: Protocol, arch: str) -> tuple[list[str], str | None]:
+        """What a protocol evaluates sets condensed with ``arch`` by, and what to say of students that it leaves out.
+
+        Of the students that the suite names those that it can evaluate; without any, the condensing network, or its
+        own default where it cannot evaluate that.
+        """
+        named = self.named_students
+        found = [name for name in named if self._evaluates(protocol, name)]
+        left = [name for name in named if name not in found]
+        if not found:
+            own = protocol.info.students
+            usual = arch if self._evaluates(protocol, arch) else own[0]
+            predictors = _predictors([protocol], self.registries.architectures)
+            found = [usual if usual in predictors else self.canonical(usual)]
+        if not left:
+            return found, None
+        instead = "" if any(name in named for name in found) else f"; {found[0]} is used"
+        return found, f"{protocol.id} does not evaluate {', '.join(left)}{instead}"
+
+    def _evaluates(self, protocol: Protocol, student: str) -> bool:
+        own = protocol.info.students
+        if student in _predictors(self.protocols, self.registries.architectures):
+            return student in own
+        name = arch_names.parse(student, self.registries.architectures)
+        return not own or name.family in own or name.base in own
+
+    def student(self, name: str) -> StudentInfo:
+        """Facts about a student: a network, or a predictor of a protocol's own."""
+        return arch_names.student(name, self.registries.architectures)
+
+    def canonical(self, arch: str) -> str:
+        """Canonical form of an architecture name."""
+        return arch_names.parse(arch, self.registries.architectures).canonical
+
+    def cells(self, row: Row, data: Data, budget: Budget, arch: str) -> Iterator[GridCell]:
+        """The repetitions of one row × data × budget × arch that are not excluded."""
+        if self.excluded(row, data, budget, arch):
+            return
+        size = budget
+        if row.role.kind == "at_bytes" and row.control_of is not None:
+            found = bought(row.control_of, data.info, budget, self.profile)
+            if found is None:
+                return
+            size = found
+        per_class = size.resolve(data.info.counts)
+        params, preset = resolved(row, data.spec.name, budget, self.profile, max(per_class))
+        values = params.model_dump(mode="json")
+        notes = preset.notes(row.method.name, data.spec.preprocess)
+        for r in range(self.condense_seeds):
+            spec = CellSpec(
+                method=row.method.name,
+                method_version=row.method.version,
+                origin=row.origin,
+                params=values,
+                data=data.spec,
+                budget=size,
+                arch=arch,
+                master=self.suite.master_seed,
+                r=r,
+            )
+            broken = None
+            skip = too_large(row, data.info, per_class) or without_val(params, data.info)
+            if skip is not None and size != budget:
+                skip = f"{size.label} of real images cost as much: {skip}"
+            artifacts: dict[str, ArtifactSpec] = {}
+            if skip is None:
+                try:
+                    skip, artifacts = ask(params, spec, data.info)
+                    spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # a plugin's code: its cell fails, the run goes on
+                    broken = f"{type(error).__name__}: {error}"
+            yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes)
+
+    def _origins(self, row: Row, params: Params, spec: CellSpec) -> dict[str, str]:
+        """Where the architectures come from that a cell's method builds."""
+        named = {f"arch {name}": self.canonical(name) for name in params.architectures(spec)}
+        return self.registries.origins(arch=spec.arch if "arch" in row.method.axes else None, **named)
+
+    def excluded(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
+        """Whether the suite leaves this out; of a twin only rules that name a role say anything."""
+        served = [other for other in self.rows if row.role.kind == "at_bytes" and other.label in row.role.of]
+        if served and all(self.excluded(other, data, budget, arch, **more) for other in served):
+            return True
+        rules = [rule for rule in self.exclusions if rule.role is not None or row.role.kind != "twin"]
+        fields = {"dataset": data.spec.name, "ipc": budget.ipc, "fraction": budget.fraction, "arch": arch, **more}
+        known = {name: value for name, value in fields.items() if value is not None}
+        of = frozenset(row.role.of)
+        return any(rule.matches(method=row.names, role=row.role.kind, of=of, **known) for rule in rules)
+
+
+def ask(params: Params, spec: CellSpec, info: DatasetInfo) -> tuple[str | None, dict[str, ArtifactSpec]]:
+    """What a method's params say about a cell: why it cannot run, and what it needs.
+
+    Raises:
+        TypeError: If an answer has the wrong type.
+    """
+    skip, artifacts = params.unsupported(spec, info), dict(params.artifacts(spec))
+    if not (skip is None or isinstance(skip, str)):
+        raise TypeError(f"Params.unsupported returned {skip!r}, not a reason or None")
+    wrong = [name for name, artifact in artifacts.items() if not isinstance(artifact, ArtifactSpec)]
+    if wrong:
+        raise TypeError(f"Params.artifacts gives {wrong[0]!r} no ArtifactSpec")
+    return skip, artifacts
+
+
+def too_large(row: Row, info: DatasetInfo, per_class: tuple[int, ...]) -> str | None:
+    """Why a budget does not fit the data, naming the largest that does."""
+    if "budget" not in row.method.axes:
+        return None
+    smallest = min(count for count in info.counts if count)
+    if any(wanted > have for wanted, have in zip(per_class, info.counts, strict=True)):
+        return f"the smallest class has {smallest} training images, so ipc is at most {smallest}"
+    return None
+
+
+def without_val(params: Params, info: DatasetInfo) -> str | None:
+    """Why the best snapshot cannot be chosen."""
+    if params.keeps_best_snapshot and not any(info.val_counts):
+        return "selection: val needs validation images, and there are none (--split paper)"
+    return None
+
+
+def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
+    """Resolve every name of a suite.
+
+    Raises:
+        UsageError: If a name, a parameter or a view is wrong.
+    """
+    rows = rows_of(suite, registries)
+    protocols = [_protocol(name, suite, registries, profile) for name in dict.fromkeys(suite.protocols)]
+    predictors = _predictors(protocols, registries.architectures)
+    networks = [*suite.archs, *(name for name in suite.eval_archs if name not in predictors)]
+    for arch in networks:
+        arch_names.parse(arch, registries.architectures)
+    data = list(_data(suite, registries))
+    for item in data:
+        for arch in networks:
+            name = arch_names.parse(arch, registries.architectures)
+            why = arch_names.too_deep(name, channels=item.info.channels, size=item.info.size)
+            if why is not None:
+                raise UsageError(f"{item.label}: {why}")
+        for budget in suite.budget.budgets():
+            check_fraction(budget, item)
+    if suite.controls:
+        places = list(itertools.product([item.info for item in data], suite.budget.budgets()))
+        rows = with_controls(rows, suite, registries, profile, places)
+    for method in suite.set:
+        if method not in {row.method.name for row in rows}:
+            registries.methods.get(method)
+            raise UsageError(f"--set {method}.…: {method!r} is not among the methods of this run")
+    return Grid(
+        suite=suite,
+        profile=profile,
+        registries=registries,
+        rows=rows,
+        data=data,
+        protocols=protocols,
+        budgets=suite.budget.budgets(),
+        condense_seeds=suite.seeds.condense or profile.condense_seeds,
+        eval_seeds=suite.seeds.evaluate or profile.eval_seeds,
+        exclusions=[
+            rule
+            for given in suite.exclude
+            if (rule := _canonical(given, rows, data, protocols, registries)) is not None
+        ],
+    )
+
+
+def check_fraction(budget: Budget, data: Data) -> None:
+    """Refuse a share that is less than one image of every class, which would be rounded up to another share.
+
+    Raises:
+        UsageError: If it is.
+    """
+    counts = [count for count in data.info.counts if count]
+    if budget.fraction is not None and not any(round(budget.fraction * count) for count in counts):
+        raise UsageError(
+            f"{data.label}: {budget.label} of {sum(counts)} training images is less than one of each class; one of "
+            f"each is a fraction of {len(counts) / sum(counts):.2g} (--ipc 1)"
+        )
+
+
+def _canonical(
+    rule: Exclusion, rows: list[Row], data: list[Data], protocols: list[Protocol], registries: Registries
+) -> Exclusion | None:
+    """An exclusion with canonical names; None where it names what exists but is not in this run (options override).
+
+    Raises:
+        UsageError: If it names something that is neither in this run nor known.
+    """
+    update: dict[str, Any] = {}
+    if rule.protocol is not None:
+        update["protocol"] = rule.protocol.partition("@")[0]
+    for name in ("arch", "eval_arch"):
+        arch = getattr(rule, name)
+        if arch is not None and arch not in _predictors(protocols, registries.architectures):
+            update[name] = arch_names.parse(arch, registries.architectures).canonical
+    rule = rule.model_copy(update=update)
+    present = {
+        "method": {name for row in rows for name in row.names},
+        "of": {row.label for row in rows},
+        "dataset": {item.spec.name for item in data},
+        "protocol": {protocol.info.name for protocol in protocols},
+    }
+    members: dict[str, Registry[Any]] = {
+        "method": registries.methods, "of": registries.methods, "dataset": registries.datasets,
+        "protocol": registries.protocols,
+    }  # fmt: skip
+    for name, known in present.items():
+        given = getattr(rule, name)
+        values = (given,) if isinstance(given, str) else given or ()
+        for value in values:
+            if value not in known and not _elsewhere(value, members[name]):
+                raise UsageError(f"exclude: {name} {value!r} is not in this run (which has {', '.join(sorted(known))})")
+        if values and known.isdisjoint(values):
+            return None
+    return rule
+
+
+def _predictors(protocols: list[Protocol], families: Registry[ArchInfo]) -> set[str]:
+    """Students of protocols that are no networks.
+
+    Raises:
+        PluginError: If a protocol trains a student that is none.
+    """
+    networks = {name for family in families for name in (family.name, *family.bases)}
+    found = {name: protocol for protocol in protocols for name in protocol.info.students if name not in networks}
+    for name, protocol in found.items():
+        if protocol.info.trains_student:
+            protocol.refuse(f"ProtocolInfo.students names {name!r}, which is no architecture, yet it trains a student")
+    return set(found)
+
+
+def _elsewhere(name: str, members: Registry[Any]) -> bool:
+    """Whether a name that is not in this run is a member, or the label of a control of one."""
+    role = spelled(name)
+    return name in members or role.kind == "at_bytes" or any(of in members for of in role.of)
+
+
+def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile) -> Protocol:
+    plain, _, version = name.partition("@")
+    info = registries.protocols.get(plain)
+    if version and version != str(info.version):
+        raise UsageError(f"protocol {name!r}: this ddbench has {plain}@{info.version} (see `ddbench list protocols`)")
+    if suite.split == "paper" and info.chooses_lr and len(profile.lr_grid) > 1:
+        raise UsageError(
+            f"protocol {plain} chooses a learning rate on val, but split 'paper' has none: use dc2021 or hard-fixed"
+        )
+    return Protocol.find(plain, registries)
+
+
+def _data(suite: Suite, registries: Registries) -> Iterator[Data]:
+    for name, view in dict.fromkeys((item.name, json.dumps(item.view, sort_keys=True)) for item in suite.datasets):
+        for preprocess in dict.fromkeys(suite.preprocess):
+            yield open_data(name, json.loads(view), suite.split, preprocess, registries)

@@ -1,0 +1,251 @@
+"""Lays out the graph of nodes that a grid needs. No torch, no look-ups."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from ddbench.core.errors import UsageError
+from ddbench.core.keys import artifact_key, condense_key, eval_key
+from ddbench.core.plugin.loader import import_target
+from ddbench.core.plugin.protocols import Protocol
+from ddbench.core.roles import RANDOM, RECIPE_OF, Role
+from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, EvalSpec, PlannedEvaluation
+from ddbench.data.dataset import Data
+from ddbench.data.space.ids import artifact_for
+from ddbench.plan.graph import Entry, Node, Plan, TableKey
+from ddbench.plan.grid import Grid, GridCell
+from ddbench.plan.rows import Row
+
+
+def make(grid: Grid) -> Plan:
+    """Lay out the graph of a grid.
+
+    Raises:
+        UsageError: If none of the requested methods has a cell that can run; the message gives the reason.
+    """
+    planner = _Planner(grid)
+    for data in grid.data:
+        for arch in grid.archs(data):
+            students = {protocol.id: grid.students(protocol, arch) for protocol in grid.protocols}
+            every = [*grid.named_students, *(name for names, _ in students.values() for name in names)]
+            for eval_arch in dict.fromkeys(every):
+                for protocol in grid.protocols:
+                    if eval_arch in students[protocol.id][0]:
+                        planner.table(TableKey(data, protocol.id, arch, eval_arch), protocol)
+            planner.notes |= {note: None for _, note in students.values() if note is not None}
+    plan = planner.finish()
+    requested = {row.label for row in grid.rows if row.requested and row.method.kind != "reference"}
+    skips = [entry.skip for entry in plan.entries if entry.row in requested]
+    if requested and not any(skip is None for skip in skips):
+        reasons = dict.fromkeys(f"{e.row}: {e.skip}" for e in plan.entries if e.row in requested and e.skip)
+        raise UsageError("no cell can run: " + ("; ".join(reasons) or "everything is excluded"))
+    return plan
+
+
+class _Planner:
+    """Collects nodes, each once; evaluations of references go last because they take longest."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.plan = Plan(grid)
+        self.last: dict[str, Node] = {}
+        self.notes: dict[str, None] = {}
+        self.cells: dict[tuple[Any, ...], list[tuple[GridCell, str | None]]] = {}
+        self.refused: set[str] = set()
+
+    def finish(self) -> Plan:
+        self.plan.nodes |= self.last
+        served = {entry.cell for entry in self.plan.entries}
+        served |= {key for node in self.plan.nodes.values() for key in node.needs}
+        for key in self.refused - served:  # sets that no protocol can evaluate
+            del self.plan.nodes[key]
+        self.plan.notes = list(self.notes)
+        return self.plan
+
+    def table(self, table: TableKey, protocol: Protocol) -> None:
+        native = protocol.info.follows_recipe
+        whole_done: set[str] = set()
+        for budget in self.grid.budgets:
+            for row in self.grid.rows:
+                spans_all = row.method.kind == "reference"
+                if row.label in whole_done or self._left_out(row, table, budget, protocol):
+                    continue
+                if spans_all:
+                    whole_done.add(row.label)
+                if native and row.method.kind != "distillation" and not row.method.own_labels:
+                    continue
+                for cell, key in self.row_cells(row, table.data, budget, table.arch):
+                    self.evaluations(table, protocol, cell, key, None if spans_all else budget)
+                    if native:
+                        self.under_recipe(table, protocol, cell, key, budget)
+
+    def _left_out(self, row: Row, table: TableKey, budget: Budget, protocol: Protocol) -> bool:
+        where = {"eval_arch": table.eval_arch, "protocol": protocol.info.name}
+        return self.grid.excluded(row, table.data, budget, table.arch, **where)
+
+    def row_cells(self, row: Row, data: Data, budget: Budget, arch: str) -> list[tuple[GridCell, str | None]]:
+        """The repetitions of a row with the keys of their nodes (None for skips), planned once."""
+        place = (row.label, id(data), budget, arch)
+        if place not in self.cells:
+            found = list(self.grid.cells(row, data, budget, arch))
+            self.cells[place] = [(cell, None if cell.skip else self.cell(cell)) for cell in found]
+            self.notes |= {note: None for cell in found for note in cell.notes}
+        return self.cells[place]
+
+    # ------------------------------------------------------------------------------------------------------- nodes
+
+    def artifact(self, spec: ArtifactSpec) -> str:
+        kind = self.grid.registries.artifacts.get(spec.kind)
+        try:
+            params = import_target(kind.params).model_validate(spec.params)
+        except ValidationError as error:
+            raise UsageError(f"artifact {spec.kind}: {error.errors()[0]['msg']}") from None
+        spec = self.grid.registries.with_origins(spec.model_copy(update={"params": params.model_dump(mode="json")}))
+        needs = self.whitening(spec)
+        key = artifact_key(spec, kind.version)
+        if key not in self.plan.nodes:
+            where = " ".join([spec.data.name, spec.arch or "", f"r{spec.seed['r']}" if "r" in spec.seed else ""])
+            document = {"kind": "artifact", "key": key, "artifact": spec.model_dump(mode="json"), "artifacts": needs}
+            title = f"{spec.kind} {' '.join(where.split())}"
+            self.plan.nodes[key] = Node("artifact", key, title, document, tuple(k for _, k in needs.values()))
+        return key
+
+    def whitening(self, spec: ArtifactSpec | CellSpec) -> dict[str, list[str]]:
+        """The whitening matrices that images of this preprocessing need: ``{"whitening": [kind, key]}`` or nothing."""
+        matrices = artifact_for(spec.data)
+        return {} if matrices is None else {"whitening": [matrices.kind, self.artifact(matrices)]}
+
+    def cell(self, cell: GridCell) -> str:
+        spec, method = cell.spec, cell.row.method
+        used = self.whitening(spec)
+        for name, artifact in cell.artifacts.items():
+            used[name] = [artifact.kind, self.artifact(artifact)]
+        keys = tuple(key for _, key in used.values())
+        key = condense_key(spec, method.axes, keys)
+        if key not in self.plan.nodes:
+            document = {
+                "kind": "cell",
+                "key": key,
+                "cell": spec.model_dump(mode="json"),
+                "artifacts": used,
+                "folder": spec.budget.slug if "budget" in method.axes else "any",
+                "shared": method.kind == "reference",
+                "label": cell.row.label,
+                "role": cell.row.role.document,
+                "profile": self.grid.profile.name,
+                "broken": cell.broken,
+            }
+            title = f"{self._row_title(cell)} {f'r{spec.r}' if 'seed' in method.axes else ''}"
+            self.plan.nodes[key] = Node("cell", key, " ".join(title.split()), document, keys, cell.params.steps)
+        return key
+
+    @staticmethod
+    def _row_title(cell: GridCell) -> str:
+        """Row and, where it matters, budget."""
+        budget = f" {cell.spec.budget.label}" if "budget" in cell.row.method.axes else ""
+        return cell.row.label + budget
+
+    def evaluations(
+        self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str | None, budget: Budget | None,
+        *, recipe_of: str | None = None, twin: Row | None = None,
+    ) -> None:  # fmt: skip
+        """The students of one repetition, as nodes and as entries; under another set's recipe those of a ``twin``."""
+        info, row = table.data.info, twin or cell.row
+        whole = row.method.kind == "reference"
+        n = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
+        buys = None
+        if row.role.kind == "at_bytes" and budget is not None:
+            column = budget.model_dump(mode="json")
+            buys = {"of": list(row.role.of), "images": sum(cell.per_class), "budget": column}
+        for e in range(1 if whole or not protocol.info.trains_student else self.grid.eval_seeds):
+            entry = Entry(
+                table, row.label, row.role, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys,
+                protocol.declared,
+            )  # fmt: skip
+            if set_key is not None:
+                entry = self.evaluation(entry, protocol, cell, set_key, recipe_of)
+            self.plan.entries.append(entry)
+
+    def evaluation(
+        self, entry: Entry, protocol: Protocol, cell: GridCell, set_key: str, recipe_of: str | None
+    ) -> Entry:
+        """The entry with the key of its node, or with the protocol's reason why there is none."""
+        table, e = entry.table, entry.e
+        student = self.grid.student(table.eval_arch)
+        resolved = protocol.resolve(n=entry.n, data=table.data.info, student=student, profile=self.grid.profile)
+        if recipe_of is not None:
+            resolved = resolved.model_copy(update={"recipe_of": recipe_of})
+        spec = self._eval_spec(table, protocol, cell, set_key, resolved.model_dump(mode="json"), e)
+        skip, declared = protocol.ask(resolved, PlannedEvaluation(spec, cell.spec), table.data.info)
+        if skip is not None:
+            self.refused.add(set_key)
+            return replace(entry, cell=None, skip=skip)
+        used = {name: [artifact.kind, self.artifact(artifact)] for name, artifact in declared.items()}
+        spec = spec.model_copy(update={"artifacts": tuple(sorted(key for _, key in used.values()))})
+        key = eval_key(spec)
+        found = replace(entry, evaluation=key)
+        nodes = self.last if cell.row.method.kind == "reference" else self.plan.nodes
+        if key in nodes:
+            return found
+        document = {
+            "kind": "evaluation",
+            "key": key,
+            "eval": spec.model_dump(mode="json"),
+            "set": self.plan.nodes[set_key].document,
+            "label": entry.row,
+            "facts": entry.facts,
+            "whole": cell.row.method.kind == "reference",
+            "recipe": None if recipe_of is None else self.plan.nodes[recipe_of].document,
+            "choice": None,
+        }
+        if used:
+            document["artifacts"] = used
+        needs = [set_key, *([recipe_of] if recipe_of else []), *spec.artifacts]
+        chooser = self._chooser(table, cell, spec) if len(resolved.lr) > 1 else None
+        if chooser is not None and chooser["key"] != key:
+            if chooser["key"] not in nodes:
+                protocol.refuse("unsupported or artifacts answer differently for another seed of the same row")
+            document["choice"] = chooser
+            needs.append(chooser["key"])
+        title = f"{self._row_title(cell)} r{cell.spec.r} · {protocol.id} {table.eval_arch} e{e}"
+        nodes[key] = Node("evaluation", key, title, document, tuple(needs), resolved.updates)
+        return found
+
+    def _eval_spec(
+        self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str, params: dict[str, Any], e: int
+    ) -> EvalSpec:
+        # A reference has one set for all repetitions; its students are still paired with the methods' students by r.
+        return EvalSpec(
+            set=set_key, protocol=protocol.info.name, protocol_version=protocol.info.version, protocol_params=params,
+            arch=table.eval_arch, master=cell.spec.master, r=cell.spec.r, e=e,
+            origins=self.grid.registries.origins(protocol=protocol.info.name, arch=table.eval_arch),
+        )  # fmt: skip
+
+    def _chooser(self, table: TableKey, cell: GridCell, spec: EvalSpec) -> dict[str, Any]:
+        """The evaluation of the row's first repetition and student, whose learning rate all others reuse."""
+        planned = self.row_cells(cell.row, table.data, cell.budget, table.arch)
+        r, key = next((other.spec.r, key) for other, key in planned if key is not None)
+        chooser = spec.model_copy(update={"set": key, "r": r, "e": 0})
+        return {"key": eval_key(chooser), "set": self.plan.nodes[key].document}
+
+    def under_recipe(
+        self, table: TableKey, protocol: Protocol, cell: GridCell, key: str | None, budget: Budget
+    ) -> None:
+        """``random`` of the same repetition, and the row's own controls, trained as this cell's set wants it."""
+        if key is None:
+            return
+        for row in self.grid.rows:
+            beside = row.control_of is not None and cell.row.requested and row.method.name in cell.row.method.controls
+            plain = row.method.name == RANDOM and row.role.kind == "reference"
+            name = f"{row.label}{RECIPE_OF}{cell.row.label})"
+            twin = replace(row, label=name, role=Role("twin", (cell.row.label,)))
+            if not (plain or beside) or self._left_out(twin, table, budget, protocol):
+                continue
+            made = self.row_cells(row, table.data, budget, table.arch)
+            found = next((pair for pair in made if pair[0].spec.r == cell.spec.r), None)
+            if found is None or (beside and not found[0].artifacts.items() <= cell.artifacts.items()):
+                continue  # excluded, or the control of another pool
+            self.evaluations(table, protocol, *found, budget, recipe_of=key, twin=twin)

@@ -1,0 +1,141 @@
+"""Presets: (dataset, budget, profile) → overrides of a method's defaults, each with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ddbench.core.api import MethodInfo
+from ddbench.core.errors import PluginError
+from ddbench.core.specs import Budget, Frozen
+
+
+class Condition(Frozen):
+    """Where a preset applies; a field that is not given applies everywhere."""
+
+    dataset: str | None = None
+    ipc: int | None = None
+    fraction: float | None = None
+    profile: str | None = None
+
+
+class Preset(Frozen):
+    """One entry of a ``presets.yaml``; ``preprocess``: that of its source, if it differs from the default."""
+
+    where: Condition = Field(default=Condition(), alias="for")
+    params: dict[str, Any]
+    source: str
+    preprocess: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The overrides a cell gets.
+
+    Attributes:
+        params: Overrides of the defaults.
+        source: Where they come from, "" when there is no preset.
+        note: Said in the plan when the preset is another budget's, else "".
+        preprocess: The space that the source used; None when it does not say.
+    """
+
+    params: Mapping[str, Any]
+    source: str = ""
+    note: str = ""
+    preprocess: str | None = None
+
+    def notes(self, method: str, preprocess: str) -> tuple[str, ...]:
+        """What the plan says about a cell of ``method`` in the space ``preprocess``."""
+        other = self.preprocess not in (None, preprocess)
+        space = f"{method}: its preset is for {self.preprocess}, this run is in {preprocess} (`--preprocess`)"
+        return tuple(filter(None, (self.note, space if other else "")))
+
+
+@cache
+def presets(info: MethodInfo) -> tuple[Preset, ...]:
+    """A method's presets.
+
+    Raises:
+        PluginError: If the file is missing or malformed.
+    """
+    if info.presets is None:
+        return ()
+    package = info.target.partition(":")[0].rpartition(".")[0]
+    if not package:
+        raise PluginError(
+            f"method {info.name!r}: a one-file plugin has no package to hold {info.presets}: start one with "
+            "`ddbench plugin new`, or leave presets out"
+        )
+    try:
+        text = (files(package) / info.presets).read_text(encoding="utf-8")
+        return tuple(TypeAdapter(list[Preset]).validate_python(yaml.safe_load(text)))
+    except (OSError, ModuleNotFoundError, yaml.YAMLError, ValidationError) as error:
+        raise PluginError(f"method {info.name!r}: {info.presets}: {' '.join(str(error).split())}") from None
+
+
+class Fit(IntEnum):
+    """How well the size that a preset is for suits a budget."""
+
+    NO = 0
+    """Of another kind."""
+    PER_CLASS = 1
+    """An ipc, and the fraction comes to as many images per class, or more."""
+    LARGER = 2
+    """Of the budget's kind, but larger."""
+    ANY = 3
+    """For every budget."""
+    SMALLER = 4
+    """Of the budget's kind, as large or smaller."""
+
+
+def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str, *, per_class: int | None = None) -> Chosen:
+    """The most specific preset: this data set before any, this profile before any, this budget before any.
+
+    Where a data set has presets for other budgets only, the nearest smaller budget's is taken, and the note says so; so
+    it does where there are presets and none that fits. Of equally specific presets the first is taken.
+
+    Args:
+        info: The method.
+        dataset: Name of the data set.
+        budget: The budget.
+        profile: Name of the profile.
+        per_class: Images per class that a fraction comes to: its size where presets know ipcs alone.
+    """
+    found: tuple[tuple[bool, bool, Fit, float], Preset] | None = None
+    for preset in presets(info):
+        where = preset.where
+        if where.dataset in (None, dataset) and where.profile in (None, profile):
+            specificity = (where.dataset is not None, where.profile is not None, *_size(where, budget, per_class))
+            if found is None or specificity > found[0]:
+                found = specificity, preset
+    if found is None or found[0][2] in (Fit.NO, Fit.LARGER):
+        missing = f"{info.name}: no preset of profile {profile} for {dataset}, {budget.label}: defaults"
+        return Chosen({}, note=missing if presets(info) else "")
+    (*_, fit, size), preset = found
+    own = budget
+    if fit is Fit.PER_CLASS or (fit is Fit.SMALLER and budget.ipc is not None):
+        own = Budget(ipc=int(size))
+    elif fit is Fit.SMALLER:
+        own = Budget(fraction=size)
+    note = "" if own == budget else f"{info.name}: no preset for {budget.label}, using that of {own.label}"
+    return Chosen(preset.params, preset.source, note, preset.preprocess)
+
+
+def _size(where: Condition, budget: Budget, per_class: int | None) -> tuple[Fit, float]:
+    """How well a preset's size suits, and that size where it decides between presets."""
+    own, wanted = (where.ipc, budget.ipc) if budget.ipc is not None else (where.fraction, budget.fraction)
+    assert wanted is not None
+    if own is not None:
+        return (Fit.SMALLER, own) if own <= wanted else (Fit.LARGER, 0)
+    if where.ipc is None and where.fraction is None:
+        return Fit.ANY, 0
+    if where.ipc is not None and per_class is not None and where.ipc <= per_class:
+        return Fit.PER_CLASS, where.ipc
+    return Fit.NO, 0

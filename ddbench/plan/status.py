@@ -1,0 +1,88 @@
+"""What of a plan is already there: the state, the reason and the record of each node. No torch."""
+
+from __future__ import annotations
+
+from ddbench.core.errors import UsageError
+from ddbench.core.records import FAILURES, Record
+from ddbench.core.store import artifacts
+from ddbench.core.store.folder import Store
+from ddbench.plan.graph import Node, Plan
+
+
+def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
+    """Find out what is already there: sets each node's state, reason and record.
+
+    Raises:
+        UsageError: If an artifact is needed that should have been imported.
+    """
+    for node in plan.nodes.values():
+        look_up(plan, node, store, retry_failed=retry_failed)
+    wanted = {key for node in plan.nodes.values() if node.pending and node.kind != "artifact" for key in node.needs}
+    for node in reversed([node for node in plan.nodes.values() if node.kind == "artifact" and node.pending]):
+        if node.key in wanted:
+            wanted |= set(node.needs)
+            _refuse_missing_import(node)
+        else:
+            node.state = "unneeded"
+
+
+def _refuse_missing_import(node: Node) -> None:
+    """An artifact from elsewhere cannot be built when it is not there.
+
+    Raises:
+        UsageError: Naming what was imported.
+    """
+    spec = node.document["artifact"]
+    source = spec["params"].get("source")
+    if not source:
+        return
+    if "experts" not in spec["params"]:
+        where = f"{spec['data']['name']}, {spec['data']['preprocess']}, split {spec['data']['split']}"
+        raise UsageError(f"{spec['kind']} {source} ({where}) was not imported: `ddbench import FILE… --dataset NAME`")
+    known = [
+        f"{content['spec']['params']['source']} ({content['spec']['data']['name']}, {content['spec']['arch']}, "
+        f"{content['spec']['data']['preprocess']}, split {content['spec']['data']['split']}, "
+        f"{content['spec']['params']['experts']} experts of {content['spec']['params']['epochs']} epochs)"
+        for kind, _, content in artifacts.stored()
+        if kind == spec["kind"] and content["spec"]["params"].get("source")
+    ]
+    wanted = f"{spec['data']['name']}, {spec['arch']}, {spec['data']['preprocess']}, split {spec['data']['split']}"
+    raise UsageError(
+        f"{spec['kind']} {source} ({wanted}, {spec['params']['experts']} experts of {spec['params']['epochs']} epochs) "
+        f"were not imported; there are: {', '.join(known) or 'none'} (see `ddbench artifacts import --help`)"
+    )
+
+
+def look_up(plan: Plan, node: Node, store: Store, *, retry_failed: bool = False) -> None:
+    """Find out whether one node is already done; the nodes it needs must have been looked up before."""
+    if node.kind == "artifact":
+        built = artifacts.manifest(node.document["artifact"]["kind"], node.key) is not None
+        node.state = "cached" if built else "run"
+    elif node.kind == "cell":
+        _settle(node, store.condensation(store.folder(node.document)), retry_failed)
+    else:
+        _look_up_evaluation(plan, node, store, retry_failed)
+
+
+def _look_up_evaluation(plan: Plan, node: Node, store: Store, retry_failed: bool) -> None:
+    cell = plan.nodes[node.needs[0]]
+    broken = next((need for key in node.needs if (need := plan.nodes[key]).state == "failed"), None)
+    if broken is not None:
+        node.state, node.reason = "failed", broken.reason if broken is cell else f"needs {broken.title}, which failed"
+    elif cell.state == "cached" and cell.record is not None:
+        folder = store.folder(cell.document)
+        _settle(node, store.evaluation(folder, node.key, cell.record.set_sha256), retry_failed)
+    else:
+        node.state = "run"
+
+
+def _settle(node: Node, record: Record | None, retry_failed: bool) -> None:
+    node.record = record
+    if record is None or (record.status in FAILURES and retry_failed):
+        node.state, node.record = "run", None
+    elif record.status == "ok":
+        node.state = "cached"
+    elif record.status == "timeout":
+        node.state, node.reason = "resume", record.reason
+    else:
+        node.state, node.reason = "failed", f"{record.status}: {record.reason}"

@@ -1,0 +1,276 @@
+"""Suites: the YAML (or the options of `ddbench run`) that says what to run, validated before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from ddbench.core.errors import UsageError
+from ddbench.core.roles import Kind
+from ddbench.core.specs import Budget, Frozen
+
+
+class MethodEntry(Frozen):
+    """A row of the table: a method, the parameters in which it differs from its preset, and its label."""
+
+    name: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    label: str | None = None
+
+
+class DatasetEntry(Frozen):
+    """A data set as the user names it (``digits``, ``cifar10-jpeg=hf:PATH``), with an optional view of it."""
+
+    name: str
+    view: dict[str, Any] | list[dict[str, Any]] | None = None
+
+
+class BudgetAxis(Frozen):
+    """The sizes to condense to: images per class, or fractions of train."""
+
+    ipc: tuple[StrictInt, ...] = ()
+    fraction: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> BudgetAxis:
+        if bool(self.ipc) == bool(self.fraction):
+            raise ValueError("give either ipc or fraction, with at least one value")
+        for ipc in self.ipc:
+            if ipc < 1:
+                raise ValueError(f"ipc must be at least 1, got {ipc}")
+        for fraction in self.fraction:
+            if not 0 < fraction <= 1:
+                raise ValueError(f"a fraction lies in (0, 1], got {fraction:g}")
+        return self
+
+    def budgets(self) -> list[Budget]:
+        """One budget per value, duplicates removed, in the order given."""
+        if self.ipc:
+            return [Budget(ipc=ipc) for ipc in dict.fromkeys(self.ipc)]
+        return [Budget(fraction=fraction) for fraction in dict.fromkeys(self.fraction)]
+
+
+class Seeds(Frozen):
+    """Repetitions of condensation and students per repetition; None: as the profile says."""
+
+    condense: PositiveInt | None = None
+    evaluate: PositiveInt | None = None
+
+
+class Exclusion(Frozen):
+    """Cells to leave out: those that match every field given.
+
+    Attributes:
+        method: A method or the label of a row; of several any.
+        role: What the row is (:class:`ddbench.core.roles.Role`); twins are left out by their role alone.
+        of: The row that it stands beside, by its label; of several any.
+        dataset: A data set, without its view.
+        ipc: A budget; ``fraction`` likewise.
+        fraction: A budget.
+        arch: Condensing architecture; ``eval_arch`` that of the students.
+        eval_arch: Architecture of the students.
+        protocol: A protocol, with or without its version.
+    """
+
+    method: tuple[str, ...] | None = None
+    role: Kind | None = None
+    of: tuple[str, ...] | None = None
+    dataset: str | None = None
+    ipc: int | None = None
+    fraction: float | None = None
+    arch: str | None = None
+    eval_arch: str | None = None
+    protocol: str | None = None
+
+    @field_validator("method", "of", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        if value in ([], ()):
+            raise ValueError("is an empty list")
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Exclusion:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError(f"an exclusion names at least one of {', '.join(Exclusion.model_fields)}")
+        return self
+
+    def matches(self, *, method: Set[str], of: Set[str] = frozenset(), **cell: Any) -> bool:
+        """Whether a cell with these fields is excluded.
+
+        Args:
+            method: What its method and its row are called.
+            of: Which rows its row stands beside.
+            cell: The other fields, as far as they are known.
+        """
+        wanted = self.model_dump(exclude_none=True, exclude={"method", "of"})
+        named = all(mine is None or not held.isdisjoint(mine) for mine, held in ((self.method, method), (self.of, of)))
+        return named and all(name in cell and cell[name] == value for name, value in wanted.items())
+
+
+class Suite(Frozen):
+    """What to run. No include, no interpolation, no inheritance; unknown keys are errors.
+
+    Attributes:
+        methods: Rows; ``full`` and ``random`` are always added.
+        datasets: Data sets.
+        budget: Sizes.
+        archs: Condensing architectures; empty: each data set's default.
+        eval_archs: Student architectures; empty: the same as the condensing one.
+        preprocess: Preprocessing ids.
+        protocols: Evaluation protocols.
+        seeds: How often; empty: as the profile says.
+        profile: ``smoke``, ``short`` or ``paper``.
+        split: ``paper`` condenses from train ∪ val, for the reproduction ledger only.
+        controls: Plan the control rows of every method as well.
+        master_seed: The seed that all others derive from.
+        set: Overrides ``{method: {param: value}}``, as ``--set`` gives them.
+        exclude: Cells to leave out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    methods: tuple[MethodEntry, ...]
+    datasets: tuple[DatasetEntry, ...] = (DatasetEntry(name="digits"),)
+    budget: BudgetAxis
+    archs: tuple[str, ...] = ()
+    eval_archs: tuple[str, ...] = ()
+    preprocess: tuple[str, ...] = ("meanstd",)
+    protocols: tuple[str, ...] = ("hard",)
+    seeds: Seeds = Seeds()
+    profile: str = "short"
+    split: Literal["default", "paper"] = "default"
+    controls: bool = False
+    master_seed: NonNegativeInt = 0
+    set: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    exclude: tuple[Exclusion, ...] = ()
+
+    @field_validator("methods", "datasets", mode="before")
+    @classmethod
+    def _names_are_entries(cls, value: Any) -> Any:
+        return [{"name": item} if isinstance(item, str) else item for item in _sequence(value)]
+
+    @field_validator("archs", "eval_archs", "preprocess", "protocols", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return _sequence(value)
+
+    @model_validator(mode="after")
+    def _nothing_empty(self) -> Suite:
+        for field in ("methods", "datasets", "preprocess", "protocols"):
+            if not getattr(self, field):
+                raise ValueError(f"{field} is an empty list")
+        names = [entry.name for entry in self.methods] + [entry.name for entry in self.datasets]
+        names += [*self.archs, *self.eval_archs, *self.preprocess, *self.protocols]
+        if any(not name.strip() for name in names):
+            raise ValueError("a list holds an empty name")
+        return self
+
+
+def _sequence(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(f"expected a list, got the text {value!r}")
+    return value
+
+
+def load(name: str) -> dict[str, Any]:
+    """Read a suite: a path, else a name in the installed package, else one in the repository's ``configs/``.
+
+    Raises:
+        UsageError: If there is no such suite, or it is not a YAML mapping.
+    """
+    path = find(name)
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"suite {path}: not YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise UsageError(f"suite {path}: {error.strerror}") from None
+    if not isinstance(content, dict):
+        raise UsageError(
+            f"suite {path}: expected a mapping with keys such as methods and budget, see configs/demo.yaml"
+        )
+    return content
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Safe YAML in which a key may stand once: of two, the first would silently be lost."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping.
+
+        Raises:
+            YAMLError: If a key is given twice.
+        """
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"key {twice!r} is given twice")
+        return super().construct_mapping(node, deep)
+
+
+def find(name: str) -> Path:
+    """The file behind a suite name."""
+    folders = [Path(str(files("ddbench") / "_configs")), Path(__file__).parents[2] / "configs"]
+    candidates = [Path(name), *(folder / f"{name.removesuffix('.yaml')}.yaml" for folder in folders)]
+    for path in candidates:
+        if path.is_file():
+            return path
+    known = sorted({path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.yaml")})
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known suites: {', '.join(known) or 'none'}"
+    raise UsageError(f"no suite {name!r}: neither a file nor a known name; {hint}")
+
+
+def parse(content: Mapping[str, Any], where: str) -> Suite:
+    """Validate a suite's content.
+
+    Args:
+        content: The mapping.
+        where: File name or ``command line``, for messages.
+
+    Raises:
+        UsageError: If a key is unknown or a value impossible.
+    """
+    try:
+        return Suite.model_validate(dict(content))
+    except ValidationError as error:
+        raise UsageError(f"{where}: {_explain(error)}") from None
+
+
+LEVELS: dict[str, type[Frozen]] = {
+    "methods": MethodEntry, "datasets": DatasetEntry, "budget": BudgetAxis, "seeds": Seeds, "exclude": Exclusion,
+}  # fmt: skip
+"""Which keys a suite has below its own."""
+
+
+def _explain(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        level = LEVELS.get(str(problem["loc"][0]) if len(problem["loc"]) > 1 else "", Suite)
+        known = [field.alias or name for name, field in level.model_fields.items()]
+        near = get_close_matches(str(problem["loc"][-1]), known, n=1)
+        return f"unknown key {place!r}" + (
+            f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(known)}"
+        )
+    if problem["type"] == "missing":
+        return f"{place} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message

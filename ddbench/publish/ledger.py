@@ -1,0 +1,295 @@
+"""The reproduction ledger: published numbers beside ours, from records alone, with a verdict where there can be one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import active, params_class
+from ddbench.core.records import Record
+from ddbench.core.specs import Budget, Frozen
+from ddbench.plan.presets import choose
+from ddbench.results.stats import DIGITS, Summary, summary
+from ddbench.results.tables.figures import NONE, superscript
+
+
+class Published(Frozen):
+    """What a paper reports for one method, and the protocol of ours that stands nearest to theirs.
+
+    Attributes:
+        method: Name of the method.
+        label: Name of the row, if not the method's.
+        params: In which its settings differ from the presets of profile ``paper``.
+        arch: Canonical name of the net, condensed with and trained, by ``dataset-ipc``, data set or ``default``.
+        protocol: Id with version.
+        preprocess: Space of the images, by the same keys.
+        source: Where the numbers stand.
+        over: What their ± is taken over.
+        deltas: How our protocol differs from theirs.
+        numbers: Data set → ipc → mean and sd [%]; sd None where the source gives none.
+    """
+
+    method: str
+    label: str = ""
+    params: Mapping[str, Any] = Field(default_factory=dict)
+    arch: Mapping[str, str]
+    protocol: str
+    preprocess: Mapping[str, str] = Field(default_factory=lambda: {"default": "meanstd"})
+    source: str
+    over: str
+    deltas: str
+    numbers: Mapping[str, Mapping[int, tuple[float, float | None]]]
+
+    @property
+    def name(self) -> str:
+        """Of the row."""
+        return self.label or self.method
+
+    def place(self, dataset: str, ipc: int) -> tuple[str, str]:
+        """Architecture and preprocessing of a cell."""
+        keys = (f"{dataset}-{ipc}", dataset, "default")
+        arch, preprocess = (
+            next(choices[key] for key in keys if key in choices) for choices in (self.arch, self.preprocess)
+        )
+        return arch, preprocess
+
+
+@dataclass(slots=True)
+class Ours:
+    """What records hold of one published cell.
+
+    Attributes:
+        iterations: K, outer steps of the paper.
+        runs: k → whether train ∪ val was condensed → repetition (master seed, r) → accuracies of its students [%].
+    """
+
+    iterations: int
+    runs: dict[int, dict[bool, dict[tuple[int, int], list[float]]]] = field(default_factory=dict)
+
+    def add(self, k: int, whole: bool, r: tuple[int, int], top1: float) -> None:
+        """One student of repetition r."""
+        self.runs.setdefault(k, {}).setdefault(whole, {}).setdefault(r, []).append(top1)
+
+    def best(self, k: int) -> tuple[bool, dict[tuple[int, int], list[float]]]:
+        """Of the runs of k steps those on train ∪ val, if there are any."""
+        return max(self.runs[k].items())
+
+    def summary(self, k: int) -> Summary:
+        """Over repetitions, each the mean of its students."""
+        return summary([round(fmean(students), DIGITS) for _, students in sorted(self.best(k)[1].items())])
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the ledger: ours against theirs; ``how`` ours was evaluated where nothing was published."""
+
+    name: str
+    where: str
+    theirs: tuple[float, float | None] | None
+    published: Published | None
+    ours: Ours
+    how: str = ""
+
+
+def read_published(path: Path) -> tuple[Published, ...]:
+    """The published numbers in a file.
+
+    Raises:
+        UsageError: If it cannot be read or says something else.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return tuple(TypeAdapter(list[Published]).validate_python(document))
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise UsageError(f"published numbers {path}: {' '.join(str(error).split())}") from None
+
+
+def verdict(theirs: tuple[float, float | None] | None, ours: Ours) -> str:
+    """``reproduced`` or not, when all steps were made on all data by three repetitions or more; else what is missing.
+
+    Reproduced: our 95 % interval meets the published mean ± sd.
+    """
+    k = max(ours.runs)
+    if theirs is None:
+        return "no reference"
+    if k < ours.iterations:
+        return f"partial ({k} of {ours.iterations} iterations)"
+    whole, found = ours.best(k)[0], ours.summary(k)
+    if not whole or found.half_width is None:
+        few = found.half_width is None
+        needed = [*([] if whole else ["--split paper"]), *(["3 repetitions"] if few else [])]
+        return f"open (needs {' and '.join(needed)})"
+    mean, sd = theirs
+    meets = abs(found.mean - mean) <= found.half_width + (sd or 0.0)
+    return "reproduced" if meets else "not reproduced"
+
+
+def lines_of(published: Sequence[Published], records: Iterable[Record]) -> list[Line]:
+    """The cells that records speak of, in the order of the published numbers.
+
+    Runs with the paper's settings for which nobody published a number come last, by protocol.
+    """
+    found: dict[tuple[int, str, int], Ours] = {}
+    foreign: dict[tuple[str, ...], Ours] = {}
+    for record in {record.key: record for record in records}.values():
+        if not _counts(record):
+            continue
+        cell, student = record.spec["set"]["cell"], record.spec["eval"]
+        method, dataset, ipc = cell["method"], cell["data"]["name"], cell["budget"]["ipc"]
+        whole, repetition = cell["data"].get("split") == "paper", (student["master"], student["r"])
+        run = cell["params"].get("iterations", 0), whole, repetition, record.metrics["top1"]
+        for i, entry in enumerate(published):
+            if _same(entry, cell, student):
+                total = _paper(entry, dataset, ipc).get("iterations", 0)
+                found.setdefault((i, dataset, ipc), Ours(total)).add(*run)
+        known = any(entry.method == method and ipc in entry.numbers.get(dataset, {}) for entry in published)
+        if not known and _follows(cell, _resolved(method, dataset, ipc, ())):
+            nets = f"{cell['arch']} → {student['arch']}" if cell["arch"] != student["arch"] else student["arch"]
+            how = f"{student['protocol']}@{student['protocol_version']}, {nets}, {cell['data']['preprocess']}"
+            foreign.setdefault((method, f"{dataset}, ipc {ipc}", how), Ours(run[0])).add(*run)
+    lines = [
+        Line(entry.name, f"{dataset}, ipc {ipc}", numbers.get(ipc), entry, found[i, dataset, ipc])
+        for i, entry in enumerate(published)
+        for dataset, numbers in entry.numbers.items()
+        for ipc in numbers
+        if (i, dataset, ipc) in found
+    ]
+    return lines + [Line(m, where, None, None, ours, how) for (m, where, how), ours in sorted(foreign.items())]
+
+
+def _counts(record: Record) -> bool:
+    """Whether a record is a result of ours at full length, on whole data, at a number of images per class."""
+    if record.kind != "evaluation" or record.status != "ok" or record.source != "measured":
+        return False
+    made = record.spec["set"]
+    cell, kind = made["cell"], record.spec.get("facts", {}).get("kind")
+    whole = not cell["data"].get("view") and cell["budget"].get("ipc") is not None
+    return whole and kind != "reference" and made.get("profile") == "paper"  # other profiles train shorter
+
+
+def _same(entry: Published, cell: Mapping[str, Any], student: Mapping[str, Any]) -> bool:
+    """Whether a record is a run, or the first steps, of what was published."""
+    dataset, ipc = cell["data"]["name"], cell["budget"]["ipc"]
+    if cell["method"] != entry.method or ipc not in entry.numbers.get(dataset, {}):
+        return False
+    arch, preprocess = entry.place(dataset, ipc)
+    protocol = f"{student['protocol']}@{student['protocol_version']}"
+    if (student["arch"], protocol, cell["data"]["preprocess"]) != (arch, entry.protocol, preprocess):
+        return False
+    wanted = _paper(entry, dataset, ipc)
+    # A method that depends on no architecture names one all the same: the student's says what was trained.
+    return (cell["arch"] == arch or "iterations" not in wanted) and _follows(cell, wanted)
+
+
+def _follows(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a cell has these parameters, or these and fewer iterations, by the method as it is now."""
+    info, params = active().methods.get(cell["method"]), cell["params"]
+    fields = params_class(info).model_fields
+    # A parameter that came after the record stands at its default there.
+    given = {name: params.get(name, field.default) for name, field in fields.items()}
+    same = all(given[name] == value for name, value in wanted.items() if name != "iterations")
+    fewer = params.get("iterations", 0) <= wanted.get("iterations", 0)
+    return same and fewer and cell["method_version"] == info.version and not params.keys() - fields.keys()
+
+
+def _paper(entry: Published, dataset: str, ipc: int) -> Mapping[str, Any]:
+    return _resolved(entry.method, dataset, ipc, tuple(sorted(entry.params.items())))
+
+
+@cache
+def _resolved(method: str, dataset: str, ipc: int, extra: tuple[tuple[str, Any], ...]) -> Mapping[str, Any]:
+    """All parameters of a method under profile ``paper``."""
+    info = active().methods.get(method)
+    given = {**choose(info, dataset, Budget(ipc=ipc), "paper").params, **dict(extra)}
+    return dict(params_class(info).model_validate(given).model_dump(mode="json"))
+
+
+def ledger(
+    published: Sequence[Published], records: Iterable[Record], grid: Callable[[Sequence[list[str]]], list[str]]
+) -> str:
+    """The ledger as markdown: what was run with its verdict, then what was published and not run.
+
+    Args:
+        published: From :func:`read_published`.
+        records: All records that may speak of it.
+        grid: Lays out rows of cells as lines of a markdown table.
+    """
+    lines = lines_of(published, records)
+    notes: dict[str, int] = {}
+    rows = [["method", "data", "published", "ours", "verdict"]]
+    for line in lines:
+        entry = line.published
+        about = [line.how] if entry is None else [_theirs(entry), entry.deltas]
+        about += _conditions(line)
+        marks = [notes.setdefault(note, len(notes) + 1) for note in about]
+        rows.append(
+            [f"{line.name} {superscript(marks)}".strip(), line.where, _number(line.theirs), _ours(line.ours),
+             verdict(line.theirs, line.ours)]
+        )  # fmt: skip
+    blocks = ["\n".join(grid(rows))] if lines else ["no run yet"]
+    if notes:
+        blocks.append("<br>\n".join(f"{superscript([mark])} {note}" for note, mark in notes.items()))
+    blocks.append(LEGEND)
+    missing = list(_not_run(published, {(line.name, line.where) for line in lines}))
+    if missing:
+        blocks += [
+            "Published and not run:",
+            "\n".join(grid([["method", "data", "ipc", "published", "source"], *missing])),
+        ]
+    return "\n\n".join(blocks) + "\n"
+
+
+LEGEND = (
+    "test top-1 %; ours: mean ± sd over repetitions with its 95 % interval (n), for fewer iterations the curve. "
+    "reproduced: all iterations, condensed from train ∪ val (`--split paper`), and our interval meets the published "
+    "mean ± sd; partial: fewer iterations, no verdict"
+)
+
+
+def _theirs(entry: Published) -> str:
+    return f"{entry.name}: {entry.source}; ± over {entry.over}; ours under {entry.protocol}"
+
+
+def _conditions(line: Line) -> Iterator[str]:
+    """What the runs themselves had different."""
+    k = max(line.ours.runs)
+    whole, repetitions = line.ours.best(k)
+    students = min(len(students) for students in repetitions.values())
+    if not whole:
+        yield "condensed from train without val (90 % of it)"
+    yield f"{len(repetitions)} repetition{'s'[: len(repetitions) > 1]} × {students} student{'s'[: students > 1]}"
+
+
+def _number(value: tuple[float, float | None] | None) -> str:
+    if value is None:
+        return NONE
+    return f"{value[0]:.1f}" if value[1] is None else f"{value[0]:.1f} ± {value[1]:.1f}"
+
+
+def _ours(ours: Ours) -> str:
+    """The result, or the curve over iterations of which the last is the furthest."""
+    shown = []
+    for k in sorted(ours.runs):
+        found = ours.summary(k)
+        text = f"{found.mean:.1f}" if found.sd is None else f"{found.mean:.1f} ± {found.sd:.1f}"
+        if found.half_width is not None:
+            text += f" [{found.mean - found.half_width:.1f}, {found.mean + found.half_width:.1f}]"
+        shown.append(f"{text} ({found.n})" if k == ours.iterations else f"{k}: {text} ({found.n})")
+    return " → ".join(shown)
+
+
+def _not_run(published: Sequence[Published], run: set[tuple[str, str]]) -> Iterator[list[str]]:
+    for entry in published:
+        for dataset, numbers in entry.numbers.items():
+            left = {ipc: value for ipc, value in numbers.items() if (entry.name, f"{dataset}, ipc {ipc}") not in run}
+            if left:
+                values = " / ".join(_number(value) for value in left.values())
+                yield [entry.name, dataset, " / ".join(map(str, left)), values, entry.source]

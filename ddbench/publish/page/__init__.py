@@ -1,0 +1,58 @@
+"""The page: one HTML file with everything in it, made from records and pictures; opens from disk, asks no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ddbench.core.records import Record
+from ddbench.publish.looks import palette
+from ddbench.publish.page.document import document
+from ddbench.publish.page.tiles import Picture
+
+_HERE = Path(__file__).parent
+
+
+def page(
+    records: Sequence[Record],
+    *,
+    title: str,
+    sources: Sequence[str],
+    notes: Sequence[str] = (),
+    pictures: Iterable[Picture] = (),
+    marker: str = "",
+) -> str:
+    """The page as text that ends in a newline; equal arguments give equal bytes.
+
+    Args:
+        records: Condensations and evaluations; their order decides the order of tables and rows.
+        title: Its heading.
+        sources: Where the records come from, named on the page.
+        notes: What must be said about these, likewise.
+        pictures: Of the sets; those of sets that no record names are left out.
+        marker: First comment of the file: what ``ddbench leaderboard render`` reads.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    script, style = _own("script.js"), _own("style.css").replace("{{ palette }}", palette())
+    # The browser runs this one script and no other: a label that got through escaping would still not run.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = environment.get_template("template.html").render(
+        document(records, title, sources, notes, pictures),
+        script=Markup(script),
+        style=Markup(style),
+        digest=digest,
+        marker=Markup(marker),
+    )
+    return text.rstrip("\n") + "\n"
+
+
+def _own(name: str) -> str:
+    """One of our own files, which stand in the page as they are."""
+    return (_HERE / name).read_text(encoding="utf-8")

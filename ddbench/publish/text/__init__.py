@@ -1,0 +1,1 @@
+"""Tables and views as text, CSV, JSON and LaTeX, with captions and legends."""

@@ -1,0 +1,71 @@
+"""Tables → LaTeX with booktabs, to be pasted into a paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ddbench.publish.views.view import View
+
+HEAD = "% needs \\usepackage{booktabs}\n"
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "±": r"$\pm$",
+    "→": r"$\rightarrow$",
+    "·": r"$\cdot$",
+    "×": r"$\times$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "≈": r"$\approx$",
+    "∪": r"$\cup$",
+    "−": "$-$",
+    "–": "--",
+    "…": r"\dots{}",
+    "†": r"\dag{}",
+    "½": r"$\frac{1}{2}$",
+    "α": r"$\alpha$",
+    "δ": r"$\delta$",
+    "τ": r"$\tau$",
+    "χ": r"$\chi$",
+    **{character: f"$^{{{digit}}}$" for digit, character in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+    "⁻": "$^{-}$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+}
+_SPECIALS = re.compile("|".join(map(re.escape, _SPECIAL)))
+_BOLD = re.compile(r"\*\*(.+?)\*\*")
+
+
+def to_latex(views: Sequence[View]) -> str:
+    """One ``table`` environment per table: caption above, notes below, rules of booktabs."""
+    return HEAD + "\n".join(_environment(view) for view in views) if views else "% no results\n"
+
+
+def escaped(text: str) -> str:
+    """Text in which no character is a command, and those that pdflatex lacks are."""
+    return _SPECIALS.sub(lambda match: _SPECIAL[match[0]], text)
+
+
+def _environment(view: View) -> str:
+    lines = [r"\begin{table}", r"  \centering", f"  \\caption{{{escaped(view.caption)}}}"]
+    if grid := view.grid:
+        header, *rows = grid
+        lines += [f"  \\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"    \toprule", _row(header), r"    \midrule"]
+        lines += [*map(_row, rows), r"    \bottomrule", r"  \end{tabular}"]
+    lines += [f"  \\par\\footnotesize {escaped(note)}" for note in view.notes]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    first, *rest = cells
+    return "    " + " & ".join([escaped(first), *map(_cell, rest)]) + r" \\"
+
+
+def _cell(text: str) -> str:
+    """A cell behind the first: what is bold in markdown is bold here."""
+    return _BOLD.sub(lambda match: f"\\textbf{{{match[1]}}}", escaped(text))

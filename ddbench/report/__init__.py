@@ -1,1 +1,0 @@
-"""Records → tables → text, and the pages of the leaderboard."""

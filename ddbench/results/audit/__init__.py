@@ -1,0 +1,1 @@
+"""Finished results trained or measured again: verified, quantised, by quartile, against full stopped early."""

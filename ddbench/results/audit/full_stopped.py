@@ -1,0 +1,159 @@
+"""``full`` stopped at a method's seconds, written into evaluations that exist.
+
+A set costs its condensing, the artifacts it reads, and the student that is trained on it. For each evaluation of a set,
+``full`` of the same repetition, protocol and student is trained for no longer than these seconds, at the pace and the
+learning rate of its own record: what all images would have given for the same time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddbench.core.keys import eval_key
+from ddbench.core.records import Record
+from ddbench.core.specs import EvalSpec
+from ddbench.core.store.folder import GONE, Store, amend
+from ddbench.plan.collect import place_of
+from ddbench.results.audit.retrain import MakeWorker, finished, title_of, train_again, with_its_rate
+from ddbench.work.monitor import Monitor
+
+STOPPED = "full_stopped"
+"""Metric of an evaluation: test accuracy [%] of ``full`` stopped when its set's student was done."""
+UPDATES = "full_stopped_updates"
+"""Metric beside it: how many updates that were."""
+DIGITS = 2
+"""Digits of ``updates`` that are kept, rounded down: methods that took about as long are held against one student."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An evaluation that can have the metric.
+
+    Attributes:
+        path: Its file.
+        record: Its content.
+        full: The evaluation of ``full`` beside it; None where it is not needed, or ``why`` says that it is missing.
+        updates: Updates of ``full`` that fit into its seconds, rounded down; at most those that ``full`` has.
+        why: Why it cannot be had, else None.
+    """
+
+    path: Path
+    record: Record
+    full: Record | None
+    updates: int
+    why: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has the metric."""
+        return STOPPED in self.record.metrics
+
+    @property
+    def student(self) -> tuple[str, int] | None:
+        """Which student has to be trained for it, alike for all that share one; None for none."""
+        if self.done or self.full is None or self.updates == _length(self.full):
+            return None
+        return self.full.key, self.updates
+
+
+def jobs_of(records: Iterable[tuple[Path, Record]], out: Path, protocols: Iterable[str] = ()) -> list[Job]:
+    """The evaluations of a results folder with a result, as jobs; references are not among them.
+
+    Args:
+        records: With their paths; of references, which are shared, also from outside of ``out``.
+        out: The results folder.
+        protocols: Ids without version to keep; none: all.
+    """
+    known = list(records)
+    sets = {record.key: record for _, record in known if record.kind == "condense"}
+    evaluations = [(path, record) for path, record in finished(known, protocols) if record.source == "measured"]
+    fulls = {place_of(record): record for _, record in evaluations if record.spec.get("whole")}
+    found = []
+    for path, record in evaluations:
+        if record.spec.get("whole") or out not in path.parents:
+            continue
+        full, made = fulls.get(place_of(record)), sets.get(record.spec["eval"]["set"])
+        if STOPPED in record.metrics:
+            found.append(Job(path, record, None, 0))
+        elif full is None or made is None:
+            what = "full was not measured there" if full is None else "the record of its set is missing"
+            found.append(Job(path, record, None, 0, f"{_where(record)}: {what}"))
+        else:
+            found.append(Job(path, record, full, fitting(seconds_of(made, record), full)))
+    return found
+
+
+def seconds_of(made: Record, student: Record) -> float:
+    """All that a set costs: condensing it, the artifacts it reads, one student [s].
+
+    Args:
+        made: Record of its condensation.
+        student: Of the evaluation.
+    """
+    return made.cost.prepare_s + made.cost.condense_s + made.cost.artifact_s + student.train_s
+
+
+def fitting(seconds: float, full: Record) -> int:
+    """Updates of ``full`` that fit into ``seconds`` at its pace, to two digits: at least one, at most all it has."""
+    length = _length(full)
+    updates = min(length, math.floor(length * seconds / full.train_s)) if full.train_s > 0 else length
+    unit = 10 ** max(0, len(str(updates)) - DIGITS)
+    return updates if updates == length else max(1, updates // unit * unit)
+
+
+def note_stopped(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: Monitor) -> Iterator[tuple[Job, str]]:
+    """Train what has to be trained, each student once, and write both metrics into the records as they come.
+
+    Args:
+        store: Holds the records.
+        jobs: From :func:`jobs_of`; those that are done or cannot be had are passed over.
+        make: Gives the worker that trains.
+        watch: Told when a student begins and ends.
+
+    Yields:
+        Each job that failed, or whose record is another by now, and why.
+    """
+    waiting: dict[tuple[str, int] | None, list[Job]] = {}
+    for job in jobs:
+        if not job.done and job.full is not None:
+            waiting.setdefault(job.student, []).append(job)
+    for job in waiting.pop(None, []):
+        assert job.full is not None
+        yield from _write(job, job.full.metrics["top1"])
+    for group in waiting.values():
+        full = group[0].full
+        assert full is not None
+        for _, _, again in train_again(store, [(full, _shorter(full, group[0].updates))], make, watch):
+            for job in group:
+                if again.status == "ok":
+                    yield from _write(job, again.metrics["top1"])
+                else:
+                    yield job, f"{again.status}: {again.reason}"
+
+
+def _write(job: Job, top1: float) -> Iterator[tuple[Job, str]]:
+    if amend(job.path, job.record, {STOPPED: top1, UPDATES: job.updates}) is None:
+        yield job, GONE
+
+
+def _shorter(full: Record, updates: int) -> dict[str, Any]:
+    """The document of a reference's student that ends after ``updates``, its rate dropped halfway if at all."""
+    document = with_its_rate(full, full.spec["eval"]["e"])
+    student: Mapping[str, Any] = document["eval"]
+    params = {**student["protocol_params"], "updates": updates}
+    if "drop_after" in params:
+        params["drop_after"] = math.ceil(updates / 2)
+    shorter = {**student, "protocol_params": params}
+    return {**document, "key": eval_key(EvalSpec.model_validate(shorter)), "eval": shorter}
+
+
+def _length(full: Record) -> int:
+    return int(full.spec["eval"]["protocol_params"]["updates"])
+
+
+def _where(record: Record) -> str:
+    return f"{record.spec['set']['cell']['data']['name']} {title_of(record).rpartition(' · ')[2]}"

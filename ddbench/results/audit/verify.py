@@ -1,0 +1,242 @@
+"""Whether a stored result holds: its files say what its record says, and fresh students score as the recorded ones.
+
+Imports torch only to train.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from ddbench.core.errors import CorruptFileError
+from ddbench.core.keys import canonical, condense_key, eval_key
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.records import Record
+from ddbench.core.specs import CellSpec, EvalSpec
+from ddbench.core.store.folder import CONDENSE, Store, evaluation_path
+from ddbench.results.audit.retrain import MakeWorker, title_of, train_again, with_its_rate
+from ddbench.results.stats.prediction import Interval, prediction_interval
+from ddbench.work.evaluate.predictions import labels_of_test, read_predictions, recount
+from ddbench.work.monitor import Monitor
+
+Verdict = Literal["inside", "outside", "same", "differs", "failed"]
+GOOD: frozenset[Verdict] = frozenset({"inside", "same"})
+SAME_TO_THE_BIT = ("device", "threads", "engine", "torch", "machine")
+"""Where these fields of two records' ``env`` agree, the same seed must give the same predictions."""
+
+
+# ---------------------------------------------------------------------------------------------------------------- files
+
+
+def wrong_files(store: Store, folder: Path, record: Record, registries: Registries) -> list[str]:
+    """What does not fit together in the folder of a set; empty when all is well.
+
+    Compared are the set with its sha256, keys with the documents they stand for, evaluations with the set they say they
+    are of, and accuracies with the stored predictions.
+
+    Args:
+        store: The results folder.
+        folder: The set's.
+        record: Its condensation.
+        registries: For the axes of its method.
+
+    Raises:
+        CorruptFileError: If the set is not the file that its record names.
+        DataError: If the data set is not prepared here.
+    """
+    store.load_set(folder, keep=True)
+    cell = CellSpec.model_validate(record.spec["cell"])
+    axes = registries.methods.get(cell.method).axes
+    key = condense_key(cell, axes, [key for _, key in record.spec["artifacts"].values()])
+    problems = [] if key == record.key else [f"{CONDENSE}: its document has another key"]
+    for path, found in evaluations_in(folder):
+        if found.set_sha256 != record.set_sha256 or found.spec["eval"]["set"] != record.key:
+            problems.append(f"{path.name}: evaluates another set")
+        elif eval_key(EvalSpec.model_validate(found.spec["eval"])) != found.key:
+            problems.append(f"{path.name}: its document has another key")
+        elif found.status == "ok" and (why := _wrong_accuracy(path, found, cell)):
+            problems.append(f"{path.name}: {why}")
+    return problems
+
+
+def evaluations_in(folder: Path) -> list[tuple[Path, Record]]:
+    """The evaluations of the set in ``folder``, with their paths.
+
+    Raises:
+        CorruptFileError: If one cannot be read.
+    """
+    paths = sorted((folder / "eval").glob("*.json"))
+    return [(path, Record.from_json(path.read_bytes(), str(path))) for path in paths]
+
+
+def _wrong_accuracy(path: Path, record: Record, cell: CellSpec) -> str | None:
+    try:
+        predictions = read_predictions(path.with_suffix(".safetensors"), record.n_test)
+    except CorruptFileError as error:
+        return str(error)
+    labels = labels_of_test(cell.data)
+    if len(labels) != len(predictions):
+        return f"{len(predictions)} predictions for {len(labels)} test images"
+    counted, said = recount(predictions, labels), record.metrics["top1"]
+    return None if math.isclose(counted, said, abs_tol=1e-6) else f"top1 {said:g}, but its predictions give {counted:g}"
+
+
+# ------------------------------------------------------------------------------------------------------------ intervals
+
+
+# ---------------------------------------------------------------------------------------------------------------- cases
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is verified at once: a set under one protocol with one student network.
+
+    Attributes:
+        title: Name for people.
+        records: Its evaluations, a student each.
+        row: Accuracies [%] of all recorded students of its row, a group for each set; its own set comes first.
+        used: Students of the set that are already recorded.
+    """
+
+    title: str
+    records: tuple[Record, ...]
+    row: tuple[tuple[float, ...], ...]
+    used: frozenset[int]
+
+    @property
+    def recorded(self) -> float:
+        """Mean accuracy [%] of its records."""
+        return fmean(record.metrics["top1"] for record in self.records)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of a case.
+
+    Attributes:
+        case: What was checked.
+        fresh: Mean accuracy [%] of the students trained now; None when one failed.
+        interval: What it was held against.
+        verdict: The outcome.
+        why: What else needs saying.
+    """
+
+    case: Case
+    fresh: float | None
+    interval: Interval
+    verdict: Verdict
+    why: str = ""
+
+
+def cases_of(store: Store, evaluations: Iterable[Record]) -> list[Case]:
+    """The cases of a set's evaluations.
+
+    Args:
+        store: Where records of other repetitions are looked for.
+        evaluations: Of one set; those without a result are left out.
+    """
+    everyone: dict[str, list[Record]] = {}
+    for path, record in store.records():
+        if record.kind == "evaluation" and record.status == "ok" and _is_of_its_set(path, record):
+            everyone.setdefault(_row(record), []).append(record)
+    groups: dict[str, list[Record]] = {}
+    for record in evaluations:
+        if record.status == "ok":
+            groups.setdefault(_row(record), []).append(record)
+    found = []
+    for row, members in groups.items():
+        beside, its_set = everyone.get(row, members), members[0].spec["eval"]["set"]
+        used = {o.spec["eval"]["e"] for o in beside if o.spec["eval"]["set"] == its_set}
+        by_set: dict[str | None, list[float]] = {members[0].set_sha256: []}  # equal sets are one, whatever their keys
+        for record in beside:
+            by_set.setdefault(record.set_sha256, []).append(record.metrics["top1"])
+        accuracies = tuple(tuple(group) for group in by_set.values())
+        found.append(Case(title_of(members[0]), tuple(members), accuracies, frozenset(used)))
+    return found
+
+
+def _is_of_its_set(path: Path, record: Record) -> bool:
+    """Whether an evaluation is of the set that lies beside it now."""
+    try:
+        made = json.loads((path.parents[1] / CONDENSE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return bool(made.get("set_sha256") == record.set_sha256)
+
+
+def _row(record: Record) -> str:
+    """What students of one row share: all but repetition and student."""
+    spec = record.spec
+    axes = spec.get("facts", {}).get("axes", ("arch", "budget", "seed"))
+    student = {name: value for name, value in spec["eval"].items() if name not in ("set", "r", "e")}
+    student["protocol_params"] = {n: v for n, v in student["protocol_params"].items() if n != "recipe_of"}
+    recipe = spec.get("recipe")
+    return canonical([_cell(spec["set"]["cell"], axes), student, recipe and _cell(recipe["cell"], ("arch", "budget"))])
+
+
+def _cell(cell: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
+    return {name: v for name, v in cell.items() if name != "r" and (name not in ("arch", "budget") or name in axes)}
+
+
+# ------------------------------------------------------------------------------------------------------------- training
+
+
+def verify(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, fresh: int, level: float) -> Finding:
+    """Train ``fresh`` students that were not recorded, and hold their mean against the row's recorded accuracies.
+
+    They take the learning rate that the recorded student had. Nothing in ``store`` changes.
+
+    Args:
+        store: Holds the set.
+        case: What to verify.
+        make: Gives the worker that trains.
+        watch: Told when a student begins and ends.
+        fresh: Students to train, ≥ 1.
+        level: Of the prediction interval.
+    """
+    base = case.records[0]
+    interval = prediction_interval(case.row, n_test=base.n_test or 1, fresh=fresh, level=level)
+    numbers = [e for e in range(max(case.used) + fresh + 1) if e not in case.used][:fresh]
+    trained = [
+        found for _, _, found in train_again(store, [(base, with_its_rate(base, e)) for e in numbers], make, watch)
+    ]
+    if (failed := next((found for found in trained if found.status != "ok"), None)) is not None:
+        return Finding(case, None, interval, "failed", _why_failed(failed))
+    mean = fmean(found.metrics["top1"] for found in trained)
+    return Finding(case, mean, interval, "inside" if interval.contains(mean) else "outside")
+
+
+def repeat(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, level: float) -> Finding:
+    """Train the recorded students again: same seeds, same device and threads, so the same predictions to the bit.
+
+    Where torch or the machine are others than recorded, rounding may differ: the accuracy is then held against the
+    prediction interval. Arguments as for :func:`verify`.
+    """
+    n_test = case.records[0].n_test or 1
+    interval = prediction_interval(case.row, n_test=n_test, fresh=len(case.records), level=level)
+    changed, other, scores = 0, set[str](), []
+    for record, path, found in train_again(store, [(record, record.spec) for record in case.records], make, watch):
+        if found.status != "ok":
+            return Finding(case, None, interval, "failed", _why_failed(found))
+        stored = evaluation_path(store.folder(record.spec["set"]), record.key).with_suffix(".safetensors")
+        changed += int((read_predictions(path) != read_predictions(stored, n_test)).sum())
+        other |= {name for name in SAME_TO_THE_BIT if record.env.get(name) != found.env.get(name)}
+        scores.append(found.metrics["top1"])
+    mean, total = fmean(scores), n_test * len(scores)
+    if not changed:
+        return Finding(case, mean, interval, "same")
+    why = f"{changed} of {total} predictions differ"
+    if not other:
+        return Finding(case, mean, interval, "differs", why)
+    why += f"; recorded with another {' and '.join(sorted(other))}, so rounding may differ"
+    return Finding(case, mean, interval, "inside" if interval.contains(mean) else "outside", why)
+
+
+def _why_failed(record: Record) -> str:
+    """The reason, after the status where that says more than "failed"."""
+    return str(record.reason) if record.status == "failed" else f"{record.status}: {record.reason}"

@@ -1,0 +1,1 @@
+"""Scores derived from tables: recovery, cost, regimes, ranks, losslessness, many students."""

@@ -1,0 +1,1 @@
+"""Records grouped into tables, cells and differences."""

@@ -1,0 +1,274 @@
+"""One cell of a table: the observations of one row and budget, averaged in the order that the statistics demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from ddbench.core.infos import IMPORTED
+from ddbench.core.records import Cost
+from ddbench.results.stats import DIGITS, Summary, paired, summary
+from ddbench.results.tables.observations import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class CellCost:
+    """What one set of this cell took, on average over repetitions; None where nothing was condensed.
+
+    Attributes:
+        condense_s: Seconds to prepare and condense.
+        artifact_s: Seconds to build the artifacts it read.
+        evaluate_s: Seconds of training and testing per student, searches for a learning rate included.
+        train_s: Seconds to train and test one student, without them.
+        peak_mb: Highest peak memory of the repetitions [MB].
+        bytes: Stored bytes.
+        contended: Whether other processes used the cores meanwhile.
+    """
+
+    condense_s: float | None = None
+    artifact_s: float | None = None
+    evaluate_s: float | None = None
+    train_s: float | None = None
+    peak_mb: float | None = None
+    bytes: float | None = None
+    contended: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds to make one set, and all artifacts that it read; None where nothing was condensed."""
+        return None if self.condense_s is None else self.condense_s + (self.artifact_s or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        scores: Repetition → mean over its students [%]; only repetitions all of whose students have a result.
+        planned: Repetitions, with or without a result.
+        students: Students per repetition.
+        status: ``ok``, or the status of the first repetition without a result.
+        reason: Why that one has none.
+        kind: Kind of the method.
+        source: ``measured``, ``imported`` or ``reported``.
+        updates: Updates of a student.
+        cost: What it took.
+        one_set: Whether several repetitions share one set.
+        shared: Names of artifacts that several repetitions share.
+        details: What the method says about its runs, means over repetitions.
+        bold: Whether it is among the best of its column.
+        marks: Numbers of its footnotes.
+        per_class: Accuracy on the test images of each class, mean over repetitions [%]; None when a result lacks it.
+        quartiles: Accuracy on each quarter of the test images by difficulty, easiest first [%]; None as before, or
+            where results were ordered by different difficulties.
+        difficulties: Digests of the difficulties behind the quartiles of its results; one where they can be averaged.
+        top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%]; None as before.
+        full_stopped: Accuracy of ``full`` stopped at the seconds of a set and its student [%]; None as before.
+        full_stopped_updates: How many updates those were, on average.
+        own_n: Images of its sets where these have not the column's size: as many as another row's bytes buy, or as an
+            imported set has; None: they have.
+        correct: Repetition → which test images each of its students was right about (see
+            :mod:`ddbench.core.correctness`); only repetitions all of whose records say so.
+    """
+
+    scores: dict[int, float]
+    planned: int
+    students: int
+    status: str
+    reason: str
+    kind: str
+    source: str
+    updates: int | None
+    cost: CellCost
+    one_set: bool = False
+    shared: tuple[str, ...] = ()
+    details: Mapping[str, float] = field(default_factory=dict)
+    bold: bool = False
+    marks: tuple[int, ...] = ()
+    per_class: tuple[float, ...] | None = None
+    quartiles: tuple[float, ...] | None = None
+    difficulties: tuple[str, ...] = ()
+    top1_uint8: float | None = None
+    full_stopped: float | None = None
+    full_stopped_updates: float | None = None
+    own_n: int | None = None
+    correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> Summary | None:
+        """Mean, sd and interval over repetitions; None without a result."""
+        return summary(list(self.scores.values())) if self.scores else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every repetition has a result: else the mean is one of survivors, and is not compared."""
+        return self.status == "ok"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is complete, made here, and not the set that all others are part of."""
+        return self.complete and self.kind != "reference" and self.source == "measured"
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it takes part in comparisons within its column: it counts, and has the column's size."""
+        return self.counts and self.own_n is None
+
+
+def cell_of(observations: Sequence[Observation]) -> Cell:
+    """Average the observations of one cell: first students, then repetitions."""
+    ordered = sorted(observations, key=lambda o: (o.r, o.e))
+    first = ordered[0]
+    repetitions: dict[int, list[Observation]] = {}
+    for observation in ordered:
+        repetitions.setdefault(observation.r, []).append(observation)
+    scores = {}
+    for r, students in repetitions.items():
+        values = [student.top1 for student in students if student.top1 is not None]
+        if len(values) == len(students):
+            scores[r] = fmean(values)  # rounded where scores are compared: rounding twice would break ties
+    bad = next((o for o in ordered if o.r not in scores and o.top1 is None), None)
+    counted = [students for r, students in repetitions.items() if r in scores]
+    difficulties = _difficulties(counted)
+    return Cell(
+        scores=scores,
+        planned=len(repetitions),
+        students=max(len(students) for students in repetitions.values()),
+        status="ok" if bad is None else bad.status,
+        reason="" if bad is None else bad.reason,
+        kind=first.kind,
+        source=first.source,
+        updates=first.updates,
+        cost=_cost(ordered),
+        one_set=len(repetitions) > 1 and len({o.set_key for o in ordered if o.r in scores}) == 1,
+        shared=_shared(ordered),
+        details=_details(ordered),
+        per_class=_means(counted, "per_class"),
+        quartiles=_means(counted, "quartiles") if len(difficulties) < 2 else None,
+        difficulties=difficulties,
+        top1_uint8=_mean(counted, "top1_uint8"),
+        full_stopped=_mean(counted, "full_stopped"),
+        full_stopped_updates=_mean(counted, "full_stopped_updates"),
+        own_n=_own_n(first),
+        correct={r: found for r in scores if (found := _correct(repetitions[r]))},
+    )
+
+
+def _own_n(observation: Observation) -> int | None:
+    """How many images a set has that has not its column's size."""
+    if "buys" in observation.facts:
+        return int(observation.facts["buys"]["images"])
+    n, allowed = observation.recipe.get("n"), observation.facts.get("n")
+    return None if observation.method != IMPORTED or None in (n, allowed) or n == allowed else n
+
+
+def _correct(students: Sequence[Observation]) -> tuple[str, ...]:
+    """What the students were right about; empty when a record does not say."""
+    found = tuple(str(student.metrics.get("correct", "")) for student in students)
+    return found if all(found) else ()
+
+
+def _difficulties(repetitions: Sequence[Sequence[Observation]]) -> tuple[str, ...]:
+    """Digests of the difficulties that quartiles were taken by; empty text for a record that does not say."""
+    told = [student.metrics for students in repetitions for student in students if "quartiles" in student.metrics]
+    return tuple(sorted({str(metrics.get("difficulty", "")) for metrics in told}))
+
+
+def _means(repetitions: Sequence[Sequence[Observation]], name: str) -> tuple[float, ...] | None:
+    """Means of a metric, number by number, over students and then repetitions; None unless all results have it."""
+    values = [[_numbers(student.metrics.get(name)) for student in students] for students in repetitions]
+    lengths = {len(numbers) for students in values for numbers in students}
+    if len(lengths) != 1 or 0 in lengths:
+        return None
+    return tuple(
+        round(fmean(fmean(student[i] for student in students) for students in values), DIGITS)
+        for i in range(lengths.pop())
+    )
+
+
+def _mean(repetitions: Sequence[Sequence[Observation]], name: str) -> float | None:
+    """Mean of a metric that is one number."""
+    found = _means(repetitions, name)
+    return None if found is None else found[0]
+
+
+def _numbers(value: Any) -> list[float]:
+    """A metric as a list of numbers; empty when it is missing, or part of it is (a class without test images)."""
+    numbers = value if isinstance(value, list) else [value]
+    return [float(x) for x in numbers] if all(isinstance(x, int | float) for x in numbers) else []
+
+
+def _shared(observations: Sequence[Observation]) -> tuple[str, ...]:
+    """Artifacts that repetitions share; whitening depends on the data alone, so that says nothing.
+
+    Nor does the file of an imported set: that repetitions share it is said of the set itself.
+    """
+    if observations[0].source == "imported":
+        return ()
+    readers: dict[tuple[str, str], set[int]] = {}
+    for observation in observations:
+        for item in observation.artifacts.items():
+            readers.setdefault(item, set()).add(observation.r)
+    return tuple(sorted({name for (name, _), who in readers.items() if len(who) > 1 and name != "whitening"}))
+
+
+def _details(observations: Sequence[Observation]) -> dict[str, float]:
+    """The means of the numbers that all sets of a cell have."""
+    made = {o.condensation.key: o.condensation.metrics for o in observations if o.condensation is not None}
+    names = [name for name in next(iter(made.values()), {}) if all(name in metrics for metrics in made.values())]
+    return {name: fmean(metrics[name] for metrics in made.values()) for name in names}
+
+
+def _cost(observations: Sequence[Observation]) -> CellCost:
+    finished = [o for o in observations if o.top1 is not None]
+    evaluate_s = fmean(o.evaluate_s for o in finished) if finished else None
+    train_s = fmean(o.train_s for o in finished) if finished else None
+    first = observations[0]
+    if first.kind == "reference":
+        image, n = first.facts.get("image_bytes"), first.facts.get("n")
+        return CellCost(
+            evaluate_s=evaluate_s, train_s=train_s, bytes=None if image is None or n is None else float((image + 1) * n)
+        )
+    if first.source != "measured":  # what it took to make is unknown: here it was only read
+        sizes = [sum(o.condensation.cost.bytes.values()) for o in observations if o.condensation is not None]
+        return CellCost(evaluate_s=evaluate_s, train_s=train_s, bytes=fmean(sizes) if any(sizes) else None)
+    sets: dict[str, Cost] = {}
+    for observation in observations:
+        record = observation.condensation
+        if record is not None and record.status == "ok":
+            sets[record.key] = record.cost
+    costs = list(sets.values())
+    if not costs:
+        return CellCost(evaluate_s=evaluate_s, train_s=train_s)
+    return CellCost(
+        condense_s=fmean(cost.prepare_s + cost.condense_s for cost in costs),
+        artifact_s=fmean(cost.artifact_s for cost in costs),
+        evaluate_s=evaluate_s,
+        train_s=train_s,
+        peak_mb=max((cost.peak_mb for cost in costs if cost.peak_mb or cost.peak_from), default=None),
+        bytes=fmean(sum(cost.bytes.values()) for cost in costs),
+        contended=any(cost.contended for cost in costs),
+    )
+
+
+def best(cells: Sequence[Cell | None]) -> set[int]:
+    """Positions of the best cells of a column: the highest mean, and all whose paired interval to it contains 0.
+
+    Means are over the repetitions that all ranked cells have: a folder may hold runs of different lengths. Where the
+    interval does not exist (fewer than three common repetitions) only ties join. A single result is not the best of
+    anything.
+    """
+    ranked = {i: cell.scores for i, cell in enumerate(cells) if cell and cell.ranked and cell.scores}
+    common = set.intersection(*map(set, ranked.values())) if ranked else set()
+    if len(ranked) < 2 or not common:
+        return set()
+    means = {i: fmean(scores[r] for r in sorted(common)) for i, scores in ranked.items()}
+    top = max(means, key=lambda i: means[i])
+    found = {top}
+    for i, mean in means.items():
+        interval = paired(ranked[top], ranked[i])
+        if round(mean, DIGITS) == round(means[top], DIGITS) or (interval is not None and interval.contains(0.0)):
+            found.add(i)
+    return found

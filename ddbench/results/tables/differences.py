@@ -1,0 +1,114 @@
+"""The second table: each method minus ``random``, paired over repetitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ddbench.results.stats import Comparison, compare
+from ddbench.results.tables.cells import Cell
+
+Cells = Sequence[Cell | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A row, and what it is held against.
+
+    Attributes:
+        label: Label of the row.
+        cells: Its cells, one per column of the main table.
+        baseline: Those of its ``random``: under ``native`` each row has one of its own, trained by the row's recipe.
+        control: Whether it is a control.
+    """
+
+    label: str
+    cells: Cells
+    baseline: Cells
+    control: bool
+
+    @property
+    def conditional(self) -> bool:
+        """Whether its repetitions share an artifact."""
+        return any(cell.shared for cell in self.cells if cell is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row of differences.
+
+    Attributes:
+        label: Label of the row.
+        comparisons: One per shown column, None where there is nothing to compare.
+        conditional: Whether its repetitions share an artifact: intervals are then too narrow for verdicts.
+        control: Whether it is a control.
+    """
+
+    label: str
+    comparisons: tuple[Comparison | None, ...]
+    conditional: bool
+    control: bool = False
+
+    @property
+    def judged(self) -> bool:
+        """Whether there can be verdicts on it: only then it is in the family that these are adjusted for."""
+        return not self.conditional and not self.control
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Differences to ``random`` at the same budget.
+
+    Attributes:
+        columns: Which columns of the main table have any.
+        rows: Methods in the order of the main table.
+    """
+
+    columns: tuple[int, ...]
+    rows: tuple[Difference, ...]
+
+    def comparisons(self) -> list[Comparison]:
+        """Those that there can be verdicts on: the family that these are adjusted for."""
+        return [comparison for row in self.rows if row.judged for comparison in row.comparisons if comparison]
+
+    def shown(self) -> list[Comparison]:
+        """Those of all rows."""
+        return [comparison for row in self.rows for comparison in row.comparisons if comparison]
+
+
+def differences(rows: Sequence[Compared], columns: int) -> Differences | None:
+    """Compare every ranked cell with its baseline; None without any pair of three or more repetitions.
+
+    Rows that are not judged are each a family of their own: some are ``random`` by construction, so that they would
+    make the family of the others larger, and no method better.
+
+    Args:
+        rows: Rows with what each is held against, in the order of the main table.
+        columns: Cells per row.
+    """
+    judged: list[tuple[str, int]] = []
+    pairs: dict[tuple[str, int], tuple[Mapping[int, float], Mapping[int, float]]] = {}
+    for row in rows:
+        for column in range(columns):
+            ours, theirs = row.cells[column], row.baseline[column]
+            if ours is not None and theirs is not None and ours.ranked and theirs.ranked:
+                pairs[row.label, column] = ours.scores, theirs.scores
+                judged += [] if row.control or row.conditional else [(row.label, column)]
+    families = [judged, *([place] for place in pairs if place not in judged)]
+    found: dict[tuple[str, int], Comparison] = {}
+    for family in families:
+        compared = zip(family, compare([pairs[place] for place in family]), strict=True)
+        found |= {place: one for place, one in compared if one is not None}
+    if not found:
+        return None
+    shown = tuple(sorted({column for _, column in found}))
+    return Differences(
+        shown,
+        tuple(
+            Difference(
+                row.label, tuple(found.get((row.label, column)) for column in shown), row.conditional, row.control
+            )
+            for row in rows
+            if any((row.label, column) in found for column in shown)
+        ),
+    )

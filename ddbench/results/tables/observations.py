@@ -1,0 +1,315 @@
+"""From records to observations: one per evaluation, joined with what making its set took, and placed in its table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ddbench.core.keys import canonical
+from ddbench.core.plugin.registry import FIRST_PARTY
+from ddbench.core.records import Record
+from ddbench.core.roles import Role, role_of
+from ddbench.core.specs import Budget
+
+WHOSE = ("protocol origin", "student origin", "condensing network origin")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all results of one table have in common; None where a result belongs to every table.
+
+    Attributes:
+        data: Canonical JSON of the data document (name, revision, split, view, preprocess).
+        protocol: Id with version, ``hard@1``; None for a set that could not be made, under whatever protocol.
+        arch: Condensing architecture; None when the method does not depend on it.
+        eval_arch: Student architecture; None as for ``protocol``.
+        profile: Profile name; None when the record does not say.
+    """
+
+    data: str
+    protocol: str | None
+    arch: str | None
+    eval_arch: str | None
+    profile: str | None
+
+    def agrees(self, other: Setting) -> bool:
+        """Whether no field that both know differs."""
+        pairs = (
+            (self.protocol, other.protocol), (self.arch, other.arch), (self.eval_arch, other.eval_arch),
+            (self.profile, other.profile),
+        )  # fmt: skip
+        return self.data == other.data and all(a == b or a is None or b is None for a, b in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One student of one repetition: a result, or why there is none.
+
+    Attributes:
+        setting: Its table.
+        key: Key of the evaluation; empty when it was never planned to run.
+        row: Label of its row.
+        role: What its row is.
+        method: Name of the method; ``kind`` its kind.
+        budget: Its column; None for references, which span all.
+        r: Repetition.
+        e: Student.
+        status: ``ok``, or why there is no result; ``reason`` in words.
+        source: ``measured``, ``imported`` or ``reported``.
+        top1: Test accuracy [%]; None unless ``ok``.
+        n_test: Test images behind it.
+        updates: Updates of the student.
+        evaluate_s: Seconds of training and testing, the search for a learning rate included.
+        train_s: The same without that search.
+        set_key: Key of the condensed set.
+        recipe: What repetitions of one cell must share: version, resolved parameters of method and protocol.
+        finished: UTC time, ISO 8601.
+        facts: Names and sizes (see :attr:`ddbench.plan.graph.Entry.facts`); empty when the record has none.
+        artifacts: Artifacts that the set was made from, by the name its method gave them.
+        condensation: The record of the set, if it is among the records.
+        warning: What a reader must know about the choice of this result.
+        metrics: All that was measured on the test images; empty unless ``ok``.
+    """
+
+    setting: Setting
+    key: str
+    row: str
+    role: Role
+    method: str
+    kind: str
+    budget: Budget | None
+    r: int
+    e: int
+    status: str
+    reason: str
+    source: str
+    top1: float | None
+    n_test: int | None
+    updates: int | None
+    evaluate_s: float
+    train_s: float
+    set_key: str
+    recipe: dict[str, Any]
+    finished: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    condensation: Record | None = None
+    warning: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def observe(records: Sequence[Record]) -> list[Observation]:
+    """All observations, each in a fully known setting, in the order of their records.
+
+    A result that belongs to several tables (``random`` depends on no architecture) appears once for each.
+    """
+    condensations = {record.key: record for record in records if record.kind == "condense"}
+    evaluations = [record for record in records if record.kind == "evaluation"]
+    found = [_of_evaluation(place, condensations) for record in evaluations for place in _rows_of(record)]
+    evaluated = {observation.set_key for observation in found}
+    found += [
+        _of_condensation(record)
+        for record in condensations.values()
+        if record.status != "ok" and record.key not in evaluated
+    ]
+    return told_apart(_placed(found))
+
+
+def _rows_of(record: Record) -> list[Record]:
+    """The record once for each row that it serves (see :func:`ddbench.plan.collect.remember`)."""
+    also = record.spec.get("also", ())
+    return [record, *(record.model_copy(update={"spec": record.spec | place}) for place in also)]
+
+
+def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observation:
+    spec = record.spec
+    made, student, facts = spec["set"], spec["eval"], spec.get("facts", {})
+    params = student["protocol_params"]
+    setting = _setting(made, facts)
+    return _observation(
+        record,
+        made,
+        facts,
+        setting=replace(
+            setting, protocol=f"{student['protocol']}@{student['protocol_version']}", eval_arch=student["arch"]
+        ),
+        row=spec.get("label") or made.get("label") or made["cell"]["method"],
+        key=record.key,
+        r=student["r"],
+        e=student["e"],
+        top1=record.metrics.get("top1") if record.status == "ok" else None,
+        updates=params.get("updates"),
+        evaluate_s=record.cost.evaluate_s,
+        train_s=record.train_s,
+        set_key=student["set"],
+        recipe=_recipe(made["cell"], params) | _origins(student, protocol="protocol", arch="student"),
+        condensation=condensations.get(student["set"]),
+    )
+
+
+def _of_condensation(record: Record) -> Observation:
+    """A set that could not be made and that no evaluation mentions: a row of every table where it would have stood."""
+    spec = record.spec
+    return _observation(
+        record,
+        spec,
+        {},
+        setting=_setting(spec, {}),
+        row=spec.get("label") or spec["cell"]["method"],
+        key=record.key,
+        r=spec["cell"]["r"],
+        e=0,
+        top1=None,
+        updates=None,
+        evaluate_s=0.0,
+        train_s=0.0,
+        set_key=record.key,
+        recipe=_recipe(spec["cell"], {}),
+        condensation=record,
+    )
+
+
+def _observation(record: Record, made: dict[str, Any], facts: dict[str, Any], **fields: Any) -> Observation:
+    cell = made["cell"]
+    kind = _kind(cell["method"], facts)
+    return Observation(
+        role=role_of(record.spec),
+        method=cell["method"],
+        kind=kind,
+        budget=None if kind == "reference" else Budget.model_validate(facts.get("buys", cell)["budget"]),
+        status=record.status,
+        reason=record.reason or "",
+        source=record.source,
+        n_test=record.n_test,
+        finished=record.finished,
+        facts=facts,
+        metrics=record.metrics if record.kind == "evaluation" and record.status == "ok" else {},
+        artifacts={name: key for name, (_, key) in made.get("artifacts", {}).items()},
+        **fields,
+    )
+
+
+def _kind(method: str, facts: dict[str, Any]) -> str:
+    return str(facts.get("kind") or ("reference" if method == "full" else "distillation"))
+
+
+def _setting(made: dict[str, Any], facts: dict[str, Any]) -> Setting:
+    """What a set's document says about its table."""
+    cell = made["cell"]
+    axes = facts.get("axes")
+    if axes is None:  # records that do not tell: only of the references do we know that no architecture enters
+        free = cell["method"] == "random" or _kind(cell["method"], facts) == "reference"
+    else:
+        free = "arch" not in axes
+    return Setting(canonical(cell["data"]), None, None if free else cell["arch"], None, made.get("profile"))
+
+
+def _recipe(cell: dict[str, Any], protocol: dict[str, Any]) -> dict[str, Any]:
+    """What decided the result besides its place in the table."""
+    # recipe_of names a set of the same repetition: it differs between repetitions that belong together.
+    params = {f"protocol.{name}": value for name, value in protocol.items() if name != "recipe_of"}
+    params |= cell.get("params", {})
+    named = {"version": cell.get("method_version"), "origin": cell.get("origin"), "master seed": cell.get("master")}
+    found = {**named, **_origins(cell, arch="condensing network"), **params}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _origins(spec: dict[str, Any], **parts: str) -> dict[str, str]:
+    """Who registered what took part, where it was not ddbench."""
+    return {f"{parts[part]} origin": origin for part, origin in spec.get("origins", {}).items() if part in parts}
+
+
+def _placed(observations: list[Observation]) -> list[Observation]:
+    """Put those that belong to every table into each table there is.
+
+    One field after the other, because a result may lack one that another has while the other lacks what it has. A set
+    that could not be made stands where other sets of its row were evaluated; in every table only if there is none.
+    """
+    for name in ("profile", "arch", "protocol", "eval_arch"):
+        known: dict[Setting, set[str]] = {}
+        for o in observations:
+            if getattr(o.setting, name) is not None:
+                known.setdefault(o.setting, set()).add(o.row)
+        observations = [placed for o in observations for placed in _filled(o, name, _places(o, known))]
+    return observations
+
+
+def _places(observation: Observation, known: dict[Setting, set[str]]) -> list[Setting]:
+    """Settings, known with the rows in them, that an observation may stand in."""
+    mine = [s for s, rows in known.items() if observation.row in rows and observation.setting.agrees(s)]
+    return mine if mine and observation.status != "ok" else list(known)
+
+
+def _filled(observation: Observation, name: str, known: list[Setting]) -> Iterator[Observation]:
+    setting = observation.setting
+    if getattr(setting, name) is not None:
+        yield observation
+        return
+    values = list(dict.fromkeys(getattr(other, name) for other in known if setting.agrees(other)))
+    if not values and name == "profile":
+        values = [""]
+    if not values and name == "arch" and setting.eval_arch is not None:
+        values = [setting.eval_arch]  # nothing was condensed: the student's is the only architecture there is
+    for value in values:
+        yield replace(observation, setting=replace(setting, **{name: value}))
+
+
+# ------------------------------------------------------------------------------------------------------------ variants
+
+
+def told_apart(observations: list[Observation]) -> list[Observation]:
+    """Give each variant of a row its own label, and keep one observation per place.
+
+    Parameters may differ between budgets (presets do); where they differ within one cell, the row is split by the
+    parameters that do, e.g. ``dm`` into ``dm [iterations=100]`` and ``dm [iterations=1000]``.
+    """
+    differing: dict[tuple[Any, ...], dict[str, None]] = {}
+    cells: dict[tuple[Any, ...], list[Observation]] = {}
+    for observation in observations:
+        cells.setdefault((*_row_of(observation), observation.budget), []).append(observation)
+    for members in cells.values():
+        differing.setdefault(_row_of(members[0]), {}).update(dict.fromkeys(_differing(o.recipe for o in members)))
+    return _unique(_labelled(o, list(differing[_row_of(o)])) for o in observations)
+
+
+def _row_of(observation: Observation) -> tuple[Any, ...]:
+    return observation.setting, observation.row
+
+
+def _differing(recipes: Iterable[dict[str, Any]]) -> list[str]:
+    """Names of the parameters that two recipes both have, with different values; who is not named is ddbench."""
+    values: dict[str, set[str]] = {}
+    for recipe in recipes:
+        for name, value in (dict.fromkeys(WHOSE, FIRST_PARTY) | recipe).items():
+            values.setdefault(name, set()).add(canonical(value))
+    return sorted(name for name, seen in values.items() if len(seen) > 1)
+
+
+def _labelled(observation: Observation, names: list[str]) -> Observation:
+    shown = [f"{name}={_shown(observation.recipe[name])}" for name in names if name in observation.recipe]
+    return replace(observation, row=f"{observation.row} [{', '.join(shown)}]") if shown else observation
+
+
+def _shown(value: Any) -> str:
+    """As text; of hashes the beginning."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b", r"\1", text)
+
+
+def _unique(observations: Iterable[Observation]) -> list[Observation]:
+    """One observation per place: rather a measured than a planned one, then the latest."""
+    places: dict[tuple[Any, ...], list[Observation]] = {}
+    for observation in observations:
+        place = (*_row_of(observation), observation.budget, observation.r, observation.e)
+        places.setdefault(place, []).append(observation)
+    return [_latest(claims) for claims in places.values()]
+
+
+def _latest(claims: list[Observation]) -> Observation:
+    latest = max(claims, key=lambda o: (bool(o.key), o.finished, o.key))
+    if len({o.key for o in claims if o.key}) > 1:
+        return replace(latest, warning="made more than once, from different artifacts; the latest result is shown")
+    return latest

@@ -1,0 +1,42 @@
+"""How reports show the protocol of a result: as its record says, the catalog for ours, or a plugin that is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from ddbench.core.infos import Standing
+from ddbench.core.plugin.loader import active
+from ddbench.work.evaluate.catalog import PROTOCOLS
+
+OURS = {protocol.name: protocol for protocol in PROTOCOLS}
+_KNOWN = {field.name for field in fields(Standing)}
+
+
+def declared_by(protocol: str, facts: Iterable[Mapping[str, Any]]) -> tuple[Standing, bool]:
+    """How a protocol is shown, and whether it trains a student.
+
+    Args:
+        protocol: Its id with version.
+        facts: Those of its records, of which the first that says so counts; without any, the plugin that is loaded.
+    """
+    declared = next((one["protocol"] for one in facts if "protocol" in one), None)
+    if declared is not None:
+        standing = Standing(**{name: value for name, value in declared.items() if name in _KNOWN})
+        return standing, bool(declared.get("trains_student", True))
+    known = OURS.get(name_of(protocol))
+    if known is None and name_of(protocol) in active().protocols:
+        known = active().protocols.get(name_of(protocol))
+    return (Standing(), True) if known is None else (known.standing, known.trains_student)
+
+
+def name_of(protocol: str) -> str:
+    """``hard`` of ``hard@1``."""
+    return protocol.partition("@")[0]
+
+
+def id_of(name: str) -> str:
+    """``hard@1`` of ``hard``; of a protocol that is not ddbench's own, the name."""
+    ours = OURS.get(name)
+    return name if ours is None else f"{name}@{ours.version}"

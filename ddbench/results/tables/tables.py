@@ -1,0 +1,342 @@
+"""Observations → tables: which rows stand under which budgets in which table, what is bold, what needs a footnote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from ddbench.core.infos import Standing
+from ddbench.core.records import Record
+from ddbench.core.roles import Role, baseline_of
+from ddbench.core.specs import Budget
+from ddbench.results.tables.cells import Cell, best, cell_of
+from ddbench.results.tables.differences import Compared, Differences, differences
+from ddbench.results.tables.figures import marked
+from ddbench.results.tables.observations import Observation, Setting, observe
+from ddbench.results.tables.standing import declared_by
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A budget.
+
+    Attributes:
+        budget: It.
+        n: Images of a set; None when no record says.
+        share: n as a percentage of the training images; None when unknown or when the budget exceeds them.
+    """
+
+    budget: Budget
+    n: int | None
+    share: float | None
+
+    @property
+    def label(self) -> str:
+        """``ipc 10 (8.4 %)``, ``10 % (120)``."""
+        if self.budget.ipc is None:
+            return self.budget.label + (f" ({self.n})" if self.n is not None else "")
+        if self.share is None:
+            return self.budget.label
+        return (
+            f"{self.budget.label} ({self.share:.1f} %)"
+            if self.share >= 0.05
+            else f"{self.budget.label} ({self.share:.1g} %)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A method with its params.
+
+    Attributes:
+        label: What it is called.
+        role: What it is.
+        method: Name of the method; ``kind`` its kind.
+        source: ``measured``, ``imported`` or ``reported``.
+        cells: One per column, None where there is no record; a reference has one that spans all columns.
+        n: Images of a reference's set, None for others.
+        marks: Numbers of the footnotes of the whole row.
+    """
+
+    label: str
+    role: Role
+    method: str
+    kind: str
+    source: str
+    cells: tuple[Cell | None, ...]
+    n: int | None
+    marks: tuple[int, ...] = ()
+
+    @property
+    def shown_label(self) -> str:
+        """The label wherever people read it: ``label`` alone is what rows are found and joined by."""
+        return marked(self.label, self.source)
+
+    @property
+    def spans(self) -> bool:
+        """Whether its one cell spans all columns."""
+        return self.kind == "reference"
+
+
+class Filled(NamedTuple):
+    """A cell with a record, and where it stands.
+
+    Attributes:
+        row: Its row.
+        place: Which of the row's cells it is.
+        column: Its column; None for a reference, which spans all.
+        cell: It.
+    """
+
+    row: Row
+    place: int
+    column: Column | None
+    cell: Cell
+
+    @property
+    def budget(self) -> str:
+        """Label of the column, ``all images`` for a reference."""
+        return "all images" if self.column is None else self.column.label
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Comparable results.
+
+    Attributes:
+        setting: What they have in common; every field known.
+        dataset: Label of the data set.
+        named: The same for people: with the revision, where tables of several revisions are shown.
+        preprocess: Preprocessing id.
+        split: ``default`` or ``paper``.
+        columns: Budgets, ascending.
+        rows: References first, then in order of appearance.
+        footnotes: Text of footnote 1, 2, …
+        notes: What a reader must know about the data set.
+        n_test: Test images, None when nothing was tested.
+        versus_random: Differences to ``random``, None without enough repetitions.
+        standing: How its protocol is shown, and what it is held against.
+        trains_student: Whether its protocol trains a network; without, all students' tables may be held against it.
+    """
+
+    setting: Setting
+    dataset: str
+    named: str
+    preprocess: str
+    split: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...]
+    notes: tuple[str, ...]
+    n_test: int | None
+    versus_random: Differences | None
+    standing: Standing
+    trains_student: bool
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Name and revision (content hash) of the data set, whatever the view of it."""
+        data: dict[str, Any] = json.loads(self.setting.data)
+        return str(data["name"]), str(data.get("revision"))
+
+    def filled(self) -> list[Filled]:
+        """All cells with a record in the order of rows and columns, references too."""
+        return [
+            Filled(row, index, None if row.spans else self.columns[index], cell)
+            for row in self.rows
+            for index, cell in enumerate(row.cells)
+            if cell is not None
+        ]
+
+    def cells_at(self, budget: Budget) -> dict[str, Cell]:
+        """Label → the row's cell at a budget; a reference has one for all."""
+        return {one.row.label: one.cell for one in self.filled() if one.column is None or one.column.budget == budget}
+
+    def cells(self) -> list[Cell]:
+        """All cells with a record, references left out."""
+        return [cell for row in self.rows if not row.spans for cell in row.cells if cell is not None]
+
+
+def tables_of(records: Sequence[Record]) -> list[Table]:
+    """The tables that the records fill, in order of first appearance; of several students the condensing network first.
+
+    Args:
+        records: Condensations and evaluations, of a run (:func:`ddbench.plan.collect.collect`), a folder, a file.
+    """
+    groups: dict[Setting, list[Observation]] = {}
+    for observation in observe(records):
+        groups.setdefault(observation.setting, []).append(observation)
+    # References are shared by all results folders: a table of nothing else belongs to a run of another folder.
+    held_against = {s: members for s, members in groups.items() if any(o.kind != "reference" for o in members)}
+    return _named_apart([_table(setting, members) for setting, members in _own_first(held_against or groups)])
+
+
+def _own_first(groups: dict[Setting, list[Observation]]) -> list[tuple[Setting, list[Observation]]]:
+    """Tables that differ in the student alone stand together, where the first of them stood."""
+    places: dict[Setting, int] = {}
+    for setting in groups:
+        places.setdefault(replace(setting, eval_arch=None), len(places))
+    return sorted(
+        groups.items(), key=lambda item: (places[replace(item[0], eval_arch=None)], item[0].eval_arch != item[0].arch)
+    )
+
+
+def _named_apart(tables: list[Table]) -> list[Table]:
+    """Tables of several revisions of one data set have names that differ."""
+    revisions: dict[str, set[str]] = {}
+    for table in tables:
+        revisions.setdefault(table.dataset, set()).add(table.source[1])
+    return [
+        replace(table, named=f"{table.dataset} (revision {table.source[1][:8]})")
+        if len(revisions[table.dataset]) > 1
+        else table
+        for table in tables
+    ]
+
+
+def _table(setting: Setting, observations: list[Observation]) -> Table:
+    columns = _columns(observations)
+    by_row: dict[str, list[Observation]] = {}
+    for observation in sorted(observations, key=_reference_rank):
+        by_row.setdefault(observation.row, []).append(observation)
+    rows = _emphasised([_row(label, members, columns) for label, members in by_row.items()], len(columns))
+    footnotes: dict[str, int] = {}
+    rows = [_annotated(row, by_row[row.label], columns, footnotes) for row in rows]
+    data: dict[str, Any] = json.loads(setting.data)
+    standing, trains_student = declared_by(str(setting.protocol), [o.facts for o in observations])
+    dataset = next((str(o.facts["dataset"]) for o in observations if "dataset" in o.facts), data["name"])
+    return Table(
+        setting=setting,
+        dataset=dataset,
+        named=dataset,
+        preprocess=data["preprocess"],
+        split=data.get("split", "default"),
+        columns=columns,
+        rows=tuple(rows),
+        footnotes=tuple(footnotes),
+        notes=tuple(dict.fromkeys(str(note) for o in observations for note in o.facts.get("notes", ()))),
+        n_test=next((o.n_test for o in observations if o.n_test is not None), None),
+        versus_random=differences(_compared([row for row in rows if not row.spans]), len(columns)),
+        standing=standing,
+        trains_student=trains_student,
+    )
+
+
+def _compared(rows: Sequence[Row]) -> list[Compared]:
+    """What is held against ``random``: not itself, nor the twins that others are held against."""
+    found = []
+    for row in rows:
+        baseline = baseline_of(row, rows)
+        if row.role.kind not in ("reference", "twin") and baseline is not None:
+            found.append(Compared(row.label, row.cells, baseline.cells, row.role.is_control))
+    return found
+
+
+def _reference_rank(observation: Observation) -> int:
+    """What all rows are held against comes first: everything, then chance."""
+    if observation.kind == "reference":
+        return 0
+    return 1 if observation.role.kind == "reference" else 2
+
+
+def _columns(observations: list[Observation]) -> tuple[Column, ...]:
+    sizes: dict[Budget, tuple[int | None, int | None]] = {}
+    for observation in observations:
+        if observation.budget is not None and sizes.get(observation.budget, (None, None))[0] is None:
+            sizes[observation.budget] = observation.facts.get("n"), observation.facts.get("n_train")
+    return tuple(_column(budget, *sizes[budget]) for budget in sorted(sizes, key=_size))
+
+
+def _size(budget: Budget) -> tuple[bool, float]:
+    return budget.ipc is None, budget.ipc or budget.fraction or 0.0
+
+
+def _column(budget: Budget, n: int | None, n_train: int | None) -> Column:
+    fits = n is not None and n_train is not None and n <= n_train
+    return Column(budget, n, 100 * n / n_train if fits and n is not None and n_train else None)
+
+
+def _row(label: str, observations: list[Observation], columns: tuple[Column, ...]) -> Row:
+    first = observations[0]
+    cells: tuple[Cell | None, ...]
+    if first.kind == "reference":
+        cells = (cell_of(observations),)
+    else:
+        members = [[o for o in observations if o.budget == column.budget] for column in columns]
+        cells = tuple(cell_of(those) if those else None for those in members)
+    n = first.facts.get("n") if first.kind == "reference" else None
+    return Row(label, first.role, first.method, first.kind, first.source, cells, n)
+
+
+def _emphasised(rows: list[Row], columns: int) -> list[Row]:
+    """Mark the best cells of every column."""
+    spanning = [row for row in rows if row.spans]
+    others = [row for row in rows if not row.spans]
+    winners = [best([row.cells[column] for row in others]) for column in range(columns)]
+    marked = []
+    for i, row in enumerate(others):
+        cells = tuple(
+            None if cell is None else replace(cell, bold=i in winners[column]) for column, cell in enumerate(row.cells)
+        )
+        marked.append(replace(row, cells=cells))
+    return spanning + marked
+
+
+def _annotated(
+    row: Row, observations: list[Observation], columns: tuple[Column, ...], footnotes: dict[str, int]
+) -> Row:
+    """Number the footnotes of a row, each distinct text once per table."""
+
+    def number(text: str) -> int:
+        return footnotes.setdefault(" ".join(text.split()), len(footnotes) + 1)
+
+    def numbered(cell: Cell | None) -> Cell | None:
+        if cell is None or cell.complete or unmeasured(row, cell):
+            return cell
+        return replace(cell, marks=(number(f"{cell.status}: {cell.reason}".removesuffix(": ")),))
+
+    warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
+    warned |= dict.fromkeys(o.warning for o in observations if o.warning)
+    texts = [*warned, *_conditions(row), *_purchase(row, observations), *_shortfall(row, columns)]
+    marks = tuple(number(f"{row.shown_label}: {text}") for text in texts)
+    return replace(row, cells=tuple(numbered(cell) for cell in row.cells), marks=marks)
+
+
+def _conditions(row: Row) -> list[str]:
+    """What the ± of a row leaves out."""
+    if row.spans:
+        return []
+    cells = [cell for cell in row.cells if cell is not None]
+    shared = sorted({kind for cell in cells for kind in cell.shared})
+    texts = [f"conditional on one artifact that all repetitions share ({', '.join(shared)})"] if shared else []
+    if any(cell.one_set for cell in cells):
+        texts.append("all repetitions share one set, so ± is over students alone")
+    return texts
+
+
+def _purchase(row: Row, observations: list[Observation]) -> list[str]:
+    """How many real images the bytes of other rows buy."""
+    if row.role.kind != "at_bytes":
+        return []
+    bought = {o.budget: int(o.facts["buys"]["images"]) for o in observations if o.budget and "buys" in o.facts}
+    sizes = ", ".join(f"{bought[budget]} at {budget.label}" for budget in sorted(bought, key=_size))
+    what = f"as many real images as the bytes of {', '.join(row.role.of)} buy, {sizes}"
+    return [f"not of the column's size: {what}; trained as long, in batches of the column's size"]
+
+
+def _shortfall(row: Row, columns: tuple[Column, ...]) -> list[str]:
+    """How many images an imported set has, where its column's budget has others."""
+    if row.spans or row.role.kind == "at_bytes":
+        return []
+    pairs = zip(row.cells, columns, strict=True)
+    found = [(cell.own_n, column) for cell, column in pairs if cell is not None and cell.own_n and cell.scores]
+    if len(found) == 1:
+        return [f"{n} images; the column's budget has {column.n}" for n, column in found]
+    return [f"{n} images; the budget of {column.budget.label} has {column.n}" for n, column in found]
+
+
+def unmeasured(row: Row, cell: Cell) -> bool:
+    """Whether a reference was left out because it takes too long; its reason is then the text of the cell."""
+    return row.spans and cell.status == "skipped" and not cell.scores

@@ -1,0 +1,222 @@
+"""The loop around a method: steps, checkpoints, snapshots, the choice on val, and checks of what comes out."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddbench.core.api import CondensedSet, Method
+from ddbench.core.errors import CorruptFileError, InterruptedRunError, NodeFailureError
+from ddbench.core.specs import DatasetInfo, snapshot_points
+from ddbench.core.store.files import StoreWarning, set_aside
+from ddbench.core.store.folder import CHECKPOINT
+from ddbench.core.store.tensors import load_set, load_state, save_set, save_state
+from ddbench.work.clock import Clock
+from ddbench.work.context import Context
+from ddbench.work.continuation import FINAL, continues
+from ddbench.work.meter import Meter
+
+
+@dataclass(slots=True)
+class History:
+    """What earlier attempts at a cell left.
+
+    Attributes:
+        step: Steps done.
+        state: The method's state, None before the first checkpoint.
+        generator: State of the context's generator.
+        seconds: Seconds per phase.
+        peak_mb: Peak memory.
+        attempts: Starts so far, this one included.
+        warnings: Sentences for the record.
+        forerunner: Key of the shorter run that it goes on from; empty when it began by itself.
+    """
+
+    step: int = 0
+    state: Mapping[str, Any] | None = None
+    generator: torch.Tensor | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_mb: float = 0.0
+    attempts: int = 1
+    warnings: list[str] = field(default_factory=list)
+    forerunner: str = ""
+
+    @classmethod
+    def read(cls, folder: Path) -> History:
+        """The checkpoint in ``folder``; a corrupt one is set aside, and the cell starts over."""
+        path = folder / CHECKPOINT
+        if not path.exists():
+            return cls()
+        try:
+            kept = load_state(path)
+            return cls(**kept | {"attempts": kept["attempts"] + 1})
+        except (CorruptFileError, TypeError, KeyError) as error:
+            warnings.warn(f"{path}: checkpoint cannot be used ({error}); starting over", StoreWarning, stacklevel=2)
+            set_aside(path)
+            return cls()
+
+
+@dataclass
+class Condensation:
+    """One attempt at a cell, continuing earlier ones."""
+
+    method: Method[Any]
+    ctx: Context
+    clock: Clock
+    meter: Meter
+    folder: Path
+    history: History
+    kind: str
+    diagnostics: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> tuple[CondensedSet, dict[str, Any] | None]:
+        """The set, and what was chosen on val.
+
+        Raises:
+            NodeFailureError: If the loss or the set is not finite, the set does not fit, or time is up.
+            InterruptedRunError: If the user asked to stop; a checkpoint is written.
+        """
+        ctx, method = self.ctx, self.method
+        with self.meter.phase("prepare"):
+            method.prepare(ctx)
+        if self.history.state is not None:
+            assert self.history.generator is not None
+            method.load_state_dict(self.history.state)
+            ctx.generator.set_state(self.history.generator)
+            ctx.step = self.history.step
+            for text in self.history.warnings:
+                ctx.warn(text)
+        total = method.params.steps
+        points = snapshot_points(total) if self.kind == "distillation" and total else ()
+        with self.meter.phase("condense"), self.clock.interrupts.deferred():
+            while not method.done(ctx):
+                metrics = method.step(ctx)
+                ctx.step += 1
+                check_finite(metrics, ctx.step)
+                if ctx.step in points:
+                    save_set(self.snapshot(ctx.step), method.finalise(ctx))
+                self.clock.tick(ctx.step, total, self.checkpoint, "condense", metrics)
+            condensed = method.finalise(ctx)
+            chosen = None
+            if method.params.keeps_best_snapshot and points:
+                condensed, chosen = self.best_on_val(condensed, points)
+        check_set(condensed, ctx, self.kind)
+        if continues(method.params):
+            self.checkpoint(FINAL)
+        self.diagnostics = self.asked()
+        return condensed, chosen
+
+    def asked(self) -> dict[str, float]:
+        """What the method says about its run; a finished set is not lost because that fails."""
+        try:
+            return {name: float(value) for name, value in self.method.diagnostics(self.ctx).items()}
+        except (KeyboardInterrupt, InterruptedRunError):
+            raise
+        except BaseException as error:  # a plugin's code
+            self.ctx.warn(f"its diagnostics failed: {type(error).__name__}: {error}")
+            return {}
+
+    def snapshot(self, step: int) -> Path:
+        """File of the snapshot after ``step`` steps."""
+        return self.folder / "snapshots" / f"{step:07d}.safetensors"
+
+    def checkpoint(self, name: str = CHECKPOINT) -> None:
+        """Keep everything that the next attempt, or a longer run, needs."""
+        state = {
+            "step": self.ctx.step,
+            "state": self.method.state_dict(),
+            "generator": self.ctx.generator.get_state(),
+            "seconds": self.seconds(),
+            "peak_mb": max(self.history.peak_mb, self.meter.peak_mb),
+            "attempts": self.history.attempts,
+            "warnings": self.ctx.warnings,
+            "forerunner": self.history.forerunner,
+        }
+        save_state(self.folder / name, state)
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds per phase over all attempts; the running phase included."""
+        now = self.meter.running()
+        return {p: self.history.seconds.get(p, 0.0) + now.get(p, 0.0) for p in {*self.history.seconds, *now}}
+
+    def best_on_val(self, last: CondensedSet, points: tuple[int, ...]) -> tuple[CondensedSet, dict[str, Any]]:
+        """The snapshot, or the set after the last step, that scores best on val (the earliest of equals)."""
+        sets = {step: load_set(self.snapshot(step)) for step in points if step < self.ctx.step} | {self.ctx.step: last}
+        scores = {step: self.ctx.score(condensed) for step, condensed in sets.items()}
+        best = max(scores, key=lambda step: scores[step])
+        values = {str(step): value for step, value in scores.items()}
+        return sets[best], {"rule": "val", "step": best, "tried": len(scores), "val_top1": values}
+
+
+def check_finite(metrics: Mapping[str, float], step: int) -> None:
+    """Stop a cell whose loss is no longer a number.
+
+    Raises:
+        NodeFailureError: With status ``nan``.
+    """
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise NodeFailureError("nan", f"{name} is {value} at step {step}")
+
+
+def check_set(condensed: CondensedSet, ctx: Context, kind: str) -> None:
+    """What every set must satisfy, whoever made it.
+
+    Raises:
+        NodeFailureError: If it does not.
+    """
+    if condensed.images is not None and not bool(torch.isfinite(condensed.images).all()):
+        raise NodeFailureError("nan", "the condensed images are not finite")
+    if condensed.label_space != "hard" and not bool(torch.isfinite(condensed.labels).all()):
+        raise NodeFailureError("nan", "the condensed labels are not finite")
+    problem = next(_problems(condensed, ctx, kind), None)
+    if problem is not None:
+        raise NodeFailureError("failed", problem)
+
+
+def _problems(condensed: CondensedSet, ctx: Context, kind: str) -> Iterator[str]:
+    """What is wrong with a set, the gravest first; nothing later is looked at before it is asked for."""
+    n, allowed = len(condensed), sum(ctx.per_class)
+    if n == 0:
+        yield "the set is empty"
+    if condensed.preprocess != ctx.train.preprocess:
+        yield f"the set declares {condensed.preprocess.id}, the cell runs in {ctx.train.preprocess.id}"
+    if condensed.weights is not None and not bool(torch.isfinite(condensed.weights).all()):
+        yield "the weights are not finite"
+    if kind != "reference" and n > allowed and not condensed.storage.codes:
+        yield f"the set has {n} images, the budget allows {allowed}"
+    if condensed.images is not None:
+        yield from _problems_of_images(condensed.images, ctx.dataset)
+    yield from _problems_of_labels(condensed, ctx.dataset.classes)
+    if condensed.indices is not None:
+        yield from _problems_of_indices(condensed.indices, len(ctx.train))
+
+
+def _problems_of_images(images: torch.Tensor, info: DatasetInfo) -> Iterator[str]:
+    shape = (info.channels, info.size, info.size)
+    if images.dtype != torch.float32:
+        yield f"images are {images.dtype}, not float32"
+    if images.shape[1:] != shape:
+        yield f"images have shape {tuple(images.shape[1:])}, not {shape}"
+
+
+def _problems_of_labels(condensed: CondensedSet, classes: int) -> Iterator[str]:
+    labels = condensed.labels
+    if condensed.label_space != "hard":
+        if labels.shape[1] != classes:
+            yield f"labels have {labels.shape[1]} columns for {classes} classes"
+    elif not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        yield f"labels lie outside 0 … {classes - 1}"
+
+
+def _problems_of_indices(indices: torch.Tensor, available: int) -> Iterator[str]:
+    if not 0 <= int(indices.min()) <= int(indices.max()) < available:
+        yield f"indices lie outside 0 … {available - 1}"
+    if len(torch.unique(indices)) != len(indices):
+        yield "an image is selected twice"

@@ -1,0 +1,81 @@
+"""A longer run goes on where a shorter one of the same cell ended, if the method says that it would begin the same."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ddbench.core.api import DistillationParams, Params
+from ddbench.core.errors import CorruptFileError
+from ddbench.core.store.files import StoreWarning, atomic_write
+from ddbench.core.store.folder import CHECKPOINT, CONDENSE, read_record
+from ddbench.core.store.tensors import load_state, save_state
+from ddbench.work.engine import Engine
+
+FINAL = "final.safetensors"
+"""State after the last step, as in a checkpoint."""
+
+
+def continues(params: Params) -> bool:
+    """Whether a run with these params begins exactly like a shorter one, and a longer one like it.
+
+    ``selection: val`` does not: it chooses among snapshots that the other run has not made.
+    """
+    return isinstance(params, DistillationParams) and params.continues and not params.keeps_best_snapshot
+
+
+def adopt(folder: Path, document: Mapping[str, Any], device: str) -> None:
+    """Begin the cell in ``folder`` with the state and the snapshots of its longest shorter run, if there is one.
+
+    What cannot be read costs only its time: the cell then starts from nothing.
+
+    Args:
+        folder: Of a cell whose params continue; nothing happens if it has a checkpoint of its own.
+        document: The cell's.
+        device: Where it will run: a run on another one is no forerunner, its numbers would differ.
+
+    Raises:
+        StoreError: If nothing can be written.
+    """
+    if (folder / CHECKPOINT).exists():
+        return
+    for _, key, place in sorted(_shorter(folder, document), reverse=True):
+        try:
+            spec = json.loads((place / "spec.json").read_bytes())
+            if Engine.model_validate(spec["engine"]).device != device:
+                continue
+            state = load_state(place / FINAL)
+            snapshots = {path.name: path.read_bytes() for path in sorted((place / "snapshots").glob("*.safetensors"))}
+        except (OSError, ValueError, KeyError, TypeError, CorruptFileError) as error:
+            warnings.warn(f"{place}: cannot be continued ({error}); starting over", StoreWarning, stacklevel=2)
+            continue
+        for name, content in snapshots.items():
+            atomic_write(folder / "snapshots" / name, content)
+        atomic_write(folder / "spec.json", json.dumps(spec | {"document": dict(document)}, indent=1).encode())
+        # Preparing is done again, so that it is charged once. The state comes last: it says that there is a start.
+        seconds = {phase: value for phase, value in state["seconds"].items() if phase != "prepare"}
+        save_state(folder / CHECKPOINT, {**state, "seconds": seconds, "forerunner": key})
+        return
+
+
+def _shorter(folder: Path, document: Mapping[str, Any]) -> Iterator[tuple[int, str, Path]]:
+    """Steps asked for, key and folder of the finished shorter runs of a cell."""
+    own, wanted = document["cell"]["params"]["iterations"], _without_length(document)
+    for state in folder.parent.glob(f"*/{FINAL}"):
+        place = state.parent
+        record = read_record(place / CONDENSE)
+        if record is None or record.status != "ok" or _without_length(record.spec) != wanted:
+            continue
+        length = record.spec["cell"]["params"]["iterations"]
+        if 0 < length < own:
+            yield length, record.key, place
+
+
+def _without_length(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What must agree: the cell without its number of iterations, and the artifacts it reads."""
+    cell = document["cell"]
+    params = {name: value for name, value in cell["params"].items() if name != "iterations"}
+    return {"cell": {**cell, "params": params}, "artifacts": document["artifacts"]}

@@ -1,0 +1,76 @@
+"""What a student's training is given, and how networks are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddbench.core.api import ArchInfo, Recipe, State
+from ddbench.core.errors import PluginError
+from ddbench.core.plugin.registry import Registry
+from ddbench.core.specs import DatasetInfo
+from ddbench.data.space.split import Split
+from ddbench.models import build_model
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(slots=True)
+class Inputs:
+    """The inputs of one student's training (:class:`ddbench.core.api.EvalInputs`).
+
+    Attributes:
+        notes: Filled by ``note``.
+        resumed: What ``resume`` returns.
+        on_tick: Called by ``tick``.
+    """
+
+    params: Any
+    lr: float
+    recipe: Recipe | None
+    train: Split
+    val: Split | None
+    dataset: DatasetInfo
+    device: torch.device
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+    resumed: State | None = None
+    on_tick: Callable[[int, int, Callable[[], State]], None] = lambda done, total, state: None
+
+    def artifact(self, name: str) -> Path:
+        """Folder of a declared artifact.
+
+        Raises:
+            PluginError: If ``ProtocolParams.artifacts`` did not declare it.
+        """
+        if name not in self.folders:
+            declared = ", ".join(self.folders) or "none"
+            raise PluginError(f"artifact {name!r} was not declared by ProtocolParams.artifacts (declared: {declared})")
+        return self.folders[name]
+
+    def resume(self) -> State | None:
+        """The state of an interrupted training, or None."""
+        return self.resumed
+
+    def tick(self, done: int, total: int, state: Callable[[], State]) -> None:
+        """After every update."""
+        self.on_tick(done, total, state)
+
+    def note(self, name: str, value: Any) -> None:
+        """Put a number beside the metrics."""
+        self.notes[name] = value
+
+
+def network(
+    arch: str, dataset: DatasetInfo, device: torch.device, seed: int, families: Registry[ArchInfo]
+) -> nn.Module:
+    """A freshly initialised network for a data set, on the device."""
+    info = dataset
+    model = build_model(
+        arch, channels=info.channels, classes=info.classes, size=info.size, seed=seed, families=families
+    )
+    return model.to(device)

@@ -1,0 +1,75 @@
+"""Parameters of the SGD protocols and how they follow from the budget, the data and the profile. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from ddbench.core.api import ProtocolParams
+from ddbench.core.profiles import Profile
+from ddbench.core.specs import DatasetInfo, StudentInfo
+
+BATCH = 256
+
+
+class SGDParams(ProtocolParams):
+    """A fully resolved training recipe of a student."""
+
+    updates: PositiveInt = Field(description="number of SGD updates")
+    batch: PositiveInt = Field(default=BATCH, description="images per update; the remainder of an epoch is kept")
+    lr: tuple[float, ...] = Field(
+        description="learning rates; more than one: chosen on val by one student of repetition 0"
+    )
+    momentum: float = Field(default=0.9, description="SGD momentum")
+    weight_decay: float = Field(default=5e-4, description="SGD weight decay")
+    schedule: Literal["step", "cosine"] = Field(
+        default="step", description="step: lr × 0.1 with a fresh momentum buffer after drop_after; cosine: to 0"
+    )
+    drop_after: PositiveInt = Field(description="updates before the step schedule drops the learning rate")
+    augmentation: Literal["dsa", "none", "crop_flip", "dc_mnist", "crop_noise"] = Field(
+        default="dsa", description="dsa: one of six operations per batch, parameters per image"
+    )
+    flip: bool = Field(default=True, description="whether the augmentation may mirror images")
+    targets: Literal["hard", "soft", "own", "recipe"] = Field(
+        default="hard",
+        description="which form of the labels is learned; own: soft where they are probabilities or logits",
+    )
+
+    @classmethod
+    def resolve(
+        cls, defaults: Mapping[str, Any], *, n: int, data: DatasetInfo, student: StudentInfo, profile: Profile
+    ) -> SGDParams:
+        """The recipe for a budget of ``n`` images.
+
+        Args:
+            defaults: The protocol's own settings. ``updates``: ``capped``, ``long``, ``dc2021`` or a number;
+                ``lr``: ``grid`` or a number.
+            n: Images of the budget (not of a decoded set).
+            data: Facts about the data set.
+            student: Facts about the student.
+            profile: Bounds and learning rates.
+        """
+        values = dict(defaults)
+        length, lr = values.pop("updates"), values.pop("lr")
+        if length == "dc2021":
+            values |= _dc2021(n, data.dc_augmentation or student.dc_augmentation, profile)
+        else:
+            updates = profile.updates(n, capped=length != "long") if isinstance(length, str) else length
+            updates = min(updates, profile.updates_max) if not profile.tabulated else updates
+            values |= {"updates": updates, "drop_after": math.ceil(updates / 2)}
+        values["lr"] = profile.lr_grid if lr == "grid" else (lr,)
+        values["batch"] = min(BATCH, n)
+        values["flip"] = data.flip
+        return cls(**values)
+
+
+def _dc2021(n: int, augmentation: str | None, profile: Profile) -> dict[str, Any]:
+    """301 passes without augmentation, 1001 with one (DC authors' code: MNIST, and ConvNets with batch norm)."""
+    passes, first = (301, 152) if augmentation is None else (1001, 502)
+    if not profile.tabulated:
+        passes, first = 4, 2
+    per_pass = math.ceil(n / BATCH)
+    return {"updates": passes * per_pass, "drop_after": first * per_pass, "augmentation": augmentation or "none"}

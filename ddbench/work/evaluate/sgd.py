@@ -1,0 +1,161 @@
+"""The SGD protocols: a fresh student trained on a condensed set as ``SGDParams`` say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ddbench.blocks.augment import DSA
+from ddbench.blocks.training import Fetch, Trainer, TrainingRecipe
+from ddbench.core.api import CondensedSet, EvalInputs, EvalProtocol, Predictor, Recipe
+from ddbench.core.errors import NodeFailureError
+from ddbench.core.keys import seed_of
+from ddbench.work.evaluate.metrics import accuracy, logits_of, predict_all
+from ddbench.work.evaluate.params import SGDParams
+
+Pick = Literal["batch", "image", "all"]
+
+CHECK_EVERY = 25
+"""Updates between looks at the loss: each look makes a GPU wait."""
+GATHERED = 10_000
+"""Real images up to which a set is gathered once instead of batch by batch."""
+
+
+class SGDProtocol(EvalProtocol):
+    """All registered protocols but kernel ones: what differs between them is in the params."""
+
+    def fit(
+        self, condensed: CondensedSet, make_model: Callable[[int], nn.Module], seed: int, artifacts: EvalInputs
+    ) -> Predictor:
+        """Train a student; see :class:`EvalProtocol`."""
+        params: SGDParams = artifacts.params
+        if artifacts.recipe is not None and artifacts.recipe.teacher is not None:
+            raise NodeFailureError("failed", "the set's recipe asks for a teacher, which native@1 cannot use yet")
+        recipe = artifacts.recipe or Recipe(lr=artifacts.lr, momentum=params.momentum, weight_decay=params.weight_decay)
+        updates = recipe.updates or params.updates
+        drop_after = params.drop_after if updates == params.updates else -(-updates // 2)
+        targets = _targets(condensed, params, artifacts)
+        model = make_model(seed_of(seed, "model")).train()
+        augmenter = _augmenter(params, recipe if artifacts.recipe else None)
+        draws = torch.Generator().manual_seed(seed_of(seed, "augmentation"))
+        shuffle = torch.Generator().manual_seed(seed_of(seed, "order"))
+        trainer = Trainer(
+            model,
+            _fetch(condensed, artifacts, augmenter, draws),
+            targets,
+            TrainingRecipe(
+                updates, artifacts.lr, recipe.batch or params.batch, params.schedule, drop_after,
+                momentum=recipe.momentum, weight_decay=recipe.weight_decay, loss=recipe.loss,
+            ),
+            order=shuffle if recipe.order == "shuffled" else None,
+            weights=None if condensed.weights is None else condensed.weights.to(artifacts.device),
+        )  # fmt: skip
+        _train(trainer, updates, draws, artifacts)
+        predictor = _predictor(model)
+        classes = targets if targets.ndim == 1 else targets.argmax(1)
+        artifacts.note("train_top1", _train_accuracy(predictor, condensed, classes, artifacts))
+        return predictor
+
+
+def _train(trainer: Trainer, updates: int, draws: torch.Generator, inputs: EvalInputs) -> None:
+    """Run all updates, with val accuracy at U/4, U/2 and U, from where an interrupted training stopped."""
+    curve: dict[str, float] = {}
+    if (state := inputs.resume()) is not None:
+        trainer.load(state["trainer"])
+        draws.set_state(state["draws"])
+        curve = dict(state["curve"])
+
+    def snapshot() -> dict[str, Any]:
+        return {"trainer": trainer.state(), "draws": draws.get_state(), "curve": curve}
+
+    marks = {max(1, updates // 4): "U/4", max(1, updates // 2): "U/2", updates: "U"}
+    while trainer.done < updates:
+        loss = trainer.update()
+        if (trainer.done % CHECK_EVERY == 0 or trainer.done == updates) and not math.isfinite(loss.item()):
+            raise NodeFailureError("nan", f"the student's loss is {loss.item()} at update {trainer.done} of {updates}")
+        if trainer.done in marks and inputs.val is not None:
+            trainer.model.eval()
+            curve[marks[trainer.done]] = accuracy(logits_of(_predictor(trainer.model), inputs.val), inputs.val.labels)
+            trainer.model.train()
+        inputs.tick(trainer.done, updates, snapshot)
+    inputs.note("val_top1", curve)
+
+
+def _predictor(model: nn.Module) -> Predictor:
+    def predict(images: Tensor) -> Tensor:
+        model.eval()
+        with torch.no_grad():
+            logits: Tensor = model(images)
+        return logits
+
+    return predict
+
+
+def _fetch(
+    condensed: CondensedSet, inputs: EvalInputs, augmenter: tuple[DSA, Pick] | None, draws: torch.Generator
+) -> Fetch:
+    """How a batch comes about: the set's images (or the real ones it points to), then the augmentation."""
+    images = None if condensed.images is None else condensed.images.to(inputs.device)
+    indices = condensed.indices
+    if indices is not None and len(indices) <= GATHERED:
+        images = inputs.train.images(indices)
+
+    def fetch(index: Tensor) -> Tensor:
+        if images is not None:
+            batch = images[index.to(images.device)]
+        else:
+            assert indices is not None
+            batch = inputs.train.images(indices[index])
+        if augmenter is None:
+            return batch
+        dsa, pick = augmenter
+        return dsa(batch, dsa.draw(draws, n=len(batch), pick=pick))
+
+    return fetch
+
+
+def _augmenter(params: SGDParams, recipe: Recipe | None) -> tuple[DSA, Pick] | None:
+    kind = recipe.augmentation if recipe is not None else params.augmentation
+    if kind == "dsa":
+        return DSA.for_dataset(flip=params.flip), "batch"
+    if kind == "crop_flip":
+        return DSA(ops=("crop", "flip") if params.flip else ("crop",)), "all"
+    if kind == "dc_mnist":
+        return DSA(ops=("crop", "scale", "rotate"), scale=(0.8, 1.2), rotate=45.0), "image"
+    if kind == "crop_noise":
+        return DSA(ops=("crop", "noise")), "all"
+    return None
+
+
+def _targets(condensed: CondensedSet, params: SGDParams, inputs: EvalInputs) -> Tensor:
+    """The labels in the form that the protocol learns."""
+    labels = condensed.labels.to(inputs.device)
+    space = condensed.label_space
+    if space == "hard":
+        mse = inputs.recipe is not None and inputs.recipe.loss == "mse"
+        return functional.one_hot(labels, inputs.dataset.classes).float() if mse else labels
+    if params.targets == "recipe" and inputs.recipe is not None and inputs.recipe.loss == "mse":
+        return labels
+    if params.targets == "hard" or (params.targets == "own" and space == "centred"):
+        classes = labels.argmax(1)
+        slots = condensed.aux.get("classes")
+        if slots is None:
+            return classes
+        slots = slots.to(inputs.device)
+        inputs.note("label_flip_percent", 100.0 * float((classes != slots).double().mean()))
+        return slots
+    if space == "centred":
+        raise NodeFailureError(
+            "failed", "centred labels are no probabilities: use native, or a protocol with hard labels"
+        )
+    return functional.softmax(labels, dim=1) if space == "logits" else labels
+
+
+def _train_accuracy(predictor: Predictor, condensed: CondensedSet, targets: Tensor, inputs: EvalInputs) -> float:
+    plain = _fetch(condensed, inputs, None, torch.Generator())
+    return accuracy(predict_all(predictor, plain, len(condensed), inputs.device), targets)

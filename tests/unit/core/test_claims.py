@@ -1,0 +1,115 @@
+"""Claims: one live holder; a dead one is replaced; nobody's clock is compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from ddbench.core.errors import StoreError
+from ddbench.core.store import claims
+from ddbench.core.store.claims import Watch, acquire
+
+
+def rewrite(path, **fields):
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_a_held_claim_is_refused_and_a_released_one_is_free(tmp_path):
+    with acquire(tmp_path, "k", Watch()):
+        assert acquire(tmp_path, "k", Watch()) is None
+    assert list(tmp_path.iterdir()) == []
+    assert acquire(tmp_path, "k", Watch()) is not None
+
+
+def test_of_many_rivals_exactly_one_wins(tmp_path):
+    start, won = threading.Barrier(8), []
+
+    def rival():
+        start.wait()
+        won.append(acquire(tmp_path, "k", Watch()))
+
+    threads = [threading.Thread(target=rival) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert sum(claim is not None for claim in won) == 1
+
+
+def test_a_claim_of_a_dead_process_is_taken_over_at_once(tmp_path):
+    code = f"from pathlib import Path; from ddbench.core.store.claims import *; acquire(Path({str(tmp_path)!r}), 'k', Watch())"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["k.0"]
+    claim = acquire(tmp_path, "k", Watch())
+    assert claim is not None
+    assert claim.path.name == "k.1"
+    with claim:
+        assert acquire(tmp_path, "k", Watch()) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recycled_pid_does_not_keep_a_claim_alive(tmp_path):
+    acquire(tmp_path, "k", Watch())
+    rewrite(tmp_path / "k.0", pid=os.getpid(), started=1)
+    assert acquire(tmp_path, "k", Watch()) is not None
+
+
+def test_a_holder_whose_system_shows_no_processes_is_judged_by_its_counter(tmp_path):
+    clock = [0.0]
+    watch = Watch(now=lambda: clock[0])
+    acquire(tmp_path, "k", Watch())
+    rewrite(tmp_path / "k.0", started=None, pid=2**30)
+    assert acquire(tmp_path, "k", watch) is None
+    clock[0] = claims.STALE_AFTER_S
+    assert acquire(tmp_path, "k", watch) is not None
+
+
+def test_a_claim_from_another_machine_is_stale_when_its_counter_stands_still(tmp_path):
+    acquire(tmp_path, "k", Watch())
+    rewrite(tmp_path / "k.0", host="elsewhere", boot="other")
+    seconds = [0.0]
+    watch = Watch(now=lambda: seconds[0])
+    assert acquire(tmp_path, "k", watch) is None
+    seconds[0] = claims.STALE_AFTER_S - 1
+    assert acquire(tmp_path, "k", watch) is None
+    seconds[0] = claims.STALE_AFTER_S
+    assert acquire(tmp_path, "k", watch) is not None
+
+
+def test_a_moving_counter_keeps_a_foreign_claim_alive(tmp_path):
+    acquire(tmp_path, "k", Watch())
+    seconds = [0.0]
+    watch = Watch(now=lambda: seconds[0])
+    for beat in range(5):
+        rewrite(tmp_path / "k.0", host="elsewhere", boot="other", counter=beat)
+        assert acquire(tmp_path, "k", watch) is None
+        seconds[0] += claims.STALE_AFTER_S - 1
+
+
+def test_an_unreadable_claim_is_stale_when_it_stays_so(tmp_path):
+    (tmp_path / "k.0").write_bytes(b"")
+    seconds = [0.0]
+    watch = Watch(now=lambda: seconds[0])
+    assert acquire(tmp_path, "k", watch) is None
+    seconds[0] = claims.STALE_AFTER_S
+    assert acquire(tmp_path, "k", watch) is not None
+
+
+def test_the_holder_rewrites_its_counter(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "BEAT_S", 0.01)
+    with acquire(tmp_path, "k", Watch()) as claim:
+        before = json.loads(claim.path.read_text())["counter"]
+        for _ in range(500):
+            if json.loads(claim.path.read_text())["counter"] > before:
+                break
+            threading.Event().wait(0.01)
+        assert json.loads(claim.path.read_text())["counter"] > before
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="choose another folder"):
+        acquire(tmp_path / "file" / "claims", "k", Watch())

@@ -1,0 +1,207 @@
+"""The store: nothing half-written counts, nothing finished is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import warnings
+
+import pytest
+import torch
+
+from ddbench.core.api import CondensedSet, Preprocess, Recipe
+from ddbench.core.errors import CorruptFileError, StoreError, UsageError
+from ddbench.core.records import Record
+from ddbench.core.store import artifacts
+from ddbench.core.store.files import StoreWarning, atomic_write
+from ddbench.core.store.folder import CONDENSE, SET, Store, amend, read_record, write_record
+from ddbench.core.store.tensors import load_set, load_state, save_set, save_state
+
+
+def a_set(value: float = 0.5) -> CondensedSet:
+    return CondensedSet.of_images(
+        torch.full((4, 1, 8, 8), value), torch.tensor([0, 0, 1, 1]), Preprocess(id="meanstd", mean=(0.1,), std=(0.2,)),
+        Recipe(lr=0.02),
+    )  # fmt: skip
+
+
+def a_record(**fields) -> Record:
+    plain = {"key": "ab" * 32, "kind": "condense", "status": "ok", "spec": {}, "started": "t", "finished": "t"}
+    return Record.model_validate(plain | fields)
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    atomic_write(path, b"old")
+
+    def full(fd):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=r"no space left writing .*nothing that finished is lost"):
+        atomic_write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_out_below_a_file_is_found_before_anything_runs(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"--out .*choose a folder"):
+        Store(tmp_path / "file" / "runs").check_writable()
+
+
+def test_a_set_survives_the_round_trip(tmp_path):
+    save_set(tmp_path / SET, a_set())
+    again = load_set(tmp_path / SET)
+    assert torch.equal(again.images, a_set().images)
+    assert (again.label_space, again.preprocess, again.recipe, again.storage) == (
+        "hard", a_set().preprocess, a_set().recipe, a_set().storage,
+    )  # fmt: skip
+
+
+def test_a_set_exists_only_with_its_record(tmp_path):
+    store = Store(tmp_path)
+    digest = store.publish_set(tmp_path, a_set())
+    assert store.condensation(tmp_path) is None
+    write_record(tmp_path / CONDENSE, a_record(set_sha256=digest))
+    assert store.load_set(tmp_path)[1].set_sha256 == digest
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "delete", "other"])
+def test_a_damaged_set_counts_as_missing(tmp_path, damage):
+    store = Store(tmp_path)
+    write_record(tmp_path / CONDENSE, a_record(set_sha256=store.publish_set(tmp_path, a_set())))
+    path = tmp_path / SET
+    content = bytearray(path.read_bytes())
+    if damage == "truncate":
+        path.write_bytes(content[:-10])
+    elif damage == "flip":
+        content[-1] ^= 1
+        path.write_bytes(content)
+    elif damage == "delete":
+        path.unlink()
+    else:
+        save_set(path, a_set(0.25))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(CorruptFileError):
+            store.load_set(tmp_path)
+        assert store.condensation(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}', '{"schema": 2, "key": "x"}', "\x00\xff"])
+def test_a_corrupt_record_is_set_aside_and_counts_as_missing(tmp_path, text):
+    path = tmp_path / CONDENSE
+    path.write_text(text)
+    with pytest.warns(StoreWarning, match="counts as missing"):
+        assert read_record(path) is None
+    assert (tmp_path / f"{CONDENSE}.corrupt").exists()
+    assert not path.exists()
+
+
+def everything(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", [SET, CONDENSE])
+def test_who_only_reads_leaves_damaged_files_where_they_are(tmp_path, fresh_home, name):
+    store = Store(tmp_path)
+    write_record(tmp_path / CONDENSE, a_record(set_sha256=store.publish_set(tmp_path, a_set())))
+    (tmp_path / name).write_bytes(b"garbage")
+    before = everything(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = list(store.records())
+        with pytest.raises(CorruptFileError) as told:
+            store.load_set(tmp_path, keep=True)
+    assert everything(tmp_path) == before
+    assert bool(found) == (name == SET)
+    if name == SET:
+        assert str(tmp_path / SET) in str(told.value)
+        assert "`ddbench results rm abababab" in str(told.value)
+
+
+def test_metrics_are_added_to_the_record_as_it_is_by_now(tmp_path):
+    path = tmp_path / "x.json"
+    read = a_record(kind="evaluation", metrics={"top1": 50.0})
+    write_record(path, a_record(kind="evaluation", metrics={"top1": 50.0, "other": 1}, warnings=["new"]))
+    told = amend(path, read, {"mine": 2})
+    assert told == read_record(path)
+    assert (told.metrics, told.warnings) == ({"top1": 50.0, "other": 1, "mine": 2}, ["new"])
+
+
+@pytest.mark.parametrize(
+    "now", [None, {"key": "cd" * 32}, {"set_sha256": "0" * 64}, {"finished": "later"}, {"status": "nan"}]
+)
+def test_a_record_that_was_removed_or_made_anew_gets_no_metrics_of_the_old_one(tmp_path, now):
+    path = tmp_path / "x.json"
+    if now is not None:
+        write_record(path, a_record(**{"kind": "evaluation", "metrics": {"top1": 60.0}, **now}))
+    before = everything(tmp_path)
+    assert amend(path, a_record(kind="evaluation", metrics={"top1": 50.0}), {"mine": 2}) is None
+    assert everything(tmp_path) == before
+
+
+def test_the_frame_has_a_row_for_each_record_with_nested_fields_as_columns(tmp_path, fresh_home):
+    for name, top1 in (("a", 50.0), ("b", 60.0)):
+        write_record(tmp_path / name / "eval" / "x.json", a_record(kind="evaluation", metrics={"top1": top1}))
+    assert Store(tmp_path).frame()["metrics.top1"].tolist() == [50.0, 60.0]
+
+
+def test_a_record_of_an_unknown_schema_is_refused():
+    with pytest.raises(CorruptFileError, match="schema"):
+        Record.from_json(a_record().to_json().replace('"schema": 1', '"schema": 2'), "here")
+
+
+def test_records_survive_the_round_trip():
+    record = a_record(metrics={"top1": 50.0, "per_class": [None, 1.0]}, warnings=["w"])
+    assert Record.from_json(record.to_json(), "here") == record
+
+
+def test_states_survive_the_round_trip(tmp_path):
+    state = {"a": [torch.arange(3), None, {"b": 1.5, "c": "x", "d": True}], "e": torch.zeros(0), "f": {}}
+    save_state(tmp_path / "s", state)
+    again = load_state(tmp_path / "s")
+    assert torch.equal(again["a"][0], state["a"][0])
+    assert again["a"][1:] == state["a"][1:]
+    assert again["e"].shape == (0,)
+    assert again["f"] == {}
+
+
+def test_a_state_that_cannot_be_stored_says_where(tmp_path):
+    with pytest.raises(TypeError, match=r"state\.a\.0 is a set"):
+        save_state(tmp_path / "s", {"a": [{1}]})
+
+
+def test_shared_storage_is_stored_twice_rather_than_not_at_all(tmp_path):
+    tensor = torch.arange(4.0)
+    save_state(tmp_path / "s", {"a": tensor, "view": tensor[:2]})
+    assert load_state(tmp_path / "s")["view"].tolist() == [0.0, 1.0]
+
+
+def test_an_artifact_with_a_damaged_file_is_built_again(fresh_home):
+    folder = artifacts.partial_folder("features", "k" * 64)
+    folder.mkdir(parents=True)
+    (folder / "x.bin").write_bytes(b"content")
+    final = artifacts.publish("features", "k" * 64, {"spec": {}, "cost": {"seconds": 1.0}})
+    assert artifacts.verify("features", "k" * 64) == final
+    (final / "x.bin").write_bytes(b"CONTENT")  # the same size: only the hash can tell
+    with pytest.warns(StoreWarning, match="was changed"), pytest.raises(CorruptFileError):
+        artifacts.verify("features", "k" * 64)
+    assert artifacts.manifest("features", "k" * 64) is None
+
+
+@pytest.mark.parametrize("damage", ["manifest", "file", "short"])
+def test_an_incomplete_artifact_counts_as_missing(fresh_home, damage):
+    folder = artifacts.partial_folder("features", "k" * 64)
+    folder.mkdir(parents=True)
+    (folder / "x.bin").write_bytes(b"content")
+    final = artifacts.publish("features", "k" * 64, {"spec": {}, "cost": {"seconds": 1.0}})
+    if damage == "manifest":
+        (final / artifacts.MANIFEST).write_text("{")
+    elif damage == "file":
+        (final / "x.bin").unlink()
+    else:
+        (final / "x.bin").write_bytes(b"")
+    with pytest.warns(StoreWarning, match="built again"):
+        assert artifacts.manifest("features", "k" * 64) is None

@@ -1,0 +1,255 @@
+"""The plan: which nodes a suite needs, each once, in an order that works; what is skipped and why."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import installed
+from ddbench.core.profiles import profile
+from ddbench.core.records import Cost, Record
+from ddbench.core.store.folder import Store
+from ddbench.plan import grid, planner, suite
+from ddbench.plan.forecast import Speeds, duration, forecast, limit_references, seconds_per_update, students
+
+
+def planned(**content):
+    content = {"methods": ["random"], "budget": {"ipc": [1]}, "profile": "smoke", **content}
+    parsed = suite.parse(content, "test")
+    return planner.make(grid.build(parsed, installed(), profile(parsed.profile)))
+
+
+def nodes(made, kind):
+    return [node for node in made.nodes.values() if node.kind == kind]
+
+
+def rows(made):
+    return list(dict.fromkeys(entry.row for entry in made.entries))
+
+
+def test_references_are_always_planned_first():
+    assert rows(planned(methods=["dm", "kmeans"])) == ["full", "random", "dm", "kmeans"]
+    assert rows(planned(methods=["dm", "random"])) == ["full", "random", "dm"]
+
+
+def test_every_node_comes_after_what_it_needs():
+    made = planned(methods=["dm", "kmeans"], protocols=["hard", "native"], preprocess=["meanstd", "zca-kornia"])
+    order = {key: i for i, key in enumerate(made.nodes)}
+    assert all(order[need] < order[node.key] for node in made.nodes.values() for need in node.needs)
+
+
+def test_students_of_references_run_last():
+    made = list(planned(methods=["dm"], budget={"ipc": [1, 10]}).nodes.values())
+    first = next(i for i, node in enumerate(made) if node.is_reference)
+    assert all(node.is_reference for node in made[first:])
+
+
+def test_selectors_share_one_features_artifact_per_repetition():
+    made = planned(methods=["kmeans", "herding", "kcenter"], budget={"ipc": [1, 10]})
+    assert len(nodes(made, "artifact")) == profile("smoke").condense_seeds
+
+
+def test_a_method_without_an_arch_axis_is_condensed_once_for_all_architectures():
+    made = planned(archs=["convnet2-w8", "convnet1-w8"])
+    titles = [node.title for node in nodes(made, "cell") if node.title.startswith("random")]
+    assert len(titles) == profile("smoke").condense_seeds
+    assert len(nodes(made, "evaluation")) == 2 * 2 * profile("smoke").condense_seeds
+
+
+def test_full_has_one_set_and_one_student_per_repetition_whatever_the_budgets():
+    made = planned(budget={"ipc": [1, 2, 5]}, seeds={"evaluate": 3})
+    assert sum(node.title.startswith("full") for node in nodes(made, "cell")) == 1
+    assert sum(node.is_reference for node in nodes(made, "evaluation")) == profile("smoke").condense_seeds
+
+
+def test_repetition_0_chooses_the_learning_rate_for_the_row():
+    made = planned(seeds={"condense": 3, "evaluate": 2})
+    for row in ("random", "full"):
+        entries = [entry for entry in made.entries if entry.row == row]
+        chooser = next(entry.evaluation for entry in entries if (entry.r, entry.e) == (0, 0))
+        assert made.nodes[chooser].document["choice"] is None
+        for entry in entries:
+            if entry.evaluation != chooser:
+                assert chooser in made.nodes[entry.evaluation].needs
+
+
+def test_a_single_learning_rate_needs_no_chooser():
+    made = planned(protocols=["hard-fixed"])
+    assert all(node.document["choice"] is None for node in nodes(made, "evaluation"))
+
+
+def test_native_puts_random_under_each_recipe_of_the_same_repetition():
+    made = planned(methods=["dm", "kmeans"], protocols=["native"])
+    assert rows(made) == ["dm", "random (recipe of dm)"]
+    for entry in made.entries:
+        if entry.row != "dm":
+            document = made.nodes[entry.evaluation].document
+            assert document["recipe"]["cell"]["r"] == entry.r == document["set"]["cell"]["r"]
+
+
+def test_whitened_images_come_with_their_matrices_and_references():
+    made = planned(preprocess=["zca-kornia"])
+    assert [node.document["artifact"]["kind"] for node in nodes(made, "artifact")] == ["zca"]
+    assert rows(made) == ["full", "random"]
+
+
+def test_the_smallest_class_limits_the_ipc():
+    made = planned(methods=["dm"], budget={"ipc": [1, 500]})
+    skips = {(entry.row, entry.budget.ipc): entry.skip for entry in made.entries if entry.budget}
+    assert skips["dm", 1] is None
+    assert skips["dm", 500] == "the smallest class has 116 training images, so ipc is at most 116"
+
+
+@pytest.mark.parametrize("methods", [["dm"], ["random"], ["full", "random"]])
+def test_a_run_of_which_nothing_fits_is_an_error(methods):
+    with pytest.raises(UsageError, match="the smallest class has 116"):
+        planned(methods=methods, budget={"ipc": [500]})
+
+
+def test_exclusions_leave_cells_out():
+    made = planned(methods=["dm", "kmeans"], budget={"ipc": [1, 10]}, exclude=[{"method": "dm", "ipc": 10}])
+    assert {entry.budget.ipc for entry in made.entries if entry.row == "dm"} == {1}
+    assert {entry.budget.ipc for entry in made.entries if entry.row == "kmeans"} == {1, 10}
+
+
+def test_exclusions_understand_short_names_and_refuse_unknown_ones():
+    made = planned(
+        methods=["dm"],
+        archs=["convnet2-w8"],
+        exclude=[{"method": "dm", "arch": "convnet2-w8", "protocol": "hard@1"}],
+        budget={"ipc": [1]},
+        protocols=["hard", "noaug"],
+    )
+    assert {entry.table.protocol for entry in made.entries if entry.row == "dm"} == {"noaug@1"}
+    with pytest.raises(UsageError, match=r"exclude: method 'dmm' is not in this run"):
+        planned(methods=["dm"], exclude=[{"method": "dmm"}])
+
+
+def test_exclusions_of_what_an_override_left_out_say_nothing():
+    made = planned(methods=["kmeans"], exclude=[{"method": "dm"}, {"protocol": "native"}, {"method": "mtt (0 steps)"}])
+    assert rows(made) == ["full", "random", "kmeans"]
+
+
+@pytest.mark.parametrize("where", ["archs", "eval_archs"])
+def test_a_net_too_deep_for_the_images_is_said_before_anything_runs(where):
+    with pytest.raises(UsageError, match="digits: convnet4 halves its images 4 times: 8 pixels are too few"):
+        planned(methods=["dm"], **{where: ["convnet4-w8"]})
+
+
+def test_each_row_that_cannot_run_has_its_own_reason():
+    with pytest.raises(UsageError, match=r"mtt \(max_start=200\): .*200.*; datm \(max_start=300\): .*300"):
+        planned(methods=["mtt", "datm"], set={"mtt": {"max_start": 200}, "datm": {"max_start": 300}})
+
+
+def test_native_stands_alone_where_random_is_excluded():
+    assert rows(planned(methods=["dm"], protocols=["native"], exclude=[{"method": "random"}])) == ["dm"]
+
+
+def test_a_method_without_the_budget_axis_lies_in_a_folder_of_no_budget(tmp_path):
+    made = planned(budget={"ipc": [2, 1]})
+    folders = {
+        Store(tmp_path).folder(node.document).parent.name
+        for node in nodes(made, "cell")
+        if node.title.startswith("random")
+    }
+    assert folders == {"ipc1", "ipc2"}
+    full = next(node for node in nodes(made, "cell") if node.title.startswith("full"))
+    assert full.document["folder"] == "any"
+
+
+def test_rows_are_named_by_what_sets_them_apart():
+    made = planned(
+        methods=[{"name": "dm", "params": {"iterations": 2}}, {"name": "dm", "params": {"iterations": 4}, "label": "x"}]
+    )
+    assert rows(made)[2:] == ["dm (iterations=2)", "x"]
+    with pytest.raises(UsageError, match="two rows are both called 'x'"):
+        planned(methods=[{"name": "dm", "label": "x"}, {"name": "kmeans", "label": "x"}])
+
+
+def test_the_same_row_twice_is_one_row():
+    assert rows(planned(methods=["dm", "dm"])) == ["full", "random", "dm"]
+
+
+def test_a_share_that_would_be_rounded_up_for_every_class_is_refused():
+    with pytest.raises(UsageError, match=r"0.01 % of 1197 training images is less than one of each class; .* 0.0084"):
+        planned(budget={"fraction": [0.0001]})
+    assert planned(budget={"fraction": [0.005]}).entries
+
+
+def test_fractions_resolve_per_class():
+    made = planned(budget={"fraction": [0.1]})
+    entry = next(entry for entry in made.entries if entry.row == "random")
+    assert entry.n == sum(max(1, round(0.1 * count)) for count in made.grid.data[0].info.counts)
+
+
+def test_keys_do_not_depend_on_the_order_of_options():
+    one = planned(methods=["dm", "kmeans"], budget={"ipc": [1, 10]})
+    other = planned(methods=["kmeans", "dm"], budget={"ipc": [10, 1]})
+    assert set(one.nodes) == set(other.nodes)
+
+
+def iterations(made):
+    return next(n for n in nodes(made, "cell") if n.title.startswith("dm")).document["cell"]["params"]["iterations"]
+
+
+def test_set_overrides_suite_overrides_preset():
+    rows = [{"name": "dm", "params": {"iterations": 5}}]
+    assert iterations(planned(methods=["dm"])) == 3
+    assert iterations(planned(methods=rows)) == 5
+    assert iterations(planned(methods=rows, set={"dm": {"iterations": 7}})) == 7
+
+
+def finished(made, node, seconds, steps, profile="short"):
+    document = copy.deepcopy(node.document)
+    document.get("set", document)["profile"] = profile
+    kind = "condense" if node.kind == "cell" else "evaluation"
+    cost = Cost(condense_s=seconds, steps=steps) if kind == "condense" else Cost(evaluate_s=seconds, steps=steps)
+    return Record(key=node.key, kind=kind, status="ok", spec=document, cost=cost, started="t", finished="t")
+
+
+def test_a_forecast_is_steps_times_the_median_of_what_was_seen():
+    made = planned(methods=["dm"])
+    cell = next(node for node in nodes(made, "cell") if node.title.startswith("dm"))
+    speeds = Speeds.of([finished(made, cell, seconds, 10) for seconds in (10.0, 20.0, 90.0)])
+    forecast(made, speeds)
+    assert cell.forecast_s == pytest.approx(2.0 * cell.steps)
+    assert next(n for n in nodes(made, "cell") if n.title.startswith("random")).forecast_s is None
+
+
+def test_a_few_steps_among_fixed_costs_say_nothing_about_long_runs():
+    made = planned(methods=["dm"])
+    cell = next(node for node in nodes(made, "cell") if node.title.startswith("dm"))
+    student = nodes(made, "evaluation")[0]
+    records = [finished(made, node, 4.0, 10, profile="smoke") for node in (cell, student)]
+    forecast(made, Speeds.of(records))
+    assert cell.forecast_s is None and student.forecast_s is None
+
+
+def test_references_beyond_the_limit_are_left_out_with_their_forecast(tmp_path, monkeypatch):
+    made = planned()
+    student = next(node for node in nodes(made, "evaluation") if not node.is_reference)
+    seen = finished(made, student, 100.0 * student.steps, student.steps)
+    monkeypatch.setattr(Store, "records", lambda self: iter([(tmp_path, seen)]))
+    left_out = limit_references(made, Store(tmp_path), 60.0)
+    assert {node.is_reference for node in left_out} == {True}
+    assert all(node.state == "unmeasured" and "not measured (≈" in node.reason for node in left_out)
+    assert limit_references(planned(), Store(tmp_path), 1e9) == []
+
+
+def test_a_reference_that_chooses_its_rate_trains_one_more_student():
+    made = planned()
+    trained = {students(node.document) for node in nodes(made, "evaluation") if node.is_reference}
+    assert trained == {1, 3}
+
+
+def test_an_update_on_a_larger_batch_is_forecast_from_smaller_ones():
+    assert seconds_per_update({10: 2.0}, 10) == 2.0
+    assert seconds_per_update({10: 2.0, 100: 11.0}, 256) == pytest.approx(26.6)
+    assert 2.0 < seconds_per_update({10: 2.0}, 256) < 2.0 * 25.6
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (720, "12 min"), (21600, "6 h")])
+def test_durations_read_well(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,88 @@
+"""Suites: what is wrong is said before anything runs."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import installed, params_class
+from ddbench.plan import suite as suites
+from ddbench.plan.presets import choose
+
+GOOD = {"methods": ["random", {"name": "dm", "params": {"iterations": 3}, "label": "dm-3"}], "budget": {"ipc": [1, 10]}}
+
+
+def parse(**changes):
+    return suites.parse({**GOOD, **changes}, "here")
+
+
+def test_names_and_entries_mean_the_same():
+    assert parse().methods[0] == parse(methods=[{"name": "random"}]).methods[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": ["dm"]}, "unknown key 'method'; did you mean methods?"),
+        ({"budget": {"ipc": [0]}}, "ipc must be at least 1, got 0"),
+        ({"budget": {"ipc": [-5]}}, "ipc must be at least 1, got -5"),
+        ({"budget": {"ipc": []}}, "give either ipc or fraction"),
+        ({"budget": {"ipc": [1], "fraction": [0.1]}}, "give either ipc or fraction"),
+        ({"budget": {"fraction": [1.5]}}, "a fraction lies in"),
+        ({"budget": {"ipcs": [1]}}, "unknown key 'budget.ipcs'"),
+        ({"methods": []}, "methods is an empty list"),
+        ({"methods": ["dm", ""]}, "empty name"),
+        ({"methods": "dm"}, "expected a list"),
+        ({"protocols": []}, "protocols is an empty list"),
+        ({"seeds": {"condense": 0}}, "greater than 0"),
+        ({"schema": 2}, "schema"),
+        ({"exclude": [{}]}, "an exclusion names at least one"),
+    ],
+)
+def test_mistakes_are_named(changes, message):
+    with pytest.raises(UsageError, match="here: ") as error:
+        parse(**changes)
+    assert message in str(error.value)
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(UsageError, match="budget is missing"):
+        suites.parse({"methods": ["dm"]}, "here")
+
+
+@pytest.mark.parametrize("text", ["methods: [", "- just\n- a list\n", "just text", "\t: :"])
+def test_a_file_that_is_no_suite_is_refused(tmp_path, text):
+    path = tmp_path / "s.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"s\.yaml"):
+        suites.load(str(path))
+
+
+def test_an_unknown_suite_names_the_known_ones():
+    with pytest.raises(UsageError, match="demo"):
+        suites.load("dmeo")
+
+
+def test_budgets_are_listed_once_in_their_order():
+    assert [b.label for b in parse(budget={"ipc": [10, 1, 10]}).budget.budgets()] == ["ipc 10", "ipc 1"]
+
+
+def test_an_exclusion_needs_all_of_its_fields():
+    rule = suites.Exclusion(method="mtt", ipc=50)
+    assert rule.matches(method={"mtt", "its label"}, ipc=50, arch="x")
+    assert not rule.matches(method={"dm"}, ipc=50)
+    assert not rule.matches(method={"mtt"}, ipc=10)
+    assert not rule.matches(method={"mtt"}, fraction=0.5)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((suites.Path(__file__).parents[3] / "configs").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_suite_that_comes_along_is_valid(path):
+    made = suites.parse(yaml.safe_load(path.read_text()), str(path))
+    assert made.methods
+    for entry in made.methods:
+        info = installed().methods.get(entry.name)
+        preset = choose(info, made.datasets[0].name, made.budget.budgets()[0], made.profile)
+        params_class(info).model_validate({**preset.params, **entry.params})

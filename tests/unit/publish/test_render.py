@@ -1,0 +1,202 @@
+"""What the user sees."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddbench.core.errors import UsageError
+from ddbench.publish.text.captions import caption
+from ddbench.publish.text.render import FORMATS, render
+from ddbench.results.tables.figures import compact, spread
+from ddbench.results.tables.tables import tables_of
+from tests.factories import cell, demo, skipped
+
+GOLDEN = """\
+digits · convnet2-w32-in → the same · meanstd · hard@1 (short: 1000 updates) · test top-1 %, mean ± sd over 3 repetitions × 1 student
+
+| method |                    ipc 1 (0.8 %) |        ipc 10 (8.4 %) | ipc 500 | condense s | artifact s | peak MB |     bytes |
+|--------|----------------------------------|-----------------------|---------|------------|------------|---------|-----------|
+| full   | 97.8 ± 0.3 (3) (all 1497 images) |                       |         |          – |          – |       – |      97 k |
+| random |                   43.0 ± 2.0 (3) |        81.0 ± 1.0 (3) |     – ¹ |        1.2 |          0 |      12 | 640–6.4 k |
+| mtt    |                            nan ² | 86.5 ± 2.1 (2 of 3) ² |     – ¹ |     1.2–30 |      0–120 |      12 | 640–6.4 k |
+| datm ³ |               **59.0 ± 2.6** (3) |    **87.5 ± 1.5** (3) |     – ¹ |   1.2–14 † |          0 |      12 | 640–6.4 k |
+¹ skipped: the smallest class has 118 training images, so ipc is at most 118
+² nan: loss is nan at step 17
+³ datm: soft labels were clipped
+bold: the highest mean and all whose paired 95 % interval to it contains 0; n < 6: no significance claimed; \
+(2 of 3): the others have no result, so the mean is not compared; full: 3000 updates; one of 300 test images is 0.33 points
+cost of one set in our implementation, a–b over the budgets: seconds to prepare and condense, seconds to build the shared \
+artifacts it reads, peak memory, stored bytes (real images as uint8; k = 10³); †: other processes used the cores meanwhile
+
+minus random · points, paired over 3 repetitions, 95 % interval, conditional on the one split of the data
+
+| method |        ipc 1 (0.8 %) |    ipc 10 (8.4 %) |
+|--------|----------------------|-------------------|
+| datm   | +16.0 [+13.5, +18.5] | +6.5 [+5.3, +7.7] |
+n < 6: no significance claimed; verdicts on 2 comparisons need n ≥ 7
+"""
+
+
+def text(records, style="table"):
+    return render(tables_of(records), style)
+
+
+def caption_of(records):
+    return caption(tables_of(records)[0])
+
+
+def test_the_terminal_shows_this():
+    assert text(demo()) == GOLDEN
+
+
+def test_a_reference_that_takes_too_long_says_how_long():
+    shown = text(cell("random", [40.0]) + skipped("full", "not measured (≈ 6 h)"))
+    assert "not measured (≈ 6 h) |" in shown
+    assert "¹" not in shown
+
+
+def test_the_caption_gives_the_range_of_updates_over_the_columns():
+    records = cell("dm", [50.0], ipc=1) + cell("dm", [50.0], ipc=50, updates=2000)
+    assert "hard@1 (short: 1000–2000 updates)" in caption_of(records)
+
+
+def test_the_caption_names_another_student():
+    assert "convnet2-w32-in → resnet18-in" in caption_of(cell("dm", [50.0], eval_arch="resnet18-in"))
+
+
+def test_smoke_says_what_it_is_for():
+    assert "(smoke: for tests only, 10 updates)" in caption_of(cell("dm", [50.0], profile="smoke", updates=10))
+
+
+def test_one_repetition_has_no_plus_minus():
+    assert " 50.0 (1) |" in text(cell("dm", [50.0]))
+
+
+def test_below_three_repetitions_the_legend_promises_no_interval():
+    shown = text(cell("dm", [50.0, 51.0]) + cell("mtt", [60.0, 61.0]))
+    assert "bold: the highest mean;" in shown
+    assert "interval" not in shown
+
+
+def test_verdicts_appear_with_six_repetitions_and_say_what_they_needed():
+    scores = [50.0, 52.0, 51.0, 50.5, 52.5, 51.5]
+    shown = text(cell("random", scores) + cell("dm", [x + 9 + i / 10 for i, x in enumerate(scores)]))
+    assert "] better |" in shown
+    assert "which needs n ≥ 6" in shown
+    assert "no significance claimed" not in shown
+
+
+def test_markdown_keeps_footnotes_out_of_the_grid():
+    lines = text(demo(), "markdown").splitlines()
+    last = max(i for i, line in enumerate(lines) if line.startswith("| datm") and "†" in line)
+    assert lines[last + 1] == ""
+    assert lines[last + 2].startswith("¹ skipped") and lines[last + 2].endswith("<br>")
+
+
+@pytest.mark.parametrize("label", ["a|b", "`a`", "*a*", "__init__", "<b>a"])
+def test_no_label_becomes_markup_or_ends_a_cell(label):
+    grid = [line for line in text(cell("dm", [50.0], label=label), "markdown").splitlines() if line.startswith("|")]
+    assert len({line.replace("\\|", "").count("|") for line in grid}) == 1
+    assert f"| {label} " not in grid[2]
+
+
+def test_underscores_in_words_stay_readable():
+    assert "| dm (syn_steps=40) |" in text(cell("dm", [50.0], label="dm (syn_steps=40)"), "markdown")
+
+
+def test_csv_has_a_line_per_cell_with_numbers_or_a_reason():
+    rows = list(csv.DictReader(io.StringIO(text(demo(), "csv"))))
+    datm = {row["budget"]: row for row in rows if row["row"] == "datm"}
+    assert (datm["ipc 10"]["mean"], datm["ipc 10"]["n"]) == ("87.5", "3")
+    assert float(datm["ipc 10"]["condense_s"]) == pytest.approx(14.2)
+    assert (datm["ipc 500"]["mean"], datm["ipc 500"]["status"]) == ("", "skipped")
+    assert [row["budget"] for row in rows if row["row"] == "full"] == ["all"]
+
+
+def test_json_is_what_csv_says_and_the_differences():
+    (table,) = json.loads(text(demo(), "json"))
+    flat = [row["row"] for row in table["rows"] for _ in row["cells"]]
+    assert flat == [row["row"] for row in csv.DictReader(io.StringIO(text(demo(), "csv")))]
+    assert {found["row"] for found in table["minus_random"]} == {"datm"}
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_every_format_ends_in_a_newline_even_for_nothing(style):
+    assert render([], style).endswith("\n")
+    assert text(demo(), style).endswith("\n")
+
+
+def test_an_unknown_format_names_the_known_ones():
+    with pytest.raises(UsageError, match="did you mean markdown"):
+        render([], "markdow")
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.floats(0.05, 9e11), st.floats(0.05, 9e11))
+def test_compact_numbers_are_short_keep_their_order_and_two_digits(a, b):
+    def value(shown):
+        number, _, unit = shown.partition(" ")
+        return float(number) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[unit]
+
+    low, high = sorted((a, b))
+    assert len(compact(a)) <= 6
+    assert value(compact(low)) <= value(compact(high))
+    assert value(compact(a)) == pytest.approx(a, abs=0.051 * max(1, 10 ** (len(str(int(a))) - 1)))
+
+
+def test_a_spread_is_one_number_unless_its_ends_are_far_apart():
+    assert spread([10, 14], apart=1.5) == "14"
+    assert spread([10, 16], apart=1.5) == "10–16"
+    assert spread([640, None, 6400]) == "640–6.4 k"
+    assert spread([0.04, 0.12], apart=1.5) == "0.1"
+    assert spread([None]) == "–"
+
+
+def test_tables_need_neither_torch_nor_pandas():
+    code = """
+import sys
+import ddbench.cli.leaderboard, ddbench.publish.leaderboard
+print(sorted({"torch", "pandas", "scipy.stats"} & set(sys.modules)))"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_two_hundred_cells_take_a_fraction_of_a_second():
+    records = [x for m in range(13) for ipc in (1, 5, 10, 20, 50) for x in cell(f"m{m}", [50.0, 51.0, 52.0], ipc=ipc)]
+    began = time.perf_counter()
+    text(records)
+    assert time.perf_counter() - began < 1
+
+
+def test_controls_do_not_make_the_family_of_the_verdicts_larger():
+    """Six repetitions decide one comparison, and not two: a row that is random by construction must not count."""
+    random = [50.0, 51.0, 52.0, 53.0, 54.0, 55.0]
+    dm = [score + gain for score, gain in zip(random, (8.0, 9.0, 10.0, 11.0, 12.0, 10.0), strict=True)]
+    records = cell("random", random) + cell("dm", dm)
+    start = cell("dm", random, label="dm (0 steps)")
+    assert "| dm     | +10.0 [+8.5, +11.5] better |" in text(records)
+    shown = text(records + start)
+    assert re.search(r"\| dm +\| \+10\.0 \[\+8\.5, \+11\.5\] better \|", shown)
+    assert re.search(r"\| dm \(0 steps\) \| +\+0\.0 \[\+0\.0, \+0\.0\] \|", shown)
+    assert "1 comparison (Holm)" in shown
+    assert "no verdict on controls" in shown
+    assert text(cell("random", random) + start).endswith("\nno verdict on controls\n")
+
+
+def test_rows_that_share_an_artifact_do_not_make_the_family_larger_either():
+    random, experts = [50.0, 51.0, 52.0, 53.0, 54.0, 55.0], {"experts": ["experts", "k" * 64]}
+    dm = [score + gain for score, gain in zip(random, (8.0, 9.0, 10.0, 11.0, 12.0, 10.0), strict=True)]
+    shown = text(cell("random", random) + cell("dm", dm) + cell("mtt", dm, artifacts=experts))
+    assert re.search(r"\| dm +\| \+10\.0 \[\+8\.5, \+11\.5\] better \|", shown)
+    assert re.search(r"\| mtt [^|]*\| +\+10\.0 \[\+8\.5, \+11\.5\] \|", shown)
+    assert "1 comparison (Holm)" in shown
+    assert "no verdict, whatever n, where repetitions share an artifact" in shown
+    alone = text(cell("random", random[:3]) + cell("mtt", dm[:3], artifacts=experts))
+    assert "need n" not in alone

@@ -1,0 +1,319 @@
+"""Views: what may stand together, what is left out and said, and every format."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from ddbench.cli import invoke
+from ddbench.core.errors import UsageError
+from ddbench.publish.text.captions import caption
+from ddbench.publish.text.latex import escaped
+from ddbench.publish.text.render import FORMATS, render, shown
+from ddbench.publish.views.views import MAIN, VIEWS, views_of
+from ddbench.results.scores.ranking import rankings, stabilities
+from ddbench.results.scores.regimes import regime_tables
+from ddbench.results.scores.scores import cost_of
+from ddbench.results.tables.tables import tables_of
+from tests.factories import cell, demo, imported, skipped
+
+MNIST = {"name": "mnist", "revision": "1" * 16}
+
+
+def grid(records, name):
+    """The one table of a view, by the first column."""
+    (view,) = views_of(tables_of(records), [name])
+    return {line[0]: dict(zip(view.grid[0][1:], line[1:], strict=True)) for line in view.grid[1:]}
+
+
+def notes(records, name):
+    return "\n".join(note for view in views_of(tables_of(records), [name]) for note in view.notes)
+
+
+def three(a, b, c, **fields):
+    return [x for label, top1 in zip("abc", (a, b, c), strict=True) for x in cell(label, [top1], **fields)]
+
+
+def ranking(records):
+    (found,) = rankings(tables_of(records))
+    return found
+
+
+# --- ranks
+
+
+def test_ranks_are_averaged_over_budgets_then_over_data_sets():
+    records = three(3.0, 2.0, 1.0) + three(3.0, 2.0, 1.0, ipc=10) + three(1.0, 2.0, 3.0, data=MNIST)
+    found = ranking(records)
+    assert found.average == {"a": 2.0, "b": 2.0, "c": 2.0}
+    assert found.per_dataset["digits"] == {"a": 1.0, "b": 2.0, "c": 3.0}
+    assert found.complete == 3
+
+
+def test_a_diverged_row_ranks_last_and_one_out_of_memory_excludes_the_cell():
+    nan = cell("a", [50.0]) + cell("b", [None])
+    assert ranking(nan).average == {"a": 1.0, "b": 2.0}
+    oom = nan + cell("a", [50.0], ipc=10) + cell("b", [1.0], ipc=10, status="oom", reason="9 GB")
+    found = ranking(oom)
+    assert found.complete == 1
+    assert [(cell.where, cell.why) for cell in found.excluded] == [
+        ("digits, convnet2-w32-in, ipc 10 (8.4 %)", "oom: b")
+    ]
+    assert "not counted: digits, convnet2-w32-in, ipc 10 (8.4 %) (oom: b)" in notes(oom, "ranks")
+
+
+def test_a_mean_of_survivors_does_not_outrank_a_complete_one():
+    assert ranking(cell("a", [50.0, 50.0]) + cell("b", [90.0, None])).average == {"a": 1.0, "b": 2.0}
+
+
+def test_rows_that_a_data_set_lacks_are_left_out_and_named():
+    records = three(3.0, 2.0, 1.0) + cell("a", [1.0], data=MNIST) + cell("b", [2.0], data=MNIST)
+    found = ranking(records)
+    assert set(found.average) == {"a", "b"}
+    assert found.left_out == ("c",)
+    assert "not in every table: c" in notes(records, "ranks")
+
+
+def test_references_imports_and_controls_take_no_rank():
+    records = cell("a", [50.0]) + cell("b", [40.0]) + cell("full", [99.0]) + cell("c", [60.0], source="imported")
+    records += cell("a", [55.0], label="a (0 steps)") + cell("random", [45.0], label="random (recipe of a)")
+    records += cell("random_soft", [45.0]) + cell("random_best_of_k", [46.0], label="random_best_of_k (for a)")
+    assert ranking(records).average == {"a": 1.0, "b": 2.0}
+
+
+def test_means_that_are_equal_but_for_the_order_of_their_sums_share_a_rank():
+    """Of 300 test images: 293 + 283 + 291 = 293 + 284 + 290 = 867."""
+    records = [
+        x
+        for name, right in (("a", (293, 283, 291)), ("b", (293, 284, 290)), ("c", (280, 280, 280)))
+        for x in cell(name, [100 * count / 300 for count in right])
+    ]
+    assert ranking(records).average == {"a": 1.5, "b": 1.5, "c": 3.0}
+
+
+def test_two_revisions_of_one_data_set_have_captions_that_differ():
+    tables = tables_of(cell("a", [1.0]) + cell("a", [1.0], data={"revision": "2" * 16}))
+    assert [table.dataset for table in tables] == ["digits", "digits"], "what programs filter by stays"
+    assert [caption(table).partition(" · ")[0] for table in tables] == [
+        "digits (revision 00000000)",
+        "digits (revision 22222222)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"protocol": "soft"}, {"data": {"split": "paper"}}, {"data": {"revision": "2" * 16}}, {"preprocess": "zca-kornia"},
+     {"profile": "paper"}, {"eval_arch": "mlp-w128-nn"}],
+    ids=str,
+)  # fmt: skip
+def test_no_ranking_and_no_line_mixes_what_must_not_share_a_table(other):
+    records = three(3.0, 2.0, 1.0) + three(1.0, 2.0, 3.0, **other)
+    assert [list(found.average) for found in rankings(tables_of(records))] == [["a", "b", "c"], ["c", "b", "a"]]
+    for name in ("scores", "cost"):
+        assert len(views_of(tables_of(records), [name])) == 2
+
+
+def test_data_sets_count_once_each_in_friedmans_test():
+    orders = [three(3.0, 2.0, 1.0, data={"name": f"d{i}"}, ipc=ipc) for i in range(6) for ipc in (1, 10)]
+    found = ranking([x for records in orders for x in records])
+    assert found.friedman.n == 6
+    assert found.friedman.statistic == pytest.approx(12.0)
+    assert ranking(orders[0] + orders[2]).friedman is None
+
+
+# --- stability
+
+
+def test_stability_compares_what_differs_in_one_thing():
+    records = three(3.0, 2.0, 1.0) + three(1.0, 2.0, 3.0, ipc=10) + three(3.0, 2.0, 1.0, eval_arch="mlp-w128-nn")
+    records += three(3.0, 1.0, 2.0, protocol="soft")
+    found = {(s.differs, s.first, s.second): s.tau for s in stabilities(tables_of(records))}
+    assert found == {
+        ("protocol", "hard@1", "soft@1"): pytest.approx(1 / 3),
+        ("student", "convnet2-w32-in", "mlp-w128-nn"): 1.0,
+        ("budget", "ipc 1", "ipc 10"): -1.0,
+    }
+
+
+def test_orders_of_different_data_are_not_compared():
+    assert stabilities(tables_of(three(3.0, 2.0, 1.0) + three(3.0, 2.0, 1.0, data=MNIST))) == []
+
+
+# --- regimes
+
+
+def test_a_regime_column_per_protocol_and_random_under_the_recipe_of_the_row():
+    records = cell("datm", [70.0]) + cell("random", [50.0]) + cell("datm", [80.0], protocol="native")
+    records += cell("random", [60.0], label="random (recipe of datm)", protocol="native")
+    assert grid(records, "regime") == {
+        "datm": {
+            "hard labels, DSA (hard@1)": "70.0 (1)", "own recipe (native@1)": "80.0 (1)", "random, that recipe": "60.0 (1)"
+        },
+        "random": {
+            "hard labels, DSA (hard@1)": "50.0 (1)", "own recipe (native@1)": "–", "random, that recipe": "–"
+        },
+    }  # fmt: skip
+
+
+def test_regimes_share_data_networks_and_profile():
+    for other in ({"data": {"split": "paper"}}, {"eval_arch": "mlp-w128-nn"}, {"profile": "paper"}):
+        assert regime_tables(tables_of(cell("dm", [50.0]) + cell("dm", [50.0], protocol="noaug", **other))) == []
+
+
+def test_budgets_have_regime_tables_of_their_own():
+    records = [x for p in ("hard", "noaug") for ipc in (1, 10) for x in cell("dm", [50.0], protocol=p, ipc=ipc)]
+    assert len(regime_tables(tables_of(records))) == 2
+
+
+# --- failures
+
+
+def test_failures_say_where_and_why_and_how_many():
+    lines = views_of(tables_of(demo()), ["failures"])[0].document["lines"]
+    assert [(line["row"], line["budget"], line["status"]) for line in lines] == [
+        ("random", "ipc 500", "skipped"),
+        ("mtt", "ipc 1 (0.8 %)", "nan"),
+        ("mtt", "ipc 10 (8.4 %)", "nan (1 of 3)"),
+        ("mtt", "ipc 500", "skipped"),
+        ("datm", "ipc 500", "skipped"),
+    ]
+    assert lines[1]["reason"] == "loss is nan at step 17"
+
+
+def test_a_reference_that_was_not_measured_is_listed():
+    records = cell("random", [40.0]) + skipped("full", "not measured (≈ 6 h)")
+    assert [line["row"] for line in views_of(tables_of(records), ["failures"])[0].document["lines"]] == ["full"]
+
+
+# --- words
+
+
+def test_columns_that_nothing_fills_are_left_out_and_a_missing_full_is_said():
+    records = cell("random", [40.0]) + cell("dm", [50.0])
+    assert set(grid(records, "scores")["dm"]) == {"budget", "n", "top-1 %", "IOR"}
+    assert "no recovery: full was not measured" in notes(records, "scores")
+    assert "no break-even: full was not measured" in notes(records, "cost")
+
+
+def test_break_even_is_a_whole_number_of_students_or_never():
+    full = cell("full", [98.0], evaluate_s=14.0)
+    slow = cell("slow", [60.0], evaluate_s=20.0)
+    costly = cell("dm", [50.0], cost={"prepare_s": 0.0, "condense_s": 12345.0})
+    shown = grid(full + costly + slow, "cost")
+    assert shown["dm"]["pays after"] == "1235"
+    assert shown["slow"]["pays after"] == "never"
+    documents = json.loads(render(tables_of(full + slow), "json", views=["cost"]))
+    assert documents[0]["lines"][-1]["break_even"] == "never"
+
+
+def test_fewer_than_six_repetitions_claim_nothing():
+    assert "no significance claimed" in notes(cell("dm", [50.0] * 5), "cost")
+    assert "no significance claimed" not in notes(cell("dm", [50.0] * 6), "cost")
+
+
+def test_nothing_to_show_says_what_is_missing():
+    shown = render(tables_of(cell("dm", [50.0])), "table", views=["regime", "ranks", "stability", "failures"])
+    assert shown.count("nothing to show: ") == 4
+    assert "--protocols hard,native" in shown
+
+
+# --- formats
+
+
+def test_without_views_the_main_tables_stand_alone():
+    tables = tables_of(demo())
+    for style in FORMATS:
+        assert render(tables, style) == render(tables, style, views=["main"])
+    assert render(tables, "markdown", views=["main", "cost"]).startswith(render(tables, "markdown").rstrip("\n"))
+
+
+@pytest.mark.parametrize("style", ["table", "markdown", "latex", "json"])
+def test_every_view_has_every_format_and_equal_bytes(style):
+    tables = tables_of(demo())
+    shown = render(tables, style, views=list(VIEWS))
+    assert shown == render(tables_of(demo()), style, views=list(VIEWS))
+    assert shown.endswith("\n")
+    if style == "json":
+        assert {document["view"] for document in json.loads(shown)} == set(VIEWS)
+
+
+def test_an_unknown_view_names_the_known_ones():
+    with pytest.raises(UsageError, match="did you mean scores"):
+        render([], "table", views=["score"])
+
+
+def lines_of(records, *views):
+    return list(csv.DictReader(io.StringIO(render(tables_of(records), "csv", views=views))))
+
+
+def test_csv_gains_columns_for_scores_and_costs():
+    line = next(x for x in lines_of(demo(), "scores", "cost") if (x["row"], x["ipc"]) == ("datm", "1"))
+    (expected,) = [c for c in cost_of(tables_of(demo())[0]) if (c.row, c.budget) == ("datm", "ipc 1 (0.8 %)")]
+    assert float(line["ior"]) == pytest.approx(16.0)
+    assert line["break_even"] == "never" and expected.break_even == float("inf")
+    assert line["pareto"] == " ".join(expected.pareto)
+    assert "recovery" not in lines_of(demo())[0]
+
+
+def test_csv_refuses_what_is_not_about_cells():
+    with pytest.raises(UsageError, match="--format json"):
+        lines_of(demo(), "ranks")
+
+
+@pytest.mark.parametrize("view", ["ranks", "stability"])
+def test_a_run_refuses_what_csv_cannot_hold_before_it_plans_anything(view, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("ddbench.cli.run.planned_from", lambda given: pytest.fail("planned"))
+    given = ["run", "--methods", "random", "--ipc", "1", "--out", str(tmp_path / "runs"), "--format", "csv"]
+    assert invoke([*given, "--views", f"scores,{view}"]) == 2
+    assert f"view '{view}'" in capsys.readouterr().err
+
+
+def test_the_cross_architecture_table_is_in_csv_and_json():
+    records = cell("dm", [40.0, 42.0], eval_arch="mlp-w128-nn") + cell("dm", [60.0, 70.0])
+    over = {"students_mean": "53.0", "students_worst": "41.0", "students_spread": "24.0"}
+    assert all(over.items() <= line.items() for line in lines_of(records))
+    document = json.loads(render(tables_of(records), "json"))[-1]
+    assert document["view"] == "students"
+    assert document["rows"][0]["over_students"]["spread"] == pytest.approx(24.0)
+    assert {line["students_mean"] for line in lines_of(cell("dm", [40.0]))} == {""}
+
+
+def test_latex_escapes_every_special_character():
+    assert escaped(r"a_b & 5 % of #1 {x} ~ ^ \ $") == (
+        r"a\_b \& 5 \% of \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{} \$"
+    )
+
+
+def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns_and_bold_is_kept():
+    shown = render(tables_of(demo() + cell("dm", [50.0], label="d_m & 5%")), "latex", views=["main", *VIEWS])
+    assert r"\textbf{59.0 $\pm$ 2.6} (3)" in shown
+    assert r"d\_m \& 5\%" in shown
+    assert shown.isascii()
+    for tabular in re.findall(r"\\begin\{tabular\}\{(.*?)\}\n(.*?)\\end\{tabular\}", shown, re.DOTALL):
+        rows = [line for line in tabular[1].splitlines() if line.endswith(r"\\")]
+        assert rows and all(len(re.split(r"(?<!\\)&", row)) == len(tabular[0]) for row in rows)
+    for name in ("table", "tabular"):
+        assert shown.count(f"\\begin{{{name}}}") == shown.count(f"\\end{{{name}}}")
+
+
+def test_imported_rows_are_marked_in_every_grid_and_note():
+    grids = 0
+    for part in shown(tables_of(imported()), details=True, views=[MAIN, *VIEWS]):
+        labels = [line[0] for line in part.grid if line[0].startswith("theirs")]
+        assert all(label.startswith("theirs (imported)") for label in labels), part.caption
+        assert not re.search(r"theirs(?! \(imported\))", "\n".join(part.notes)), part.caption
+        grids += bool(labels)
+    assert grids > 10, "main, students, scores, cost, regime and failures have the row"
+
+
+def test_programs_read_the_source_beside_the_plain_label():
+    found = [
+        line
+        for document in json.loads(
+            render(tables_of(imported()), "json", views=["scores", "cost", "regime", "failures"])
+        )
+        for line in document["lines"]
+    ]
+    assert {(line["row"], line["source"]) for line in found} == {("dm", "measured"), ("theirs", "imported")}

@@ -1,0 +1,302 @@
+"""What a table contains: laws of grouping, averaging, bold and footnotes."""
+
+import json
+import random
+
+import pytest
+
+from ddbench.publish.text.render import render
+from ddbench.results.tables.tables import tables_of
+from tests.factories import cell, demo, pair, skipped
+
+
+def only(records):
+    (table,) = tables_of(records)
+    return table
+
+
+def row_of(table, label):
+    return next(row for row in table.rows if row.label == label)
+
+
+def bold(table, column=0):
+    return {row.label for row in table.rows if not row.spans and row.cells[column] and row.cells[column].bold}
+
+
+def reasons(table, found):
+    return [table.footnotes[mark - 1] for mark in found.marks]
+
+
+# ------------------------------------------------------------------------------------------------------------ grouping
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"protocol": "native"}, {"preprocess": "zca-kornia"}, {"eval_arch": "resnet18-in"}, {"arch": "convnet3-w128-in"},
+     {"profile": "smoke"}],
+)  # fmt: skip
+def test_results_that_are_not_comparable_stand_in_different_tables(other):
+    assert len(tables_of(cell("dm", [50.0, 51.0]) + cell("dm", [60.0, 61.0], **other))) == 2
+
+
+def test_references_come_first_and_the_rest_in_order_of_appearance():
+    table = only([*cell("mtt", [50.0]), *cell("dm", [50.0]), *cell("random", [40.0]), *cell("full", [90.0])])
+    assert [row.label for row in table.rows] == ["full", "random", "mtt", "dm"]
+
+
+def test_columns_ascend_whatever_the_order_of_the_records():
+    table = only([x for ipc in (10, 1, 500, 50) for x in cell("dm", [50.0], ipc=ipc)])
+    assert [column.label for column in table.columns] == [
+        "ipc 1 (0.8 %)",
+        "ipc 10 (8.4 %)",
+        "ipc 50 (41.8 %)",
+        "ipc 500",
+    ]
+
+
+def test_a_fraction_is_shown_with_the_images_it_stands_for():
+    assert only(cell("el2n", [50.0], fraction=0.1)).columns[0].label == "10 % (120)"
+
+
+def test_what_depends_on_no_architecture_stands_in_the_table_of_each():
+    records = [*cell("full", [90.0]), *cell("random", [40.0]), *cell("dm", [50.0])]
+    records += cell("dm", [55.0], arch="convnet3-w128-in", eval_arch="convnet2-w32-in")
+    tables = tables_of(records)
+    assert [[row.label for row in table.rows] for table in tables] == [["full", "random", "dm"]] * 2
+    assert [table.setting.arch for table in tables] == ["convnet2-w32-in", "convnet3-w128-in"]
+
+
+def test_the_axes_in_the_record_say_what_depends_on_no_architecture():
+    records = cell("herding", [50.0], facts={"axes": ["budget"]}) + cell(
+        "dm", [50.0], arch="mlp", eval_arch="convnet2-w32-in"
+    )
+    assert [row.label for row in only(records).rows] == ["herding", "dm"]
+
+
+def test_a_skip_that_names_no_profile_joins_the_table_of_its_run():
+    table = only([*skipped("mtt", "too large", ipc=500), *cell("dm", [50.0], ipc=1)])
+    assert {row.label for row in table.rows} == {"mtt", "dm"}
+    assert table.setting.profile == "short"
+
+
+def test_a_reference_of_another_folder_makes_no_table_of_its_own():
+    assert len(tables_of(cell("full", [90.0], protocol="real") + cell("dm", [50.0]))) == 1
+    assert len(tables_of(cell("full", [90.0]))) == 1
+
+
+def test_a_set_that_failed_without_an_evaluation_is_a_row_of_every_table_it_would_stand_in():
+    failed = pair("mtt")[0].model_copy(update={"status": "oom", "reason": "out of memory", "key": "f" * 64})
+    tables = tables_of([failed, *cell("dm", [50.0]), *cell("dm", [50.0], protocol="native")])
+    assert [[row_of(table, "mtt").cells[0].status] for table in tables] == [["oom"]] * 2
+
+
+# ----------------------------------------------------------------------------------------------------------- averaging
+
+
+def test_students_are_averaged_before_repetitions():
+    records = [
+        x
+        for r, values in enumerate([(10, 20), (30, 40)])
+        for e, top1 in enumerate(values)
+        for x in pair(top1=top1, r=r, e=e)
+    ]
+    found = row_of(only(records), "dm").cells[0]
+    assert found.scores == {0: 15.0, 1: 35.0}
+    assert found.students == 2
+    assert found.summary.sd == pytest.approx(14.142, abs=1e-3)
+
+
+def test_a_repetition_counts_only_when_all_its_students_finished():
+    records = [
+        *pair(top1=50.0, r=0),
+        *pair(top1=60.0, r=1),
+        *pair(top1=None, r=1, e=1, status="nan", reason="diverged"),
+    ]
+    found = row_of(only(records), "dm").cells[0]
+    assert found.scores == {0: 50.0}
+    assert (found.status, found.planned) == ("nan", 2)
+
+
+def test_survivors_are_shown_but_not_compared():
+    table = only(cell("random", [40.0, 41.0, 42.0]) + cell("mtt", [80.0, None, 82.0]) + cell("dm", [50.0, 51.0, 52.0]))
+    assert row_of(table, "mtt").cells[0].summary.mean == 81.0
+    assert bold(table) == {"dm"}
+    assert [row.label for row in table.versus_random.rows] == ["dm"]
+
+
+def test_the_same_record_twice_counts_once():
+    records = cell("dm", [50.0, 52.0, 54.0])
+    assert only(records * 2) == only(records)
+
+
+def test_runs_with_other_parameters_are_not_averaged_but_told_apart():
+    table = only(
+        cell("dm", [50.0], params={"iterations": 100, "lr": 1})
+        + cell("dm", [60.0], params={"iterations": 900, "lr": 1})
+    )
+    assert {row.label: row.cells[0].summary.mean for row in table.rows} == {
+        "dm [iterations=100]": 50,
+        "dm [iterations=900]": 60,
+    }
+
+
+def test_presets_may_differ_between_budgets_of_one_row():
+    table = only(cell("dm", [50.0], ipc=1, params={"lr": 1}) + cell("dm", [60.0], ipc=10, params={"lr": 2}))
+    assert [row.label for row in table.rows] == ["dm"]
+
+
+# ---------------------------------------------------------------------------------------------------------------- bold
+
+
+def test_bold_is_the_highest_mean_and_what_cannot_be_told_from_it():
+    table = only(cell("a", [50.0, 55.0, 60.0]) + cell("b", [49.0, 56.0, 59.0]) + cell("c", [40.0, 45.0, 50.0]))
+    assert bold(table) == {"a", "b"}
+
+
+def test_rows_of_unequal_length_are_compared_over_the_repetitions_they_share():
+    table = only(cell("a", [60.0]) + cell("b", [60.0, 40.0]) + cell("c", [50.0, 90.0]))
+    assert bold(table) == {"a", "b"}
+
+
+def test_below_three_repetitions_only_ties_share_bold():
+    table = only(cell("a", [50.0, 60.0]) + cell("b", [60.0, 50.0]) + cell("c", [54.9, 55.0]))
+    assert bold(table) == {"a", "b"}
+
+
+def test_full_is_not_the_best_of_anything():
+    assert bold(only(cell("full", [99.0] * 3) + cell("a", [50.0] * 3) + cell("b", [60.0] * 3))) == {"b"}
+
+
+def test_imported_rows_are_shown_and_not_ranked():
+    table = only(cell("a", [99.0] * 3, source="imported") + cell("b", [50.0] * 3) + cell("c", [40.0] * 3))
+    assert bold(table) == {"b"}
+    assert row_of(table, "a").cells[0].summary.mean == 99.0
+
+
+def test_an_imported_set_says_how_many_images_it_has_where_its_column_has_others():
+    fields = {"source": "imported", "label": "theirs", "params": {"sources": ["0" * 16], "n": 13}}
+    records = cell("imported", [60.0, 61.0], fraction=0.0134, **fields)
+    table = only(records + cell("random", [50.0, 51.0], fraction=0.0134))
+    assert table.columns[0].n == 16
+    row = row_of(table, "theirs")
+    assert "theirs (imported): 13 images; the column's budget has 16" in reasons(table, row)
+    assert row_of(table, "random").marks == ()
+    shown = json.loads(render([table], "json"))[0]["rows"]
+    assert {line["row"]: line["cells"][0]["n_images"] for line in shown} == {"random": 16, "theirs": 13}
+    two = only(records + cell("imported", [62.0, 63.0], fraction=0.02, **fields))
+    found = reasons(two, row_of(two, "theirs"))
+    assert found == [f"theirs (imported): 13 images; the budget of {b}" for b in ("1.34 % has 16", "2 % has 24")]
+    fields["params"] = {"sources": ["0" * 16], "n": 10}
+    exact = only(cell("imported", [60.0, 61.0], ipc=1, **fields))
+    assert exact.footnotes == ()
+
+
+def test_a_single_result_is_not_bold():
+    assert bold(only(cell("dm", [50.0] * 3))) == set()
+
+
+# ----------------------------------------------------------------------------------------------------------- footnotes
+
+
+def test_each_reason_is_one_footnote_whoever_has_it():
+    table = only(skipped("a", "too large", ipc=500) + skipped("b", "too large", ipc=500) + cell("b", [None] * 2, ipc=1))
+    assert table.footnotes == ("skipped: too large", "nan: loss is nan at step 17")
+    assert reasons(table, row_of(table, "b").cells[0]) == ["nan: loss is nan at step 17"]
+
+
+def test_warnings_of_a_set_are_footnotes_of_its_row_once_each():
+    table = only(cell("dm", [50.0, 51.0], warnings=["labels\nwere clipped"]))
+    assert reasons(table, row_of(table, "dm")) == ["dm: labels were clipped"]
+
+
+def test_repetitions_that_share_an_artifact_are_said_to_and_get_no_verdict():
+    records = cell("random", [40.0 + r for r in range(6)]) + cell(
+        "mtt", [60.0 + r**2 / 9 for r in range(6)], artifacts={"experts": ["experts", "e" * 64]}
+    )
+    table = only(records)
+    assert "conditional on one artifact that all repetitions share (experts)" in table.footnotes[0]
+    assert table.versus_random.rows[0].conditional
+
+
+def test_whitening_is_shared_by_nature():
+    assert only(cell("dm", [50.0, 51.0], artifacts={"whitening": ["zca", "e" * 64]})).footnotes == ()
+
+
+def test_repetitions_of_one_set_are_said_to_be():
+    assert "all repetitions share one set" in only(cell("herding", [50.0, 51.0], one_set=True)).footnotes[0]
+
+
+# ----------------------------------------------------------------------------------------------- differences to random
+
+
+def test_differences_are_paired_with_random_of_the_same_budget():
+    records = (
+        cell("random", [40.0, 42.0, 44.0]) + cell("dm", [50.0, 52.0, 54.5]) + cell("dm", [80.0, 81.0, 82.0], ipc=10)
+    )
+    shown = only(records).versus_random
+    assert shown.columns == (0,)
+    assert shown.rows[0].comparisons[0].paired.difference == pytest.approx(10.1667, abs=1e-3)
+
+
+def test_two_repetitions_have_no_differences():
+    assert only(cell("random", [40.0, 42.0]) + cell("dm", [50.0, 52.0])).versus_random is None
+
+
+def test_native_rows_are_compared_with_random_under_their_own_recipe():
+    native = {"protocol": "native"}
+    records = cell("dm", [50.0, 52.0, 54.0], **native) + cell(
+        "random", [45.0, 47.0, 49.0], label="random (recipe of dm)", **native
+    )
+    shown = only(records).versus_random
+    assert [(row.label, row.comparisons[0].paired.difference) for row in shown.rows] == [("dm", 5.0)]
+
+
+# ---------------------------------------------------------------------------------------------------------- everything
+
+
+def test_condensations_may_come_in_any_order():
+    records = demo()
+    made = [record for record in records if record.kind == "condense"]
+    others = [record for record in records if record.kind != "condense"]
+    random.Random(0).shuffle(made)
+    assert tables_of([*others, *made]) == tables_of(records)
+
+
+def test_records_without_facts_still_make_a_table():
+    bare = []
+    for record in cell("random", [40.0]) + cell("full", [90.0]):
+        spec = {name: value for name, value in record.spec.items() if name not in ("facts", "label")}
+        bare.append(record.model_copy(update={"spec": spec}))
+    table = only(bare)
+    assert [row.label for row in table.rows] == ["full", "random"]
+    assert [column.label for column in table.columns] == ["ipc 1"]
+
+
+def test_no_records_make_no_tables():
+    assert tables_of([]) == []
+
+
+def test_a_set_that_could_not_be_made_stands_where_its_row_was_evaluated():
+    made, _ = pair("mtt", None, r=1, status="nan")
+    failed = made.model_copy(update={"status": "nan", "reason": "loss is nan at step 3"})
+    soft = cell("dm", [50.0, 51.0, 52.0], protocol="native")
+    found = {
+        table.setting.protocol: {row.label for row in table.rows}
+        for table in tables_of([failed, *pair("mtt", 60.0, r=0), *cell("dm", [50.0, 51.0]), *soft])
+    }
+    assert found == {"hard@1": {"mtt", "dm"}, "native@1": {"dm"}}
+    nowhere = {
+        table.setting.protocol: {row.label for row in table.rows}
+        for table in tables_of([failed, *cell("dm", [50.0, 51.0]), *soft])
+    }
+    assert nowhere == {"hard@1": {"mtt", "dm"}, "native@1": {"mtt", "dm"}}, "where it would have stood is not known"
+
+
+def test_rows_of_an_edited_protocol_are_told_apart():
+    records = [*cell("dm", [50.0, 51.0, 52.0]), *cell("dm", [10.0, 11.0, 12.0], updates=1001)]
+    for record in records[6:]:
+        if record.kind == "evaluation":
+            record.spec["eval"] |= {"protocol_params": {"updates": 1000}, "origins": {"protocol": "f" * 64}}
+    (table,) = tables_of(records)
+    labels = [row.label for row in table.rows]
+    assert labels == ["dm", "dm [protocol origin=ffffffff]"]

@@ -1,0 +1,166 @@
+"""The loop around a method, its clock, and what every set must satisfy."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+
+import pytest
+import torch
+
+from ddbench.core.api import CondensedSet, Preprocess, Recipe, StorageBytes
+from ddbench.core.errors import InterruptedRunError, NodeFailureError
+from ddbench.core.specs import Budget, snapshot_points
+from ddbench.work.clock import CHECKPOINT_S, Clock
+from ddbench.work.condense import check_finite, check_set
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.meter import Meter
+from ddbench.work.monitor import Silent
+from tests.fakes import FakeContext, FakeSplit
+
+
+@pytest.mark.parametrize(
+    ("iterations", "points"), [(1, (1,)), (3, (1, 2, 3)), (5, (1, 2, 3, 4, 5)), (250, (50, 100, 150, 200, 250))]
+)
+def test_snapshots_are_equally_spaced_and_include_the_last_step(iterations, points):
+    assert snapshot_points(iterations) == points
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_stops_the_cell(value):
+    with pytest.raises(NodeFailureError, match=r"loss is .* at step 7") as error:
+        check_finite({"loss": value}, 7)
+    assert error.value.status == "nan"
+
+
+def context() -> FakeContext:
+    images, labels = torch.randn(40, 1, 8, 8), torch.arange(40) % 2
+    return FakeContext(FakeSplit(images, labels), FakeSplit(images[:4], labels[:4]), Budget(ipc=2))
+
+
+def a_set(ctx, n=4, **parts):
+    images, labels = torch.zeros(n, 1, 8, 8), torch.arange(n) % 2
+    given = {"images": images, "labels": labels, "label_space": "hard", "preprocess": ctx.train.preprocess, **parts}
+    return CondensedSet(recipe=Recipe(), storage=StorageBytes(images=0), **given)
+
+
+def test_a_sound_set_is_accepted():
+    ctx = context()
+    check_set(a_set(ctx), ctx, "distillation")
+    check_set(a_set(ctx, images=None, indices=torch.tensor([3, 1, 0, 2])), ctx, "selection")
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"n": 5}, "the set has 5 images, the budget allows 4"),
+        ({"n": 0}, "the set is empty"),
+        ({"images": torch.full((4, 1, 8, 8), math.nan)}, "images are not finite"),
+        ({"images": torch.zeros(4, 3, 8, 8)}, "images have shape"),
+        ({"labels": torch.tensor([0, 1, 2, 9])}, "labels lie outside"),
+        ({"labels": torch.zeros(4, 3), "label_space": "probs"}, "labels have 3 columns for 2 classes"),
+        ({"labels": torch.full((4, 2), math.inf), "label_space": "logits"}, "labels are not finite"),
+        ({"images": None, "indices": torch.tensor([0, 1, 2, 2])}, "an image is selected twice"),
+        ({"images": None, "indices": torch.tensor([0, 1, 2, 40])}, "indices lie outside"),
+        ({"preprocess": Preprocess(id="zca-kornia")}, "the set declares zca-kornia"),
+    ],
+)
+def test_an_unsound_set_fails_its_cell(parts, reason):
+    ctx = context()
+    with pytest.raises(NodeFailureError, match=reason):
+        check_set(a_set(ctx, **parts), ctx, "distillation")
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"indices": torch.arange(4)}, "either images or indices"),
+        ({"images": None}, "either images or indices"),
+        ({"labels": torch.arange(3)}, "images has 4 entries for 3 labels"),
+        ({"weights": torch.ones(2)}, "weights has 2 entries"),
+        ({"label_space": "logits"}, "logits labels cannot have shape"),
+    ],
+)
+def test_a_set_whose_parts_do_not_fit_cannot_be_made(parts, reason):
+    with pytest.raises(ValueError, match=reason):
+        a_set(context(), **parts)
+
+
+def clock_at(now, timeout_s=None):
+    return Clock(Interrupts(), Silent(), "", timeout_s, now=lambda: now[0])
+
+
+def test_checkpoints_come_every_minute_and_not_more_often():
+    clock, saved = [0.0], []
+    watching = clock_at(clock)
+    for second in range(1, int(3 * CHECKPOINT_S)):
+        clock[0] = float(second)
+        watching.tick(second, 1000, lambda: saved.append(clock[0]))
+    assert saved == [CHECKPOINT_S, 2 * CHECKPOINT_S]
+
+
+def test_a_request_to_stop_checkpoints_first():
+    saved = []
+    watching = clock_at([0.0])
+    watching.interrupts.requested = True
+    with pytest.raises(InterruptedRunError):
+        watching.tick(1, 10, lambda: saved.append(1))
+    assert saved == [1]
+
+
+def test_the_time_limit_is_each_attempts_and_spares_the_last_step():
+    """A limit over all attempts would let the same command do one step a time, for ever."""
+    clock, saved = [600.0], []  # ten minutes went into earlier attempts
+    watching = clock_at(clock, timeout_s=10.0)
+    clock[0] = 609.0
+    watching.tick(1, 10, lambda: saved.append(1))
+    clock[0] = 610.0
+    watching.tick(10, 10, lambda: saved.append(1))
+    assert saved == []
+    with pytest.raises(NodeFailureError, match=r"--timeout after 10 s at step 2 of 10") as error:
+        watching.tick(2, 10, lambda: saved.append(1))
+    assert (error.value.status, saved) == ("timeout", [1])
+
+
+def test_a_signal_is_deferred_inside_ticking_blocks_only():
+    before, interrupts = signal.getsignal(signal.SIGINT), Interrupts()
+    with interrupts.installed():
+        with interrupts.deferred():
+            signal.raise_signal(signal.SIGINT)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_signal_ends_at_once():
+    interrupts = Interrupts()
+    with interrupts.installed(), interrupts.deferred():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_seconds_add_up_over_phases_of_one_name_and_count_open_ones():
+    meter = Meter(base_mb=0.0)
+    with meter.phase("a"):
+        time.sleep(0.02)
+    first = meter.seconds["a"]
+    with meter.phase("a"):
+        time.sleep(0.02)
+        assert meter.running()["a"] > first
+    assert meter.seconds["a"] >= 0.04
+
+
+def test_peak_memory_sees_what_was_freed_again():
+    import numpy as np
+
+    quiet, loud = Meter(base_mb=0.0), Meter(base_mb=0.0)
+    with quiet.phase("x"):
+        time.sleep(0.1)
+    with loud.phase("x"):
+        block = np.ones(200 * 2**20, dtype=np.uint8)
+        time.sleep(0.1)
+        del block
+    assert loud.peak_mb - quiet.peak_mb > 150

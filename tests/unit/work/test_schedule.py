@@ -1,0 +1,228 @@
+"""The schedule, on an executor that does what a test says: order, inherited failures, repairs, interrupts, rivals."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddbench.core.errors import InterruptedRunError
+from ddbench.core.keys import short
+from ddbench.core.records import Record
+from ddbench.core.specs import Budget, CellSpec, DataSpec
+from ddbench.core.store.claims import Watch, acquire
+from ddbench.core.store.folder import CONDENSE, SET, Store, write_record
+from ddbench.plan.graph import Node, Plan
+from ddbench.work.attempt import Outcome
+from ddbench.work.executors.base import Resources
+from ddbench.work.executors.schedule import REPAIRS, Schedule
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Silent
+from tests.factories import ARCH, WHEN, key_of
+
+OK = Outcome(status="ok")
+DAMAGED = Outcome(status="damaged", reason="condensed.safetensors: not the file that condense.json names")
+
+
+def document(kind, name, **more):
+    return {"kind": kind, "key": key_of(name), "label": name, "artifacts": {}, **more}
+
+
+def artifact(name):
+    return Node("artifact", key_of(name), name, document("artifact", name, artifact={"kind": "experts"}), ())
+
+
+def cell(name, *needs):
+    spec = CellSpec(
+        method="m", method_version=1, origin="ddbench", params={}, data=DataSpec(name="d", revision="0" * 16),
+        budget=Budget(ipc=1), arch=ARCH, master=0, r=0,
+    )  # fmt: skip
+    place = {"cell": spec.model_dump(mode="json"), "shared": False, "folder": "ipc1"}
+    return Node("cell", key_of(name), name, document("cell", name, **place), tuple(map(key_of, needs)))
+
+
+def evaluation(name, made, *needs):
+    return Node("evaluation", key_of(name), name, document("evaluation", name), tuple(map(key_of, (made, *needs))))
+
+
+def record_of(node):
+    kind = "evaluation" if node.kind == "evaluation" else "condense"
+    metrics = {"top1": 50.0} if kind == "evaluation" else {}
+    return Record(key=node.key, kind=kind, status="ok", spec=node.document, metrics=metrics, set_sha256="0" * 64,
+                  started=WHEN, finished=WHEN)  # fmt: skip
+
+
+class Scripted:
+    """An executor that gives each node its next scripted outcome (or raises it), the oldest node first."""
+
+    def __init__(self, nodes, slots=1, **script):
+        self.nodes, self.slots = {node.key: node for node in nodes}, slots
+        self.script = {name: list(outcomes) for name, outcomes in script.items()}
+        self.running, self.log, self.most, self.closed = [], [], 0, None
+
+    def submit(self, document, resources):
+        assert len(self.running) < self.slots, "more nodes than slots"
+        node = self.nodes[document["key"]]
+        for need in node.needs:
+            assert self.nodes[need].state == "cached", f"{node.title} came before {self.nodes[need].title}"
+        self.running.append(node)
+        self.most = max(self.most, len(self.running))
+        self.log.append(node.title)
+        return node.key
+
+    def poll(self, wait_s):
+        node = self.running[0]
+        outcome = self.script[node.title].pop(0) if self.script.get(node.title) else OK
+        if isinstance(outcome, BaseException):
+            raise outcome
+        self.running.pop(0)
+        if outcome.status == "ok" and node.kind != "artifact":
+            outcome = Outcome.of(record_of(node))
+        return [(node.key, outcome)]
+
+    def cancel(self, handle):
+        self.log.append(f"cancel {self.nodes[handle].title}")
+
+    def close(self):
+        self.log.append("close")
+
+
+class Watching(Silent):
+    """Notes what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def end(self, node):
+        self.told.append((node.title, node.state))
+
+    def waiting(self, nodes):
+        self.told.append(("waiting", nodes))
+
+
+def schedule(tmp_path, nodes, executor, **more):
+    plan = Plan(None, {node.key: node for node in nodes})
+    given = {"interrupts": Interrupts(), "monitor": Watching(), "reference_limit_s": 0.0, **more}
+    return Schedule(plan, Store(tmp_path), executor, Resources(), **given)
+
+
+def claims(tmp_path):
+    return [path.name for path in (tmp_path / ".claims").glob("*")]
+
+
+@pytest.fixture(autouse=True)
+def _home(fresh_home):
+    """No artifact or claim of another test."""
+
+
+def chains():
+    return [artifact("a"), cell("c1", "a"), cell("c2", "a"), evaluation("e1", "c1"), evaluation("e2", "c2", "e1")]
+
+
+def test_one_slot_runs_nodes_in_the_order_of_the_plan(tmp_path):
+    nodes = chains()
+    executor = Scripted(nodes)
+    running = schedule(tmp_path, nodes, executor)
+    running.run()
+    assert executor.log == ["a", "c1", "c2", "e1", "e2", "close"]
+    assert running.monitor.told == [(node.title, "cached") for node in nodes]
+    assert not claims(tmp_path)
+
+
+def test_more_slots_run_independent_nodes_at_once_and_nothing_too_early(tmp_path):
+    nodes = chains()
+    executor = Scripted(nodes, slots=3)
+    schedule(tmp_path, nodes, executor).run()
+    assert executor.most == 2
+    assert sorted(executor.log) == sorted(["a", "c1", "c2", "e1", "e2", "close"])
+
+
+def test_what_needs_a_failed_artifact_fails_with_its_status_and_the_rest_goes_on(tmp_path):
+    nodes = [*chains(), cell("c3"), evaluation("e3", "c3")]
+    executor = Scripted(nodes, a=[Outcome(status="oom", reason="artifact experts: out of memory")])
+    running = schedule(tmp_path, nodes, executor)
+    running.run()
+    assert executor.log == ["a", "c3", "e3", "close"]
+    states = {node.title: (node.state, node.reason) for node in nodes}
+    assert states["c1"] == ("failed", "oom: artifact experts: out of memory")
+    assert states["e1"] == states["c1"]
+    assert states["e2"] == states["c2"]
+    assert states["e3"] == ("cached", None)
+    found = running.store.condensation(running.store.folder(nodes[1].document))
+    assert (found.status, found.reason) == ("oom", "artifact experts: out of memory"), "a failed cell is a row"
+
+
+def test_an_evaluation_names_the_other_one_that_it_needs(tmp_path):
+    nodes = [cell("c1"), cell("c2"), evaluation("e1", "c1"), evaluation("e2", "c2", "e1")]
+    schedule(tmp_path, nodes, Scripted(nodes, e1=[Outcome(status="failed", reason="refused")])).run()
+    assert [node.reason for node in nodes[2:]] == ["refused", "needs e1, which failed"]
+
+
+def test_a_damaged_input_is_made_again_before_its_reader_runs_again(tmp_path):
+    nodes = [cell("c"), evaluation("e", "c")]
+    executor = Scripted(nodes, e=[DAMAGED])
+    schedule(tmp_path, nodes, executor).run()
+    assert executor.log == ["c", "e", "c", "e", "close"]
+    assert [node.state for node in nodes] == ["cached", "cached"]
+
+
+def test_an_input_that_is_damaged_again_and_again_fails_its_reader(tmp_path):
+    nodes = [cell("c"), evaluation("e", "c")]
+    executor = Scripted(nodes, e=[DAMAGED] * 10)
+    schedule(tmp_path, nodes, executor).run()
+    assert executor.log.count("e") == REPAIRS + 1
+    assert (nodes[1].state, nodes[1].reason) == ("failed", DAMAGED.reason)
+
+
+def test_damage_where_every_input_is_there_fails_at_once(tmp_path):
+    nodes = [cell("c"), evaluation("e", "c")]
+    executor = Scripted(nodes, e=[DAMAGED] * 10)
+    running = schedule(tmp_path, nodes, executor)
+    folder = running.store.folder(nodes[0].document)
+    folder.mkdir(parents=True)
+    (folder / SET).touch()
+    write_record(folder / CONDENSE, record_of(nodes[0]))
+    running.run()
+    assert executor.log == ["e", "close"], "the cell was taken over from the folder"
+    assert nodes[1].state == "failed"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), InterruptedRunError("interrupted")])
+def test_an_interrupt_cancels_what_runs_and_frees_it_after_it_has_stopped(tmp_path, error):
+    nodes = [cell("c1"), cell("c2"), cell("c3")]
+    executor = Scripted(nodes, slots=2, c1=[error])
+    held = []
+    executor.close = lambda: held.append(len(claims(tmp_path)))
+    with pytest.raises(type(error)):
+        schedule(tmp_path, nodes, executor).run()
+    assert executor.log == ["c1", "c2", "cancel c1", "cancel c2"]
+    assert held == [2]
+    assert not claims(tmp_path)
+    assert all(node.pending for node in nodes), "to be stopped is no failure"
+
+
+def test_a_request_to_stop_is_noticed_between_nodes(tmp_path):
+    nodes = [cell("c1"), cell("c2")]
+    running = schedule(tmp_path, nodes, Scripted(nodes))
+    running.interrupts.requested = True  # the exception was swallowed by the code that it hit
+    with pytest.raises(InterruptedRunError):
+        running.run()
+    assert running.executor.log == ["close"]
+
+
+def test_what_another_run_works_on_is_waited_for_and_taken_over(tmp_path):
+    nodes = [cell("c1"), cell("c2"), evaluation("e1", "c1")]
+    executor = Scripted(nodes)
+
+    def other_run_finishes(seconds):
+        folder = running.store.folder(nodes[0].document)
+        folder.mkdir(parents=True)
+        (folder / SET).touch()
+        write_record(folder / CONDENSE, record_of(nodes[0]))
+        claim.__exit__()
+
+    running = schedule(tmp_path, nodes, executor, sleep=other_run_finishes)
+    claim = acquire(running.store.claims(shared=False), short(nodes[0].key), Watch())
+    with claim:
+        running.run()
+    assert executor.log == ["c2", "e1", "close"]
+    assert ("waiting", 2) in running.monitor.told
+    assert nodes[0].record.key == nodes[0].key

@@ -1,0 +1,206 @@
+"""The evaluation stage: the test split stays closed until the end, and chooses nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ddbench.core.api import CondensedSet, Recipe
+from ddbench.core.errors import NodeFailureError
+from ddbench.core.plugin.loader import installed
+from ddbench.core.profiles import profile
+from ddbench.core.specs import CellSpec, EvalSpec
+from ddbench.data.space.split import open_splits
+from ddbench.plan import grid, planner, suite
+from ddbench.work.evaluate import stage
+
+
+def document(protocol="hard", row="random", **content):
+    parsed = suite.parse(
+        {"methods": ["random", "dm"], "budget": {"ipc": [2]}, "profile": "smoke", "archs": ["convnet2-w8"],
+         "protocols": [protocol], **content}, "test",
+    )  # fmt: skip
+    made = planner.make(grid.build(parsed, installed(), profile("smoke")))
+    entry = next(entry for entry in made.entries if entry.row == row and (entry.r, entry.e) == (0, 0))
+    return made.nodes[entry.evaluation].document
+
+
+def evaluation(doc, condensed=None, **more):
+    data = CellSpec.model_validate(doc["set"]["cell"]).data
+    if condensed is None:
+        train, _ = open_splits(data, device="cpu")
+        index = torch.cat([train.of_class(c)[:2] for c in range(10)])
+        condensed = CondensedSet.of_images(train.images(index), train.labels[index], train.preprocess, Recipe(lr=0.02))
+    protocol = installed().protocols.get(doc["eval"]["protocol"])
+    return stage.Evaluation(
+        EvalSpec.model_validate(doc["eval"]),
+        protocol,
+        data,
+        condensed,
+        torch.device("cpu"),
+        installed().architectures,
+        whole=doc["whole"],
+        **more,
+    )
+
+
+def test_the_test_split_is_opened_once_after_all_training(monkeypatch):
+    events = []
+    real = stage.open_test
+
+    def opened(*args, **kwargs):
+        events.append("test")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(stage, "open_test", opened)
+    evaluation(document(), tick=lambda done, total, state: events.append("update")).run()
+    assert events.count("test") == 1
+    assert events[-1] == "test"
+
+
+def test_other_test_labels_change_the_score_and_nothing_else(monkeypatch):
+    honest = evaluation(document()).run()
+    real = stage.open_test
+
+    def shuffled(*args, **kwargs):
+        split = real(*args, **kwargs)
+        split.labels = split.labels.roll(37)
+        return split
+
+    monkeypatch.setattr(stage, "open_test", shuffled)
+    other = evaluation(document()).run()
+    assert other.selection == honest.selection
+    assert torch.equal(other.predictions, honest.predictions)
+    assert other.metrics["val_top1"] == honest.metrics["val_top1"]
+    assert other.metrics["top1"] != honest.metrics["top1"]
+
+
+def test_the_chosen_rate_is_the_best_on_val_and_all_tried_are_counted():
+    selection = evaluation(document()).run().selection
+    assert selection["tried"] == len(selection["val_top1"]) == 3  # the grid of two and the set's own
+    assert selection["val_top1"][f"{selection['lr']:g}"] == max(selection["val_top1"].values())
+
+
+def test_a_choice_is_reused_without_trying_again():
+    chosen = {"lr": 0.03, "learned": False}
+    assert evaluation(document(), chosen=chosen).run().selection == {
+        "lr": 0.03,
+        "learned": False,
+        "tried": 1,
+        "val_top1": {},
+    }
+
+
+def test_where_the_learned_rate_won_each_repetition_uses_its_own():
+    assert evaluation(document(), chosen={"lr": 0.9, "learned": True}).run().selection["lr"] == 0.02
+
+
+def test_the_same_student_sees_the_same_whatever_was_tried_before():
+    tried = evaluation(document()).run()
+    direct = evaluation(document(), chosen={"lr": tried.selection["lr"], "learned": False}).run()
+    assert torch.equal(tried.logits, direct.logits)
+
+
+def test_references_train_on_train_and_val_and_choose_on_val_first():
+    doc = document(row="full")
+    train, val = open_splits(CellSpec.model_validate(doc["set"]["cell"]).data, device="cpu")
+    seen: list[int] = []
+    whole = evaluation(
+        doc, stage.everything(train, CondensedSet.of_images(train.images()[:1], train.labels[:1], train.preprocess))
+    )
+    fit = whole._fit
+
+    def spy(lr, *, final):
+        student = fit(lr, final=final)
+        seen.append(final)
+        return student
+
+    whole._fit = spy
+    result = whole.run()
+    assert seen == [False, False, True]
+    assert result.metrics["val_top1"] == {}, "val is part of the final training set: it measures nothing there"
+    assert result.n_test == 300
+    assert len(stage.everything(stage.open_whole(whole.data, device="cpu"), whole.condensed)) == len(train) + len(val)
+
+
+def test_native_follows_the_sets_recipe():
+    doc = document("native", row="dm")
+    recipe = Recipe(lr=0.02, updates=7, batch=3, augmentation="none", order="fixed")
+    updates = []
+    result = evaluation(doc, recipe=recipe, tick=lambda done, total, state: updates.append(total)).run()
+    assert result.selection["lr"] == 0.02
+    assert updates == [7] * 7
+
+
+def soft_set(label_space, labels):
+    doc = document()
+    train, _ = open_splits(CellSpec.model_validate(doc["set"]["cell"]).data, device="cpu")
+    plain = CondensedSet.of_images(train.images()[: len(labels)], train.labels[: len(labels)], train.preprocess)
+    return CondensedSet(plain.images, labels, label_space, plain.preprocess, plain.recipe, plain.storage)
+
+
+def test_soft_learns_softmax_of_logits_and_refuses_centred_labels():
+    logits = torch.randn(20, 10, generator=torch.Generator().manual_seed(0))
+    doc = document("soft")
+    from_logits = evaluation(doc, soft_set("logits", logits)).run()
+    from_probs = evaluation(doc, soft_set("probs", logits.softmax(1))).run()
+    assert torch.equal(from_logits.logits, from_probs.logits)
+    with pytest.raises(NodeFailureError, match="centred labels are no probabilities"):
+        evaluation(doc, soft_set("centred", logits)).run()
+
+
+def test_hard_takes_the_arg_max_of_soft_labels():
+    logits = torch.randn(20, 10, generator=torch.Generator().manual_seed(0))
+    soft = evaluation(document(), soft_set("logits", logits)).run()
+    hard = evaluation(document(), soft_set("hard", logits.argmax(1))).run()
+    assert torch.equal(soft.logits, hard.logits)
+
+
+def test_a_set_of_another_space_is_refused():
+    doc = document()
+    other = evaluation(doc).condensed
+    wrong = CondensedSet(
+        other.images,
+        other.labels,
+        "hard",
+        other.preprocess.model_copy(update={"mean": (0.0,)}),
+        other.recipe,
+        other.storage,
+    )
+    with pytest.raises(NodeFailureError, match="the set lives in"):
+        evaluation(doc, wrong).run()
+
+
+def test_a_diverging_rate_is_no_choice_and_no_failure():
+    doc = document()
+    doc["eval"]["protocol_params"]["lr"] = [0.01, 1e30]
+    selection = evaluation(doc).run().selection
+    assert selection["val_top1"]["1e+30"] is None
+    assert selection["lr"] in (0.01, 0.02)
+    assert selection["tried"] == 3
+
+
+def test_hard_labels_under_an_mse_recipe_become_one_hot():
+    doc = document("native", row="dm")
+    labels = torch.arange(10)
+    as_hard, as_soft = soft_set("hard", labels), soft_set("probs", torch.eye(10))
+    recipe = Recipe(loss="mse", lr=0.02)
+    assert torch.equal(
+        evaluation(doc, as_hard, recipe=recipe).run().logits, evaluation(doc, as_soft, recipe=recipe).run().logits
+    )
+
+
+def test_a_recipe_that_asks_for_a_teacher_is_refused():
+    with pytest.raises(NodeFailureError, match="asks for a teacher"):
+        evaluation(document("native", row="dm"), recipe=Recipe(teacher="t")).run()
+
+
+def test_train_accuracy_is_recorded_for_soft_labels_too():
+    logits = torch.randn(20, 10, generator=torch.Generator().manual_seed(0))
+    assert 0.0 <= evaluation(document("soft"), soft_set("logits", logits)).run().metrics["train_top1"] <= 100.0
+
+
+def test_a_diverging_student_is_a_nan():
+    with pytest.raises(NodeFailureError, match="the student's loss is") as error:
+        evaluation(document("native", row="dm"), recipe=Recipe(lr=1e30)).run()
+    assert error.value.status == "nan"
