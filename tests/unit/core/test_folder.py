@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ddbench.core.api import CondensedSet, Preprocess, Recipe
-from ddbench.core.errors import CorruptFileError, StoreError, UsageError
+from ddbench.core.errors import CorruptFileError, NewerRecordError, StoreError, UsageError
 from ddbench.core.records import Record
 from ddbench.core.store import artifacts
 from ddbench.core.store.files import StoreWarning, atomic_write
@@ -89,7 +89,7 @@ def test_a_damaged_set_counts_as_missing(tmp_path, damage):
         assert store.condensation(tmp_path) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}', '{"schema": 2, "key": "x"}', "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}', '{"key": "x"}', "\x00\xff"])
 def test_a_corrupt_record_is_set_aside_and_counts_as_missing(tmp_path, text):
     path = tmp_path / CONDENSE
     path.write_text(text)
@@ -148,9 +148,10 @@ def test_the_frame_has_a_row_for_each_record_with_nested_fields_as_columns(tmp_p
     assert Store(tmp_path).frame()["metrics.top1"].tolist() == [50.0, 60.0]
 
 
-def test_a_record_of_an_unknown_schema_is_refused():
-    with pytest.raises(CorruptFileError, match="schema"):
-        Record.from_json(a_record().to_json().replace('"schema": 1', '"schema": 2'), "here")
+@pytest.mark.parametrize(("name", "why"), [("schema", "schema 2"), ("key_format", "key_format 2")])
+def test_a_record_of_a_newer_format_is_refused_as_such(name, why):
+    with pytest.raises(NewerRecordError, match=why):
+        Record.from_json(a_record().to_json().replace(f'"{name}": 1', f'"{name}": 2'), "here")
 
 
 def test_records_survive_the_round_trip():
