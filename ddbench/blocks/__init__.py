@@ -1,4 +1,4 @@
-"""Parts that method authors build with: augmentation, matching losses, sampling, shared features.
+"""Parts that methods are built from; public.
 
 Public: first-party methods use exactly these. Modules import torch, except ``catalog`` and ``params``.
 """

@@ -1,4 +1,4 @@
-"""The command line: errors become one message and an exit code.
+"""Commands: what users type becomes calls into the rooms below, and results become text on stdout.
 
 Imports nothing heavy, so that a Ctrl-C in the first moments is caught as well.
 """

@@ -1,1 +1,1 @@
-"""Data sets: records, readers, decoded copies, splits, views and preprocessing; importing it imports no torch."""
+"""Data sets by name: opened, split, and in the space of networks."""

@@ -1,4 +1,4 @@
-"""Networks by name, behind one grammar: ``<base>[-wWIDTH][-in|-bn|-nn]`` (``convnet3`` means ``convnet3-w128-in``)."""
+"""Networks by name; public."""
 
 from __future__ import annotations
 

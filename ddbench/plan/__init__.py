@@ -1,1 +1,1 @@
-"""From a suite to the graph of nodes: rows, grid, what is there already, how long it will take. No torch."""
+"""A suite becomes a graph of nodes: rows, grid, keys, what is there already, how long the rest takes. No torch."""

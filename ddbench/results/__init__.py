@@ -1,1 +1,1 @@
-"""Records become numbers: tables, scores, statistics, audits."""
+"""Records become numbers."""

@@ -1,4 +1,4 @@
-"""The contract test kit, public for plugin authors: subclass one of the contracts, or `ddbench plugin check`."""
+"""What plugin authors test with: contracts for each hook, and pytest fixtures."""
 
 from ddbench.testing.contract import (
     CHECKS,

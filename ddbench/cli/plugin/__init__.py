@@ -1,1 +1,1 @@
-"""``ddbench plugin``: list, check, diagnose, start and index plugins."""
+"""Commands for plugin authors: list, new, check, doctor."""

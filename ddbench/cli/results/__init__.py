@@ -1,1 +1,1 @@
-"""``ddbench results``: show, export, verify, remove and amend."""
+"""Commands on a results folder: show, export, verify, remove, and amend."""

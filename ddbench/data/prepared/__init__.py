@@ -1,1 +1,1 @@
-"""The decoded copy of a data set: how it is made, found again, split and viewed."""
+"""The decoded copy of a data set: its splits and views."""

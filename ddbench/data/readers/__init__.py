@@ -1,1 +1,1 @@
-"""File formats that data sets come in, and where they are downloaded from; each reader gives a RawDataset."""
+"""File formats; each reader returns a data set as its source holds it."""

@@ -1,4 +1,4 @@
-"""The page: one HTML file with everything in it, made from records and pictures; opens from disk, asks no network."""
+"""Views as one HTML file that opens from disk."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pictures of results, drawn with matplotlib."""
+"""Views as pictures, drawn by matplotlib."""

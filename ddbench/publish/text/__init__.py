@@ -1,1 +1,1 @@
-"""Tables and views as text, CSV, JSON and LaTeX, with captions and legends."""
+"""Views as plain text, markdown, LaTeX, CSV and JSON."""

@@ -1,1 +1,1 @@
-"""Records as tables for people and programs, each made of columns."""
+"""One list of columns for each view, read by every format."""

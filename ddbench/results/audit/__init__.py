@@ -1,1 +1,1 @@
-"""Finished results trained or measured again: verified, quantised, by quartile, against full stopped early."""
+"""Looks at a finished result again: verify, quartiles, quantised, stopped early."""

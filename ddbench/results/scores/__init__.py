@@ -1,1 +1,1 @@
-"""Scores derived from tables: recovery, cost, regimes, ranks, losslessness, many students."""
+"""What is derived from cells: recovery, regimes, ranks, losslessness, cost."""

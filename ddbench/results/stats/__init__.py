@@ -1,4 +1,4 @@
-"""Statistics over repetitions: intervals, verdicts that need evidence, bootstrap, losslessness, ranks."""
+"""Intervals, tests and resampling; numbers in, numbers out."""
 
 from ddbench.results.stats.bootstrap import Interval, bootstrap, bootstrap_difference
 from ddbench.results.stats.intervals import (

@@ -1,1 +1,1 @@
-"""Records grouped into tables, cells and differences."""
+"""Which records stand in one table, its rows and its cells."""
