@@ -94,7 +94,8 @@ class DatasetRecord:
         mean: Per-channel constants of ``meanstd``; None: computed from train.
         std: As ``mean``.
         embedded: True when the reader needs no files.
-        version: Bumped when the reader returns something else for the same files: they are then decoded anew.
+        version: Bumped when the reader returns something else for the same files, which are then decoded anew, or when
+            another fact of the record changes; part of keys from 2 on.
         licence: Terms of the real images, which may bind a set made from them; None: unknown.
         dc_augmentation: What the protocol ``dc2021`` does to its images, in 1001 passes; None: nothing, in 301.
     """
@@ -128,6 +129,7 @@ class ArchInfo:
         variants: Suffixes for other forms of the family (``ap``: average pooling instead of strides).
         dc_augmentation: By norm, what the protocol ``dc2021`` does to images in 1001 passes, unless the data set says;
             nothing in 301 passes for other norms.
+        version: Bumped when a network of the family computes something else; part of keys from 2 on.
     """
 
     name: str
@@ -138,6 +140,7 @@ class ArchInfo:
     norms: tuple[str, ...] = ("in", "bn", "nn")
     variants: tuple[str, ...] = ()
     dc_augmentation: Mapping[str, DCAugmentation] = field(default_factory=dict, hash=False)
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def student(name: str, families: Registry[ArchInfo]) -> StudentInfo:
     Raises:
         UsageError: As :func:`parse`.
     """
-    if families.owner(name.partition("-")[0]) is None:
+    if families.find(name.partition("-")[0]) is None:
         return StudentInfo(name)
     parsed = parse(name, families)
     return StudentInfo(parsed.canonical, parsed.dc_augmentation)

@@ -298,3 +298,41 @@ def ddbench_register_methods(registry):
     assert ddbench(*common) == 1
     assert "Params.architectures" in capsys.readouterr().out
     assert ddbench(*common, "--set", "look.declared=true") == 0
+
+
+PACKAGED = {
+    "arch": (
+        "ddbench_flat",
+        ARCH.replace("flatnet:", "ddbench_flat:"),
+        ("--methods", "random", "--eval-archs", "flat"),
+    ),
+    "data set": (
+        "ddbench_spots",
+        DATA.replace("spots:", "ddbench_spots:"),
+        ("--methods", "random", "--datasets", "spots"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PACKAGED)
+def test_a_packaged_network_or_data_set_of_a_new_version_gives_what_a_fresh_folder_gives(
+    kind, tmp_path, fresh_home, fake_distribution, monkeypatch, capsys
+):
+    module, text, arguments = PACKAGED[kind]
+    last = text.rindex("summary=")
+    results = []
+    for sign, version in (("+1", 1), ("-1", 2)):
+        fake_distribution.forget()
+        source = text[:last].replace("SIGN", sign) + f"version={version}, " + text[last:]
+        fake_distribution(module.replace("_", "-"), source)
+        results.append(packaged(capsys, tmp_path / "out", arguments))
+    monkeypatch.setenv("DDBENCH_HOME", str(tmp_path / "another"))
+    assert results[1] == packaged(capsys, tmp_path / "fresh", arguments)
+    assert results[1] != results[0]
+
+
+def packaged(capsys, out: Path, arguments) -> list[dict]:
+    code = ddbench("run", *arguments, "--ipc", 1, *SMOKE, "--seeds", 1, "--out", out, "--format", "json")
+    assert code == 0
+    rows = [row for table in json.loads(capsys.readouterr().out) for row in table.get("rows", ())]
+    return [{name: cell[name] for name in ("status", "mean")} for row in rows for cell in row["cells"]]

@@ -97,12 +97,12 @@ class Registries:
             artifact: Name of an artifact kind.
             archs: Architecture names, by part.
         """
-        found = {part: self.architectures.owner(arch.partition("-")[0]) for part, arch in archs.items() if arch}
+        found = {part: self.architectures.mark(arch.partition("-")[0]) for part, arch in archs.items() if arch}
         if protocol is not None:
-            found["protocol"] = self.protocols.origin(protocol)
+            found["protocol"] = self.protocols.origin(protocol).foreign
         if artifact is not None:
-            found["artifact"] = self.artifacts.origin(artifact)
-        return {part: origin.foreign for part, origin in found.items() if origin is not None and origin.foreign}
+            found["artifact"] = self.artifacts.origin(artifact).foreign
+        return {part: mark for part, mark in found.items() if mark}
 
     def with_origins(self, spec: ArtifactSpec) -> ArtifactSpec:
         """The spec of an artifact, completed by where its kind and its network come from."""
@@ -127,8 +127,7 @@ class Registries:
         else:
             now = self.origins(artifact=spec.kind, arch=spec.arch)
         if not isinstance(spec, EvalSpec):
-            owner = self.datasets.owner(spec.data.name)
-            versions, planned = (*versions, owner.foreign if owner else ""), (*planned, spec.data.origin)
+            versions, planned = (*versions, self.datasets.mark(spec.data.name)), (*planned, spec.data.origin)
         if (versions, now) == (planned, spec.origins):
             return None
         return "a plugin is another one than this was planned with (it was edited or exchanged): run the command again"

@@ -69,10 +69,20 @@ class Registry(Generic[T]):
         """The name of a member and its aliases."""
         return tuple(dict.fromkeys((member.name, *self.aliases(member))))
 
-    def owner(self, text: str) -> Origin | None:
-        """Where the member comes from that ``text`` is a name or an alias of; None if there is none."""
-        found = (name for name, member in self._members.items() if text in self.names_of(member))
-        return next((self._origins[name] for name in found), None)
+    def find(self, text: str) -> T | None:
+        """The member that ``text`` is a name or an alias of; None if there is none."""
+        return next((member for member in self._members.values() if text in self.names_of(member)), None)
+
+    def mark(self, text: str) -> str:
+        """What keys hold of a member of which they have no version: who registered it, ``@`` its version where not 1.
+
+        "" for ddbench's own of version 1, and where ``text`` means no member.
+        """
+        member = self.find(text)
+        if member is None:
+            return ""
+        origin, version = self._origins[member.name], getattr(member, "version", 1)
+        return origin.foreign if version == 1 else f"{origin.key}@{version}"
 
     def draft(self, origin: Origin) -> Draft[T]:
         """A write-only view for one plugin: all of its members are taken, or none."""
@@ -123,7 +133,8 @@ class Draft(Generic[T]):
             raise PluginError(f"registry.add expects {kind.__name__}, got {type(member).__name__}")
         offered = {name for item in self._items.values() for name in self._registry.names_of(item)}
         for name in self._registry.names_of(member):
-            if (owner := self._registry.owner(name)) is not None:
+            if (taken := self._registry.find(name)) is not None:
+                owner = self._registry.origin(taken.name)
                 raise PluginError(f"{self._registry.noun} {name!r} is already registered by {owner.distribution}")
             if name in offered:
                 raise PluginError(f"{self._registry.noun} {name!r} is registered twice")

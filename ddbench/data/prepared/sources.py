@@ -24,7 +24,7 @@ class Source:
         record: The registered record; None for a data set read from a path.
         scheme: How ``path`` is read; None for a registered data set.
         path: Absolute path; None for a registered data set.
-        origin: Where the record comes from, "" for ddbench's own and for paths.
+        origin: Where the record comes from, with its version where that is not 1; "" for ddbench's own and for paths.
     """
 
     name: str
@@ -60,7 +60,7 @@ def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
     if not equals and name.partition(":")[0] in SCHEMES:
         raise UsageError(f"give the data set a name of your own: NAME={text}")
     if not equals:
-        return Source(name, record=known.get(name), origin=known.origin(name).foreign)
+        return Source(name, record=known.get(name), origin=known.mark(name))
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise UsageError(f"data set name {name!r} in {text!r} must match ^[a-z][a-z0-9_-]*$")
     if name in known:
