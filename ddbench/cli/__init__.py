@@ -35,7 +35,7 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to 
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
-            code = root.main(arguments, prog_name="ddbench", standalone_mode=False, obj=tuple(arguments))
+            code = root.main(arguments, prog_name="ddbench", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as done:
         return done.exit_code

@@ -204,7 +204,8 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any], executor:
             from ddbench.work.executors.schedule import Schedule
 
             for protocol in plan.grid.protocols:
-                protocol.load()  # before anything is condensed for one that cannot run
+                if protocol.declared is not None:  # of a plugin: before anything is condensed for one that cannot run
+                    protocol.load()
             jobs = min(given["jobs"], len(plan.pending()))
             what = Run(store, plan.grid.registries, jobs, interrupts, watcher, given["keep_logits"])
             threads = threads_per_job(given["jobs"], given["threads"])  # not of what is left to do: results know them

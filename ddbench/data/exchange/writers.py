@@ -23,7 +23,7 @@ from torch import Tensor
 from ddbench.core.api import CondensedSet
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import short
-from ddbench.core.plugin.loader import installed
+from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
 from ddbench.core.specs import CellSpec, DatasetInfo
 from ddbench.core.store.files import atomic_file, store_error
@@ -110,7 +110,7 @@ def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> 
 def _parcel(condensed: CondensedSet, record: Record, target: str) -> tuple[Parcel, str, list[str]]:
     """What is written, the text of its manifest, and what the user must know."""
     data, whitening = data_of(record), whitening_of(record)
-    info = facts_of(data, installed().datasets)
+    info = facts_of(data, active().datasets)
     notes = []
     if condensed.aux.get("codes") is not None:
         notes.append("its images are decoded from codes: what is written is larger than what the set costs to keep")
