@@ -203,7 +203,8 @@ def _order(record: Record) -> tuple[Any, ...]:
         rank = _KINDS.index(document.facts.kind) if document.facts.kind in _KINDS else rank
     data = canonical(document.cell.data.model_dump(mode="json"))
     where = data, canonical(protocol), document.cell.arch, student
-    return (*where, rank, document.label, record.key, record.to_json(indent=None))
+    whole = "" if record.key else record.to_json(indent=None)  # rows that were never planned have no key
+    return (*where, rank, document.label, record.key, document.profile or "", whole)
 
 
 def _read(path: Path) -> str:

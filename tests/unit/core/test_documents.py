@@ -109,6 +109,13 @@ def test_a_document_with_a_field_that_is_not_known_is_a_newer_ddbenchs(place):
         Record.from_json(json.dumps(content), "here")
 
 
+def test_a_role_that_is_not_known_is_a_newer_ddbenchs():
+    content = json.loads(pair("dm")[1].to_json())
+    content["spec"]["facts"]["role"]["kind"] = "teacher"
+    with pytest.raises(NewerRecordError, match=r"unknown value of spec\..*role\.kind"):
+        Record.from_json(json.dumps(content), "here")
+
+
 @pytest.mark.parametrize(
     "damage", [{"set": None}, {"set": {"cell": None}}, {"set": {}}, {"facts": 3}, {"eval": []}, {"also": [1]}]
 )
