@@ -215,8 +215,9 @@ def amend(path: Path, record: Record, metrics: Mapping[str, Any], also: Sequence
         return None
     told = now.model_copy(update={"metrics": now.metrics | dict(metrics)})
     if also:
-        rows = (*now.evaluation.also, *also)
-        told = told.model_copy(update={"document": now.evaluation.model_copy(update={"also": rows})})
+        served = now.evaluation.also
+        rows = (*served, *(place for place in also if place not in served))
+        told.document = now.evaluation.model_copy(update={"also": rows})
     if told != now:
         write_record(path, told)
     return told
