@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ddbench.core.documents import parse
 from ddbench.core.keys import canonical
 from ddbench.core.records import Cost, Record
 from ddbench.core.specs import Budget
@@ -23,6 +24,19 @@ def key_of(*parts: object) -> str:
 def images_of(budget: Budget) -> int:
     """Images of a set for digits."""
     return budget.ipc * CLASSES if budget.ipc is not None else round((budget.fraction or 0) * N_TRAIN)
+
+
+def change(
+    record: Record, *, cell: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
+    eval: Mapping[str, Any] | None = None, **fields: Any,
+) -> None:  # fmt: skip
+    """Change the document of a record: the cell of its set, the data of this, its evaluation, other fields."""
+    content = record.document.model_dump(mode="json")
+    made = content.get("set", content)
+    made["cell"] |= cell or {}
+    made["cell"]["data"] |= data or {}
+    content.get("eval", {}).update(eval or {})
+    record.document = parse(content | fields)
 
 
 def pair(
@@ -99,13 +113,13 @@ def pair(
     skipped = status == "skipped"
     evaluation = Record(
         key="" if skipped else key_of("eval", *where, profile, protocol, eval_arch, r, e, updates),
-        kind="evaluation", status=status, reason=reason, source=source, spec=spec,
+        kind="evaluation", status=status, reason=reason, source=source, document=spec,
         metrics={"top1": top1, **(metrics or {})} if status == "ok" else {}, n_test=300 if status == "ok" else None,
         cost=Cost(evaluate_s=evaluate_s, steps=updates if steps is None else steps), started=WHEN, finished=WHEN,
     )  # fmt: skip
     spent = {"prepare_s": 0.2, "condense_s": 1.0, "peak_mb": 12.3, "bytes": {"images": 64 * n}}
     condensation = Record(
-        key=set_key, kind="condense", status="ok", spec=made, warnings=list(warnings), started=WHEN, finished=WHEN,
+        key=set_key, kind="condense", status="ok", document=made, warnings=list(warnings), started=WHEN, finished=WHEN,
         cost=Cost.model_validate({**spent, **(cost or {})}),
     )  # fmt: skip
     return [evaluation] if skipped else [condensation, evaluation]

@@ -35,9 +35,9 @@ def pictures(found: list[Record]) -> list[Picture]:
     """Three states for the set of repetition 0 of every datm at ipc 10, one for random."""
     shown = []
     for record in found:
-        if record.kind != "condense" or record.spec["cell"]["r"] or record.spec["cell"]["budget"]["ipc"] != 10:
+        if record.kind != "condense" or record.document.cell.r or record.document.cell.budget.ipc != 10:
             continue
-        steps = {"datm": (50, 100, 150), "random": (0,)}.get(record.spec["label"], ())
+        steps = {"datm": (50, 100, 150), "random": (0,)}.get(record.document.label, ())
         for step in steps:
             shown.append(
                 Picture(

@@ -202,4 +202,4 @@ def export(key: str, target: str, into: Path | None, out: Path) -> None:
     place = file_for(into, record.key, target)
     for line in write(condensed, record, target, place):
         click.echo(f"ddbench: {line}", err=True)
-    click.echo(f"{record.spec['label']}: {len(condensed)} images in {place}")
+    click.echo(f"{record.document.label}: {len(condensed)} images in {place}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddbench.cli.options import PLUGIN, CommaList, joined
+from ddbench.core.documents import CellDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
 from ddbench.core.store.files import atomic_write
@@ -162,12 +163,13 @@ def _chosen(
     records = [record for path in files for record in read_records(path)]
     if out is not None or not files:
         records += stored(Store(out or Path("runs")))
-    records = list({(r.key, str(r.spec.get("label")), r.spec.get("profile")): r for r in records}.values())
+    named = {(r.key, r.document.label, r.kind == "condense" and r.document.profile): r for r in records}
+    records = list(named.values())
     wanted = (set(joined(datasets)), set(joined(protocols)), set(joined(methods)))
     found = [record for record in records if _passes(record, *wanted)]
     if not any(record.kind == "evaluation" for record in found):
         where = ", ".join(map(str, [*files, *([] if out is None and files else [out or "runs"])]))
-        known = sorted({str(_made(record)["cell"]["data"]["name"]) for record in records})
+        known = sorted({record.document.cell.data.name for record in records})
         what = f"; it has data sets {', '.join(known)}: look at the filters" if known else ""
         raise UsageError(f"nothing to plot: {where} holds no evaluations of that kind{what}")
     return found, _looks(records, found)
@@ -188,21 +190,15 @@ def _rows(records: list[Record]) -> list[Drawn]:
     return drawn(tables_of(ordered(records)))
 
 
-def _made(record: Record) -> dict[str, Any]:
-    return dict(record.spec["set"] if record.kind == "evaluation" else record.spec)
-
-
 def _passes(record: Record, datasets: set[str], protocols: set[str], methods: set[str]) -> bool:
-    made, spec = _made(record), record.spec
-    names = {made["cell"]["method"], spec.get("label") or made.get("label")}
-    if datasets and made["cell"]["data"]["name"] not in datasets:
+    document = record.document
+    if datasets and document.cell.data.name not in datasets:
         return False
-    if methods and not names & methods and not made.get("shared"):
+    if methods and not {document.cell.method, document.label} & methods and not document.set.shared:
         return False
-    if not protocols or record.kind == "condense":
+    if not protocols or isinstance(document, CellDocument):
         return True
-    protocol, version = spec["eval"]["protocol"], spec["eval"]["protocol_version"]
-    return bool(protocols & {protocol, f"{protocol}@{version}"})
+    return bool(protocols & {document.eval.protocol, document.protocol})
 
 
 def _write(plots: ModuleType, target: Path, figure: Any, what: str) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ddbench.core.documents import EvaluationDocument, Recorded
 from ddbench.core.errors import CorruptFileError, NewerRecordError
 from ddbench.core.infos import IMPORTED
 
 Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
 Origin = Literal["measured", "imported", "reported"]
+_UNKNOWN = {"extra_forbidden": "field", "unexpected_keyword_argument": "field", "literal_error": "value of"}
+"""How pydantic calls what a model or a data class does not have → in words."""
 FAILURES: frozenset[str] = frozenset({"failed", "oom", "nan"})
 
 
@@ -56,7 +58,7 @@ class Record(BaseModel):
         status: ``ok``, or why there is no result.
         reason: One line, for every status but ``ok``.
         source: ``measured`` here, ``imported``, or ``reported`` by someone.
-        spec: The node's document: everything that decided the result, plus the row's label.
+        document: The node's: everything that decided the result, plus the row's label; ``spec`` in JSON.
         metrics: Of an evaluation: top1, loss, per_class, correct (:mod:`ddbench.core.correctness`), train_top1,
             val_top1 at U/4, U/2, U; later also quartiles and difficulty (:mod:`ddbench.results.audit.quartiles`). Of a
             condensation: what the method says about its run (:meth:`ddbench.core.api.Method.diagnostics`).
@@ -79,7 +81,7 @@ class Record(BaseModel):
     status: Status
     reason: str | None = None
     source: Origin = "measured"
-    spec: dict[str, Any]
+    document: Recorded = Field(alias="spec")
     metrics: dict[str, Any] = Field(default_factory=dict)
     n_test: int | None = None
     selection: dict[str, Any] | None = None
@@ -90,13 +92,25 @@ class Record(BaseModel):
     started: str
     finished: str
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Record:
+        if (self.kind == "condense") != (self.document.kind == "cell"):
+            raise ValueError(f"the document of a record of kind {self.kind!r} is one of kind {self.document.kind!r}")
+        return self
+
+    @property
+    def evaluation(self) -> EvaluationDocument:
+        """The document of an evaluation; only evaluations have one."""
+        assert isinstance(self.document, EvaluationDocument)
+        return self.document
+
     @property
     def train_s(self) -> float:
         """Of an evaluation: seconds to train and test one student, the share of its updates in all updates done.
 
         The student that a learning rate was searched for did those of every trial besides its own.
         """
-        updates, spent = self.spec["eval"]["protocol_params"].get("updates"), self.cost.evaluate_s
+        updates, spent = self.evaluation.eval.protocol_params.get("updates"), self.cost.evaluate_s
         return spent * updates / self.cost.steps if updates and self.cost.steps > updates else spent
 
     def to_json(self, *, indent: int | None = 1) -> str:
@@ -138,11 +152,12 @@ def _newer(text: str | bytes, error: ValidationError) -> str | None:
     for name in ("schema", "key_format"):
         if isinstance(known := content.get(name), int) and known > 1:
             return f"{name} {known}"
-    unknown = [".".join(map(str, e["loc"])) for e in error.errors() if e["type"] == "extra_forbidden"]
-    return f"unknown field {unknown[0]}" if len(unknown) == len(error.errors()) else None
+    told = [(_UNKNOWN.get(e["type"]), ".".join(map(str, e["loc"]))) for e in error.errors()]
+    # What a document may say grows; a record's own statuses and the like are of its schema.
+    newer = all(what == "field" or (what and where.startswith("spec.")) for what, where in told)
+    return f"unknown {told[0][0]} {told[0][1]}" if newer else None
 
 
-def source_of(document: Mapping[str, Any]) -> Origin:
+def source_of(document: Recorded) -> Origin:
     """Whether the set of a cell's or an evaluation's document was made here."""
-    cell = document["set" if "set" in document else "cell"]
-    return "imported" if cell.get("cell", cell)["method"] == IMPORTED else "measured"
+    return "imported" if document.cell.method == IMPORTED else "measured"

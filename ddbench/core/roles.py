@@ -1,14 +1,16 @@
 """Roles: what a row of a table is (a method, a control, a start …) and of which rows. No torch.
 
 Whoever makes a row says its role; records carry it in their facts. Labels are for people: nothing is read from them,
-except by :func:`role_of` in records from before roles.
+except by :func:`spelled` in records from before roles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
+
+from pydantic import ConfigDict
 
 FULL, RANDOM = "full", "random"
 REFERENCES = (FULL, RANDOM)
@@ -40,6 +42,8 @@ class Role:
         of: Labels of the rows that it stands beside; none for references and methods.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     kind: Kind = "method"
     of: tuple[str, ...] = ()
 
@@ -47,11 +51,6 @@ class Role:
     def is_control(self) -> bool:
         """Whether it is a random choice beside a method, or where one starts: no method's own result."""
         return self.kind in ("control", "start", "twin", "at_bytes")
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """As records keep it."""
-        return {"kind": self.kind, "of": list(self.of)}
 
 
 class HasRole(Protocol):
@@ -84,25 +83,8 @@ def baseline_of(row: R, rows: Iterable[R]) -> R | None:
     return found[0] if len(found) == 1 else None
 
 
-def role_of(spec: Mapping[str, Any]) -> Role:
-    """The role that a record names; of one from before roles that which its facts and its label spell.
-
-    Args:
-        spec: Of an evaluation, or of a condensation.
-    """
-    facts, made = spec.get("facts", {}), spec.get("set", spec)
-    said = facts.get("role") or spec.get("role")
-    if said is not None:
-        return Role(said["kind"], tuple(said["of"]))
-    if "buys" in facts:
-        return Role("at_bytes", tuple(facts["buys"]["of"]))
-    method = str(made["cell"]["method"])
-    label = str(spec.get("label") or made.get("label") or method)
-    return Role("reference") if facts.get("kind") == "reference" else spelled(label, method)
-
-
 def spelled(label: str, method: str = "") -> Role:
-    """The role that a label spelled when rows had none: for :func:`role_of`, and for suites that exclude by label."""
+    """The role that a label spelled when rows had none: for records of then, and for suites that exclude by label."""
     _, twin, recipe = label.partition(RECIPE_OF)
     if twin:
         return Role("twin", (recipe.removesuffix(")"),))

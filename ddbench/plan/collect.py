@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ddbench.core.documents import CellDocument, EvaluationDocument, Place
 from ddbench.core.keys import canonical
 from ddbench.core.records import Record, source_of
+from ddbench.core.specs import Budget, CellSpec, EvalSpec
 from ddbench.core.store.folder import Store, amend, evaluation_path
 from ddbench.plan.graph import Entry, Node, Plan
 
@@ -33,16 +35,17 @@ def remember(plan: Plan, store: Store) -> None:
             served.setdefault(entry.evaluation, []).append(entry)
     for key, entries in served.items():
         record = plan.nodes[key].record
-        if record is None or not (any(entry.buys for entry in entries) or "buys" in record.spec.get("facts", {})):
+        if record is None or not any([record.evaluation.facts.buys, *(entry.buys for entry in entries)]):
             continue
-        places = [record.spec, *record.spec.get("also", ())]
-        known = [(place.get("label"), place.get("facts", {}).get("buys")) for place in places]
-        more = [entry for entry in entries if (entry.row, entry.buys) not in known]
-        cell = entries[0].cell
-        if more and cell is not None:
-            also = {canonical([entry.row, entry.facts]): {"label": entry.row, "facts": entry.facts} for entry in more}
-            path = evaluation_path(store.folder(plan.nodes[cell].document), key)
-            amend(path, record, {}, spec={"also": [*record.spec.get("also", ()), *also.values()]})
+        document = record.evaluation
+        known = [(document.label, document.facts.buys), *((place.label, place.facts.buys) for place in document.also)]
+        also: list[Place] = []
+        for entry in entries:
+            place = Place(label=entry.row, facts=entry.facts)
+            if (place.label, place.facts.buys) not in known and place not in also:
+                also.append(place)
+        if also:
+            amend(evaluation_path(store.folder(document.set), key), record, {}, also)
 
 
 def stored(store: Store) -> list[Record]:
@@ -56,32 +59,32 @@ def stored(store: Store) -> list[Record]:
         (found if store.out in path.parents else references).append(record)
     places = {place_of(record) for record in found if record.kind == "evaluation"}
     students = [record for record in references if record.kind == "evaluation" and place_of(record) in places]
-    sets = {record.spec["eval"]["set"] for record in students}
+    sets = {record.evaluation.eval.set for record in students}
     return [*found, *(record for record in references if record.key in sets), *students]
 
 
 def _protocol(record: Record) -> str:
     """Tables come in the order of protocols' names, not of keys."""
-    return str(record.spec["eval"]["protocol"]) if record.kind == "evaluation" else ""
+    return record.evaluation.eval.protocol if record.kind == "evaluation" else ""
 
 
 def place_of(record: Record) -> str:
     """Data, protocol, profile, student and repetition of an evaluation: what a result shares with its reference."""
-    student, made = record.spec["eval"], record.spec["set"]
-    protocol = [student["protocol"], student["protocol_version"], made.get("profile")]
-    beside = (student.get(name) for name in ("arch", "master", "r", "origins"))
-    return canonical([made["cell"]["data"], protocol, *beside])
+    document = record.evaluation
+    student, data = document.eval, document.cell.data.model_dump(mode="json")
+    beside = student.arch, student.master, student.r, student.origins
+    return canonical([data, document.protocol, document.profile, *beside])
 
 
 def _of_entry(plan: Plan, entry: Entry) -> Record:
     node = None if entry.evaluation is None else plan.nodes[entry.evaluation]
-    spec = _spec(plan, entry, node)
+    document = _document(plan, entry, node)
     if node is not None and node.record is not None:
-        return node.record.model_copy(update={"spec": spec})
+        return node.record.model_copy(update={"document": document})
     status, reason = _why(plan, entry, node)
     return Record(
-        key=entry.evaluation or "", kind="evaluation", status=status, reason=reason, spec=spec, source=source_of(spec),
-        started=NEVER, finished=NEVER,
+        key=entry.evaluation or "", kind="evaluation", status=status, reason=reason, document=document,
+        source=source_of(document), started=NEVER, finished=NEVER,
     )  # fmt: skip
 
 
@@ -97,31 +100,27 @@ def _why(plan: Plan, entry: Entry, node: Node | None) -> tuple[Any, str]:
     return "failed", node.reason or "not run"
 
 
-def _spec(plan: Plan, entry: Entry, node: Node | None) -> dict[str, Any]:
+def _document(plan: Plan, entry: Entry, node: Node | None) -> EvaluationDocument:
     """What a table reads, as this plan asked for it.
 
     A cached document may come from another run that shares the key: it can differ in the label, in the profile's name,
     and in the axes that its method does not have. Here the table's own values stand.
     """
-    table = entry.table
-    budget = {"ipc": None, "fraction": None} if entry.budget is None else entry.budget.model_dump(mode="json")
+    table, profile = entry.table, plan.grid.profile.name
+    here: dict[str, Any] = {"arch": table.arch} | ({} if entry.budget is None else {"budget": entry.budget})
     if node is not None:
         document = node.document
-        cell = {**document["set"]["cell"], "arch": table.arch}
-        if entry.budget is not None:
-            cell["budget"] = budget
-        held = {**document["set"], "cell": cell, "profile": plan.grid.profile.name}
-        return {**document, "label": entry.row, "facts": entry.facts, "set": held}
+        assert isinstance(document, EvaluationDocument)
+        cell = document.cell.model_copy(update=here)
+        made = document.set.model_copy(update={"cell": cell, "profile": profile})
+        return document.model_copy(update={"label": entry.row, "facts": entry.facts, "set": made})
     protocol, _, version = table.protocol.partition("@")
-    cell = {
-        "method": entry.method.name, "data": table.data.spec.model_dump(mode="json"), "arch": table.arch,
-        "budget": budget, "r": entry.r,
-    }  # fmt: skip
-    return {
-        "kind": "evaluation",
-        "label": entry.row,
-        "facts": entry.facts,
-        "set": {"cell": cell, "profile": plan.grid.profile.name},
-        "eval": {"set": "", "protocol": protocol, "protocol_version": int(version), "protocol_params": {},
-                 "arch": table.eval_arch, "r": entry.r, "e": entry.e},
-    }  # fmt: skip
+    unknown: dict[str, Any] = {"method_version": 0, "origin": "", "params": {}, "master": 0}
+    whole = Budget(fraction=1.0)
+    cell = CellSpec(method=entry.method.name, data=table.data.spec, r=entry.r, **unknown, **({"budget": whole} | here))
+    student = EvalSpec(
+        set="", protocol=protocol, protocol_version=int(version), protocol_params={}, arch=table.eval_arch, master=0,
+        r=entry.r, e=entry.e,
+    )  # fmt: skip
+    made = CellDocument(cell=cell, label=entry.row, role=entry.role, profile=profile)
+    return EvaluationDocument(eval=student, set=made, label=entry.row, facts=entry.facts)

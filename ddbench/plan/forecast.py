@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
+from ddbench.core.documents import CellDocument, EvaluationDocument
 from ddbench.core.profiles import for_tests_only
 from ddbench.core.records import Record
 from ddbench.core.store.folder import Store
@@ -36,48 +36,43 @@ class Speeds:
         """Learn from finished records; not from those of profile smoke, a few steps among fixed costs."""
         speeds = cls()
         for record in records:
-            made = record.spec["set"] if record.kind == "evaluation" else record.spec
-            if record.status == "ok" and record.cost.steps and not for_tests_only(made.get("profile")):
+            if record.status == "ok" and record.cost.steps and not for_tests_only(record.document.profile):
                 speeds.add(record)
         return speeds
 
     def add(self, record: Record) -> None:
         """Learn from one finished record."""
-        if record.kind == "condense":
-            cell = record.spec["cell"]
-            seconds = record.cost.prepare_s + record.cost.condense_s
-            self.cells[cell["method"], cell["data"]["name"], cell["arch"]].append(seconds / record.cost.steps)
+        document, cost = record.document, record.cost
+        if isinstance(document, CellDocument):
+            self.cells[_condensed(document)].append((cost.prepare_s + cost.condense_s) / cost.steps)
         else:
-            spec = record.spec["eval"]
-            where = _trained(record.spec)
-            per_update = record.cost.evaluate_s / record.cost.steps
-            self.students[where][int(spec["protocol_params"].get("batch", 1))].append(per_update)
+            self.students[_trained(document)][_batch(document)].append(cost.evaluate_s / cost.steps)
 
     def seconds(self, node: Node) -> float | None:
         """Expected seconds of a node; None when nothing comparable has finished."""
-        if node.kind == "cell":
-            cell = node.document["cell"]
-            seen = self.cells.get((cell["method"], cell["data"]["name"], cell["arch"]))
-            return median(seen) * node.steps if seen else None
-        if node.kind == "evaluation":
-            return self._student_seconds(node)
+        match node.document:
+            case CellDocument() as document:
+                seen = self.cells.get(_condensed(document))
+                return median(seen) * node.steps if seen else None
+            case EvaluationDocument() as document if by_batch := self.students.get(_trained(document)):
+                medians = {seen: median(times) for seen, times in by_batch.items()}
+                return seconds_per_update(medians, _batch(document)) * node.steps * students(document)
         return None
 
-    def _student_seconds(self, node: Node) -> float | None:
-        spec = node.document["eval"]
-        by_batch = self.students.get(_trained(node.document))
-        if not by_batch:
-            return None
-        batch = int(spec["protocol_params"].get("batch", 1))
-        per_update = seconds_per_update({seen: median(times) for seen, times in by_batch.items()}, batch)
-        return per_update * node.steps * students(node.document)
+
+def _condensed(document: CellDocument) -> tuple[str, str, str]:
+    """What must agree for steps to take as long."""
+    return document.cell.method, document.cell.data.name, document.cell.arch
 
 
-def _trained(document: Mapping[str, Any]) -> tuple[str, str, str]:
+def _trained(document: EvaluationDocument) -> tuple[str, str, str]:
     """What must agree for students to take as long: data, network, and a protocol that is not ddbench's own."""
-    spec = document["eval"]
-    other = spec["protocol"] if "protocol" in document.get("facts", {}) else ""
-    return document["set"]["cell"]["data"]["name"], spec["arch"], other
+    other = "" if document.facts.protocol is None else document.eval.protocol
+    return document.cell.data.name, document.eval.arch, other
+
+
+def _batch(document: EvaluationDocument) -> int:
+    return int(document.eval.protocol_params.get("batch", 1))
 
 
 def seconds_per_update(seen: Mapping[int, float], batch: int) -> float:
@@ -96,12 +91,10 @@ def seconds_per_update(seen: Mapping[int, float], batch: int) -> float:
     return seen[small] * (OVERHEAD + batch) / (OVERHEAD + small)
 
 
-def students(document: dict[str, Any]) -> int:
+def students(document: EvaluationDocument) -> int:
     """How many students an evaluation trains: one per learning rate tried, and one more for a reference's final one."""
-    tried = len(document["eval"]["protocol_params"].get("lr", [0]))
-    if document["choice"] is not None or tried == 1:
-        return 1
-    return tried + int(document["whole"])
+    tried = len(document.eval.protocol_params.get("lr", [0]))
+    return 1 if document.choice is not None or tried == 1 else tried + document.whole
 
 
 def forecast(plan: Plan, speeds: Speeds) -> None:
@@ -126,9 +119,9 @@ def limit_references(plan: Plan, store: Store, limit_s: float) -> list[Node]:
     """
     rows: dict[tuple[str, ...], list[Node]] = defaultdict(list)
     for node in plan.pending():
-        if node.is_reference:
-            spec = node.document["eval"]
-            rows[spec["set"], spec["protocol"], spec["arch"]].append(node)
+        if isinstance(node.document, EvaluationDocument) and node.is_reference:
+            spec = node.document.eval
+            rows[spec.set, spec.protocol, spec.arch].append(node)
     if not rows:
         return []
     forecast(plan, Speeds.of(record for _, record in store.records()))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ddbench.core.api import MethodInfo
+from ddbench.core.documents import Bought, Document, EvaluationDocument, Facts
 from ddbench.core.keys import short
 from ddbench.core.records import Record, Status
 from ddbench.core.roles import Role
@@ -25,10 +26,8 @@ class Node:
     """One unit of work.
 
     Attributes:
-        kind: What it makes.
-        key: Its 64-digit key.
         title: Name for people.
-        document: All that ``run_node`` needs besides the folders; JSON.
+        document: All that ``run_node`` needs besides the folders.
         needs: Keys of nodes that must be done before.
         steps: Outer steps or updates, for forecasts.
         state: What is to be done about it.
@@ -38,10 +37,8 @@ class Node:
         record: The finished record, once there is one.
     """
 
-    kind: Literal["artifact", "cell", "evaluation"]
-    key: str
     title: str
-    document: dict[str, Any]
+    document: Document
     needs: tuple[str, ...]
     steps: int = 0
     state: State = "run"
@@ -51,9 +48,19 @@ class Node:
     record: Record | None = None
 
     @property
+    def kind(self) -> Literal["artifact", "cell", "evaluation"]:
+        """What it makes."""
+        return self.document.kind
+
+    @property
+    def key(self) -> str:
+        """Its 64-digit key."""
+        return self.document.key
+
+    @property
     def is_reference(self) -> bool:
         """Whether it trains a student on everything: such nodes run last, once their length can be told."""
-        return bool(self.document.get("whole"))
+        return isinstance(self.document, EvaluationDocument) and self.document.whole
 
     @property
     def pending(self) -> bool:
@@ -102,26 +109,18 @@ class Entry:
     cell: str | None
     evaluation: str | None
     skip: str | None = None
-    buys: dict[str, Any] | None = None
+    buys: Bought | None = None
     declared: dict[str, Any] | None = None
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What a table says about the result besides its spec: names, sizes, and what its row is."""
+    def facts(self) -> Facts:
+        """What a table says about the result besides its spec."""
         info = self.table.data.info
-        found = {
-            "dataset": self.table.data.label,
-            "kind": self.method.kind,
-            "role": self.role.document,
-            "axes": sorted(self.method.axes),
-            "n": self.n,
-            "n_train": info.n_train,
-            "n_val": info.n_val,
-            "image_bytes": info.image_bytes,
-            "notes": list(info.notes),
-        }
-        more = {"buys": self.buys, "protocol": self.declared}
-        return found | {name: value for name, value in more.items() if value is not None}
+        return Facts(
+            dataset=self.table.data.label, kind=self.method.kind, role=self.role,
+            axes=tuple(sorted(self.method.axes)), n=self.n, n_train=info.n_train, n_val=info.n_val,
+            image_bytes=info.image_bytes, notes=info.notes, buys=self.buys, protocol=self.declared,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)

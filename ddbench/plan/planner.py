@@ -7,6 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ddbench.core.documents import (
+    ArtifactDocument,
+    Artifacts,
+    Bought,
+    CellDocument,
+    Choice,
+    EvaluationDocument,
+)
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import artifact_key, condense_key, eval_key
 from ddbench.core.plugin.loader import import_target
@@ -108,38 +116,31 @@ class _Planner:
         key = artifact_key(spec, kind.version)
         if key not in self.plan.nodes:
             where = " ".join([spec.data.name, spec.arch or "", f"r{spec.seed['r']}" if "r" in spec.seed else ""])
-            document = {"kind": "artifact", "key": key, "artifact": spec.model_dump(mode="json"), "artifacts": needs}
+            document = ArtifactDocument(key=key, artifact=spec, artifacts=needs)
             title = f"{spec.kind} {' '.join(where.split())}"
-            self.plan.nodes[key] = Node("artifact", key, title, document, tuple(k for _, k in needs.values()))
+            self.plan.nodes[key] = Node(title, document, tuple(k for _, k in needs.values()))
         return key
 
-    def whitening(self, spec: ArtifactSpec | CellSpec) -> dict[str, list[str]]:
-        """The whitening matrices that images of this preprocessing need: ``{"whitening": [kind, key]}`` or nothing."""
+    def whitening(self, spec: ArtifactSpec | CellSpec) -> Artifacts:
+        """The whitening matrices that images of this preprocessing need: ``{"whitening": (kind, key)}`` or nothing."""
         matrices = artifact_for(spec.data)
-        return {} if matrices is None else {"whitening": [matrices.kind, self.artifact(matrices)]}
+        return {} if matrices is None else {"whitening": (matrices.kind, self.artifact(matrices))}
 
     def cell(self, cell: GridCell) -> str:
         spec, method = cell.spec, cell.row.method
         used = self.whitening(spec)
         for name, artifact in cell.artifacts.items():
-            used[name] = [artifact.kind, self.artifact(artifact)]
+            used[name] = artifact.kind, self.artifact(artifact)
         keys = tuple(key for _, key in used.values())
         key = condense_key(spec, method.axes, keys)
         if key not in self.plan.nodes:
-            document = {
-                "kind": "cell",
-                "key": key,
-                "cell": spec.model_dump(mode="json"),
-                "artifacts": used,
-                "folder": spec.budget.slug if "budget" in method.axes else "any",
-                "shared": method.kind == "reference",
-                "label": cell.row.label,
-                "role": cell.row.role.document,
-                "profile": self.grid.profile.name,
-                "broken": cell.broken,
-            }
+            document = CellDocument(
+                key=key, cell=spec, artifacts=used, folder=spec.budget.slug if "budget" in method.axes else "any",
+                shared=method.kind == "reference", label=cell.row.label, role=cell.row.role,
+                profile=self.grid.profile.name, broken=cell.broken,
+            )  # fmt: skip
             title = f"{self._row_title(cell)} {f'r{spec.r}' if 'seed' in method.axes else ''}"
-            self.plan.nodes[key] = Node("cell", key, " ".join(title.split()), document, keys, cell.params.steps)
+            self.plan.nodes[key] = Node(" ".join(title.split()), document, keys, cell.params.steps)
         return key
 
     @staticmethod
@@ -158,8 +159,7 @@ class _Planner:
         n = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
         buys = None
         if row.role.kind == "at_bytes" and budget is not None:
-            column = budget.model_dump(mode="json")
-            buys = {"of": list(row.role.of), "images": sum(cell.per_class), "budget": column}
+            buys = Bought(of=row.role.of, images=sum(cell.per_class), budget=budget)
         for e in range(1 if whole or not protocol.info.trains_student else self.grid.eval_seeds):
             entry = Entry(
                 table, row.label, row.role, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys,
@@ -183,36 +183,34 @@ class _Planner:
         if skip is not None:
             self.refused.add(set_key)
             return replace(entry, cell=None, skip=skip)
-        used = {name: [artifact.kind, self.artifact(artifact)] for name, artifact in declared.items()}
+        used = {name: (artifact.kind, self.artifact(artifact)) for name, artifact in declared.items()}
         spec = spec.model_copy(update={"artifacts": tuple(sorted(key for _, key in used.values()))})
         key = eval_key(spec)
         found = replace(entry, evaluation=key)
         nodes = self.last if cell.row.method.kind == "reference" else self.plan.nodes
         if key in nodes:
             return found
-        document = {
-            "kind": "evaluation",
-            "key": key,
-            "eval": spec.model_dump(mode="json"),
-            "set": self.plan.nodes[set_key].document,
-            "label": entry.row,
-            "facts": entry.facts,
-            "whole": cell.row.method.kind == "reference",
-            "recipe": None if recipe_of is None else self.plan.nodes[recipe_of].document,
-            "choice": None,
-        }
-        if used:
-            document["artifacts"] = used
         needs = [set_key, *([recipe_of] if recipe_of else []), *spec.artifacts]
         chooser = self._chooser(table, cell, spec) if len(resolved.lr) > 1 else None
-        if chooser is not None and chooser["key"] != key:
-            if chooser["key"] not in nodes:
+        if chooser is not None and chooser.key == key:
+            chooser = None  # it chooses itself
+        if chooser is not None:
+            if chooser.key not in nodes:
                 protocol.refuse("unsupported or artifacts answer differently for another seed of the same row")
-            document["choice"] = chooser
-            needs.append(chooser["key"])
+            needs.append(chooser.key)
+        document = EvaluationDocument(
+            key=key, eval=spec, set=self.made(set_key), label=entry.row, facts=entry.facts,
+            recipe=None if recipe_of is None else self.made(recipe_of), choice=chooser, artifacts=used,
+        )  # fmt: skip
         title = f"{self._row_title(cell)} r{cell.spec.r} · {protocol.id} {table.eval_arch} e{e}"
-        nodes[key] = Node("evaluation", key, title, document, tuple(needs), resolved.updates)
+        nodes[key] = Node(title, document, tuple(needs), resolved.updates)
         return found
+
+    def made(self, key: str) -> CellDocument:
+        """The document of a set that is planned."""
+        document = self.plan.nodes[key].document
+        assert isinstance(document, CellDocument)
+        return document
 
     def _eval_spec(
         self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str, params: dict[str, Any], e: int
@@ -224,12 +222,12 @@ class _Planner:
             origins=self.grid.registries.origins(protocol=protocol.info.name, arch=table.eval_arch),
         )  # fmt: skip
 
-    def _chooser(self, table: TableKey, cell: GridCell, spec: EvalSpec) -> dict[str, Any]:
+    def _chooser(self, table: TableKey, cell: GridCell, spec: EvalSpec) -> Choice:
         """The evaluation of the row's first repetition and student, whose learning rate all others reuse."""
         planned = self.row_cells(cell.row, table.data, cell.budget, table.arch)
         r, key = next((other.spec.r, key) for other, key in planned if key is not None)
         chooser = spec.model_copy(update={"set": key, "r": r, "e": 0})
-        return {"key": eval_key(chooser), "set": self.plan.nodes[key].document}
+        return Choice(key=eval_key(chooser), set=self.made(key))
 
     def under_recipe(
         self, table: TableKey, protocol: Protocol, cell: GridCell, key: str | None, budget: Budget

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ddbench.core.documents import ArtifactDocument, CellDocument, EvaluationDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.records import FAILURES, Record
+from ddbench.core.specs import ArtifactSpec
 from ddbench.core.store import artifacts
 from ddbench.core.store.folder import Store
 from ddbench.plan.graph import Node, Plan
@@ -18,59 +22,59 @@ def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
     for node in plan.nodes.values():
         look_up(plan, node, store, retry_failed=retry_failed)
     wanted = {key for node in plan.nodes.values() if node.pending and node.kind != "artifact" for key in node.needs}
-    for node in reversed([node for node in plan.nodes.values() if node.kind == "artifact" and node.pending]):
+    for node in reversed([node for node in plan.nodes.values() if node.pending]):
+        if not isinstance(node.document, ArtifactDocument):
+            continue
         if node.key in wanted:
             wanted |= set(node.needs)
-            _refuse_missing_import(node)
+            _refuse_missing_import(node.document.artifact)
         else:
             node.state = "unneeded"
 
 
-def _refuse_missing_import(node: Node) -> None:
+def _refuse_missing_import(spec: ArtifactSpec) -> None:
     """An artifact from elsewhere cannot be built when it is not there.
 
     Raises:
         UsageError: Naming what was imported.
     """
-    spec = node.document["artifact"]
-    source = spec["params"].get("source")
+    source, data = spec.params.get("source"), spec.data
     if not source:
         return
-    if "experts" not in spec["params"]:
-        where = f"{spec['data']['name']}, {spec['data']['preprocess']}, split {spec['data']['split']}"
-        raise UsageError(f"{spec['kind']} {source} ({where}) was not imported: `ddbench import FILE… --dataset NAME`")
+    if "experts" not in spec.params:
+        where = f"{data.name}, {data.preprocess}, split {data.split}"
+        raise UsageError(f"{spec.kind} {source} ({where}) was not imported: `ddbench import FILE… --dataset NAME`")
     known = [
         f"{content['spec']['params']['source']} ({content['spec']['data']['name']}, {content['spec']['arch']}, "
         f"{content['spec']['data']['preprocess']}, split {content['spec']['data']['split']}, "
         f"{content['spec']['params']['experts']} experts of {content['spec']['params']['epochs']} epochs)"
         for kind, _, content in artifacts.stored()
-        if kind == spec["kind"] and content["spec"]["params"].get("source")
+        if kind == spec.kind and content["spec"]["params"].get("source")
     ]
-    wanted = f"{spec['data']['name']}, {spec['arch']}, {spec['data']['preprocess']}, split {spec['data']['split']}"
+    wanted = f"{data.name}, {spec.arch}, {data.preprocess}, split {data.split}"
     raise UsageError(
-        f"{spec['kind']} {source} ({wanted}, {spec['params']['experts']} experts of {spec['params']['epochs']} epochs) "
+        f"{spec.kind} {source} ({wanted}, {spec.params['experts']} experts of {spec.params['epochs']} epochs) "
         f"were not imported; there are: {', '.join(known) or 'none'} (see `ddbench artifacts import --help`)"
     )
 
 
 def look_up(plan: Plan, node: Node, store: Store, *, retry_failed: bool = False) -> None:
     """Find out whether one node is already done; the nodes it needs must have been looked up before."""
-    if node.kind == "artifact":
-        built = artifacts.manifest(node.document["artifact"]["kind"], node.key) is not None
-        node.state = "cached" if built else "run"
-    elif node.kind == "cell":
-        _settle(node, store.condensation(store.folder(node.document)), retry_failed)
-    else:
-        _look_up_evaluation(plan, node, store, retry_failed)
+    match node.document:
+        case ArtifactDocument(artifact=spec):
+            node.state = "run" if artifacts.manifest(spec.kind, node.key) is None else "cached"
+        case CellDocument() as document:
+            _settle(node, store.condensation(store.folder(document)), retry_failed)
+        case EvaluationDocument() as document:
+            _look_up_evaluation(plan, node, store.folder(document.set), store, retry_failed)
 
 
-def _look_up_evaluation(plan: Plan, node: Node, store: Store, retry_failed: bool) -> None:
+def _look_up_evaluation(plan: Plan, node: Node, folder: Path, store: Store, retry_failed: bool) -> None:
     cell = plan.nodes[node.needs[0]]
     broken = next((need for key in node.needs if (need := plan.nodes[key]).state == "failed"), None)
     if broken is not None:
         node.state, node.reason = "failed", broken.reason if broken is cell else f"needs {broken.title}, which failed"
     elif cell.state == "cached" and cell.record is not None:
-        folder = store.folder(cell.document)
         _settle(node, store.evaluation(folder, node.key, cell.record.set_sha256), retry_failed)
     else:
         node.state = "run"

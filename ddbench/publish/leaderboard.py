@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import canonical
 from ddbench.core.profiles import for_tests_only
@@ -123,9 +124,9 @@ def _fit(path: Path) -> list[Record]:
         UsageError: If they are not fit for a leaderboard.
     """
     records = read_records(path)
-    smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.spec["set"].get("profile"))), None)
+    smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.document.profile)), None)
     if smoke is not None:
-        raise UsageError(f"{path}: profile smoke is for tests; {smoke.spec['label']} has no place in a leaderboard")
+        raise UsageError(f"{path}: profile smoke is for tests; {smoke.document.label} has no place in a leaderboard")
     return records
 
 
@@ -155,7 +156,7 @@ def _joined(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:
     different: dict[tuple[Path, Path], dict[str, None]] = {}
     for path in dict.fromkeys(paths):
         for record in _fit(path):
-            label = str(record.spec.get("label") or "")
+            label = record.document.label
             name = record.kind, record.key, label
             first, known = found.setdefault(name, (path, record)) if record.key else (path, record)  # skips have none
             if first == path:
@@ -180,17 +181,11 @@ def _wanted(record: Record, block: Block) -> bool:
         return False
     if record.kind == "condense" or not block.protocol:
         return True
-    spec = record.spec["eval"]
-    return block.protocol in (spec["protocol"], f"{spec['protocol']}@{spec['protocol_version']}")
-
-
-def _cell(record: Record) -> dict[str, Any]:
-    made = record.spec["set"] if record.kind == "evaluation" else record.spec
-    return dict(made["cell"])
+    return block.protocol in (record.evaluation.eval.protocol, record.evaluation.protocol)
 
 
 def _dataset(record: Record) -> str:
-    return str(_cell(record)["data"]["name"])
+    return record.document.cell.data.name
 
 
 def ordered(records: Iterable[Record]) -> list[Record]:
@@ -200,12 +195,16 @@ def ordered(records: Iterable[Record]) -> list[Record]:
 
 def _order(record: Record) -> tuple[Any, ...]:
     """An order that does not depend on who wrote the file when: tables, then rows by kind and label."""
-    cell, spec = _cell(record), record.spec
-    where = [canonical(cell["data"]), canonical(spec.get("eval", {}).get("protocol")), cell["arch"]]
-    student = spec.get("eval", {}).get("arch", "")
-    kind = spec.get("facts", {}).get("kind")
-    rank = _KINDS.index(kind) if kind in _KINDS else len(_KINDS)
-    return (*where, student, rank, spec.get("label") or "", record.key, record.to_json(indent=None))
+    document = record.document
+    protocol: str | None = None
+    student, rank = "", len(_KINDS)
+    if isinstance(document, EvaluationDocument):
+        protocol, student = document.eval.protocol, document.eval.arch
+        rank = _KINDS.index(document.facts.kind) if document.facts.kind in _KINDS else rank
+    data = canonical(document.cell.data.model_dump(mode="json"))
+    where = data, canonical(protocol), document.cell.arch, student
+    whole = "" if record.key else record.to_json(indent=None)  # rows that were never planned have no key
+    return (*where, rank, document.label, record.key, document.profile or "", whole)
 
 
 def _read(path: Path) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import active, params_class
 from ddbench.core.records import Record
-from ddbench.core.specs import Budget, Frozen
+from ddbench.core.specs import Budget, CellSpec, Frozen
 from ddbench.plan.presets import choose
 from ddbench.results.stats import DIGITS, Summary, summary
 from ddbench.results.tables.figures import NONE, superscript
@@ -140,20 +141,20 @@ def lines_of(published: Sequence[Published], records: Iterable[Record]) -> list[
     found: dict[tuple[int, str, int], Ours] = {}
     foreign: dict[tuple[str, ...], Ours] = {}
     for record in {record.key: record for record in records}.values():
-        if not _counts(record):
+        cell, ipc = record.document.cell, record.document.cell.budget.ipc
+        if ipc is None or not _counts(record):
             continue
-        cell, student = record.spec["set"]["cell"], record.spec["eval"]
-        method, dataset, ipc = cell["method"], cell["data"]["name"], cell["budget"]["ipc"]
-        whole, repetition = cell["data"].get("split") == "paper", (student["master"], student["r"])
-        run = cell["params"].get("iterations", 0), whole, repetition, record.metrics["top1"]
+        method, dataset, student = cell.method, cell.data.name, record.evaluation.eval
+        whole, repetition = cell.data.split == "paper", (student.master, student.r)
+        run = cell.params.get("iterations", 0), whole, repetition, record.metrics["top1"]
         for i, entry in enumerate(published):
-            if _same(entry, cell, student):
+            if _same(entry, record.evaluation, ipc):
                 total = _paper(entry, dataset, ipc).get("iterations", 0)
                 found.setdefault((i, dataset, ipc), Ours(total)).add(*run)
         known = any(entry.method == method and ipc in entry.numbers.get(dataset, {}) for entry in published)
         if not known and _follows(cell, _resolved(method, dataset, ipc, ())):
-            nets = f"{cell['arch']} → {student['arch']}" if cell["arch"] != student["arch"] else student["arch"]
-            how = f"{student['protocol']}@{student['protocol_version']}, {nets}, {cell['data']['preprocess']}"
+            nets = f"{cell.arch} → {student.arch}" if cell.arch != student.arch else student.arch
+            how = f"{record.evaluation.protocol}, {nets}, {cell.data.preprocess}"
             foreign.setdefault((method, f"{dataset}, ipc {ipc}", how), Ours(run[0])).add(*run)
     lines = [
         Line(entry.name, f"{dataset}, ipc {ipc}", numbers.get(ipc), entry, found[i, dataset, ipc])
@@ -166,38 +167,37 @@ def lines_of(published: Sequence[Published], records: Iterable[Record]) -> list[
 
 
 def _counts(record: Record) -> bool:
-    """Whether a record is a result of ours at full length, on whole data, at a number of images per class."""
+    """Whether a record is a result of ours at full length, on whole data."""
     if record.kind != "evaluation" or record.status != "ok" or record.source != "measured":
         return False
-    made = record.spec["set"]
-    cell, kind = made["cell"], record.spec.get("facts", {}).get("kind")
-    whole = not cell["data"].get("view") and cell["budget"].get("ipc") is not None
-    return whole and kind != "reference" and made.get("profile") == "paper"  # other profiles train shorter
+    document = record.evaluation
+    if document.cell.data.view or document.facts.kind == "reference":
+        return False
+    return document.profile == "paper"  # other profiles train shorter
 
 
-def _same(entry: Published, cell: Mapping[str, Any], student: Mapping[str, Any]) -> bool:
+def _same(entry: Published, document: EvaluationDocument, ipc: int) -> bool:
     """Whether a record is a run, or the first steps, of what was published."""
-    dataset, ipc = cell["data"]["name"], cell["budget"]["ipc"]
-    if cell["method"] != entry.method or ipc not in entry.numbers.get(dataset, {}):
+    cell, dataset = document.cell, document.cell.data.name
+    if cell.method != entry.method or ipc not in entry.numbers.get(dataset, {}):
         return False
     arch, preprocess = entry.place(dataset, ipc)
-    protocol = f"{student['protocol']}@{student['protocol_version']}"
-    if (student["arch"], protocol, cell["data"]["preprocess"]) != (arch, entry.protocol, preprocess):
+    if (document.eval.arch, document.protocol, cell.data.preprocess) != (arch, entry.protocol, preprocess):
         return False
     wanted = _paper(entry, dataset, ipc)
     # A method that depends on no architecture names one all the same: the student's says what was trained.
-    return (cell["arch"] == arch or "iterations" not in wanted) and _follows(cell, wanted)
+    return (cell.arch == arch or "iterations" not in wanted) and _follows(cell, wanted)
 
 
-def _follows(cell: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _follows(cell: CellSpec, wanted: Mapping[str, Any]) -> bool:
     """Whether a cell has these parameters, or these and fewer iterations, by the method as it is now."""
-    info, params = active().methods.get(cell["method"]), cell["params"]
+    info, params = active().methods.get(cell.method), cell.params
     fields = params_class(info).model_fields
     # A parameter that came after the record stands at its default there.
     given = {name: params.get(name, field.default) for name, field in fields.items()}
     same = all(given[name] == value for name, value in wanted.items() if name != "iterations")
     fewer = params.get("iterations", 0) <= wanted.get("iterations", 0)
-    return same and fewer and cell["method_version"] == info.version and not params.keys() - fields.keys()
+    return same and fewer and cell.method_version == info.version and not params.keys() - fields.keys()
 
 
 def _paper(entry: Published, dataset: str, ipc: int) -> Mapping[str, Any]:

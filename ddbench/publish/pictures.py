@@ -88,10 +88,10 @@ def row_names(condensed: CondensedSet, record: Record) -> list[str]:
     """The class of each row of :func:`tiles`; its number when the data is not prepared here."""
     from ddbench.data.prepared.on_disk import find
 
-    data = record.spec["cell"]["data"]
+    data = record.document.cell.data
     classes = sorted(set(slots(condensed).tolist()))
     try:
-        names: Sequence[str] = find(data["name"], data["revision"]).meta.class_names
+        names: Sequence[str] = find(data.name, data.revision).meta.class_names
     except DataError:
         return [str(c) for c in classes]
     return [names[c] if c < len(names) else str(c) for c in classes]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ddbench.core.api import CondensedSet, ProtocolInfo, ProtocolParams, Recipe, State, StorageBytes
+from ddbench.core.documents import ArtifactDocument
 from ddbench.core.errors import DDBenchError, InterruptedRunError, NodeFailureError
 from ddbench.core.keys import artifact_key, student_seed
 from ddbench.core.plugin.protocols import Protocol
@@ -91,7 +92,7 @@ class ProtocolBench(MemberBench[ProtocolInfo]):
             spec = self.registries.with_origins(declared)
             key = artifact_key(spec, self.registries.artifacts.get(spec.kind).version)
             if artifacts.manifest(spec.kind, key) is None:
-                node = {"kind": "artifact", "key": key, "artifact": spec.model_dump(mode="json"), "artifacts": {}}
+                node = ArtifactDocument(key=key, artifact=spec)
                 made = run_node(
                     node, store, engine, registries=self.registries, interrupts=Interrupts(), monitor=Silent()
                 )

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ddbench.core.api import CondensedSet, Limits, Method, MethodInfo, Params
+from ddbench.core.documents import ArtifactDocument, CellDocument
 from ddbench.core.errors import InterruptedRunError, NodeFailureError, PluginError
 from ddbench.core.plugin.loader import Registries, import_target, installed, load
 from ddbench.core.profiles import profile
@@ -160,19 +161,21 @@ class Bench:
         assert entry.cell is not None, f"{self.info.name} cannot run on {where}: {entry.skip}"
         node = planned.nodes[entry.cell]
         self._build(planned, node.needs)
-        folders = {name: artifacts.verify(kind, key) for name, (kind, key) in node.document["artifacts"].items()}
-        spec = CellSpec.model_validate(node.document["cell"])
+        document = node.document
+        assert isinstance(document, CellDocument)
+        folders = {name: artifacts.verify(*place) for name, place in document.artifacts.items()}
         # A node is shared by all cells that agree in the method's axes: give it the values that were asked for.
         asked: dict[str, Any] = {"budget": Budget(ipc=ipc), "r": r}
         if arch is not None:
             asked["arch"] = planned.grid.canonical(arch)
-        return Place(spec.model_copy(update=asked), folders)
+        return Place(document.cell.model_copy(update=asked), folders)
 
     def _build(self, planned: graph.Plan, keys: tuple[str, ...]) -> None:
         for key in keys:
             node = planned.nodes[key]
             self._build(planned, node.needs)
-            if artifacts.manifest(node.document["artifact"]["kind"], key) is None:
+            assert isinstance(node.document, ArtifactDocument)
+            if artifacts.manifest(node.document.artifact.kind, key) is None:
                 made = run_node(
                     node.document, Store(self._home / "runs"), Engine(device="cpu", threads=torch.get_num_threads()),
                     registries=self.subject.registries, interrupts=Interrupts(), monitor=Silent(),

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ddbench.core.documents import ArtifactDocument, Artifacts
 from ddbench.core.plugin.loader import import_target
 from ddbench.core.profiles import profile
-from ddbench.core.specs import ArtifactSpec
 from ddbench.core.store import artifacts
-from ddbench.work.attempt import Document, Job, Outcome, environment_of, guarded, make_folder
+from ddbench.work.attempt import Job, Outcome, environment_of, guarded, make_folder
 from ddbench.work.context import open_context
 from ddbench.work.meter import Meter, Spent
 
 
-def build_artifact(job: Job) -> Outcome:
+def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
     """Build an artifact, continuing what earlier attempts left in its partial folder.
 
     Raises:
         InterruptedRunError: If the user asked to stop.
         StoreError: If nothing can be written.
     """
-    spec = ArtifactSpec.model_validate(job.document["artifact"])
+    spec = job.document.artifact
     kind = job.registries.artifacts.get(spec.kind)
-    folder = make_folder(artifacts.partial_folder(spec.kind, job.document["key"]))
+    folder = make_folder(artifacts.partial_folder(spec.kind, job.document.key))
     job.engine.apply()
     meter, earlier = Meter(), Spent.read(folder)
 
     def build() -> None:
         with meter.phase("artifact"):
             ctx = open_context(
-                spec, owner=spec.kind, folders=verified_folders(job.document), registries=job.registries,
+                spec, owner=spec.kind, folders=verified_folders(job.document.artifacts), registries=job.registries,
                 profile=profile("short"), device=job.engine.device, limits=job.limits, monitor=job.monitor,
-                key=job.document["key"],
+                key=job.document.key,
             )  # fmt: skip
             import_target(kind.build)(ctx, folder, import_target(kind.params).model_validate(spec.params))
 
@@ -48,25 +48,24 @@ def build_artifact(job: Job) -> Outcome:
         "cost": {"seconds": earlier.seconds, "peak_mb": earlier.peak_mb, "attempts": earlier.attempts},
         "env": environment_of(origin, spec.data, spec.origins, "arch") | job.engine.model_dump(),
     }
-    artifacts.publish(spec.kind, job.document["key"], facts)
+    artifacts.publish(spec.kind, job.document.key, facts)
     return Outcome(status="ok")
 
 
-def verified_folders(document: Document, only: str | None = None) -> dict[str, Path]:
+def verified_folders(used: Artifacts, only: str | None = None) -> dict[str, Path]:
     """Folders of the artifacts that a node reads, by the names it knows them by.
 
     Args:
-        document: The node's.
+        used: What it reads.
         only: The one name wanted; None: all.
 
     Raises:
         CorruptFileError: If one is not what its manifest says; it is set aside.
     """
-    used = {name: place for name, place in document.get("artifacts", {}).items() if only in (None, name)}
-    return {name: artifacts.verify(kind, key) for name, (kind, key) in used.items()}
+    return {name: artifacts.verify(*place) for name, place in used.items() if only in (None, name)}
 
 
-def artifact_seconds(document: Document) -> float:
+def artifact_seconds(used: Artifacts) -> float:
     """What it took to build the artifacts that a node reads [s], whether or not they were built for it."""
-    manifests = [artifacts.manifest(kind, key) for kind, key in document.get("artifacts", {}).values()]
+    manifests = [artifacts.manifest(kind, key) for kind, key in used.values()]
     return float(sum(manifest["cost"]["seconds"] for manifest in manifests if manifest is not None))

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from ddbench.core.api import Limits
+from ddbench.core.documents import CellDocument, Document, Recorded
 from ddbench.core.errors import InterruptedRunError, StoreError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.provenance import environment
 from ddbench.core.records import Cost, Record, Status, source_of
-from ddbench.core.specs import CellSpec, DataSpec, Frozen
+from ddbench.core.specs import DataSpec, Frozen
 from ddbench.core.store.files import store_error
 from ddbench.core.store.folder import CONDENSE, Store, write_record
 from ddbench.work.clock import Clock
@@ -26,7 +27,7 @@ from ddbench.work.meter import Meter
 from ddbench.work.monitor import Monitor
 
 T = TypeVar("T")
-Document = Mapping[str, Any]
+D = TypeVar("D", bound=Document)
 PASS_ON = (KeyboardInterrupt, InterruptedRunError, StoreError)
 """What is nobody's result: the user stopped, the disk is full, or an input is damaged."""
 
@@ -52,11 +53,11 @@ class Outcome(Frozen):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(Generic[D]):
     """A node, and what it is run with.
 
     Attributes:
-        document: All that says what to compute; JSON.
+        document: All that says what to compute.
         store: Where results go.
         registries: Loaded plugins.
         engine: How the node is computed unless it is resumed.
@@ -66,7 +67,7 @@ class Job:
         keep_logits: Store logits beside predictions.
     """
 
-    document: Document
+    document: D
     store: Store
     registries: Registries
     engine: Engine
@@ -77,7 +78,7 @@ class Job:
 
     def clock(self) -> Clock:
         """A clock that starts now."""
-        return Clock(self.interrupts, self.monitor, self.document["key"], self.limits.timeout_s)
+        return Clock(self.interrupts, self.monitor, self.document.key, self.limits.timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +133,12 @@ class Attempt:
     meter: Meter = field(default_factory=Meter)
     started: str = field(default_factory=now)
 
-    def record(self, document: Document, kind: str, ended: Ended[Any], cost: Cost, env: dict[str, Any]) -> Record:
+    def record(self, document: Recorded, ended: Ended[Any], cost: Cost, env: dict[str, Any]) -> Record:
         """The record of a node that ends now; metrics and the like are still to be filled in."""
-        return Record.model_validate(
-            {"key": document["key"], "kind": kind, "status": ended.status, "reason": ended.reason,
-             "source": source_of(document), "spec": dict(document), "cost": cost, "env": env, "started": self.started,
-             "finished": now()}
+        return Record(
+            key=document.key, kind="condense" if document.kind == "cell" else "evaluation", status=ended.status,
+            reason=ended.reason, source=source_of(document), document=document, cost=cost, env=env,
+            started=self.started, finished=now(),
         )  # fmt: skip
 
 
@@ -154,12 +155,12 @@ def environment_of(plugin: str, data: DataSpec, origins: Mapping[str, str], *par
     return dict(environment(plugin, data=data.origin or FIRST_PARTY, **others))
 
 
-def fail_cell(store: Store, document: Document, status: Status, reason: str) -> Record:
+def fail_cell(store: Store, document: CellDocument, status: Status, reason: str) -> Record:
     """Publish the failure of a cell that could not be started, with the status of what it needed."""
     folder = make_folder(store.folder(document))
-    spec = CellSpec.model_validate(document["cell"])
+    spec = document.cell
     env = environment_of(spec.origin, spec.data, spec.origins, "arch")
-    record = Attempt().record(document, "condense", Ended(None, status, reason), Cost(), env)
+    record = Attempt().record(document, Ended(None, status, reason), Cost(), env)
     write_record(folder / CONDENSE, record)
     return record
 

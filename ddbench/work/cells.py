@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ddbench.core.api import CondensedSet
+from ddbench.core.documents import CellDocument
 from ddbench.core.errors import NodeFailureError
 from ddbench.core.plugin.loader import import_target
 from ddbench.core.profiles import profile
@@ -31,7 +32,7 @@ Made = tuple[CondensedSet, dict[str, Any] | None]
 """A set, and what was chosen on val."""
 
 
-def condense_cell(job: Job) -> Outcome:
+def condense_cell(job: Job[CellDocument]) -> Outcome:
     """Condense a cell's set, or go on where an earlier attempt stopped, and publish set and record.
 
     Raises:
@@ -39,7 +40,7 @@ def condense_cell(job: Job) -> Outcome:
         InterruptedRunError: If the user asked to stop; a checkpoint is written.
         StoreError: If nothing can be written.
     """
-    spec = CellSpec.model_validate(job.document["cell"])
+    spec = job.document.cell
     folder = make_folder(job.store.folder(job.document))
     if _may_continue(job, spec):
         adopt(folder, job.document, job.engine.device)
@@ -60,7 +61,7 @@ def condense_cell(job: Job) -> Outcome:
 class _Making:
     """One attempt at a set; ``running`` is there once its method is made."""
 
-    job: Job
+    job: Job[CellDocument]
     spec: CellSpec
     folder: Path
     engine: Engine
@@ -76,15 +77,16 @@ class _Making:
             NodeFailureError: If the method's params failed while planning, or the method fails in a way of its own.
         """
         document, registries, spec = self.job.document, self.job.registries, self.spec
-        if document["broken"] is not None:
-            raise NodeFailureError("failed", f"its params failed while planning: {document['broken']}")
-        folders = verified_folders(document)
+        if document.broken is not None:
+            raise NodeFailureError("failed", f"its params failed while planning: {document.broken}")
+        assert document.profile is not None  # every plan names one
+        folders = verified_folders(document.artifacts)
         info = registries.methods.get(spec.method)
         method = import_target(info.target)(import_target(info.params).model_validate(spec.params))
         ctx = open_context(
             spec, owner=spec.method, folders=folders, registries=registries, device=self.engine.device,
-            profile=profile(document["profile"]), limits=self.job.limits, monitor=self.job.monitor,
-            key=document["key"],
+            profile=profile(document.profile), limits=self.job.limits, monitor=self.job.monitor,
+            key=document.key,
         )  # fmt: skip
         meter = self.attempt.meter
         self.running = Condensation(method, ctx, self.clock, meter, self.folder, self.history, info.kind)
@@ -97,7 +99,7 @@ class _Making:
         cost = Cost(
             prepare_s=seconds.get("prepare", 0.0),
             condense_s=seconds.get("condense", 0.0),
-            artifact_s=artifact_seconds(self.job.document),
+            artifact_s=artifact_seconds(self.job.document.artifacts),
             steps=0 if running is None else running.ctx.step,
             peak_mb=max(history.peak_mb, meter.peak_mb),
             peak_from=meter.peak_from,
@@ -108,7 +110,7 @@ class _Making:
         env = environment_of(spec.origin, spec.data, spec.origins, "arch") | self.engine.model_dump()
         if history.forerunner:
             env["continues"] = history.forerunner
-        record = self.attempt.record(self.job.document, "condense", ended, cost, env)
+        record = self.attempt.record(self.job.document, ended, cost, env)
         record.warnings = [] if running is None else list(running.ctx.warnings)
         return record
 
@@ -120,10 +122,10 @@ class _Making:
         record.metrics = {name: value for name, value in self.running.diagnostics.items() if math.isfinite(value)}
         record.cost.bytes = {name: v for name in storage.__dataclass_fields__ if (v := getattr(storage, name))}
         record.set_sha256 = self.job.store.publish_set(self.folder, condensed)
-        describe_set(self.folder, self.spec, self.job.document["label"], condensed, self.running.ctx.dataset, record)
+        describe_set(self.folder, self.spec, self.job.document.label, condensed, self.running.ctx.dataset, record)
 
 
-def _may_continue(job: Job, spec: CellSpec) -> bool:
+def _may_continue(job: Job[CellDocument], spec: CellSpec) -> bool:
     """Whether a longer run begins like a shorter one; imports the method before the meter runs: no cell pays for it."""
     with contextlib.suppress(Exception):  # fails again, and is told, where the method is made
         info = job.registries.methods.get(spec.method)
@@ -132,7 +134,7 @@ def _may_continue(job: Job, spec: CellSpec) -> bool:
     return False
 
 
-def _resumed_engine(job: Job, folder: Path) -> Engine:
+def _resumed_engine(job: Job[CellDocument], folder: Path) -> Engine:
     """The engine an unfinished attempt used, so that it continues to the bit; else this job's, written down."""
     path = folder / "spec.json"
     try:
@@ -141,6 +143,6 @@ def _resumed_engine(job: Job, folder: Path) -> Engine:
         kept = None
     if kept is not None and (folder / CHECKPOINT).exists() and kept.device == job.engine.device:
         return kept
-    text = json.dumps({"document": dict(job.document), "engine": job.engine.model_dump()}, indent=1)
+    text = json.dumps({"document": job.document.model_dump(mode="json"), "engine": job.engine.model_dump()}, indent=1)
     atomic_write(path, text.encode())
     return job.engine

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ddbench.core.api import DistillationParams, Params
+from ddbench.core.documents import Artifacts, CellDocument
 from ddbench.core.errors import CorruptFileError
+from ddbench.core.specs import CellSpec
 from ddbench.core.store.files import StoreWarning, atomic_write
 from ddbench.core.store.folder import CHECKPOINT, CONDENSE, read_record
 from ddbench.core.store.tensors import load_state, save_state
@@ -27,7 +28,7 @@ def continues(params: Params) -> bool:
     return isinstance(params, DistillationParams) and params.continues and not params.keeps_best_snapshot
 
 
-def adopt(folder: Path, document: Mapping[str, Any], device: str) -> None:
+def adopt(folder: Path, document: CellDocument, device: str) -> None:
     """Begin the cell in ``folder`` with the state and the snapshots of its longest shorter run, if there is one.
 
     What cannot be read costs only its time: the cell then starts from nothing.
@@ -54,28 +55,28 @@ def adopt(folder: Path, document: Mapping[str, Any], device: str) -> None:
             continue
         for name, content in snapshots.items():
             atomic_write(folder / "snapshots" / name, content)
-        atomic_write(folder / "spec.json", json.dumps(spec | {"document": dict(document)}, indent=1).encode())
+        spec["document"] = document.model_dump(mode="json")
+        atomic_write(folder / "spec.json", json.dumps(spec, indent=1).encode())
         # Preparing is done again, so that it is charged once. The state comes last: it says that there is a start.
         seconds = {phase: value for phase, value in state["seconds"].items() if phase != "prepare"}
         save_state(folder / CHECKPOINT, {**state, "seconds": seconds, "forerunner": key})
         return
 
 
-def _shorter(folder: Path, document: Mapping[str, Any]) -> Iterator[tuple[int, str, Path]]:
+def _shorter(folder: Path, document: CellDocument) -> Iterator[tuple[int, str, Path]]:
     """Steps asked for, key and folder of the finished shorter runs of a cell."""
-    own, wanted = document["cell"]["params"]["iterations"], _without_length(document)
+    own, wanted = document.cell.params["iterations"], _without_length(document)
     for state in folder.parent.glob(f"*/{FINAL}"):
         place = state.parent
         record = read_record(place / CONDENSE)
-        if record is None or record.status != "ok" or _without_length(record.spec) != wanted:
+        if record is None or record.status != "ok" or _without_length(record.document.set) != wanted:
             continue
-        length = record.spec["cell"]["params"]["iterations"]
+        length = record.document.cell.params["iterations"]
         if 0 < length < own:
             yield length, record.key, place
 
 
-def _without_length(document: Mapping[str, Any]) -> dict[str, Any]:
+def _without_length(document: CellDocument) -> tuple[CellSpec, Artifacts]:
     """What must agree: the cell without its number of iterations, and the artifacts it reads."""
-    cell = document["cell"]
-    params = {name: value for name, value in cell["params"].items() if name != "iterations"}
-    return {"cell": {**cell, "params": params}, "artifacts": document["artifacts"]}
+    params = {name: value for name, value in document.cell.params.items() if name != "iterations"}
+    return document.cell.model_copy(update={"params": params}), document.artifacts

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
 
 from ddbench.core.api import Limits
+from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument
 from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.plugin.loader import Registries
-from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
 from ddbench.core.store.folder import Store
 from ddbench.work.artifact_builds import build_artifact
-from ddbench.work.attempt import Document, Job, Outcome
+from ddbench.work.attempt import Job, Outcome
 from ddbench.work.cells import condense_cell
 from ddbench.work.engine import Engine, warm_up
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Monitor
 from ddbench.work.students import evaluate_student
-
-KINDS: Mapping[str, Callable[[Job], Outcome]] = {
-    "artifact": build_artifact,
-    "cell": condense_cell,
-    "evaluation": evaluate_student,
-}
-
-SPECS: Mapping[str, tuple[str, type[ArtifactSpec | CellSpec | EvalSpec]]] = {
-    "artifact": ("artifact", ArtifactSpec),
-    "cell": ("cell", CellSpec),
-    "evaluation": ("eval", EvalSpec),
-}
 
 
 def run_node(
@@ -63,10 +50,16 @@ def run_node(
     if refusal is not None:
         return Outcome(status="failed", reason=refusal)
     warm_up()  # so that no node is charged for imports that torch puts off
-    job = Job(document, store, registries, engine, limits or Limits(), interrupts, monitor, keep_logits)
+    given = (store, registries, engine, limits or Limits(), interrupts, monitor, keep_logits)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the table: a plugin's print goes to stderr
-            return KINDS[document["kind"]](job)
+            match document:
+                case ArtifactDocument():
+                    return build_artifact(Job(document, *given))
+                case CellDocument():
+                    return condense_cell(Job(document, *given))
+                case EvaluationDocument():
+                    return evaluate_student(Job(document, *given))
     except CorruptFileError as error:
         return Outcome(status="damaged", reason=str(error))
 
@@ -76,8 +69,7 @@ def refuse(document: Document, registries: Registries) -> str | None:
 
     A node that is refused leaves no record: its result would stand under the key of another plugin.
     """
-    kind, model = SPECS[document["kind"]]
     try:
-        return registries.changed_since(model.model_validate(document[kind]))
+        return registries.changed_since(document.spec)
     except UsageError as error:
         return f"{error}; run the command again with the plugins that it was planned with"

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save
 
 from ddbench.core.api import CondensedSet, Recipe, State
+from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import CorruptFileError, NodeFailureError
 from ddbench.core.records import Cost, Record
-from ddbench.core.specs import CellSpec, EvalSpec
 from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
 from ddbench.core.store.folder import CHECKPOINT, evaluation_path, read_record, write_record
 from ddbench.core.store.tensors import load_state, save_state
@@ -26,7 +26,7 @@ from ddbench.work.evaluate.stage import Evaluation, Result
 from ddbench.work.meter import Spent
 
 
-def evaluate_student(job: Job) -> Outcome:
+def evaluate_student(job: Job[EvaluationDocument]) -> Outcome:
     """Train and test a student, or go on where an earlier attempt stopped, and publish predictions and record.
 
     Raises:
@@ -34,14 +34,13 @@ def evaluate_student(job: Job) -> Outcome:
         InterruptedRunError: If the user asked to stop; a checkpoint is written.
         StoreError: If nothing can be written.
     """
-    spec, cell = EvalSpec.model_validate(job.document["eval"]), CellSpec.model_validate(job.document["set"]["cell"])
-    folder = job.store.folder(job.document["set"])
+    folder = job.store.folder(job.document.set)
     condensed, condensation = job.store.load_set(folder)
-    path = evaluation_path(folder, job.document["key"])
+    path = evaluation_path(folder, job.document.key)
     checkpoint = path.with_suffix(f".{CHECKPOINT}")
     engine, resumed = _resumed(checkpoint, job.engine)
     engine.apply()
-    training = _Training(job, spec, cell, condensed, checkpoint, engine, resumed, Attempt(), job.clock())
+    training = _Training(job, condensed, checkpoint, engine, resumed, Attempt(), job.clock())
     ended = guarded(training.run, folder)
     record = training.record(ended)
     record.set_sha256 = condensation.set_sha256
@@ -59,9 +58,7 @@ def evaluate_student(job: Job) -> Outcome:
 class _Training:
     """One attempt at a student."""
 
-    job: Job
-    spec: EvalSpec
-    cell: CellSpec
+    job: Job[EvaluationDocument]
     condensed: CondensedSet
     checkpoint: Path
     engine: Engine
@@ -74,16 +71,16 @@ class _Training:
         """Choose the learning rate, train, test."""
         document = self.job.document
         evaluation = Evaluation(
-            spec=self.spec,
-            protocol=self.job.registries.protocols.get(self.spec.protocol),
-            data=self.cell.data,
+            spec=document.eval,
+            protocol=self.job.registries.protocols.get(document.eval.protocol),
+            data=document.cell.data,
             condensed=self.condensed,
             device=torch.device(self.engine.device),
             families=self.job.registries.architectures,
-            whole=document["whole"],
+            whole=document.whole,
             recipe=_recipe(self.job, self.condensed),
             chosen=_choice(self.job),
-            folders=verified_folders(document["set"], only="whitening") | verified_folders(document),
+            folders=verified_folders(document.set.artifacts, only="whitening") | verified_folders(document.artifacts),
             tick=self.tick,
             resumed=self.resumed,
         )
@@ -107,20 +104,20 @@ class _Training:
 
     def record(self, ended: Ended[Result]) -> Record:
         """What there is to say, whether or not there is a result."""
-        spent, meter = self.spent(), self.attempt.meter
+        document, spent, meter = self.job.document, self.spent(), self.attempt.meter
         cost = Cost(
             evaluate_s=spent.seconds,
-            artifact_s=artifact_seconds(self.job.document),
+            artifact_s=artifact_seconds(document.artifacts),
             steps=spent.steps,
             peak_mb=spent.peak_mb,
             peak_from=meter.peak_from,
             contended=meter.contended,
             attempts=spent.attempts,
         )
-        cell, spec = self.cell, self.spec
-        env = environment_of(cell.origin, cell.data, spec.origins, "protocol", "arch")
+        cell = document.cell
+        env = environment_of(cell.origin, cell.data, document.eval.origins, "protocol", "arch")
         env |= self.engine.model_dump()
-        return self.attempt.record(self.job.document, "evaluation", ended, cost, env)
+        return self.attempt.record(document, ended, cost, env)
 
 
 def _resumed(checkpoint: Path, engine: Engine) -> tuple[Engine, dict[str, Any] | None]:
@@ -140,26 +137,26 @@ def _resumed(checkpoint: Path, engine: Engine) -> tuple[Engine, dict[str, Any] |
         return engine, None
 
 
-def _recipe(job: Job, condensed: CondensedSet) -> Recipe | None:
+def _recipe(job: Job[EvaluationDocument], condensed: CondensedSet) -> Recipe | None:
     """The recipe to follow under ``native``: the set's own, or that of the set it stands beside."""
     document = job.document
-    if not job.registries.protocols.get(document["eval"]["protocol"]).follows_recipe:
+    if not job.registries.protocols.get(document.eval.protocol).follows_recipe:
         return None
-    if document["recipe"] is None:
+    if document.recipe is None:
         return condensed.recipe
-    return job.store.load_set(job.store.folder(document["recipe"]))[0].recipe
+    return job.store.load_set(job.store.folder(document.recipe))[0].recipe
 
 
-def _choice(job: Job) -> dict[str, Any] | None:
+def _choice(job: Job[EvaluationDocument]) -> dict[str, Any] | None:
     """What repetition 0 chose on val.
 
     Raises:
         NodeFailureError: If it failed.
     """
-    choice = job.document["choice"]
+    choice = job.document.choice
     if choice is None:
         return None
-    record = read_record(evaluation_path(job.store.folder(choice["set"]), choice["key"]))
+    record = read_record(evaluation_path(job.store.folder(choice.set), choice.key))
     if record is None or record.status != "ok":
         why = "is missing" if record is None else f"{record.status}: {record.reason}"
         raise NodeFailureError("failed", f"no learning rate: the evaluation of repetition 0 that chooses it {why}")

@@ -209,7 +209,7 @@ def test_a_record_with_a_loss_that_is_no_number_can_be_written(tmp_path):
 def test_text_with_unicode_line_separators_stays_one_line(tmp_path):
     (_, record) = cell("dm", [50.0], label="a\u2028b")
     write_records(tmp_path / "a.jsonl", [record])
-    assert read_records(tmp_path / "a.jsonl")[0].spec["label"] == "a\u2028b"
+    assert read_records(tmp_path / "a.jsonl")[0].document.label == "a\u2028b"
 
 
 def test_a_page_asks_for_views(site):

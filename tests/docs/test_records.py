@@ -37,7 +37,7 @@ def test_the_command_of_a_page_plans_the_sets_and_students_that_it_shows(name):
     nodes = set(planned(**content, profile="short").nodes)
     records = [record for record in read_records(RECORDS / f"{name}.jsonl") if record.key]
     assert records
-    odd = {record.spec.get("label") for record in records if record.key not in nodes}
+    odd = {record.document.label for record in records if record.key not in nodes}
     assert not odd, f"today's code makes other sets or students for {sorted(map(str, odd))}: run the command again"
 
 
@@ -50,10 +50,10 @@ def test_the_pictures_beside_records_are_those_of_their_sets(page):
     assert pictures
     odd = {picture.key for picture in pictures if (picture.key, picture.set_sha256) not in made}
     assert not odd
-    drawn = {made[picture.key, picture.set_sha256].spec["cell"]["method"] for picture in pictures}
+    drawn = {made[picture.key, picture.set_sha256].document.cell.method for picture in pictures}
     distillers = {
-        one.spec["cell"]["method"]
+        one.document.cell.method
         for one in made.values()
-        if one.kind == "condense" and one.status == "ok" and one.spec["cell"]["params"].get("iterations")
+        if one.kind == "condense" and one.status == "ok" and one.document.cell.params.get("iterations")
     }
     assert distillers <= drawn

@@ -65,7 +65,7 @@ def test_every_file_is_a_row_at_its_own_size_beside_random_and_full(files, out, 
 
 def test_imported_rows_are_marked_and_never_ranked(out):
     found = records(out)
-    foreign = [r for r in found if (r.spec.get("set") or r.spec)["cell"]["method"] == "imported"]
+    foreign = [r for r in found if r.document.cell.method == "imported"]
     assert {record.source for record in foreign} == {"imported"}
     assert {record.source for record in found if record not in foreign} == {"measured"}
     (table,) = tables_of(found)
@@ -94,7 +94,7 @@ def test_three_experiments_are_three_sets_and_one_file_is_one(out):
     made = {}
     for record in records(out):
         if record.kind == "evaluation" and record.source == "imported":
-            made.setdefault(record.spec["label"], set()).add(record.set_sha256)
+            made.setdefault(record.document.label, set()).add(record.set_sha256)
     assert {label: len(sets) for label, sets in made.items()} == {"res_DC": 3, "my_datm": 1}
     rows = {row.label: row for row in tables_of(records(out))[0].rows}
     assert [cell.one_set for cell in rows["my_datm"].cells if cell] == [True]
@@ -106,7 +106,7 @@ def test_native_trains_with_the_learned_rate_and_puts_random_beside(files, tmp_p
     assert ddbench("evaluate", files["datm"], *options, "--protocols", "native") == 0
     assert "random (recipe of my_datm)" in capsys.readouterr().out
     tested = [record for record in records(tmp_path) if record.kind == "evaluation"]
-    assert {record.spec["label"]: record.selection["lr"] for record in tested} == {
+    assert {record.document.label: record.selection["lr"] for record in tested} == {
         "my_datm": pytest.approx(0.02), "random (recipe of my_datm)": pytest.approx(0.02)
     }  # fmt: skip
 
@@ -130,20 +130,20 @@ def test_every_set_has_a_manifest_that_changes_no_record(out):
 
 def test_an_exported_set_is_evaluated_like_the_original(out, tmp_path, capsys):
     """Same images, labels and seeds under the same protocol: the same predictions."""
-    key = next(r.key for r in records(out) if r.kind == "condense" and r.spec["label"] == "my_datm")
+    key = next(r.key for r in records(out) if r.kind == "condense" and r.document.label == "my_datm")
     assert ddbench("export", key[:12], "--to", "npz", "--into", tmp_path / "x.npz", "--out", out) == 0
     assert ddbench("evaluate", tmp_path / "x.npz", *RUN, "--out", tmp_path / "runs", "--seeds", "1") == 0
 
     def top1(where: Path, label: str) -> list[float]:
-        tested = [r for r in records(where) if r.kind == "evaluation" and r.spec["label"] == label]
-        return [r.metrics["top1"] for r in tested if r.spec["eval"]["r"] == 0]
+        tested = [r for r in records(where) if r.kind == "evaluation" and r.document.label == label]
+        return [r.metrics["top1"] for r in tested if r.evaluation.eval.r == 0]
 
     assert top1(tmp_path / "runs", "x") == top1(out, "my_datm") != []
 
 
 def test_no_export_has_the_name_of_a_part_of_an_mtt_set(out, tmp_path, capsys):
     """Import would look for the other parts."""
-    key = next(r.key for r in records(out) if r.kind == "condense" and r.spec["label"] == "my_datm")
+    key = next(r.key for r in records(out) if r.kind == "condense" and r.document.label == "my_datm")
     for name in ("images_mine", "labels_mine.pt"):
         assert ddbench("export", key[:12], "--to", "pt", "--into", tmp_path / name, "--out", out) == 2
         assert "choose another name" in capsys.readouterr().err
@@ -153,7 +153,7 @@ def test_no_export_has_the_name_of_a_part_of_an_mtt_set(out, tmp_path, capsys):
 
 @pytest.mark.parametrize("target", ["pt", "npz"])
 def test_a_file_without_its_suffix_gets_it_and_can_be_imported(out, tmp_path, capsys, target):
-    key = next(r.key for r in records(out) if r.kind == "condense" and r.spec["label"] == "my_datm")
+    key = next(r.key for r in records(out) if r.kind == "condense" and r.document.label == "my_datm")
     for name, written in (("x", f"x.{target}"), ("run-0.5", f"run-0.5.{target}"), (f"y.{target}", f"y.{target}")):
         assert ddbench("export", key[:12], "--to", target, "--into", tmp_path / name, "--out", out) == 0
         assert capsys.readouterr().out.endswith(f"20 images in {tmp_path / written}\n")
@@ -166,12 +166,12 @@ def test_a_file_without_its_suffix_gets_it_and_can_be_imported(out, tmp_path, ca
 
 def test_pixels_can_be_evaluated_in_a_whitened_space(out, tmp_path):
     """8-bit pixels are whitened with the data set's matrices, as the real images beside them are."""
-    key = next(r.key for r in records(out) if r.kind == "condense" and r.spec["label"] == "res_DC")
+    key = next(r.key for r in records(out) if r.kind == "condense" and r.document.label == "res_DC")
     assert ddbench("export", key[:12], "--to", "folder", "--into", tmp_path / "pictures", "--out", out) == 0
     where = ("--preprocess", "zca-kornia", "--seeds", "1", "--out", tmp_path / "runs")
     assert ddbench("evaluate", tmp_path / "pictures", *RUN, *where) == 0
-    made = {r.spec["label"]: r for r in records(tmp_path / "runs") if r.kind == "condense"}
-    spaces = {label: record.spec["artifacts"]["whitening"] for label, record in made.items()}
+    made = {r.document.label: r for r in records(tmp_path / "runs") if r.kind == "condense"}
+    spaces = {label: record.document.artifacts["whitening"] for label, record in made.items()}
     assert spaces["pictures"] == spaces["random"]
     facts = json.loads(next((tmp_path / "runs").rglob("imported/*/*/manifest.json")).read_text())
     assert facts["preprocess"]["space"]["id"] == "zca-kornia"

@@ -9,21 +9,20 @@ import pytest
 import torch
 
 from ddbench.core.plugin.loader import installed
-from ddbench.core.records import Record
-from ddbench.core.specs import DataSpec, EvalSpec
+from ddbench.core.records import Cost, Record
 from ddbench.core.store.folder import Store, write_record
 from ddbench.core.store.tensors import load_set
 from ddbench.results.audit import full_stopped
 from ddbench.work.evaluate.stage import Evaluation
 from tests.e2e.runs import SMOKE, contents, ddbench
+from tests.factories import pair
 
 RUN = ("run", "--methods", "random,dm", "--ipc", "1", "--seeds", "2", "--set", "dm.iterations=2")
 
 
 def record(kind, *, updates=3000, **cost):
-    spec = {"eval": {"protocol_params": {"updates": updates}}} if kind == "evaluation" else {}
-    metrics = {"top1": 90.0} if kind == "evaluation" else {}
-    return Record(key="k", kind=kind, status="ok", spec=spec, metrics=metrics, cost=cost, started="", finished="")
+    made, student = pair("full", 90.0, updates=updates)
+    return (made if kind == "condense" else student).model_copy(update={"cost": Cost(**cost)})
 
 
 @pytest.mark.parametrize(
@@ -65,7 +64,9 @@ def test_records_get_the_accuracy_of_full_trained_for_so_long_and_nothing_else_c
     store = Store(out)
     known = list(store.records())
     sets = {one.key: one for _, one in known if one.kind == "condense"}
-    fulls = {one.spec["eval"]["r"]: (path, one) for path, one in known if one.spec.get("whole")}
+    fulls = {
+        one.evaluation.eval.r: (path, one) for path, one in known if one.kind == "evaluation" and one.evaluation.whole
+    }
     for path, found in evaluations(out).items():
         top1, updates = (found["metrics"].pop(name, None) for name in ("full_stopped", "full_stopped_updates"))
         assert found == before[path]
@@ -75,7 +76,7 @@ def test_records_get_the_accuracy_of_full_trained_for_so_long_and_nothing_else_c
         place, full = fulls[found["spec"]["eval"]["r"]]
         made = sets[found["spec"]["eval"]["set"]].cost
         spent = made.prepare_s + made.condense_s + made.artifact_s + Record.model_validate(found).train_s
-        whole = full.spec["eval"]["protocol_params"]["updates"]
+        whole = full.evaluation.eval.protocol_params["updates"]
         assert whole < 100, "so that nothing is rounded"
         assert 1 <= updates == math.floor(whole * spent / full.train_s) < whole
         assert top1 == pytest.approx(by_hand(place, full, updates))
@@ -91,19 +92,19 @@ def pace(store):
         if found.kind == "condense":
             cost = found.cost.model_copy(update={"prepare_s": 0.0, "condense_s": 1.0, "artifact_s": 0.0})
         else:
-            updates = found.spec["eval"]["protocol_params"]["updates"]
-            seconds = (10.0 if found.spec["whole"] else 3.0) * max(1.0, found.cost.steps / updates)
+            updates = found.evaluation.eval.protocol_params["updates"]
+            seconds = (10.0 if found.evaluation.whole else 3.0) * max(1.0, found.cost.steps / updates)
             cost = found.cost.model_copy(update={"evaluate_s": seconds})
         write_record(path, found.model_copy(update={"cost": cost}))
 
 
 def by_hand(path, full, updates):
     """Accuracy of `full` under a recipe of so many updates, through the evaluation stage alone."""
-    spec = EvalSpec.model_validate(full.spec["eval"])
+    spec = full.evaluation.eval
     params = {**spec.protocol_params, "updates": updates, "drop_after": math.ceil(updates / 2)}
     found = Evaluation(
         spec.model_copy(update={"protocol_params": params}), installed().protocols.get("hard"),
-        DataSpec.model_validate(full.spec["set"]["cell"]["data"]), load_set(path.parents[1] / "condensed.safetensors"),
+        full.document.cell.data, load_set(path.parents[1] / "condensed.safetensors"),
         torch.device("cpu"), installed().architectures, whole=True, chosen=full.selection,
     )  # fmt: skip
     return found.run().metrics["top1"]

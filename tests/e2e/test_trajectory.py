@@ -29,10 +29,10 @@ def done(tmp_path_factory):
 def of(records, kind, **cell):
     """Records of a kind whose cell has these fields."""
 
-    def spec(record):
-        return (record.spec["set"] if kind == "evaluation" else record.spec)["cell"]
+    def fits(record):
+        return all(getattr(record.document.cell, name) == value for name, value in cell.items())
 
-    return [r for r in records if r.kind == kind and all(spec(r)[name] == value for name, value in cell.items())]
+    return [record for record in records if record.kind == kind and fits(record)]
 
 
 def test_every_row_has_a_result_in_both_spaces(done):
@@ -62,13 +62,13 @@ def test_native_trains_at_the_rate_that_the_set_learned(done):
     for made in made_by_datm:
         (student,) = (
             r for r in of(records, "evaluation", method="datm")
-            if r.spec["eval"]["protocol"] == "native" and r.spec["eval"]["set"] == made.key
+            if r.evaluation.eval.protocol == "native" and r.evaluation.eval.set == made.key
         )  # fmt: skip
-        folder = Store(done[3] / "runs").folder(made.spec)
+        folder = Store(done[3] / "runs").folder(made.document)
         condensed, _ = Store(done[3] / "runs").load_set(folder)
         assert student.selection["lr"] == condensed.recipe.lr
         assert condensed.label_space == "logits"
-        assert condensed.preprocess.id == made.spec["cell"]["data"]["preprocess"]
+        assert condensed.preprocess.id == made.document.cell.data.preprocess
         assert (condensed.preprocess.matrices is None) == (condensed.preprocess.id == "meanstd")
 
 
@@ -79,7 +79,7 @@ def test_the_experts_are_charged_to_every_method_that_reads_them(done):
 
 
 def test_records_say_where_on_the_experts_way_the_segments_lay(done):
-    made = next(r for r in of(done[2], "condense", method="mtt") if r.spec["cell"]["params"]["iterations"])
+    made = next(r for r in of(done[2], "condense", method="mtt") if r.document.cell.params["iterations"])
     assert {"window_first_top1", "window_last_top1", "segment_norm", "skipped_percent", "image_change"} <= set(
         made.metrics
     )

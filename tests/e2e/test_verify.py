@@ -365,7 +365,9 @@ def test_a_removal_that_was_cut_short_leaves_nothing_that_counts(runs, capsys, m
         assert ddbench("results", "rm", folder.name, "--out", runs) != 0
     assert not folder.exists()
     assert list((runs / ".removed").rglob("condense.json"))
-    specs = [(record.key, record.spec.get("eval", {}).get("set")) for _, record in Store(runs).records()]
+    specs = [
+        (record.key, record.kind == "evaluation" and record.evaluation.eval.set) for _, record in Store(runs).records()
+    ]
     assert not [pair for pair in specs if key in pair]
     assert ddbench("results", "rm", other.name, "--out", runs) == 0
     assert not (runs / ".removed").exists()
@@ -434,10 +436,10 @@ def test_export_all_writes_what_the_folder_shows_and_its_references_alone(tmp_pa
     file = tmp_path / "all.jsonl"
     assert ddbench("results", "export", "--all", "--out", tmp_path / "runs", "--to", file) == 0
     records = read_records(file)
-    evaluations = [(r.spec["label"], r.spec["eval"]["protocol"]) for r in records if r.kind == "evaluation"]
+    evaluations = [(r.document.label, r.evaluation.eval.protocol) for r in records if r.kind == "evaluation"]
     assert sorted(evaluations) == [("full", "hard"), ("kmeans", "hard"), ("random", "hard")]
     assert {record.key for record in records if record.kind == "condense"} == {
-        record.spec["eval"]["set"] for record in records if record.kind == "evaluation"
+        record.evaluation.eval.set for record in records if record.kind == "evaluation"
     }
 
 

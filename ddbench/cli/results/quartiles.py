@@ -13,7 +13,7 @@ from ddbench.cli.results.verify_rm import OUT
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
-from ddbench.core.specs import ArtifactSpec, Budget
+from ddbench.core.specs import ArtifactSpec
 from ddbench.core.store.folder import Store
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def quartiles(out: Path, device: str, threads: int | None) -> int:
 
 
 def _data(record: Record) -> tuple[str, str, str]:
-    data = record.spec["set"]["cell"]["data"]
-    return data["name"], data["revision"], str(data["view"])
+    data = record.document.cell.data
+    return data.name, data.revision, str(data.view)
 
 
 def _print(noted: list[Noted]) -> None:
@@ -71,12 +71,10 @@ def _print(noted: list[Noted]) -> None:
 
     rows: dict[tuple[str, ...], list[list[float]]] = {}
     for one in noted:
-        spec, metrics = one.record.spec, one.record.metrics
-        student, cell = spec["eval"], spec["set"]["cell"]
-        budget = "" if spec.get("whole") else Budget.model_validate(cell["budget"]).label
-        protocol = f"{student['protocol']}@{student['protocol_version']}"
-        data = spec.get("facts", {}).get("dataset", cell["data"]["name"])
-        place = (data, spec["label"], budget, protocol, student["arch"])
+        document, metrics = one.record.evaluation, one.record.metrics
+        budget = "" if document.whole else document.cell.budget.label
+        data = document.facts.dataset or document.cell.data.name
+        place = (data, document.label, budget, document.protocol, document.eval.arch)
         rows.setdefault(place, []).append([metrics["top1"], *metrics["quartiles"]])
     names = ("data", "method", "budget", "protocol", "student", "top-1 %", "easiest", "2nd", "3rd", "hardest", "n")
     table = [

@@ -167,7 +167,7 @@ def show(key: str, out: Path, target: Path | None, step: str | None, per_class: 
     names = row_names(last, record)
     atomic_write(target, png(*grids, titles=list(sets) if step is not None else (), names=names))
     what = f"{len(last)} images" + (f" after {', '.join(sets)}" if step is not None else "")
-    click.echo(f"{record.spec['label']}: {what}; picture in {target}")
+    click.echo(f"{record.document.label}: {what}; picture in {target}")
 
 
 def _at(store: Store, folder: Path, step: str | None) -> dict[str, CondensedSet]:

@@ -11,6 +11,7 @@ import click
 
 from ddbench.cli.options import PLUGIN
 from ddbench.cli.results.students import students
+from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
@@ -49,9 +50,9 @@ class Found:
     @property
     def name(self) -> str:
         """``dm 3f2a…``, ``dm r0 e1 77c0…``."""
-        student = self.record.spec.get("eval")
-        which = "" if student is None else f" r{student['r']} e{student['e']}"
-        return f"{self.record.spec['label']}{which} {short(self.record.key)}"
+        document = self.record.document
+        which = f" r{document.eval.r} e{document.eval.e}" if isinstance(document, EvaluationDocument) else ""
+        return f"{document.label}{which} {short(self.record.key)}"
 
 
 def named(store: Store, key: str) -> Found:
@@ -83,8 +84,8 @@ def set_of(store: Store, found: Found) -> Record:
     if made is None or made.status != "ok" or not (found.folder / SET).is_file():
         from ddbench.results.audit.retrain import remake
 
-        document = found.record.spec.get("set", found.record.spec)
-        raise UsageError(f"{found.name}: its set is not in {found.folder}; {remake(document, store.out)}")
+        advice = remake(found.record.document.cell, store.out)
+        raise UsageError(f"{found.name}: its set is not in {found.folder}; {advice}")
     return made
 
 
@@ -113,7 +114,7 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     store = Store(out)
     found = named(store, key)
     folder, made = found.folder, set_of(store, found)
-    method, origin = made.spec["cell"]["method"], made.spec["cell"]["origin"]
+    method, origin = made.document.cell.method, made.document.cell.origin
     if method not in registries.methods:
         where = f"install it ({origin})" if len(origin) != 64 else "name its file: --plugin FILE.py"
         raise UsageError(f"{found.name}: the plugin of method {method!r} is not here; {where}")
@@ -128,7 +129,7 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     cases = cases_of(store, chosen)
     if not cases:
         raise UsageError(f"{found.name}: no finished evaluation to compare with; run the same command as before")
-    for name in dict.fromkeys(str(record.spec["eval"]["protocol"]) for case in cases for record in case.records):
+    for name in dict.fromkeys(record.evaluation.eval.protocol for case in cases for record in case.records):
         if name not in registries.protocols:
             raise UsageError(
                 f"{found.name}: the plugin of protocol {name!r} is not here; --plugin FILE.py, or install it"
@@ -192,16 +193,16 @@ def rm(key: str, out: Path, shared: bool) -> None:
     """
     store = Store(out)
     found = named(store, key)
-    document = found.record.spec.get("set", found.record.spec)
-    if document["shared"] and not shared:
+    in_all = found.record.document.set.shared
+    if in_all and not shared:
         raise UsageError(f"{found.name} lies in {found.folder}, and every results folder reads it: add --shared")
     evaluations = [found.path] if found.record.kind == "evaluation" else sorted((found.folder / "eval").glob("*.json"))
     with contextlib.ExitStack() as claims:
         nodes = {short(found.record.key), *(path.stem for path in evaluations)}
         for node in sorted(nodes):
-            claims.enter_context(_claim(store.claims(shared=document["shared"]), node))
+            claims.enter_context(_claim(store.claims(shared=in_all), node))
         if found.record.kind == "condense":
-            store.remove_set(found.folder, shared=document["shared"])
+            store.remove_set(found.folder, shared=in_all)
             count = len(evaluations)
             click.echo(f"removed {found.name} and {count} evaluation{'' if count == 1 else 's'} of it")
             return

@@ -6,11 +6,12 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddbench.core.documents import CellDocument, Place
 from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
@@ -53,18 +54,14 @@ class Store:
         except OSError as error:
             raise UsageError(f"--out {self.out}: {error.strerror}; choose a folder that can be written") from None
 
-    def folder(self, document: Mapping[str, Any]) -> Path:
+    def folder(self, document: CellDocument) -> Path:
         """Folder of the cell that a cell document describes.
 
         Names are for people, the key decides; references are shared by all results folders.
         """
-        cell = document["cell"]
-        place = (
-            Path(cell["method"])
-            if document["shared"]
-            else Path(cell["data"]["name"], cell["method"], document["folder"])
-        )
-        return (home() / "artifacts" if document["shared"] else self.out) / place / short(document["key"])
+        cell = document.cell
+        place = Path(cell.method) if document.shared else Path(cell.data.name, cell.method, document.folder)
+        return (home() / "artifacts" if document.shared else self.out) / place / short(document.key)
 
     def claims(self, *, shared: bool) -> Path:
         """Folder of the claims on nodes."""
@@ -200,16 +197,14 @@ def write_record(path: Path, record: Record) -> None:
     atomic_write(path, record.to_json().encode())
 
 
-def amend(
-    path: Path, record: Record, metrics: Mapping[str, Any], spec: Mapping[str, Any] | None = None
-) -> Record | None:
+def amend(path: Path, record: Record, metrics: Mapping[str, Any], also: Sequence[Place] = ()) -> Record | None:
     """Add metrics to a record that was read a while ago; all else stays as it is in the file by now.
 
     Args:
         path: Its file.
         record: It, as it was read.
         metrics: To add or to replace.
-        spec: The same for the document of its node.
+        also: Further rows that an evaluation serves, beside those that it says.
 
     Returns:
         The record as it is now; None, and nothing is written, if it was removed or computed anew in the meantime.
@@ -218,7 +213,11 @@ def amend(
     same = ("key", "status", "set_sha256", "finished")
     if now is None or any(getattr(now, name) != getattr(record, name) for name in same):
         return None
-    told = now.model_copy(update={"metrics": now.metrics | dict(metrics), "spec": now.spec | dict(spec or {})})
+    told = now.model_copy(update={"metrics": now.metrics | dict(metrics)})
+    if also:
+        served = now.evaluation.also
+        rows = (*served, *(place for place in also if place not in served))
+        told.document = now.evaluation.model_copy(update={"also": rows})
     if told != now:
         write_record(path, told)
     return told
@@ -226,5 +225,5 @@ def amend(
 
 def removal(record: Record) -> str:
     """The command that removes what a record tells of, as advice."""
-    shared = " --shared" if record.spec.get("set", record.spec).get("shared") else ""
+    shared = " --shared" if record.document.set.shared else ""
     return f"`ddbench results rm {short(record.key)}{shared}`"

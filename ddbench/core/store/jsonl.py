@@ -20,7 +20,7 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
     """
     # Through JSON text, because a loss may be NaN: a record says null, canonical JSON refuses.
     documents = [json.loads(record.to_json(indent=None)) for record in records]
-    lines = {(d["key"], d["spec"].get("label") or "", canonical(d)): None for d in documents}
+    lines = {(d["key"], d["spec"]["label"], canonical(d)): None for d in documents}
     atomic_write(path, "".join(f"{line}\n" for _, _, line in sorted(lines)).encode())
 
 
@@ -44,7 +44,7 @@ def read_records(path: Path) -> list[Record]:
             record = Record.from_json(line, f"{path}:{number}")
         except CorruptFileError as error:
             raise UsageError(str(error)) from None
-        label = str(record.spec.get("label") or "")
+        label = record.document.label
         if record.key and found.setdefault((record.key, label), record) != record:
             raise UsageError(
                 f"{path}:{number}: another line says otherwise about {short(record.key)}; keep one of them"

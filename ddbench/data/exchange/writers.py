@@ -25,7 +25,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.keys import short
 from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
-from ddbench.core.specs import CellSpec, DatasetInfo
+from ddbench.core.specs import DatasetInfo
 from ddbench.core.store.files import atomic_file, store_error
 from ddbench.data.dataset import facts_of
 from ddbench.data.exchange.files import FORMS, LABELS, MANIFEST, part_of
@@ -127,11 +127,11 @@ def _parcel(condensed: CondensedSet, record: Record, target: str) -> tuple[Parce
         raise UsageError(f"{data.preprocess} cannot be undone, so there are no pixels to write: use --to npz or pt")
     if target in ("folder", "hf") and condensed.images is not None:
         notes.append("pixels were rounded to 8 bits")
-    cell = CellSpec.model_validate(record.spec["cell"])
+    cell = record.document.cell
     images = in_space(condensed, data, whitening)
     parcel = Parcel(images, pixels, _table(condensed), matrices_of(whitening), info)
     content = manifest(
-        cell, record.spec["label"], condensed, info, key=record.key, set_sha256=record.set_sha256, form=target,
+        cell, record.document.label, condensed, info, key=record.key, set_sha256=record.set_sha256, form=target,
         names=_names(parcel, target),
     )  # fmt: skip
     return parcel, as_text(content), notes

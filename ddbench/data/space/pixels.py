@@ -39,7 +39,7 @@ class PictureWarning(UserWarning):
 
 def data_of(record: Record) -> DataSpec:
     """The data that a record's set was made from."""
-    return DataSpec.model_validate(record.spec["cell"]["data"])
+    return record.document.cell.data
 
 
 def whitening_of(record: Record) -> Path | None:
@@ -48,7 +48,7 @@ def whitening_of(record: Record) -> Path | None:
     Raises:
         UsageError: If they are gone or changed.
     """
-    place = record.spec.get("artifacts", {}).get("whitening")
+    place = record.document.set.artifacts.get("whitening")
     if place is None:
         return None
     try:
@@ -208,7 +208,7 @@ def visible_pixels(condensed: CondensedSet, record: Record, *, stored: bool = Fa
     images = condensed.aux["codes"] if stored else condensed.images
     if stored and space.id in ZCA:
         return _stretched(images, "whitening cannot be undone for stored images, which networks see enlarged")
-    named = record.spec.get("artifacts", {}).get("whitening")
+    named = record.document.set.artifacts.get("whitening")
     try:
         shown = _undone(images, space, data, None if named is None else artifacts.folder_of(*named))
     except DataError as error:

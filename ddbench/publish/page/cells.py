@@ -127,7 +127,7 @@ def _sets(members: Sequence[Observation]) -> list[dict[str, Any]]:
     rows = []
     for r, record in made.values():
         cost = record.cost
-        if record.spec.get("shared") or record.status != "ok":
+        if record.document.set.shared or record.status != "ok":
             continue
         busy = " †" if cost.contended else ""
         rows.append([
@@ -180,18 +180,12 @@ def _commands(table: Table, row: Row, column: Column | None, members: Sequence[O
 
 def _again(table: Table, row: Row, column: Column | None, members: Sequence[Observation]) -> str:
     """``ddbench run …``; empty where a view, an override or a control would need more than options."""
-    cell = next((o.condensation.spec["cell"] for o in members if o.condensation is not None), None)
-    if (
-        cell is None
-        or row.label != row.method
-        or cell["data"].get("view")
-        or column is None
-        or row.source != "measured"
-    ):
+    cell = next((o.condensation.document.cell for o in members if o.condensation is not None), None)
+    if cell is None or row.label != row.method or cell.data.view or column is None or row.source != "measured":
         return ""
     setting, budget = table.setting, column.budget
     size = f"--ipc {budget.ipc}" if budget.ipc is not None else f"--fraction {budget.fraction:g}"
-    parts = ["ddbench run", f"--methods {row.method}", f"--datasets {cell['data']['name']}", size]
+    parts = ["ddbench run", f"--methods {row.method}", f"--datasets {cell.data.name}", size]
     parts += [f"--archs {setting.arch}", f"--protocols {(setting.protocol or '').partition('@')[0]}"]
     if setting.eval_arch != setting.arch:
         parts.append(f"--eval-archs {setting.eval_arch}")

@@ -106,7 +106,7 @@ def pictures_of(store: Store, records: Iterable[Record]) -> Iterator[Picture]:
         folder, this = path.parent, (record.key, record.set_sha256)
         if this not in wanted or record.kind != "condense" or not (folder / SET).is_file():
             continue
-        if record.spec["cell"]["r"] == 0 and not record.spec.get("shared"):
+        if record.document.cell.r == 0 and not record.document.set.shared:
             wanted.discard(this)
             yield from _states(folder, record)
 

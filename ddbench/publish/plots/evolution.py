@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +19,8 @@ from ddbench.core.api import CondensedSet
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import canonical
 from ddbench.core.records import Record
-from ddbench.core.roles import RANDOM, ZERO_STEPS, role_of
-from ddbench.core.specs import DataSpec
+from ddbench.core.roles import RANDOM, ZERO_STEPS
+from ddbench.core.specs import CellSpec
 from ddbench.core.store.folder import SET, Store
 from ddbench.core.store.tensors import load_set
 from ddbench.data.space.pixels import PictureWarning
@@ -61,7 +60,7 @@ class Track:
     @property
     def drawn(self) -> Drawn:
         """Its row, as one that is drawn."""
-        return Drawn(self.label, self.record.spec["cell"]["method"], "distillation", role_of(self.record.spec))
+        return Drawn(self.label, self.record.document.cell.method, "distillation", self.record.document.role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +142,9 @@ def tracks_of(
     """
     made = [(path.parent, r) for path, r in store.records() if r.kind == "condense" and r.status == "ok"]
     moving = [(folder, r) for folder, r in _wanted(made, set(datasets), set(methods)) if _snapshots(folder)]
-    budgets = sorted({b for _, r in moving if (b := r.spec["cell"]["budget"]["ipc"]) is not None})
+    budgets = sorted({b for _, r in moving if (b := r.document.cell.budget.ipc) is not None})
     chosen = budgets[0] if ipc is None and budgets else ipc
-    moving = [(folder, record) for folder, record in moving if record.spec["cell"]["budget"]["ipc"] == chosen]
+    moving = [(folder, record) for folder, record in moving if record.document.cell.budget.ipc == chosen]
     if not moving:
         there = f"; there are ipc {', '.join(map(str, budgets))}" if budgets else ""
         raise UsageError(f"nothing to plot: {store.out} holds no sets with snapshots of that kind{there}")
@@ -176,8 +175,8 @@ def _wanted(made: Made, datasets: Set[str], methods: Set[str]) -> Made:
     return [
         (folder, record)
         for folder, record in made
-        if (not datasets or record.spec["cell"]["data"]["name"] in datasets)
-        and (not methods or {record.spec["label"], record.spec["cell"]["method"]} & methods)
+        if (not datasets or record.document.cell.data.name in datasets)
+        and (not methods or {record.document.label, record.document.cell.method} & methods)
     ]
 
 
@@ -206,19 +205,18 @@ def _tracks(moving: Made, starts: _Starts) -> list[Track]:
 
 
 def _place(record: Record) -> str:
-    cell = record.spec["cell"]
-    data = DataSpec.model_validate(cell["data"])
-    return f"{data.name} {canonical(cell['data']['view'])} {data.preprocess} {cell['arch']}"
+    data = record.document.cell.data
+    return f"{data.name} {canonical(data.view)} {data.preprocess} {record.document.cell.arch}"
 
 
 def _track(folder: Path, record: Record, starts: _Starts) -> Track:
     steps = {int(path.stem): load_set(path) for path in _snapshots(folder)}
     start, origin = (steps[0], "the set after 0 steps") if 0 in steps else starts.of(record)
-    label = str(record.spec["label"])
+    label = record.document.label
     if seen(start).shape != seen(steps[max(steps)]).shape:
-        raise UsageError(f"{label} r{record.spec['cell']['r']}: {origin} are not as many as its images: X₀ is unknown")
+        raise UsageError(f"{label} r{record.document.cell.r}: {origin} are not as many as its images: X₀ is unknown")
     _check(record, start, origin, steps)
-    return Track(label, record.spec["cell"]["r"], record, start, origin, steps)
+    return Track(label, record.document.cell.r, record, start, origin, steps)
 
 
 def _check(record: Record, start: CondensedSet, origin: str, steps: Mapping[int, CondensedSet]) -> None:
@@ -229,7 +227,7 @@ def _check(record: Record, start: CondensedSet, origin: str, steps: Mapping[int,
     ours = relative_change(seen(last), seen(start))
     if abs(ours - said) > AGREES * max(1.0, said):
         raise UsageError(
-            f"{record.spec['label']} r{record.spec['cell']['r']}: X₀ is not {origin}: its record says "
+            f"{record.document.label} r{record.document.cell.r}: X₀ is not {origin}: its record says "
             f"‖X − X₀‖ / ‖X₀‖ = {said:.3f}, this start gives {ours:.3f}"
         )
 
@@ -247,10 +245,10 @@ class _Starts:
         self._starts: dict[tuple[str, ...], tuple[Path, str]] = {}
         self._random: dict[tuple[str, ...], Path] = {}
         for folder, record in made:
-            role, cell = role_of(record.spec), record.spec["cell"]
+            role, cell = record.document.role, record.document.cell
             for of in role.of if role.kind == "start" else ():
-                self._starts[*self._name(cell), cell["arch"], of] = folder, str(record.spec["label"])
-            if role.kind == "reference" and cell["method"] == RANDOM:
+                self._starts[*self._name(cell), cell.arch, of] = folder, record.document.label
+            if role.kind == "reference" and cell.method == RANDOM:
                 self._random[self._name(cell)] = folder  # it depends on no architecture
 
     def of(self, record: Record) -> tuple[CondensedSet, str]:
@@ -259,22 +257,22 @@ class _Starts:
         Raises:
             UsageError: If it cannot be found.
         """
-        label, cell = str(record.spec["label"]), record.spec["cell"]
-        start = self._starts.get((*self._name(cell), cell["arch"], label))
+        label, cell = record.document.label, record.document.cell
+        start = self._starts.get((*self._name(cell), cell.arch, label))
         if start is not None:
             return self._store.load_set(start[0], keep=True)[0], f"the images of {start[1]}"
         random = self._random.get(self._name(cell))
-        if random is None or cell["params"].get("init") != "real":
+        if random is None or cell.params.get("init") != "real":
             raise UsageError(
-                f"{label} r{cell['r']}: X₀ is unknown: no snapshot after 0 steps, no row {label}{ZERO_STEPS}, "
+                f"{label} r{cell.r}: X₀ is unknown: no snapshot after 0 steps, no row {label}{ZERO_STEPS}, "
                 "not init real with random's set of the same repetition (run the suite with --controls)"
             )
         condensed = self._store.load_set(random, keep=True)[0]
         return self._with_images(condensed, record), "random's images"
 
     @staticmethod
-    def _name(cell: Mapping[str, Any]) -> tuple[str, ...]:
-        return canonical(cell["data"]), canonical(cell["budget"]), str(cell["master"]), str(cell["r"])
+    def _name(cell: CellSpec) -> tuple[str, ...]:
+        return canonical(cell.data.model_dump(mode="json")), cell.budget.slug, str(cell.master), str(cell.r)
 
     @staticmethod
     def _with_images(condensed: CondensedSet, record: Record) -> CondensedSet:
@@ -285,8 +283,7 @@ class _Starts:
 
         if condensed.images is not None or condensed.indices is None:
             return condensed
-        named = record.spec.get("artifacts", {}).get("whitening")
-        data = DataSpec.model_validate(record.spec["cell"]["data"])
+        named, data = record.document.artifacts.get("whitening"), record.document.cell.data
         train = open_splits(data, device="cpu", whitening=None if named is None else folder_of(*named))[0]
         return replace(condensed, images=train.images(condensed.indices), indices=None)
 

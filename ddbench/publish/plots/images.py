@@ -106,8 +106,8 @@ def _last(curve: Curve, digits: int) -> str:
 
 
 def _title(track: Track, repetition: int) -> str:
-    cell = track.record.spec["cell"]
-    where = f"{cell['data']['name']} · {cell['data']['preprocess']} · {cell['arch']} · ipc {cell['budget']['ipc']}"
+    cell = track.record.document.cell
+    where = f"{cell.data.name} · {cell.data.preprocess} · {cell.arch} · ipc {cell.budget.ipc}"
     return f"{where} · images of repetition {repetition}, clipped to pixels · X₀: {track.origin}"
 
 

@@ -8,14 +8,12 @@ learning rate of its own record: what all images would have given for the same t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ddbench.core.keys import eval_key
+from ddbench.core.documents import EvaluationDocument
 from ddbench.core.records import Record
-from ddbench.core.specs import EvalSpec
 from ddbench.core.store.folder import GONE, Store, amend
 from ddbench.plan.collect import place_of
 from ddbench.results.audit.retrain import MakeWorker, finished, title_of, train_again, with_its_rate
@@ -71,12 +69,12 @@ def jobs_of(records: Iterable[tuple[Path, Record]], out: Path, protocols: Iterab
     known = list(records)
     sets = {record.key: record for _, record in known if record.kind == "condense"}
     evaluations = [(path, record) for path, record in finished(known, protocols) if record.source == "measured"]
-    fulls = {place_of(record): record for _, record in evaluations if record.spec.get("whole")}
+    fulls = {place_of(record): record for _, record in evaluations if record.evaluation.whole}
     found = []
     for path, record in evaluations:
-        if record.spec.get("whole") or out not in path.parents:
+        if record.evaluation.whole or out not in path.parents:
             continue
-        full, made = fulls.get(place_of(record)), sets.get(record.spec["eval"]["set"])
+        full, made = fulls.get(place_of(record)), sets.get(record.evaluation.eval.set)
         if STOPPED in record.metrics:
             found.append(Job(path, record, None, 0))
         elif full is None or made is None:
@@ -140,20 +138,16 @@ def _write(job: Job, top1: float) -> Iterator[tuple[Job, str]]:
         yield job, GONE
 
 
-def _shorter(full: Record, updates: int) -> dict[str, Any]:
+def _shorter(full: Record, updates: int) -> EvaluationDocument:
     """The document of a reference's student that ends after ``updates``, its rate dropped halfway if at all."""
-    document = with_its_rate(full, full.spec["eval"]["e"])
-    student: Mapping[str, Any] = document["eval"]
-    params = {**student["protocol_params"], "updates": updates}
-    if "drop_after" in params:
-        params["drop_after"] = math.ceil(updates / 2)
-    shorter = {**student, "protocol_params": params}
-    return {**document, "key": eval_key(EvalSpec.model_validate(shorter)), "eval": shorter}
+    student = full.evaluation.eval
+    drop = {"drop_after": math.ceil(updates / 2)} if "drop_after" in student.protocol_params else {}
+    return with_its_rate(full, student.e, updates=updates, **drop)
 
 
 def _length(full: Record) -> int:
-    return int(full.spec["eval"]["protocol_params"]["updates"])
+    return int(full.evaluation.eval.protocol_params["updates"])
 
 
 def _where(record: Record) -> str:
-    return f"{record.spec['set']['cell']['data']['name']} {title_of(record).rpartition(' · ')[2]}"
+    return f"{record.document.cell.data.name} {title_of(record).rpartition(' · ')[2]}"

@@ -49,7 +49,7 @@ class Job:
     @property
     def real(self) -> bool:
         """Whether its set only points to real images."""
-        return bool(self.record.spec.get("facts", {}).get("kind", "distillation") != "distillation")
+        return self.record.evaluation.facts.kind not in ("distillation", "")
 
     @property
     def trains(self) -> bool:
@@ -66,7 +66,7 @@ def jobs_of(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = (
     """
     found = []
     for path, record in finished(records, protocols):
-        space = record.spec["set"]["cell"]["data"]["preprocess"]
+        space = record.document.cell.data.preprocess
         job = Job(path, record)
         lost = not (job.real or keeps_pixels(space))
         found.append(Job(path, record, f"images of {space} space cannot be turned back into pixels") if lost else job)
@@ -105,7 +105,7 @@ def note_quantised(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: M
             told.append(share)
             return found
 
-        wanted = [(record, with_its_rate(record, record.spec["eval"]["e"]))]
+        wanted = [(record, with_its_rate(record, record.evaluation.eval.e))]
         for _, _, again in train_again(store, wanted, make, watch, change):
             if again.status != "ok":
                 yield job, f"{again.status}: {again.reason}"

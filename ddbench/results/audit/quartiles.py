@@ -16,7 +16,7 @@ from ddbench.core.api import ArchInfo
 from ddbench.core.errors import CorruptFileError
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.records import Record
-from ddbench.core.specs import ArtifactSpec, DataSpec
+from ddbench.core.specs import ArtifactSpec
 from ddbench.core.store.folder import GONE, amend, removal
 from ddbench.results.audit import difficulty
 from ddbench.work.evaluate.predictions import labels_of_test, read_predictions
@@ -70,7 +70,7 @@ def note_quartiles(
     known: dict[str, tuple[NDArray[np.int64], str]] = {}
     found, problems = [], []
     for path, record in evaluations:
-        data = DataSpec.model_validate(record.spec["set"]["cell"]["data"])
+        data = record.document.cell.data
         spec = difficulty.difficulty_spec(data, families)
         key = difficulty.difficulty_key(spec)
         labels = labels_of_test(data)

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddbench.core.documents import CellDocument, Choice, Document, EvaluationDocument
 from ddbench.core.errors import CorruptFileError, PluginError, UsageError
 from ddbench.core.keys import eval_key
 from ddbench.core.records import Record
-from ddbench.core.specs import Budget, EvalSpec
+from ddbench.core.specs import CellSpec
 from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path, write_record
 from ddbench.plan.graph import Node
 from ddbench.work.monitor import Monitor
@@ -21,22 +22,21 @@ if TYPE_CHECKING:
     from ddbench.work.attempt import Outcome
 
 
-def remake(document: Mapping[str, Any], out: Path | None = None) -> str:
-    """The command that makes the set of a cell's document again, as advice."""
-    cell = document["cell"]
-    budget = Budget.model_validate(cell["budget"])
+def remake(cell: CellSpec, out: Path | None = None) -> str:
+    """The command that makes a cell's set again, as advice."""
+    budget = cell.budget
     size = f"--ipc {budget.ipc}" if budget.ipc is not None else f"--fraction {budget.fraction:g}"
     where = "" if out is None else f" --out {out}"
-    names = f"--methods {cell['method']} --datasets {cell['data']['name']} {size}"
+    names = f"--methods {cell.method} --datasets {cell.data.name} {size}"
     return f"make it with `ddbench run {names}{where}` and what else the run was given"
 
 
 def title_of(record: Record) -> str:
     """``dm ipc 1 r0 · hard@1 convnet2-w32-in``: an evaluation without its student."""
-    spec, student = record.spec, record.spec["eval"]
-    budget = Budget.model_validate(spec["set"]["cell"]["budget"])
-    place = "" if spec.get("whole") else f" {budget.label} r{student['r']}"  # a reference has one set for all of them
-    return f"{spec['label']}{place} · {student['protocol']}@{student['protocol_version']} {student['arch']}"
+    document = record.evaluation
+    where = f" {document.cell.budget.label} r{document.eval.r}"
+    place = "" if document.whole else where  # a reference has one set for all of them
+    return f"{document.label}{place} · {document.protocol} {document.eval.arch}"
 
 
 def finished(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = ()) -> Iterator[tuple[Path, Record]]:
@@ -49,7 +49,7 @@ def finished(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = 
     names = set(protocols)
     for path, record in records:
         measured = record.kind == "evaluation" and record.status == "ok"
-        if measured and (not names or record.spec["eval"]["protocol"] in names):
+        if measured and (not names or record.evaluation.eval.protocol in names):
             yield path, record
 
 
@@ -62,11 +62,11 @@ class Scratch(Store):
 
     __slots__ = ()
 
-    def folder(self, document: Mapping[str, Any]) -> Path:
+    def folder(self, document: CellDocument) -> Path:
         """By key alone: here, also for references."""
-        return self.out / str(document["key"])
+        return self.out / document.key
 
-    def lend(self, store: Store, document: Mapping[str, Any], change: Change | None = None) -> None:
+    def lend(self, store: Store, document: CellDocument, change: Change | None = None) -> None:
         """Copy a set from a results folder, changed or as it is.
 
         Raises:
@@ -75,7 +75,7 @@ class Scratch(Store):
         source, target = store.folder(document), self.folder(document)
         if not (source / SET).is_file():
             raise UsageError(
-                f"{source}: holds no condensed set of {document['label']!r} to train on; {remake(document)}"
+                f"{source}: holds no condensed set of {document.label!r} to train on; {remake(document.cell)}"
             )
         target.mkdir(parents=True, exist_ok=True)
         for name in (SET, CONDENSE):
@@ -86,7 +86,7 @@ class Scratch(Store):
             write_record(target / CONDENSE, record)
 
 
-RunNode = Callable[[Mapping[str, Any]], "Outcome"]
+RunNode = Callable[[Document], "Outcome"]
 """Runs a node's document."""
 
 MakeWorker = Callable[[Store, Mapping[str, Any]], RunNode]
@@ -94,18 +94,25 @@ MakeWorker = Callable[[Store, Mapping[str, Any]], RunNode]
 with the threads of that record if possible."""
 
 
-def with_its_rate(record: Record, e: int) -> dict[str, Any]:
-    """The document of student ``e`` beside a recorded one, whose learning rate it takes over."""
-    student = {**record.spec["eval"], "e": e}
-    choice = {"key": record.key, "set": record.spec["set"]}
-    several = len(student["protocol_params"].get("lr", ())) > 1
-    key = eval_key(EvalSpec.model_validate(student))
-    return {**record.spec, "key": key, "eval": student, "choice": choice if several else None}
+def with_its_rate(record: Record, e: int, **params: Any) -> EvaluationDocument:
+    """The document of student ``e`` beside a recorded one, whose learning rate it takes over.
+
+    Args:
+        record: The recorded evaluation.
+        e: The student's number.
+        params: Of the protocol, in place of the recorded ones.
+    """
+    document = record.evaluation
+    changed = {"e": e, "protocol_params": document.eval.protocol_params | params}
+    student = document.eval.model_copy(update=changed)
+    several = len(student.protocol_params.get("lr", ())) > 1
+    choice = Choice(key=record.key, set=document.set) if several else None
+    return document.model_copy(update={"key": eval_key(student), "eval": student, "choice": choice})
 
 
 def train_again(
     store: Store,
-    wanted: Iterable[tuple[Record, Mapping[str, Any]]],
+    wanted: Iterable[tuple[Record, EvaluationDocument]],
     make: MakeWorker,
     watch: Monitor,
     change: Change | None = None,
@@ -131,16 +138,15 @@ def train_again(
     with tempfile.TemporaryDirectory(prefix="ddbench-again-") as place:
         scratch = Scratch(Path(place))
         for record, document in wanted:
-            made = document["set"]
+            made, given = document.set, document
             scratch.lend(store, made, change)
-            if document.get("recipe") is not None:
-                scratch.lend(store, document["recipe"])
-            given = dict(document)
-            if given["choice"] is not None:  # a record's own learning rate is the one that was chosen for it
-                given["choice"] = {"key": record.key, "set": made}
+            if document.recipe is not None:
+                scratch.lend(store, document.recipe)
+            if document.choice is not None:  # a record's own learning rate is the one that was chosen for it
+                given = document.model_copy(update={"choice": Choice(key=record.key, set=made)})
                 write_record(evaluation_path(scratch.folder(made), record.key), record)
-            title = f"{title_of(record)} e{document['eval']['e']}"
-            node = Node("evaluation", given["key"], title, given, (), record.cost.steps)
+            title = f"{title_of(record)} e{document.eval.e}"
+            node = Node(title, given, (), record.cost.steps)
             watch.begin(node)
             outcome = make(scratch, record.env)(given)
             node.state, node.reason = ("cached", None) if outcome.status == "ok" else ("failed", outcome.reason)

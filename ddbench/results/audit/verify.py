@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +17,7 @@ from ddbench.core.errors import CorruptFileError
 from ddbench.core.keys import canonical, condense_key, eval_key
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.records import Record
-from ddbench.core.specs import CellSpec, EvalSpec
+from ddbench.core.specs import CellSpec
 from ddbench.core.store.folder import CONDENSE, Store, evaluation_path
 from ddbench.results.audit.retrain import MakeWorker, title_of, train_again, with_its_rate
 from ddbench.results.stats.prediction import Interval, prediction_interval
@@ -50,14 +50,14 @@ def wrong_files(store: Store, folder: Path, record: Record, registries: Registri
         DataError: If the data set is not prepared here.
     """
     store.load_set(folder, keep=True)
-    cell = CellSpec.model_validate(record.spec["cell"])
+    cell = record.document.cell
     axes = registries.methods.get(cell.method).axes
-    key = condense_key(cell, axes, [key for _, key in record.spec["artifacts"].values()])
+    key = condense_key(cell, axes, [key for _, key in record.document.artifacts.values()])
     problems = [] if key == record.key else [f"{CONDENSE}: its document has another key"]
     for path, found in evaluations_in(folder):
-        if found.set_sha256 != record.set_sha256 or found.spec["eval"]["set"] != record.key:
+        if found.set_sha256 != record.set_sha256 or found.evaluation.eval.set != record.key:
             problems.append(f"{path.name}: evaluates another set")
-        elif eval_key(EvalSpec.model_validate(found.spec["eval"])) != found.key:
+        elif eval_key(found.evaluation.eval) != found.key:
             problems.append(f"{path.name}: its document has another key")
         elif found.status == "ok" and (why := _wrong_accuracy(path, found, cell)):
             problems.append(f"{path.name}: {why}")
@@ -150,8 +150,8 @@ def cases_of(store: Store, evaluations: Iterable[Record]) -> list[Case]:
             groups.setdefault(_row(record), []).append(record)
     found = []
     for row, members in groups.items():
-        beside, its_set = everyone.get(row, members), members[0].spec["eval"]["set"]
-        used = {o.spec["eval"]["e"] for o in beside if o.spec["eval"]["set"] == its_set}
+        beside, its_set = everyone.get(row, members), members[0].evaluation.eval.set
+        used = {o.eval.e for record in beside if (o := record.evaluation).eval.set == its_set}
         by_set: dict[str | None, list[float]] = {members[0].set_sha256: []}  # equal sets are one, whatever their keys
         for record in beside:
             by_set.setdefault(record.set_sha256, []).append(record.metrics["top1"])
@@ -171,16 +171,16 @@ def _is_of_its_set(path: Path, record: Record) -> bool:
 
 def _row(record: Record) -> str:
     """What students of one row share: all but repetition and student."""
-    spec = record.spec
-    axes = spec.get("facts", {}).get("axes", ("arch", "budget", "seed"))
-    student = {name: value for name, value in spec["eval"].items() if name not in ("set", "r", "e")}
-    student["protocol_params"] = {n: v for n, v in student["protocol_params"].items() if n != "recipe_of"}
-    recipe = spec.get("recipe")
-    return canonical([_cell(spec["set"]["cell"], axes), student, recipe and _cell(recipe["cell"], ("arch", "budget"))])
+    document = record.evaluation
+    axes, recipe = document.facts.axes, document.recipe
+    made = _cell(document.cell, ("arch", "budget") if axes is None else axes)
+    student = document.eval.model_dump(mode="json", exclude={"set", "r", "e"})
+    student["protocol_params"].pop("recipe_of", None)
+    return canonical([made, student, None if recipe is None else _cell(recipe.cell, ("arch", "budget"))])
 
 
-def _cell(cell: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
-    return {name: v for name, v in cell.items() if name != "r" and (name not in ("arch", "budget") or name in axes)}
+def _cell(cell: CellSpec, axes: Sequence[str]) -> dict[str, Any]:
+    return cell.model_dump(mode="json", exclude={"r", *({"arch", "budget"} - set(axes))})
 
 
 # ------------------------------------------------------------------------------------------------------------- training
@@ -220,10 +220,11 @@ def repeat(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, level:
     n_test = case.records[0].n_test or 1
     interval = prediction_interval(case.row, n_test=n_test, fresh=len(case.records), level=level)
     changed, other, scores = 0, set[str](), []
-    for record, path, found in train_again(store, [(record, record.spec) for record in case.records], make, watch):
+    wanted = [(record, record.evaluation) for record in case.records]
+    for record, path, found in train_again(store, wanted, make, watch):
         if found.status != "ok":
             return Finding(case, None, interval, "failed", _why_failed(found))
-        stored = evaluation_path(store.folder(record.spec["set"]), record.key).with_suffix(".safetensors")
+        stored = evaluation_path(store.folder(record.document.set), record.key).with_suffix(".safetensors")
         changed += int((read_predictions(path) != read_predictions(stored, n_test)).sum())
         other |= {name for name in SAME_TO_THE_BIT if record.env.get(name) != found.env.get(name)}
         scores.append(found.metrics["top1"])

@@ -158,9 +158,9 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
 
 def _own_n(observation: Observation) -> int | None:
     """How many images a set has that has not its column's size."""
-    if "buys" in observation.facts:
-        return int(observation.facts["buys"]["images"])
-    n, allowed = observation.recipe.get("n"), observation.facts.get("n")
+    if observation.facts.buys is not None:
+        return observation.facts.buys.images
+    n, allowed = observation.recipe.get("n"), observation.facts.n
     return None if observation.method != IMPORTED or None in (n, allowed) or n == allowed else n
 
 
@@ -227,7 +227,7 @@ def _cost(observations: Sequence[Observation]) -> CellCost:
     train_s = fmean(o.train_s for o in finished) if finished else None
     first = observations[0]
     if first.kind == "reference":
-        image, n = first.facts.get("image_bytes"), first.facts.get("n")
+        image, n = first.facts.image_bytes, first.facts.n
         return CellCost(
             evaluate_s=evaluate_s, train_s=train_s, bytes=None if image is None or n is None else float((image + 1) * n)
         )

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ddbench.core.documents import CellDocument, Facts
 from ddbench.core.keys import canonical
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.records import Record
-from ddbench.core.roles import Role, role_of
-from ddbench.core.specs import Budget
+from ddbench.core.roles import REFERENCES, Role
+from ddbench.core.specs import Budget, CellSpec, EvalSpec
 
 WHOSE = ("protocol origin", "student origin", "condensing network origin")
 
@@ -67,7 +68,7 @@ class Observation:
         set_key: Key of the condensed set.
         recipe: What repetitions of one cell must share: version, resolved parameters of method and protocol.
         finished: UTC time, ISO 8601.
-        facts: Names and sizes (see :attr:`ddbench.plan.graph.Entry.facts`); empty when the record has none.
+        facts: Names and sizes; what the record does not say is empty.
         artifacts: Artifacts that the set was made from, by the name its method gave them.
         condensation: The record of the set, if it is among the records.
         warning: What a reader must know about the choice of this result.
@@ -94,7 +95,7 @@ class Observation:
     set_key: str
     recipe: dict[str, Any]
     finished: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
     artifacts: dict[str, str] = field(default_factory=dict)
     condensation: Record | None = None
     warning: str = ""
@@ -120,66 +121,61 @@ def observe(records: Sequence[Record]) -> list[Observation]:
 
 def _rows_of(record: Record) -> list[Record]:
     """The record once for each row that it serves (see :func:`ddbench.plan.collect.remember`)."""
-    also = record.spec.get("also", ())
-    return [record, *(record.model_copy(update={"spec": record.spec | place}) for place in also)]
+    document = record.evaluation
+    served = [document.model_copy(update={"label": place.label, "facts": place.facts}) for place in document.also]
+    return [record, *(record.model_copy(update={"document": document}) for document in served)]
 
 
 def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observation:
-    spec = record.spec
-    made, student, facts = spec["set"], spec["eval"], spec.get("facts", {})
-    params = student["protocol_params"]
-    setting = _setting(made, facts)
+    document = record.evaluation
+    student = document.eval
+    recipe = _recipe(document.cell, student.protocol_params) | _origins(student, protocol="protocol", arch="student")
     return _observation(
         record,
-        made,
-        facts,
-        setting=replace(
-            setting, protocol=f"{student['protocol']}@{student['protocol_version']}", eval_arch=student["arch"]
-        ),
-        row=spec.get("label") or made.get("label") or made["cell"]["method"],
-        key=record.key,
-        r=student["r"],
-        e=student["e"],
+        document.facts,
+        setting=replace(_setting(document.set, document.facts), protocol=document.protocol, eval_arch=student.arch),
+        r=student.r,
+        e=student.e,
         top1=record.metrics.get("top1") if record.status == "ok" else None,
-        updates=params.get("updates"),
+        updates=student.protocol_params.get("updates"),
         evaluate_s=record.cost.evaluate_s,
         train_s=record.train_s,
-        set_key=student["set"],
-        recipe=_recipe(made["cell"], params) | _origins(student, protocol="protocol", arch="student"),
-        condensation=condensations.get(student["set"]),
+        set_key=student.set,
+        recipe=recipe,
+        condensation=condensations.get(student.set),
     )
 
 
 def _of_condensation(record: Record) -> Observation:
     """A set that could not be made and that no evaluation mentions: a row of every table where it would have stood."""
-    spec = record.spec
+    made, facts = record.document.set, Facts()
     return _observation(
         record,
-        spec,
-        {},
-        setting=_setting(spec, {}),
-        row=spec.get("label") or spec["cell"]["method"],
-        key=record.key,
-        r=spec["cell"]["r"],
+        facts,
+        setting=_setting(made, facts),
+        r=made.cell.r,
         e=0,
         top1=None,
         updates=None,
         evaluate_s=0.0,
         train_s=0.0,
         set_key=record.key,
-        recipe=_recipe(spec["cell"], {}),
+        recipe=_recipe(made.cell, {}),
         condensation=record,
     )
 
 
-def _observation(record: Record, made: dict[str, Any], facts: dict[str, Any], **fields: Any) -> Observation:
-    cell = made["cell"]
-    kind = _kind(cell["method"], facts)
+def _observation(record: Record, facts: Facts, **fields: Any) -> Observation:
+    document = record.document
+    kind = _kind(document.set, facts)
+    column = document.cell.budget if facts.buys is None else facts.buys.budget
     return Observation(
-        role=role_of(record.spec),
-        method=cell["method"],
+        key=record.key,
+        row=document.label,
+        role=document.role,
+        method=document.cell.method,
         kind=kind,
-        budget=None if kind == "reference" else Budget.model_validate(facts.get("buys", cell)["budget"]),
+        budget=None if kind == "reference" else column,
         status=record.status,
         reason=record.reason or "",
         source=record.source,
@@ -187,39 +183,39 @@ def _observation(record: Record, made: dict[str, Any], facts: dict[str, Any], **
         finished=record.finished,
         facts=facts,
         metrics=record.metrics if record.kind == "evaluation" and record.status == "ok" else {},
-        artifacts={name: key for name, (_, key) in made.get("artifacts", {}).items()},
+        artifacts={name: key for name, (_, key) in document.set.artifacts.items()},
         **fields,
     )
 
 
-def _kind(method: str, facts: dict[str, Any]) -> str:
-    return str(facts.get("kind") or ("reference" if method == "full" else "distillation"))
+def _kind(made: CellDocument, facts: Facts) -> str:
+    return facts.kind or ("reference" if made.shared else "distillation")
 
 
-def _setting(made: dict[str, Any], facts: dict[str, Any]) -> Setting:
+def _setting(made: CellDocument, facts: Facts) -> Setting:
     """What a set's document says about its table."""
-    cell = made["cell"]
-    axes = facts.get("axes")
-    if axes is None:  # records that do not tell: only of the references do we know that no architecture enters
-        free = cell["method"] == "random" or _kind(cell["method"], facts) == "reference"
+    if facts.axes is None:  # records that do not tell: only of the references do we know that no architecture enters
+        free = made.cell.method in REFERENCES or _kind(made, facts) == "reference"
     else:
-        free = "arch" not in axes
-    return Setting(canonical(cell["data"]), None, None if free else cell["arch"], None, made.get("profile"))
+        free = "arch" not in facts.axes
+    data = canonical(made.cell.data.model_dump(mode="json"))
+    return Setting(data, None, None if free else made.cell.arch, None, made.profile)
 
 
-def _recipe(cell: dict[str, Any], protocol: dict[str, Any]) -> dict[str, Any]:
-    """What decided the result besides its place in the table."""
+def _recipe(cell: CellSpec, protocol: dict[str, Any]) -> dict[str, Any]:
+    """What decided the result besides its place in the table; of a row that was never planned, nothing is known."""
     # recipe_of names a set of the same repetition: it differs between repetitions that belong together.
-    params = {f"protocol.{name}": value for name, value in protocol.items() if name != "recipe_of"}
-    params |= cell.get("params", {})
-    named = {"version": cell.get("method_version"), "origin": cell.get("origin"), "master seed": cell.get("master")}
+    params = {f"protocol.{name}": value for name, value in protocol.items() if name != "recipe_of"} | cell.params
+    named: dict[str, Any] = {}
+    if cell.method_version:
+        named = {"version": cell.method_version, "origin": cell.origin, "master seed": cell.master}
     found = {**named, **_origins(cell, arch="condensing network"), **params}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _origins(spec: dict[str, Any], **parts: str) -> dict[str, str]:
+def _origins(spec: CellSpec | EvalSpec, **parts: str) -> dict[str, str]:
     """Who registered what took part, where it was not ddbench."""
-    return {f"{parts[part]} origin": origin for part, origin in spec.get("origins", {}).items() if part in parts}
+    return {f"{parts[part]} origin": origin for part, origin in spec.origins.items() if part in parts}
 
 
 def _placed(observations: list[Observation]) -> list[Observation]:

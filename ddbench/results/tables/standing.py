@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any
 
+from ddbench.core.documents import Facts
 from ddbench.core.infos import Standing
 from ddbench.core.plugin.loader import active
 from ddbench.work.evaluate.catalog import PROTOCOLS
@@ -14,14 +14,14 @@ OURS = {protocol.name: protocol for protocol in PROTOCOLS}
 _KNOWN = {field.name for field in fields(Standing)}
 
 
-def declared_by(protocol: str, facts: Iterable[Mapping[str, Any]]) -> tuple[Standing, bool]:
+def declared_by(protocol: str, facts: Iterable[Facts]) -> tuple[Standing, bool]:
     """How a protocol is shown, and whether it trains a student.
 
     Args:
         protocol: Its id with version.
         facts: Those of its records, of which the first that says so counts; without any, the plugin that is loaded.
     """
-    declared = next((one["protocol"] for one in facts if "protocol" in one), None)
+    declared = next((one.protocol for one in facts if one.protocol is not None), None)
     if declared is not None:
         standing = Standing(**{name: value for name, value in declared.items() if name in _KNOWN})
         return standing, bool(declared.get("trains_student", True))

@@ -206,7 +206,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
     rows = [_annotated(row, by_row[row.label], columns, footnotes) for row in rows]
     data: dict[str, Any] = json.loads(setting.data)
     standing, trains_student = declared_by(str(setting.protocol), [o.facts for o in observations])
-    dataset = next((str(o.facts["dataset"]) for o in observations if "dataset" in o.facts), data["name"])
+    dataset = next((o.facts.dataset for o in observations if o.facts.dataset), data["name"])
     return Table(
         setting=setting,
         dataset=dataset,
@@ -216,7 +216,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         columns=columns,
         rows=tuple(rows),
         footnotes=tuple(footnotes),
-        notes=tuple(dict.fromkeys(str(note) for o in observations for note in o.facts.get("notes", ()))),
+        notes=tuple(dict.fromkeys(note for o in observations for note in o.facts.notes)),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),
         versus_random=differences(_compared([row for row in rows if not row.spans]), len(columns)),
         standing=standing,
@@ -245,7 +245,7 @@ def _columns(observations: list[Observation]) -> tuple[Column, ...]:
     sizes: dict[Budget, tuple[int | None, int | None]] = {}
     for observation in observations:
         if observation.budget is not None and sizes.get(observation.budget, (None, None))[0] is None:
-            sizes[observation.budget] = observation.facts.get("n"), observation.facts.get("n_train")
+            sizes[observation.budget] = observation.facts.n, observation.facts.n_train
     return tuple(_column(budget, *sizes[budget]) for budget in sorted(sizes, key=_size))
 
 
@@ -266,7 +266,7 @@ def _row(label: str, observations: list[Observation], columns: tuple[Column, ...
     else:
         members = [[o for o in observations if o.budget == column.budget] for column in columns]
         cells = tuple(cell_of(those) if those else None for those in members)
-    n = first.facts.get("n") if first.kind == "reference" else None
+    n = first.facts.n if first.kind == "reference" else None
     return Row(label, first.role, first.method, first.kind, first.source, cells, n)
 
 
@@ -320,7 +320,7 @@ def _purchase(row: Row, observations: list[Observation]) -> list[str]:
     """How many real images the bytes of other rows buy."""
     if row.role.kind != "at_bytes":
         return []
-    bought = {o.budget: int(o.facts["buys"]["images"]) for o in observations if o.budget and "buys" in o.facts}
+    bought = {o.budget: o.facts.buys.images for o in observations if o.budget and o.facts.buys}
     sizes = ", ".join(f"{bought[budget]} at {budget.label}" for budget in sorted(bought, key=_size))
     what = f"as many real images as the bytes of {', '.join(row.role.of)} buy, {sizes}"
     return [f"not of the column's size: {what}; trained as long, in batches of the column's size"]

@@ -8,11 +8,12 @@ from typing import Protocol, TypeAlias
 
 from pydantic import PositiveInt
 
+from ddbench.core.documents import Document
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.specs import Frozen
 from ddbench.core.store.folder import Store
-from ddbench.work.attempt import Document, Outcome
+from ddbench.work.attempt import Outcome
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Monitor
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ddbench.core.api import Limits
+from ddbench.core.documents import Document
 from ddbench.work import engine
-from ddbench.work.attempt import Document, Outcome
+from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.node import run_node
 
@@ -22,7 +23,7 @@ class Local:
     def submit(self, document: Document, resources: Resources) -> Handle:
         """Keep the node for :meth:`poll`."""
         self._submitted = document, resources
-        return str(document["key"])
+        return document.key
 
     def poll(self, wait_s: float) -> list[tuple[Handle, Outcome]]:
         """Run the node; takes as long as it takes."""
@@ -40,7 +41,7 @@ class Local:
             limits=Limits(timeout_s=resources.timeout_s),
             keep_logits=run.keep_logits,
         )
-        return [(document["key"], outcome)]
+        return [(document.key, outcome)]
 
     def cancel(self, handle: Handle) -> None:
         """Forget the node: whoever can call this is not running it."""

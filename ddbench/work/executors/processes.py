@@ -16,8 +16,9 @@ from typing import Any, TypeAlias
 
 from ddbench.core import errors
 from ddbench.core.cores import cores
+from ddbench.core.documents import Document
 from ddbench.core.errors import DDBenchError
-from ddbench.work.attempt import Document, Outcome
+from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Handle, Resources, Run
 
 REDO = 2
@@ -41,7 +42,7 @@ class _Task:
 
     @property
     def handle(self) -> Handle:
-        return str(self.document["key"])
+        return self.document.key
 
 
 class _Worker:
@@ -61,7 +62,7 @@ class _Worker:
         """Let it run a node; where it is gone already, that is told like any loss."""
         assert self.process.stdin is not None
         self.task = task
-        line = {"document": dict(task.document), "resources": task.resources.model_dump()}
+        line = {"document": task.document.model_dump(mode="json"), "resources": task.resources.model_dump()}
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(line) + "\n")
             self.process.stdin.flush()

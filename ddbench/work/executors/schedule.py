@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+from ddbench.core.documents import ArtifactDocument, CellDocument
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.keys import short
 from ddbench.core.store.claims import Watch, acquire
@@ -110,7 +111,7 @@ class Schedule:
             return True
         if any(need.pending for need in needs):
             return False
-        shared = node.kind == "artifact" or node.document.get("shared", False) or node.document.get("whole", False)
+        shared = isinstance(node.document, ArtifactDocument) or node.document.set.shared
         claim = acquire(self.store.claims(shared=shared), short(node.key), self.watch)
         if claim is None:
             return self._look(node)
@@ -155,7 +156,7 @@ class Schedule:
 
     def _inherit(self, node: Node, broken: Node) -> None:
         """What needs a failed node fails as well; a cell says so in a record: it is a row, and is not retried."""
-        if node.kind == "cell":
+        if isinstance(node.document, CellDocument):
             node.record = fail_cell(self.store, node.document, broken.status, broken.reason or "its input failed")
             node.state, node.reason = "failed", f"{broken.status}: {broken.reason}"
         else:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from ddbench.core.api import Limits
+from ddbench.core.documents import parse
 from ddbench.core.errors import DDBenchError, InterruptedRunError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.store.folder import Store
@@ -49,7 +50,7 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool) -> int:
                 task = json.loads(line)
                 resources = Resources.model_validate(task["resources"])
                 outcome = run_node(
-                    task["document"],
+                    parse(task["document"]),
                     store,
                     engine.choose(device=resources.device, threads=resources.threads),
                     registries=registries,

@@ -16,6 +16,7 @@ from ddbench.core.store import artifacts
 from ddbench.core.store.files import StoreWarning, atomic_write
 from ddbench.core.store.folder import CONDENSE, SET, Store, amend, read_record, write_record
 from ddbench.core.store.tensors import load_set, load_state, save_set, save_state
+from tests.factories import pair
 
 
 def a_set(value: float = 0.5) -> CondensedSet:
@@ -25,9 +26,10 @@ def a_set(value: float = 0.5) -> CondensedSet:
     )  # fmt: skip
 
 
-def a_record(**fields) -> Record:
-    plain = {"key": "ab" * 32, "kind": "condense", "status": "ok", "spec": {}, "started": "t", "finished": "t"}
-    return Record.model_validate(plain | fields)
+def a_record(kind: str = "condense", **fields) -> Record:
+    condensation, evaluation = pair("dm")
+    record = condensation if kind == "condense" else evaluation
+    return record.model_copy(update={"key": "ab" * 32, **fields})
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path, monkeypatch):

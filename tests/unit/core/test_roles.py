@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ddbench.core.errors import UsageError
-from ddbench.core.roles import Role, baseline_of, role_of, spelled
+from ddbench.core.roles import Role, baseline_of, spelled
 from ddbench.core.store.jsonl import read_records
 from ddbench.results.scores.ranking import rankings
 from ddbench.results.scores.scores import cost_of, scores_of
@@ -58,8 +58,8 @@ def test_documents_name_the_role_of_their_row():
     made = planned(methods=["dm"], controls=True, protocols=["native"])
     for entry in made.entries:
         evaluation, condensation = made.nodes[entry.evaluation].document, made.nodes[entry.cell].document
-        assert role_of(evaluation) == entry.role
-        assert role_of(condensation) == (entry.role if entry.role.kind != "twin" else Role("reference"))
+        assert evaluation.role == entry.role
+        assert condensation.role == (entry.role if entry.role.kind != "twin" else Role("reference"))
 
 
 # -------------------------------------------------------------------------------------------------------------- tables
@@ -108,16 +108,16 @@ def test_committed_records_have_the_role_that_their_parameters_imply(path):
     """Starts have no iterations, twins train by another set's recipe, real images at equal bytes say whose they are."""
     for record in read_records(path):
         if record.kind == "evaluation":
-            role, made, facts = role_of(record.spec), record.spec["set"]["cell"], record.spec["facts"]
+            document, made = record.evaluation, record.document.cell
             implied = (
-                "at_bytes" if "buys" in facts
-                else "twin" if record.spec["eval"]["protocol_params"].get("recipe_of")
-                else "start" if made.get("params", {}).get("iterations") == 0
-                else "reference" if made["method"] in ("full", "random")
-                else "control" if made["method"].startswith("random_")
+                "at_bytes" if document.facts.buys
+                else "twin" if document.eval.protocol_params.get("recipe_of")
+                else "start" if made.params.get("iterations") == 0
+                else "reference" if made.method in ("full", "random")
+                else "control" if made.method.startswith("random_")
                 else "method"
             )  # fmt: skip
-            assert role.kind == implied, record.spec["label"]
+            assert document.role.kind == implied, document.label
 
 
 def test_what_old_labels_spelled_is_what_new_records_say():

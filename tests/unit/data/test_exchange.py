@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ddbench.core.api import CondensedSet, Preprocess, Recipe
+from ddbench.core.documents import CellDocument
 from ddbench.core.errors import DataError, NodeFailureError, UsageError
 from ddbench.core.plugin.loader import installed
 from ddbench.core.records import Record
@@ -31,7 +32,7 @@ from ddbench.data.exchange.manifest import describe_set, manifest
 from ddbench.data.exchange.params import ImportedParams
 from ddbench.data.exchange.writers import write
 from ddbench.data.space.split import open_splits
-from tests.factories import WHEN, key_of
+from tests.factories import WHEN, change, key_of
 
 MEANSTD = Flags(preprocess="meanstd")
 NONE, PIXELS = Flags(), Flags(range="01")
@@ -376,8 +377,8 @@ def test_repetitions_beyond_the_sets_are_skipped_with_a_reason(data):
 def record_of(data, condensed: CondensedSet) -> Record:
     cell = CellSpec(method="dm", method_version=1, origin="ddbench", params={"iterations": 3}, data=data[0].spec,
                     budget=Budget(ipc=2), arch="convnet2-w32-in", master=0, r=0)  # fmt: skip
-    spec = {"cell": cell.model_dump(mode="json"), "artifacts": {}, "label": "dm"}
-    return Record(key=key_of("set"), kind="condense", status="ok", spec=spec, set_sha256="0" * 64, started=WHEN,
+    made = CellDocument(cell=cell, label="dm")
+    return Record(key=key_of("set"), kind="condense", status="ok", document=made, set_sha256="0" * 64, started=WHEN,
                   finished=WHEN)  # fmt: skip
 
 
@@ -489,11 +490,11 @@ def test_a_manifest_names_what_is_there_and_nothing_else(target, space, made, da
     if space != "meanstd":
         made = replace(made, preprocess=Preprocess(id=space, matrices=whitening[1]))
     record, place = record_of(data, made), tmp_path / "set"
-    record.spec["cell"]["data"]["preprocess"] = space
+    change(record, data={"preprocess": space})
     if target == "safetensors":
         place.mkdir()
         save_set(place / "condensed.safetensors", made)
-        describe_set(place, CellSpec.model_validate(record.spec["cell"]), "dm", made, data[0].info, record)
+        describe_set(place, record.document.cell, "dm", made, data[0].info, record)
     elif space == "zca-kip" and target in ("folder", "hf") and made.images is not None:
         pytest.skip("there are no pixels")
     elif space == "meanstd":
@@ -527,7 +528,7 @@ def test_a_whitened_set_carries_its_matrices_and_can_be_undone(tmp_path, data, t
     space = Preprocess(id="zca-kornia", matrices=digest)
     made = CondensedSet.of_images(images, labels, space)
     record = record_of(data, made)
-    record.spec["cell"]["data"]["preprocess"] = "zca-kornia"
+    change(record, data={"preprocess": "zca-kornia"})
     write(made, record, "npz", tmp_path / "x.npz")
     found = np.load(tmp_path / "x.npz")
     assert np.array_equal(found["pixels"], (grey * 255).round().to(torch.uint8).numpy())
@@ -541,7 +542,7 @@ def test_a_set_of_other_matrices_is_not_evaluated(tmp_path, data, toy):
     record = record_of(data, made)
     from ddbench.data.exchange.manifest import as_text
 
-    cell = CellSpec.model_validate(record.spec["cell"])
+    cell = record.document.cell
     facts = manifest(cell, "x", made, data[0].info, key="", set_sha256=None, form="pt", names=["images", "labels"])
     torch.save({"images": images, "labels": labels, "manifest": as_text(facts)}, tmp_path / "x.pt")
     found = take(tmp_path / "x.pt")

@@ -26,11 +26,11 @@ MTT3 = {"name": "mtt", "label": "mtt", "params": {"experts": 3}}
 
 
 def cells(made, row):
-    return [node.document for node in nodes(made, "cell") if node.document["label"] == row]
+    return [node.document for node in nodes(made, "cell") if node.document.label == row]
 
 
 def experts_of(documents):
-    return {document["artifacts"]["experts"][1] for document in documents}
+    return {document.artifacts["experts"][1] for document in documents}
 
 
 def test_every_distiller_gets_its_initialisation_as_a_row():
@@ -39,7 +39,7 @@ def test_every_distiller_gets_its_initialisation_as_a_row():
         "full", "random", "random_soft", "random@bytes (for dm, mtt)", "dm", "dm (0 steps)", "kmeans", "mtt",
         "mtt (0 steps)",
     ]  # fmt: skip
-    (zero,) = {document["cell"]["params"]["iterations"] for document in cells(made, "dm (0 steps)")}
+    (zero,) = {document.cell.params["iterations"] for document in cells(made, "dm (0 steps)")}
     assert zero == 0
 
 
@@ -53,7 +53,7 @@ def test_without_controls_there_are_none():
 
 def test_the_initialisation_keeps_the_rows_own_parameters():
     made = planned(methods=[{"name": "dm", "label": "mine", "params": {"init": "noise"}}], controls=True)
-    assert {document["cell"]["params"]["init"] for document in cells(made, "mine (0 steps)")} == {"noise"}
+    assert {document.cell.params["init"] for document in cells(made, "mine (0 steps)")} == {"noise"}
 
 
 def test_random_soft_reads_the_experts_of_the_method_it_stands_beside():
@@ -78,7 +78,7 @@ def test_methods_with_other_pools_have_controls_of_their_own():
 
 def test_set_reaches_controls_and_only_with_controls():
     made = planned(methods=["mtt"], controls=True, set={"random_soft": {"snapshots": 2}})
-    assert {document["cell"]["params"]["snapshots"] for document in cells(made, "random_soft")} == {2}
+    assert {document.cell.params["snapshots"] for document in cells(made, "random_soft")} == {2}
     with pytest.raises(UsageError, match="not among the methods"):
         planned(methods=["mtt"], set={"random_soft": {"snapshots": 2}})
 
@@ -96,9 +96,7 @@ def test_soft_labels_stand_under_the_recipe_of_the_methods_that_share_their_expe
     twins = {row for row in rows(made) if row.startswith("random_soft") and "recipe of" in row}
     assert twins == {"random_soft (for mtt) (recipe of mtt)", "random_soft (for datm) (recipe of datm)"}
     entries = [entry for entry in made.entries if entry.row == "random_soft (for datm) (recipe of datm)"]
-    recipes = {
-        made.nodes[made.nodes[entry.evaluation].document["recipe"]["key"]].document["label"] for entry in entries
-    }
+    recipes = {made.nodes[made.nodes[entry.evaluation].document.recipe.key].document.label for entry in entries}
     assert recipes == {"datm"}
 
 
@@ -187,7 +185,7 @@ def test_more_snapshots_than_there_are_try_each_once(ctx):
 
 def at_bytes(made, label):
     return {
-        entry.budget.label: (made.nodes[entry.cell].document["cell"]["budget"]["ipc"], entry.buys["images"])
+        entry.budget.label: (made.nodes[entry.cell].document.cell.budget.ipc, entry.buys.images)
         for entry in made.entries
         if entry.row == label and entry.cell is not None
     }
@@ -196,7 +194,7 @@ def at_bytes(made, label):
 def test_the_bytes_of_float_pixels_buy_four_times_as_many_real_images():
     made = planned(methods=["dm", "mtt"], controls=True, budget={"ipc": [1, 10]})
     assert at_bytes(made, "random@bytes (for dm, mtt)") == {"ipc 1": (4, 40), "ipc 10": (40, 400)}
-    assert {tuple(entry.buys["of"]) for entry in made.entries if entry.buys} == {("dm", "mtt")}
+    assert {entry.buys.of for entry in made.entries if entry.buys} == {("dm", "mtt")}
 
 
 def test_rows_whose_sets_cost_other_bytes_have_a_row_each():
@@ -219,7 +217,7 @@ def test_labels_cost_bytes_too():
 def test_students_of_equal_bytes_train_as_long_as_those_of_the_set():
     made = planned(methods=["dm"], controls=True, protocols=["hard-fixed"], budget={"ipc": [10]})
     params = {
-        row: made.nodes[entry.evaluation].document["eval"]["protocol_params"]
+        row: made.nodes[entry.evaluation].document.eval.protocol_params
         for row in ("dm", "random@bytes (for dm)")
         for entry in made.entries
         if entry.row == row
@@ -242,9 +240,9 @@ def test_a_share_buys_no_more_than_its_bytes_and_no_less_than_it_can(fraction):
     made = planned(methods=["dm"], controls=True, budget={"fraction": [fraction]})
     (entry,) = [entry for entry in made.entries if entry.buys and entry.r == entry.e == 0]
     affordable = 4 * entry.n
-    assert entry.buys["images"] <= affordable
+    assert entry.buys.images <= affordable
     counts = made.grid.data[0].info.counts
-    more = made.nodes[entry.cell].document["cell"]["budget"]["fraction"] * (1 + 1e-6)
+    more = made.nodes[entry.cell].document.cell.budget.fraction * (1 + 1e-6)
     assert sum(Budget(fraction=more).resolve(counts)) > affordable
 
 
@@ -271,7 +269,7 @@ def test_a_choice_on_val_stands_beside_the_choice_among_random_sets():
     chosen = {"name": "dm", "label": "chosen", "params": {"selection": "val", "iterations": 4}}
     made = planned(methods=[chosen], controls=True)
     assert "random_best_of_k" in rows(made)
-    assert {document["cell"]["params"]["k"] for document in cells(made, "random_best_of_k")} == {4}
+    assert {document.cell.params["k"] for document in cells(made, "random_best_of_k")} == {4}
 
 
 def test_what_reports_its_last_step_chooses_nothing():

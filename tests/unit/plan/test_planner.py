@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 
 from ddbench.core.errors import UsageError
@@ -69,7 +67,7 @@ def test_repetition_0_chooses_the_learning_rate_for_the_row():
     for row in ("random", "full"):
         entries = [entry for entry in made.entries if entry.row == row]
         chooser = next(entry.evaluation for entry in entries if (entry.r, entry.e) == (0, 0))
-        assert made.nodes[chooser].document["choice"] is None
+        assert made.nodes[chooser].document.choice is None
         for entry in entries:
             if entry.evaluation != chooser:
                 assert chooser in made.nodes[entry.evaluation].needs
@@ -77,7 +75,7 @@ def test_repetition_0_chooses_the_learning_rate_for_the_row():
 
 def test_a_single_learning_rate_needs_no_chooser():
     made = planned(protocols=["hard-fixed"])
-    assert all(node.document["choice"] is None for node in nodes(made, "evaluation"))
+    assert all(node.document.choice is None for node in nodes(made, "evaluation"))
 
 
 def test_native_puts_random_under_each_recipe_of_the_same_repetition():
@@ -86,12 +84,12 @@ def test_native_puts_random_under_each_recipe_of_the_same_repetition():
     for entry in made.entries:
         if entry.row != "dm":
             document = made.nodes[entry.evaluation].document
-            assert document["recipe"]["cell"]["r"] == entry.r == document["set"]["cell"]["r"]
+            assert document.recipe.cell.r == entry.r == document.cell.r
 
 
 def test_whitened_images_come_with_their_matrices_and_references():
     made = planned(preprocess=["zca-kornia"])
-    assert [node.document["artifact"]["kind"] for node in nodes(made, "artifact")] == ["zca"]
+    assert [node.document.artifact.kind for node in nodes(made, "artifact")] == ["zca"]
     assert rows(made) == ["full", "random"]
 
 
@@ -156,7 +154,7 @@ def test_a_method_without_the_budget_axis_lies_in_a_folder_of_no_budget(tmp_path
     }
     assert folders == {"ipc1", "ipc2"}
     full = next(node for node in nodes(made, "cell") if node.title.startswith("full"))
-    assert full.document["folder"] == "any"
+    assert full.document.folder == "any"
 
 
 def test_rows_are_named_by_what_sets_them_apart():
@@ -191,7 +189,7 @@ def test_keys_do_not_depend_on_the_order_of_options():
 
 
 def iterations(made):
-    return next(n for n in nodes(made, "cell") if n.title.startswith("dm")).document["cell"]["params"]["iterations"]
+    return next(n for n in nodes(made, "cell") if n.title.startswith("dm")).document.cell.params["iterations"]
 
 
 def test_set_overrides_suite_overrides_preset():
@@ -202,11 +200,11 @@ def test_set_overrides_suite_overrides_preset():
 
 
 def finished(made, node, seconds, steps, profile="short"):
-    document = copy.deepcopy(node.document)
-    document.get("set", document)["profile"] = profile
     kind = "condense" if node.kind == "cell" else "evaluation"
     cost = Cost(condense_s=seconds, steps=steps) if kind == "condense" else Cost(evaluate_s=seconds, steps=steps)
-    return Record(key=node.key, kind=kind, status="ok", spec=document, cost=cost, started="t", finished="t")
+    made = node.document.set.model_copy(update={"profile": profile})
+    document = made if kind == "condense" else node.document.model_copy(update={"set": made})
+    return Record(key=node.key, kind=kind, status="ok", document=document, cost=cost, started="t", finished="t")
 
 
 def test_a_forecast_is_steps_times_the_median_of_what_was_seen():

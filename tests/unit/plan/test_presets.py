@@ -42,9 +42,8 @@ def test_where_no_preset_fits_the_defaults_are_said_to_be_defaults():
 
 def test_the_plan_resolves_fractions_by_the_data():
     made = planned(methods=["dc"], budget={"fraction": [0.1]}, profile="paper")
-    params = next(n for n in made.nodes.values() if n.kind == "cell" and n.title.startswith("dc")).document["cell"][
-        "params"
-    ]
+    node = next(node for node in made.nodes.values() if node.kind == "cell" and node.title.startswith("dc"))
+    params = node.document.cell.params
     assert (params["outer_steps"], params["inner_epochs"]) == (10, 50)  # 10 % of digits: 12 per class
 
 

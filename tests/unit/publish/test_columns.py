@@ -57,7 +57,7 @@ def filled():
         found += cell("theirs", [80.0, 82.0, None], source="imported", **where)
     found += cell("random", [45.0, 46.0, 47.0], label="random (recipe of dm)", protocol="native")
     for record in found:
-        if record.kind == "condense" and record.spec["label"] == "dm":
+        if record.kind == "condense" and record.document.label == "dm":
             record.metrics.update(loss=0.000123456, distance=12345.678)
     lossless = [
         record

@@ -28,7 +28,7 @@ from ddbench.publish.plots.evolution import (
     share_curve,
     tracks_of,
 )
-from tests.factories import pair
+from tests.factories import change, pair
 
 SIDE = 8  # of digits
 
@@ -86,8 +86,8 @@ class Site:
         return self.train.images(self.index(r))
 
     def put(self, record, condensed, snapshots=()):
-        record.spec["cell"]["data"] = self.data.model_dump(mode="json")
-        place = self.store.folder(record.spec | {"folder": "ipc1"})
+        change(record, cell={"data": self.data.model_dump(mode="json")}, folder="ipc1")
+        place = self.store.folder(record.document)
         record.set_sha256 = self.store.publish_set(place, condensed)
         for step, images in dict(snapshots).items():
             save_set(place / "snapshots" / f"{step:07d}.safetensors", self.set(images))

@@ -13,7 +13,7 @@ from ddbench.core.specs import Budget
 from ddbench.plan.presets import choose
 from ddbench.publish.leaderboard import fresh, write_records
 from ddbench.publish.ledger import Ours, Published, lines_of, read_published, verdict
-from tests.factories import cell, key_of
+from tests.factories import cell, change, key_of
 
 ROOT = Path(__file__).parents[3]
 ARCH = "convnet3-w128-in"
@@ -31,8 +31,7 @@ def params(ipc=1, **changed):
 def runs(scores, *, split="paper", ipc=1, **fields):
     records = cell("dc", scores, ipc=ipc, **{"arch": ARCH, "params": params(ipc), "profile": "paper", **fields})
     for record in records:
-        made = record.spec.get("set", record.spec)["cell"]
-        made["data"]["split"] = split
+        change(record, data={"split": split})
         record.key = key_of(record.key, split)
     return records
 
@@ -105,14 +104,14 @@ def test_other_settings_are_no_reproduction(changed):
 def test_the_net_that_was_condensed_with_counts_too():
     records = runs([70.0, 70.0, 70.0])
     for record in records:
-        record.spec.get("set", record.spec)["cell"]["arch"] = "convnet3-w32-in"
+        change(record, cell={"arch": "convnet3-w32-in"})
     assert lines_of([entry()], records) == []
 
 
 def test_sets_of_an_earlier_version_of_the_method_do_not_count():
     records = runs([70.0, 70.0, 70.0])
     for record in records:
-        record.spec.get("set", record.spec)["cell"]["method_version"] = 0
+        change(record, cell={"method_version": 0})
     assert lines_of([entry()], records) == []
 
 
@@ -124,7 +123,7 @@ def test_a_record_counts_once_and_master_seeds_are_repetitions_of_their_own():
     for record in other:
         record.key = "f" + record.key[1:]
         if record.kind == "evaluation":
-            record.spec["eval"]["master"] = 7
+            change(record, eval={"master": 7})
     (line,) = lines_of([entry()], [*records, *other])
     assert line.ours.summary(1000).n == 3
 
@@ -132,7 +131,7 @@ def test_a_record_counts_once_and_master_seeds_are_repetitions_of_their_own():
 def test_a_view_of_the_data_is_no_reproduction():
     records = runs([70.0, 70.0, 70.0])
     for record in records:
-        record.spec.get("set", record.spec)["cell"]["data"]["view"] = [{"train_size": 100}]
+        change(record, data={"view": [{"train_size": 100}]})
     assert lines_of([entry()], records) == []
 
 

@@ -29,7 +29,7 @@ from ddbench.data.space.preprocess import MATRICES, fronts, load_whitening
 from ddbench.data.space.split import open_splits
 from ddbench.data.space.whitening import fit
 from ddbench.publish.pictures import GAP, picture, png, row_names, slots, tiles
-from tests.factories import pair
+from tests.factories import change, pair
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.3, 0.4, 0.5), (0.2, 0.25, 0.3)
@@ -100,7 +100,7 @@ def test_other_matrices_than_the_set_declares_are_refused(whitened):
 
 def test_a_whitened_set_is_shown_unwhitened_when_the_artifact_is_there(whitened, record, fresh_home):
     shown, images, where, _ = whitened("zca-kornia", folder_of("zca", KEY))
-    record.spec["artifacts"] = {"whitening": ["zca", KEY]}
+    change(record, artifacts={"whitening": ["zca", KEY]})
     condensed = CondensedSet(images, torch.arange(40) % 10, "hard", where, Recipe(), StorageBytes(0))
     with warnings.catch_warnings():
         warnings.simplefilter("error", PictureWarning)
@@ -111,8 +111,8 @@ def test_a_whitened_set_is_shown_unwhitened_when_the_artifact_is_there(whitened,
 def test_what_is_shown_is_the_exact_pixels_clipped_wherever_there_are_any(whitened, fresh_home, record, name):
     _, images, where, place = whitened(name, folder_of("zca", KEY))
     revision = resolve(parse_source("digits", installed().datasets)).revision
-    record.spec["cell"]["data"] |= {"name": "digits", "revision": revision, "preprocess": name}
-    record.spec["artifacts"] = {"whitening": ["zca", KEY]}
+    data = {"name": "digits", "revision": revision, "preprocess": name}
+    change(record, data=data, artifacts={"whitening": ["zca", KEY]})
     condensed = CondensedSet(3 * images, torch.arange(40) % 10, "hard", where, Recipe(), StorageBytes(0))
     if name == "zca-kip":
         with pytest.warns(PictureWarning, match="neither brightness nor contrast"):
@@ -129,7 +129,7 @@ def test_what_is_shown_is_the_exact_pixels_clipped_wherever_there_are_any(whiten
 @pytest.mark.parametrize("named", [{}, {"whitening": ["zca", KEY]}])
 def test_without_the_matrices_images_are_stretched_and_a_warning_says_so(whitened, record, fresh_home, named):
     _, images, where, _ = whitened("zca-kornia")
-    record.spec["artifacts"] = named
+    change(record, artifacts=named)
     condensed = CondensedSet(images, torch.arange(40) % 10, "hard", where, Recipe(), StorageBytes(0))
     with pytest.warns(PictureWarning, match="still whitened"):
         found = visible_pixels(condensed, record)
@@ -146,7 +146,7 @@ def test_standardised_images_are_shown_as_their_pixels_and_clipped(record):
 def test_selected_images_are_shown_as_the_source_has_them(record):
     revision = resolve(parse_source("digits", installed().datasets)).revision
     data = DataSpec(name="digits", revision=revision, preprocess="zca-kornia")
-    record.spec["cell"]["data"] = data.model_dump(mode="json")
+    change(record, cell={"data": data.model_dump(mode="json")})
     index = torch.tensor([3, 5, 8])
     chosen = CondensedSet(
         None, torch.tensor([0, 1, 2]), "hard", space(matrices="0" * 64), Recipe(), StorageBytes(0), indices=index
@@ -237,7 +237,7 @@ def test_equal_tiles_give_equal_bytes(record, tmp_path):
 def folder(tmp_path, fresh_home):
     """A results folder with one set and two snapshots; its key begins with the returned digits."""
     record, store = pair("dm")[0], Store(tmp_path / "runs")
-    place = store.folder(record.spec | {"folder": "ipc1"})
+    place = store.folder(record.document.model_copy(update={"folder": "ipc1"}))
     record.set_sha256 = store.publish_set(place, standardised(some(), torch.arange(8)))
     for step in (5, 10):
         save_set(place / "snapshots" / f"{step:07d}.safetensors", standardised(some(seed=step), torch.arange(8)))

@@ -207,9 +207,9 @@ def test_a_folder_is_drawn_with_the_references_of_its_own_tables(site, fresh_hom
     store, other = Store(site / "runs"), {"name": "mnist", "revision": "1" * 16}
     found = [*cell("dm", [50.0]), *cell("full", [97.0]), *cell("full", [99.0], data=other)]
     for record in found:
-        made = record.spec.get("set", record.spec)
-        folder = store.out if not made["shared"] else home() / "artifacts"
-        folder = folder / made["cell"]["data"]["name"] / made["key"][:12]
+        made = record.document.set
+        folder = store.out if not made.shared else home() / "artifacts"
+        folder = folder / made.cell.data.name / made.key[:12]
         write_record(folder / ("condense.json" if record.kind == "condense" else "eval/0.json"), record)
     seen = []
     monkeypatch.setattr("ddbench.cli.plot._plots", lambda target: None)
@@ -217,7 +217,7 @@ def test_a_folder_is_drawn_with_the_references_of_its_own_tables(site, fresh_hom
     monkeypatch.setattr("ddbench.cli.plot._looks", lambda everything, shown: {})
     monkeypatch.setattr("ddbench.results.tables.tables.tables_of", list)
     assert invoke(["plot", "ipc", "--out", "runs", "--to", "p.png"]) == 2
-    names = {(r.spec.get("set", r.spec)["cell"]["data"]["name"], r.spec["label"]) for r in seen}
+    names = {(r.document.cell.data.name, r.document.label) for r in seen}
     assert names == {("digits", "dm"), ("digits", "full")}
 
 

@@ -10,7 +10,7 @@ from ddbench.publish.views.views import views_of
 from ddbench.results.scores.ranking import rankings
 from ddbench.results.scores.scores import break_even, cost_of, index, scores_of
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell, pair
+from tests.factories import cell, change, pair
 
 FULL = cell("full", [97.0, 98.0, 99.0], evaluate_s=14.0)
 RANDOM = cell("random", [40.0, 42.0, 44.0])
@@ -214,7 +214,7 @@ def test_the_committed_references_train_in_what_their_unsearched_repetitions_too
     found = read_records(records)
     table = next(t for t in tables_of(found) if t.setting.protocol == "hard@1")
     full = next(row for row in table.rows if row.label == "full").cells[0]
-    costs = [r.cost for r in found if r.kind == "evaluation" and r.spec["set"]["cell"]["method"] == "full"]
+    costs = [r.cost for r in found if r.kind == "evaluation" and r.document.cell.method == "full"]
     assert sorted(cost.steps for cost in costs) == [3000, 3000, 9000]  # one repetition searched
     seconds = [cost.evaluate_s * 3000 / cost.steps for cost in costs]
     assert full is not None and full.cost.train_s == pytest.approx(sum(seconds) / 3, abs=0.01)
@@ -302,9 +302,9 @@ def test_real_images_at_equal_bytes_may_beat_a_set_on_the_pareto_front():
 
 def test_one_student_may_stand_in_the_row_of_random_and_at_equal_bytes():
     made, student = pair("random", 60.0, ipc=4)
-    place = {"label": "random@bytes (for dm)", "facts": {**student.spec["facts"], "n": 10, "buys": BUYS}}
-    both = student.model_copy(update={"spec": {**student.spec, "also": [place]}})
-    (table,) = tables_of([made, both, *pair("dm", 50.0), *pair("random", 40.0)])
+    facts = student.evaluation.facts.model_dump(mode="json", exclude={"role"}) | {"n": 10, "buys": BUYS}
+    change(student, also=[{"label": "random@bytes (for dm)", "facts": facts}])
+    (table,) = tables_of([made, student, *pair("dm", 50.0), *pair("random", 40.0)])
     shown = {row.label: [cell and cell.summary.mean for cell in row.cells] for row in table.rows}
     assert shown == {"random": [40.0, 60.0], "random@bytes (for dm)": [60.0, None], "dm": [50.0, None]}
 

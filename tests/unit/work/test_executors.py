@@ -86,11 +86,9 @@ def test_all_executors_leave_the_same_records(benches):
         made, scored = bench.nodes()
         for document in (made, scored):
             outcome = bench.run(document)
-            assert (outcome.status, outcome.record.key) == ("ok", document["key"])
-            assert document["key"] in bench.monitor.keys
-        assert outcome.record == bench.store.evaluation(
-            bench.store.folder(made), scored["key"], outcome.record.set_sha256
-        )
+            assert (outcome.status, outcome.record.key) == ("ok", document.key)
+            assert document.key in bench.monitor.keys
+        assert outcome.record == bench.store.evaluation(bench.store.folder(made), scored.key, outcome.record.set_sha256)
         failed = bench.run(bench.nodes(trouble="step")[0])
         assert (failed.status, failed.reason) == ("failed", "ValueError: broken in step")
     local, *others = (bench.records() for bench in benches.values())
@@ -123,7 +121,7 @@ def test_a_limit_cuts_a_node_short_and_it_goes_on_where_it_stopped(bench):
 
 def test_a_node_of_another_plugin_is_refused_and_leaves_nothing(bench):
     made, _ = bench.nodes(pause_s=0.01)
-    other = {**made, "cell": {**made["cell"], "origin": "0" * 64}}
+    other = made.model_copy(update={"cell": made.cell.model_copy(update={"origin": "0" * 64})})
     outcome = bench.run(other)
     assert (outcome.status, outcome.record) == ("failed", None)
     assert "another one than this was planned with" in outcome.reason

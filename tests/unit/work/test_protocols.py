@@ -98,9 +98,7 @@ def test_a_data_set_of_any_name_can_declare_the_augmentation_of_dc2021():
     assert facts_of(opened.spec, registries.datasets) == opened.info
     content = {"methods": ["random"], "datasets": ["strokes"], "budget": {"ipc": [1]}, "protocols": ["dc2021"]}
     planned = planner.make(grid.build(suite.parse(content, "test"), registries, profile("short")))
-    students = [
-        node.document["eval"]["protocol_params"] for node in planned.nodes.values() if node.kind == "evaluation"
-    ]
+    students = [node.document.eval.protocol_params for node in planned.nodes.values() if node.kind == "evaluation"]
     assert students
     assert all(student["augmentation"] == "dc_mnist" for student in students)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ddbench.core.documents import ArtifactDocument, CellDocument, EvaluationDocument
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
-from ddbench.core.specs import Budget, CellSpec, DataSpec
+from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec
 from ddbench.core.store.claims import Watch, acquire
 from ddbench.core.store.folder import CONDENSE, SET, Store, write_record
 from ddbench.plan.graph import Node, Plan
@@ -22,31 +23,37 @@ OK = Outcome(status="ok")
 DAMAGED = Outcome(status="damaged", reason="condensed.safetensors: not the file that condense.json names")
 
 
-def document(kind, name, **more):
-    return {"kind": kind, "key": key_of(name), "label": name, "artifacts": {}, **more}
+DATA = DataSpec(name="d", revision="0" * 16)
 
 
 def artifact(name):
-    return Node("artifact", key_of(name), name, document("artifact", name, artifact={"kind": "experts"}), ())
+    return Node(name, ArtifactDocument(key=key_of(name), artifact=ArtifactSpec(kind="experts", data=DATA)), ())
+
+
+def made_by(name):
+    spec = CellSpec(
+        method="m", method_version=1, origin="ddbench", params={}, data=DATA, budget=Budget(ipc=1), arch=ARCH, master=0,
+        r=0,
+    )  # fmt: skip
+    return CellDocument(key=key_of(name), cell=spec, folder="ipc1", label=name)
 
 
 def cell(name, *needs):
-    spec = CellSpec(
-        method="m", method_version=1, origin="ddbench", params={}, data=DataSpec(name="d", revision="0" * 16),
-        budget=Budget(ipc=1), arch=ARCH, master=0, r=0,
-    )  # fmt: skip
-    place = {"cell": spec.model_dump(mode="json"), "shared": False, "folder": "ipc1"}
-    return Node("cell", key_of(name), name, document("cell", name, **place), tuple(map(key_of, needs)))
+    return Node(name, made_by(name), tuple(map(key_of, needs)))
 
 
 def evaluation(name, made, *needs):
-    return Node("evaluation", key_of(name), name, document("evaluation", name), tuple(map(key_of, (made, *needs))))
+    student = EvalSpec(
+        set=key_of(made), protocol="hard", protocol_version=1, protocol_params={}, arch=ARCH, master=0, r=0, e=0
+    )
+    document = EvaluationDocument(key=key_of(name), eval=student, set=made_by(made), label=name)
+    return Node(name, document, tuple(map(key_of, (made, *needs))))
 
 
 def record_of(node):
     kind = "evaluation" if node.kind == "evaluation" else "condense"
     metrics = {"top1": 50.0} if kind == "evaluation" else {}
-    return Record(key=node.key, kind=kind, status="ok", spec=node.document, metrics=metrics, set_sha256="0" * 64,
+    return Record(key=node.key, kind=kind, status="ok", document=node.document, metrics=metrics, set_sha256="0" * 64,
                   started=WHEN, finished=WHEN)  # fmt: skip
 
 
@@ -60,7 +67,7 @@ class Scripted:
 
     def submit(self, document, resources):
         assert len(self.running) < self.slots, "more nodes than slots"
-        node = self.nodes[document["key"]]
+        node = self.nodes[document.key]
         for need in node.needs:
             assert self.nodes[need].state == "cached", f"{node.title} came before {self.nodes[need].title}"
         self.running.append(node)

@@ -9,7 +9,6 @@ from ddbench.core.api import CondensedSet, Recipe
 from ddbench.core.errors import NodeFailureError
 from ddbench.core.plugin.loader import installed
 from ddbench.core.profiles import profile
-from ddbench.core.specs import CellSpec, EvalSpec
 from ddbench.data.space.split import open_splits
 from ddbench.plan import grid, planner, suite
 from ddbench.work.evaluate import stage
@@ -26,20 +25,20 @@ def document(protocol="hard", row="random", **content):
 
 
 def evaluation(doc, condensed=None, **more):
-    data = CellSpec.model_validate(doc["set"]["cell"]).data
+    data = doc.cell.data
     if condensed is None:
         train, _ = open_splits(data, device="cpu")
         index = torch.cat([train.of_class(c)[:2] for c in range(10)])
         condensed = CondensedSet.of_images(train.images(index), train.labels[index], train.preprocess, Recipe(lr=0.02))
-    protocol = installed().protocols.get(doc["eval"]["protocol"])
+    protocol = installed().protocols.get(doc.eval.protocol)
     return stage.Evaluation(
-        EvalSpec.model_validate(doc["eval"]),
+        doc.eval,
         protocol,
         data,
         condensed,
         torch.device("cpu"),
         installed().architectures,
-        whole=doc["whole"],
+        whole=doc.whole,
         **more,
     )
 
@@ -103,7 +102,7 @@ def test_the_same_student_sees_the_same_whatever_was_tried_before():
 
 def test_references_train_on_train_and_val_and_choose_on_val_first():
     doc = document(row="full")
-    train, val = open_splits(CellSpec.model_validate(doc["set"]["cell"]).data, device="cpu")
+    train, val = open_splits(doc.cell.data, device="cpu")
     seen: list[int] = []
     whole = evaluation(
         doc, stage.everything(train, CondensedSet.of_images(train.images()[:1], train.labels[:1], train.preprocess))
@@ -134,7 +133,7 @@ def test_native_follows_the_sets_recipe():
 
 def soft_set(label_space, labels):
     doc = document()
-    train, _ = open_splits(CellSpec.model_validate(doc["set"]["cell"]).data, device="cpu")
+    train, _ = open_splits(doc.cell.data, device="cpu")
     plain = CondensedSet.of_images(train.images()[: len(labels)], train.labels[: len(labels)], train.preprocess)
     return CondensedSet(plain.images, labels, label_space, plain.preprocess, plain.recipe, plain.storage)
 
@@ -173,7 +172,7 @@ def test_a_set_of_another_space_is_refused():
 
 def test_a_diverging_rate_is_no_choice_and_no_failure():
     doc = document()
-    doc["eval"]["protocol_params"]["lr"] = [0.01, 1e30]
+    doc.eval.protocol_params["lr"] = [0.01, 1e30]
     selection = evaluation(doc).run().selection
     assert selection["val_top1"]["1e+30"] is None
     assert selection["lr"] in (0.01, 0.02)
