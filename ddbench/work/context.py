@@ -148,7 +148,7 @@ def open_context(
         DataError: If the data set is not prepared.
     """
     where = torch.device(device)
-    train, val = open_splits(spec.data, device=where, whitening=folders.get("whitening"))
+    train, val = open_splits(spec.data, device=where, whitening=folders.get("whitening"), known=registries.datasets)
     info = facts_of(spec.data, registries.datasets)
     if isinstance(spec, CellSpec):
         budget, arch, master, r = spec.budget, spec.arch, spec.master, spec.r

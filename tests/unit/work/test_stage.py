@@ -38,7 +38,7 @@ def evaluation(doc, condensed=None, **more):
         data,
         condensed,
         torch.device("cpu"),
-        installed().architectures,
+        installed(),
         whole=doc["whole"],
         **more,
     )
