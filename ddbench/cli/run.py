@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Setting, joined
-from ddbench.cli.progress import Progress, Style
+from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
-from ddbench.core.plugin.loader import Registries, active
+from ddbench.core.plugin.loader import active
 from ddbench.core.profiles import DEFAULT, profile
 from ddbench.core.store.folder import Store
 from ddbench.plan import forecast, grid, planner
@@ -149,14 +149,10 @@ def plan(**given: Any) -> int:
 def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
     """The assessed plan that options describe, and the store they name."""
     store = Store(given["out"])
-    planned = planner.make(_grid(given, active()))
+    suite = suite_from(given)
+    planned = planner.make(grid.build(suite, active(), profile(suite.profile)))
     assess(planned, store, retry_failed=given["retry_failed"])
     return store, planned
-
-
-def _grid(given: dict[str, Any], registries: Registries) -> grid.Grid:
-    suite = suite_from(given)
-    return grid.build(suite, registries, profile(suite.profile))
 
 
 def settle_references(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
@@ -197,7 +193,7 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any], executor:
     from ddbench.work.interrupts import Interrupts
 
     interrupts = Interrupts()
-    watcher = Progress(_style(given["progress"]), len(plan.pending()))
+    watcher = Progress(given["progress"], len(plan.pending()))
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
             from ddbench.work.executors.processes import threads_per_job
@@ -216,10 +212,6 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any], executor:
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
     finally:
         watcher.close()
-
-
-def _style(name: str) -> Style:
-    return name  # type: ignore[return-value]
 
 
 def _say_notes(plan: planning.Plan) -> None:

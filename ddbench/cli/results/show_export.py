@@ -95,7 +95,7 @@ def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
     The options of the run say which table it is: rows that were skipped are in it, too. With --all no run is named, and
     all records of the folder are written, with the references that belong to them.
     """
-    from ddbench.publish.leaderboard import write_records
+    from ddbench.core.store.jsonl import write_records
 
     store, records = _everything(given) if whole else _of_run(given)
     write_records(target, records)
