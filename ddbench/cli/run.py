@@ -231,7 +231,7 @@ def checked_views(given: tuple[list[str], ...], style: str) -> list[str]:
     """
     names = joined(given)
     if names:
-        from ddbench.publish.views.views import check_names
+        from ddbench.publish.views.catalog import check_names
 
         check_names(names)
     if names and style == "csv":

@@ -17,7 +17,7 @@ from ddbench.core.store.jsonl import read_records
 from ddbench.publish.ledger import ledger, read_published
 from ddbench.publish.page import board as html
 from ddbench.publish.text.render import markdown_grid, render
-from ddbench.publish.views.views import check_names
+from ddbench.publish.views.catalog import check_names
 from ddbench.results.tables.tables import tables_of
 
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"

@@ -19,13 +19,13 @@ from ddbench.publish.page import page
 from ddbench.publish.text.csv_json import CELLS, PLACE, ROW, TABLE
 from ddbench.publish.text.latex import escaped
 from ddbench.publish.text.render import render, shown
+from ddbench.publish.views.catalog import VIEWS, views_of
 from ddbench.publish.views.columns import COMPACT, COUNT, column, decimals
 from ddbench.publish.views.cost import COSTS
 from ddbench.publish.views.inside_methods import details_view
 from ddbench.publish.views.main import CELL, MAIN, differences_view, main_view
 from ddbench.publish.views.scores import SCORES
 from ddbench.publish.views.students import OVER, students_view
-from ddbench.publish.views.views import VIEWS, views_of
 from ddbench.results.scores.cross import cross_tables
 from ddbench.results.scores.scores import CostLine, Score
 from ddbench.results.tables.cells import CellCost

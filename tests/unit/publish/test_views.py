@@ -12,7 +12,7 @@ from ddbench.core.errors import UsageError
 from ddbench.publish.text.captions import caption
 from ddbench.publish.text.latex import escaped
 from ddbench.publish.text.render import FORMATS, render, shown
-from ddbench.publish.views.views import MAIN, VIEWS, views_of
+from ddbench.publish.views.catalog import MAIN, VIEWS, views_of
 from ddbench.results.scores.ranking import rankings, stabilities
 from ddbench.results.scores.regimes import regime_tables
 from ddbench.results.scores.scores import cost_of
