@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, joined
+from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
 from ddbench.core.store.files import atomic_write
@@ -118,9 +118,9 @@ def images(
     from ddbench.publish.plots.images import images_plot, numbers
 
     store = Store(out)
-    tracks = tracks_of(store, ipc=images_per_class, datasets=joined(datasets), methods=joined(methods))
+    tracks = tracks_of(store, ipc=images_per_class, datasets=join(datasets), methods=join(methods))
     beside = _rows(stored(store))
-    figure = images_plot(tracks, repetition=repetition, classes=joined(classes), beside=beside)
+    figure = images_plot(tracks, repetition=repetition, classes=join(classes), beside=beside)
     _write(plots, target, figure, _count(len(tracks), "set"))
     for line in numbers(tracks):
         click.echo(line)
@@ -163,7 +163,7 @@ def _chosen(
     if out is not None or not files:
         records += stored(Store(out or Path("runs")))
     records = list({(r.key, str(r.spec.get("label")), r.spec.get("profile")): r for r in records}.values())
-    wanted = (set(joined(datasets)), set(joined(protocols)), set(joined(methods)))
+    wanted = (set(join(datasets)), set(join(protocols)), set(join(methods)))
     found = [record for record in records if _passes(record, *wanted)]
     if not any(record.kind == "evaluation" for record in found):
         where = ", ".join(map(str, [*files, *([] if out is None and files else [out or "runs"])]))

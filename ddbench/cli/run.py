@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Setting, joined
+from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Setting, join
 from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import active
@@ -168,8 +168,8 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
         UsageError: If it is incomplete or wrong.
     """
     content: dict[str, Any] = suites.load(given["suite"]) if given["suite"] else {"profile": DEFAULT}
-    content |= {name: joined(given[name]) for name in LISTS if given[name]}
-    sizes = {name: joined(given[name]) for name in ("ipc", "fraction") if given[name]}
+    content |= {name: join(given[name]) for name in LISTS if given[name]}
+    sizes = {name: join(given[name]) for name in ("ipc", "fraction") if given[name]}
     if len(sizes) == 2:
         raise UsageError("give either --ipc or --fraction, not both")
     if sizes:
@@ -229,7 +229,7 @@ def checked_views(given: tuple[list[str], ...], style: str) -> list[str]:
     Raises:
         UsageError: If one is unknown, or the format cannot hold it.
     """
-    names = joined(given)
+    names = join(given)
     if names:
         from ddbench.publish.views.catalog import check_names
 

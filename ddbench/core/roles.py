@@ -98,10 +98,10 @@ def role_of(spec: Mapping[str, Any]) -> Role:
         return Role("at_bytes", tuple(facts["buys"]["of"]))
     method = str(made["cell"]["method"])
     label = str(spec.get("label") or made.get("label") or method)
-    return Role("reference") if facts.get("kind") == "reference" else spelled(label, method)
+    return Role("reference") if facts.get("kind") == "reference" else parse_label(label, method)
 
 
-def spelled(label: str, method: str = "") -> Role:
+def parse_label(label: str, method: str = "") -> Role:
     """The role that a label spelled when rows had none: for :func:`role_of`, and for suites that exclude by label."""
     _, twin, recipe = label.partition(RECIPE_OF)
     if twin:

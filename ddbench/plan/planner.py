@@ -84,7 +84,7 @@ class _Planner:
 
     def _left_out(self, row: Row, table: TableKey, budget: Budget, protocol: Protocol) -> bool:
         where = {"eval_arch": table.eval_arch, "protocol": protocol.info.name}
-        return self.grid.excluded(row, table.data, budget, table.arch, **where)
+        return self.grid.excludes(row, table.data, budget, table.arch, **where)
 
     def row_cells(self, row: Row, data: Data, budget: Budget, arch: str) -> list[tuple[GridCell, str | None]]:
         """The repetitions of a row with the keys of their nodes (None for skips), planned once."""

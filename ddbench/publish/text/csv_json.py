@@ -54,7 +54,7 @@ def check_csv(views: Sequence[str]) -> None:
     """
     for name in views:
         if name not in CELLS and name != MAIN:
-            raise UsageError(f"csv holds one line per cell, which view {name!r} has not: use --format json")
+            raise UsageError(f"view {name!r} cannot be written as csv (one line per cell): use --format json")
 
 
 def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:

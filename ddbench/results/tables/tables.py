@@ -13,7 +13,7 @@ from ddbench.core.roles import Role, baseline_of
 from ddbench.core.specs import Budget
 from ddbench.results.tables.cells import Cell, best, cell_of
 from ddbench.results.tables.differences import Compared, Differences, differences
-from ddbench.results.tables.figures import marked
+from ddbench.results.tables.figures import mark_source
 from ddbench.results.tables.observations import Observation, Setting, observe
 from ddbench.results.tables.protocols import declared_by
 
@@ -23,7 +23,7 @@ class BudgetColumn:
     """A budget.
 
     Attributes:
-        budget: It.
+        budget: The budget itself.
         n: Images of a set; None when no record says.
         share: n as a percentage of the training images; None when unknown or when the budget exceeds them.
     """
@@ -72,7 +72,7 @@ class Row:
     @property
     def shown_label(self) -> str:
         """The label wherever people read it: ``label`` alone is what rows are found and joined by."""
-        return marked(self.label, self.source)
+        return mark_source(self.label, self.source)
 
     @property
     def spans(self) -> bool:
@@ -87,7 +87,7 @@ class Filled(NamedTuple):
         row: Its row.
         place: Which of the row's cells it is.
         column: Its column; None for a reference, which spans all.
-        cell: It.
+        cell: The cell itself.
     """
 
     row: Row

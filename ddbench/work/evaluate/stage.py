@@ -176,7 +176,7 @@ class Evaluation:
         seen: Split | None = val
         if self.whole and final:
             train = open_whole(self.data, **self._how)
-            condensed, seen = everything(train, self.condensed), None
+            condensed, seen = as_set(train, self.condensed), None
         stopped = (self.resumed or {}).get("current")
         state = stopped["state"] if stopped and (stopped["lr"], stopped["final"]) == (lr, final) else None
         inputs = Inputs(
@@ -224,7 +224,7 @@ def in_eval_mode(predictor: Predictor, protocol: ProtocolInfo) -> Predictor:
     return predict
 
 
-def everything(split: Split, like: CondensedSet) -> CondensedSet:
+def as_set(split: Split, like: CondensedSet) -> CondensedSet:
     """All images of a split as a set."""
     return CondensedSet(
         images=None,

@@ -258,7 +258,7 @@ def test_float_arrays_are_never_guessed(tmp_path, toy):
             take(path)
     with pytest.raises(DataError, match="--preprocess meanstd"):
         take(path, flags=Flags(range="normalised"))
-    with pytest.raises(DataError, match="no pixels in"):
+    with pytest.raises(DataError, match="not pixel values in"):
         take(path, flags=PIXELS)
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ddbench.core.correctness import pack
 from ddbench.publish.page import page
 from ddbench.publish.text.csv_json import CELLS, PLACE, ROW, TABLE
-from ddbench.publish.text.latex import escaped
+from ddbench.publish.text.latex import escape
 from ddbench.publish.text.render import render, shown
 from ddbench.publish.views.catalog import VIEWS, views_of
 from ddbench.publish.views.columns import COMPACT, COUNT, column, decimals
@@ -176,7 +176,7 @@ def test_latex_shows_these_columns(tables, every):
         lines = [line.strip().removesuffix(r" \\") for line in body.splitlines() if not line.endswith("rule")]
         assert len(right) == len(grid[0]) - 1
         bold = re.compile(r"\\textbf\{(.*?)\} \(")
-        assert [bold.sub(r"**\1** (", line) for line in lines] == [" & ".join(map(escaped, line)) for line in grid]
+        assert [bold.sub(r"**\1** (", line) for line in lines] == [" & ".join(map(escape, line)) for line in grid]
 
 
 def test_the_page_shows_these_columns_and_sorts_by_their_values(records, tables):

@@ -106,7 +106,7 @@ def test_references_train_on_train_and_val_and_choose_on_val_first():
     train, val = open_splits(CellSpec.model_validate(doc["set"]["cell"]).data, device="cpu")
     seen: list[int] = []
     whole = evaluation(
-        doc, stage.everything(train, CondensedSet.of_images(train.images()[:1], train.labels[:1], train.preprocess))
+        doc, stage.as_set(train, CondensedSet.of_images(train.images()[:1], train.labels[:1], train.preprocess))
     )
     fit = whole._fit
 
@@ -120,7 +120,7 @@ def test_references_train_on_train_and_val_and_choose_on_val_first():
     assert seen == [False, False, True]
     assert result.metrics["val_top1"] == {}, "val is part of the final training set: it measures nothing there"
     assert result.n_test == 300
-    assert len(stage.everything(stage.open_whole(whole.data, device="cpu"), whole.condensed)) == len(train) + len(val)
+    assert len(stage.as_set(stage.open_whole(whole.data, device="cpu"), whole.condensed)) == len(train) + len(val)
 
 
 def test_native_follows_the_sets_recipe():
