@@ -18,7 +18,7 @@ from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, ipc_
 from ddbench.data.dataset import facts_of
 from ddbench.data.space.split import Split, open_splits
 from ddbench.models import names as arch_names
-from ddbench.work.evaluate.inputs import Inputs, network
+from ddbench.work.evaluate.inputs import Inputs, declared_folder, network
 from ddbench.work.evaluate.metrics import accuracy, logits_of
 from ddbench.work.monitor import Monitor, Silent
 
@@ -100,10 +100,7 @@ class Context:
         Raises:
             PluginError: If ``Params.artifacts`` did not declare it.
         """
-        if name not in self.folders:
-            declared = ", ".join(self.folders) or "none"
-            raise PluginError(f"artifact {name!r} was not declared by Params.artifacts (declared: {declared})")
-        return self.folders[name]
+        return declared_folder(self.folders, name, "Params")
 
     def score(self, condensed: CondensedSet) -> float:
         """Accuracy on val [%] under the protocol ``val``."""
