@@ -207,7 +207,7 @@ def amend(
 
     Args:
         path: Its file.
-        record: It, as it was read.
+        record: Its content, as it was read.
         metrics: To add or to replace.
         spec: The same for the document of its node.
 

@@ -217,7 +217,7 @@ def _labels(stored: Stored, info: DatasetInfo, flags: Flags, n: int, where: str)
 def _classes(labels: Tensor, info: DatasetInfo, where: str) -> Tensor:
     whole = labels.long()
     if labels.is_floating_point() and not bool((whole == labels).all()):
-        raise DataError(f"{where}: labels are no whole numbers, and there is one an image")
+        raise DataError(f"{where}: labels are not whole numbers, and there is one an image")
     if not 0 <= int(whole.min()) <= int(whole.max()) < info.classes:
         raise DataError(
             f"{where}: labels from {int(whole.min())} to {int(whole.max())}; {info.name} has 0 … {info.classes - 1}"

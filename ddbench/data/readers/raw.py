@@ -105,7 +105,7 @@ def malformed(raw: RawDataset) -> str | None:
         if not _is_array(labels, "iu", 1):
             return f"{name}_labels is {_kind(labels)}, not a numpy array of integers [N]"
     if not all(isinstance(name, str) for name in raw.class_names):
-        return f"class_names holds {next(n for n in raw.class_names if not isinstance(n, str))!r}, which is no text"
+        return f"class_names holds {next(n for n in raw.class_names if not isinstance(n, str))!r}, which is not a text"
     if not (isinstance(raw.levels, int) and 1 <= raw.levels <= 255):
         return f"levels is {raw.levels!r}, not an integer in 1 … 255"
     return None
