@@ -1,5 +1,5 @@
 """Timings and memory of our steps beside plain ones: `python -m benchmarks.NAME`."""
 
-from ddbench.core.cores import wait_briefly
+from ddbench.core.cpu import wait_briefly
 
 wait_briefly()  # as in `ddbench run`; here, because torch must not be imported before

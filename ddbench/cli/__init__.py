@@ -9,7 +9,7 @@ import sys
 import warnings
 from typing import Any
 
-from ddbench.core.cores import wait_briefly
+from ddbench.core.cpu import wait_briefly
 
 
 def main(arguments: list[str] | None = None) -> None:

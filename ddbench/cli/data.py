@@ -14,7 +14,8 @@ from ddbench.cli.options import PLUGIN
 from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.prepare import Source, parse_source, prepare, prepared_revision
+from ddbench.data.prepared.prepare import prepare, prepared_revision
+from ddbench.data.prepared.sources import Source, parse_source
 
 
 @click.group()

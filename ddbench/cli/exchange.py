@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, joined
-from ddbench.cli.results.verify_rm import named, set_of
+from ddbench.cli.options import PLUGIN, CommaList, join
+from ddbench.cli.results.verify_rm import find_record, set_of
 from ddbench.cli.run import HOW, WHERE, carry_out, checked_views, options
 from ddbench.core.errors import UsageError
 from ddbench.core.infos import IMPORTED
@@ -142,7 +142,7 @@ def _suite(rows: Sequence[tuple[Source, Understood]], importer: Importer, given:
         "exclude": [
             {"method": label, axis: other} for label, own in size_of.items() for other in sizes if other != own
         ],
-        **{name: joined(given[name]) for name in ("archs", "eval_archs", "protocols") if given[name]},
+        **{name: join(given[name]) for name in ("archs", "eval_archs", "protocols") if given[name]},
         "seeds": {name: n for name, n in seeds.items() if n},
     }
 
@@ -196,7 +196,7 @@ def export(key: str, target: str, into: Path | None, out: Path) -> None:
     from ddbench.data.exchange.writers import file_for, write
 
     store = Store(out)
-    found = named(store, key)
+    found = find_record(store, key)
     record = set_of(store, found)
     condensed, _ = store.load_set(found.folder, keep=True)
     place = file_for(into, record.key, target)

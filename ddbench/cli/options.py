@@ -100,6 +100,6 @@ PLUGIN: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
 """For every command that names members; such a command asks :func:`ddbench.core.plugin.loader.active` for them."""
 
 
-def joined(lists: tuple[list[Any], ...]) -> list[Any]:
+def join(lists: tuple[list[Any], ...]) -> list[Any]:
     """The items of a repeated comma list."""
     return [item for part in lists for item in part]

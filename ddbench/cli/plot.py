@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, joined
+from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.core.documents import CellDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
@@ -119,9 +119,9 @@ def images(
     from ddbench.publish.plots.images import images_plot, numbers
 
     store = Store(out)
-    tracks = tracks_of(store, ipc=images_per_class, datasets=joined(datasets), methods=joined(methods))
+    tracks = tracks_of(store, ipc=images_per_class, datasets=join(datasets), methods=join(methods))
     beside = _rows(stored(store))
-    figure = images_plot(tracks, repetition=repetition, classes=joined(classes), beside=beside)
+    figure = images_plot(tracks, repetition=repetition, classes=join(classes), beside=beside)
     _write(plots, target, figure, _count(len(tracks), "set"))
     for line in numbers(tracks):
         click.echo(line)
@@ -165,7 +165,7 @@ def _chosen(
         records += stored(Store(out or Path("runs")))
     named = {(r.key, r.document.label, r.kind == "condense" and r.document.profile): r for r in records}
     records = list(named.values())
-    wanted = (set(joined(datasets)), set(joined(protocols)), set(joined(methods)))
+    wanted = (set(join(datasets)), set(join(protocols)), set(join(methods)))
     found = [record for record in records if _passes(record, *wanted)]
     if not any(record.kind == "evaluation" for record in found):
         where = ", ".join(map(str, [*files, *([] if out is None and files else [out or "runs"])]))

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Setting, joined
-from ddbench.cli.progress import Progress, Style
+from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Setting, join
+from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
-from ddbench.core.plugin.loader import Registries, active
+from ddbench.core.plugin.loader import active
 from ddbench.core.profiles import DEFAULT, profile
 from ddbench.core.store.folder import Store
 from ddbench.plan import forecast, grid, planner
@@ -149,14 +149,10 @@ def plan(**given: Any) -> int:
 def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
     """The assessed plan that options describe, and the store they name."""
     store = Store(given["out"])
-    planned = planner.make(_grid(given, active()))
+    suite = suite_from(given)
+    planned = planner.make(grid.build(suite, active(), profile(suite.profile)))
     assess(planned, store, retry_failed=given["retry_failed"])
     return store, planned
-
-
-def _grid(given: dict[str, Any], registries: Registries) -> grid.Grid:
-    suite = suite_from(given)
-    return grid.build(suite, registries, profile(suite.profile))
 
 
 def settle_references(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
@@ -172,8 +168,8 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
         UsageError: If it is incomplete or wrong.
     """
     content: dict[str, Any] = suites.load(given["suite"]) if given["suite"] else {"profile": DEFAULT}
-    content |= {name: joined(given[name]) for name in LISTS if given[name]}
-    sizes = {name: joined(given[name]) for name in ("ipc", "fraction") if given[name]}
+    content |= {name: join(given[name]) for name in LISTS if given[name]}
+    sizes = {name: join(given[name]) for name in ("ipc", "fraction") if given[name]}
     if len(sizes) == 2:
         raise UsageError("give either --ipc or --fraction, not both")
     if sizes:
@@ -197,7 +193,7 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any], executor:
     from ddbench.work.interrupts import Interrupts
 
     interrupts = Interrupts()
-    watcher = Progress(_style(given["progress"]), len(plan.pending()))
+    watcher = Progress(given["progress"], len(plan.pending()))
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
             from ddbench.work.executors.processes import threads_per_job
@@ -219,10 +215,6 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any], executor:
         watcher.close()
 
 
-def _style(name: str) -> Style:
-    return name  # type: ignore[return-value]
-
-
 def _say_notes(plan: planning.Plan) -> None:
     for note in plan.notes:
         click.echo(f"ddbench: {note}", err=True)
@@ -238,9 +230,9 @@ def checked_views(given: tuple[list[str], ...], style: str) -> list[str]:
     Raises:
         UsageError: If one is unknown, or the format cannot hold it.
     """
-    names = joined(given)
+    names = join(given)
     if names:
-        from ddbench.publish.views.views import check_names
+        from ddbench.publish.views.catalog import check_names
 
         check_names(names)
     if names and style == "csv":

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, computed_field, model_validator
 
-from ddbench.core.roles import Role, spelled
+from ddbench.core.roles import Role, parse_label
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, EvalSpec, Frozen, Keyed
 
 Artifacts: TypeAlias = dict[str, tuple[str, str]]
@@ -83,7 +83,7 @@ class CellDocument(Frozen):
             if "method_version" not in cell:
                 budget = cell["budget"] if any(cell["budget"].values()) else {"fraction": 1.0}
                 cell = {"method_version": 0, "origin": "", "params": {}, "master": 0, **cell, "budget": budget}
-            return {"role": spelled(label, cell["method"]), **given, "cell": cell, "label": label}
+            return {"role": parse_label(label, cell["method"]), **given, "cell": cell, "label": label}
         return given
 
 
@@ -238,7 +238,7 @@ def _with_role(facts: Mapping[str, Any], label: str, method: str) -> dict[str, A
     if "buys" in facts:
         role = Role("at_bytes", tuple(facts["buys"]["of"]))
     else:
-        role = Role("reference") if facts.get("kind") == "reference" else spelled(label, method)
+        role = Role("reference") if facts.get("kind") == "reference" else parse_label(label, method)
     return {"role": role, **facts}
 
 

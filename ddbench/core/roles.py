@@ -1,7 +1,7 @@
 """Roles: what a row of a table is (a method, a control, a start …) and of which rows. No torch.
 
 Whoever makes a row says its role; records carry it in their facts. Labels are for people: nothing is read from them,
-except by :func:`spelled` in records from before roles.
+except by :func:`parse_label` in records from before roles.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def baseline_of(row: R, rows: Iterable[R]) -> R | None:
     return found[0] if len(found) == 1 else None
 
 
-def spelled(label: str, method: str = "") -> Role:
+def parse_label(label: str, method: str = "") -> Role:
     """The role that a label spelled when rows had none: for records of then, and for suites that exclude by label."""
     _, twin, recipe = label.partition(RECIPE_OF)
     if twin:

@@ -59,7 +59,7 @@ def open_data(
         name=source.name, revision=prepared.revision, split=split, view=transforms, preprocess=preprocess,
         origin=source.origin,
     )  # fmt: skip
-    return Data(spec, describe(prepared, spec, source.record), _label(spec))
+    return Data(spec, describe(prepared, spec), _label(spec))
 
 
 def facts_of(spec: DataSpec, known: Registry[DatasetRecord]) -> DatasetInfo:
@@ -68,8 +68,7 @@ def facts_of(spec: DataSpec, known: Registry[DatasetRecord]) -> DatasetInfo:
     Raises:
         DataError: If the data set is not prepared.
     """
-    record = known.get(spec.name) if spec.name in known else None
-    return describe(find(spec.name, spec.revision), spec, record)
+    return describe(find(spec.name, spec.revision, known), spec)
 
 
 def _label(spec: DataSpec) -> str:

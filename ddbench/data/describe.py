@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddbench.core.api import DatasetRecord
 from ddbench.core.specs import DatasetInfo, DataSpec
 from ddbench.data.prepared.on_disk import Prepared
 from ddbench.data.prepared.views import Part, apply_view
 from ddbench.data.space.ids import constants
 
 
-def describe(prepared: Prepared, spec: DataSpec, record: DatasetRecord | None = None) -> DatasetInfo:
+def describe(prepared: Prepared, spec: DataSpec) -> DatasetInfo:
     """What a cell may know about its data.
 
     Args:
         prepared: The data set that ``spec`` names.
         spec: Its split, view and preprocessing.
-        record: What is declared of it; None for data read from a path, and where nothing declared is asked for.
 
     Raises:
         UsageError: If the view or the preprocessing is impossible for this data set.
     """
-    meta = prepared.meta
-    mean, std = constants(meta, spec.preprocess)
+    meta, record = prepared.meta, prepared.record
+    mean, std = constants(prepared, spec.preprocess)
     parts = apply_view(prepared, split=spec.split, view=spec.view)
     return DatasetInfo(
         name=meta.name,
@@ -36,7 +34,7 @@ def describe(prepared: Prepared, spec: DataSpec, record: DatasetRecord | None = 
         val_counts=_counts(parts.val, meta.classes),
         n_test=len(parts.test.indices),
         default_arch=default_arch(meta.shape[2]),
-        flip=meta.flip,
+        flip=prepared.flip,
         mean=mean,
         std=std,
         levels=meta.levels,

@@ -17,14 +17,14 @@ FAMILIES: tuple[ArchInfo, ...] = (
     ArchInfo(
         name="mlp",
         bases=("mlp",),
-        target="ddbench.models.students:mlp",
+        target="ddbench.models.mlp_lenet_alexnet_vgg:mlp",
         summary="two hidden linear layers with ReLU",
         norms=("nn",),
     ),
     ArchInfo(
         name="lenet",
         bases=("lenet",),
-        target="ddbench.models.students:lenet",
+        target="ddbench.models.mlp_lenet_alexnet_vgg:lenet",
         summary="LeNet-5 with ReLU and max pooling",
         width=6,
         norms=("nn",),
@@ -32,14 +32,14 @@ FAMILIES: tuple[ArchInfo, ...] = (
     ArchInfo(
         name="alexnet",
         bases=("alexnet",),
-        target="ddbench.models.students:alexnet",
+        target="ddbench.models.mlp_lenet_alexnet_vgg:alexnet",
         summary="AlexNet for small images: five convolutions, three max poolings, one linear layer",
         norms=("nn", "in", "bn"),
     ),
     ArchInfo(
         name="vgg",
         bases=("vgg11",),
-        target="ddbench.models.students:vgg11",
+        target="ddbench.models.mlp_lenet_alexnet_vgg:vgg11",
         summary="VGG-11 for small images: eight convolutions 3×3, five max poolings, one linear layer",
         width=64,
     ),

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ddbench.models.convnet import NORMS
+from ddbench.models.mlp_lenet_alexnet_vgg import LARGE, Classifier, first_padding
 from ddbench.models.names import ArchName
-from ddbench.models.students import LARGE, Classifier, first_padding
 
 BLOCKS = 2
 STAGES = 4

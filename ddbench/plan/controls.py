@@ -44,7 +44,7 @@ def with_controls(
         UsageError: If a control has the label of another row.
     """
     references = [row for row in rows if row.role.kind == "reference"]
-    found = [*references, *_named(rows, suite, registries, profile, places), *_at_bytes(rows, profile, places)]
+    found = [*references, *_methods(rows, suite, registries, profile, places), *_at_bytes(rows, profile, places)]
     for row in rows:
         if row not in references:
             found += [row, *_zero_steps(row)]
@@ -55,7 +55,7 @@ def with_controls(
     return found
 
 
-def _named(
+def _methods(
     rows: Sequence[Row], suite: Suite, registries: Registries, profile: Profile, places: Sequence[Place]
 ) -> Iterator[Row]:
     """Controls that are methods."""

@@ -136,6 +136,12 @@ class Plan:
         """Nodes still to be run."""
         return [node for node in self.nodes.values() if node.pending]
 
+    def skips(self) -> Iterator[tuple[str, str]]:
+        """What is skipped and why, once for all repetitions and students."""
+        for entry in self.entries:
+            if entry.skip is not None and entry.r == 0 and entry.e == 0:
+                yield f"{entry.row} {entry.budget.label if entry.budget else ''}", entry.skip
+
     def write(self, path: Path) -> None:
         """Keep the plan, skips included, as ``plan.jsonl``."""
         lines = [
@@ -143,10 +149,9 @@ class Plan:
             for n in self.nodes.values()
         ]
         lines += [
-            {"kind": "skip", "key": None, "title": f"{e.row} {e.budget.label if e.budget else ''}", "state": "skipped",
-             "reason": e.skip}
-            for e in self.entries if e.skip is not None and e.r == 0 and e.e == 0
-        ]  # fmt: skip
+            {"kind": "skip", "key": None, "title": where, "state": "skipped", "reason": why}
+            for where, why in self.skips()
+        ]
         atomic_write(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
@@ -156,7 +161,5 @@ def listing(plan: Plan) -> Iterator[dict[str, Any]]:
         if node.state != "unneeded":
             yield {"node": node.title, "key": short(node.key), "state": node.state, "forecast_s": node.forecast_s,
                    "reason": node.reason or ""}  # fmt: skip
-    for entry in plan.entries:
-        if entry.skip is not None and entry.r == 0 and entry.e == 0:
-            where = f"{entry.row} {entry.budget.label if entry.budget else ''}"
-            yield {"node": where, "key": "", "state": "skip", "forecast_s": None, "reason": entry.skip}
+    for where, why in plan.skips():
+        yield {"node": where, "key": "", "state": "skip", "forecast_s": None, "reason": why}

@@ -14,7 +14,7 @@ from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.profiles import Profile
-from ddbench.core.roles import spelled
+from ddbench.core.roles import parse_label
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, StudentInfo
 from ddbench.data.dataset import Data, open_data
 from ddbench.models import names as arch_names
@@ -113,7 +113,7 @@ class Grid:
 
     def cells(self, row: Row, data: Data, budget: Budget, arch: str) -> Iterator[GridCell]:
         """The repetitions of one row × data × budget × arch that are not excluded."""
-        if self.excluded(row, data, budget, arch):
+        if self.excludes(row, data, budget, arch):
             return
         size = budget
         if row.role.kind == "at_bytes" and row.control_of is not None:
@@ -157,10 +157,10 @@ class Grid:
         named = {f"arch {name}": self.canonical(name) for name in params.architectures(spec)}
         return self.registries.origins(arch=spec.arch if "arch" in row.method.axes else None, **named)
 
-    def excluded(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
+    def excludes(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
         """Whether the suite leaves this out; of a twin only rules that name a role say anything."""
         served = [other for other in self.rows if row.role.kind == "at_bytes" and other.label in row.role.of]
-        if served and all(self.excluded(other, data, budget, arch, **more) for other in served):
+        if served and all(self.excludes(other, data, budget, arch, **more) for other in served):
             return True
         rules = [rule for rule in self.exclusions if rule.role is not None or row.role.kind != "twin"]
         fields = {"dataset": data.spec.name, "ipc": budget.ipc, "fraction": budget.fraction, "arch": arch, **more}
@@ -314,7 +314,7 @@ def _predictors(protocols: list[Protocol], families: Registry[ArchInfo]) -> set[
 
 def _elsewhere(name: str, members: Registry[Any]) -> bool:
     """Whether a name that is not in this run is a member, or the label of a control of one."""
-    role = spelled(name)
+    role = parse_label(name)
     return name in members or role.kind == "at_bytes" or any(of in members for of in role.of)
 
 

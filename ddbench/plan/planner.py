@@ -37,19 +37,12 @@ def make(grid: Grid) -> Plan:
     planner = _Planner(grid)
     for data in grid.data:
         for arch in grid.archs(data):
-            students = {protocol.id: grid.students(protocol, arch) for protocol in grid.protocols}
-            every = [*grid.named_students, *(name for names, _ in students.values() for name in names)]
-            for eval_arch in dict.fromkeys(every):
-                for protocol in grid.protocols:
-                    if eval_arch in students[protocol.id][0]:
-                        planner.table(TableKey(data, protocol.id, arch, eval_arch), protocol)
-            planner.notes |= {note: None for _, note in students.values() if note is not None}
+            planner.tables(data, arch)
     plan = planner.finish()
     requested = {row.label for row in grid.rows if row.requested and row.method.kind != "reference"}
-    skips = [entry.skip for entry in plan.entries if entry.row in requested]
-    if requested and not any(skip is None for skip in skips):
-        reasons = dict.fromkeys(f"{e.row}: {e.skip}" for e in plan.entries if e.row in requested and e.skip)
-        raise UsageError("no cell can run: " + ("; ".join(reasons) or "everything is excluded"))
+    skips = {f"{entry.row}: {entry.skip}": entry.skip for entry in plan.entries if entry.row in requested}
+    if requested and all(skips.values()):
+        raise UsageError("no cell can run: " + ("; ".join(skips) or "everything is excluded"))
     return plan
 
 
@@ -73,6 +66,16 @@ class _Planner:
         self.plan.notes = list(self.notes)
         return self.plan
 
+    def tables(self, data: Data, arch: str) -> None:
+        """Those of every student network that some protocol evaluates, and of every such protocol."""
+        students = {protocol.id: self.grid.students(protocol, arch) for protocol in self.grid.protocols}
+        every = [*self.grid.named_students, *(name for names, _ in students.values() for name in names)]
+        for eval_arch in dict.fromkeys(every):
+            for protocol in self.grid.protocols:
+                if eval_arch in students[protocol.id][0]:
+                    self.table(TableKey(data, protocol.id, arch, eval_arch), protocol)
+        self.notes |= {note: None for _, note in students.values() if note is not None}
+
     def table(self, table: TableKey, protocol: Protocol) -> None:
         native = protocol.info.follows_recipe
         whole_done: set[str] = set()
@@ -92,7 +95,7 @@ class _Planner:
 
     def _left_out(self, row: Row, table: TableKey, budget: Budget, protocol: Protocol) -> bool:
         where = {"eval_arch": table.eval_arch, "protocol": protocol.info.name}
-        return self.grid.excluded(row, table.data, budget, table.arch, **where)
+        return self.grid.excludes(row, table.data, budget, table.arch, **where)
 
     def row_cells(self, row: Row, data: Data, budget: Budget, arch: str) -> list[tuple[GridCell, str | None]]:
         """The repetitions of a row with the keys of their nodes (None for skips), planned once."""

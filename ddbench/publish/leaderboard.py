@@ -14,14 +14,12 @@ from ddbench.core.keys import canonical
 from ddbench.core.profiles import for_tests_only
 from ddbench.core.records import Record
 from ddbench.core.store.files import atomic_write
-from ddbench.core.store.jsonl import read_records, write_records
+from ddbench.core.store.jsonl import read_records
 from ddbench.publish.ledger import ledger, read_published
 from ddbench.publish.page import board as html
 from ddbench.publish.text.render import markdown_grid, render
-from ddbench.publish.views.views import check_names
+from ddbench.publish.views.catalog import check_names
 from ddbench.results.tables.tables import tables_of
-
-__all__ = ["fresh", "has_markers", "ordered", "read_records", "write", "write_records"]
 
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
 LEDGER = "<!-- ddbench:ledger published=published.yaml records=records/digits.jsonl,records/mnist.jsonl -->"

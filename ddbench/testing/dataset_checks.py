@@ -18,7 +18,8 @@ from ddbench.core.specs import DataSpec
 from ddbench.data.describe import describe
 from ddbench.data.prepared.decode import checked_chunks
 from ddbench.data.prepared.on_disk import Prepared
-from ddbench.data.prepared.prepare import Source, prepare
+from ddbench.data.prepared.prepare import prepare
+from ddbench.data.prepared.sources import Source
 from ddbench.data.readers.raw import Labels, RawDataset, check, malformed
 from ddbench.data.space.split import open_splits
 from ddbench.models import build_model
@@ -192,7 +193,7 @@ def cells_can_use_it(bench: DatasetBench) -> None:
     """It opens like any other data set, and its usual network takes its images."""
     spec = DataSpec(name=bench.info.name, revision=bench.prepared.revision)
     info = describe(bench.prepared, spec)
-    train, _ = open_splits(spec, device="cpu")
+    train, _ = open_splits(spec, device="cpu", known=bench.registries.datasets)
     import torch
 
     images = train.images(torch.arange(min(8, len(train))))

@@ -109,10 +109,10 @@ class Condensation:
         check_set(condensed, ctx, self.kind)
         if continues(method.params):
             self.checkpoint(FINAL)
-        self.diagnostics = self.asked()
+        self.diagnostics = self.diagnose()
         return condensed, chosen
 
-    def asked(self) -> dict[str, float]:
+    def diagnose(self) -> dict[str, float]:
         """What the method says about its run; a finished set is not lost because that fails."""
         try:
             return {name: float(value) for name, value in self.method.diagnostics(self.ctx).items()}

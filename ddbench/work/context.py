@@ -18,7 +18,7 @@ from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, ipc_
 from ddbench.data.dataset import facts_of
 from ddbench.data.space.split import Split, open_splits
 from ddbench.models import names as arch_names
-from ddbench.work.evaluate.inputs import Inputs, network
+from ddbench.work.evaluate.inputs import Inputs, declared_folder, network
 from ddbench.work.evaluate.metrics import accuracy, logits_of
 from ddbench.work.monitor import Monitor, Silent
 
@@ -100,10 +100,7 @@ class Context:
         Raises:
             PluginError: If ``Params.artifacts`` did not declare it.
         """
-        if name not in self.folders:
-            declared = ", ".join(self.folders) or "none"
-            raise PluginError(f"artifact {name!r} was not declared by Params.artifacts (declared: {declared})")
-        return self.folders[name]
+        return declared_folder(self.folders, name, "Params")
 
     def score(self, condensed: CondensedSet) -> float:
         """Accuracy on val [%] under the protocol ``val``."""
@@ -148,7 +145,7 @@ def open_context(
         DataError: If the data set is not prepared.
     """
     where = torch.device(device)
-    train, val = open_splits(spec.data, device=where, whitening=folders.get("whitening"))
+    train, val = open_splits(spec.data, device=where, whitening=folders.get("whitening"), known=registries.datasets)
     info = facts_of(spec.data, registries.datasets)
     if isinstance(spec, CellSpec):
         budget, arch, master, r = spec.budget, spec.arch, spec.master, spec.r

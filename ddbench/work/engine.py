@@ -9,7 +9,7 @@ from functools import cache
 
 from pydantic import PositiveInt
 
-from ddbench.core.cores import cores
+from ddbench.core.cpu import cores
 from ddbench.core.errors import UsageError
 from ddbench.core.specs import Frozen
 

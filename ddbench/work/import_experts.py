@@ -1,4 +1,4 @@
-"""Shared inputs made elsewhere become artifacts of this house, under keys that say so."""
+"""Experts that were trained elsewhere become artifacts, whose keys say that they were imported."""
 
 from __future__ import annotations
 

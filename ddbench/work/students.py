@@ -76,7 +76,7 @@ class _Training:
             data=document.cell.data,
             condensed=self.condensed,
             device=torch.device(self.engine.device),
-            families=self.job.registries.architectures,
+            registries=self.job.registries,
             whole=document.whole,
             recipe=_recipe(self.job, self.condensed),
             chosen=_choice(self.job),

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from ddbench.cli.leaderboard import leaderboard
 from ddbench.core.errors import UsageError
-from ddbench.publish.leaderboard import read_records, write_records
+from ddbench.core.store.jsonl import read_records, write_records
 from tests.factories import cell, demo
 
 PAGE = """\

@@ -15,6 +15,7 @@ from ddbench.data.prepared.prepare import prepare, resolve
 from ddbench.data.prepared.sources import Source, parse_source
 from ddbench.plan import grid, planner, suite
 from ddbench.work.engine import Engine
+from ddbench.work.evaluate.stage import Evaluation
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
 from ddbench.work.node import run_node
@@ -220,6 +221,43 @@ def test_a_copy_that_another_reader_made_is_decoded_anew(tmp_path, fresh_home):
     file.write_text(DATA.replace("SIGN", "-1"))
     second = resolve(parse_source("spots", load([file]).datasets))
     assert first.revision != second.revision
+
+
+def test_two_records_of_the_same_pixels_each_keep_their_constants(tmp_path, fresh_home, monkeypatch):
+    plans, evaluated = {}, []
+    for mean in (0.2, 0.7):
+        (tmp_path / str(mean)).mkdir()
+        file = tmp_path / str(mean) / "spots.py"
+        facts = f'embedded=True, mean=({mean},), std=(0.5,), licence="L{mean}", dc_augmentation="dc_mnist"'
+        file.write_text(DATA.replace("SIGN", "+1").replace("embedded=True", facts))
+        registries = load([file])
+        content = {"methods": ["random"], "datasets": ["spots"], "budget": {"ipc": [1]}}
+        plans[mean] = registries, planner.make(grid.build(suite.parse(content, "test"), registries, profile("smoke")))
+    monkeypatch.setattr(Evaluation, "run", noting(evaluated, Evaluation.run))
+    for mean, (registries, planned) in plans.items():
+        store = Store(tmp_path / "out" / str(mean))
+        for node in planned.nodes.values():
+            outcome = run_node(
+                node.document, store, Engine(device="cpu", threads=1), registries=registries,
+                interrupts=Interrupts(), monitor=Silent(),
+            )  # fmt: skip
+            assert outcome.status == "ok"
+        facts = {"mean": (mean,), "std": (0.5,), "licence": f"L{mean}", "dc_augmentation": "dc_mnist"}
+        assert evaluated
+        for evaluation in evaluated:
+            assert {name: getattr(evaluation.info, name) for name in facts} == facts
+            assert evaluation.condensed.preprocess.mean == evaluation.splits[1].preprocess.mean == (mean,)
+        evaluated.clear()
+
+
+def noting(found, run):
+    """An evaluation's ``run`` that also keeps the evaluation."""
+
+    def noted(evaluation):
+        found.append(evaluation)
+        return run(evaluation)
+
+    return noted
 
 
 def test_a_reader_of_a_new_version_decodes_the_same_files_anew(tmp_path, fresh_home, monkeypatch):

@@ -154,7 +154,7 @@ def by_hand(path, record):
     condensed, _ = quantised(load_set(path.parents[1] / "condensed.safetensors"), data)
     found = Evaluation(
         EvalSpec.model_validate(record["spec"]["eval"]), installed().protocols.get("hard"), data, condensed,
-        torch.device("cpu"), installed().architectures, chosen=record["selection"],
+        torch.device("cpu"), installed(), chosen=record["selection"],
     )  # fmt: skip
     return found.run().metrics["top1"]
 

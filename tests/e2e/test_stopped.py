@@ -105,7 +105,7 @@ def by_hand(path, full, updates):
     found = Evaluation(
         spec.model_copy(update={"protocol_params": params}), installed().protocols.get("hard"),
         full.document.cell.data, load_set(path.parents[1] / "condensed.safetensors"),
-        torch.device("cpu"), installed().architectures, whole=True, chosen=full.selection,
+        torch.device("cpu"), installed(), whole=True, chosen=full.selection,
     )  # fmt: skip
     return found.run().metrics["top1"]
 

@@ -40,7 +40,7 @@ def create(name: str, folder: Path, registries: Registries) -> Path:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UsageError(
-            f"{name!r} is no method name: use small letters, digits and _, starting with a letter (my_method)"
+            f"{name!r} is not a method name: use small letters, digits and _, starting with a letter (my_method)"
         )
     if name in registries.methods:
         owner = registries.methods.origin(name).distribution

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, joined
+from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.cli.results.students import students
 from ddbench.cli.results.verify_rm import OUT
 from ddbench.core.errors import UsageError
@@ -25,14 +25,14 @@ SELECT = [
 """Options that say which evaluations get the metric."""
 
 
-def asked(protocols: tuple[list[str], ...]) -> tuple[Registries, list[str]]:
+def select_protocols(protocols: tuple[list[str], ...]) -> tuple[Registries, list[str]]:
     """The plugins, and the names of the protocols that ``--protocols`` means.
 
     Raises:
         UsageError: If a protocol is unknown.
     """
     known = active()
-    return known, [known.protocols.get(name.partition("@")[0]).name for name in joined(protocols)]
+    return known, [known.protocols.get(name.partition("@")[0]).name for name in join(protocols)]
 
 
 class Job(Protocol):
@@ -40,7 +40,7 @@ class Job(Protocol):
 
     @property
     def record(self) -> Record:
-        """It."""
+        """Its record."""
         ...
 
     @property
@@ -59,7 +59,7 @@ Note = Callable[[Sequence[J], MakeWorker, Monitor], Iterator[tuple[J, str]]]
 """Writes the metric where it is missing; yields the jobs that failed, and why."""
 
 
-def amended(out: Path, jobs: Sequence[J], note: Note[J], metric: str, total: int, known: Registries) -> int:
+def amend_records(out: Path, jobs: Sequence[J], note: Note[J], metric: str, total: int, known: Registries) -> int:
     """Write the metric, tell what has it, and return the exit code.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ddbench.cli.results.amend import SELECT, amended, asked
+from ddbench.cli.results.amend import SELECT, amend_records, select_protocols
 from ddbench.cli.run import options
 from ddbench.core.store.folder import Store
 
@@ -24,8 +24,8 @@ def full_stopped(out: Path, protocols: tuple[list[str], ...]) -> int:
     """
     from ddbench.results.audit.full_stopped import STOPPED, jobs_of, note_stopped
 
-    registries, names = asked(protocols)
+    registries, names = select_protocols(protocols)
     store = Store(out)
     jobs = jobs_of(store.records(), out, names)
     total = len({job.student for job in jobs} - {None})
-    return amended(out, jobs, partial(note_stopped, store), STOPPED, total, registries)
+    return amend_records(out, jobs, partial(note_stopped, store), STOPPED, total, registries)

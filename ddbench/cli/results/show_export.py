@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, joined
+from ddbench.cli.options import PLUGIN, join
 from ddbench.cli.results.full_stopped import full_stopped
 from ddbench.cli.results.quantise import quantise
 from ddbench.cli.results.quartiles import quartiles
-from ddbench.cli.results.verify_rm import OUT, named, rm, set_of, verify
+from ddbench.cli.results.verify_rm import OUT, find_record, rm, set_of, verify
 from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from, settle_references
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import short
@@ -48,7 +48,7 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
     records = stored(Store(out))
     if not any(record.kind == "evaluation" for record in records):
         raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
-    click.echo(render(tables_of(records), style, details=details, views=joined(views)), nl=False)
+    click.echo(render(tables_of(records), style, details=details, views=join(views)), nl=False)
 
 
 @results.command()
@@ -95,9 +95,9 @@ def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
     The options of the run say which table it is: rows that were skipped are in it, too. With --all no run is named, and
     all records of the folder are written, with the references that belong to them.
     """
-    from ddbench.publish.leaderboard import write_records
+    from ddbench.core.store.jsonl import write_records
 
-    store, records = _everything(given) if whole else _of_run(given)
+    store, records = _read_all(given) if whole else _of_run(given)
     write_records(target, records)
     click.echo(f"{target}: {len(records)} records")
     if pictures:
@@ -118,7 +118,7 @@ def _of_run(given: dict[str, Any]) -> tuple[Store, list[Record]]:
     return store, collect(planned)
 
 
-def _everything(given: dict[str, Any]) -> tuple[Store, list[Record]]:
+def _read_all(given: dict[str, Any]) -> tuple[Store, list[Record]]:
     """All records of the folder, with their references.
 
     Raises:
@@ -156,7 +156,7 @@ def show(key: str, out: Path, target: Path | None, step: str | None, per_class: 
     from ddbench.publish.pictures import check_png, png, row_names, tiles
 
     store = Store(out)
-    found = named(store, key)
+    found = find_record(store, key)
     record = set_of(store, found)
     target = target or Path(f"{short(record.key)}.png")
     check_png(target)

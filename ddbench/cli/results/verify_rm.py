@@ -55,7 +55,7 @@ class Found:
         return f"{document.label}{which} {short(self.record.key)}"
 
 
-def named(store: Store, key: str) -> Found:
+def find_record(store: Store, key: str) -> Found:
     """The one record whose key begins with ``key``.
 
     Raises:
@@ -112,7 +112,7 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
 
     registries = active()
     store = Store(out)
-    found = named(store, key)
+    found = find_record(store, key)
     folder, made = found.folder, set_of(store, found)
     method, origin = made.document.cell.method, made.document.cell.origin
     if method not in registries.methods:
@@ -192,7 +192,7 @@ def rm(key: str, out: Path, shared: bool) -> None:
     whatever --out says: they go only with --shared.
     """
     store = Store(out)
-    found = named(store, key)
+    found = find_record(store, key)
     in_all = found.record.document.set.shared
     if in_all and not shared:
         raise UsageError(f"{found.name} lies in {found.folder}, and every results folder reads it: add --shared")

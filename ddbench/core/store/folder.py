@@ -202,7 +202,7 @@ def amend(path: Path, record: Record, metrics: Mapping[str, Any], also: Sequence
 
     Args:
         path: Its file.
-        record: It, as it was read.
+        record: Its content, as it was read.
         metrics: To add or to replace.
         also: Further rows that an evaluation serves, beside those that it says.
 

@@ -101,7 +101,7 @@ def _torch_file(path: Path) -> list[Stored]:
     content = load_torch(path)
     if isinstance(content, Mapping) and isinstance(content.get("data"), list):
         return _experiments(content, path)
-    if isinstance(content, Mapping) and (found := _named(content, path)) is not None:
+    if isinstance(content, Mapping) and (found := _find_named(content, path)) is not None:
         return [found]
     what = f"a dict of {', '.join(map(str, content)) or 'nothing'}" if isinstance(content, Mapping) else ""
     raise DataError(
@@ -163,7 +163,7 @@ def _npz(path: Path) -> Stored:
     parts: dict[str, Any] = {name: _tensor(array) for name, array in content.items() if array.dtype.kind in "buif"}
     if "manifest" in content:
         parts["manifest"] = str(content["manifest"])
-    found = _named(parts, path)
+    found = _find_named(parts, path)
     if found is None:
         raise DataError(
             f"{path}: no images ({', '.join(IMAGES)}) with labels ({', '.join(LABELS)}) among "
@@ -177,7 +177,7 @@ def _tensor(array: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(widened))
 
 
-def _named(content: Mapping[str, Any], path: Path) -> Stored | None:
+def _find_named(content: Mapping[str, Any], path: Path) -> Stored | None:
     """Images and labels under their usual names; an export of ours says in its manifest what they are."""
     images = next((content[name] for name in IMAGES if isinstance(content.get(name), Tensor)), None)
     labels = next((content[name] for name in LABELS if isinstance(content.get(name), Tensor)), None)

@@ -164,7 +164,7 @@ def _images(
     if flags.range in ("01", "255"):
         top = 1.0 if flags.range == "01" else 255.0
         if low < 0 or high > top or (top == 255 and high <= 1):
-            raise DataError(f"{where}: values from {low:.3g} to {high:.3g} are no pixels in [0, {top:.0f}]")
+            raise DataError(f"{where}: values from {low:.3g} to {high:.3g} are not pixel values in [0, {top:.0f}]")
         return True, images / top, f"pixels in [0, {top:.0f}], found {low:.3g} to {high:.3g}"
     if flags.range is None and stored.layout not in NORMALISED:
         raise DataError(f"{where}: {_ambiguous(images)}")
@@ -217,7 +217,7 @@ def _labels(stored: Stored, info: DatasetInfo, flags: Flags, n: int, where: str)
 def _classes(labels: Tensor, info: DatasetInfo, where: str) -> Tensor:
     whole = labels.long()
     if labels.is_floating_point() and not bool((whole == labels).all()):
-        raise DataError(f"{where}: labels are no whole numbers, and there is one an image")
+        raise DataError(f"{where}: labels are not whole numbers, and there is one an image")
     if not 0 <= int(whole.min()) <= int(whole.max()) < info.classes:
         raise DataError(
             f"{where}: labels from {int(whole.min())} to {int(whole.max())}; {info.name} has 0 … {info.classes - 1}"

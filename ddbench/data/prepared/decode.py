@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import CorruptFileError, DataError, DDBenchError, StoreError
 from ddbench.core.keys import canonical, short
 from ddbench.core.store.files import atomic_write, store_error
@@ -27,7 +26,7 @@ PARTIAL = ".partial-"
 """Prefix of folders that are being written; those of a killed process never count."""
 
 
-def decode(raw: RawDataset, parent: Path, *, name: str, record: DatasetRecord | None = None) -> Prepared:
+def decode(raw: RawDataset, parent: Path, *, name: str) -> Prepared:
     """Write ``raw`` to ``parent/<revision>/``.
 
     Pixels pass through in chunks and are written with plain writes: memory stays low, and a full disk is an error
@@ -37,7 +36,6 @@ def decode(raw: RawDataset, parent: Path, *, name: str, record: DatasetRecord | 
         raw: What the reader returned.
         parent: ``$DDBENCH_HOME/data/<name>``; must exist.
         name: Name of the data set.
-        record: Its record, for the constants of ``meanstd`` and ``flip``.
 
     Raises:
         DataError: If the source is unreadable or not usable as a data set.
@@ -62,15 +60,12 @@ def decode(raw: RawDataset, parent: Path, *, name: str, record: DatasetRecord | 
                 levels=raw.levels,
                 parts=sizes,
                 splits={"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
-                flip=True,
-                mean=mean,
-                std=std,
                 train_mean=mean,
                 train_std=std,
                 notes=(*raw.notes, *splits.notes),
                 sizes={f"{array}.npy": (temporary / f"{array}.npy").stat().st_size for array in ARRAYS},
             )
-            atomic_write(temporary / META, meta.declared_by(record).model_dump_json(indent=1).encode())
+            atomic_write(temporary / META, meta.model_dump_json(indent=1).encode())
             return _publish(temporary, parent / revision)
         except OSError as error:
             raise store_error(parent, error) from error

@@ -8,15 +8,17 @@ and alone makes the folder count.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import CorruptFileError, DataError
+from ddbench.core.plugin.loader import active
+from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import home
 from ddbench.data.prepared.splits import Indices
@@ -24,10 +26,12 @@ from ddbench.data.readers.raw import PARTS, Labels, PartName, Pixels
 
 META = "meta.json"
 ARRAYS = ("images", "labels", *PARTS)
+_DECLARED = ("mean", "std", "flip")
+"""What older files say, too: the record of the data set says it now."""
 
 
 class Meta(Frozen):
-    """Facts about a prepared data set.
+    """Facts about a prepared data set: what its files hold, whatever its record declares.
 
     Attributes:
         layout: Version of the folder's layout.
@@ -38,11 +42,8 @@ class Meta(Frozen):
         levels: Largest pixel value, which maps to 1.0.
         parts: Sizes of the source's own parts.
         splits: Sizes of train, val and test.
-        flip: Whether a mirrored image still shows its class.
-        mean: Per-channel mean of ``meanstd``, pixels in [0, 1].
-        std: Per-channel standard deviation of ``meanstd``.
-        train_mean: Computed from the train split.
-        train_std: Computed from the train split.
+        train_mean: Per-channel mean of the train split, pixels in [0, 1].
+        train_std: Per-channel standard deviation of the train split.
         notes: What a reader of the table must know.
         sizes: Size of every array file [bytes], against truncation.
     """
@@ -55,9 +56,6 @@ class Meta(Frozen):
     levels: int = Field(ge=1, le=255)
     parts: dict[PartName, int]
     splits: dict[PartName, int]
-    flip: bool
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     train_mean: tuple[float, ...]
     train_std: tuple[float, ...]
     notes: tuple[str, ...] = ()
@@ -68,18 +66,10 @@ class Meta(Frozen):
         """K."""
         return len(self.class_names)
 
-    def declared_by(self, record: DatasetRecord | None) -> Meta:
-        """With the record's constants and flip; without a record: what was computed from train, and flip.
-
-        Raises:
-            DataError: If the record's constants are for another number of channels.
-        """
-        mean, std = self.train_mean, self.train_std
-        if record is not None and record.mean is not None and record.std is not None:
-            if len(record.mean) != len(mean):
-                raise DataError(f"{record.name} has {len(record.mean)} channels, but the files hold {len(mean)}")
-            mean, std = record.mean, record.std
-        return self.model_copy(update={"mean": mean, "std": std, "flip": record is None or record.flip})
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_declared(cls, data: Any) -> Any:
+        return {name: data[name] for name in data if name not in _DECLARED} if isinstance(data, dict) else data
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +80,37 @@ class Prepared:
         name: As in :class:`Meta`.
         revision: As in :class:`Meta`.
         folder: Where it is.
-        meta: Facts about it.
+        meta: Facts about its files.
+        record: What is declared of it; None for data read from a path.
     """
 
     name: str
     revision: str
     folder: Path
     meta: Meta
+    record: DatasetRecord | None = None
+
+    def declared_by(self, record: DatasetRecord | None) -> Prepared:
+        """The same files under ``record``.
+
+        Raises:
+            DataError: If the record's constants are for another number of channels.
+        """
+        if record is not None and record.mean is not None and len(record.mean) != self.meta.shape[1]:
+            raise DataError(f"{record.name} has {len(record.mean)} channels, but the files hold {self.meta.shape[1]}")
+        return replace(self, record=record)
+
+    @property
+    def constants(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Per-channel (mean, std) of ``meanstd``, pixels in [0, 1]: the declared ones, else those of train."""
+        if self.record is None or self.record.mean is None or self.record.std is None:
+            return self.meta.train_mean, self.meta.train_std
+        return self.record.mean, self.record.std
+
+    @property
+    def flip(self) -> bool:
+        """Whether a mirrored image still shows its class."""
+        return self.record is None or self.record.flip
 
     @property
     def images(self) -> Pixels:
@@ -144,17 +158,23 @@ def open_folder(folder: Path) -> Prepared:
     return Prepared(meta.name, meta.revision, folder, meta)
 
 
-def find(name: str, revision: str) -> Prepared:
+def find(name: str, revision: str, known: Registry[DatasetRecord] | None = None) -> Prepared:
     """Open the prepared data set of a key.
 
+    Args:
+        name: As in :class:`Meta`.
+        revision: As in :class:`Meta`.
+        known: Registered data sets, whose constants and flip count; None: those that this command knows.
+
     Raises:
-        DataError: If it is missing or damaged.
+        DataError: If it is missing or damaged, or its record's constants do not fit.
     """
+    known = active().datasets if known is None else known
     folder = data_root(name) / revision
     if not folder.is_dir():
         raise DataError(f"data set {name!r} revision {revision} is not prepared: {folder} does not exist")
     try:
-        return open_folder(folder)
+        return open_folder(folder).declared_by(known.get(name) if name in known else None)
     except CorruptFileError as error:
         raise DataError(f"data set {name!r}: {folder} is damaged ({error}); prepare it again") from error
 

@@ -10,7 +10,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -23,11 +22,9 @@ from ddbench.core.plugin.loader import import_target
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import atomic_write, store_error
 from ddbench.data.prepared.decode import PARTIAL, decode, source_error
-from ddbench.data.prepared.on_disk import META, Meta, Prepared, data_root, find, open_folder
-from ddbench.data.prepared.sources import Source, fingerprint, parse_source
+from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
+from ddbench.data.prepared.sources import Source, fingerprint
 from ddbench.data.readers.raw import RawDataset, malformed
-
-__all__ = ["Meta", "Prepared", "Source", "find", "parse_source", "prepare", "prepared_revision", "resolve"]
 
 
 class Pointer(Frozen):
@@ -63,7 +60,7 @@ def resolve(source: Source) -> Prepared:
     pointer = _read_pointer(_pointer_path(source))
     if pointer is not None and pointer.is_of(source):
         with suppress(CorruptFileError):
-            return _with_declared_facts(open_folder(data_root(source.name) / pointer.revision), source.record)
+            return open_folder(data_root(source.name) / pointer.revision).declared_by(source.record)
     if source.record is None or source.record.embedded:
         return prepare(source)
     if pointer is not None and pointer.files is not None and Path(pointer.files).exists():
@@ -99,7 +96,7 @@ def prepare(source: Source, *, files: Path | None = None, allow_download: bool =
         mark = fingerprint(source) if source.path is not None else None
         raw = _read(source, place)
         try:
-            prepared = decode(raw, parent, name=source.name, record=source.record)
+            prepared = decode(raw, parent, name=source.name).declared_by(source.record)
         except DataError as error:
             raise source_error(error, _where(source, place)) from error
         finally:
@@ -109,7 +106,7 @@ def prepare(source: Source, *, files: Path | None = None, allow_download: bool =
             reader_version=source.reader_version, origin=source.origin,
         )  # fmt: skip
         atomic_write(_pointer_path(source), pointer.model_dump_json().encode())
-    return _with_declared_facts(prepared, source.record)
+    return prepared
 
 
 def prepared_revision(source: Source) -> str | None:
@@ -175,15 +172,6 @@ def _advice(record: DatasetRecord) -> str:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _with_declared_facts(prepared: Prepared, record: DatasetRecord | None) -> Prepared:
-    """Bring the record's constants into ``meta.json`` when they have changed since: pixels need no new decoding."""
-    meta = prepared.meta.declared_by(record)
-    if meta == prepared.meta:
-        return prepared
-    atomic_write(prepared.folder / META, meta.model_dump_json(indent=1).encode())
-    return replace(prepared, meta=meta)
 
 
 def _pointer_path(source: Source) -> Path:

@@ -100,18 +100,26 @@ def malformed(raw: RawDataset) -> str | None:
             continue
         if images is None or labels is None:
             return f"{name}_{'images' if images is None else 'labels'} is missing"
-        if not isinstance(images, ImageStream):
-            found = f"{images.dtype} {list(images.shape)}" if isinstance(images, np.ndarray) else type(images).__name__
-            if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
-                return f"{name}_images is {found}, not a numpy array of uint8 [N, C, H, W] or a ddbench.ImageStream"
-        found = f"{labels.dtype} {list(labels.shape)}" if isinstance(labels, np.ndarray) else type(labels).__name__
-        if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.ndim != 1:
-            return f"{name}_labels is {found}, not a numpy array of integers [N]"
+        if not isinstance(images, ImageStream) and not _is_array(images, "u", 4, itemsize=1):
+            return f"{name}_images is {_kind(images)}, not a numpy array of uint8 [N, C, H, W] or a ddbench.ImageStream"
+        if not _is_array(labels, "iu", 1):
+            return f"{name}_labels is {_kind(labels)}, not a numpy array of integers [N]"
     if not all(isinstance(name, str) for name in raw.class_names):
-        return f"class_names holds {next(n for n in raw.class_names if not isinstance(n, str))!r}, which is no text"
+        return f"class_names holds {next(n for n in raw.class_names if not isinstance(n, str))!r}, which is not a text"
     if not (isinstance(raw.levels, int) and 1 <= raw.levels <= 255):
         return f"levels is {raw.levels!r}, not an integer in 1 … 255"
     return None
+
+
+def _is_array(found: object, kinds: str, ndim: int, itemsize: int | None = None) -> bool:
+    """Whether it is a numpy array of such numbers (``u``: unsigned, ``i``: signed) in so many dimensions."""
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in kinds or found.ndim != ndim:
+        return False
+    return itemsize in (None, found.dtype.itemsize)
+
+
+def _kind(found: object) -> str:
+    return f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else type(found).__name__
 
 
 def check(raw: RawDataset) -> None:

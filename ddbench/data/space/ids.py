@@ -7,7 +7,7 @@ from typing import Literal
 from ddbench.core.errors import UsageError, unknown
 from ddbench.core.specs import ArtifactSpec, DataSpec
 from ddbench.data.catalog import CIFAR10_MEAN, CIFAR10_STD
-from ddbench.data.prepared.on_disk import Meta
+from ddbench.data.prepared.on_disk import Prepared
 from ddbench.data.space.params import ZCAParams
 
 MEANSTD = "meanstd"
@@ -29,7 +29,7 @@ def keeps_pixels(preprocess: str) -> bool:
     return ZCA.get(preprocess) != "kip"
 
 
-def constants(meta: Meta, preprocess: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def constants(prepared: Prepared, preprocess: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Per-channel (mean, std) of pixels in [0, 1]; those of ``meanstd`` for spaces that use none.
 
     Raises:
@@ -38,11 +38,11 @@ def constants(meta: Meta, preprocess: str) -> tuple[tuple[float, ...], tuple[flo
     if preprocess not in PREPROCESSINGS:
         raise unknown("preprocessing", preprocess, PREPROCESSINGS, "ddbench run --help")
     if preprocess != MEANSTD_MTT:
-        return meta.mean, meta.std
-    if meta.shape[1] != len(CIFAR10_MEAN):
+        return prepared.constants
+    if prepared.meta.shape[1] != len(CIFAR10_MEAN):
         raise UsageError(
-            f"preprocessing {MEANSTD_MTT!r} uses CIFAR-10's three-channel constants; {meta.name} has {meta.shape[1]}"
-            " channel: use meanstd"
+            f"preprocessing {MEANSTD_MTT!r} uses CIFAR-10's three-channel constants; {prepared.name} has"
+            f" {prepared.meta.shape[1]} channel: use meanstd"
         )
     return CIFAR10_MEAN, CIFAR10_STD
 

@@ -105,7 +105,7 @@ def _undone(images: Tensor, space: Preprocess, data: DataSpec, whitening: Path |
     if whitening is None:
         raise DataError("the record names no whitening matrices")
     standardised = ZCA[space.id] == "frepo"
-    mean, std = constants(find(data.name, data.revision).meta, space.id) if standardised else ((), ())
+    mean, std = constants(find(data.name, data.revision), space.id) if standardised else ((), ())
     return unwhiten(images, space, whitening, mean, std)
 
 

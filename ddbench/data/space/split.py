@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddbench.core.api import Preprocess
+from ddbench.core.api import DatasetRecord, Preprocess
 from ddbench.core.errors import DataError
+from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import DataSpec
 from ddbench.data.prepared.on_disk import Prepared, find
 from ddbench.data.prepared.views import Part, apply_view
@@ -20,6 +21,8 @@ CACHE_BYTES = 512 * 2**20
 """Largest set of float images that is kept; beyond it they are preprocessed anew for every batch."""
 
 _CHUNK = 1024
+
+Known = Registry[DatasetRecord] | None
 
 
 class Split:
@@ -115,38 +118,47 @@ class Split:
         return floats
 
 
-def open_splits(spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None) -> tuple[Split, Split]:
+def open_splits(
+    spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None, known: Known = None
+) -> tuple[Split, Split]:
     """Train and validation images of ``spec``.
 
     Args:
         spec: Name, revision, split, view and preprocessing.
         device: Where tensors go.
         whitening: Folder of the ``zca`` artifact, for preprocessings that need it.
+        known: Registered data sets, which declare constants; None: those that this command knows.
 
     Raises:
         DataError: If the prepared data set or the matrices are missing or damaged.
         UsageError: If the view or the preprocessing is impossible for this data set.
     """
-    prepared, transform = _open(spec, device, whitening)
+    prepared, transform = _open(spec, device, whitening, known)
     parts = apply_view(prepared, split=spec.split, view=spec.view)
     return _split(prepared, parts.train, transform, device), _split(prepared, parts.val, transform, device)
 
 
-def open_whole(spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None) -> Split:
+def open_whole(
+    spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None, known: Known = None
+) -> Split:
     """Train ∪ val of ``spec`` in the order of the source; arguments and errors as :func:`open_splits`."""
-    prepared, transform = _open(spec, device, whitening)
+    prepared, transform = _open(spec, device, whitening, known)
     return _split(prepared, apply_view(prepared, split=spec.split, view=spec.view).whole, transform, device)
 
 
-def open_test(spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None) -> Split:
+def open_test(
+    spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None, known: Known = None
+) -> Split:
     """Test images of ``spec``, for the core alone; arguments and errors as :func:`open_splits`."""
-    prepared, transform = _open(spec, device, whitening)
+    prepared, transform = _open(spec, device, whitening, known)
     return _split(prepared, apply_view(prepared, split=spec.split, view=spec.view).test, transform, device)
 
 
-def _open(spec: DataSpec, device: torch.device | str, whitening: Path | None) -> tuple[Prepared, Transform]:
-    prepared = find(spec.name, spec.revision)
-    mean, std = constants(prepared.meta, spec.preprocess)
+def _open(
+    spec: DataSpec, device: torch.device | str, whitening: Path | None, known: Known
+) -> tuple[Prepared, Transform]:
+    prepared = find(spec.name, spec.revision, known)
+    mean, std = constants(prepared, spec.preprocess)
     where = torch.device(device)
     if spec.preprocess not in ZCA:
         return prepared, Standardise(Preprocess(id=spec.preprocess, mean=mean, std=std), where)

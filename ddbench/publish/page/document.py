@@ -8,7 +8,6 @@ from typing import Any
 from ddbench.core.keys import short
 from ddbench.core.records import Record
 from ddbench.publish.looks import Look, drawn, looks
-from ddbench.publish.page.cells import Panels, Place, cell_id, table_id
 from ddbench.publish.page.curves import BOTTOM as BELOW
 from ddbench.publish.page.curves import (
     HEIGHT,
@@ -23,22 +22,23 @@ from ddbench.publish.page.curves import (
     ipc_chart,
 )
 from ddbench.publish.page.gallery import galleries
+from ddbench.publish.page.panels import Panels, Place, cell_id, table_id
 from ddbench.publish.page.tiles import Picture
 from ddbench.publish.text.captions import caption
-from ddbench.publish.views.columns import Column as Shown
+from ddbench.publish.views.catalog import views_of
+from ddbench.publish.views.columns import Column
 from ddbench.publish.views.cost import cost_view
 from ddbench.publish.views.inside_methods import details_view
 from ddbench.publish.views.main import differences_view, main_view
 from ddbench.publish.views.scores import scores_view
 from ddbench.publish.views.students import students_view
 from ddbench.publish.views.view import View
-from ddbench.publish.views.views import views_of
 from ddbench.results.scores.cross import Cross, cross_tables, groups_of
 from ddbench.results.scores.scores import front_of
 from ddbench.results.tables.conditions import protocol_of
 from ddbench.results.tables.figures import compact
 from ddbench.results.tables.observations import Observation, observe
-from ddbench.results.tables.tables import Column, Row, Table, tables_of
+from ddbench.results.tables.tables import BudgetColumn, Row, Table, tables_of
 
 ACROSS = {
     "regime": "Labels and augmentation", "ranks": "Average ranks",
@@ -190,7 +190,7 @@ def _main(table: Table, view: View) -> dict[str, Any]:
     }
 
 
-def _shown(column: Shown[Any], row: Any) -> dict[str, Any]:
+def _shown(column: Column[Any], row: Any) -> dict[str, Any]:
     value = column.sort(row)
     return {
         "text": column.text(row),
@@ -255,7 +255,7 @@ def _curve(table: Table, row: Row, seen: dict[str, Look], front: Set[tuple[str, 
     return Series(row.shown_label, seen[row.shown_label], tuple(sorted(values, key=lambda value: value.x)))
 
 
-def _size(column: Column, unit: str) -> float | None:
+def _size(column: BudgetColumn, unit: str) -> float | None:
     if unit == IMAGES:
         return column.n
     budget = column.budget

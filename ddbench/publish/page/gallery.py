@@ -9,7 +9,7 @@ from typing import Any
 from ddbench.core.records import Record
 from ddbench.core.roles import Role
 from ddbench.core.specs import Budget
-from ddbench.publish.page.cells import Place, cell_id
+from ddbench.publish.page.panels import Place, cell_id
 from ddbench.publish.page.tiles import Picture
 from ddbench.results.tables.observations import Observation
 from ddbench.results.tables.tables import Row, Table

@@ -108,7 +108,7 @@ def change_curve(tracks: Sequence[Track]) -> Curve:
     for track in tracks:
         for step, condensed in track.steps.items():
             if step:
-                values.setdefault(step, []).append(relative_change(seen(condensed), seen(track.start)))
+                values.setdefault(step, []).append(relative_change(images_of(condensed), images_of(track.start)))
     return _curve(values)
 
 
@@ -117,7 +117,7 @@ def share_curve(tracks: Sequence[Track]) -> Curve:
     values: dict[int, list[float]] = {}
     for track in tracks:
         for step, condensed in track.steps.items():
-            share = high_frequency_share(seen(condensed) - seen(track.start))
+            share = high_frequency_share(images_of(condensed) - images_of(track.start))
             if share is not None:
                 values.setdefault(step, []).append(share)
     return _curve(values)
@@ -157,7 +157,7 @@ def tracks_of(
     return sorted(tracks, key=lambda t: (t.record.metrics.get("window_first_top1", -1.0), t.label, t.r))
 
 
-def seen(condensed: CondensedSet) -> Tensor:
+def images_of(condensed: CondensedSet) -> Tensor:
     """The images of a set that holds some."""
     assert condensed.images is not None
     return condensed.images
@@ -213,7 +213,7 @@ def _track(folder: Path, record: Record, starts: _Starts) -> Track:
     steps = {int(path.stem): load_set(path) for path in _snapshots(folder)}
     start, origin = (steps[0], "the set after 0 steps") if 0 in steps else starts.of(record)
     label = record.document.label
-    if seen(start).shape != seen(steps[max(steps)]).shape:
+    if images_of(start).shape != images_of(steps[max(steps)]).shape:
         raise UsageError(f"{label} r{record.document.cell.r}: {origin} are not as many as its images: X₀ is unknown")
     _check(record, start, origin, steps)
     return Track(label, record.document.cell.r, record, start, origin, steps)
@@ -224,7 +224,7 @@ def _check(record: Record, start: CondensedSet, origin: str, steps: Mapping[int,
     said, last = record.metrics.get("image_change"), steps[max(steps)]
     if said is None or "codes" in last.aux or record.cost.steps != max(steps):
         return
-    ours = relative_change(seen(last), seen(start))
+    ours = relative_change(images_of(last), images_of(start))
     if abs(ours - said) > AGREES * max(1.0, said):
         raise UsageError(
             f"{record.document.label} r{record.document.cell.r}: X₀ is not {origin}: its record says "

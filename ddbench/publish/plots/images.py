@@ -22,7 +22,7 @@ from ddbench.publish.plots.evolution import (
     Track,
     change_curve,
     high_frequency_share,
-    seen,
+    images_of,
     share_curve,
 )
 from ddbench.results.tables.figures import plural
@@ -76,7 +76,7 @@ def images_plot(
         raise UsageError(f"no sets of repetition {repetition}; there are {known}")
     chosen = classes_shown(tracks, classes)
     with matplotlib.rc_context(STYLE):
-        columns, (high, wide) = 1 + max(len(t.steps) for t in tracks), seen(tracks[0].start).shape[-2:]
+        columns, (high, wide) = 1 + max(len(t.steps) for t in tracks), images_of(tracks[0].start).shape[-2:]
         strip = (WIDTH - LABELS) / columns * high / (wide * len(chosen)) + PAD  # the height that leaves no gaps
         images, curves = 2 * len(shown) * strip + 0.5, 3.0
         layout = ConstrainedLayoutEngine(hspace=0.0, wspace=0.0, h_pad=PAD / 2, w_pad=PAD / 2)
@@ -128,7 +128,7 @@ def _strips(figure: Any, shown: Mapping[str, Track], classes: Sequence[int]) -> 
         mine = _first(track, classes)
         start = visible_pixels(track.start, track.record)[mine]
         _show(axes[2 * i, 0], start)
-        changes = {k: (seen(s) - seen(track.start))[mine].mean(1) for k, s in track.steps.items() if k}
+        changes = {k: (images_of(s) - images_of(track.start))[mine].mean(1) for k, s in track.steps.items() if k}
         scale = float(np.percentile(torch.stack(list(changes.values())).abs().numpy(), PERCENTILE)) or 1.0
         for column, step in enumerate(steps, 1):
             if step in changes:
@@ -176,7 +176,7 @@ def _curves(figure: Any, rows: Mapping[str, Sequence[Track]], style: Mapping[str
     for label, members in rows.items():
         _curve(change, change_curve(members), label, style[label])
         _curve(share, share_curve(members), label, style[label])
-    starts = [high_frequency_share(seen(track.start)) for members in rows.values() for track in members]
+    starts = [high_frequency_share(images_of(track.start)) for members in rows.values() for track in members]
     known = [value for value in starts if value is not None]
     if known:
         share.axhline(float(np.mean(known)), color=GREY[0], linestyle="--", linewidth=1.2, label="X₀ itself")

@@ -11,12 +11,12 @@ from typing import Any
 
 from ddbench.core.errors import UsageError
 from ddbench.publish.text.captions import caption
+from ddbench.publish.views.catalog import views_of
 from ddbench.publish.views.columns import Column, column, values
 from ddbench.publish.views.cost import COSTS
 from ddbench.publish.views.main import CELL, MAIN, differences_view
 from ddbench.publish.views.scores import SCORES
 from ddbench.publish.views.students import OVER, students_view
-from ddbench.publish.views.views import views_of
 from ddbench.results.scores.cross import OverStudents, cross_tables, group_of, over_students
 from ddbench.results.scores.scores import CostLine, Score, cost_of, scores_of
 from ddbench.results.tables.tables import Filled, Row, Table
@@ -54,7 +54,7 @@ def check_csv(views: Sequence[str]) -> None:
     """
     for name in views:
         if name not in CELLS and name != MAIN:
-            raise UsageError(f"csv holds one line per cell, which view {name!r} has not: use --format json")
+            raise UsageError(f"view {name!r} cannot be written as csv (one line per cell): use --format json")
 
 
 def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:

@@ -46,26 +46,26 @@ def to_latex(views: Sequence[View]) -> str:
     return HEAD + "\n".join(_environment(view) for view in views) if views else "% no results\n"
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text in which no character is a command, and those that pdflatex lacks are."""
     return _SPECIALS.sub(lambda match: _SPECIAL[match[0]], text)
 
 
 def _environment(view: View) -> str:
-    lines = [r"\begin{table}", r"  \centering", f"  \\caption{{{escaped(view.caption)}}}"]
+    lines = [r"\begin{table}", r"  \centering", f"  \\caption{{{escape(view.caption)}}}"]
     if grid := view.grid:
         header, *rows = grid
         lines += [f"  \\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"    \toprule", _row(header), r"    \midrule"]
         lines += [*map(_row, rows), r"    \bottomrule", r"  \end{tabular}"]
-    lines += [f"  \\par\\footnotesize {escaped(note)}" for note in view.notes]
+    lines += [f"  \\par\\footnotesize {escape(note)}" for note in view.notes]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
 def _row(cells: Sequence[str]) -> str:
     first, *rest = cells
-    return "    " + " & ".join([escaped(first), *map(_cell, rest)]) + r" \\"
+    return "    " + " & ".join([escape(first), *map(_cell, rest)]) + r" \\"
 
 
 def _cell(text: str) -> str:
     """A cell behind the first: what is bold in markdown is bold here."""
-    return _BOLD.sub(lambda match: f"\\textbf{{{match[1]}}}", escaped(text))
+    return _BOLD.sub(lambda match: f"\\textbf{{{match[1]}}}", escape(text))

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from ddbench.core.errors import unknown
 from ddbench.publish.text.csv_json import to_csv, to_json
 from ddbench.publish.text.latex import to_latex
+from ddbench.publish.views.catalog import check_names, views_of
 from ddbench.publish.views.inside_methods import details_view
 from ddbench.publish.views.main import MAIN, differences_view, main_view
 from ddbench.publish.views.students import students_view
 from ddbench.publish.views.view import View
-from ddbench.publish.views.views import check_names, views_of
 from ddbench.results.scores.cross import cross_tables
 from ddbench.results.tables.tables import Table
 
@@ -27,7 +27,7 @@ def render(tables: Sequence[Table], format: str, *, details: bool = False, views
         tables: From :func:`ddbench.results.tables.tables.tables_of`.
         format: ``table``, ``markdown``, ``latex``, ``csv`` or ``json``.
         details: Whether to add what methods say about their runs (always in ``json``).
-        views: What to show: ``main`` and those of :data:`ddbench.publish.views.views.VIEWS`; empty: ``main``.
+        views: What to show: ``main`` and those of :data:`ddbench.publish.views.catalog.VIEWS`; empty: ``main``.
 
     Raises:
         UsageError: If there is no such format or view, or the format cannot hold a view.

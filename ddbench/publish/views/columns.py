@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ddbench.results.tables.figures import NONE, compact, marked, rounded
+from ddbench.results.tables.figures import NONE, compact, mark_source, rounded
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -122,7 +122,7 @@ def column(
 
 def label_of(row: Any) -> str:
     """The label of a row as people read it, of any record with a ``row`` and a ``source``."""
-    return marked(row.row, row.source)
+    return mark_source(row.row, row.source)
 
 
 def for_people(columns: Iterable[Column[R]], rows: Sequence[R]) -> list[Column[R]]:

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from ddbench.publish.views.columns import COUNT, Column, Style, column, decimals
-from ddbench.publish.views.view import View, caution, nothing
+from ddbench.publish.views.view import View, caution, empty_view
 from ddbench.results.scores.lossless import NEEDED, Claim, best_suited, claims_of
 from ddbench.results.scores.scores import siblings
 from ddbench.results.tables.conditions import place
@@ -42,7 +42,7 @@ def lossless_views(tables: Sequence[Table]) -> list[View]:
     """The verdicts about every table under the protocol of the claim."""
     judged = [table for table in tables if table.standing.full_under is not None]
     if not judged:
-        return [nothing("lossless", CAPTION, f"the claim needs {NEEDED} for full (suite lossless)")]
+        return [empty_view("lossless", CAPTION, f"the claim needs {NEEDED} for full (suite lossless)")]
     return [_view(table, tables, claims_of(table, tables)) for table in judged]
 
 

@@ -14,7 +14,7 @@ from ddbench.publish.views.view import View
 from ddbench.results.stats import Comparison, Summary, smallest_n
 from ddbench.results.tables.cells import Cell, CellCost
 from ddbench.results.tables.differences import Difference
-from ddbench.results.tables.figures import NONE, compact, marked, rounded, spread, superscript
+from ddbench.results.tables.figures import NONE, compact, mark_source, rounded, spread, superscript
 from ddbench.results.tables.tables import Row, Table, unmeasured
 
 MAIN = "main"
@@ -64,7 +64,7 @@ def across_tables(
     """Columns of rows of a label and its cells from several tables: the label, then each cell with one decimal."""
 
     def label(row: tuple[str, Sequence[Cell | None]]) -> str:
-        return marked(row[0], next((cell.source for cell in row[1] if cell is not None), "measured"))
+        return mark_source(row[0], next((cell.source for cell in row[1] if cell is not None), "measured"))
 
     def one(place: int, name: str, header: str) -> Column[tuple[str, Sequence[Cell | None]]]:
         return mean_column(name, header, lambda row: row[1][place], lambda row: text(row[1][place]), decimals(1).shown)

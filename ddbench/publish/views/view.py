@@ -57,6 +57,6 @@ def caution(repetitions: Iterable[int]) -> list[str]:
     return [f"n < {smallest_n(1)}: no significance claimed"] if few else []
 
 
-def nothing(name: str, caption: str, why: str) -> View:
+def empty_view(name: str, caption: str, why: str) -> View:
     """A view without rows, and why."""
     return View(name, caption, [f"nothing to show: {why}"])

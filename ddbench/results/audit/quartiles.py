@@ -32,7 +32,7 @@ class Noted:
     """An evaluation that has its quartiles now.
 
     Attributes:
-        record: It, with the metrics.
+        record: The record, with the metrics.
         changed: Whether its file was written.
     """
 

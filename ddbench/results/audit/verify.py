@@ -86,9 +86,6 @@ def _wrong_accuracy(path: Path, record: Record, cell: CellSpec) -> str | None:
     return None if math.isclose(counted, said, abs_tol=1e-6) else f"top1 {said:g}, but its predictions give {counted:g}"
 
 
-# ------------------------------------------------------------------------------------------------------------ intervals
-
-
 # ---------------------------------------------------------------------------------------------------------------- cases
 
 

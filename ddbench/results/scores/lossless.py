@@ -12,7 +12,7 @@ from ddbench.core.correctness import unpack
 from ddbench.results.scores.scores import full_of, siblings
 from ddbench.results.stats import Lossless, lossless
 from ddbench.results.tables.cells import Cell
-from ddbench.results.tables.standing import OURS, id_of, name_of
+from ddbench.results.tables.protocols import OURS, id_of, name_of
 from ddbench.results.tables.tables import Table
 
 LONG = next(protocol for protocol in OURS.values() if protocol.standing.full_under)

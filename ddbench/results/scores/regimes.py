@@ -10,7 +10,7 @@ from ddbench.core.specs import Budget
 from ddbench.results.scores.scores import siblings
 from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.conditions import conditions
-from ddbench.results.tables.standing import OURS, name_of
+from ddbench.results.tables.protocols import OURS, name_of
 from ddbench.results.tables.tables import Table
 
 OWN_RANDOM = "random, that recipe"

@@ -17,7 +17,7 @@ from ddbench.core.roles import RANDOM, baseline_of
 from ddbench.results.stats import DIGITS
 from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.figures import significant
-from ddbench.results.tables.standing import name_of
+from ddbench.results.tables.protocols import name_of
 from ddbench.results.tables.tables import Row, Table
 
 WEIGHT = 0.5

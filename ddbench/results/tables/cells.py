@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -223,34 +223,31 @@ def _details(observations: Sequence[Observation]) -> dict[str, float]:
 
 def _cost(observations: Sequence[Observation]) -> CellCost:
     finished = [o for o in observations if o.top1 is not None]
-    evaluate_s = fmean(o.evaluate_s for o in finished) if finished else None
-    train_s = fmean(o.train_s for o in finished) if finished else None
+    spent = CellCost(
+        evaluate_s=fmean(o.evaluate_s for o in finished) if finished else None,
+        train_s=fmean(o.train_s for o in finished) if finished else None,
+    )
     first = observations[0]
     if first.kind == "reference":
         image, n = first.facts.image_bytes, first.facts.n
-        return CellCost(
-            evaluate_s=evaluate_s, train_s=train_s, bytes=None if image is None or n is None else float((image + 1) * n)
-        )
+        return spent if image is None or n is None else replace(spent, bytes=float((image + 1) * n))
+    made = [o.condensation for o in observations if o.condensation is not None]
     if first.source != "measured":  # what it took to make is unknown: here it was only read
-        sizes = [sum(o.condensation.cost.bytes.values()) for o in observations if o.condensation is not None]
-        return CellCost(evaluate_s=evaluate_s, train_s=train_s, bytes=fmean(sizes) if any(sizes) else None)
-    sets: dict[str, Cost] = {}
-    for observation in observations:
-        record = observation.condensation
-        if record is not None and record.status == "ok":
-            sets[record.key] = record.cost
-    costs = list(sets.values())
-    if not costs:
-        return CellCost(evaluate_s=evaluate_s, train_s=train_s)
-    return CellCost(
-        condense_s=fmean(cost.prepare_s + cost.condense_s for cost in costs),
-        artifact_s=fmean(cost.artifact_s for cost in costs),
-        evaluate_s=evaluate_s,
-        train_s=train_s,
-        peak_mb=max((cost.peak_mb for cost in costs if cost.peak_mb or cost.peak_from), default=None),
-        bytes=fmean(sum(cost.bytes.values()) for cost in costs),
-        contended=any(cost.contended for cost in costs),
-    )
+        sizes = [sum(record.cost.bytes.values()) for record in made]
+        return replace(spent, bytes=fmean(sizes)) if any(sizes) else spent
+    sets = {record.key: record.cost for record in made if record.status == "ok"}
+    return replace(spent, **_of_sets(list(sets.values()))) if sets else spent
+
+
+def _of_sets(costs: Sequence[Cost]) -> dict[str, Any]:
+    """What the sets of a cell took and take."""
+    return {
+        "condense_s": fmean(cost.prepare_s + cost.condense_s for cost in costs),
+        "artifact_s": fmean(cost.artifact_s for cost in costs),
+        "peak_mb": max((cost.peak_mb for cost in costs if cost.peak_mb or cost.peak_from), default=None),
+        "bytes": fmean(sum(cost.bytes.values()) for cost in costs),
+        "contended": any(cost.contended for cost in costs),
+    }
 
 
 def best(cells: Sequence[Cell | None]) -> set[int]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ddbench.results.stats import Comparison, compare
 from ddbench.results.tables.cells import Cell
 
 Cells = Sequence[Cell | None]
+Place = tuple[str, int]
+"""Label of a row, and position of a column."""
+Pair = tuple[Mapping[int, float], Mapping[int, float]]
+"""The scores of a cell and of its baseline, by repetition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +90,11 @@ def differences(rows: Sequence[Compared], columns: int) -> Differences | None:
         rows: Rows with what each is held against, in the order of the main table.
         columns: Cells per row.
     """
-    judged: list[tuple[str, int]] = []
-    pairs: dict[tuple[str, int], tuple[Mapping[int, float], Mapping[int, float]]] = {}
-    for row in rows:
-        for column in range(columns):
-            ours, theirs = row.cells[column], row.baseline[column]
-            if ours is not None and theirs is not None and ours.ranked and theirs.ranked:
-                pairs[row.label, column] = ours.scores, theirs.scores
-                judged += [] if row.control or row.conditional else [(row.label, column)]
-    families = [judged, *([place] for place in pairs if place not in judged)]
-    found: dict[tuple[str, int], Comparison] = {}
+    pairs = {place: pair for row in rows for place, pair in _pairs(row, columns)}
+    unjudged = {row.label for row in rows if row.control or row.conditional}
+    judged = [place for place in pairs if place[0] not in unjudged]
+    families = [judged, *([place] for place in pairs if place[0] in unjudged)]
+    found: dict[Place, Comparison] = {}
     for family in families:
         compared = zip(family, compare([pairs[place] for place in family]), strict=True)
         found |= {place: one for place, one in compared if one is not None}
@@ -112,3 +111,11 @@ def differences(rows: Sequence[Compared], columns: int) -> Differences | None:
             if any((row.label, column) in found for column in shown)
         ),
     )
+
+
+def _pairs(row: Compared, columns: int) -> Iterator[tuple[Place, Pair]]:
+    """The scores to compare in each column, where both sides are ranked."""
+    for column in range(columns):
+        ours, theirs = row.cells[column], row.baseline[column]
+        if ours is not None and theirs is not None and ours.ranked and theirs.ranked:
+            yield (row.label, column), (ours.scores, theirs.scores)

@@ -57,7 +57,7 @@ def plural(count: str, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == "1" else "s")
 
 
-def marked(label: str, source: str) -> str:
+def mark_source(label: str, source: str) -> str:
     """Label of a row as people read it: with ``(imported)`` or ``(reported)`` unless it was measured here."""
     return label if source == "measured" else f"{label} ({source})"
 

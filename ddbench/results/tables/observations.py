@@ -116,7 +116,7 @@ def observe(records: Sequence[Record]) -> list[Observation]:
         for record in condensations.values()
         if record.status != "ok" and record.key not in evaluated
     ]
-    return told_apart(_placed(found))
+    return tell_apart(_placed(found))
 
 
 def _rows_of(record: Record) -> list[Record]:
@@ -256,7 +256,7 @@ def _filled(observation: Observation, name: str, known: list[Setting]) -> Iterat
 # ------------------------------------------------------------------------------------------------------------ variants
 
 
-def told_apart(observations: list[Observation]) -> list[Observation]:
+def tell_apart(observations: list[Observation]) -> list[Observation]:
     """Give each variant of a row its own label, and keep one observation per place.
 
     Parameters may differ between budgets (presets do); where they differ within one cell, the row is split by the

@@ -13,17 +13,17 @@ from ddbench.core.roles import Role, baseline_of
 from ddbench.core.specs import Budget
 from ddbench.results.tables.cells import Cell, best, cell_of
 from ddbench.results.tables.differences import Compared, Differences, differences
-from ddbench.results.tables.figures import marked
+from ddbench.results.tables.figures import mark_source
 from ddbench.results.tables.observations import Observation, Setting, observe
-from ddbench.results.tables.standing import declared_by
+from ddbench.results.tables.protocols import declared_by
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class BudgetColumn:
     """A budget.
 
     Attributes:
-        budget: It.
+        budget: The budget itself.
         n: Images of a set; None when no record says.
         share: n as a percentage of the training images; None when unknown or when the budget exceeds them.
     """
@@ -72,7 +72,7 @@ class Row:
     @property
     def shown_label(self) -> str:
         """The label wherever people read it: ``label`` alone is what rows are found and joined by."""
-        return marked(self.label, self.source)
+        return mark_source(self.label, self.source)
 
     @property
     def spans(self) -> bool:
@@ -87,12 +87,12 @@ class Filled(NamedTuple):
         row: Its row.
         place: Which of the row's cells it is.
         column: Its column; None for a reference, which spans all.
-        cell: It.
+        cell: The cell itself.
     """
 
     row: Row
     place: int
-    column: Column | None
+    column: BudgetColumn | None
     cell: Cell
 
     @property
@@ -126,7 +126,7 @@ class Table:
     named: str
     preprocess: str
     split: str
-    columns: tuple[Column, ...]
+    columns: tuple[BudgetColumn, ...]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
     notes: tuple[str, ...]
@@ -241,7 +241,7 @@ def _reference_rank(observation: Observation) -> int:
     return 1 if observation.role.kind == "reference" else 2
 
 
-def _columns(observations: list[Observation]) -> tuple[Column, ...]:
+def _columns(observations: list[Observation]) -> tuple[BudgetColumn, ...]:
     sizes: dict[Budget, tuple[int | None, int | None]] = {}
     for observation in observations:
         if observation.budget is not None and sizes.get(observation.budget, (None, None))[0] is None:
@@ -253,12 +253,12 @@ def _size(budget: Budget) -> tuple[bool, float]:
     return budget.ipc is None, budget.ipc or budget.fraction or 0.0
 
 
-def _column(budget: Budget, n: int | None, n_train: int | None) -> Column:
+def _column(budget: Budget, n: int | None, n_train: int | None) -> BudgetColumn:
     fits = n is not None and n_train is not None and n <= n_train
-    return Column(budget, n, 100 * n / n_train if fits and n is not None and n_train else None)
+    return BudgetColumn(budget, n, 100 * n / n_train if fits and n is not None and n_train else None)
 
 
-def _row(label: str, observations: list[Observation], columns: tuple[Column, ...]) -> Row:
+def _row(label: str, observations: list[Observation], columns: tuple[BudgetColumn, ...]) -> Row:
     first = observations[0]
     cells: tuple[Cell | None, ...]
     if first.kind == "reference":
@@ -285,7 +285,7 @@ def _emphasised(rows: list[Row], columns: int) -> list[Row]:
 
 
 def _annotated(
-    row: Row, observations: list[Observation], columns: tuple[Column, ...], footnotes: dict[str, int]
+    row: Row, observations: list[Observation], columns: tuple[BudgetColumn, ...], footnotes: dict[str, int]
 ) -> Row:
     """Number the footnotes of a row, each distinct text once per table."""
 
@@ -326,7 +326,7 @@ def _purchase(row: Row, observations: list[Observation]) -> list[str]:
     return [f"not of the column's size: {what}; trained as long, in batches of the column's size"]
 
 
-def _shortfall(row: Row, columns: tuple[Column, ...]) -> list[str]:
+def _shortfall(row: Row, columns: tuple[BudgetColumn, ...]) -> list[str]:
     """How many images an imported set has, where its column's budget has others."""
     if row.spans or row.role.kind == "at_bytes":
         return []

@@ -47,10 +47,7 @@ class Inputs:
         Raises:
             PluginError: If ``ProtocolParams.artifacts`` did not declare it.
         """
-        if name not in self.folders:
-            declared = ", ".join(self.folders) or "none"
-            raise PluginError(f"artifact {name!r} was not declared by ProtocolParams.artifacts (declared: {declared})")
-        return self.folders[name]
+        return declared_folder(self.folders, name, "ProtocolParams")
 
     def resume(self) -> State | None:
         """The state of an interrupted training, or None."""
@@ -63,6 +60,14 @@ class Inputs:
     def note(self, name: str, value: Any) -> None:
         """Put a number beside the metrics."""
         self.notes[name] = value
+
+
+def declared_folder(folders: Mapping[str, Path], name: str, params: str) -> Path:
+    """Folder of the artifact ``name``; PluginError where the class ``params`` did not declare it."""
+    if name not in folders:
+        declared = ", ".join(folders) or "none"
+        raise PluginError(f"artifact {name!r} was not declared by {params}.artifacts (declared: {declared})")
+    return folders[name]
 
 
 def network(

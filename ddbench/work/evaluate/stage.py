@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from ddbench.core.api import (
-    ArchInfo,
     CondensedSet,
     EvalProtocol,
     Predictor,
@@ -25,12 +24,10 @@ from ddbench.core.api import (
 )
 from ddbench.core.errors import NodeFailureError
 from ddbench.core.keys import student_seed
-from ddbench.core.plugin.loader import import_target
-from ddbench.core.plugin.registry import Registry
+from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.sets import other_space
 from ddbench.core.specs import DatasetInfo, DataSpec, EvalSpec
-from ddbench.data.describe import describe
-from ddbench.data.prepared.on_disk import find
+from ddbench.data.dataset import facts_of
 from ddbench.data.space.split import Split, open_splits, open_test, open_whole
 from ddbench.work.evaluate.inputs import Inputs, network
 from ddbench.work.evaluate.metrics import accuracy, logits_of, measure
@@ -70,7 +67,7 @@ class Evaluation:
         data: Where ``condensed`` comes from.
         condensed: The set.
         device: Where to train.
-        families: Registered architectures.
+        registries: Loaded plugins.
         whole: Whether the set is all of train ∪ val (references): the learning rate is chosen on train and val first.
         recipe: Recipe to follow (native), else None.
         chosen: The choice of repetition 0 (its record's ``selection``), None when there is nothing to reuse.
@@ -84,7 +81,7 @@ class Evaluation:
     data: DataSpec
     condensed: CondensedSet
     device: torch.device
-    families: Registry[ArchInfo]
+    registries: Registries
     whole: bool = False
     recipe: Recipe | None = None
     chosen: Mapping[str, Any] | None = None
@@ -101,12 +98,18 @@ class Evaluation:
     @cached_property
     def splits(self) -> tuple[Split, Split]:
         """Train and val."""
-        return open_splits(self.data, device=self.device, whitening=self.folders.get("whitening"))
+        return open_splits(self.data, **self._how)
 
     @cached_property
     def info(self) -> DatasetInfo:
         """Facts about the data."""
-        return describe(find(self.data.name, self.data.revision), self.data)
+        return facts_of(self.data, self.registries.datasets)
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        """How its data is opened."""
+        known = self.registries.datasets
+        return {"device": self.device, "whitening": self.folders.get("whitening"), "known": known}
 
     def run(self) -> Result:
         """Choose the learning rate, train, test.
@@ -128,7 +131,7 @@ class Evaluation:
         tried = {repr(trial["lr"]): trial["val_top1"] for trial in self._trials}
         learned = len(rates) > 1 and any(rate["lr"] == lr and rate["learned"] for rate in rates)
         selection = {"lr": lr, "learned": learned, "tried": max(1, len(tried)), "val_top1": tried}
-        test = open_test(self.data, device=self.device, whitening=self.folders.get("whitening"))
+        test = open_test(self.data, **self._how)
         logits = logits_of(predictor, test)
         metrics = measure(logits, test.labels, self.info.classes) | notes
         return Result(metrics, len(test), selection, logits.argmax(1).to(torch.int16), logits)
@@ -172,8 +175,8 @@ class Evaluation:
         condensed: CondensedSet = self.condensed
         seen: Split | None = val
         if self.whole and final:
-            train = open_whole(self.data, device=self.device, whitening=self.folders.get("whitening"))
-            condensed, seen = everything(train, self.condensed), None
+            train = open_whole(self.data, **self._how)
+            condensed, seen = as_set(train, self.condensed), None
         stopped = (self.resumed or {}).get("current")
         state = stopped["state"] if stopped and (stopped["lr"], stopped["final"]) == (lr, final) else None
         inputs = Inputs(
@@ -194,7 +197,7 @@ class Evaluation:
         return on_tick
 
     def _student(self, seed: int) -> nn.Module:
-        return network(self.spec.arch, self.info, self.device, seed, self.families)
+        return network(self.spec.arch, self.info, self.device, seed, self.registries.architectures)
 
 
 def in_eval_mode(predictor: Predictor, protocol: ProtocolInfo) -> Predictor:
@@ -221,7 +224,7 @@ def in_eval_mode(predictor: Predictor, protocol: ProtocolInfo) -> Predictor:
     return predict
 
 
-def everything(split: Split, like: CondensedSet) -> CondensedSet:
+def as_set(split: Split, like: CondensedSet) -> CondensedSet:
     """All images of a split as a set."""
     return CondensedSet(
         images=None,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ddbench.core import errors
-from ddbench.core.cores import cores
+from ddbench.core.cpu import cores
 from ddbench.core.documents import Document
 from ddbench.core.errors import DDBenchError
 from ddbench.work.attempt import Outcome

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ddbench.core.errors import UsageError
-from ddbench.core.roles import Role, baseline_of, spelled
+from ddbench.core.roles import Role, baseline_of, parse_label
 from ddbench.core.store.jsonl import read_records
 from ddbench.results.scores.ranking import rankings
 from ddbench.results.scores.scores import cost_of, scores_of
@@ -122,7 +122,7 @@ def test_committed_records_have_the_role_that_their_parameters_imply(path):
 
 def test_what_old_labels_spelled_is_what_new_records_say():
     made = planned(methods=["mtt", "datm", "kmeans"], controls=True, protocols=["hard", "native"])
-    old = {entry.row: spelled(entry.row, entry.method.name) for entry in made.entries}
+    old = {entry.row: parse_label(entry.row, entry.method.name) for entry in made.entries}
     new = roles(made)
     assert {label: role.kind for label, role in old.items()} == {label: role.kind for label, role in new.items()}
     beside = [label for label, role in new.items() if role.kind in ("start", "twin")]

@@ -222,7 +222,7 @@ BAD = {
     "channels": (lambda i, y: (i.repeat(1, 3, 1, 1), y), r"shape \[3, 8, 8\], those of digits \[1, 8, 8\]"),
     "size": (lambda i, y: (i[:, :, :4], y), r"shape \[1, 4, 8\]"),
     "label range": (lambda i, y: (i, y + 1), r"labels from 1 to 10; digits has 0 … 9"),
-    "fractional labels": (lambda i, y: (i, y + 0.5), "no whole numbers"),
+    "fractional labels": (lambda i, y: (i, y + 0.5), "not whole numbers"),
     "number of labels": (lambda i, y: (i, y[1:]), "20 images, 19 labels"),
     "columns": (lambda i, y: (i, torch.rand(20, 7)), r"shape \[20, 7\]; digits has 10 classes"),
     "nan pixels": (lambda i, y: (i.masked_fill(i > 1, float("nan")), y), "not all pixels are finite"),
@@ -259,7 +259,7 @@ def test_float_arrays_are_never_guessed(tmp_path, toy):
             take(path)
     with pytest.raises(DataError, match="--preprocess meanstd"):
         take(path, flags=Flags(range="normalised"))
-    with pytest.raises(DataError, match="no pixels in"):
+    with pytest.raises(DataError, match="not pixel values in"):
         take(path, flags=PIXELS)
 
 

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import DataError, StoreError, UsageError
 from ddbench.data.prepared import decode, sources
 from ddbench.data.prepared import prepare as prepared
 from ddbench.data.prepared.on_disk import find, open_folder
-from ddbench.data.prepared.prepare import Source, parse_source, prepare, resolve
+from ddbench.data.prepared.prepare import prepare, resolve
+from ddbench.data.prepared.sources import Source, parse_source
 from ddbench.data.readers.raw import ImageStream, RawDataset
 from tests.unit.data import data_files as files
 
@@ -38,9 +38,9 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
     original = prepared.decode
 
-    def spy(raw: RawDataset, parent: Path, *, name: str, record: DatasetRecord | None = None) -> prepared.Prepared:
+    def spy(raw: RawDataset, parent: Path, *, name: str) -> prepared.Prepared:
         calls.append(name)
-        return original(raw, parent, name=name, record=record)
+        return original(raw, parent, name=name)
 
     monkeypatch.setattr(prepared, "decode", spy)
     return calls
@@ -90,7 +90,7 @@ def test_decoded_copy_holds_the_sources_pixels_and_labels(tmp_path: Path) -> Non
     x, y = files.pixels(30, 8, 8, 3), files.cycle(30, 3)
     ready = resolve(source(f"mine=npz:{files.write_npz(tmp_path / 'a.npz', x_train=x, y_train=y)}"))
     assert np.array_equal(ready.images, x.transpose(0, 3, 1, 2)) and np.array_equal(ready.labels, y)
-    assert isinstance(ready.images, np.memmap) and ready.meta.flip
+    assert isinstance(ready.images, np.memmap) and ready.flip
     assert (ready.meta.shape, ready.meta.splits) == ((30, 3, 8, 8), {"train": 24, "val": 3, "test": 3})
 
 
@@ -149,7 +149,8 @@ def test_resolving_digits_again_needs_neither_torch_nor_sklearn(fresh_home: Path
     code = (
         "import sys, time\n"
         "from tests.unit.data.data_files import known\n"
-        "from ddbench.data.prepared.prepare import parse_source, resolve\n"
+        "from ddbench.data.prepared.prepare import resolve\n"
+        "from ddbench.data.prepared.sources import parse_source\n"
         "from ddbench.data.describe import describe\n"
         "from ddbench.core.specs import DataSpec\n"
         "start = time.perf_counter()\n"
@@ -219,12 +220,26 @@ def test_download_happens_only_when_the_environment_allows(monkeypatch: pytest.M
     assert resolve(mine).meta.parts == {"train": 40, "test": 20}
 
 
-def test_changed_constants_reach_the_prepared_copy_without_decoding(tmp_path: Path, decodes: list[str]) -> None:
+def test_constants_are_those_of_the_record_and_the_prepared_copy_stays_as_it_is(
+    tmp_path: Path, decodes: list[str]
+) -> None:
     files.write_mnist(tmp_path)
-    prepare(source("mnist"), files=tmp_path)
-    record = replace(files.known().get("mnist"), mean=(0.5,), std=(0.25,))
+    made = prepare(source("mnist"), files=tmp_path)
+    written = (made.folder / "meta.json").read_bytes()
+    record = replace(files.known().get("mnist"), mean=(0.5,), std=(0.25,), flip=True)
     ready = resolve(Source("mnist", record=record))
-    assert ready.meta.mean == (0.5,) == find("mnist", ready.revision).meta.mean and decodes == ["mnist"]
+    assert (ready.constants, ready.flip) == (((0.5,), (0.25,)), True)
+    assert find("mnist", made.revision).constants == made.constants == ((0.1307,), (0.3081,))
+    assert (made.folder / "meta.json").read_bytes() == written and decodes == ["mnist"]
+
+
+def test_meta_of_older_versions_is_read_and_what_it_says_of_constants_does_not_count(decodes: list[str]) -> None:
+    made = resolve(source("digits"))
+    path = made.folder / "meta.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"mean": [0.9], "std": [0.8], "flip": True}))
+    again = resolve(source("digits"))
+    assert again == made and decodes == ["digits"]
+    assert (again.constants, again.flip) == ((made.meta.train_mean, made.meta.train_std), False)
 
 
 # --- damage
@@ -315,8 +330,9 @@ def test_killed_decode_leaves_nothing_that_counts_and_is_swept_up(tmp_path: Path
         "import os, numpy as np\n"
         "from tests.unit.data.data_files import known\n"
         "from ddbench.data.prepared import decode; from ddbench.data.prepared import prepare as prepared\n"
+        "from ddbench.data.prepared.sources import parse_source\n"
         "decode._write_arrays = lambda *args: os._exit(9)\n"
-        f"prepared.resolve(prepared.parse_source('mine=npz:{path}', known()))\n"
+        f"prepared.resolve(parse_source('mine=npz:{path}', known()))\n"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 9
     home = fresh_home / "data/mine"

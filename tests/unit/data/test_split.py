@@ -17,7 +17,9 @@ from torch import Tensor
 from ddbench.core.api import Preprocess
 from ddbench.core.errors import DataError, UsageError
 from ddbench.core.specs import DataSpec
-from ddbench.data.prepared.prepare import Prepared, parse_source, resolve
+from ddbench.data.prepared.on_disk import Prepared
+from ddbench.data.prepared.prepare import resolve
+from ddbench.data.prepared.sources import parse_source
 from ddbench.data.prepared.views import apply_view, canonical_view
 from ddbench.data.space import split as split_module
 from ddbench.data.space.ids import artifact_for

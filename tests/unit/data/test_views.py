@@ -11,7 +11,9 @@ import pytest
 from ddbench.core.errors import UsageError
 from ddbench.core.specs import DataSpec
 from ddbench.data.describe import describe
-from ddbench.data.prepared.prepare import Prepared, parse_source, resolve
+from ddbench.data.prepared.on_disk import Prepared
+from ddbench.data.prepared.prepare import resolve
+from ddbench.data.prepared.sources import parse_source
 from ddbench.data.prepared.views import Parts, apply_view, canonical_view
 from ddbench.data.space.ids import artifact_for
 from tests.unit.data import data_files as files

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from ddbench.core.correctness import pack
 from ddbench.publish.page import page
 from ddbench.publish.text.csv_json import CELLS, PLACE, ROW, TABLE
-from ddbench.publish.text.latex import escaped
+from ddbench.publish.text.latex import escape
 from ddbench.publish.text.render import render, shown
+from ddbench.publish.views.catalog import VIEWS, views_of
 from ddbench.publish.views.columns import COMPACT, COUNT, column, decimals
 from ddbench.publish.views.cost import COSTS
 from ddbench.publish.views.inside_methods import details_view
 from ddbench.publish.views.main import CELL, MAIN, differences_view, main_view
 from ddbench.publish.views.scores import SCORES
 from ddbench.publish.views.students import OVER, students_view
-from ddbench.publish.views.views import VIEWS, views_of
 from ddbench.results.scores.cross import cross_tables
 from ddbench.results.scores.scores import CostLine, Score
 from ddbench.results.tables.cells import CellCost
@@ -176,7 +176,7 @@ def test_latex_shows_these_columns(tables, every):
         lines = [line.strip().removesuffix(r" \\") for line in body.splitlines() if not line.endswith("rule")]
         assert len(right) == len(grid[0]) - 1
         bold = re.compile(r"\\textbf\{(.*?)\} \(")
-        assert [bold.sub(r"**\1** (", line) for line in lines] == [" & ".join(map(escaped, line)) for line in grid]
+        assert [bold.sub(r"**\1** (", line) for line in lines] == [" & ".join(map(escape, line)) for line in grid]
 
 
 def test_the_page_shows_these_columns_and_sorts_by_their_values(records, tables):

@@ -23,8 +23,8 @@ from ddbench.publish.plots.evolution import (
     WHITE_NOISE,
     change_curve,
     high_frequency_share,
+    images_of,
     relative_change,
-    seen,
     share_curve,
     tracks_of,
 )
@@ -128,7 +128,7 @@ def test_random_s_images_are_the_start_of_sets_that_begin_with_real_ones(site):
     tracks = tracks_of(site.store)
     assert [(t.label, t.r) for t in tracks] == [("early", 0), ("early", 1), ("late", 0), ("late", 1)]
     for track in tracks:
-        torch.testing.assert_close(seen(track.start), site.start(track.r))
+        torch.testing.assert_close(images_of(track.start), site.start(track.r))
         assert track.origin == "random's images" and list(track.steps) == [5, 10]
     moved = [float((2 * change.expand(10, 1, SIDE, SIDE)).norm() / site.start(r).norm()) for r in (0, 1)]
     curve = change_curve([t for t in tracks if t.label == "early"])
@@ -153,7 +153,7 @@ def test_the_row_without_steps_is_the_start_where_there_is_one(site):
     zero = pair("datm", label="mtt (0 steps)", params={"iterations": 0})[0]
     site.put(zero, site.set(noise))
     (track,) = tracks_of(site.store)
-    torch.testing.assert_close(seen(track.start), noise)
+    torch.testing.assert_close(images_of(track.start), noise)
     assert track.origin == "the images of mtt (0 steps)"
 
 

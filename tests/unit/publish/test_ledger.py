@@ -10,8 +10,9 @@ import yaml
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import installed, params_class
 from ddbench.core.specs import Budget
+from ddbench.core.store.jsonl import write_records
 from ddbench.plan.presets import choose
-from ddbench.publish.leaderboard import fresh, write_records
+from ddbench.publish.leaderboard import fresh
 from ddbench.publish.ledger import Ours, Published, lines_of, read_published, verdict
 from tests.factories import cell, change, key_of
 

@@ -26,8 +26,8 @@ from ddbench.publish.page.curves import Series, Value, cost_chart, ipc_chart
 from ddbench.publish.page.document import _series
 from ddbench.publish.page.tiles import beside, pictures_of, read_pictures, write_pictures
 from ddbench.publish.plots.series import cost_points
+from ddbench.publish.views.catalog import views_of
 from ddbench.publish.views.main import main_view
-from ddbench.publish.views.views import views_of
 from ddbench.results.scores.scores import cost_of
 from ddbench.results.tables.tables import tables_of
 from tests.factories import cell, demo, imported, pair

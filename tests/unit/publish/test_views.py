@@ -10,9 +10,9 @@ import pytest
 from ddbench.cli import invoke
 from ddbench.core.errors import UsageError
 from ddbench.publish.text.captions import caption
-from ddbench.publish.text.latex import escaped
+from ddbench.publish.text.latex import escape
 from ddbench.publish.text.render import FORMATS, render, shown
-from ddbench.publish.views.views import MAIN, VIEWS, views_of
+from ddbench.publish.views.catalog import MAIN, VIEWS, views_of
 from ddbench.results.scores.ranking import rankings, stabilities
 from ddbench.results.scores.regimes import regime_tables
 from ddbench.results.scores.scores import cost_of
@@ -281,7 +281,7 @@ def test_the_cross_architecture_table_is_in_csv_and_json():
 
 
 def test_latex_escapes_every_special_character():
-    assert escaped(r"a_b & 5 % of #1 {x} ~ ^ \ $") == (
+    assert escape(r"a_b & 5 % of #1 {x} ~ ^ \ $") == (
         r"a\_b \& 5 \% of \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{} \$"
     )
 

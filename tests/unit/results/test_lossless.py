@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ddbench.core.correctness import pack, unpack
-from ddbench.publish.views.views import views_of
+from ddbench.publish.views.catalog import views_of
 from ddbench.results.scores.lossless import claims_of
 from ddbench.results.tables.tables import tables_of
 from tests.factories import pair

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ddbench.core.store.jsonl import read_records
-from ddbench.publish.views.views import views_of
+from ddbench.publish.views.catalog import views_of
 from ddbench.results.scores.ranking import rankings
 from ddbench.results.scores.scores import break_even, cost_of, index, scores_of
 from ddbench.results.tables.tables import tables_of

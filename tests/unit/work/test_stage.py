@@ -37,7 +37,7 @@ def evaluation(doc, condensed=None, **more):
         data,
         condensed,
         torch.device("cpu"),
-        installed().architectures,
+        installed(),
         whole=doc.whole,
         **more,
     )
@@ -105,7 +105,7 @@ def test_references_train_on_train_and_val_and_choose_on_val_first():
     train, val = open_splits(doc.cell.data, device="cpu")
     seen: list[int] = []
     whole = evaluation(
-        doc, stage.everything(train, CondensedSet.of_images(train.images()[:1], train.labels[:1], train.preprocess))
+        doc, stage.as_set(train, CondensedSet.of_images(train.images()[:1], train.labels[:1], train.preprocess))
     )
     fit = whole._fit
 
@@ -119,7 +119,7 @@ def test_references_train_on_train_and_val_and_choose_on_val_first():
     assert seen == [False, False, True]
     assert result.metrics["val_top1"] == {}, "val is part of the final training set: it measures nothing there"
     assert result.n_test == 300
-    assert len(stage.everything(stage.open_whole(whole.data, device="cpu"), whole.condensed)) == len(train) + len(val)
+    assert len(stage.as_set(stage.open_whole(whole.data, device="cpu"), whole.condensed)) == len(train) + len(val)
 
 
 def test_native_follows_the_sets_recipe():

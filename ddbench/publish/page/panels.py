@@ -15,7 +15,7 @@ from ddbench.publish.views.columns import HEADERS
 from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.figures import NONE, compact
 from ddbench.results.tables.observations import Observation, Setting
-from ddbench.results.tables.tables import Column, Row, Table
+from ddbench.results.tables.tables import BudgetColumn, Row, Table
 
 Place = tuple[Setting, str, Budget | None]
 """Table, row and budget of a cell; a reference has no budget."""
@@ -68,7 +68,7 @@ class Panels:
     parameters: Pool = field(default_factory=Pool)
     environments: Pool = field(default_factory=Pool)
 
-    def panel(self, table: Table, where: str, row: Row, column: Column | None, cell: Cell) -> dict[str, Any]:
+    def panel(self, table: Table, where: str, row: Row, column: BudgetColumn | None, cell: Cell) -> dict[str, Any]:
         """Everything known of one cell, as texts: the script only places them."""
         members = self.observations[table.setting, row.label, None if column is None else column.budget]
         marks = sorted({*row.marks, *cell.marks})
@@ -168,7 +168,7 @@ def _machine(env: Mapping[str, Any]) -> str:
     return " · ".join([*parts, ", ".join([*machine, *([str(env["machine"])] if env.get("machine") else [])])])
 
 
-def _commands(table: Table, row: Row, column: Column | None, members: Sequence[Observation]) -> list[list[str]]:
+def _commands(table: Table, row: Row, column: BudgetColumn | None, members: Sequence[Observation]) -> list[list[str]]:
     """What a reader can type: check the stored set, or make the cell again where options alone can say it."""
     commands = []
     key = next((o.set_key for o in members if o.condensation is not None and o.top1 is not None), "")
@@ -178,7 +178,7 @@ def _commands(table: Table, row: Row, column: Column | None, members: Sequence[O
     return [*commands, ["make it again", again]] if again else commands
 
 
-def _again(table: Table, row: Row, column: Column | None, members: Sequence[Observation]) -> str:
+def _again(table: Table, row: Row, column: BudgetColumn | None, members: Sequence[Observation]) -> str:
     """``ddbench run …``; empty where a view, an override or a control would need more than options."""
     cell = next((o.condensation.document.cell for o in members if o.condensation is not None), None)
     if cell is None or row.label != row.method or cell.data.view or column is None or row.source != "measured":

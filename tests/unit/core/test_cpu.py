@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ddbench.core.cores import cores
+from ddbench.core.cpu import cores
 from ddbench.work.executors.processes import threads_per_job
 
 ASKED = ("process_cpu_count", "sched_getaffinity", "cpu_count")

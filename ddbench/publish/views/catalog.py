@@ -14,11 +14,11 @@ from ddbench.publish.views.cost import cost_view
 from ddbench.publish.views.lossless import lossless_views
 from ddbench.publish.views.main import CELL, MAIN, across_tables, cell_text
 from ddbench.publish.views.scores import scores_view
-from ddbench.publish.views.view import View, caution, nothing
+from ddbench.publish.views.view import View, caution, empty_view
 from ddbench.results.scores.ranking import Ranking, Stability, rankings, stabilities
 from ddbench.results.scores.regimes import OWN_RANDOM, Regimes, regime_tables
 from ddbench.results.tables.conditions import conditions
-from ddbench.results.tables.figures import marked, plural
+from ddbench.results.tables.figures import mark_source, plural
 from ddbench.results.tables.tables import Table
 
 
@@ -46,7 +46,7 @@ def check_names(names: Sequence[str]) -> None:
 def _regimes(tables: Sequence[Table]) -> list[View]:
     why = "this needs one set under two protocols, e.g. --protocols hard,native"
     found = [_regime_view(regimes) for regimes in regime_tables(tables)]
-    return found or [nothing("regime", "labels and augmentation", why)]
+    return found or [empty_view("regime", "labels and augmentation", why)]
 
 
 def _regime_view(regimes: Regimes) -> View:
@@ -68,7 +68,7 @@ def _regime_view(regimes: Regimes) -> View:
 
 def _ranks(tables: Sequence[Table]) -> list[View]:
     found = [_ranks_view(ranking) for ranking in rankings(tables)]
-    return found or [nothing("ranks", "average ranks", "this needs two methods in the same tables")]
+    return found or [empty_view("ranks", "average ranks", "this needs two methods in the same tables")]
 
 
 def _ranks_view(ranking: Ranking) -> View:
@@ -107,7 +107,7 @@ def _stability(tables: Sequence[Table]) -> list[View]:
     found = [one for one in stabilities(tables) if one.tau is not None]
     caption = "does the order of the methods depend on the protocol, the student, the budget?"
     if not found:
-        return [nothing("stability", caption, "this needs three methods under two protocols, students or budgets")]
+        return [empty_view("stability", caption, "this needs three methods under two protocols, students or budgets")]
     notes = [
         "τ: 1 the same order, 0 unrelated, −1 reversed; by means, so methods that differ by noise alone change "
         "places too",
@@ -126,7 +126,7 @@ def _mean_taus(found: Sequence[Stability]) -> list[str]:
 
 
 FAILURES: tuple[Column[tuple[str, ...]], ...] = (
-    column("row", value=itemgetter(0), text=lambda line: marked(*line[:2])),
+    column("row", value=itemgetter(0), text=lambda line: mark_source(*line[:2])),
     column("source", value=itemgetter(1)),
     *(column(x, header=x, value=itemgetter(i)) for i, x in enumerate(("where", "budget", "status", "reason"), 2)),
 )
@@ -144,7 +144,7 @@ def _failures(tables: Sequence[Table]) -> list[View]:
                 key = row.label, row.source, conditions(table), budget, status, " ".join(cell.reason.split())
                 found.setdefault(key, []).append(str(table.setting.protocol))
     if not found:
-        return [nothing("failures", caption, "every planned cell has a result")]
+        return [empty_view("failures", caption, "every planned cell has a result")]
     rows = [
         (label, source, f"{where} · {', '.join(dict.fromkeys(protocols))}", *rest)
         for (label, source, where, *rest), protocols in found.items()
