@@ -78,6 +78,7 @@ def refuse(document: Document, registries: Registries) -> str | None:
     """
     kind, model = SPECS[document["kind"]]
     try:
-        return registries.changed_since(model.model_validate(document[kind]))
+        reason = registries.changed_since(model.model_validate(document[kind]))
     except UsageError as error:
         return f"{error}; run the command again with the plugins that it was planned with"
+    return reason and f"{reason}: run the command again"

@@ -13,6 +13,7 @@ from safetensors.torch import save
 
 from ddbench.core.api import CondensedSet, Recipe, State
 from ddbench.core.errors import CorruptFileError, NodeFailureError
+from ddbench.core.plugin.loader import base_of
 from ddbench.core.records import Cost, Record
 from ddbench.core.specs import CellSpec, EvalSpec
 from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
@@ -118,8 +119,9 @@ class _Training:
             attempts=spent.attempts,
         )
         cell, spec = self.cell, self.spec
-        env = environment_of(cell.origin, cell.data, spec.origins, "protocol", "arch")
-        env |= self.engine.model_dump()
+        network = self.job.registries.architectures.find(base_of(spec.arch))  # None: the protocol's own predictor
+        parts = ["protocol"] if network is None else ["protocol", "arch"]
+        env = environment_of(cell.origin, cell.data, spec.origins, *parts) | self.engine.model_dump()
         return self.attempt.record(self.job.document, "evaluation", ended, cost, env)
 
 

@@ -175,7 +175,7 @@ def test_check_takes_fast_params(plugin_file, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["herdin"], "unknown member 'herdin'; did you mean herding"),
+        (["herdin"], "unknown member or plugin 'herdin'; did you mean herding? (see"),
         (["gone.py"], "no such file"),
         (["FILE", "--set", "first_images.skp=2"], "unknown parameter 'skp'; did you mean skip?"),
         (["FILE", "--set", "dm.iterations=2"], "'dm' is not checked here (checked: first_images)"),
