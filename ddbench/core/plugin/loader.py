@@ -284,7 +284,7 @@ def _load_file(registries: Registries, path: Path, loaded: dict[str, Path]) -> N
     """
     plugin = one_file.read(path)
     for name, text in plugin.modules.items():
-        if not text.path.samefile(loaded.setdefault(name, text.path)):
+        if text.path.resolve() != loaded.setdefault(name, text.path).resolve():
             raise PluginError(f"--plugin {path}: {text.path} and {loaded[name]} have one name: rename one of them")
     origin = Origin(plugin.key, str(path), "", plugin.name)
     try:
