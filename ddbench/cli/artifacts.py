@@ -48,8 +48,8 @@ def _what(params: dict[str, Any]) -> str:
         return f"imported {params['source']}"
     if params.get("source"):
         return f"imported {params['source']}: {params['experts']} × {params['epochs']} epochs"
-    shown = ("experts", "epochs", "lr", "batch", "optimiser", "variant")
-    return ", ".join(f"{name} {params[name]}" for name in shown if name in params)
+    shown = [name for name in ("experts", "epochs", "lr", "batch", "optimiser", "variant") if name in params]
+    return ", ".join(f"{name} {params[name]}" for name in shown or params)  # all, for kinds of plugins
 
 
 @artifacts.command("import")

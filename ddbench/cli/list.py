@@ -11,7 +11,8 @@ import click
 
 from ddbench.cli.options import PLUGIN
 from ddbench.core.api import MethodInfo
-from ddbench.core.plugin.loader import Registries, active, params_class
+from ddbench.core.plugin.loader import Registries, active, import_target, params_class
+from ddbench.core.plugin.registry import Origin
 from ddbench.plan.presets import presets
 
 KINDS = ("methods", "datasets", "archs", "protocols", "artifacts")
@@ -57,6 +58,7 @@ def _archs(registries: Registries) -> list[dict[str, Any]]:
             "suffixes": ", ".join(
                 [f"-wN (default {family.width})", *(f"-{s}" for s in family.norms + family.variants)]
             ),
+            "from": registries.architectures.origin(family.name).distribution,
             "summary": family.summary,
         }
         for family in registries.architectures
@@ -65,11 +67,26 @@ def _archs(registries: Registries) -> list[dict[str, Any]]:
 
 
 def _protocols(registries: Registries) -> list[dict[str, Any]]:
-    return [{"name": f"{info.name}@{info.version}", "summary": info.summary} for info in registries.protocols]
+    return [
+        {
+            "name": f"{info.name}@{info.version}",
+            "from": registries.protocols.origin(info.name).distribution,
+            "summary": info.summary,
+        }
+        for info in registries.protocols
+    ]
 
 
 def _artifacts(registries: Registries) -> list[dict[str, Any]]:
-    return [{"name": kind.name, "version": kind.version, "summary": kind.summary} for kind in registries.artifacts]
+    return [
+        {
+            "name": kind.name,
+            "version": kind.version,
+            "from": registries.artifacts.origin(kind.name).distribution,
+            "summary": kind.summary,
+        }
+        for kind in registries.artifacts
+    ]
 
 
 _ROWS: dict[str, Callable[[Registries], list[dict[str, Any]]]] = {
@@ -88,29 +105,49 @@ _ROWS: dict[str, Callable[[Registries], list[dict[str, Any]]]] = {
 def describe(name: str, as_json: bool) -> None:
     """Describe a method (paper, parameters, presets), or any other registered member."""
     registries = active()
-    if name in registries.methods or name not in (others := _others(registries)):
+    found = [] if name in registries.methods else _others(registries, name)
+    if not found:
         _describe_method(registries, registries.methods.get(name), as_json)
-        return
+    elif as_json:
+        click.echo(json.dumps(found if len(found) > 1 else found[0], indent=1, default=str))
+    for facts in () if as_json else found:
+        _print_member(facts)
+
+
+def _others(registries: Registries, name: str) -> list[dict[str, Any]]:
+    """Facts about the members that are no methods and have this name, of which each kind may have one."""
+    found = []
+    for registry in registries.by_hook().values():
+        member = None if registry is registries.methods else registry.find(name)
+        if member is not None:
+            facts = {"from": _source(registry.origin(member.name)), **asdict(member)}
+            target = facts.get("params")
+            found.append(facts | ({} if target is None else {"parameters": _fields(import_target(target))}))
+    return found
+
+
+def _print_member(facts: dict[str, Any]) -> None:
     from tabulate import tabulate
 
-    facts = others[name]
-    click.echo(json.dumps(facts, indent=1, default=str) if as_json else tabulate(facts.items(), tablefmt="plain"))
+    fields = facts.pop("parameters", None)
+    click.echo(tabulate(facts.items(), tablefmt="plain"))
+    if fields:
+        click.echo("\n" + tabulate(fields, headers="keys", tablefmt="simple", maxcolwidths=[None, None, 80]))
 
 
-def _others(registries: Registries) -> dict[str, dict[str, Any]]:
-    """Facts about everything that is not a method, by name."""
-    families = {base: family for family in registries.architectures for base in (family.name, *family.bases)}
-    plain = (*registries.artifacts, *registries.datasets, *registries.protocols)
-    return {member.name: asdict(member) for member in plain} | {
-        name: asdict(family) for name, family in families.items()
-    }
+def _source(origin: Origin) -> str:
+    return f"{origin.distribution} {origin.version}".strip()
+
+
+def _fields(params: type[Any]) -> list[dict[str, str]]:
+    return [
+        {"parameter": field, "default": _default(spec), "description": _choices(spec) + (spec.description or "")}
+        for field, spec in params.model_fields.items()
+    ]
 
 
 def _describe_method(registries: Registries, info: MethodInfo, as_json: bool) -> None:
-    fields = [
-        {"parameter": field, "default": _default(spec), "description": _choices(spec) + (spec.description or "")}
-        for field, spec in params_class(info).model_fields.items()
-    ]
+    fields = _fields(params_class(info))
     chosen = [
         {
             "for": _pairs(preset.where.model_dump(exclude_none=True)) or "everywhere",
@@ -124,8 +161,7 @@ def _describe_method(registries: Registries, info: MethodInfo, as_json: bool) ->
         return
     from tabulate import tabulate
 
-    origin = registries.methods.origin(info.name)
-    source = f"{origin.distribution} {origin.version}".strip()
+    source = _source(registries.methods.origin(info.name))
     click.echo(f"{info.name} ({info.kind}, version {info.version}, {source}): {info.summary}")
     if info.paper:
         click.echo(f"{info.paper.title}, {info.paper.venue} {info.paper.year}, {info.paper.url}")

@@ -71,7 +71,7 @@ def unknown(noun: str, name: str, known: Iterable[str], see: str) -> UsageError:
         known: The names that exist.
         see: The command that lists them.
     """
-    candidates = sorted(known)
+    candidates = sorted(set(known))
     near = get_close_matches(name, candidates, n=2, cutoff=0.6) or get_close_matches(name, candidates, n=2, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(candidates) or 'none'}"
     return UsageError(f"unknown {noun} {name!r}{hint} (see `{see}`)")

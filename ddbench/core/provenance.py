@@ -34,8 +34,9 @@ def environment(plugin: str, **others: str) -> dict[str, Any]:
 
 
 def _with_version(origin: str) -> str:
+    name = origin.partition("@")[0]  # after it, the member's own version
     try:
-        return f"{origin} {version(origin)}"
+        return f"{name} {version(name)}"
     except PackageNotFoundError:
         return origin
 

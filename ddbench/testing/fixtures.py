@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -118,6 +119,12 @@ class FakeDistributions:
         self.modules.append(module)
         self.refresh()
         return self.site / (f"{module}.py" if isinstance(source, str) else module)
+
+    def uninstall(self, name: str) -> None:
+        """Remove a distribution's metadata, and all modules from this process: what is installed is loaded anew."""
+        for info in self.site.glob(f"{name.replace('-', '_')}-*.dist-info"):
+            shutil.rmtree(info)
+        self.forget()
 
     def refresh(self) -> None:
         """Make this process notice what is installed now."""

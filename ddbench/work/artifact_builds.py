@@ -46,7 +46,8 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
         "spec": spec.model_dump(mode="json"),
         "kind_version": kind.version,
         "cost": {"seconds": earlier.seconds, "peak_mb": earlier.peak_mb, "attempts": earlier.attempts},
-        "env": environment_of(origin, spec.data, spec.origins, "arch") | job.engine.model_dump(),
+        "env": environment_of(origin, spec.data, spec.origins, *(["arch"] if spec.arch else []))
+        | job.engine.model_dump(),
     }
     artifacts.publish(spec.kind, job.document.key, facts)
     return Outcome(status="ok")

@@ -149,7 +149,7 @@ def environment_of(plugin: str, data: DataSpec, origins: Mapping[str, str], *par
         plugin: Who registered the method, or the artifact's kind.
         data: The data.
         origins: Of the node's spec; who is not named there is ddbench.
-        parts: What else took part: ``arch``, ``protocol``.
+        parts: What else took part: ``arch``, ``protocol``; none where no registered member did.
     """
     others = {part: origins.get(part, FIRST_PARTY) for part in parts}
     return dict(environment(plugin, data=data.origin or FIRST_PARTY, **others))
@@ -159,7 +159,7 @@ def fail_cell(store: Store, document: CellDocument, status: Status, reason: str)
     """Publish the failure of a cell that could not be started, with the status of what it needed."""
     folder = make_folder(store.folder(document))
     spec = document.cell
-    env = environment_of(spec.origin, spec.data, spec.origins, "arch")
+    env = environment_of(spec.origin, spec.data, spec.origins, *spec.origins)
     record = Attempt().record(document, Ended(None, status, reason), Cost(), env)
     write_record(folder / CONDENSE, record)
     return record

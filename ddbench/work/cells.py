@@ -107,7 +107,9 @@ class _Making:
             attempts=history.attempts,
         )
         spec = self.spec
-        env = environment_of(spec.origin, spec.data, spec.origins, "arch") | self.engine.model_dump()
+        axes = self.job.registries.methods.get(spec.method).axes
+        parts = sorted({*spec.origins, *axes & {"arch"}})  # a method that no network changes has none
+        env = environment_of(spec.origin, spec.data, spec.origins, *parts) | self.engine.model_dump()
         if history.forerunner:
             env["continues"] = history.forerunner
         record = self.attempt.record(self.job.document, ended, cost, env)

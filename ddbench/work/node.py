@@ -70,6 +70,7 @@ def refuse(document: Document, registries: Registries) -> str | None:
     A node that is refused leaves no record: its result would stand under the key of another plugin.
     """
     try:
-        return registries.changed_since(document.spec)
+        reason = registries.changed_since(document.spec)
     except UsageError as error:
         return f"{error}; run the command again with the plugins that it was planned with"
+    return reason and f"{reason}: run the command again"

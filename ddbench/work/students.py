@@ -14,6 +14,7 @@ from safetensors.torch import save
 from ddbench.core.api import CondensedSet, Recipe, State
 from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import CorruptFileError, NodeFailureError
+from ddbench.core.plugin.loader import base_of
 from ddbench.core.records import Cost, Record
 from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
 from ddbench.core.store.folder import CHECKPOINT, evaluation_path, read_record, write_record
@@ -114,9 +115,10 @@ class _Training:
             contended=meter.contended,
             attempts=spent.attempts,
         )
-        cell = document.cell
-        env = environment_of(cell.origin, cell.data, document.eval.origins, "protocol", "arch")
-        env |= self.engine.model_dump()
+        cell, spec = document.cell, document.eval
+        network = self.job.registries.architectures.find(base_of(spec.arch))  # None: the protocol's own predictor
+        parts = ["protocol"] if network is None else ["protocol", "arch"]
+        env = environment_of(cell.origin, cell.data, spec.origins, *parts) | self.engine.model_dump()
         return self.attempt.record(document, ended, cost, env)
 
 

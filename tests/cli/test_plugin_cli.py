@@ -175,7 +175,7 @@ def test_check_takes_fast_params(plugin_file, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["herdin"], "unknown member 'herdin'; did you mean herding"),
+        (["herdin"], "unknown member or plugin 'herdin'; did you mean herding or"),
         (["gone.py"], "no such file"),
         (["FILE", "--set", "first_images.skp=2"], "unknown parameter 'skp'; did you mean skip?"),
         (["FILE", "--set", "dm.iterations=2"], "'dm' is not checked here (checked: first_images)"),
@@ -198,7 +198,7 @@ def test_check_names_the_error_of_a_plugin_that_did_not_load(fake_distribution, 
 @pytest.mark.parametrize("name", ["My_method", "my-method", "2fast", "ünique", "", "a b", "../up", "_x"])
 def test_new_refuses_bad_names(name, tmp_path, capsys):
     assert invoke(["plugin", "new", "--to", str(tmp_path), "--", name]) == 2
-    assert "no method name" in said(capsys)
+    assert "is not a method name" in said(capsys)
     assert not list(tmp_path.iterdir())
 
 

@@ -62,7 +62,9 @@ def doctor() -> int:
               help="The files of a data set.")  # fmt: skip
 @PLUGIN
 def check(subject: str, settings: tuple[tuple[str, str, Any], ...], files: Path | None) -> int:
-    """Run the contract checks on a member, or on all members of a one-file plugin; exit code 1 if any fails.
+    """Run the contract checks on a member, or on all members of a plugin; exit code 1 if any fails.
+
+    NAME is a member's, an installed plugin's (see `ddbench plugin list`) or its distribution's.
 
     Methods, protocols and artifact kinds run on digits; methods under the smoke profile, with 3 iterations unless --set
     says otherwise. Data sets are read from --from; architectures are built narrow.
@@ -84,19 +86,30 @@ def _subject(text: str) -> tuple[Path | None, Registries, list[tuple[str, str]]]
     if text.endswith(".py"):
         file = Path(text)
         registries = load([file])
-        registered = registries.reports[-1].registered
-        nouns = [registry.noun for registry in registries.by_hook().values()]
-        found = [(noun, line[len(noun) + 1 :]) for line in registered for noun in nouns if line.startswith(f"{noun} ")]
-        return file, registries, found
+        return file, registries, _members(registries, registries.reports[-1:])
     registries = active()
-    found = [(registry.noun, text) for registry in registries.by_hook().values() if text in registry]
-    broken = next((r for r in registries.reports if r.error is not None and r.name == text), None)
+    found = [
+        (registry.noun, member.name)
+        for registry in registries.by_hook().values()
+        if (member := registry.find(text)) is not None
+    ]
+    reports = [r for r in registries.reports if text in (r.name, r.origin.distribution)]
+    broken = next((report for report in reports if report.error is not None), None)
     if not found and broken is not None:
         raise UsageError(broken.line())
+    found = found or _members(registries, reports)
     if not found:
         known = [member.name for registry in registries.by_hook().values() for member in registry]
-        raise unknown("member", text, known, "ddbench list methods")
+        plugins = [name for report in registries.reports for name in (report.name, report.origin.distribution)]
+        raise unknown("member or plugin", text, [*known, *dict.fromkeys(plugins)], "ddbench plugin list")
     return None, registries, found
+
+
+def _members(registries: Registries, reports: list[PluginReport]) -> list[tuple[str, str]]:
+    """What plugins registered: what each member is, and its name."""
+    nouns = [registry.noun for registry in registries.by_hook().values()]
+    registered = [line for report in reports for line in report.registered]
+    return [(noun, line[len(noun) + 1 :]) for line in registered for noun in nouns if line.startswith(f"{noun} ")]
 
 
 def _check(

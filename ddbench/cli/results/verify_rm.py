@@ -102,7 +102,8 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
 
     KEY is the beginning of a set's key, or of the key of one of its evaluations. First the files are compared with
     their records, and accuracies with the stored predictions. Then a new student is trained for each protocol and
-    student network; its accuracy should lie in the prediction interval of the recorded ones. The interval comes from
+    student network; its accuracy should lie in the prediction interval of the recorded ones; where the protocol trains
+    none, the result is computed again, and should be the same. The interval comes from
     the recorded students of the same set if there are at least three, otherwise from those of all repetitions: then
     the repetition is the unit, and with one recorded student in each, more --student-seeds do not narrow the interval.
     Nothing is written into the results. Exit code 1: outside, or a file is wrong.
@@ -114,10 +115,9 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     store = Store(out)
     found = find_record(store, key)
     folder, made = found.folder, set_of(store, found)
-    method, origin = made.document.cell.method, made.document.cell.origin
-    if method not in registries.methods:
-        where = f"install it ({origin})" if len(origin) != 64 else "name its file: --plugin FILE.py"
-        raise UsageError(f"{found.name}: the plugin of method {method!r} is not here; {where}")
+    cell = made.document.cell
+    if cell.method not in registries.methods and (reason := registries.missing(cell)) is not None:
+        raise UsageError(f"{found.name}: {reason}")
     if problems := wrong_files(store, folder, made, registries):
         raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
     evaluations = [record for _, record in evaluations_in(folder)]
@@ -129,11 +129,9 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     cases = cases_of(store, chosen)
     if not cases:
         raise UsageError(f"{found.name}: no finished evaluation to compare with; run the same command as before")
-    for name in dict.fromkeys(record.evaluation.eval.protocol for case in cases for record in case.records):
-        if name not in registries.protocols:
-            raise UsageError(
-                f"{found.name}: the plugin of protocol {name!r} is not here; --plugin FILE.py, or install it"
-            )
+    for record in (record for case in cases for record in case.records):
+        if (reason := registries.missing(record.evaluation.eval)) is not None:
+            raise UsageError(f"{found.name}: {reason}")
     level = 1 - 0.05 / len(cases)
     findings = _train(store, cases, registries, fresh=None if same else student_seeds, level=level)
     _print(findings, student_seeds, level, same=same)
@@ -145,13 +143,13 @@ def _train(store: Store, cases: list[Case], known: Registries, *, fresh: int | N
     from ddbench.results.audit.verify import repeat
     from ddbench.results.audit.verify import verify as train
 
-    total = sum(len(case.records) if fresh is None else fresh for case in cases)
-    with students(known, total) as (worker, watcher):
+    numbers = [(case, fresh if case.trains_student else None) for case in cases]  # None: the recorded ones again
+    with students(known, sum(new or len(case.records) for case, new in numbers)) as (worker, watcher):
         return [
             repeat(store, case, worker, watcher, level=level)
-            if fresh is None
-            else train(store, case, worker, watcher, fresh=fresh, level=level)
-            for case in cases
+            if new is None
+            else train(store, case, worker, watcher, fresh=new, level=level)
+            for case, new in numbers
         ]
 
 
@@ -173,6 +171,8 @@ def _print(findings: list[Finding], fresh: int, level: float, *, same: bool) -> 
     click.echo(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))
     new = "a student with a new seed" if fresh == 1 else f"mean of {fresh} students with new seeds"
     who = "again: the recorded students, same seeds" if same else f"fresh: {new}"
+    if not (same or all(finding.case.trains_student for finding in findings)):
+        who += " (computed again where the protocol trains none)"
     click.echo(f"test top-1 %; {who}; interval: {100 * level:.3g} % prediction, of so many recorded students")
     if any(finding.interval.weak for finding in findings):
         click.echo(

@@ -21,10 +21,13 @@ from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, 
 from ddbench.core.errors import PluginError
 from ddbench.core.plugin import hooks, one_file
 from ddbench.core.plugin.builtin import CATALOGS
-from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry
+from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, marked
 from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
 
 GROUP = "ddbench"
+
+SHA256 = 64
+"""Digits of the hash that stands for a one-file plugin; distributions have shorter names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ class PluginReport:
         """The one-line warning for a plugin that failed."""
         where = f"{self.origin.distribution} {self.origin.version}".strip()
         return f"plugin {self.name!r} ({where}) failed to load: {self.error} — run `ddbench plugin doctor`"
+
+
+def base_of(arch: str) -> str:
+    """``convnet3`` of ``convnet3-w128-in``."""
+    return arch.partition("-")[0]
 
 
 def _method_registry() -> Registry[MethodInfo]:
@@ -97,7 +105,7 @@ class Registries:
             artifact: Name of an artifact kind.
             archs: Architecture names, by part.
         """
-        found = {part: self.architectures.mark(arch.partition("-")[0]) for part, arch in archs.items() if arch}
+        found = {part: self.architectures.mark(base_of(arch)) for part, arch in archs.items() if arch}
         if protocol is not None:
             found["protocol"] = self.protocols.origin(protocol).foreign
         if artifact is not None:
@@ -108,29 +116,57 @@ class Registries:
         """The spec of an artifact, completed by where its kind and its network come from."""
         return spec.model_copy(update={"origins": self.origins(artifact=spec.kind, arch=spec.arch)})
 
+    def missing(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> str | None:
+        """Which plugin is not here that takes part in a computation, and how to get it; None when all are."""
+        for registry, name, planned in self._planned(spec):
+            if planned and registry.find(name) is None:
+                key = planned.partition("@")[0]
+                how = "name its file: --plugin FILE.py" if len(key) == SHA256 else f"install it ({key})"
+                return f"the plugin of {registry.noun} {name!r} is not here; {how}"
+        return None
+
     def changed_since(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> str | None:
         """Why what is loaded here is not what a node was planned with; None when it is.
 
         A worker that loads plugins by itself may find a file that was edited meanwhile, or another distribution.
+
+        Raises:
+            UsageError: If it was planned with a method, protocol or artifact kind of ddbench's own that is not here.
         """
-        versions: tuple[int | str, ...] = ()
-        planned: tuple[int | str, ...] = ()
+        if (reason := self.missing(spec)) is not None:
+            return reason
+        for registry, name, planned in self._planned(spec):
+            if registry not in (self.datasets, self.architectures):  # there are some that nobody registers
+                registry.get(name)
+            if registry.mark(name) != planned:
+                return (
+                    f"the plugin of {registry.noun} {name!r} is another one than this was planned with "
+                    "(it was edited or exchanged)"
+                )
+        return None
+
+    def _planned(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> Iterator[tuple[Registry[Any], str, str]]:
+        """The members that take part in a computation: the registry, the name, and the mark as it was planned."""
         if isinstance(spec, CellSpec):
-            info = self.methods.get(spec.method)
-            versions = info.version, self.methods.origin(spec.method).key
-            planned = spec.method_version, spec.origin
-            named = {part: part.removeprefix("arch ") for part in spec.origins if part != "arch"}
-            now = self.origins(arch=spec.arch if "arch" in info.axes else None, **named)
+            yield self.methods, spec.method, marked(spec.origin, spec.method_version)
+            info = self.methods.find(spec.method)
+            if info is not None and "arch" in info.axes:
+                yield self.architectures, base_of(spec.arch), spec.origins.get("arch", "")
+            for part, planned in spec.origins.items():
+                if part != "arch":
+                    yield self.architectures, base_of(part.removeprefix("arch ")), planned
         elif isinstance(spec, EvalSpec):
-            versions, planned = (self.protocols.get(spec.protocol).version,), (spec.protocol_version,)
-            now = self.origins(protocol=spec.protocol, arch=spec.arch)
+            planned = marked(spec.origins.get("protocol", FIRST_PARTY), spec.protocol_version)
+            yield self.protocols, spec.protocol, planned
+            yield self.architectures, base_of(spec.arch), spec.origins.get("arch", "")
         else:
-            now = self.origins(artifact=spec.kind, arch=spec.arch)
+            kind = self.artifacts.find(spec.kind)  # its version is in the key alone
+            version = 1 if kind is None else kind.version
+            yield self.artifacts, spec.kind, marked(spec.origins.get("artifact", FIRST_PARTY), version)
+            if spec.arch is not None:
+                yield self.architectures, base_of(spec.arch), spec.origins.get("arch", "")
         if not isinstance(spec, EvalSpec):
-            versions, planned = (*versions, self.datasets.mark(spec.data.name)), (*planned, spec.data.origin)
-        if (versions, now) == (planned, spec.origins):
-            return None
-        return "a plugin is another one than this was planned with (it was edited or exchanged): run the command again"
+            yield self.datasets, spec.data.name, spec.data.origin
 
     @property
     def failed(self) -> list[PluginReport]:
@@ -248,7 +284,7 @@ def _load_file(registries: Registries, path: Path, loaded: dict[str, Path]) -> N
     """
     plugin = one_file.read(path)
     for name, text in plugin.modules.items():
-        if not text.path.samefile(loaded.setdefault(name, text.path)):
+        if text.path.resolve() != loaded.setdefault(name, text.path).resolve():
             raise PluginError(f"--plugin {path}: {text.path} and {loaded[name]} have one name: rename one of them")
     origin = Origin(plugin.key, str(path), "", plugin.name)
     try:

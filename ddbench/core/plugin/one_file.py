@@ -86,36 +86,45 @@ def read(path: Path) -> OneFile:
     while pending:
         name, place = pending.pop()
         if name not in modules:
-            modules[name] = Text(place, place.read_bytes())
-            for other in sorted(_names_in(modules[name].content)):
-                pending += _beside(other, path.parent)
+            modules[name] = Text(place, place.read_bytes() if place.exists() else b"")
+            for other, imported in sorted(_names_in(modules[name].content).items()):
+                pending += _beside(other, path.parent, imported)
     return OneFile(stem, modules)
 
 
-def _names_in(content: bytes) -> set[str]:
-    """Top-level modules that a text imports or names in a string, inside functions too; none if it has no syntax."""
+def _names_in(content: bytes) -> dict[str, bool]:
+    """Top-level modules that a text imports or names in a string, inside functions too; none if it has no syntax.
+
+    True for those that it imports or names as a target: another string may mean anything.
+    """
     try:
         nodes = list(ast.walk(ast.parse(content)))
     except (SyntaxError, ValueError):
-        return set()  # importing it says so
-    found: set[str] = set()
+        return {}  # importing it says so
+    found: dict[str, bool] = {}
     for node in nodes:
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            found |= {alias.name.partition(".")[0]: True for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            found.add(node.module.partition(".")[0])
+            found[node.module.partition(".")[0]] = True
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (m := NAME.fullmatch(node.value)):
-            found.add(m[1])
+            found[m[1]] = found.get(m[1], False) or m[3] is not None
     return found
 
 
-def _beside(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
-    """The module or the modules of the package ``name`` in a folder, unless ``import name`` means something else."""
-    file, package = folder / f"{name}.py", folder / name
-    if (package / "__init__.py").is_file() and not _names_another_module(name, package / "__init__.py"):
-        for path in sorted(package.rglob("*.py")):
-            parts = path.relative_to(folder).with_suffix("").parts
-            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+def _beside(name: str, folder: Path, imported: bool) -> Iterator[tuple[str, Path]]:
+    """The module or the modules of the package ``name`` in a folder, unless ``import name`` means something else.
+
+    A folder without an ``__init__.py`` counts where it is ``imported``, as if that were there, and empty.
+    """
+    file, first = folder / f"{name}.py", folder / name / "__init__.py"
+    if first.is_file() or (imported and not file.is_file()):
+        paths = set(first.parent.rglob("*.py"))
+        if paths and not _names_another_module(name, first):
+            folders = {place for path in paths for place in path.parents if place.is_relative_to(first.parent)}
+            for path in sorted(paths | {place / "__init__.py" for place in folders}):
+                parts = path.relative_to(folder).with_suffix("").parts
+                yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
     elif file.is_file() and not _names_another_module(name, file):
         yield name, file
 
@@ -124,12 +133,14 @@ def _names_another_module(name: str, path: Path) -> bool:
     """Whether ``import name`` means something else than this file."""
     if name in _TEXTS.texts:  # of a plugin that was loaded before, perhaps of this one
         return False
-    if name in sys.modules:
-        found, file = True, getattr(sys.modules[name], "__file__", None)
-    else:
-        spec = importlib.util.find_spec(name)
-        found, file = spec is not None, spec and spec.origin
-    return found and not (file and Path(file).exists() and path.samefile(file))
+    module = sys.modules.get(name)
+    spec = importlib.util.find_spec(name) if module is None else getattr(module, "__spec__", None)
+    if module is None and spec is None:
+        return False
+    file = getattr(module, "__file__", None) or (spec and spec.origin)
+    folders = (spec and spec.submodule_search_locations) or ()
+    places = [Path(file)] if file else [Path(folder) / "__init__.py" for folder in folders]
+    return path.resolve() not in [place.resolve() for place in places]
 
 
 class _Texts(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):  # type: ignore[misc]  # of typeshed

@@ -45,6 +45,11 @@ class Origin:
         return "" if self.key == FIRST_PARTY else self.key
 
 
+def marked(key: str, version: int) -> str:
+    """Who registered a member, ``@`` its version where that is not 1; "" for ddbench's own of version 1."""
+    return f"{key}@{version}" if version != 1 else "" if key == FIRST_PARTY else key
+
+
 class Registry(Generic[T]):
     """Members by name; the first to take a name keeps it.
 
@@ -79,10 +84,7 @@ class Registry(Generic[T]):
         "" for ddbench's own of version 1, and where ``text`` means no member.
         """
         member = self.find(text)
-        if member is None:
-            return ""
-        origin, version = self._origins[member.name], getattr(member, "version", 1)
-        return origin.foreign if version == 1 else f"{origin.key}@{version}"
+        return "" if member is None else marked(self._origins[member.name].key, getattr(member, "version", 1))
 
     def draft(self, origin: Origin) -> Draft[T]:
         """A write-only view for one plugin: all of its members are taken, or none."""

@@ -162,6 +162,8 @@ def _machine(env: Mapping[str, Any]) -> str:
     parts += [f"{name} {env[name]}" for name in ("torch", "python", "engine") if env.get(name)]
     if env.get("plugin"):
         parts.append(f"plugin {env['plugin']}")
+    foreign = [part for part in ("data", "protocol", "arch") if env.get(part, "ddbench").split()[0] != "ddbench"]
+    parts += [f"{part} {env[part]}" for part in foreign]
     machine = [str(env.get("device", "?"))]
     if env.get("threads"):
         machine.append(f"{env['threads']} threads" + (f" of {env['cores']} cores" if env.get("cores") else ""))

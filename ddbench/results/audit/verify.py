@@ -21,6 +21,7 @@ from ddbench.core.specs import CellSpec
 from ddbench.core.store.folder import CONDENSE, Store, evaluation_path
 from ddbench.results.audit.retrain import MakeWorker, title_of, train_again, with_its_rate
 from ddbench.results.stats.prediction import Interval, prediction_interval
+from ddbench.results.tables.protocols import declared_by
 from ddbench.work.evaluate.predictions import labels_of_test, read_predictions, recount
 from ddbench.work.monitor import Monitor
 
@@ -104,6 +105,12 @@ class Case:
     records: tuple[Record, ...]
     row: tuple[tuple[float, ...], ...]
     used: frozenset[int]
+
+    @property
+    def trains_student(self) -> bool:
+        """Whether its protocol trains a student; without, there are no others than the recorded ones."""
+        base = self.records[0]
+        return declared_by(base.evaluation.protocol, [base.evaluation.facts])[1]
 
     @property
     def recorded(self) -> float:

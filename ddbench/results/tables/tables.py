@@ -203,9 +203,9 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         by_row.setdefault(observation.row, []).append(observation)
     rows = _emphasised([_row(label, members, columns) for label, members in by_row.items()], len(columns))
     footnotes: dict[str, int] = {}
-    rows = [_annotated(row, by_row[row.label], columns, footnotes) for row in rows]
-    data: dict[str, Any] = json.loads(setting.data)
     standing, trains_student = declared_by(str(setting.protocol), [o.facts for o in observations])
+    rows = [_annotated(row, by_row[row.label], columns, footnotes, trains_student) for row in rows]
+    data: dict[str, Any] = json.loads(setting.data)
     dataset = next((o.facts.dataset for o in observations if o.facts.dataset), data["name"])
     return Table(
         setting=setting,
@@ -285,7 +285,11 @@ def _emphasised(rows: list[Row], columns: int) -> list[Row]:
 
 
 def _annotated(
-    row: Row, observations: list[Observation], columns: tuple[BudgetColumn, ...], footnotes: dict[str, int]
+    row: Row,
+    observations: list[Observation],
+    columns: tuple[BudgetColumn, ...],
+    footnotes: dict[str, int],
+    trains_student: bool,
 ) -> Row:
     """Number the footnotes of a row, each distinct text once per table."""
 
@@ -299,12 +303,12 @@ def _annotated(
 
     warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
-    texts = [*warned, *_conditions(row), *_purchase(row, observations), *_shortfall(row, columns)]
+    texts = [*warned, *_conditions(row, trains_student), *_purchase(row, observations), *_shortfall(row, columns)]
     marks = tuple(number(f"{row.shown_label}: {text}") for text in texts)
     return replace(row, cells=tuple(numbered(cell) for cell in row.cells), marks=marks)
 
 
-def _conditions(row: Row) -> list[str]:
+def _conditions(row: Row, trains_student: bool) -> list[str]:
     """What the ± of a row leaves out."""
     if row.spans:
         return []
@@ -312,7 +316,8 @@ def _conditions(row: Row) -> list[str]:
     shared = sorted({kind for cell in cells for kind in cell.shared})
     texts = [f"conditional on one artifact that all repetitions share ({', '.join(shared)})"] if shared else []
     if any(cell.one_set for cell in cells):
-        texts.append("all repetitions share one set, so ± is over students alone")
+        over = "so ± is over students alone" if trains_student else "and no student is trained: their results are one"
+        texts.append(f"all repetitions share one set, {over}")
     return texts
 
 
