@@ -370,3 +370,19 @@ def packaged(capsys, out: Path, arguments) -> list[dict]:
     assert code == 0
     rows = [row for table in json.loads(capsys.readouterr().out) for row in table.get("rows", ())]
     return [{name: cell[name] for name in ("status", "mean")} for row in rows for cell in row["cells"]]
+
+
+def test_a_folder_with_old_and_new_results_shows_them_in_tables_of_their_own(tmp_path, fresh_home, capsys):
+    file = tmp_path / "ncm.py"
+    arguments = ("--methods", "random", "--protocols", "ncm")
+    for sign in ("+1", "-1"):
+        file.write_text(PROTOCOL.replace("SIGN", sign))
+        run(capsys, file, tmp_path / "out", *arguments)
+    assert ddbench("results", "show", "--out", tmp_path / "out", "--format", "json") == 0
+    tables = [table for table in json.loads(capsys.readouterr().out) if table["view"] == "main"]
+    assert len({table["protocol"] for table in tables}) == 2
+    for table in tables:
+        assert table["protocol"].startswith("ncm@1 [")
+        assert [row["row"] for row in table["rows"]] == ["full", "random"]
+    means = [[cell["mean"] for row in table["rows"] for cell in row["cells"]] for table in tables]
+    assert means[0] != means[1]

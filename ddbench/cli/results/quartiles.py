@@ -15,6 +15,7 @@ from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
 from ddbench.core.specs import ArtifactSpec
 from ddbench.core.store.folder import Store
+from ddbench.results.tables.observations import Owners
 
 if TYPE_CHECKING:
     from ddbench.results.audit.quartiles import Noted
@@ -69,12 +70,15 @@ def _print(noted: list[Noted]) -> None:
     """Means over repetitions and students."""
     from tabulate import tabulate
 
+    owners = Owners.of(one.record for one in noted)
     rows: dict[tuple[str, ...], list[list[float]]] = {}
     for one in noted:
         document, metrics = one.record.evaluation, one.record.metrics
+        origins = document.eval.origins
         budget = "" if document.whole else document.cell.budget.label
         data = document.facts.dataset or document.cell.data.name
-        place = (data, document.label, budget, document.protocol, document.eval.arch)
+        place = (data, document.label, budget, owners.tell(document.protocol, origins.get("protocol")),
+                 owners.tell(document.eval.arch, origins.get("arch")))  # fmt: skip
         rows.setdefault(place, []).append([metrics["top1"], *metrics["quartiles"]])
     names = ("data", "method", "budget", "protocol", "student", "top-1 %", "easiest", "2nd", "3rd", "hardest", "n")
     table = [

@@ -188,9 +188,10 @@ def _again(table: Table, row: Row, column: BudgetColumn | None, members: Sequenc
     setting, budget = table.setting, column.budget
     size = f"--ipc {budget.ipc}" if budget.ipc is not None else f"--fraction {budget.fraction:g}"
     parts = ["ddbench run", f"--methods {row.method}", f"--datasets {cell.data.name}", size]
-    parts += [f"--archs {setting.arch}", f"--protocols {(setting.protocol or '').partition('@')[0]}"]
-    if setting.eval_arch != setting.arch:
-        parts.append(f"--eval-archs {setting.eval_arch}")
+    arch, student = (str(name).partition(" ")[0] for name in (setting.arch, setting.eval_arch))
+    parts += [f"--archs {arch}", f"--protocols {(setting.protocol or '').partition('@')[0]}"]
+    if student != arch:
+        parts.append(f"--eval-archs {student}")
     if table.preprocess != "meanstd":
         parts.append(f"--preprocess {table.preprocess}")
     if table.split != "default":

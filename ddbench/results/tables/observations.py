@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,8 +15,6 @@ from ddbench.core.records import Record
 from ddbench.core.roles import REFERENCES, Role
 from ddbench.core.specs import Budget, CellSpec, EvalSpec
 
-WHOSE = ("protocol origin", "student origin", "condensing network origin")
-
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -24,7 +22,8 @@ class Setting:
 
     Attributes:
         data: Canonical JSON of the data document (name, revision, split, view, preprocess).
-        protocol: Id with version, ``hard@1``; None for a set that could not be made, under whatever protocol.
+        protocol: Id with version, ``hard@1``; None for a set that could not be made, under whatever protocol. Where
+            records know a protocol or a network of one name from several plugins, who registered it stands behind it.
         arch: Condensing architecture; None when the method does not depend on it.
         eval_arch: Student architecture; None as for ``protocol``.
         profile: Profile name; None when the record does not say.
@@ -109,14 +108,43 @@ def observe(records: Sequence[Record]) -> list[Observation]:
     """
     condensations = {record.key: record for record in records if record.kind == "condense"}
     evaluations = [record for record in records if record.kind == "evaluation"]
-    found = [_of_evaluation(place, condensations) for record in evaluations for place in _rows_of(record)]
+    owners = Owners.of(evaluations)
+    found = [_of_evaluation(place, condensations, owners) for record in evaluations for place in _rows_of(record)]
     evaluated = {observation.set_key for observation in found}
     found += [
-        _of_condensation(record)
+        _of_condensation(record, owners)
         for record in condensations.values()
         if record.status != "ok" and record.key not in evaluated
     ]
     return tell_apart(_placed(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Who registered the protocols and networks that records name.
+
+    Attributes:
+        of_name: Name → all origins that records know of it; "" for ddbench's own.
+    """
+
+    of_name: Mapping[str, set[str]]
+
+    @classmethod
+    def of(cls, evaluations: Iterable[Record]) -> Owners:
+        """Read evaluations; a row that was never planned does not say whose protocol it would have had."""
+        found: dict[str, set[str]] = {}
+        for document in (record.evaluation for record in evaluations if record.key):
+            student, cell = document.eval, document.cell
+            found.setdefault(document.protocol, set()).add(student.origins.get("protocol", ""))
+            found.setdefault(student.arch, set()).add(student.origins.get("arch", ""))
+            if not _no_network_enters(document.set, document.facts):
+                found.setdefault(cell.arch, set()).add(cell.origins.get("arch", ""))
+        return cls(found)
+
+    def tell(self, name: str, origin: str | None) -> str:
+        """The name; where it is several members', with the beginning of the origin of the one that is meant."""
+        several = len(self.of_name.get(name, ())) > 1
+        return f"{name} [{(origin or FIRST_PARTY)[:8]}]" if several else name
 
 
 def _rows_of(record: Record) -> list[Record]:
@@ -126,14 +154,16 @@ def _rows_of(record: Record) -> list[Record]:
     return [record, *(record.model_copy(update={"document": document}) for document in served)]
 
 
-def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observation:
+def _of_evaluation(record: Record, condensations: dict[str, Record], owners: Owners) -> Observation:
     document = record.evaluation
     student = document.eval
+    protocol = owners.tell(document.protocol, student.origins.get("protocol"))
+    eval_arch = owners.tell(student.arch, student.origins.get("arch"))
     recipe = _recipe(document.cell, student.protocol_params) | _origins(student, protocol="protocol", arch="student")
     return _observation(
         record,
         document.facts,
-        setting=replace(_setting(document.set, document.facts), protocol=document.protocol, eval_arch=student.arch),
+        setting=replace(_setting(document.set, document.facts, owners), protocol=protocol, eval_arch=eval_arch),
         r=student.r,
         e=student.e,
         top1=record.metrics.get("top1") if record.status == "ok" else None,
@@ -146,13 +176,13 @@ def _of_evaluation(record: Record, condensations: dict[str, Record]) -> Observat
     )
 
 
-def _of_condensation(record: Record) -> Observation:
+def _of_condensation(record: Record, owners: Owners) -> Observation:
     """A set that could not be made and that no evaluation mentions: a row of every table where it would have stood."""
     made, facts = record.document.set, Facts()
     return _observation(
         record,
         facts,
-        setting=_setting(made, facts),
+        setting=_setting(made, facts, owners),
         r=made.cell.r,
         e=0,
         top1=None,
@@ -192,14 +222,18 @@ def _kind(made: CellDocument, facts: Facts) -> str:
     return facts.kind or ("reference" if made.shared else "distillation")
 
 
-def _setting(made: CellDocument, facts: Facts) -> Setting:
+def _setting(made: CellDocument, facts: Facts, owners: Owners) -> Setting:
     """What a set's document says about its table."""
-    if facts.axes is None:  # records that do not tell: only of the references do we know that no architecture enters
-        free = made.cell.method in REFERENCES or _kind(made, facts) == "reference"
-    else:
-        free = "arch" not in facts.axes
-    data = canonical(made.cell.data.model_dump(mode="json"))
-    return Setting(data, None, None if free else made.cell.arch, None, made.profile)
+    cell = made.cell
+    arch = None if _no_network_enters(made, facts) else owners.tell(cell.arch, cell.origins.get("arch"))
+    return Setting(canonical(cell.data.model_dump(mode="json")), None, arch, None, made.profile)
+
+
+def _no_network_enters(made: CellDocument, facts: Facts) -> bool:
+    """Whether the set depends on no architecture; of records that do not tell we know it of the references alone."""
+    if facts.axes is None:
+        return made.cell.method in REFERENCES or _kind(made, facts) == "reference"
+    return "arch" not in facts.axes
 
 
 def _recipe(cell: CellSpec, protocol: dict[str, Any]) -> dict[str, Any]:
@@ -276,10 +310,10 @@ def _row_of(observation: Observation) -> tuple[Any, ...]:
 
 
 def _differing(recipes: Iterable[dict[str, Any]]) -> list[str]:
-    """Names of the parameters that two recipes both have, with different values; who is not named is ddbench."""
+    """Names of the parameters that two recipes both have, with different values."""
     values: dict[str, set[str]] = {}
     for recipe in recipes:
-        for name, value in (dict.fromkeys(WHOSE, FIRST_PARTY) | recipe).items():
+        for name, value in recipe.items():
             values.setdefault(name, set()).add(canonical(value))
     return sorted(name for name, seen in values.items() if len(seen) > 1)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ddbench.core.infos import Standing
+from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.records import Record
 from ddbench.core.roles import Role, baseline_of
 from ddbench.core.specs import Budget
@@ -141,6 +142,11 @@ class Table:
         data: dict[str, Any] = json.loads(self.setting.data)
         return str(data["name"]), str(data.get("revision"))
 
+    @property
+    def data_origin(self) -> str:
+        """Who registered the data set; "" for ddbench's own and for images read from a path."""
+        return str(json.loads(self.setting.data).get("origin", ""))
+
     def filled(self) -> list[Filled]:
         """All cells with a record in the order of rows and columns, references too."""
         return [
@@ -184,16 +190,20 @@ def _own_first(groups: dict[Setting, list[Observation]]) -> list[tuple[Setting, 
 
 
 def _named_apart(tables: list[Table]) -> list[Table]:
-    """Tables of several revisions of one data set have names that differ."""
-    revisions: dict[str, set[str]] = {}
+    """Tables of several revisions of one data set, or of several plugins' data sets of one name, have other names."""
+    found: dict[str, set[tuple[str, str]]] = {}
     for table in tables:
-        revisions.setdefault(table.dataset, set()).add(table.source[1])
-    return [
-        replace(table, named=f"{table.dataset} (revision {table.source[1][:8]})")
-        if len(revisions[table.dataset]) > 1
-        else table
-        for table in tables
-    ]
+        found.setdefault(table.dataset, set()).add((table.source[1], table.data_origin))
+    return [_named_apart_from(table, found[table.dataset]) for table in tables]
+
+
+def _named_apart_from(table: Table, others: set[tuple[str, str]]) -> Table:
+    parts = []
+    if len({revision for revision, _ in others}) > 1:
+        parts.append(f"revision {table.source[1][:8]}")
+    if len({origin for _, origin in others}) > 1:
+        parts.append(f"of {table.data_origin[:8] or FIRST_PARTY}")
+    return replace(table, named=f"{table.dataset} ({', '.join(parts)})") if parts else table
 
 
 def _table(setting: Setting, observations: list[Observation]) -> Table:

@@ -294,11 +294,12 @@ def test_a_set_that_could_not_be_made_stands_where_its_row_was_evaluated():
     assert nowhere == {"hard@1": {"mtt", "dm"}, "native@1": {"mtt", "dm"}}, "where it would have stood is not known"
 
 
-def test_rows_of_an_edited_protocol_are_told_apart():
+def test_an_edited_protocol_has_a_table_of_its_own():
     records = [*cell("dm", [50.0, 51.0, 52.0]), *cell("dm", [10.0, 11.0, 12.0], updates=1001)]
     for record in records[6:]:
         if record.kind == "evaluation":
             change(record, eval={"protocol_params": {"updates": 1000}, "origins": {"protocol": "f" * 64}})
-    (table,) = tables_of(records)
-    labels = [row.label for row in table.rows]
-    assert labels == ["dm", "dm [protocol origin=ffffffff]"]
+    tables = tables_of(records)
+    assert [table.setting.protocol for table in tables] == ["hard@1 [ddbench]", "hard@1 [ffffffff]"]
+    assert [[row.label for row in table.rows] for table in tables] == [["dm"], ["dm"]]
+    assert [table.rows[0].cells[0].summary.mean for table in tables] == [51.0, 11.0]
