@@ -193,9 +193,14 @@ def load(files: Iterable[Path] = ()) -> Registries:
             if strict:
                 raise PluginError(report.line())
             warnings.warn(report.line(), PluginWarning, stacklevel=2)
-    loaded: dict[str, Path] = {}
-    for path in files:
-        _load_file(registries, path, loaded)
+    plugins = one_file.read_all(files)
+    one_file.put(plugins)
+    try:
+        for plugin in plugins:
+            _load_file(registries, plugin)
+    except BaseException:
+        one_file.forget(plugins)
+        raise
     return registries
 
 
@@ -277,26 +282,18 @@ def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
     return PluginReport(entry.name, origin, None, names)
 
 
-def _load_file(registries: Registries, path: Path, loaded: dict[str, Path]) -> None:
-    """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``.
-
-    ``loaded`` names the modules of the files before it, and takes those of this one.
-    """
-    plugin = one_file.read(path)
-    for name, text in plugin.modules.items():
-        if text.path.resolve() != loaded.setdefault(name, text.path).resolve():
-            raise PluginError(f"--plugin {path}: {text.path} and {loaded[name]} have one name: rename one of them")
-    origin = Origin(plugin.key, str(path), "", plugin.name)
+def _load_file(registries: Registries, plugin: one_file.OneFile) -> None:
+    """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``."""
+    origin = Origin(plugin.key, str(plugin.path), "", plugin.name)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             names = _register(registries, plugin.load(), origin)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        plugin.unload()
-        raise PluginError(f"--plugin {path}: {_one_line(error)}") from error
+        raise PluginError(f"--plugin {plugin.path}: {_one_line(error)}") from error
     registries.reports.append(PluginReport(plugin.name, origin, None, names))
-    registries.files.append(path)
+    registries.files.append(plugin.path)
 
 
 def _register(registries: Registries, module: ModuleType, origin: Origin) -> tuple[str, ...]:
