@@ -18,7 +18,7 @@ from typing import Any, cast
 import pluggy
 
 from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Params, ProtocolInfo
-from ddbench.core.errors import PluginError
+from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.plugin import hooks, one_file
 from ddbench.core.plugin.builtin import CATALOGS
 from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, marked
@@ -135,15 +135,39 @@ class Registries:
         """
         if (reason := self.missing(spec)) is not None:
             return reason
+        for noun, name, _ in self._exchanged(spec):
+            return (
+                f"the plugin of {noun} {name!r} is another one than this was planned with (it was edited or exchanged)"
+            )
+        return None
+
+    def unlike_record(self, spec: EvalSpec) -> str | None:
+        """Why what is loaded here cannot repeat a recorded evaluation, and what can; None when it is what made it."""
+        if (reason := self.missing(spec)) is not None:
+            return reason
+        try:
+            for noun, name, planned in self._exchanged(spec):
+                key = planned.partition("@")[0]
+                if len(key) == SHA256:
+                    return (
+                        f"recorded with another text of the plugin of {noun} {name!r}: name that file: --plugin FILE.py"
+                    )
+                return f"recorded with another {noun} {name!r}, that of {planned or FIRST_PARTY}: install that one"
+        except UsageError as error:
+            return str(error)
+        return None
+
+    def _exchanged(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> Iterator[tuple[str, str, str]]:
+        """The members that are others here than those of a spec: noun, name, and the mark as it was planned.
+
+        Raises:
+            UsageError: If a method, protocol or artifact kind of ddbench's own is not here.
+        """
         for registry, name, planned in self._planned(spec):
             if registry not in (self.datasets, self.architectures):  # there are some that nobody registers
                 registry.get(name)
             if registry.mark(name) != planned:
-                return (
-                    f"the plugin of {registry.noun} {name!r} is another one than this was planned with "
-                    "(it was edited or exchanged)"
-                )
-        return None
+                yield registry.noun, name, planned
 
     def _planned(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> Iterator[tuple[Registry[Any], str, str]]:
         """The members that take part in a computation: the registry, the name, and the mark as it was planned."""
