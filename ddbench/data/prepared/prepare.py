@@ -22,7 +22,7 @@ from ddbench.core.keys import digest, short
 from ddbench.core.plugin.loader import import_target
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import StoreWarning, atomic_write, store_error
-from ddbench.data.prepared.decode import PARTIAL, decode, source_error
+from ddbench.data.prepared.decode import PARTIAL, decode, reading, source_error
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
 from ddbench.data.prepared.sources import Source, fingerprint
 from ddbench.data.readers.raw import RawDataset, malformed
@@ -149,17 +149,17 @@ def _place(source: Source, files: Path | None, allow_download: bool, parent: Pat
     try:
         folder.mkdir(exist_ok=True)
         import_target(record.download)(folder)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin's code, SystemExit included
         raise DataError(f"the download of {source.name!r} failed ({_first_line(error)}): {_advice(record)}") from error
     return folder
 
 
 def _read(source: Source, place: Path | None) -> RawDataset:
     reader = import_target(source.reader)
-    try:
+    with reading(_where(source, place)):
         raw = reader(place or Path())
-    except Exception as error:
-        raise source_error(error, _where(source, place)) from error
     problem = malformed(raw) if isinstance(raw, RawDataset) else "that is no ddbench.RawDataset"
     if problem is not None:
         raise PluginError(
@@ -185,7 +185,7 @@ def _advice(record: DatasetRecord) -> str:
     return "run " + " or ".join(ways)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 

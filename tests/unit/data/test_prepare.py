@@ -279,6 +279,36 @@ def test_failed_download_is_one_message_with_advice() -> None:
         prepare(Source("mnist", record=record), allow_download=True)
 
 
+def leave(folder: Path) -> Any:
+    raise SystemExit(7)
+
+
+def leave_while_decoding(folder: Path) -> RawDataset:
+    stream = ImageStream((40, 1, 8, 8), lambda: leave(folder))
+    return RawDataset(stream, files.cycle(40, 2), ("a", "b"))
+
+
+@pytest.mark.parametrize("reader", ["leave", "leave_while_decoding"])
+def test_a_reader_that_exits_is_an_error_of_its_data_set(tmp_path: Path, reader: str) -> None:
+    with pytest.raises(DataError, match=r"^data set 'bytes' in .*: SystemExit: 7$"):
+        prepare(registered(reader=f"{__name__}:{reader}"), files=tmp_path)
+
+
+def test_a_download_that_exits_has_failed() -> None:
+    with pytest.raises(DataError, match=r"download of 'bytes' failed \(SystemExit: 7\)"):
+        prepare(registered(download=f"{__name__}:leave"), allow_download=True)
+
+
+def interrupt(folder: Path) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_a_reader_can_be_interrupted(tmp_path: Path) -> None:
+    for facts in ({"reader": f"{__name__}:interrupt"}, {"download": f"{__name__}:interrupt"}):
+        with pytest.raises(KeyboardInterrupt):
+            prepare(registered(**facts), files=None if "download" in facts else tmp_path, allow_download=True)
+
+
 def test_download_happens_only_when_the_environment_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = Source("mnist", record=replace(files.known().get("mnist"), download=f"{__name__}:write_download"))
     with pytest.raises(DataError, match="not prepared"):
