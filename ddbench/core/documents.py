@@ -222,10 +222,12 @@ class EvaluationDocument(Keyed):
     @classmethod
     def _completed(cls, given: Any) -> Any:
         """Records from before roles say by facts and label what their rows are."""
+        if isinstance(given, Mapping):
+            given = {name: value for name, value in given.items() if name != "whole"}  # computed
         with contextlib.suppress(AttributeError, KeyError, TypeError):  # what is no document, validation tells
             method = given["set"]["cell"]["method"]
             label = given.get("label") or given["set"].get("label") or method
-            told = {name: value for name, value in given.items() if name != "whole"}
+            told = dict(given)
             if also := given.get("also"):
                 told["also"] = [{**row, "facts": _with_role(row["facts"], row["label"], method)} for row in also]
             facts = _with_role(given.get("facts", {}), label, method)

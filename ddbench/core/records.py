@@ -13,8 +13,8 @@ from ddbench.core.infos import IMPORTED
 
 Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
 Origin = Literal["measured", "imported", "reported"]
-_UNKNOWN = {"extra_forbidden": "field", "unexpected_keyword_argument": "field", "literal_error": "value of"}
-"""How pydantic calls what a model or a data class does not have → in words."""
+_EXTRA = ("extra_forbidden", "unexpected_keyword_argument")
+"""How pydantic calls a field that a model or a data class does not have."""
 FAILURES: frozenset[str] = frozenset({"failed", "oom", "nan"})
 
 
@@ -150,12 +150,16 @@ def _newer(text: str | bytes, error: ValidationError) -> str | None:
     if not isinstance(content, dict) or "schema" not in content:
         return None
     for name in ("schema", "key_format"):
-        if isinstance(known := content.get(name), int) and known > 1:
-            return f"{name} {known}"
-    told = [(_UNKNOWN.get(e["type"]), ".".join(map(str, e["loc"]))) for e in error.errors()]
+        if content.get(name, 1) != 1:
+            return f"{name} {json.dumps(content[name])[:40]}"
+    told = [(e["type"], ".".join(map(str, e["loc"]))) for e in error.errors()]
+    for kind, where in told:
+        if kind in _EXTRA:
+            return f"unknown field {where}"
     # What a document may say grows; a record's own statuses and the like are of its schema.
-    newer = all(what == "field" or (what and where.startswith("spec.")) for what, where in told)
-    return f"unknown {told[0][0]} {told[0][1]}" if newer else None
+    if all(kind == "literal_error" and where.startswith("spec.") for kind, where in told):
+        return f"unknown value of {told[0][1]}"
+    return None
 
 
 def source_of(document: Recorded) -> Origin:

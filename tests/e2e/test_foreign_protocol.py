@@ -66,12 +66,50 @@ def test_tables_scores_regimes_verify_and_page_take_it(run, tmp_path, capsys):
     assert "ncm@1" in (tmp_path / "page.html").read_text()
 
 
-def test_verify_says_which_plugin_is_missing(run, tmp_path, capsys):
-    assert run("--reference-limit", "0s") == 0
-    key = next(path.parent.name for path in (tmp_path / "runs").rglob("kmeans/**/condense.json"))
+EDITED = NCM + "# edited\n"
+OLD = "recorded with another text of the plugin of protocol 'ncm': name that file: --plugin FILE.py"
+
+
+def test_verify_verifies_what_it_can_and_says_which_text_the_rest_wants(run, tmp_path, capsys):
+    assert run("--reference-limit", "0s") == run("--reference-limit", "0s", text=EDITED) == 0
+    folder = next(path.parent for path in (tmp_path / "runs").rglob("kmeans/**/condense.json"))
+    assert len(list((folder / "eval").glob("*.json"))) == 3
     capsys.readouterr()
-    assert ddbench("results", "verify", key) == 2
+    assert ddbench("results", "verify", folder.name, "--plugin", tmp_path / "ncm_e2e.py", "--same") == 1
+    shown = [line.split("  ")[-1].strip() for line in capsys.readouterr().out.splitlines() if " · " in line]
+    assert sorted(shown) == [f"failed: {OLD}", "same", "same"]
+    assert ddbench("results", "verify", folder.name, "--same") == 1
+    shown = capsys.readouterr().out
+    assert shown.count("the plugin of protocol 'ncm' is not here") == 2 and " same" in shown
+    old = json.loads(max((folder / "eval").glob("*.json"), key=is_of_ncm).read_text())["key"]
+    assert ddbench("results", "verify", old) == 2
     assert "the plugin of protocol 'ncm' is not here" in capsys.readouterr().err
+    edit(tmp_path / "ncm_e2e.py")
+    assert ddbench("results", "verify", old, "--plugin", tmp_path / "ncm_e2e.py") == 2
+    assert OLD in capsys.readouterr().err
+
+
+def edit(path):
+    path.write_text(path.read_text() + "# edited again\n")
+
+
+def is_of_ncm(path):
+    return json.loads(path.read_text())["spec"]["eval"]["protocol"] == "ncm"
+
+
+@pytest.mark.parametrize(("command", "have"), [("quantise", 6), ("full-stopped", 4)])
+def test_what_another_text_recorded_gets_no_metric_and_the_rest_does(run, tmp_path, capsys, monkeypatch, command, have):
+    monkeypatch.setattr(
+        "tests.e2e.test_foreign_protocol.BASE", ("--methods", "dm", "--set", "dm.iterations=2", *BASE[2:])
+    )
+    assert run(record="{'updates': 9}, " + RECORD) == 0
+    monkeypatch.setattr("ddbench.results.audit.full_stopped.seconds_of", lambda made, student: 1e-6)
+    edit(tmp_path / "ncm_e2e.py")
+    capsys.readouterr()
+    assert ddbench("results", command, "--out", tmp_path / "runs", "--plugin", tmp_path / "ncm_e2e.py") == 1
+    told = capsys.readouterr()
+    assert re.search(rf": {have} of 8 evaluations have \w+; {have} new", told.out)
+    assert told.err.count(f"ncm@1 pixels: failed: {OLD}") == 8 - have
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def test_a_method_without_iterations_cannot_continue_and_says_nothing(tmp_path):
     assert ddbench("run", *GRID, "--plugin", file, "--out", tmp_path / "runs") == 0
 
 
-@pytest.mark.parametrize("more", [{"schema": 2}, {"key_format": 2}, {"energy_wh": 1.0}, {"schema": 2, "metrics": 3}])
+@pytest.mark.parametrize("more", [{"schema": 2}, {"key_format": 2}, {"energy_wh": 1.0}, {"schema": "2", "metrics": 3}])
 def test_a_record_of_a_newer_ddbench_is_left_alone(tmp_path, more, capsys):
     out = tmp_path / "out"
     command = ("run", "--methods", "random", "--ipc", 1, *SMOKE, "--seeds", 1, "--reference-limit", "0s", "--out", out)

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from ddbench.core.store.files import sha256_file
+from ddbench.core.store.files import StoreWarning, sha256_file
+from ddbench.core.store.folder import CONDENSE, Store, write_record
 from ddbench.core.store.tensors import load_set, save_set
+from ddbench.results.audit.verify import cases_of
 from ddbench.results.stats.prediction import prediction_interval
 from tests.e2e.runs import PLUGIN, SMOKE, ddbench
+from tests.factories import pair
 
 
 def test_one_fresh_against_recorded_students_is_the_textbook_interval():
@@ -302,6 +305,16 @@ def test_a_damaged_record_stays_where_it_is_when_results_are_shown(runs, capsys)
     assert ddbench("results", "show", "--out", runs) == 0
     assert ddbench("results", "verify", folders(runs, "dm")[0].name, "--out", runs, "--files-only") == 1
     assert everything(runs) == before
+
+
+@pytest.mark.parametrize("damage", ["[1]", "null", "{"])
+def test_an_evaluation_beside_a_damaged_record_of_its_set_counts_with_no_row(tmp_path, fresh_home, damage):
+    _, student = pair("dm")
+    write_record(tmp_path / "dm" / "eval" / "x.json", student)
+    (tmp_path / "dm" / CONDENSE).write_text(damage)
+    with pytest.warns(StoreWarning, match="counts as missing"):
+        (case,) = cases_of(Store(tmp_path), [student])
+    assert case.row == ((student.metrics["top1"],),)
 
 
 @pytest.mark.parametrize("key", ["", "ff", "0" * 16])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ddbench.cli.progress import Progress
@@ -12,6 +11,7 @@ from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.work.interrupts import Interrupts
 
 if TYPE_CHECKING:
+    from ddbench.core.documents import EvaluationDocument
     from ddbench.core.plugin.loader import Registries
     from ddbench.core.store.folder import Store
     from ddbench.results.audit.retrain import MakeWorker, RunNode
@@ -32,6 +32,7 @@ def students(registries: Registries, total: int) -> Iterator[tuple[MakeWorker, P
     watcher = Progress("auto", total)
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
+            from ddbench.work.attempt import Outcome
             from ddbench.work.engine import Engine, choose
             from ddbench.work.node import run_node
 
@@ -41,14 +42,15 @@ def students(registries: Registries, total: int) -> Iterator[tuple[MakeWorker, P
                 except (KeyError, UsageError):  # recorded on a device that is not here
                     used = choose(device="auto", threads=None)
                 engine = Engine.model_validate(used.model_dump() | {"engine": env.get("engine", used.engine)})
-                return partial(
-                    run_node,
-                    store=scratch,
-                    engine=engine,
-                    registries=registries,
-                    interrupts=interrupts,
-                    monitor=watcher,
-                )
+
+                def train(document: EvaluationDocument) -> Outcome:
+                    if (reason := registries.unlike_record(document.spec)) is not None:
+                        return Outcome(status="failed", reason=reason)
+                    return run_node(
+                        document, scratch, engine, registries=registries, interrupts=interrupts, monitor=watcher
+                    )
+
+                return train
 
             yield worker, watcher
     except InterruptedRunError as error:

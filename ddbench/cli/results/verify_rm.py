@@ -106,7 +106,8 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     none, the result is computed again, and should be the same. The interval comes from
     the recorded students of the same set if there are at least three, otherwise from those of all repetitions: then
     the repetition is the unit, and with one recorded student in each, more --student-seeds do not narrow the interval.
-    Nothing is written into the results. Exit code 1: outside, or a file is wrong.
+    What needs a plugin that is not here, or another text of one, fails, and the rest is verified.
+    Nothing is written into the results. Exit code 1: outside, failed, or a file is wrong.
     """
     from ddbench.core.plugin.loader import active
     from ddbench.results.audit.verify import GOOD, cases_of, evaluations_in, wrong_files
@@ -129,9 +130,9 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     cases = cases_of(store, chosen)
     if not cases:
         raise UsageError(f"{found.name}: no finished evaluation to compare with; run the same command as before")
-    for record in (record for case in cases for record in case.records):
-        if (reason := registries.missing(record.evaluation.eval)) is not None:
-            raise UsageError(f"{found.name}: {reason}")
+    reasons = [registries.unlike_record(case.records[0].evaluation.eval) for case in cases]  # alike for its students
+    if all(reasons):
+        raise UsageError(f"{found.name}: {reasons[0]}")
     level = 1 - 0.05 / len(cases)
     findings = _train(store, cases, registries, fresh=None if same else student_seeds, level=level)
     _print(findings, student_seeds, level, same=same)

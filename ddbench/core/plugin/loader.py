@@ -18,7 +18,7 @@ from typing import Any, cast
 import pluggy
 
 from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Params, ProtocolInfo
-from ddbench.core.errors import PluginError
+from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.plugin import hooks, one_file
 from ddbench.core.plugin.builtin import CATALOGS
 from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, marked
@@ -135,15 +135,39 @@ class Registries:
         """
         if (reason := self.missing(spec)) is not None:
             return reason
+        for noun, name, _ in self._exchanged(spec):
+            return (
+                f"the plugin of {noun} {name!r} is another one than this was planned with (it was edited or exchanged)"
+            )
+        return None
+
+    def unlike_record(self, spec: EvalSpec) -> str | None:
+        """Why what is loaded here cannot repeat a recorded evaluation, and what can; None when it is what made it."""
+        if (reason := self.missing(spec)) is not None:
+            return reason
+        try:
+            for noun, name, planned in self._exchanged(spec):
+                key = planned.partition("@")[0]
+                if len(key) == SHA256:
+                    return (
+                        f"recorded with another text of the plugin of {noun} {name!r}: name that file: --plugin FILE.py"
+                    )
+                return f"recorded with another {noun} {name!r}, that of {planned or FIRST_PARTY}: install that one"
+        except UsageError as error:
+            return str(error)
+        return None
+
+    def _exchanged(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> Iterator[tuple[str, str, str]]:
+        """The members that are others here than those of a spec: noun, name, and the mark as it was planned.
+
+        Raises:
+            UsageError: If a method, protocol or artifact kind of ddbench's own is not here.
+        """
         for registry, name, planned in self._planned(spec):
             if registry not in (self.datasets, self.architectures):  # there are some that nobody registers
                 registry.get(name)
             if registry.mark(name) != planned:
-                return (
-                    f"the plugin of {registry.noun} {name!r} is another one than this was planned with "
-                    "(it was edited or exchanged)"
-                )
-        return None
+                yield registry.noun, name, planned
 
     def _planned(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> Iterator[tuple[Registry[Any], str, str]]:
         """The members that take part in a computation: the registry, the name, and the mark as it was planned."""
@@ -193,9 +217,14 @@ def load(files: Iterable[Path] = ()) -> Registries:
             if strict:
                 raise PluginError(report.line())
             warnings.warn(report.line(), PluginWarning, stacklevel=2)
-    loaded: dict[str, Path] = {}
-    for path in files:
-        _load_file(registries, path, loaded)
+    plugins = one_file.read_all(files)
+    one_file.put(plugins)
+    try:
+        for plugin in plugins:
+            _load_file(registries, plugin)
+    except BaseException:
+        one_file.forget(plugins)
+        raise
     return registries
 
 
@@ -277,26 +306,18 @@ def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
     return PluginReport(entry.name, origin, None, names)
 
 
-def _load_file(registries: Registries, path: Path, loaded: dict[str, Path]) -> None:
-    """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``.
-
-    ``loaded`` names the modules of the files before it, and takes those of this one.
-    """
-    plugin = one_file.read(path)
-    for name, text in plugin.modules.items():
-        if text.path.resolve() != loaded.setdefault(name, text.path).resolve():
-            raise PluginError(f"--plugin {path}: {text.path} and {loaded[name]} have one name: rename one of them")
-    origin = Origin(plugin.key, str(path), "", plugin.name)
+def _load_file(registries: Registries, plugin: one_file.OneFile) -> None:
+    """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``."""
+    origin = Origin(plugin.key, str(plugin.path), "", plugin.name)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             names = _register(registries, plugin.load(), origin)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        plugin.unload()
-        raise PluginError(f"--plugin {path}: {_one_line(error)}") from error
+        raise PluginError(f"--plugin {plugin.path}: {_one_line(error)}") from error
     registries.reports.append(PluginReport(plugin.name, origin, None, names))
-    registries.files.append(path)
+    registries.files.append(plugin.path)
 
 
 def _register(registries: Registries, module: ModuleType, origin: Origin) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import importlib.machinery
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -41,7 +41,7 @@ class OneFile:
     Attributes:
         name: Module name, the file's stem.
         modules: Texts by module name: the file, and the modules from its folder that it names, directly or through
-            others.
+            others; where it imports from another plugin of the same command, that plugin's, too.
     """
 
     name: str
@@ -49,23 +49,63 @@ class OneFile:
 
     @property
     def key(self) -> str:
-        """The sha256 of the file; where there are modules beside it, of all their hashes."""
+        """The sha256 of the file; where other modules belong to it, of all their hashes."""
         hashes = {name: hashlib.sha256(text.content).hexdigest() for name, text in self.modules.items()}
         return hashes[self.name] if len(hashes) == 1 else digest(hashes)
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.modules[self.name].path
+
     def load(self) -> ModuleType:
-        """Import the plugin from the texts, in place of what was loaded under these names before."""
-        self.unload()
-        if _TEXTS not in sys.meta_path:
-            sys.meta_path.insert(0, _TEXTS)
-        _TEXTS.texts.update(self.modules)
+        """Import the plugin from the texts that were put in place."""
         return importlib.import_module(self.name)
 
-    def unload(self) -> None:
-        """Forget the plugin's modules."""
-        for name in self.modules:
-            _TEXTS.texts.pop(name, None)
-            sys.modules.pop(name, None)
+
+def put(plugins: Iterable[OneFile]) -> None:
+    """Let the plugins' modules be imported from their texts, in place of what was loaded under these names before."""
+    if _TEXTS not in sys.meta_path:
+        sys.meta_path.insert(0, _TEXTS)
+    for plugin in plugins:
+        forget([plugin])
+        _TEXTS.texts.update(plugin.modules)
+
+
+def forget(plugins: Iterable[OneFile]) -> None:
+    """Forget the plugins' modules."""
+    for name in {name for plugin in plugins for name in plugin.modules}:
+        _TEXTS.texts.pop(name, None)
+        sys.modules.pop(name, None)
+
+
+def read_all(paths: Iterable[Path]) -> list[OneFile]:
+    """Read the one-file plugins of a command; one that imports from another holds all texts of that one.
+
+    Raises:
+        PluginError: As :func:`read`, or if two modules have one name.
+    """
+    alone = [read(path) for path in paths]
+    texts: dict[str, Text] = {}
+    for plugin in alone:
+        for name, text in plugin.modules.items():
+            if text.path.resolve() != texts.setdefault(name, text).path.resolve():
+                others = f"{text.path} and {texts[name].path}"
+                raise PluginError(f"--plugin {plugin.path}: {others} have one name: rename one of them")
+    alone = [OneFile(plugin.name, {name: texts[name] for name in plugin.modules}) for plugin in alone]  # each read once
+    return [_with_others(plugin, alone) for plugin in alone]
+
+
+def _with_others(plugin: OneFile, plugins: Sequence[OneFile]) -> OneFile:
+    """The plugin with the modules of those from which it imports, directly or through others."""
+    modules, pending = dict(plugin.modules), list(plugin.modules.values())
+    while pending:
+        imported = {name for name, really in _names_in(pending.pop().content).items() if really} - modules.keys()
+        for other in plugins:
+            if imported & other.modules.keys():
+                pending += [text for name, text in other.modules.items() if name not in modules]
+                modules |= other.modules
+    return OneFile(plugin.name, modules)
 
 
 def read(path: Path) -> OneFile:
@@ -95,7 +135,7 @@ def read(path: Path) -> OneFile:
 def _names_in(content: bytes) -> dict[str, bool]:
     """Top-level modules that a text imports or names in a string, inside functions too; none if it has no syntax.
 
-    True for those that it imports or names as a target: another string may mean anything.
+    True for those that it imports, by a statement or a call, or names as a target: another string may mean anything.
     """
     try:
         nodes = list(ast.walk(ast.parse(content)))
@@ -107,6 +147,9 @@ def _names_in(content: bytes) -> dict[str, bool]:
             found |= {alias.name.partition(".")[0]: True for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             found[node.module.partition(".")[0]] = True
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            texts = [word.value for word in ast.walk(node) if isinstance(word, ast.Constant)]
+            found |= {m[1]: True for text in texts if isinstance(text, str) and (m := NAME.fullmatch(text))}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (m := NAME.fullmatch(node.value)):
             found[m[1]] = found.get(m[1], False) or m[3] is not None
     return found

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +107,17 @@ def source_error(error: BaseException, where: str) -> DDBenchError:
     return DataError(f"{where}: cannot be read: {type(error).__name__}: {error}")
 
 
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """A reader at work: whatever it raises, SystemExit included, is an error of its data set."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise source_error(error, where) from error
+
+
 def _temporary_folder(parent: Path) -> Path:
     try:
         return Path(tempfile.mkdtemp(prefix=PARTIAL, dir=parent))
@@ -157,12 +168,11 @@ def checked_chunks(images: ImageStream) -> Iterator[Pixels]:
         DataError: If they do not, or if decoding fails.
     """
     seen = 0
-    iterator = images.chunks()
+    with reading("while decoding"):
+        iterator = images.chunks()
     while True:
-        try:
+        with reading("while decoding"):  # here, so that a reader's OSError is not taken for one of writing
             chunk = next(iterator, None)
-        except Exception as error:  # here, so that a reader's OSError is not taken for one of writing
-            raise source_error(error, "while decoding") from error
         if chunk is None:
             break
         if chunk.dtype != np.uint8 or chunk.shape[1:] != images.shape[1:]:

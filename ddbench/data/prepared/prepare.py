@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -20,8 +21,8 @@ from ddbench.core.errors import CorruptFileError, DataError, PluginError
 from ddbench.core.keys import digest, short
 from ddbench.core.plugin.loader import import_target
 from ddbench.core.specs import Frozen
-from ddbench.core.store.files import atomic_write, store_error
-from ddbench.data.prepared.decode import PARTIAL, decode, source_error
+from ddbench.core.store.files import StoreWarning, atomic_write, store_error
+from ddbench.data.prepared.decode import PARTIAL, decode, reading, source_error
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
 from ddbench.data.prepared.sources import Source, fingerprint
 from ddbench.data.readers.raw import RawDataset, malformed
@@ -33,7 +34,7 @@ class Pointer(Frozen):
     Attributes:
         revision: The revision.
         files: Absolute path of what was read; None for an embedded data set.
-        fingerprint: Of the files of a path source at that time; None for a registered data set.
+        fingerprint: Of these files at that time; None where that is not known.
         reader_version: Version of the reader that made it.
         origin: Where that reader's record comes from, as :class:`Source` has it.
     """
@@ -45,13 +46,19 @@ class Pointer(Frozen):
     origin: str = ""
 
     def is_of(self, source: Source) -> bool:
-        """Whether the reader of ``source`` made it, from the files that are there now."""
-        same = (self.reader_version, self.origin) == (source.reader_version, source.origin)
-        return same and (source.path is None or self.fingerprint == fingerprint(source))
+        """Whether the reader of ``source`` made it."""
+        return (self.reader_version, self.origin) == (source.reader_version, source.origin)
+
+    def is_current(self, source: Source) -> bool:
+        """Whether it was made from the files that are there now; those of a registered data set may be gone."""
+        if source.path is not None:
+            return self.fingerprint == fingerprint(source, source.path)
+        now = fingerprint(source, Path(self.files)) if self.files and self.fingerprint else None
+        return now in (None, self.fingerprint)
 
 
 def resolve(source: Source) -> Prepared:
-    """The prepared data set of ``source``; decodes embedded and path sources on first use.
+    """The prepared data set of ``source``; decodes embedded and path sources on first use, and what has changed.
 
     Raises:
         DataError: If a registered data set is not prepared (the message says how), or the source is unreadable.
@@ -59,12 +66,20 @@ def resolve(source: Source) -> Prepared:
     """
     pointer = _read_pointer(_pointer_path(source))
     if pointer is not None and pointer.is_of(source):
-        with suppress(CorruptFileError):
-            return open_folder(data_root(source.name) / pointer.revision).declared_by(source.record)
+        if pointer.is_current(source):
+            with suppress(CorruptFileError):
+                return open_folder(data_root(source.name) / pointer.revision).declared_by(source.record)
+        elif source.record is not None:
+            changed = f"the files of data set {source.name!r} in {pointer.files} changed since they were decoded"
+            warnings.warn(f"{changed}: decoding them anew", StoreWarning, stacklevel=2)
     if source.record is None or source.record.embedded:
         return prepare(source)
-    if pointer is not None and pointer.files is not None and Path(pointer.files).exists():
-        return prepare(source, files=Path(pointer.files))
+    if pointer is not None and pointer.files is not None and (place := Path(pointer.files)).exists():
+        try:
+            return prepare(source, files=place)
+        except DataError:
+            if fingerprint(source, place) is not None:
+                raise
     if os.environ.get("DDBENCH_DOWNLOAD") == "1":
         return prepare(source, allow_download=True)
     if pointer is not None:
@@ -93,7 +108,7 @@ def prepare(source: Source, *, files: Path | None = None, allow_download: bool =
         raise store_error(parent, error) from error
     with _lock(parent):
         place = _place(source, files, allow_download, parent)
-        mark = fingerprint(source) if source.path is not None else None
+        mark = None if place is None else fingerprint(source, place)
         raw = _read(source, place)
         try:
             prepared = decode(raw, parent, name=source.name).declared_by(source.record)
@@ -134,17 +149,17 @@ def _place(source: Source, files: Path | None, allow_download: bool, parent: Pat
     try:
         folder.mkdir(exist_ok=True)
         import_target(record.download)(folder)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin's code, SystemExit included
         raise DataError(f"the download of {source.name!r} failed ({_first_line(error)}): {_advice(record)}") from error
     return folder
 
 
 def _read(source: Source, place: Path | None) -> RawDataset:
     reader = import_target(source.reader)
-    try:
+    with reading(_where(source, place)):
         raw = reader(place or Path())
-    except Exception as error:
-        raise source_error(error, _where(source, place)) from error
     problem = malformed(raw) if isinstance(raw, RawDataset) else "that is no ddbench.RawDataset"
     if problem is not None:
         raise PluginError(
@@ -170,7 +185,7 @@ def _advice(record: DatasetRecord) -> str:
     return "run " + " or ".join(ways)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 

@@ -79,17 +79,26 @@ def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
     return Source(name, scheme=scheme, path=path)
 
 
-def fingerprint(source: Source) -> str:
-    """A cheap stand-in for the content of a path: hash of scheme, absolute path, file names, sizes and mtimes.
+def fingerprint(source: Source, place: Path) -> str | None:
+    """A cheap stand-in for the content of files: hash of scheme, absolute path, file names, sizes and mtimes.
+
+    Args:
+        source: The data set.
+        place: Where its files are. Of a registered data set those count that its record names; all where it names none.
+
+    Returns:
+        64 hex digits; None where files of a registered data set are missing.
 
     Raises:
-        DataError: If the path does not exist any more.
+        DataError: If the path of a data set that is read from a path does not exist any more.
     """
-    assert source.path is not None
-    if not source.path.exists():
-        raise DataError(f"data set {source.name!r}: no such file or folder: '{source.path}'")
-    files = sorted(_files(source.path))
-    return digest([source.scheme, str(source.path), files])
+    names = source.record.files if source.record is not None and place.is_dir() else ()
+    paths = [place / name for name in names] or [place]
+    there = all(path.exists() for path in paths)
+    if source.record is None and not there:
+        raise DataError(f"data set {source.name!r}: no such file or folder: '{place}'")
+    files = sorted(file for path in paths for file in _files(path)) if there else []
+    return digest([source.scheme, str(place), files]) if files or source.record is None else None
 
 
 def _files(path: Path) -> Iterator[tuple[str, int, int]]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddbench.core.documents import CellDocument, Choice, Document, EvaluationDocument
-from ddbench.core.errors import CorruptFileError, PluginError, UsageError
+from ddbench.core.documents import CellDocument, Choice, EvaluationDocument
+from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.keys import eval_key
 from ddbench.core.records import Record
 from ddbench.core.specs import CellSpec
@@ -86,8 +86,8 @@ class Scratch(Store):
             write_record(target / CONDENSE, record)
 
 
-RunNode = Callable[[Document], "Outcome"]
-"""Runs a node's document."""
+RunNode = Callable[[EvaluationDocument], "Outcome"]
+"""Trains the student of a document, or says why the plugins that are loaded cannot."""
 
 MakeWorker = Callable[[Store, Mapping[str, Any]], RunNode]
 """Gets a results folder and the ``env`` of the record to compare with; returns what runs nodes there, on the device and
@@ -128,12 +128,12 @@ def train_again(
         change: Applied to the sets first.
 
     Yields:
-        The recorded evaluation, the file of the new predictions (gone after the last), and the new record.
+        The recorded evaluation, the file of the new predictions (gone after the last), and the new record. A student
+        that the loaded plugins cannot train has one, too, which failed.
 
     Raises:
         UsageError: If a set is not there.
         CorruptFileError: If a file that a student reads is damaged.
-        PluginError: If the plugins are not those that it was planned with.
     """
     with tempfile.TemporaryDirectory(prefix="ddbench-again-") as place:
         scratch = Scratch(Path(place))
@@ -151,7 +151,8 @@ def train_again(
             outcome = make(scratch, record.env)(given)
             node.state, node.reason = ("cached", None) if outcome.status == "ok" else ("failed", outcome.reason)
             watch.end(node)
-            found = outcome.record
-            if found is None:  # what it reads is damaged, or its plugin is another one by now
-                raise (CorruptFileError if outcome.status == "damaged" else PluginError)(f"{title}: {outcome.reason}")
+            if outcome.status == "damaged":
+                raise CorruptFileError(f"{title}: {outcome.reason}")
+            told = {"key": given.key, "status": outcome.status, "reason": outcome.reason}
+            found = outcome.record or record.model_copy(update=told)
             yield record, evaluation_path(scratch.folder(made), found.key).with_suffix(".safetensors"), found

@@ -170,7 +170,7 @@ def _is_of_its_set(path: Path, record: Record) -> bool:
         made = json.loads((path.parents[1] / CONDENSE).read_bytes())
     except (OSError, ValueError):
         return False
-    return bool(made.get("set_sha256") == record.set_sha256)
+    return isinstance(made, dict) and bool(made.get("set_sha256") == record.set_sha256)
 
 
 def _row(record: Record) -> str:

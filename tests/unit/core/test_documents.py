@@ -126,6 +126,32 @@ def test_a_damaged_document_makes_a_damaged_record(damage):
         Record.from_json(json.dumps(content), "here")
 
 
+def places(content, above=()):
+    """The paths to all values in JSON."""
+    for name, value in content.items() if isinstance(content, dict) else enumerate(content):
+        yield (*above, name)
+        if isinstance(value, dict | list):
+            yield from places(value, (*above, name))
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["condensation", "evaluation"])
+def test_whatever_is_damaged_in_a_record_it_is_read_or_told(which):
+    text = pair("dm")[which].to_json()
+    told = {}
+    for place in places(json.loads(text)):
+        for damage in (None, {}, [], "x", 3, [None], {"kind": "cell"}):
+            content = inner = json.loads(text)
+            for name in place[:-1]:
+                inner = inner[name]
+            inner[place[-1]] = damage
+            try:
+                Record.from_json(json.dumps(content), "here")
+            except (CorruptFileError, NewerRecordError) as error:
+                told.setdefault(place, set()).add(type(error))
+    assert told[("schema",)] == {NewerRecordError}
+    assert told[("spec",)] == told[("spec", "key")] == {CorruptFileError}
+
+
 def test_a_record_has_a_document_of_its_own_kind():
     made, student = pair("dm")
     content = json.loads(student.to_json()) | {"spec": json.loads(made.to_json())["spec"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import warnings
 
@@ -154,6 +155,40 @@ def test_the_frame_has_a_row_for_each_record_with_nested_fields_as_columns(tmp_p
 def test_a_record_of_a_newer_format_is_refused_as_such(name, why):
     with pytest.raises(NewerRecordError, match=why):
         Record.from_json(a_record().to_json().replace(f'"{name}": 1', f'"{name}": 2'), "here")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"schema": "2"},
+        {"schema": 2.5},
+        {"schema": None},
+        {"schema": 0},
+        {"key_format": "2"},
+        {"energy_wh": 1.0, "status": "cancelled"},
+        {"energy_wh": 1.0, "metrics": 3},
+        {"energy_wh": 1.0, "spec": None},
+    ],
+)
+def test_one_thing_that_is_not_of_this_schema_tells_a_newer_record_whatever_else_is_wrong(more, tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(text := json.dumps(json.loads(a_record().to_json()) | more))
+    with pytest.raises(NewerRecordError):
+        read_record(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"] and path.read_text() == text
+
+
+@pytest.mark.parametrize("spec", [{}, None, [], "x", {"kind": "evaluation"}, {"kind": "evaluation", "whole": False}])
+def test_an_evaluation_without_its_document_is_told_and_set_aside_unless_only_looked_at(tmp_path, fresh_home, spec):
+    path = tmp_path / "eval" / "x.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(json.loads(pair("dm")[1].to_json()) | {"spec": spec}))
+    with pytest.warns(StoreWarning, match="counts as missing"):
+        assert list(Store(tmp_path).records()) == []
+    assert path.exists()
+    with pytest.warns(StoreWarning, match="counts as missing"):
+        assert read_record(path) is None
+    assert [file.name for file in path.parent.iterdir()] == ["x.json.corrupt"]
 
 
 def test_records_survive_the_round_trip():

@@ -181,6 +181,16 @@ def test_a_file_name_must_be_a_module_name(tmp_path):
         load([one_file(tmp_path, good("peek"), "my-plugin.py")])
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_file_can_import_another_one_whatever_their_order(order, tmp_path):
+    (tmp_path / "far").mkdir()
+    imports = one_file(tmp_path, "import peek_two\n" + good("first").replace("a:B", "peek_one:peek_two"))
+    paths = [imports, one_file(tmp_path / "far", good("second"), "peek_two.py")]
+    registries = load([paths[i] for i in order])
+    assert {"first", "second"} <= names(registries)
+    assert import_target(registries.methods.get("first").target) is sys.modules["peek_two"]
+
+
 def test_a_missing_file_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         load([tmp_path / "gone.py"])

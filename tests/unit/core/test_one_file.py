@@ -53,14 +53,16 @@ def test_what_was_read_runs_and_not_what_is_on_disk_by_then(here, tmp_path, monk
     write(tmp_path, {"plug_one.py": lazy, "part_a/low/x.py": "NUMBER = 1", "part_b.py": "NUMBER = 10"})
     plugin = one_file.read(tmp_path / "plug_one.py")
     try:
+        one_file.put([plugin])
         module = plugin.load()
         write(tmp_path, {"part_a/low/x.py": "NUMBER = 2", "part_b.py": "NUMBER = 20"})
         assert module.late() == 11
         edited = one_file.read(tmp_path / "plug_one.py")
         assert edited.key != plugin.key
+        one_file.put([edited])
         assert edited.load().late() == 22
     finally:
-        plugin.unload()
+        one_file.forget([plugin])
     assert not {"plug_one", "part_a", "part_a.low", "part_a.low.x", "part_b"} & set(sys.modules)
     write(tmp_path, {"part_a/low/x.py": "NUMBER = 1", "part_b.py": "NUMBER = 10"})
     assert one_file.read(tmp_path / "plug_one.py").key == plugin.key
@@ -71,3 +73,33 @@ def test_a_module_that_moves_between_files_changes_the_key(tmp_path):
     before = one_file.read(tmp_path / "plug_one.py").key
     write(tmp_path, {"part_a.py": "", "part_b.py": "x = 1"})
     assert one_file.read(tmp_path / "plug_one.py").key != before
+
+
+PLUGS = {
+    "a/plug_one.py": "import plug_two",
+    "b/plug_two.py": "WORD = 'part_a'",
+    "b/part_a.py": "",
+    "c/plug_three.py": "'plug_two'",
+    "d/plug_four.py": "def late():\n    import importlib\n    return importlib.import_module('plug_one')",
+}
+
+
+@pytest.mark.parametrize("order", [list(PLUGS), list(reversed(PLUGS))], ids=["as they import", "the other way round"])
+def test_what_a_plugin_imports_from_another_plugin_is_part_of_it(order, tmp_path):
+    def keys():
+        plugins = one_file.read_all(tmp_path / name for name in order if name != "b/part_a.py")
+        return {plugin.name: plugin.key for plugin in plugins}
+
+    write(tmp_path, PLUGS)
+    before = keys()
+    assert before["plug_three"] == one_file.read(tmp_path / "c/plug_three.py").key, "it only says the name"
+    for edited in ("b/plug_two.py", "b/part_a.py"):
+        write(tmp_path, PLUGS | {edited: "SIGN = -1"})
+        after = keys()
+        assert {name for name in before if after[name] != before[name]} == {"plug_one", "plug_two", "plug_four"}
+
+
+def test_modules_that_plugins_share_make_none_of_them_part_of_another(tmp_path):
+    write(tmp_path, {"plug_one.py": "import part_a", "plug_two.py": "import part_a", "part_a.py": ""})
+    paths = [tmp_path / "plug_one.py", tmp_path / "plug_two.py"]
+    assert [plugin.key for plugin in one_file.read_all(paths)] == [one_file.read(path).key for path in paths]

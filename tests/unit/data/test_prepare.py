@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import DataError, StoreError, UsageError
+from ddbench.core.store.files import StoreWarning
 from ddbench.data.prepared import decode, sources
 from ddbench.data.prepared import prepare as prepared
 from ddbench.data.prepared.on_disk import find, open_folder
@@ -184,6 +186,71 @@ def test_registered_set_prepared_from_a_folder_is_found(tmp_path: Path, decodes:
     assert made.meta.splits == {"train": 90, "val": 10, "test": 20}
 
 
+def change(file: Path) -> None:
+    """Give a file of equal size another mtime, and another content."""
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(file, ns=(1, 1))
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["the files that it names", "the whole folder"])
+def test_changed_files_of_a_registered_set_are_decoded_anew_with_a_word(
+    tmp_path: Path, decodes: list[str], named: bool
+) -> None:
+    mine, place = registered(files=("a.bin",) if named else ()), tmp_path / "files"
+    place.mkdir()
+    (place / "a.bin").write_bytes(bytes(range(64)))
+    before = prepare(mine, files=place)
+    if named:
+        (place / "unnamed.bin").write_bytes(b"")
+    assert resolve(mine) == before and decodes == ["bytes"]
+    change(place / "a.bin")
+    with pytest.warns(StoreWarning, match=f"files of data set 'bytes' in {place} changed .*decoding them anew"):
+        after = resolve(mine)
+    assert after.revision != before.revision
+    assert resolve(mine) == after and decodes == ["bytes", "bytes"]
+    (place / "a.bin").unlink()
+    assert resolve(mine) == after, "its files are gone: the copy stays"
+
+
+def test_changed_files_that_cannot_be_read_are_an_error_and_no_reason_to_take_the_old_copy(tmp_path: Path) -> None:
+    files.write_tar(tmp_path / "cifar-10-python.tar.gz", files.cifar10_members())
+    prepare(source("cifar10"), files=tmp_path)
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"half")
+    with pytest.warns(StoreWarning, match="changed"), pytest.raises(DataError, match="damaged archive"):
+        resolve(source("cifar10"))
+
+
+def test_a_pointer_of_before_without_a_fingerprint_stays_valid(tmp_path: Path, decodes: list[str]) -> None:
+    files.write_mnist(tmp_path)
+    made = prepare(source("mnist"), files=tmp_path)
+    pointer = made.folder.parent / "current.json"
+    pointer.write_text(json.dumps(json.loads(pointer.read_bytes()) | {"fingerprint": None}))
+    os.utime(next(tmp_path.glob("train-images*")), (1, 1))
+    assert resolve(source("mnist")) == made and decodes == ["mnist"]
+
+
+def test_another_reader_without_the_files_is_told_how_to_get_them_though_the_folder_is_there(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(range(64)))
+    prepare(registered(), files=tmp_path)
+    (tmp_path / "a.bin").unlink()
+    with pytest.raises(DataError, match=r"was made by another reader: run .*--from DIR`, where DIR contains a\.bin$"):
+        resolve(registered(version=2))
+
+
+def read_bytes(folder: Path) -> RawDataset:
+    """Forty images of two classes, whose first pixels are the bytes of a file."""
+    images = files.pixels(40, 1, 8, 8)
+    images[0, 0] = np.frombuffer((folder / "a.bin").read_bytes(), np.uint8).reshape(8, 8)
+    return RawDataset(images, files.cycle(40, 2), ("a", "b"))
+
+
+def registered(**facts: Any) -> Source:
+    """The data set of :func:`read_bytes`, as a plugin registers it."""
+    given = {"files": ("a.bin",), "summary": "bytes", "reader": f"{__name__}:read_bytes"} | facts
+    return Source("bytes", record=DatasetRecord(name="bytes", **given))
+
+
 def test_missing_files_name_set_and_place(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"data set 'cifar10' in {tmp_path}: .*neither cifar-10-python"):
         prepare(source("cifar10"), files=tmp_path)
@@ -210,6 +277,36 @@ def test_failed_download_is_one_message_with_advice() -> None:
     record = replace(files.known().get("mnist"), download=f"{__name__}:fail_to_download")
     with pytest.raises(DataError, match=r"download of 'mnist' failed \(OSError: Name.*--from DIR"):
         prepare(Source("mnist", record=record), allow_download=True)
+
+
+def leave(folder: Path) -> Any:
+    raise SystemExit(7)
+
+
+def leave_while_decoding(folder: Path) -> RawDataset:
+    stream = ImageStream((40, 1, 8, 8), lambda: leave(folder))
+    return RawDataset(stream, files.cycle(40, 2), ("a", "b"))
+
+
+@pytest.mark.parametrize("reader", ["leave", "leave_while_decoding"])
+def test_a_reader_that_exits_is_an_error_of_its_data_set(tmp_path: Path, reader: str) -> None:
+    with pytest.raises(DataError, match=r"^data set 'bytes' in .*: SystemExit: 7$"):
+        prepare(registered(reader=f"{__name__}:{reader}"), files=tmp_path)
+
+
+def test_a_download_that_exits_has_failed() -> None:
+    with pytest.raises(DataError, match=r"download of 'bytes' failed \(SystemExit: 7\)"):
+        prepare(registered(download=f"{__name__}:leave"), allow_download=True)
+
+
+def interrupt(folder: Path) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_a_reader_can_be_interrupted(tmp_path: Path) -> None:
+    for facts in ({"reader": f"{__name__}:interrupt"}, {"download": f"{__name__}:interrupt"}):
+        with pytest.raises(KeyboardInterrupt):
+            prepare(registered(**facts), files=None if "download" in facts else tmp_path, allow_download=True)
 
 
 def test_download_happens_only_when_the_environment_allows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,11 +475,11 @@ def test_full_disk_is_a_store_error_and_leaves_nothing(
 
 def test_fingerprint_sees_every_file_of_a_tree(tmp_path: Path) -> None:
     mine = source(f"mine=folder:{files.write_folder(tmp_path / 'images')}")
-    before = sources.fingerprint(mine)
+    before = sources.fingerprint(mine, tmp_path / "images")
     (tmp_path / "images/dog/deep").mkdir()
-    assert sources.fingerprint(mine) == before
+    assert sources.fingerprint(mine, tmp_path / "images") == before
     (tmp_path / "images/dog/deep/new.png").write_bytes(b"")
-    assert sources.fingerprint(mine) != before
+    assert sources.fingerprint(mine, tmp_path / "images") != before
 
 
 def test_meta_is_plain_json_for_people(tmp_path: Path) -> None:
