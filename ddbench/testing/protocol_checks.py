@@ -31,7 +31,7 @@ from ddbench.testing.member import MEMBER_CHECKS, NARROW, MemberBench, digits
 from ddbench.testing.record_checks import no_torch_is_imported, params_are_closed
 from ddbench.work.engine import Engine
 from ddbench.work.evaluate.inputs import Inputs, network
-from ddbench.work.evaluate.stage import in_eval_mode
+from ddbench.work.evaluate.stage import checked
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
 from ddbench.work.node import run_node
@@ -122,7 +122,7 @@ class ProtocolBench(MemberBench[ProtocolInfo]):
     def fit(
         self, condensed: CondensedSet, e: int = 0, resumed: State | None = None, tick: Tick | None = None
     ) -> Callable[[Tensor], Tensor]:
-        """A trained predictor, which refuses networks in train mode."""
+        """A trained predictor, held against what the core demands of it."""
         train, val, info, spec = self.data
         params = self.params()
         recipe = condensed.recipe if self.info.follows_recipe else None
@@ -132,7 +132,7 @@ class ProtocolBench(MemberBench[ProtocolInfo]):
         )  # fmt: skip
         seed = student_seed(0, spec.name, 0, e, self.student)
         made = self.protocol.load()().fit(condensed, self.network, seed, inputs)
-        return in_eval_mode(made, self.info)
+        return checked(made, self.info, self.student, info.classes)
 
     def network(self, seed: int) -> nn.Module:
         """A new student."""
@@ -151,10 +151,9 @@ class ProtocolBench(MemberBench[ProtocolInfo]):
 
 
 def record_is_complete(bench: ProtocolBench) -> None:
-    """The record names classes that exist, a version from 1, students that exist, and protocols that are registered."""
+    """The record names classes that exist, students that exist, and protocols that are registered."""
     info = bench.info
     bench.protocol.load()
-    assert info.version >= 1, f"version is {info.version}; it starts at 1"
     names = {name for family in bench.registries.architectures for name in (family.name, *family.bases)}
     unknown = [name for name in info.students if name not in names]
     assert not (info.trains_student and unknown), f"students names {unknown}, which are no architectures"
@@ -208,14 +207,14 @@ def all_forms_of_sets_are_taken(bench: ProtocolBench) -> None:
     for form in (bench.real, bench.synthetic, bench.soft):
         condensed = form()
         try:
-            logits = bench.logits(condensed)
+            predictor = bench.fit(condensed)
         except NodeFailureError as error:
-            assert form is bench.soft and "train mode" not in error.reason, f"a {form.__name__} set: {error.reason}"
+            assert form is bench.soft, f"a {form.__name__} set: {error.reason}"
             continue
-        wanted = (TESTED, bench.data[2].classes)
-        assert isinstance(logits, Tensor), f"the predictor returns a {type(logits).__name__}, not logits"
-        assert logits.shape == wanted, f"a {form.__name__} set: the predictor gives {list(logits.shape)}, not {wanted}"
-        assert not bool(logits.isnan().any()), f"a {form.__name__} set: the predictor gives NaN"
+        try:
+            predictor(bench.images())
+        except NodeFailureError as error:
+            raise AssertionError(f"a {form.__name__} set: {error.reason}") from error
 
 
 def predictors_are_in_eval_mode(bench: ProtocolBench) -> None:
@@ -269,14 +268,16 @@ def hard_labels_are_classes(bench: ProtocolBench) -> None:
 
 
 def shared_state_is_untouched(bench: ProtocolBench) -> None:
-    """Training leaves the global generators, torch's settings, the set, and the real images alone."""
+    """Training and predicting leave the global generators, torch's settings, the set, and all real images alone."""
     condensed = bench.synthetic()
-    copied = compare.copy(condensed)
+    copied = condensed.copy()
+    images = bench.images()
     lent = {"train": bench.data[0].images(), "val": bench.data[1].images(), "train labels": bench.data[0].labels}
+    lent["the images to predict"] = images
     before = {name: compare.fingerprint(tensor) for name, tensor in lent.items()}
     random, settings = compare.global_randomness(), compare.process_settings()
     try:
-        bench.logits(condensed)
+        bench.fit(condensed)(images)
         touched = compare.changed(random, compare.global_randomness())
         assert not touched, f"uses the global generator of {', '.join(touched)}; derive every draw from `seed`"
         touched = compare.changed(settings, compare.process_settings())

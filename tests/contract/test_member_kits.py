@@ -112,6 +112,8 @@ BROKEN = {
         ("import numpy as np", "import numpy as np, ddbench.data.readers.raw", "imports_only_public_names", "ddbench.data.readers.raw"),
         (RETURN, RETURN.replace("train,", "train / 255,"), "reader_returns_what_it_promises", "train_images is float64"),
         (RETURN, RETURN.replace("train_labels", "train_labels + 1"), "reader_returns_what_it_promises", "must be in 0..2"),
+        ('("a", "b", "c")', '"abc"', "reader_returns_what_it_promises", "class_names is 'abc', not a tuple of texts"),
+        (", test, test_labels)", ", test, test_labels, notes='odd')", "reader_returns_what_it_promises", "notes is 'odd'"),
         ("return RawDataset(train, ", "return tuple, (train, ", "reader_returns_what_it_promises", "returns a tuple, not"),
         ("embedded=True", "embedded=True, mean=(.5, .5, .5), std=(.2, .2, .2)", "record_is_complete", "have 1 channels"),
         (", embedded=True", "", "record_is_complete", "nobody can get it"),
@@ -122,11 +124,12 @@ BROKEN = {
         (", test, test_labels)", ", train[:30], test_labels)", "parts_are_apart", "30 of 30 test images are in train"),
     ],
     "architecture": [
-        ('("member",), "MODULE', '(), "MODULE', "names_are_understood", ""),
+        ('norms=("nn",)', 'norms=("nn",), variants=("w16",)', "names_are_understood", "suffix '-w8' is not understood"),
         ("name.width, classes", "name.width, 10", "logits_have_a_column_for_each_class", "[6, 10], not"),
         ("channels * size * size", "3 * size * size", "logits_have_a_column_for_each_class", "cannot be multiplied"),
         (HEAD, "return self.head(self.embed(x).sin())", "embeddings_feed_the_last_layer", "makes its logits"),
-        ("def embed", "def features", "logits_have_a_column_for_each_class", "has no method `embed`"),
+        ("def embed", "def features", "logits_have_a_column_for_each_class", "returns a Linear without a method `embed`"),
+        ("return Linear()", "return None", "logits_have_a_column_for_each_class", "returns a NoneType, no torch.nn.Module"),
         ("self.head = nn.Linear(name.width, classes)",
          "self.head = nn.Linear(name.width, classes)\n            import numpy as np\n            self.head.weight.data[0, 0] = np.random.rand()",
          "the_seed_decides_the_parameters", "draw from torch alone"),
@@ -149,6 +152,13 @@ BROKEN = {
          "declarations_are_pure", "depends on the student's seed"),
         ("    pass", "    def artifacts(self, evaluation):\n        return {'x': 5}", "declarations_are_pure", "no ArtifactSpec"),
         (" if condensed.images is not None else artifacts.train.images(condensed.indices)", "", "all_forms_of_sets_are_taken", "NoneType"),
+        ("return lambda x: model(x).detach()", "return model.state_dict()", "all_forms_of_sets_are_taken",
+         "`fit` of protocol member@1 returns a OrderedDict"),
+        ("model(x).detach()", "model(x).detach() * float('nan')", "all_forms_of_sets_are_taken", "a real set: the predictor of"),
+        ("model(x).detach()", "model(x).detach()[:, 1:]", "all_forms_of_sets_are_taken", "gives [40, 9], not logits [40, 10]"),
+        ("return lambda x: model(x).detach()",
+         "return lambda x: model(x).detach() / (0.0 if condensed.label_space == 'logits' else 1.0)",
+         "all_forms_of_sets_are_taken", "a soft set: the predictor of"),
         ("model.eval()", "pass", "predictors_are_in_eval_mode", "in train mode: `fit` must call model.eval()"),
         ("return lambda x: model(x).detach()", "return lambda x: model(x - x.mean(0)).detach()", "predictors_are_in_eval_mode", "beside it"),
         ("make_model(seed).train()", "make_model(seed).train()\n        images = images + torch.randn(images.shape)",
@@ -160,6 +170,10 @@ BROKEN = {
         ("condensed.labels.argmax(1)", "condensed.labels.softmax(1)", "hard_labels_are_classes", "than their arg max"),
         ("make_model(seed).train()", "make_model(seed).train()\n        images += 1", "shared_state_is_untouched", "writes into the set"),
         ("make_model(seed).train()", "make_model(seed).train()\n        torch.rand(1)", "shared_state_is_untouched", "generator of torch"),
+        ("return lambda x: model(x).detach()", "return lambda x: torch.manual_seed(0) and model(x).detach()",
+         "shared_state_is_untouched", "generator of torch"),
+        ("return lambda x: model(x).detach()", "return lambda x: model(x.add_(1)).detach()",
+         "shared_state_is_untouched", "writes into the images to predict"),
         ("            artifacts.tick(", "            (lambda *a: None)(", "interruption_changes_nothing", "never calls artifacts.tick"),
         ('            start = artifacts.resume()["done"]', "            pass", "interruption_changes_nothing", "the student is another"),
     ],
@@ -211,3 +225,15 @@ def test_nearly_every_law_has_a_breaker(noun, tmp_path):
     broken = {case[2] for cases in BROKEN.values() for case in cases}
     core_alone = {"files_are_left_alone", "splits_are_disjoint", "cells_can_use_it", "params_import_no_torch"}
     assert {check.__name__ for check in checks} - broken <= core_alone
+
+
+@pytest.mark.parametrize(
+    ("noun", "old", "new", "check"),
+    [
+        ("protocol", "return lambda x: model(x)", "return lambda x: torch.manual_seed(0) and model(x)", "shared_state_is_untouched"),
+        ("architecture", TANH, TANH + " + __import__('torch').manual_seed(0).initial_seed()", "global_randomness_is_untouched"),
+        ("artifact kind", "    for i in range", "    torch.manual_seed(0)\n    for i in range", "shared_state_is_untouched"),
+    ],
+)  # fmt: skip
+def test_a_member_that_seeds_always_alike_is_found_though_earlier_checks_ran_it(noun, old, new, check, tmp_path):
+    assert "generator of torch" in failures(tmp_path, noun, SOUND[noun].replace(old, new))[check]
