@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
@@ -172,8 +172,10 @@ class CondensedSet:
 
     def copy(self) -> CondensedSet:
         """The same set in memory of its own."""
-        names = ("images", "labels", "indices", "weights")
-        parts = {name: None if (part := getattr(self, name)) is None else part.detach().clone() for name in names}
+        parts: dict[str, Any] = {
+            name: None if (part := getattr(self, name)) is None else part.detach().clone()
+            for name in ("images", "labels", "indices", "weights")
+        }
         aux = {name: part.detach().clone() for name, part in self.aux.items()}
         return replace(self, **parts, storage=replace(self.storage), aux=aux)
 

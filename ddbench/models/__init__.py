@@ -47,14 +47,10 @@ def build_model(
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)
         model = build(arch, channels=channels, classes=classes, size=size)
-    problem = None
-    if not isinstance(model, torch.nn.Module):
-        problem = f"returns a {type(model).__name__}, no torch.nn.Module"
-    elif not callable(getattr(model, "embed", None)):
-        problem = f"returns a {type(model).__name__} without a method `embed`"
-    if problem is not None:
-        raise PluginError(
-            f"architecture {arch.canonical!r}: {families.get(arch.family).target} {problem} "
-            "(see `ddbench plugin check` and docs/reference/hooks/architectures.md)"
-        )
-    return model
+    if isinstance(model, torch.nn.Module) and callable(getattr(model, "embed", None)):
+        return model
+    lacks = " without a method `embed`" if isinstance(model, torch.nn.Module) else ", no torch.nn.Module"
+    raise PluginError(
+        f"architecture {arch.canonical!r}: {families.get(arch.family).target} returns a {type(model).__name__}{lacks} "
+        "(see `ddbench plugin check` and docs/reference/hooks/architectures.md)"
+    )
