@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from ddbench.core.errors import PluginError
 from ddbench.models.names import ArchName, parse
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def build_model(
 
     Raises:
         UsageError: If the name is unknown or malformed, or the images are too small for the architecture.
+        PluginError: If the family returns something else.
     """
     import torch
 
@@ -44,4 +46,15 @@ def build_model(
     # CUDA generators are left out of the fork: parameters are drawn on the CPU, so a seed means the same everywhere.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)
-        return cast("nn.Module", build(arch, channels=channels, classes=classes, size=size))
+        model = build(arch, channels=channels, classes=classes, size=size)
+    problem = None
+    if not isinstance(model, torch.nn.Module):
+        problem = f"returns a {type(model).__name__}, no torch.nn.Module"
+    elif not callable(getattr(model, "embed", None)):
+        problem = f"returns a {type(model).__name__} without a method `embed`"
+    if problem is not None:
+        raise PluginError(
+            f"architecture {arch.canonical!r}: {families.get(arch.family).target} {problem} "
+            "(see `ddbench plugin check` and docs/reference/hooks/architectures.md)"
+        )
+    return cast("nn.Module", model)

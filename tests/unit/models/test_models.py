@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.plugin.loader import installed
 from ddbench.models import build_model, parse
 from ddbench.models.catalog import FAMILIES
@@ -133,3 +133,16 @@ def test_names_and_catalogs_import_no_torch():
     modules = "ddbench.models, ddbench.models.catalog, ddbench.blocks.params, ddbench.blocks.catalog"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (None, "returns a NoneType, no torch.nn.Module"),
+        (torch.nn.Linear(1, 1), "returns a Linear without a method `embed`"),
+    ],
+)
+def test_what_is_no_network_is_refused_where_it_is_built(monkeypatch, made, told):
+    monkeypatch.setattr("ddbench.models.convnet.build", lambda name, **place: made)
+    with pytest.raises(PluginError, match=f"architecture 'convnet3-w128-in': ddbench.models.convnet:build {told}"):
+        build_model("convnet3", **CIFAR, seed=0)
