@@ -162,3 +162,11 @@ def test_it_chooses_a_learning_rate_on_val_when_it_says_so(run, tmp_path):
     records = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("eval/*.json")]
     own = [r["selection"] for r in records if r["spec"]["eval"]["protocol"] == "ncm"]
     assert {selection["tried"] for selection in own} == {1, 2}, "repetition 0 tries both, the other reuses"
+
+
+def test_predictions_that_are_nan_fail_the_evaluation_and_no_accuracy_is_recorded(run, tmp_path, capsys):
+    assert run("--reference-limit", "0s", fit="means = means * float('nan')") == 1
+    assert "gives logits that are NaN or infinite" in capsys.readouterr().out
+    records = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("eval/*.json")]
+    own = [record for record in records if record["spec"]["eval"]["protocol"] == "ncm"]
+    assert own and all((record["status"], record["metrics"]) == ("nan", {}) for record in own)

@@ -25,6 +25,7 @@ from ddbench.core.api import (
 from ddbench.core.errors import NodeFailureError
 from ddbench.core.keys import student_seed
 from ddbench.core.plugin.loader import Registries, import_target
+from ddbench.core.plugin.protocols import CONTRACT
 from ddbench.core.sets import other_space
 from ddbench.core.specs import DatasetInfo, DataSpec, EvalSpec
 from ddbench.data.dataset import facts_of
@@ -186,7 +187,8 @@ class Evaluation:
         protocol: EvalProtocol = import_target(self.protocol.target)()
         spec = self.spec
         seed = student_seed(spec.master, self.data.name, spec.r, spec.e, spec.arch)
-        return in_eval_mode(protocol.fit(condensed, self._student, seed, inputs), self.protocol), inputs.notes
+        predictor = protocol.fit(condensed, self._student, seed, inputs)
+        return checked(predictor, self.protocol, spec.arch, self.info.classes), inputs.notes
 
     def _ticker(self, lr: float, final: bool) -> Tick:
         trials = list(self._trials)
@@ -200,26 +202,49 @@ class Evaluation:
         return network(self.spec.arch, self.info, self.device, seed, self.registries.architectures)
 
 
-def in_eval_mode(predictor: Predictor, protocol: ProtocolInfo) -> Predictor:
-    """The predictor, which fails where it runs a network in train mode.
+def checked(predictor: Predictor, protocol: ProtocolInfo, student: str, classes: int) -> Predictor:
+    """The predictor, which fails where it runs a network in train mode, and where it gives no finite logits [n, K].
 
-    Such a network predicts an image by the others of its batch, drops units at random, or learns from test images.
+    A network in train mode predicts an image by the others of its batch, drops units at random, or learns from test
+    images; the arg max of NaN is class 0.
+
+    Args:
+        predictor: What ``fit`` returned.
+        protocol: Whose predictor it is.
+        student: What was trained.
+        classes: K.
+
+    Raises:
+        NodeFailureError: If it cannot be called.
     """
+    name = f"{protocol.name}@{protocol.version}"
+    if not callable(predictor):
+        problem = f"`fit` of protocol {name} returns a {type(predictor).__name__}, not a function from images to logits"
+        raise NodeFailureError("failed", f"{problem} ({CONTRACT})")
+    who = f"the predictor of protocol {name} for {student}"
 
     def refuse(module: nn.Module, arguments: object) -> None:
         if module.training:
             raise NodeFailureError(
                 "failed",
-                f"the predictor of protocol {protocol.name}@{protocol.version} runs a {type(module).__name__} in train "
-                "mode: `fit` must call model.eval() before it returns",
+                f"the predictor of protocol {name} runs a {type(module).__name__} in train mode: `fit` must call "
+                "model.eval() before it returns",
             )
 
     def predict(images: Tensor) -> Tensor:
         watch = register_module_forward_pre_hook(refuse)
         try:
-            return predictor(images)
+            logits = predictor(images)
         finally:
             watch.remove()
+        wanted = [len(images), classes]
+        if not isinstance(logits, Tensor):
+            raise NodeFailureError("failed", f"{who} gives a {type(logits).__name__}, not logits {wanted} ({CONTRACT})")
+        if list(logits.shape) != wanted:
+            raise NodeFailureError("failed", f"{who} gives {list(logits.shape)}, not logits {wanted} ({CONTRACT})")
+        if not bool(logits.float().isfinite().all()):
+            raise NodeFailureError("nan", f"{who} gives logits that are NaN or infinite ({CONTRACT})")
+        return logits
 
     return predict
 

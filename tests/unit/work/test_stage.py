@@ -203,3 +203,54 @@ def test_a_diverging_student_is_a_nan():
     with pytest.raises(NodeFailureError, match="the student's loss is") as error:
         evaluation(document("native", row="dm"), recipe=Recipe(lr=1e30)).run()
     assert error.value.status == "nan"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "told"),
+    [
+        (lambda logits: logits * float("nan"), "nan", "gives logits that are NaN or infinite"),
+        (lambda logits: logits.double() * 1e300, "nan", "gives logits that are NaN or infinite"),
+        (lambda logits: torch.cat([logits, logits[:, :1]], 1), "failed", "gives [128, 11], not logits [128, 10]"),
+        (lambda logits: logits[:, 0], "failed", "gives [128], not logits [128, 10]"),
+        (lambda logits: logits[:1], "failed", "gives [1, 10], not logits [128, 10]"),
+        (lambda logits: logits.numpy(), "failed", "gives a ndarray, not logits [128, 10]"),
+    ],
+)
+def test_what_is_no_prediction_is_no_result(monkeypatch, answer, status, told):
+    doc = document()
+    protocol = stage.import_target(installed().protocols.get("hard").target)
+    fit = protocol.fit
+
+    def spoilt(self, *given):
+        predictor = fit(self, *given)
+        return lambda images: answer(predictor(images))
+
+    monkeypatch.setattr(protocol, "fit", spoilt)
+    with pytest.raises(NodeFailureError) as raised:
+        evaluation(doc, chosen={"lr": 0.02, "learned": False}).run()
+    assert raised.value.status == status
+    assert f"the predictor of protocol hard@1 for convnet2-w8-in {told}" in str(raised.value)
+    assert "docs/reference/hooks/protocols.md" in str(raised.value)
+
+
+def test_a_rate_whose_predictions_are_nan_is_not_chosen(monkeypatch):
+    doc = document()
+    protocol = stage.import_target(installed().protocols.get("hard").target)
+    fit, best = protocol.fit, evaluation(doc).run().selection
+
+    def spoilt(self, condensed, make_model, seed, inputs):
+        predictor = fit(self, condensed, make_model, seed, inputs)
+        return (lambda images: predictor(images) / 0.0) if inputs.lr == best["lr"] else predictor
+
+    monkeypatch.setattr(protocol, "fit", spoilt)
+    selection = evaluation(doc).run().selection
+    assert selection["val_top1"] == best["val_top1"] | {repr(best["lr"]): None}
+    assert selection["lr"] != best["lr"]
+
+
+def test_what_cannot_be_called_is_no_predictor(monkeypatch):
+    protocol = stage.import_target(installed().protocols.get("hard").target)
+    monkeypatch.setattr(protocol, "fit", lambda self, *given: None)
+    with pytest.raises(NodeFailureError, match="`fit` of protocol hard@1 returns a NoneType, not a function") as raised:
+        evaluation(document()).run()
+    assert raised.value.status == "failed"
