@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +16,30 @@ IMPORTED = "imported"
 """The method whose sets were made elsewhere: its rows are shown and never ranked."""
 
 
-def _check_targets(who: str, **targets: str) -> None:
+_WORD = "[a-z][a-z0-9_]*"
+_DASHED = "[a-z][a-z0-9_-]*"
+
+
+def _check(noun: str, name: str, pattern: str, version: int, **targets: str | None) -> str:
+    """Refuse a member with a malformed name, version or target; what messages call it."""
+    if not (isinstance(name, str) and re.fullmatch(pattern, name)):
+        raise PluginError(f"{noun} name {name!r} must match ^{pattern}$")
+    who = f"{noun} {name!r}"
+    if not (isinstance(version, int) and version >= 1):
+        raise PluginError(f"{who}: version {version!r} is not an integer from 1")
     for what, target in targets.items():
-        if not re.fullmatch(r"[\w.]+:\w+", target):
-            raise PluginError(f'{who}: {what} {target!r} is not of the form "module:Class"')
+        if target is not None and not (isinstance(target, str) and re.fullmatch(r"[\w.]+:\w+", target)):
+            raise PluginError(f'{who}: {what} {target!r} is not of the form "module:name"')
+    return who
+
+
+def _check_names(who: str, what: str, names: tuple[str, ...], pattern: str) -> None:
+    """Refuse what is no tuple of names."""
+    if not isinstance(names, tuple):
+        raise PluginError(f"{who}: {what} is {names!r}, not a tuple of names")
+    for name in names:
+        if not (isinstance(name, str) and re.fullmatch(pattern, name)):
+            raise PluginError(f"{who}: {what} holds {name!r}, which must match ^{pattern}$")
 
 
 DCAugmentation: TypeAlias = Literal["dc_mnist", "crop_noise"]
@@ -70,13 +91,11 @@ class MethodInfo:
     presets: str | None = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
-            raise PluginError(f"method name {self.name!r} must match ^[a-z][a-z0-9_]*$")
+        who = _check("method", self.name, _WORD, self.version, target=self.target, params=self.params)
         if self.kind not in ("distillation", "selection", "reference"):
-            raise PluginError(f"method {self.name!r}: kind {self.kind!r} is none of distillation, selection, reference")
-        _check_targets(f"method {self.name!r}", target=self.target, params=self.params)
+            raise PluginError(f"{who}: kind {self.kind!r} is none of distillation, selection, reference")
         if not self.axes <= ALL_AXES:
-            raise PluginError(f"method {self.name!r}: unknown axes {sorted(self.axes - ALL_AXES)}")
+            raise PluginError(f"{who}: unknown axes {sorted(self.axes - ALL_AXES)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +103,7 @@ class DatasetRecord:
     """A data set that ddbench can read by name.
 
     Attributes:
-        name: What users type.
+        name: What users type; ``^[a-z][a-z0-9_-]*$``.
         reader: ``"module:function"``: ``reader(folder: Path) -> RawDataset`` reads the user's files.
         summary: One line for ``ddbench data list``.
         files: File names expected in ``ddbench data prepare NAME --from DIR``.
@@ -92,12 +111,15 @@ class DatasetRecord:
         download_mb: Size of the download [MB].
         flip: Whether a mirrored image still shows its class.
         mean: Per-channel constants of ``meanstd``; None: computed from train.
-        std: As ``mean``.
+        std: As ``mean``, above 0; given together with it.
         embedded: True when the reader needs no files.
         version: Bumped when the reader returns something else for the same files, which are then decoded anew, or when
             another fact of the record changes; part of keys from 2 on.
         licence: Terms of the real images, which may bind a set made from them; None: unknown.
         dc_augmentation: What the protocol ``dc2021`` does to its images, in 1001 passes; None: nothing, in 301.
+
+    Raises:
+        PluginError: If a field is malformed.
     """
 
     name: str
@@ -114,22 +136,36 @@ class DatasetRecord:
     licence: str | None = None
     dc_augmentation: DCAugmentation | None = None
 
+    def __post_init__(self) -> None:
+        who = _check("data set", self.name, _DASHED, self.version, reader=self.reader, download=self.download)
+        if not isinstance(self.files, tuple):
+            raise PluginError(f"{who}: files is {self.files!r}, not a tuple of file names")
+        if self.mean is None and self.std is None:
+            return
+        if self.mean is None or self.std is None or len(self.mean) != len(self.std):
+            raise PluginError(f"{who}: mean {self.mean} and std {self.std} are not one number per channel each")
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std, default=0) <= 0:
+            raise PluginError(f"{who}: mean {self.mean} and std {self.std} must be finite, and std above 0")
+
 
 @dataclass(frozen=True, slots=True)
 class ArchInfo:
     """A family of architectures with one name grammar: ``<base>[-VARIANT][-wWIDTH][-NORM]``.
 
     Attributes:
-        name: Family name (``convnet``).
-        bases: Base names (``convnet1`` … ``convnet5``).
+        name: Family name (``convnet``), ``^[a-z][a-z0-9_]*$``.
+        bases: Base names (``convnet1`` … ``convnet5``), likewise, at least one: ``-`` begins a suffix.
         target: ``"module:function"``: ``build(name: ArchName, *, channels, classes, size)``; a module with ``.embed``.
         summary: One line for ``ddbench list archs``.
         width: Width when the name gives none.
-        norms: Allowed norm suffixes, the default first.
+        norms: Allowed norm suffixes, the default first; at least one (``nn``: none).
         variants: Suffixes for other forms of the family (``ap``: average pooling instead of strides).
         dc_augmentation: By norm, what the protocol ``dc2021`` does to images in 1001 passes, unless the data set says;
             nothing in 301 passes for other norms.
         version: Bumped when a network of the family computes something else; part of keys from 2 on.
+
+    Raises:
+        PluginError: If a field is malformed.
     """
 
     name: str
@@ -141,6 +177,15 @@ class ArchInfo:
     variants: tuple[str, ...] = ()
     dc_augmentation: Mapping[str, DCAugmentation] = field(default_factory=dict, hash=False)
     version: int = 1
+
+    def __post_init__(self) -> None:
+        who = _check("architecture", self.name, _WORD, self.version, target=self.target)
+        for what, names in (("bases", self.bases), ("norms", self.norms), ("variants", self.variants)):
+            _check_names(who, what, names, _WORD)
+            if not names and what != "variants":
+                raise PluginError(f"{who}: {what} is empty; it needs at least one")
+        if not (isinstance(self.width, int) and self.width >= 1):
+            raise PluginError(f"{who}: width {self.width!r} is not an integer from 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +199,20 @@ class Standing:
         unaugmented: The protocol that differs from this one in having no augmentation; with it the score ARS stands.
         full_under: The protocol that suits real data: losslessness is judged under this protocol, against the better
             of ``full`` under both. For protocols that do not cap the student's updates.
+
+    Raises:
+        PluginError: If a field is malformed.
     """
 
     regime: str = ""
     own_recipe: str | None = None
     unaugmented: str | None = None
     full_under: str | None = None
+
+    def __post_init__(self) -> None:
+        for what in ("own_recipe", "unaugmented", "full_under"):
+            if not isinstance(name := getattr(self, what), str | None):
+                raise PluginError(f"standing: {what} is {name!r}, not the name of a protocol")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +255,12 @@ class ProtocolInfo:
     standing: Standing = Standing()
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9_-]*", self.name):
-            raise PluginError(f"protocol name {self.name!r} must match ^[a-z][a-z0-9_-]*$")
-        _check_targets(f"protocol {self.name!r}", target=self.target, params=self.params)
+        who = _check("protocol", self.name, _DASHED, self.version, target=self.target, params=self.params)
+        _check_names(who, "students", self.students, _DASHED)
         if self.labels not in ("hard", "soft", "own"):
-            raise PluginError(f"protocol {self.name!r}: labels {self.labels!r} is none of hard, soft, own")
+            raise PluginError(f"{who}: labels {self.labels!r} is none of hard, soft, own")
         if self.standing.own_recipe is not None and self.labels != "hard":
-            raise PluginError(f"protocol {self.name!r}: standing.own_recipe is for protocols with labels 'hard'")
+            raise PluginError(f"{who}: standing.own_recipe is for protocols with labels 'hard'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +268,14 @@ class ArtifactKind:
     """A kind of shared input.
 
     Attributes:
-        name: Kind, e.g. ``features``.
+        name: Kind, e.g. ``features``; ``^[a-z][a-z0-9_-]*$``.
         version: ``kind_version`` of the key; bumped when the content may change.
         params: ``"module:Class"`` of its params type.
         build: ``"module:function"``: ``build(ctx: RunContext, folder: Path, params) -> None`` writes into ``folder``.
         summary: One line for ``ddbench list artifacts``.
+
+    Raises:
+        PluginError: If a field is malformed.
     """
 
     name: str
@@ -228,3 +283,6 @@ class ArtifactKind:
     params: str
     build: str
     summary: str
+
+    def __post_init__(self) -> None:
+        _check("artifact kind", self.name, _DASHED, self.version, params=self.params, build=self.build)

@@ -77,13 +77,12 @@ def scratch() -> Iterator[Path]:
 
 
 def record_is_complete(bench: ArtifactBench) -> None:
-    """The record names a builder and a type of params that exist, and has a version from 1."""
+    """The record names a builder and a type of params that exist."""
     assert callable(import_target(bench.info.build)), f"build {bench.info.build!r} is no function"
     params = import_target(bench.info.params)
     assert isinstance(params, type) and issubclass(params, Params), (
         f"{bench.info.params} is no subclass of ddbench.Params"
     )
-    assert bench.info.version >= 1, f"version is {bench.info.version}; it starts at 1"
 
 
 def params_import_no_torch(bench: ArtifactBench) -> None:

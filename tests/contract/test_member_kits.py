@@ -122,7 +122,7 @@ BROKEN = {
         (", test, test_labels)", ", train[:30], test_labels)", "parts_are_apart", "30 of 30 test images are in train"),
     ],
     "architecture": [
-        ('("member",), "MODULE', '(), "MODULE', "names_are_understood", ""),
+        ('norms=("nn",)', 'norms=("nn",), variants=("w16",)', "names_are_understood", "suffix '-w8' is not understood"),
         ("name.width, classes", "name.width, 10", "logits_have_a_column_for_each_class", "[6, 10], not"),
         ("channels * size * size", "3 * size * size", "logits_have_a_column_for_each_class", "cannot be multiplied"),
         (HEAD, "return self.head(self.embed(x).sin())", "embeddings_feed_the_last_layer", "makes its logits"),

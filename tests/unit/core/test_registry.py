@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from ddbench import MethodInfo
+from ddbench import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, ProtocolInfo, Standing
 from ddbench.core.errors import PluginError, UsageError, unknown
 from ddbench.core.plugin.registry import Origin, Registry
 
@@ -85,11 +87,68 @@ def test_an_unknown_name_in_an_empty_registry():
         ({"name": "2peek"}, "must match"),
         ({"name": "pe-ek"}, "must match"),
         ({"kind": "coreset"}, "none of distillation, selection, reference"),
-        ({"target": "peek.Peek"}, "module:Class"),
-        ({"params": "peek"}, "module:Class"),
+        ({"target": "peek.Peek"}, "module:name"),
+        ({"params": "peek"}, "module:name"),
+        ({"version": 0}, "version 0 is not an integer from 1"),
         ({"axes": frozenset({"budget", "time"})}, r"unknown axes \['time'\]"),
     ],
 )
 def test_a_malformed_record_is_refused(fields, message):
     with pytest.raises(PluginError, match=message):
         info(**fields)
+
+
+def data_set(name="dots", **fields):
+    return DatasetRecord(name, "dots:read", "…", **fields)
+
+
+def family(name="net", bases=("net",), **fields):
+    return ArchInfo(name, bases, "net:build", "…", **fields)
+
+
+def protocol(name="rule", version=1, **fields):
+    return ProtocolInfo(name, version, "rule:Rule", "rule:Params", "…", **fields)
+
+
+def kind(name="map", version=1, build="map:build"):
+    return ArtifactKind(name, version, "map:Params", build, "…")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: data_set("../Stripes x"), "data set name '../Stripes x' must match ^[a-z][a-z0-9_-]*$"),
+        (lambda: data_set(download="dots"), "data set 'dots': download 'dots' is not of the form"),
+        (lambda: data_set(files="dots.npz"), "files is 'dots.npz', not a tuple of file names"),
+        (lambda: data_set(version=0), "data set 'dots': version 0 is not an integer from 1"),
+        (lambda: data_set(mean=(0.5,)), "are not one number per channel each"),
+        (lambda: data_set(mean=(0.5,), std=(0.1, 0.2)), "are not one number per channel each"),
+        (lambda: data_set(mean=(0.5,), std=(0.0,)), "must be finite, and std above 0"),
+        (lambda: data_set(mean=(float("nan"),), std=(0.1,)), "must be finite, and std above 0"),
+        (lambda: family("my-net"), "architecture name 'my-net' must match ^[a-z][a-z0-9_]*$"),
+        (lambda: family(bases=("my-net",)), "architecture 'net': bases holds 'my-net', which must match"),
+        (lambda: family(bases="net"), "bases is 'net', not a tuple of names"),
+        (lambda: family(bases=()), "bases is empty"),
+        (lambda: family(norms=()), "norms is empty"),
+        (lambda: family(variants=("a-b",)), "variants holds 'a-b'"),
+        (lambda: family(width="64"), "width '64' is not an integer from 1"),
+        (lambda: family(version=0), "architecture 'net': version 0"),
+        (lambda: protocol("Rule"), "protocol name 'Rule' must match ^[a-z][a-z0-9_-]*$"),
+        (lambda: protocol(version="1"), "protocol 'rule': version '1'"),
+        (lambda: protocol(students="pixels"), "students is 'pixels', not a tuple of names"),
+        (lambda: Standing(own_recipe=("native",)), "own_recipe is ('native',), not the name of a protocol"),
+        (lambda: kind("a/b"), "artifact kind name 'a/b' must match ^[a-z][a-z0-9_-]*$"),
+        (lambda: kind(version=0), "artifact kind 'map': version 0"),
+        (lambda: kind(build="build"), "artifact kind 'map': build 'build' is not of the form"),
+    ],
+)
+def test_a_malformed_record_of_the_other_hooks_is_refused(make, message):
+    with pytest.raises(PluginError, match=re.escape(message)):
+        make()
+
+
+def test_a_sound_record_of_every_hook_is_taken():
+    data_set("my-dots_2", mean=(0.0, 0.5), std=(0.1, 0.2), version=2)
+    family("net", ("net1", "net2"), norms=("nn",), variants=("ap",))
+    protocol("my-rule", students=("ntk-fc3", "convnet3"), standing=Standing("rules", own_recipe="native"))
+    kind("my-map", 3)
