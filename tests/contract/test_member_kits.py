@@ -112,6 +112,8 @@ BROKEN = {
         ("import numpy as np", "import numpy as np, ddbench.data.readers.raw", "imports_only_public_names", "ddbench.data.readers.raw"),
         (RETURN, RETURN.replace("train,", "train / 255,"), "reader_returns_what_it_promises", "train_images is float64"),
         (RETURN, RETURN.replace("train_labels", "train_labels + 1"), "reader_returns_what_it_promises", "must be in 0..2"),
+        ('("a", "b", "c")', '"abc"', "reader_returns_what_it_promises", "class_names is 'abc', not a tuple of texts"),
+        (", test, test_labels)", ", test, test_labels, notes='odd')", "reader_returns_what_it_promises", "notes is 'odd'"),
         ("return RawDataset(train, ", "return tuple, (train, ", "reader_returns_what_it_promises", "returns a tuple, not"),
         ("embedded=True", "embedded=True, mean=(.5, .5, .5), std=(.2, .2, .2)", "record_is_complete", "have 1 channels"),
         (", embedded=True", "", "record_is_complete", "nobody can get it"),

@@ -104,8 +104,10 @@ def malformed(raw: RawDataset) -> str | None:
             return f"{name}_images is {_kind(images)}, not a numpy array of uint8 [N, C, H, W] or a ddbench.ImageStream"
         if not _is_array(labels, "iu", 1):
             return f"{name}_labels is {_kind(labels)}, not a numpy array of integers [N]"
-    if not all(isinstance(name, str) for name in raw.class_names):
-        return f"class_names holds {next(n for n in raw.class_names if not isinstance(n, str))!r}, which is not a text"
+    for field in ("class_names", "notes"):
+        texts = getattr(raw, field)
+        if not (isinstance(texts, tuple | list) and all(isinstance(text, str) for text in texts)):
+            return f"{field} is {repr(texts)[:80]}, not a tuple of texts"
     if not (isinstance(raw.levels, int) and 1 <= raw.levels <= 255):
         return f"levels is {raw.levels!r}, not an integer in 1 … 255"
     return None
