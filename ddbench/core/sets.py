@@ -6,8 +6,8 @@ Symbols: n condensed images, N training images, K classes, [n, C, H, W] an image
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
@@ -169,6 +169,14 @@ class CondensedSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def copy(self) -> CondensedSet:
+        """The same set in memory of its own."""
+        names = ("images", "labels", "indices", "weights")
+        found = ((name, getattr(self, name)) for name in names)
+        parts: dict[str, Any] = {name: None if part is None else part.detach().clone() for name, part in found}
+        aux = {name: part.detach().clone() for name, part in self.aux.items()}
+        return replace(self, **parts, storage=replace(self.storage), aux=aux)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

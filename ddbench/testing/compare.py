@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddbench.core.api import CondensedSet, StorageBytes
+from ddbench.core.api import CondensedSet
 from ddbench.core.store.files import sha256_file
 from ddbench.work.context import Context
 
@@ -41,22 +41,6 @@ def difference(first: CondensedSet, second: CondensedSet) -> str | None:
         if getattr(first, name) != getattr(second, name):
             return f"{name} is {getattr(first, name)} and {getattr(second, name)}"
     return None
-
-
-def copy(condensed: CondensedSet) -> CondensedSet:
-    """The same set in memory of its own."""
-    parts: dict[str, Any] = {
-        name: None if (part := getattr(condensed, name)) is None else part.detach().clone() for name in PARTS
-    }
-    size = StorageBytes(**{name: getattr(condensed.storage, name) for name in StorageBytes.__dataclass_fields__})
-    return CondensedSet(
-        **parts,
-        label_space=condensed.label_space,
-        preprocess=condensed.preprocess,
-        recipe=condensed.recipe,
-        storage=size,
-        aux={name: part.detach().clone() for name, part in condensed.aux.items()},
-    )
 
 
 def _tensors(name: str, first: Tensor | None, second: Tensor | None) -> str | None:

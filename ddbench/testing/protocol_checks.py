@@ -270,7 +270,7 @@ def hard_labels_are_classes(bench: ProtocolBench) -> None:
 def shared_state_is_untouched(bench: ProtocolBench) -> None:
     """Training leaves the global generators, torch's settings, the set, and the real images alone."""
     condensed = bench.synthetic()
-    copied = compare.copy(condensed)
+    copied = condensed.copy()
     lent = {"train": bench.data[0].images(), "val": bench.data[1].images(), "train labels": bench.data[0].labels}
     before = {name: compare.fingerprint(tensor) for name, tensor in lent.items()}
     random, settings = compare.global_randomness(), compare.process_settings()

@@ -238,7 +238,7 @@ def finalise_is_pure(bench: Bench) -> None:
             return
         generator = ctx.generator.get_state()
         first = method.finalise(ctx)
-        earlier.append((where, first, compare.copy(first)))
+        earlier.append((where, first, first.copy()))
         found = compare.difference(first, method.finalise(ctx))
         assert found is None, f"finalise called twice after {where} gives two sets: {found}"
         assert torch.equal(generator, ctx.generator.get_state()), f"finalise after {where} draws from ctx.generator"

@@ -187,7 +187,8 @@ class Evaluation:
         protocol: EvalProtocol = import_target(self.protocol.target)()
         spec = self.spec
         seed = student_seed(spec.master, self.data.name, spec.r, spec.e, spec.arch)
-        predictor = protocol.fit(condensed, self._student, seed, inputs)
+        # A copy: what one student's training writes into the set must not reach the next learning rate's.
+        predictor = protocol.fit(condensed.copy(), self._student, seed, inputs)
         return checked(predictor, self.protocol, spec.arch, self.info.classes), inputs.notes
 
     def _ticker(self, lr: float, final: bool) -> Tick:

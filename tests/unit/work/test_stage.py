@@ -254,3 +254,22 @@ def test_what_cannot_be_called_is_no_predictor(monkeypatch):
     with pytest.raises(NodeFailureError, match="`fit` of protocol hard@1 returns a NoneType, not a function") as raised:
         evaluation(document()).run()
     assert raised.value.status == "failed"
+
+
+def test_what_a_student_writes_into_the_set_does_not_reach_the_next_learning_rate(monkeypatch):
+    protocol = stage.import_target(installed().protocols.get("hard").target)
+    fit, honest = protocol.fit, evaluation(document()).run()
+
+    def spoils(self, condensed, *given):
+        predictor = fit(self, condensed, *given)
+        condensed.labels.zero_()
+        condensed.images.zero_()
+        return predictor
+
+    monkeypatch.setattr(protocol, "fit", spoils)
+    spoilt = evaluation(document())
+    before = spoilt.condensed.copy()
+    found = spoilt.run()
+    assert len(found.selection["val_top1"]) > 1
+    assert found.selection == honest.selection and torch.equal(found.logits, honest.logits)
+    assert torch.equal(spoilt.condensed.images, before.images) and torch.equal(spoilt.condensed.labels, before.labels)
