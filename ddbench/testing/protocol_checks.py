@@ -268,14 +268,16 @@ def hard_labels_are_classes(bench: ProtocolBench) -> None:
 
 
 def shared_state_is_untouched(bench: ProtocolBench) -> None:
-    """Training leaves the global generators, torch's settings, the set, and the real images alone."""
+    """Training and predicting leave the global generators, torch's settings, the set, and all real images alone."""
     condensed = bench.synthetic()
     copied = condensed.copy()
+    images = bench.images()
     lent = {"train": bench.data[0].images(), "val": bench.data[1].images(), "train labels": bench.data[0].labels}
+    lent["the images to predict"] = images
     before = {name: compare.fingerprint(tensor) for name, tensor in lent.items()}
     random, settings = compare.global_randomness(), compare.process_settings()
     try:
-        bench.logits(condensed)
+        bench.fit(condensed)(images)
         touched = compare.changed(random, compare.global_randomness())
         assert not touched, f"uses the global generator of {', '.join(touched)}; derive every draw from `seed`"
         touched = compare.changed(settings, compare.process_settings())

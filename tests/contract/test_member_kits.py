@@ -170,6 +170,10 @@ BROKEN = {
         ("condensed.labels.argmax(1)", "condensed.labels.softmax(1)", "hard_labels_are_classes", "than their arg max"),
         ("make_model(seed).train()", "make_model(seed).train()\n        images += 1", "shared_state_is_untouched", "writes into the set"),
         ("make_model(seed).train()", "make_model(seed).train()\n        torch.rand(1)", "shared_state_is_untouched", "generator of torch"),
+        ("return lambda x: model(x).detach()", "return lambda x: torch.manual_seed(0) and model(x).detach()",
+         "shared_state_is_untouched", "generator of torch"),
+        ("return lambda x: model(x).detach()", "return lambda x: model(x.add_(1)).detach()",
+         "shared_state_is_untouched", "writes into the images to predict"),
         ("            artifacts.tick(", "            (lambda *a: None)(", "interruption_changes_nothing", "never calls artifacts.tick"),
         ('            start = artifacts.resume()["done"]', "            pass", "interruption_changes_nothing", "the student is another"),
     ],
@@ -221,3 +225,15 @@ def test_nearly_every_law_has_a_breaker(noun, tmp_path):
     broken = {case[2] for cases in BROKEN.values() for case in cases}
     core_alone = {"files_are_left_alone", "splits_are_disjoint", "cells_can_use_it", "params_import_no_torch"}
     assert {check.__name__ for check in checks} - broken <= core_alone
+
+
+@pytest.mark.parametrize(
+    ("noun", "old", "new", "check"),
+    [
+        ("protocol", "return lambda x: model(x)", "return lambda x: torch.manual_seed(0) and model(x)", "shared_state_is_untouched"),
+        ("architecture", TANH, TANH + " + __import__('torch').manual_seed(0).initial_seed()", "global_randomness_is_untouched"),
+        ("artifact kind", "    for i in range", "    torch.manual_seed(0)\n    for i in range", "shared_state_is_untouched"),
+    ],
+)  # fmt: skip
+def test_a_member_that_seeds_always_alike_is_found_though_earlier_checks_ran_it(noun, old, new, check, tmp_path):
+    assert "generator of torch" in failures(tmp_path, noun, SOUND[noun].replace(old, new))[check]
