@@ -99,7 +99,8 @@ class DatasetBench(MemberBench[DatasetRecord]):
 
     @cached_property
     def prepared(self) -> Prepared:
-        """The decoded copy."""
+        """The decoded copy, of what its reader returns as it should."""
+        _ = self.first
         return prepare(Source(self.info.name, record=self.info), files=self.files)
 
 

@@ -16,6 +16,7 @@ import ddbench
 from ddbench.cli import invoke
 from ddbench.cli.plugin.doctor import undeclared
 from ddbench.testing import CHECKS
+from ddbench.testing.architecture_checks import ARCHITECTURE_CHECKS
 
 pytest_plugins = ["ddbench.testing.fixtures"]
 
@@ -165,6 +166,27 @@ def test_check_fails_a_broken_file_with_the_reason(plugin_file, capsys):
     out = capsys.readouterr().out
     assert "✗ global_randomness_is_untouched: step 1 uses the global generator of torch" in out
     assert f"1 of {len(CHECKS)} checks failed" in out
+
+
+def test_a_reason_that_breaks_many_checks_is_said_once(tmp_path, capsys):
+    path = tmp_path / "nonet_cli.py"
+    path.write_text(
+        """
+from ddbench import ArchInfo, hookimpl
+
+def build(name, *, channels, classes, size):
+    return None
+
+@hookimpl
+def ddbench_register_architectures(registry):
+    registry.add(ArchInfo("nonet", ("nonet",), "nonet_cli:build", "no network"))
+"""
+    )
+    assert invoke(["plugin", "check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert out.count("nonet_cli:build returns a NoneType, no torch.nn.Module") == 1
+    assert "✗ and 6 more checks for the same reason as logits_have_a_column_for_each_class\n" in out
+    assert f"7 of {len(ARCHITECTURE_CHECKS)} checks failed" in out
 
 
 def test_check_takes_fast_params(plugin_file, capsys):

@@ -115,7 +115,7 @@ def _members(registries: Registries, reports: list[PluginReport]) -> list[tuple[
 def _check(
     noun: str, name: str, registries: Registries, file: Path | None, given: dict[str, Any], files: Path | None
 ) -> bool:
-    """Run all checks on one member, one line each."""
+    """Run all checks on one member, one line each; a reason that several share is said once."""
     import tempfile
 
     fast = given
@@ -129,14 +129,22 @@ def _check(
 
     where = "" if noun in ("data set", "architecture") else " on digits"
     click.echo(f"{noun} {name}{where}, {', '.join(f'{k}={v}' for k, v in fast.items()) or 'no overrides'}")
-    failures = 0
+    reasons: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as home:
         bench, checks = bench_of(noun, name, registries, Path(home), plugin=file, fast=fast, files=files)
         for one in checks:
             outcome = run_check(one, bench)
-            failures += outcome.problem is not None
-            mark, text = ("✓", outcome.law) if outcome.problem is None else ("✗", outcome.problem)
-            click.echo(f"{mark} {outcome.name}: {text}")
+            if outcome.problem is None:
+                click.echo(f"✓ {outcome.name}: {outcome.law}")
+                continue
+            reasons.setdefault(outcome.problem, []).append(outcome.name)
+            if len(reasons[outcome.problem]) == 1:
+                click.echo(f"✗ {outcome.name}: {outcome.problem}")
+    for first, *others in reasons.values():
+        if others:
+            more = f"{len(others)} more {'check' if len(others) == 1 else 'checks'}"
+            click.echo(f"✗ and {more} for the same reason as {first}")
+    failures = sum(map(len, reasons.values()))
     click.echo(f"{name}: " + (f"{failures} of {len(checks)} checks failed" if failures else "all checks passed"))
     return failures == 0
 
