@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+from pydantic import BaseModel
 
-from ddbench import RawDataset
+import ddbench
 from ddbench.core import api
 from ddbench.core.api import EvalProtocol, ProtocolParams
 from ddbench.core.plugin import hooks, registry
@@ -54,9 +55,35 @@ def test_the_table_has_every_field_of_the_record(name):
     assert fields_shown(page_of(name), record.__name__) == [field.name for field in dataclasses.fields(record)]
 
 
-def test_the_page_of_data_sets_has_every_field_of_what_a_reader_returns():
-    shown = fields_shown(page_of("ddbench_register_datasets"), "RawDataset")
-    assert shown == [field.name for field in dataclasses.fields(RawDataset)]
+def fields_of(kind):
+    """The fields of a public type that is a record of fields, in order; None for other types."""
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    return list(kind.model_fields) if issubclass(kind, BaseModel) and kind.model_fields else None
+
+
+PUBLIC = {name: kind for name in ddbench.__all__ if isinstance(kind := getattr(ddbench, name), type)}
+WITH_FIELDS = {name: fields for name, kind in PUBLIC.items() if (fields := fields_of(kind)) is not None}
+TEXTS = {name: page_of(name) for name in HOOKS}
+
+
+def test_every_table_of_fields_is_that_of_a_public_type_and_complete():
+    tables = [
+        (page, name) for page, text in TEXTS.items() for name in re.findall(r"^\| field of `(\w+)` \|", text, re.M)
+    ]
+    assert {name for _, name in tables} >= {"Standing", "Paper", "RawDataset", "ImageStream", "StudentInfo"}
+    for page, name in tables:
+        assert fields_shown(TEXTS[page], name) == WITH_FIELDS[name], f"{page}: {name}"
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_type_with_fields_that_a_page_names_has_a_table_on_one_of_the_pages(name):
+    named = set(re.findall(r"`(?:ddbench\.)?(\w+)`", TEXTS[name])) & set(WITH_FIELDS)
+    hints = get_type_hints(record_of(HOOKS[name]))
+    nested = {kind.__name__ for hint in hints.values() for kind in (hint, *get_args(hint)) if kind in PUBLIC.values()}
+    lacking = [kind for kind in named | nested if not any(fields_shown(text, kind) for text in TEXTS.values())]
+    assert not lacking
+    assert all(fields_shown(TEXTS[name], kind) for kind in nested), "what a record holds stands on its own page"
 
 
 def call_of(function, name):
