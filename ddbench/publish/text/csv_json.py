@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -14,10 +15,12 @@ from ddbench.publish.text.captions import caption
 from ddbench.publish.views.catalog import views_of
 from ddbench.publish.views.columns import Column, column, values
 from ddbench.publish.views.cost import COSTS
+from ddbench.publish.views.lossless import LOSSLESS
 from ddbench.publish.views.main import CELL, MAIN, differences_view
 from ddbench.publish.views.scores import SCORES
 from ddbench.publish.views.students import OVER, students_view
 from ddbench.results.scores.cross import OverStudents, cross_tables, group_of, over_students
+from ddbench.results.scores.lossless import Claim, claims_of
 from ddbench.results.scores.scores import CostLine, Score, cost_of, scores_of
 from ddbench.results.tables.tables import Filled, Row, Table
 
@@ -37,9 +40,13 @@ PLACE: tuple[Column[Filled], ...] = (
     column("n_images", value=lambda one: one.row.n if one.column is None else one.cell.own_n or one.column.n),
     *(each.of(attrgetter("cell")) for each in CELL),
 )
-ADDED: dict[str, tuple[Sequence[Column[Any]], Callable[[Table, Sequence[Table]], Sequence[Score | CostLine]]]] = {
+CLAIM = tuple(replace(each, name="lossless_n") if each.name == "n" else each for each in LOSSLESS)
+"""A claim may rest on fewer repetitions than its cell has, whose number is the column ``n``."""
+Derived = Callable[[Table, Sequence[Table]], Sequence[Score | CostLine | Claim]]
+ADDED: dict[str, tuple[Sequence[Column[Any]], Derived]] = {
     "scores": (SCORES, scores_of),
     "cost": (COSTS, lambda table, _: cost_of(table)),
+    "lossless": (CLAIM, claims_of),
 }
 """What views add to the line of a cell."""
 CELLS = (*ADDED, "regime", "failures")
@@ -85,13 +92,15 @@ def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
 
 
 def _derived(table: Table, tables: Sequence[Table], views: Sequence[str]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Row and label of the column → what views add; lists as numbers between spaces."""
+    """Row and label of the column → what views add; lists as numbers between spaces, documents as people read them."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for columns, rows_of in (ADDED[view] for view in views if view in ADDED):
         for row in rows_of(table, tables):
             line = found.setdefault((row.row, row.budget), {})
-            for name, value in values(columns, row).items():
-                line[name] = " ".join(map(str, value)) if isinstance(value, tuple) else value
+            for each in columns:
+                value = each.value(row)
+                text = each.text(row) if isinstance(value, dict) else value
+                line[each.name] = " ".join(map(str, value)) if isinstance(value, tuple) else text
     return found
 
 

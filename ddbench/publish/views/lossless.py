@@ -28,7 +28,7 @@ def _of_interval(value: Callable[[Any], Any]) -> Callable[[Claim], Any]:
     return lambda claim: None if (found := claim.verdict.interval) is None else value(found)
 
 
-COLUMNS: tuple[Column[Claim], ...] = (
+LOSSLESS: tuple[Column[Claim], ...] = (
     column("row"), column("budget"), column("accuracy", decimals(1)), column("n", COUNT),
     column("difference", _POINTS, "minus best full", value=_of_interval(lambda found: found.estimate)),
     column("interval", _INTERVAL, "95 % interval", value=_of_interval(lambda found: (found.low, found.high))),
@@ -54,4 +54,4 @@ def _view(table: Table, tables: Sequence[Table], claims: Sequence[Claim]) -> Vie
         *([f"best full here: under {best}"] if best else []),
         *caution(claim.n for claim in claims),
     ]
-    return View("lossless", f"{CAPTION} · {place(table)}", notes, COLUMNS, claims, {"where": place(table)})
+    return View("lossless", f"{CAPTION} · {place(table)}", notes, LOSSLESS, claims, {"where": place(table)})

@@ -1,6 +1,7 @@
-"""Accuracy by difficulty quartile of the test images, written into records that exist: from stored predictions alone.
+"""Accuracy by difficulty quartile of the test images, from stored predictions, written into records that exist.
 
-No torch, once the difficulty of the data is there (:mod:`ddbench.results.audit.difficulty`).
+No student is trained again. A data set whose test images have no difficulty yet gets it first, from networks trained
+for that (:mod:`ddbench.results.audit.difficulty`); no torch otherwise.
 """
 
 from __future__ import annotations

@@ -39,13 +39,15 @@ class Claim:
 
 
 def claims_of(table: Table, tables: Sequence[Table]) -> list[Claim]:
-    """One verdict for each ranked cell of a table, in its order.
+    """One verdict for each ranked cell of a table, in its order; none where its protocol makes no such claim.
 
     Args:
         table: The table.
         tables: All tables of the report: ``full`` under the protocol that suits real data stands in another one.
     """
-    found = []
+    found: list[Claim] = []
+    if table.standing.full_under is None:
+        return found
     alike = siblings(table, tables, "arch")  # nothing was condensed for full
     fulls = {str(other.setting.protocol): full_of(other) for other in alike}
     real = best_suited(table, alike)

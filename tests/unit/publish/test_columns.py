@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ddbench.core.correctness import pack
 from ddbench.publish.page import page
-from ddbench.publish.text.csv_json import CELLS, PLACE, ROW, TABLE
+from ddbench.publish.text.csv_json import CELLS, CLAIM, PLACE, ROW, TABLE
 from ddbench.publish.text.latex import escape
 from ddbench.publish.text.render import render, shown
 from ddbench.publish.views.catalog import VIEWS, views_of
@@ -298,7 +298,7 @@ def test_csv_has_these_columns_with_these_values(tables):
     lines, names = list(found), found.fieldnames
     own = [each.name for columns in (TABLE, ROW, PLACE) for each in columns]
     assert [*dict.fromkeys([*own, *names])] == names, "a cell's own come first"
-    for columns in (OVER, SCORES, COSTS):
+    for columns in (OVER, SCORES, COSTS, CLAIM):
         wanted = [f"students_{each.name}" if columns is OVER else each.name for each in columns]
         assert [name for name in names if name in wanted and name not in own] == [
             name for name in wanted if name not in own
@@ -322,6 +322,33 @@ def test_csv_has_these_columns_with_these_values(tables):
                 assert {n: line[n] for n in derived if n not in own} == {
                     n: written(value) for n, value in derived.items() if n not in own
                 }
+
+
+def test_csv_has_every_claim_on_the_line_of_its_cell(tables):
+    lines = list(csv.DictReader(io.StringIO(render(tables, "csv", views=["lossless"]))))
+    found = [line for line in lines if line["verdict"]]
+    claims = [
+        (table, claim)
+        for table, view in zip(
+            [table for table in tables if table.standing.full_under], views_of(tables, ["lossless"]), strict=True
+        )
+        for claim in view.rows
+    ]
+    assert len(found) == len(claims) > 1
+    for line, (table, claim) in zip(found, claims, strict=True):
+        assert (line["protocol"], line["row"]) == (str(table.setting.protocol), claim.row)
+        interval = claim.verdict.interval
+        assert [line[each.name] for each in CLAIM[2:]] == [
+            written(value) if not isinstance(value, tuple) else " ".join(map(str, value))
+            for value in (
+                claim.accuracy, claim.n, interval and interval.estimate, interval and (interval.low, interval.high),
+                claim.verdict.margin, claim.verdict.verdict, None if interval else claim.verdict.why,
+            )
+        ]  # fmt: skip
+
+
+def test_csv_holds_every_view_whose_rows_are_cells():
+    assert set(VIEWS) - set(CELLS) == {"ranks", "stability"}, "a row of these is a method, or a pair of conditions"
 
 
 def test_csv_has_what_is_over_students(tables):
