@@ -254,9 +254,10 @@ def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str])
     for node in broken:
         click.echo(f"ddbench: {node.title}: {node.reason}", err=True)
     if broken:
-        cut = any("timeout" in (node.reason or "") for node in broken)
-        advice = "the same command continues what --timeout cut short" if cut else "--retry-failed runs them again"
-        click.echo(f"ddbench: {len(broken)} of {len(plan.nodes)} nodes have no result; {advice}", err=True)
+        cut = sum(node.is_cut_short for node in broken)
+        advice = ["the same command continues what --timeout cut short"] if cut else []
+        advice += ["--retry-failed runs those again that failed"] if cut < len(broken) else []
+        click.echo(f"ddbench: {len(broken)} of {len(plan.nodes)} nodes have no result; {'; '.join(advice)}", err=True)
     return 1 if broken else 0
 
 

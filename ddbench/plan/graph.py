@@ -67,6 +67,11 @@ class Node:
         """Whether it is still to be run."""
         return self.state in ("run", "resume")
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a time limit stopped it, so that the same command goes on with it."""
+        return "timeout" in (self.status, self.record and self.record.status)
+
 
 @dataclass(frozen=True, slots=True)
 class TableKey:

@@ -227,6 +227,11 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
         rows = with_controls(rows, suite, registries, profile, places)
     for method in suite.set:
         if method not in {row.method.name for row in rows}:
+            if method in registries.protocols:
+                raise UsageError(
+                    f"--set {method}.…: {method!r} is a protocol, whose options are its record's `defaults`: register "
+                    "another one with others (docs/reference/hooks/protocols.md)"
+                )
             registries.methods.get(method)
             raise UsageError(f"--set {method}.…: {method!r} is not among the methods of this run")
     return Grid(

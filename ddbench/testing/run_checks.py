@@ -251,7 +251,7 @@ def finalise_is_pure(bench: Bench) -> None:
 
 
 def state_is_plain(bench: Bench) -> None:
-    """After any step `state_dict` holds nested dicts and lists of Tensor, int, float, str, bool, None; keys are str."""
+    """After any step `state_dict` holds nested dicts and lists of Tensor, int, float, str, bool, None."""
 
     def probe(method: Method[Any], ctx: Context, where: str) -> None:
         if where.startswith("step"):
@@ -267,9 +267,9 @@ def state_is_plain(bench: Bench) -> None:
 def _odd(value: Any, place: str) -> str | None:
     """What in a nested state cannot be kept, in words."""
     if isinstance(value, Mapping):
-        keys = [key for key in value if not isinstance(key, str)]
+        keys = [key for key in value if not isinstance(key, str | int) or isinstance(key, bool)]
         if keys:
-            return f"{place} has the key {keys[0]!r}; keys come back as str, so use str"
+            return f"{place} has the key {keys[0]!r}; use str or int"
         return next((odd for key, item in value.items() if (odd := _odd(item, f"{place}.{key}"))), None)
     if isinstance(value, list):
         return next((odd for i, item in enumerate(value) if (odd := _odd(item, f"{place}.{i}"))), None)

@@ -269,3 +269,22 @@ def test_a_damaged_data_set_is_decoded_again(tmp_path, fresh_home):
     _damage(next((home() / "data" / "digits").rglob("images.npy")), "cut")
     assert run(tmp_path / "b", *arguments) == 0
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_options_of_a_protocol_are_not_set(tmp_path, capsys):
+    assert ddbench("run", "--methods", "random", "--ipc", 1, "--set", "hard.updates=5", "--out", tmp_path) == 2
+    assert "'hard' is a protocol" in capsys.readouterr().err
+
+
+def test_a_reason_that_speaks_of_a_timeout_is_no_timeout(tmp_path, capsys):
+    path = plugin(tmp_path)
+    path.write_text(path.read_text().replace("broken in step", "timeout of my GPU"))
+    code = ddbench(
+        "run", "--plugin", path, "--methods", "mean", "--ipc", 1, "--set", "mean.trouble=step", *SMOKE, "--seeds", 1,
+        "--reference-limit", "0s", "--out", tmp_path / "runs",
+    )  # fmt: skip
+    shown = capsys.readouterr().err
+    assert code == 1
+    assert "timeout of my GPU" in shown
+    assert "--retry-failed" in shown
+    assert "--timeout cut short" not in shown

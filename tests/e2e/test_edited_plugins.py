@@ -21,6 +21,8 @@ from ddbench.work.monitor import Silent
 from ddbench.work.node import run_node
 from tests.e2e.runs import SMOKE, ddbench
 
+pytest_plugins = ["ddbench.testing.fixtures"]
+
 PROTOCOL = """
 from ddbench import EvalProtocol, ProtocolInfo, ProtocolParams, hookimpl
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _TENSOR = "__tensor__"
+_PAIRS = "__pairs__"
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -130,7 +131,11 @@ def _flatten(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
         tensors[place] = value.detach().cpu().contiguous().clone()
         return {_TENSOR: place}
     if isinstance(value, Mapping):
-        return {str(name): _flatten(item, f"{place}.{name}", tensors) for name, item in value.items()}
+        if odd := [name for name in value if not isinstance(name, str | int) or isinstance(name, bool)]:
+            raise TypeError(f"state_dict: {place} has the key {odd[0]!r}; use str or int")
+        items = {name: _flatten(item, f"{place}.{name}", tensors) for name, item in value.items()}
+        # JSON has keys of text alone: those of an optimiser's state are numbers, and must come back as such.
+        return items if all(isinstance(name, str) for name in items) else {_PAIRS: list(items.items())}
     if isinstance(value, list | tuple):
         return [_flatten(item, f"{place}.{i}", tensors) for i, item in enumerate(value)]
     if value is None or isinstance(value, bool | int | float | str):
@@ -142,9 +147,8 @@ def _flatten(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
 
 def _rebuild(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(tree, dict):
-        return (
-            tensors[tree[_TENSOR]]
-            if _TENSOR in tree
-            else {name: _rebuild(item, tensors) for name, item in tree.items()}
-        )
+        if _TENSOR in tree:
+            return tensors[tree[_TENSOR]]
+        pairs = tree[_PAIRS] if _PAIRS in tree else tree.items()
+        return {name: _rebuild(item, tensors) for name, item in pairs}
     return [_rebuild(item, tensors) for item in tree] if isinstance(tree, list) else tree

@@ -158,10 +158,11 @@ class Schedule:
         """What needs a failed node fails as well; a cell says so in a record: it is a row, and is not retried."""
         if isinstance(node.document, CellDocument):
             node.record = fail_cell(self.store, node.document, broken.status, broken.reason or "its input failed")
-            node.state, node.reason = "failed", f"{broken.status}: {broken.reason}"
+            node.state, node.status, node.reason = "failed", broken.status, f"{broken.status}: {broken.reason}"
         else:
             same = node.kind == "evaluation" and broken.key == node.needs[0]
-            node.state, node.reason = "failed", broken.reason if same else f"needs {broken.title}, which failed"
+            node.state, node.status = "failed", broken.status
+            node.reason = broken.reason if same else f"needs {broken.title}, which failed"
         self.monitor.end(node)
 
     def _repair(self, node: Node, reason: str | None) -> None:

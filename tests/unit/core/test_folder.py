@@ -196,6 +196,34 @@ def test_records_survive_the_round_trip():
     assert Record.from_json(record.to_json(), "here") == record
 
 
+def test_an_optimisers_state_goes_on_where_it_stopped(tmp_path):
+    def step(optimiser, weight):
+        optimiser.zero_grad()
+        (weight**2).sum().backward()
+        optimiser.step()
+
+    def made(value):
+        weight = torch.nn.Parameter(value.clone())
+        return weight, torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+
+    weight, optimiser = made(torch.ones(3))
+    step(optimiser, weight)
+    save_state(tmp_path / "s", {"weight": weight, "optimiser": optimiser.state_dict()})
+    again = load_state(tmp_path / "s")
+    resumed, another = made(again["weight"])
+    another.load_state_dict(again["optimiser"])
+    for _ in range(2):
+        step(optimiser, weight)
+        step(another, resumed)
+    assert torch.equal(weight, resumed)
+
+
+@pytest.mark.parametrize("key", [1.5, True, None, (1, 2)])
+def test_a_state_with_keys_that_would_not_come_back_is_refused(tmp_path, key):
+    with pytest.raises(TypeError, match="has the key"):
+        save_state(tmp_path / "s", {"a": {key: 1}})
+
+
 def test_states_survive_the_round_trip(tmp_path):
     state = {"a": [torch.arange(3), None, {"b": 1.5, "c": "x", "d": True}], "e": torch.zeros(0), "f": {}}
     save_state(tmp_path / "s", state)
