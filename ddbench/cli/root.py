@@ -12,10 +12,10 @@ COMMANDS = {
     "run": ("ddbench.cli.run:run", "Run methods on data sets and print the comparison table."),
     "plan": ("ddbench.cli.run:plan", "Show what a run would do: one row per node (run --dry-run)."),
     "list": ("ddbench.cli.list:list_members", "List methods, datasets, archs, protocols or artifacts."),
-    "describe": ("ddbench.cli.list:describe", "Describe a method: parameters, presets, paper."),
+    "describe": ("ddbench.cli.list:describe", "Describe a member: parameters, presets, paper, who registered it."),
     "plugin": ("ddbench.cli.plugin.commands:plugin", "List, check, diagnose and start plugins."),
     "data": ("ddbench.cli.data:data", "List and prepare data sets."),
-    "results": ("ddbench.cli.results.show_export:results", "Show, export, verify and remove results."),
+    "results": ("ddbench.cli.results.show_export:results", "Show, export, verify and remove results; make a page; quartiles, quantise, full-stopped."),
     "leaderboard": ("ddbench.cli.leaderboard:leaderboard", "Render tables into pages, and check them."),
     "evaluate": ("ddbench.cli.exchange:evaluate", "Score sets made elsewhere, beside random and full."),
     "import": ("ddbench.cli.exchange:import_", "Import sets made elsewhere, and report how each file was interpreted."),
@@ -64,5 +64,5 @@ class Lazy(click.Group):
 def root() -> None:
     """Run dataset-distillation methods and compare them fairly.
 
-    Five minutes: ddbench run --methods random,kmeans,dm --ipc 1,10
+    To begin: ddbench run --methods random,kmeans,dm --ipc 1,10
     """
