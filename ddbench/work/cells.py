@@ -13,7 +13,7 @@ from typing import Any
 from ddbench.core.api import CondensedSet
 from ddbench.core.documents import CellDocument
 from ddbench.core.errors import NodeFailureError
-from ddbench.core.plugin.loader import import_target
+from ddbench.core.plugin.loader import method_class, params_class
 from ddbench.core.profiles import profile
 from ddbench.core.records import Cost, Record
 from ddbench.core.specs import CellSpec
@@ -82,7 +82,7 @@ class _Making:
         assert document.profile is not None  # every plan names one
         folders = verified_folders(document.artifacts)
         info = registries.methods.get(spec.method)
-        method = import_target(info.target)(import_target(info.params).model_validate(spec.params))
+        method = method_class(info)(params_class(info).model_validate(spec.params))
         ctx = open_context(
             spec, owner=spec.method, folders=folders, registries=registries, device=self.engine.device,
             profile=profile(document.profile), limits=self.job.limits, monitor=self.job.monitor,
@@ -131,8 +131,8 @@ def _may_continue(job: Job[CellDocument], spec: CellSpec) -> bool:
     """Whether a longer run begins like a shorter one; imports the method before the meter runs: no cell pays for it."""
     with contextlib.suppress(Exception):  # fails again, and is told, where the method is made
         info = job.registries.methods.get(spec.method)
-        import_target(info.target)
-        return continues(import_target(info.params).model_validate(spec.params))
+        method_class(info)
+        return continues(params_class(info).model_validate(spec.params))
     return False
 
 
