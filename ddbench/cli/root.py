@@ -15,7 +15,7 @@ COMMANDS = {
     "describe": ("ddbench.cli.list:describe", "Describe a member: parameters, presets, paper, who registered it."),
     "plugin": ("ddbench.cli.plugin.commands:plugin", "List, check, diagnose and start plugins."),
     "data": ("ddbench.cli.data:data", "List and prepare data sets."),
-    "results": ("ddbench.cli.results.show_export:results", "Show, export, verify and remove results; make a page; quartiles, quantise, full-stopped."),
+    "results": ("ddbench.cli.results.show_export:results", "Show, export, verify, remove and amend results; a page."),
     "leaderboard": ("ddbench.cli.leaderboard:leaderboard", "Render tables into pages, and check them."),
     "evaluate": ("ddbench.cli.exchange:evaluate", "Score sets made elsewhere, beside random and full."),
     "import": ("ddbench.cli.exchange:import_", "Import sets made elsewhere, and report how each file was interpreted."),
