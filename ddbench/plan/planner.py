@@ -20,7 +20,7 @@ from ddbench.core.keys import artifact_key, condense_key, eval_key
 from ddbench.core.plugin.loader import import_target
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.roles import RANDOM, RECIPE_OF, Role
-from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, EvalSpec, PlannedEvaluation
+from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec, PlannedEvaluation
 from ddbench.data.dataset import Data
 from ddbench.data.space.ids import artifact_for
 from ddbench.plan.graph import Entry, Node, Plan, TableKey
@@ -118,10 +118,10 @@ class _Planner:
         needs = self.whitening(spec)
         key = artifact_key(spec, kind.version)
         if key not in self.plan.nodes:
-            where = " ".join([spec.data.name, spec.arch or "", f"r{spec.seed['r']}" if "r" in spec.seed else ""])
+            repetition = f"r{spec.seed['r']}" if "r" in spec.seed else ""
+            title = " ".join([spec.kind, self._shown(spec.data, spec.data.name), spec.arch or "", repetition])
             document = ArtifactDocument(key=key, artifact=spec, artifacts=needs)
-            title = f"{spec.kind} {' '.join(where.split())}"
-            self.plan.nodes[key] = Node(title, document, tuple(k for _, k in needs.values()))
+            self.plan.nodes[key] = Node(" ".join(title.split()), document, tuple(k for _, k in needs.values()))
         return key
 
     def whitening(self, spec: ArtifactSpec | CellSpec) -> Artifacts:
@@ -146,11 +146,19 @@ class _Planner:
             self.plan.nodes[key] = Node(" ".join(title.split()), document, keys, cell.params.steps)
         return key
 
-    @staticmethod
-    def _row_title(cell: GridCell) -> str:
-        """Row and, where it matters, budget."""
-        budget = f" {cell.spec.budget.label}" if "budget" in cell.row.method.axes else ""
-        return cell.row.label + budget
+    def _row_title(self, cell: GridCell) -> str:
+        """Row and, where it matters, budget, data set and condensing network."""
+        axes = cell.row.method.axes
+        budget = cell.spec.budget.label if "budget" in axes else ""
+        arch = cell.spec.arch if "arch" in axes and len(set(self.grid.archs(cell.data))) > 1 else ""
+        return " ".join(part for part in (cell.row.label, budget, self._shown(cell.data.spec), arch) if part)
+
+    def _shown(self, data: DataSpec, alone: str = "") -> str:
+        """Label of one of several data sets (``alone``: of the only one), and one of several preprocessings."""
+        labels = {item.label for item in self.grid.data}
+        its = (item.label for item in self.grid.data if (item.spec.name, item.spec.view) == (data.name, data.view))
+        several = len({item.spec.preprocess for item in self.grid.data}) > 1
+        return f"{next(its, data.name) if len(labels) > 1 else alone} {data.preprocess if several else ''}".strip()
 
     def evaluations(
         self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str | None, budget: Budget | None,
