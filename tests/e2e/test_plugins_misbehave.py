@@ -56,6 +56,7 @@ def run(tmp_path, *more, params="oddplugin:OddParams", **code):
         ({"artifacts": "raise SystemExit(7)"}, "SystemExit: 7"),
         ({"artifacts": "return {'x': 5}"}, "gives 'x' no ArtifactSpec"),
         ({"select": "raise GeneratorExit('odd')"}, "GeneratorExit: odd"),
+        ({"select": "return ctx.train.of_class(0)"}, "Odd.select returned a Tensor, not a Selection"),
     ],
 )
 def test_the_rest_of_the_run_goes_on(tmp_path, capsys, code, reason):
