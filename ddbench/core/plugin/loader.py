@@ -22,13 +22,10 @@ from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, 
 from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.plugin import hooks, one_file
 from ddbench.core.plugin.builtin import CATALOGS
-from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, marked
+from ddbench.core.plugin.registry import FIRST_PARTY, SHA256, Origin, Registry, marked
 from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
 
 GROUP = "ddbench"
-
-SHA256 = 64
-"""Digits of the hash that stands for a one-file plugin; distributions have shorter names."""
 
 
 @dataclass(frozen=True, slots=True)
