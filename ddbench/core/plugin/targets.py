@@ -19,3 +19,7 @@ def _exists(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
         return False
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # its package fails when imported: so will what needs it, with the reason
+        return True
