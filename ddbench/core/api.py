@@ -278,8 +278,15 @@ class Selector(Method[P]):
         raise NotImplementedError
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
-        """Select, in one step."""
-        self.selection = self.select(ctx)
+        """Select, in one step.
+
+        Raises:
+            TypeError: If :meth:`select` returns no :class:`Selection`.
+        """
+        found = self.select(ctx)
+        if not isinstance(found, Selection):
+            raise TypeError(f"{type(self).__name__}.select returned a {type(found).__name__}, not a Selection")
+        self.selection = found
         return {}
 
     def done(self, ctx: RunContext) -> bool:

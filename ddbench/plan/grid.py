@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddbench.core.api import ArchInfo, Params
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.plugin.registry import Registry
+from ddbench.core.plugin.targets import absent
 from ddbench.core.profiles import Profile
 from ddbench.core.roles import parse_label
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, StudentInfo
@@ -206,6 +207,7 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
 
     Raises:
         UsageError: If a name, a parameter or a view is wrong.
+        PluginError: If a method's class is not there.
     """
     rows = rows_of(suite, registries)
     protocols = [_protocol(name, suite, registries, profile) for name in dict.fromkeys(suite.protocols)]
@@ -225,6 +227,7 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
     if suite.controls:
         places = list(itertools.product([item.info for item in data], suite.budget.budgets()))
         rows = with_controls(rows, suite, registries, profile, places)
+    _check_targets(rows, registries)
     for method in suite.set:
         if method not in {row.method.name for row in rows}:
             if method in registries.protocols:
@@ -250,6 +253,21 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
             if (rule := _canonical(given, rows, data, protocols, registries)) is not None
         ],
     )
+
+
+def _check_targets(rows: list[Row], registries: Registries) -> None:
+    """Refuse a method whose class is not where its record says.
+
+    Raises:
+        PluginError: If there is one.
+    """
+    for info in {row.method.name: row.method for row in rows}.values():
+        if (missing := absent(info.target)) is not None:
+            plugin = registries.methods.origin(info.name).distribution
+            raise PluginError(
+                f"method {info.name!r} ({plugin}): target {info.target!r}: {missing} "
+                "(see docs/reference/hooks/methods.md)"
+            )
 
 
 def check_fraction(budget: Budget, data: Data) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from ddbench.core.documents import (
     ArtifactDocument,
     Artifacts,
@@ -17,10 +15,10 @@ from ddbench.core.documents import (
 )
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import artifact_key, condense_key, eval_key
-from ddbench.core.plugin.loader import import_target
+from ddbench.core.plugin.kinds import Kind
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.roles import RANDOM, RECIPE_OF, Role
-from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, EvalSpec, PlannedEvaluation
+from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec, PlannedEvaluation
 from ddbench.data.dataset import Data
 from ddbench.data.space.ids import artifact_for
 from ddbench.plan.graph import Entry, Node, Plan, TableKey
@@ -56,6 +54,7 @@ class _Planner:
         self.notes: dict[str, None] = {}
         self.cells: dict[tuple[Any, ...], list[tuple[GridCell, str | None]]] = {}
         self.refused: set[str] = set()
+        self.kinds: dict[str, Kind] = {}
 
     def finish(self) -> Plan:
         self.plan.nodes |= self.last
@@ -108,32 +107,36 @@ class _Planner:
 
     # ------------------------------------------------------------------------------------------------------- nodes
 
-    def artifact(self, spec: ArtifactSpec) -> str:
-        kind = self.grid.registries.artifacts.get(spec.kind)
-        try:
-            params = import_target(kind.params).model_validate(spec.params)
-        except ValidationError as error:
-            raise UsageError(f"artifact {spec.kind}: {error.errors()[0]['msg']}") from None
-        spec = self.grid.registries.with_origins(spec.model_copy(update={"params": params.model_dump(mode="json")}))
+    def artifact(self, spec: ArtifactSpec, asker: str) -> str:
+        """The key of an artifact's node; ``asker``: who declares the artifact, for messages."""
+        if spec.kind not in self.kinds:
+            self.kinds[spec.kind] = Kind.find(spec.kind, self.grid.registries)
+        kind = self.kinds[spec.kind]
+        spec = self.grid.registries.with_origins(kind.completed(spec, asker))
         needs = self.whitening(spec)
-        key = artifact_key(spec, kind.version)
+        key = artifact_key(spec, kind.info.version)
         if key not in self.plan.nodes:
-            where = " ".join([spec.data.name, spec.arch or "", f"r{spec.seed['r']}" if "r" in spec.seed else ""])
+            repetition = f"r{spec.seed['r']}" if "r" in spec.seed else ""
+            title = " ".join([spec.kind, self._shown(spec.data, spec.data.name), spec.arch or "", repetition])
             document = ArtifactDocument(key=key, artifact=spec, artifacts=needs)
-            title = f"{spec.kind} {' '.join(where.split())}"
-            self.plan.nodes[key] = Node(title, document, tuple(k for _, k in needs.values()))
+            self.plan.nodes[key] = Node(" ".join(title.split()), document, tuple(k for _, k in needs.values()))
         return key
 
     def whitening(self, spec: ArtifactSpec | CellSpec) -> Artifacts:
         """The whitening matrices that images of this preprocessing need: ``{"whitening": (kind, key)}`` or nothing."""
         matrices = artifact_for(spec.data)
-        return {} if matrices is None else {"whitening": (matrices.kind, self.artifact(matrices))}
+        return (
+            {}
+            if matrices is None
+            else {"whitening": (matrices.kind, self.artifact(matrices, f"preprocessing {spec.data.preprocess}"))}
+        )
 
     def cell(self, cell: GridCell) -> str:
         spec, method = cell.spec, cell.row.method
         used = self.whitening(spec)
+        asker = f"method {method.name!r} ({self.grid.registries.methods.origin(method.name).distribution})"
         for name, artifact in cell.artifacts.items():
-            used[name] = artifact.kind, self.artifact(artifact)
+            used[name] = artifact.kind, self.artifact(artifact, asker)
         keys = tuple(key for _, key in used.values())
         key = condense_key(spec, method.axes, keys)
         if key not in self.plan.nodes:
@@ -146,11 +149,19 @@ class _Planner:
             self.plan.nodes[key] = Node(" ".join(title.split()), document, keys, cell.params.steps)
         return key
 
-    @staticmethod
-    def _row_title(cell: GridCell) -> str:
-        """Row and, where it matters, budget."""
-        budget = f" {cell.spec.budget.label}" if "budget" in cell.row.method.axes else ""
-        return cell.row.label + budget
+    def _row_title(self, cell: GridCell) -> str:
+        """Row and, where it matters, budget, data set and condensing network."""
+        axes = cell.row.method.axes
+        budget = cell.spec.budget.label if "budget" in axes else ""
+        arch = cell.spec.arch if "arch" in axes and len(set(self.grid.archs(cell.data))) > 1 else ""
+        return " ".join(part for part in (cell.row.label, budget, self._shown(cell.data.spec), arch) if part)
+
+    def _shown(self, data: DataSpec, alone: str = "") -> str:
+        """Label of one of several data sets (``alone``: of the only one), and one of several preprocessings."""
+        labels = {item.label for item in self.grid.data}
+        its = (item.label for item in self.grid.data if (item.spec.name, item.spec.view) == (data.name, data.view))
+        several = len({item.spec.preprocess for item in self.grid.data}) > 1
+        return f"{next(its, data.name) if len(labels) > 1 else alone} {data.preprocess if several else ''}".strip()
 
     def evaluations(
         self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str | None, budget: Budget | None,
@@ -186,7 +197,8 @@ class _Planner:
         if skip is not None:
             self.refused.add(set_key)
             return replace(entry, cell=None, skip=skip)
-        used = {name: (artifact.kind, self.artifact(artifact)) for name, artifact in declared.items()}
+        asker = f"protocol {protocol.info.name!r} ({protocol.plugin})"
+        used = {name: (artifact.kind, self.artifact(artifact, asker)) for name, artifact in declared.items()}
         spec = spec.model_copy(update={"artifacts": tuple(sorted(key for _, key in used.values()))})
         key = eval_key(spec)
         found = replace(entry, evaluation=key)

@@ -32,9 +32,9 @@ def ddbench_register_methods(registry):
 """
 
 
-def run(tmp_path, *more, params="oddplugin:OddParams", **code):
+def run(tmp_path, *more, params="oddplugin:OddParams", text=PLUGIN, **code):
     body = {"unsupported": "return None", "artifacts": "return {}", "select": "pass", **code}
-    (tmp_path / "oddplugin.py").write_text(PLUGIN.format(params=params, **body))
+    (tmp_path / "oddplugin.py").write_text(text.format(params=params, **body))
     return ddbench(
         "run",
         "--methods",
@@ -56,6 +56,7 @@ def run(tmp_path, *more, params="oddplugin:OddParams", **code):
         ({"artifacts": "raise SystemExit(7)"}, "SystemExit: 7"),
         ({"artifacts": "return {'x': 5}"}, "gives 'x' no ArtifactSpec"),
         ({"select": "raise GeneratorExit('odd')"}, "GeneratorExit: odd"),
+        ({"select": "return ctx.train.of_class(0)"}, "Odd.select returned a Tensor, not a Selection"),
     ],
 )
 def test_the_rest_of_the_run_goes_on(tmp_path, capsys, code, reason):
@@ -69,6 +70,54 @@ def test_the_rest_of_the_run_goes_on(tmp_path, capsys, code, reason):
 def test_params_of_another_kind_are_refused(tmp_path, capsys):
     assert run(tmp_path, params="os:path") == 2
     assert "os:path is not a subclass of ddbench.Params" in capsys.readouterr().err
+
+
+KIND = """
+class MediansParams(Params):
+    shift: float = 0.0
+
+def build(ctx, folder, params):
+    (folder / "nothing").write_text("")
+
+@hookimpl
+def ddbench_register_artifacts(registry):
+    registry.add(ArtifactKind("medians", 1, {params!r}, {build!r}, "for tests"))
+"""
+
+
+def kind(**targets):
+    return KIND.format(**{"params": "oddplugin:MediansParams", "build": "oddplugin:build", **targets})
+
+
+@pytest.mark.parametrize(
+    ("targets", "asked", "message"),
+    [
+        ({"params": "oddplugin:Odd"}, "{}", "params 'oddplugin:Odd' is not a subclass of ddbench.Params"),
+        ({"params": "oddplugin:MedianParams"}, "{}", "params: module 'oddplugin' has no 'MedianParams'"),
+        ({"build": "oddplugin:bild"}, "{}", "build 'oddplugin:bild': its module has no 'bild'"),
+        ({"build": "odplugin:build"}, "{}", "build 'odplugin:build': no module 'odplugin'"),
+        ({}, "{'shfit': 1}", "asks for unknown parameter 'shfit'; did you mean shift?"),
+        ({}, "{'shift': 'far'}", "asks for parameter shift: Input should be a valid number"),
+    ],
+)
+def test_an_artifact_kind_that_cannot_be_built_is_refused_before_anything_runs(
+    tmp_path, capsys, targets, asked, message
+):
+    text = PLUGIN.replace("import ArtifactSpec", "import ArtifactKind, ArtifactSpec") + kind(**targets)
+    asks = f"return {{'m': ArtifactSpec(kind='medians', data=cell.data, params={asked})}}"
+    assert run(tmp_path, artifacts=asks, text=text) == 2
+    told = capsys.readouterr().err
+    assert f"artifact kind 'medians' ({tmp_path / 'oddplugin.py'}): " in told
+    assert message in told
+    assert ("method 'odd' (" in told) == (not targets)
+    assert not list((tmp_path / "runs").rglob("*.json"))
+
+
+def test_a_method_whose_class_is_not_there_is_refused_before_anything_runs(tmp_path, capsys):
+    assert run(tmp_path, text=PLUGIN.replace('"oddplugin:Odd"', '"oddplugin:Od"')) == 2
+    told = capsys.readouterr().err
+    assert f"method 'odd' ({tmp_path / 'oddplugin.py'}): target 'oddplugin:Od': its module has no 'Od'" in told
+    assert not list((tmp_path / "runs").rglob("*.json"))
 
 
 def test_what_a_plugin_prints_does_not_reach_the_table(tmp_path, capsys):

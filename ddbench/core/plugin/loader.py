@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -21,13 +22,10 @@ from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, 
 from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.plugin import hooks, one_file
 from ddbench.core.plugin.builtin import CATALOGS
-from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, marked
+from ddbench.core.plugin.registry import FIRST_PARTY, SHA256, Origin, Registry, marked
 from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
 
 GROUP = "ddbench"
-
-SHA256 = 64
-"""Digits of the hash that stands for a one-file plugin; distributions have shorter names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +323,14 @@ def _register(registries: Registries, module: ModuleType, origin: Origin) -> tup
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     manager.register(module)
-    manager.check_pending()
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError:
+        known = registries.by_hook()
+        wrong = next(name for name in vars(manager.hook) if not name.startswith("_") and name not in known)
+        near = get_close_matches(wrong, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+        raise PluginError(f"unknown hook {wrong!r}; {hint}") from None
     drafts = {hook: registry.draft(origin) for hook, registry in registries.by_hook().items()}
     for hook, draft in drafts.items():
         getattr(manager.hook, hook)(registry=draft)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn, TypeVar
@@ -14,6 +12,7 @@ from ddbench.core.api import ArtifactSpec, EvalProtocol, PlannedEvaluation, Prot
 from ddbench.core.errors import PluginError
 from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.plugin.registry import FIRST_PARTY
+from ddbench.core.plugin.targets import absent
 from ddbench.core.profiles import Profile
 from ddbench.core.specs import DatasetInfo, StudentInfo
 
@@ -53,12 +52,8 @@ class Protocol:
             protocol.refuse(
                 f"{info.params} is not a subclass of ddbench.ProtocolParams" + (f"; it lacks {lacks}" if lacks else "")
             )
-        module, _, attribute = info.target.partition(":")
-        if module in sys.modules:
-            if not hasattr(sys.modules[module], attribute):
-                protocol.refuse(f"target {info.target!r}: its module has no {attribute!r}")
-        elif not _exists(module):
-            protocol.refuse(f"target {info.target!r}: no module {module!r}")
+        if (missing := absent(info.target)) is not None:
+            protocol.refuse(f"target {info.target!r}: {missing}")
         return protocol
 
     @property
@@ -140,10 +135,3 @@ class Protocol:
             self.refuse(f"{what}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
         except BaseException as error:  # a plugin's code, SystemExit included
             self.refuse(f"{what}: {type(error).__name__}: {' '.join(str(error).split())}")
-
-
-def _exists(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False

@@ -22,6 +22,9 @@ T = TypeVar("T", bound=Named)
 
 FIRST_PARTY = "ddbench"
 
+SHA256 = 64
+"""Digits of the hash that stands for a one-file plugin; distributions have shorter names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -43,6 +46,11 @@ class Origin:
     def foreign(self) -> str:
         """The key, but "" for what is ddbench's own, which is in its keys by its versions alone."""
         return "" if self.key == FIRST_PARTY else self.key
+
+    @property
+    def file(self) -> str | None:
+        """Path of a one-file plugin; None for a distribution."""
+        return self.distribution if len(self.key) == SHA256 else None
 
 
 def marked(key: str, version: int) -> str:

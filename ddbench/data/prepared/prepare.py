@@ -7,6 +7,7 @@ a data set read from a path. Content decides the revision; the pointer only save
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -85,8 +86,10 @@ def resolve(source: Source) -> Prepared:
     if pointer is not None:
         folder = data_root(source.name) / pointer.revision
         why = "is damaged" if pointer.is_of(source) else "was made by another reader"
-        raise DataError(f"the prepared copy of data set {source.name!r} in {folder} {why}: {_advice(source.record)}")
-    raise DataError(f"data set {source.name!r} is not prepared: {_advice(source.record)}")
+        raise DataError(
+            f"the prepared copy of data set {source.name!r} in {folder} {why}: {_advice(source, source.record)}"
+        )
+    raise DataError(f"data set {source.name!r} is not prepared: {_advice(source, source.record)}")
 
 
 def prepare(source: Source, *, files: Path | None = None, allow_download: bool = False) -> Prepared:
@@ -142,9 +145,9 @@ def _place(source: Source, files: Path | None, allow_download: bool, parent: Pat
             raise DataError(f"data set {source.name!r}: no such file or folder: '{files}'")
         return files.absolute()
     if not allow_download:
-        raise DataError(f"data set {source.name!r} has no files to read: {_advice(record)}")
+        raise DataError(f"data set {source.name!r} has no files to read: {_advice(source, record)}")
     if record.download is None:
-        raise DataError(f"data set {source.name!r} cannot be downloaded: {_advice(record)}")
+        raise DataError(f"data set {source.name!r} cannot be downloaded: {_advice(source, record)}")
     folder = parent / "files"
     try:
         folder.mkdir(exist_ok=True)
@@ -152,7 +155,9 @@ def _place(source: Source, files: Path | None, allow_download: bool, parent: Pat
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin's code, SystemExit included
-        raise DataError(f"the download of {source.name!r} failed ({_first_line(error)}): {_advice(record)}") from error
+        raise DataError(
+            f"the download of {source.name!r} failed ({_first_line(error)}): {_advice(source, record)}"
+        ) from error
     return folder
 
 
@@ -173,15 +178,18 @@ def _where(source: Source, place: Path | None) -> str:
     return f"data set {source.name!r}" + (f" in {place}" if place else "")
 
 
-def _advice(record: DatasetRecord) -> str:
+def _advice(source: Source, record: DatasetRecord) -> str:
     """How to get a registered data set."""
+    command = f"ddbench data prepare {record.name}"
+    if source.plugin is not None:
+        command += f" --plugin {shlex.quote(source.plugin)}"
     ways = []
     if record.download is not None:
-        ways.append(f"`ddbench data prepare {record.name}` (downloads {record.download_mb} MB)")
+        ways.append(f"`{command}` (downloads {record.download_mb} MB)")
     *most, last = record.files or ("",)
     names = f"{', '.join(most)} and {last}" if most else last
     contains = f", where DIR contains {names}" if names else ""
-    ways.append(f"`ddbench data prepare {record.name} --from DIR`{contains}")
+    ways.append(f"`{command} --from DIR`{contains}")
     return "run " + " or ".join(ways)
 
 

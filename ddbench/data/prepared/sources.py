@@ -25,6 +25,7 @@ class Source:
         scheme: How ``path`` is read; None for a registered data set.
         path: Absolute path; None for a registered data set.
         origin: Where the record comes from, with its version where that is not 1; "" for ddbench's own and for paths.
+        plugin: Path of the one-file plugin that registered the record; None for others.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Source:
     scheme: str | None = None
     path: Path | None = None
     origin: str = ""
+    plugin: str | None = None
 
     @property
     def text(self) -> str:
@@ -60,7 +62,8 @@ def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
     if not equals and name.partition(":")[0] in SCHEMES:
         raise UsageError(f"give the data set a name of your own: NAME={text}")
     if not equals:
-        return Source(name, record=known.get(name), origin=known.mark(name))
+        record = known.get(name)
+        return Source(name, record=record, origin=known.mark(name), plugin=known.origin(name).file)
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise UsageError(f"data set name {name!r} in {text!r} must match ^[a-z][a-z0-9_-]*$")
     if name in known:

@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import DataError, StoreError, UsageError
+from ddbench.core.plugin.loader import load
 from ddbench.core.store.files import StoreWarning
 from ddbench.data.prepared import decode, sources
 from ddbench.data.prepared import prepare as prepared
@@ -177,6 +178,23 @@ def test_unprepared_registered_set_says_how_to_get_it() -> None:
     )
     with pytest.raises(DataError, match=r"where DIR contains (\S+, ){2}\S+ and t10k-labels-idx1-ubyte\.gz$"):
         resolve(source("mnist"))
+
+
+ONE_FILE = """
+from ddbench import DatasetRecord, hookimpl
+
+@hookimpl
+def ddbench_register_datasets(registry):
+    registry.add(DatasetRecord("fromfile", "bringsdata:read", "for tests", files=("a.bin",)))
+"""
+
+
+def test_the_advice_for_a_set_of_a_one_file_plugin_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "bringsdata.py"
+    path.write_text(ONE_FILE)
+    with pytest.raises(DataError) as caught:
+        resolve(parse_source("fromfile", load([path]).datasets))
+    assert f"run `ddbench data prepare fromfile --plugin {path} --from DIR`, where DIR contains" in str(caught.value)
 
 
 def test_registered_set_prepared_from_a_folder_is_found(tmp_path: Path, decodes: list[str]) -> None:

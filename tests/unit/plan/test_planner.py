@@ -251,3 +251,21 @@ def test_an_update_on_a_larger_batch_is_forecast_from_smaller_ones():
 @pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (720, "12 min"), (21600, "6 h")])
 def test_durations_read_well(seconds, text):
     assert duration(seconds) == text
+
+
+def test_titles_say_which_data_set_and_condensing_network_where_there_are_several():
+    view = [{"name": "train_size", "size": 200}]
+    several = planned(
+        methods=["dm", "kmeans"], archs=["convnet2-w8", "convnet1-w8"], seeds={"condense": 1},
+        datasets=["digits", {"name": "digits", "view": view}], preprocess=["meanstd", "zca-kornia"],
+    )  # fmt: skip
+    titles = [node.title for node in several.nodes.values()]
+    assert len(set(titles)) == len(titles)
+    assert "dm ipc 1 digits [train_size 200] zca-kornia convnet1-w8-in r0" in titles
+    assert "random ipc 1 digits meanstd r0" in titles  # no network takes part
+
+
+def test_titles_are_short_where_there_is_one_data_set_and_network():
+    titles = {node.title for node in planned(methods=["dm", "kmeans"], seeds={"condense": 1}).nodes.values()}
+    assert {"dm ipc 1 r0", "full", "features digits convnet2-w32-in r0"} <= titles
+    assert "dm ipc 1 r0 · hard@1 convnet2-w32-in e0" in titles

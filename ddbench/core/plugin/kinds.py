@@ -1,0 +1,81 @@
+"""An artifact kind with its params type: held against its record, and what is asked of it. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+
+from ddbench.core.api import ArtifactKind, ArtifactSpec, Params
+from ddbench.core.errors import PluginError
+from ddbench.core.plugin.loader import Registries, import_target
+from ddbench.core.plugin.targets import absent
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A registered artifact kind.
+
+    Attributes:
+        info: Its record.
+        params: Its params type.
+        plugin: Distribution, or file, that registered it.
+    """
+
+    info: ArtifactKind
+    params: type[Params]
+    plugin: str
+
+    @classmethod
+    def find(cls, name: str, registries: Registries) -> Kind:
+        """The kind called ``name``.
+
+        Raises:
+            UsageError: If there is none.
+            PluginError: If its params are no :class:`Params`, or its function is not there.
+        """
+        info = registries.artifacts.get(name)
+        kind = cls(info, Params, registries.artifacts.origin(name).distribution)
+        try:
+            found = import_target(info.params)
+        except PluginError as error:
+            kind.refuse(f"params: {error}")
+        if not (isinstance(found, type) and issubclass(found, Params)):
+            kind.refuse(f"params {info.params!r} is not a subclass of ddbench.Params")
+        if (missing := absent(info.build)) is not None:
+            kind.refuse(f"build {info.build!r}: {missing}")
+        return cls(info, found, kind.plugin)
+
+    def refuse(self, problem: str) -> NoReturn:
+        """Say what is wrong with the kind, or with what is asked of it.
+
+        Raises:
+            PluginError: Always.
+        """
+        raise PluginError(
+            f"artifact kind {self.info.name!r} ({self.plugin}): {problem} (see docs/reference/hooks/artifacts.md)"
+        )
+
+    def completed(self, spec: ArtifactSpec, asker: str) -> ArtifactSpec:
+        """The spec of an artifact with all of its params; ``asker``: who declares it, for messages.
+
+        Raises:
+            PluginError: If the kind has no such parameter, or it cannot have that value.
+        """
+        try:
+            params = self.params.model_validate(spec.params)
+        except ValidationError as error:
+            self.refuse(f"{asker} asks for {_problem(error, self.params)}")
+        return spec.model_copy(update={"params": params.model_dump(mode="json")})
+
+
+def _problem(error: ValidationError, params: type[Params]) -> str:
+    first: Any = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"parameter {name}: {first['msg']}, got {first.get('input')!r}"
+    near = get_close_matches(name, params.model_fields, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(params.model_fields) or 'none'}"
+    return f"unknown parameter {name!r}; {hint}"
