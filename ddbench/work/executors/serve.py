@@ -98,7 +98,7 @@ class _Teller(Silent):
 
     def __init__(self, channel: TextIO) -> None:
         self._channel = channel
-        self._told = 0.0
+        self._key, self._told = "", 0.0
 
     def tell(self, answer: Mapping[str, Any]) -> None:
         """Write a line. When nobody reads it the run is gone: that must not look like the node's failure."""
@@ -109,7 +109,7 @@ class _Teller(Silent):
             os._exit(1)
 
     def progress(self, key: str, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
-        """Say how far the node is, if that was not just said."""
-        if time.monotonic() - self._told >= TELL_S:
-            self._told = time.monotonic()
+        """Say how far the node is, if nothing was just said of it."""
+        if key != self._key or time.monotonic() - self._told >= TELL_S:
+            self._key, self._told = key, time.monotonic()
             self.tell({"progress": [key, done, total, what, {name: float(value) for name, value in metrics.items()}]})
