@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 
 class DDBenchError(Exception):
@@ -60,6 +60,21 @@ class InterruptedRunError(DDBenchError):
     """SIGINT or SIGTERM arrived; the running node was checkpointed."""
 
     exit_code = 130
+
+
+def parameter_problem(problem: Mapping[str, Any], known: Collection[str]) -> str:
+    """What is wrong with a parameter, in words, with the nearest known one.
+
+    Args:
+        problem: The first of a pydantic ValidationError's ``errors()``.
+        known: The parameters that exist.
+    """
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"parameter {name}: {problem['msg']}, got {problem.get('input')!r}"
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+    return f"unknown parameter {name!r}; {hint}"
 
 
 def unknown(noun: str, name: str, known: Iterable[str], see: str) -> UsageError:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
 from ddbench.core.api import MethodInfo, Params
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import UsageError, parameter_problem
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
 from ddbench.core.roles import AT_BYTES, CONTROLS, REFERENCES, Role
@@ -101,14 +100,7 @@ def validated(row: Row, values: Mapping[str, Any], *, partial: bool = False) -> 
         problems = [p for p in error.errors() if not (partial and p["type"] == "missing")]
         if not problems:
             return cls.model_construct(**values)  # type: ignore[no-any-return]
-        first = problems[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            near = get_close_matches(name, cls.model_fields, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(cls.model_fields) or 'none'}"
-            what = f"unknown parameter {name!r}; {hint}"
-        else:
-            what = f"parameter {name}: {first['msg']}, got {first.get('input')!r}"
+        what = parameter_problem(dict(problems[0]), cls.model_fields)
         raise UsageError(f"{row.label}: {what} (see `ddbench describe {row.method.name}`)") from None
 
 

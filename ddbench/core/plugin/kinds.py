@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from pydantic import ValidationError
 
 from ddbench.core.api import ArtifactKind, ArtifactSpec, Params
-from ddbench.core.errors import PluginError
+from ddbench.core.errors import PluginError, parameter_problem
 from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.plugin.targets import absent
 
@@ -67,15 +66,6 @@ class Kind:
         try:
             params = self.params.model_validate(spec.params)
         except ValidationError as error:
-            self.refuse(f"{asker} asks for {_problem(error, self.params)}")
+            problem = parameter_problem(dict(error.errors()[0]), self.params.model_fields)
+            self.refuse(f"{asker} asks for {problem}")
         return spec.model_copy(update={"params": params.model_dump(mode="json")})
-
-
-def _problem(error: ValidationError, params: type[Params]) -> str:
-    first: Any = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        return f"parameter {name}: {first['msg']}, got {first.get('input')!r}"
-    near = get_close_matches(name, params.model_fields, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(params.model_fields) or 'none'}"
-    return f"unknown parameter {name!r}; {hint}"
