@@ -8,6 +8,7 @@ import pytest
 
 from ddbench import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, ProtocolInfo, Standing
 from ddbench.core.errors import PluginError, UsageError, unknown
+from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.registry import Origin, Registry
 
 ALICE = Origin("alice", "alice", "1.0", "alice")
@@ -148,7 +149,15 @@ def test_a_malformed_record_of_the_other_hooks_is_refused(make, message):
 
 
 def test_a_sound_record_of_every_hook_is_taken():
-    data_set("my-dots_2", mean=(0.0, 0.5), std=(0.1, 0.2), version=2)
-    family("net", ("net1", "net2"), norms=("nn",), variants=("ap",))
-    protocol("my-rule", students=("ntk-fc3", "convnet3"), standing=Standing("rules", own_recipe="native"))
-    kind("my-map", 3)
+    sound = [
+        info(),
+        data_set("my-dots_2", mean=(0.0, 0.5), std=(0.1, 0.2), version=2),
+        family("net", ("net1", "net2"), norms=("nn",), variants=("ap",)),
+        protocol("my-rule", students=("ntk-fc3", "convnet3"), standing=Standing("rules", own_recipe="native")),
+        kind("my-map", 3),
+    ]
+    for registry, record in zip(Registries().by_hook().values(), sound, strict=True):
+        draft = registry.draft(Origin("dist", "dist", "1", "dist"))
+        draft.add(record)
+        draft.commit()
+        assert list(registry) == [record]
