@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ddbench.core.plugin.registry import owner_of
+
 
 @cache
 def environment(plugin: str, **others: str) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def environment(plugin: str, **others: str) -> dict[str, Any]:
 
 
 def _with_version(origin: str) -> str:
-    name = origin.partition("@")[0]  # after it, the member's own version
+    name = owner_of(origin)
     try:
         return f"{name} {version(name)}"
     except PackageNotFoundError:

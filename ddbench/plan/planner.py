@@ -125,11 +125,9 @@ class _Planner:
     def whitening(self, spec: ArtifactSpec | CellSpec) -> Artifacts:
         """The whitening matrices that images of this preprocessing need: ``{"whitening": (kind, key)}`` or nothing."""
         matrices = artifact_for(spec.data)
-        return (
-            {}
-            if matrices is None
-            else {"whitening": (matrices.kind, self.artifact(matrices, f"preprocessing {spec.data.preprocess}"))}
-        )
+        if matrices is None:
+            return {}
+        return {"whitening": (matrices.kind, self.artifact(matrices, f"preprocessing {spec.data.preprocess}"))}
 
     def cell(self, cell: GridCell) -> str:
         spec, method = cell.spec, cell.row.method

@@ -22,7 +22,7 @@ from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, 
 from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.plugin import hooks, one_file
 from ddbench.core.plugin.builtin import CATALOGS
-from ddbench.core.plugin.registry import FIRST_PARTY, SHA256, Origin, Registry, marked
+from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, is_file, marked, owner_of
 from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
 
 GROUP = "ddbench"
@@ -105,9 +105,9 @@ class Registries:
         """
         found = {part: self.architectures.mark(base_of(arch)) for part, arch in archs.items() if arch}
         if protocol is not None:
-            found["protocol"] = self.protocols.origin(protocol).foreign
+            found["protocol"] = marked(self.protocols.origin(protocol).key, 1)  # its version is in the key already
         if artifact is not None:
-            found["artifact"] = self.artifacts.origin(artifact).foreign
+            found["artifact"] = marked(self.artifacts.origin(artifact).key, 1)
         return {part: mark for part, mark in found.items() if mark}
 
     def with_origins(self, spec: ArtifactSpec) -> ArtifactSpec:
@@ -118,8 +118,8 @@ class Registries:
         """Which plugin is not here that takes part in a computation, and how to get it; None when all are."""
         for registry, name, planned in self._planned(spec):
             if planned and registry.find(name) is None:
-                key = planned.partition("@")[0]
-                how = "name its file: --plugin FILE.py" if len(key) == SHA256 else f"install it ({key})"
+                key = owner_of(planned)
+                how = "name its file: --plugin FILE.py" if is_file(key) else f"install it ({key})"
                 return f"the plugin of {registry.noun} {name!r} is not here; {how}"
         return None
 
@@ -145,8 +145,7 @@ class Registries:
             return reason
         try:
             for noun, name, planned in self._exchanged(spec):
-                key = planned.partition("@")[0]
-                if len(key) == SHA256:
+                if is_file(owner_of(planned)):
                     return (
                         f"recorded with another text of the plugin of {noun} {name!r}: name that file: --plugin FILE.py"
                     )

@@ -22,7 +22,7 @@ T = TypeVar("T", bound=Named)
 
 FIRST_PARTY = "ddbench"
 
-SHA256 = 64
+_SHA256 = 64
 """Digits of the hash that stands for a one-file plugin; distributions have shorter names."""
 
 
@@ -43,19 +43,24 @@ class Origin:
     module: str
 
     @property
-    def foreign(self) -> str:
-        """The key, but "" for what is ddbench's own, which is in its keys by its versions alone."""
-        return "" if self.key == FIRST_PARTY else self.key
-
-    @property
     def file(self) -> str | None:
         """Path of a one-file plugin; None for a distribution."""
-        return self.distribution if len(self.key) == SHA256 else None
+        return self.distribution if is_file(self.key) else None
+
+
+def is_file(key: str) -> bool:
+    """Whether an origin's key stands for a one-file plugin."""
+    return len(key) == _SHA256
 
 
 def marked(key: str, version: int) -> str:
     """Who registered a member, ``@`` its version where that is not 1; "" for ddbench's own of version 1."""
     return f"{key}@{version}" if version != 1 else "" if key == FIRST_PARTY else key
+
+
+def owner_of(mark: str) -> str:
+    """The origin's key in what :func:`marked` gives."""
+    return mark.partition("@")[0] or FIRST_PARTY
 
 
 class Registry(Generic[T]):
