@@ -133,29 +133,28 @@ class Registries:
         """
         if (reason := self.missing(spec)) is not None:
             return reason
-        for noun, name, _ in self._exchanged(spec):
-            return (
-                f"the plugin of {noun} {name!r} is another one than this was planned with (it was edited or exchanged)"
-            )
-        return None
+        if (other := self._exchanged(spec)) is None:
+            return None
+        noun, name, _ = other
+        return f"the plugin of {noun} {name!r} is another one than this was planned with (it was edited or exchanged)"
 
     def unlike_record(self, spec: EvalSpec) -> str | None:
         """Why what is loaded here cannot repeat a recorded evaluation, and what can; None when it is what made it."""
         if (reason := self.missing(spec)) is not None:
             return reason
         try:
-            for noun, name, planned in self._exchanged(spec):
-                if is_file(owner_of(planned)):
-                    return (
-                        f"recorded with another text of the plugin of {noun} {name!r}: name that file: --plugin FILE.py"
-                    )
-                return f"recorded with another {noun} {name!r}, that of {planned or FIRST_PARTY}: install that one"
+            other = self._exchanged(spec)
         except UsageError as error:
             return str(error)
-        return None
+        if other is None:
+            return None
+        noun, name, planned = other
+        if is_file(owner_of(planned)):
+            return f"recorded with another text of the plugin of {noun} {name!r}: name that file: --plugin FILE.py"
+        return f"recorded with another {noun} {name!r}, that of {planned or FIRST_PARTY}: install that one"
 
-    def _exchanged(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> Iterator[tuple[str, str, str]]:
-        """The members that are others here than those of a spec: noun, name, and the mark as it was planned.
+    def _exchanged(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> tuple[str, str, str] | None:
+        """The first member that is another here than that of a spec: noun, name, and the mark as it was planned.
 
         Raises:
             UsageError: If a method, protocol or artifact kind of ddbench's own is not here.
@@ -164,7 +163,8 @@ class Registries:
             if registry not in (self.datasets, self.architectures):  # there are some that nobody registers
                 registry.get(name)
             if registry.mark(name) != planned:
-                yield registry.noun, name, planned
+                return registry.noun, name, planned
+        return None
 
     def _planned(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> Iterator[tuple[Registry[Any], str, str]]:
         """The members that take part in a computation: the registry, the name, and the mark as it was planned."""
