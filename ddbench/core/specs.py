@@ -111,7 +111,7 @@ class DatasetInfo:
         name: As in :class:`DataSpec`.
         revision: As in :class:`DataSpec`.
         channels: 1 or 3.
-        size: Height = width [pixels].
+        size: Height = width [pixels], after pooling.
         classes: K, also where a view keeps only some of the classes.
         class_names: K names.
         counts: Training images per class, K numbers.
@@ -125,6 +125,7 @@ class DatasetInfo:
         notes: What a reader of the table must know (how the split was made, converted images).
         licence: As in :class:`DatasetRecord`; None also for data that no record describes.
         dc_augmentation: As in :class:`DatasetRecord`; known while planning and condensing.
+        pool: k, where a pixel is the mean of k × k of the source's.
     """
 
     name: str
@@ -144,6 +145,7 @@ class DatasetInfo:
     notes: tuple[str, ...] = ()
     licence: str | None = None
     dc_augmentation: str | None = None
+    pool: int = 1
 
     @property
     def n_train(self) -> int:
