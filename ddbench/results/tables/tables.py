@@ -80,6 +80,11 @@ class Row:
         """Whether its one cell spans all columns."""
         return self.kind == "reference"
 
+    @property
+    def competes(self) -> bool:
+        """Whether it is a method's own result, made here: what verdicts and ranks are about."""
+        return self.role.kind == "method" and self.source == "measured"
+
 
 class Filled(NamedTuple):
     """A cell with a record, and where it stands.
