@@ -80,6 +80,11 @@ class Row:
         """Whether its one cell spans all columns."""
         return self.kind == "reference"
 
+    @property
+    def competes(self) -> bool:
+        """Whether it is a method's own result, made here: what verdicts and ranks are about."""
+        return self.role.kind == "method" and self.source == "measured"
+
 
 class Filled(NamedTuple):
     """A cell with a record, and where it stands.
@@ -120,6 +125,7 @@ class Table:
         versus_random: Differences to ``random``, None without enough repetitions.
         standing: How its protocol is shown, and what it is held against.
         trains_student: Whether its protocol trains a network; without, all students' tables may be held against it.
+        follows_recipe: Whether its rows are trained by their own recipes, of which ``full`` has none.
     """
 
     setting: Setting
@@ -135,6 +141,7 @@ class Table:
     versus_random: Differences | None
     standing: Standing
     trains_student: bool
+    follows_recipe: bool
 
     @property
     def source(self) -> tuple[str, str]:
@@ -213,8 +220,8 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         by_row.setdefault(observation.row, []).append(observation)
     rows = _emphasised([_row(label, members, columns) for label, members in by_row.items()], len(columns))
     footnotes: dict[str, int] = {}
-    standing, trains_student = declared_by(str(setting.protocol), [o.facts for o in observations])
-    rows = [_annotated(row, by_row[row.label], columns, footnotes, trains_student) for row in rows]
+    declared = declared_by(str(setting.protocol), [o.facts for o in observations])
+    rows = [_annotated(row, by_row[row.label], columns, footnotes, declared.trains_student) for row in rows]
     data: dict[str, Any] = json.loads(setting.data)
     dataset = next((o.facts.dataset for o in observations if o.facts.dataset), data["name"])
     return Table(
@@ -229,8 +236,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         notes=tuple(dict.fromkeys(note for o in observations for note in o.facts.notes)),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),
         versus_random=differences(_compared([row for row in rows if not row.spans]), len(columns)),
-        standing=standing,
-        trains_student=trains_student,
+        **declared._asdict(),
     )
 
 
