@@ -69,7 +69,7 @@ def _methods(
             overrides = {**params, **suite.set.get(name, {})}
             role = Role("control", (row.label,))
             control = Row(name, info, origin, overrides, requested=False, role=role, control_of=row)
-            values = [resolved(control, data.name, budget, profile)[0].model_dump_json() for data, budget in places]
+            values = [resolved(control, data, budget, profile)[0].model_dump_json() for data, budget in places]
             groups.setdefault((name, json.dumps(values)), []).append(control)
     taken = {row.label for row in rows}
     for (name, _), members in groups.items():
@@ -83,7 +83,7 @@ def _choices(row: Row, profile: Profile, places: Sequence[Place]) -> int:
     """States of its set that a row's choice on val may take, the most of all places; 1 where it takes the last."""
     if row.method.kind != "distillation":
         return 1
-    found = [resolved(row, data.name, budget, profile)[0] for data, budget in places]
+    found = [resolved(row, data, budget, profile)[0] for data, budget in places]
     return max((len(snapshot_points(params.steps)) for params in found if params.keeps_best_snapshot), default=1)
 
 
@@ -134,7 +134,7 @@ def bought(row: Row, data: DatasetInfo, budget: Budget, profile: Profile) -> Bud
         UsageError: If a plugin's own arithmetic fails.
     """
     per_class = budget.resolve(data.counts)
-    params, _ = resolved(row, data.name, budget, profile, max(per_class))
+    params, _ = resolved(row, data, budget, profile, max(per_class))
     try:
         size = params.stored_bytes(sum(per_class), data)
         images = None if size is None else int(size) // data.image_bytes

@@ -137,7 +137,7 @@ class Grid:
                 return
             size = found
         per_class = size.resolve(data.info.counts)
-        params, preset = resolved(row, data.spec.name, budget, self.profile, max(per_class))
+        params, preset = resolved(row, data.info, budget, self.profile, max(per_class))
         values = params.model_dump(mode="json")
         notes = preset.notes(row.method.name, data.spec.preprocess)
         for r in self.repetitions if repetitions is None else repetitions:
