@@ -105,7 +105,7 @@ def _comparable(tables: Sequence[Table]) -> list[list[Table]]:
 
 
 def _ranking(tables: list[Table]) -> Ranking | None:
-    everyone = list(dict.fromkeys(row.label for table in tables for row in table.rows if _competes(row)))
+    everyone = list(dict.fromkeys(row.label for table in tables for row in table.rows if row.competes))
     rows = [label for label in everyone if all(label in _competitors(table) for table in tables)]
     if len(rows) < 2:
         return None
@@ -135,13 +135,8 @@ def _ranking(tables: list[Table]) -> Ranking | None:
     )
 
 
-def _competes(row: Row) -> bool:
-    """Whether a row is a method's own: controls would only push others down, tied with ``random``."""
-    return not row.spans and row.source == "measured" and not row.role.is_control
-
-
 def _competitors(table: Table) -> dict[str, Row]:
-    return {row.label: row for row in table.rows if _competes(row)}
+    return {row.label: row for row in table.rows if row.competes}
 
 
 def _scores(table: Table, place: int, rows: Sequence[str]) -> tuple[Scores, str]:

@@ -85,6 +85,11 @@ class Row:
         """Whether it is a reference that was left out because it takes too long, which is then the text of its cell."""
         return self.spans and cell.status == "skipped" and not cell.scores
 
+    @property
+    def competes(self) -> bool:
+        """Whether it is a method's own result, made here: what verdicts and ranks are about."""
+        return self.role.kind == "method" and self.source == "measured"
+
 
 class Filled(NamedTuple):
     """A cell with a record, and where it stands.
@@ -116,7 +121,7 @@ class Table:
         dataset: Label of the data set.
         named: The same for people: with the revision, where tables of several revisions are shown.
         preprocess: Preprocessing id.
-        split: ``default`` or ``paper``.
+        split: As in :class:`ddbench.core.specs.DataSpec`.
         columns: Budgets, ascending.
         rows: References, then methods, then controls, each in order of appearance.
         footnotes: Text of footnote 1, 2, …
@@ -125,6 +130,7 @@ class Table:
         versus_random: Differences to ``random``, None without enough repetitions.
         standing: How its protocol is shown, and what it is held against.
         trains_student: Whether its protocol trains a network; without, all students' tables may be held against it.
+        follows_recipe: Whether its rows are trained by their own recipes, of which ``full`` has none.
     """
 
     setting: Setting
@@ -140,6 +146,7 @@ class Table:
     versus_random: Differences | None
     standing: Standing
     trains_student: bool
+    follows_recipe: bool
 
     @property
     def source(self) -> tuple[str, str]:
@@ -217,8 +224,8 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
     for observation in sorted(observations, key=_group):
         by_row.setdefault(observation.row, []).append(observation)
     rows = _emphasised([_row(label, members, columns) for label, members in by_row.items()], len(columns))
-    standing, trains_student = declared_by(str(setting.protocol), [o.facts for o in observations])
-    rows, footnotes = annotated(rows, by_row, columns, trains_student)
+    declared = declared_by(str(setting.protocol), [o.facts for o in observations])
+    rows, footnotes = annotated(rows, by_row, columns, declared.trains_student)
     data: dict[str, Any] = json.loads(setting.data)
     dataset = next((o.facts.dataset for o in observations if o.facts.dataset), data["name"])
     return Table(
@@ -233,8 +240,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         notes=tuple(dict.fromkeys(note for o in observations for note in o.facts.notes)),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),
         versus_random=differences(_compared([row for row in rows if not row.spans]), len(columns)),
-        standing=standing,
-        trains_student=trains_student,
+        **declared._asdict(),
     )
 
 

@@ -78,6 +78,7 @@ def test_rows_that_a_data_set_lacks_are_left_out_and_named():
 
 def test_references_imports_and_controls_take_no_rank():
     records = cell("a", [50.0]) + cell("b", [40.0]) + cell("full", [99.0]) + cell("c", [60.0], source="imported")
+    records += cell("random", [45.0])
     records += cell("a", [55.0], label="a (0 steps)") + cell("random", [45.0], label="random (recipe of a)")
     records += cell("random_soft", [45.0]) + cell("random_best_of_k", [46.0], label="random_best_of_k (for a)")
     assert ranking(records).average == {"a": 1.0, "b": 2.0}
