@@ -13,7 +13,7 @@ from ddbench.core.api import MethodInfo, Params
 from ddbench.core.errors import UsageError, parameter_problem
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
-from ddbench.core.roles import AT_BYTES, CONTROLS, RANDOM, REFERENCES, Role
+from ddbench.core.roles import BUYERS, CONTROLS, RANDOM, REFERENCES, Role
 from ddbench.core.specs import Budget, DatasetInfo
 from ddbench.plan.presets import Chosen, choose
 from ddbench.plan.suite import MethodEntry, Suite
@@ -38,7 +38,7 @@ class Row:
     @property
     def names(self) -> frozenset[str]:
         """What a suite's exclusions may call it."""
-        return frozenset((self.label, self.method.name, *([AT_BYTES] if self.role.kind == "at_bytes" else [])))
+        return frozenset((self.label, self.method.name, *([BUYERS[self.role.kind]] if self.role.buys else [])))
 
     @property
     def is_random(self) -> bool:

@@ -18,7 +18,7 @@ from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.costs import CellCost, name_of
 from ddbench.results.tables.differences import Difference
 from ddbench.results.tables.figures import NONE, mark_source, rounded, spread, superscript
-from ddbench.results.tables.tables import Row, Table, unmeasured
+from ddbench.results.tables.tables import Row, Table
 
 MAIN = "main"
 """The name of what is shown without being asked for."""
@@ -129,7 +129,7 @@ def _budget(place: int, name: str, header: str) -> Column[Row]:
 
 def _reference_text(row: Row) -> str:
     cell = row.cells[0]
-    if cell is None or unmeasured(row, cell):
+    if cell is None or row.unmeasured(cell):
         return NONE if cell is None else cell.reason or "not measured"
     text = cell_text(cell)
     return f"{text} (all {row.n} images)" if row.n is not None and cell.scores else text
