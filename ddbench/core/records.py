@@ -60,7 +60,8 @@ class Record(BaseModel):
         source: ``measured`` here, ``imported``, or ``reported`` by someone.
         document: The node's: everything that decided the result, plus the row's label; ``spec`` in JSON.
         metrics: Of an evaluation: top1, loss, per_class, correct (:mod:`ddbench.core.correctness`), train_top1,
-            val_top1 at U/4, U/2, U; later also quartiles and difficulty (:mod:`ddbench.results.audit.quartiles`). Of a
+            val_top1 at U/4, U/2, U; updates where the protocol's params could not know them, and recipe_updates where
+            a recipe asked for more; later also quartiles and difficulty (:mod:`ddbench.results.audit.quartiles`). Of a
             condensation: what the method says about its run (:meth:`ddbench.core.api.Method.diagnostics`).
         n_test: Test images behind ``metrics``.
         selection: What was chosen on val and how many configurations were tried.
@@ -105,12 +106,18 @@ class Record(BaseModel):
         return self.document
 
     @property
+    def updates(self) -> int | None:
+        """Of an evaluation: updates of its student."""
+        made = self.metrics.get("updates", self.evaluation.eval.protocol_params.get("updates"))
+        return made if isinstance(made, int) else None
+
+    @property
     def train_s(self) -> float:
         """Of an evaluation: seconds to train and test one student, the share of its updates in all updates done.
 
         The student that a learning rate was searched for did those of every trial besides its own.
         """
-        updates, spent = self.evaluation.eval.protocol_params.get("updates"), self.cost.evaluate_s
+        updates, spent = self.updates, self.cost.evaluate_s
         return spent * updates / self.cost.steps if updates and self.cost.steps > updates else spent
 
     def to_json(self, *, indent: int | None = 1) -> str:

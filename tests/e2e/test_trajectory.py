@@ -40,13 +40,13 @@ def test_every_row_has_a_result_in_both_spaces(done):
     assert code == 0
     tables = {(table["preprocess"], table["protocol"]): table for table in json.loads(out)}
     assert set(tables) == {
-        (space, protocol) for space in ("meanstd", "zca-kornia") for protocol in ("hard@2", "native@1")
+        (space, protocol) for space in ("meanstd", "zca-kornia") for protocol in ("hard@2", "native@2")
     }
     for (_, protocol), table in tables.items():
         names = {row["row"] for row in table["rows"]}
         methods = METHODS.split(",")
         assert {*methods, *(f"{name} (0 steps)" for name in methods), "random_soft"} <= names
-        assert {"random (recipe of datm)"} <= names if protocol == "native@1" else {"random", "full"} <= names
+        assert {"random (recipe of datm)"} <= names if protocol == "native@2" else {"random", "full"} <= names
         assert all(cell["status"] == "ok" for row in table["rows"] for cell in row["cells"])
 
 

@@ -169,7 +169,7 @@ def _of_evaluation(record: Record, condensations: dict[str, Record], owners: Own
         r=student.r,
         e=student.e,
         top1=record.metrics.get("top1") if record.status == "ok" else None,
-        updates=student.protocol_params.get("updates"),
+        updates=record.updates,
         evaluate_s=record.cost.evaluate_s,
         train_s=record.train_s,
         set_key=student.set,

@@ -314,6 +314,7 @@ def _annotated(
     warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
     texts = [*warned, *_conditions(row, trains_student), *_purchase(row, observations), *_shortfall(row, columns)]
+    texts += _cut(observations)
     marks = tuple(number(f"{row.shown_label}: {text}") for text in texts)
     return replace(row, cells=tuple(numbered(cell) for cell in row.cells), marks=marks)
 
@@ -350,6 +351,17 @@ def _shortfall(row: Row, columns: tuple[BudgetColumn, ...]) -> list[str]:
     if len(found) == 1:
         return [f"{n} images; the column's budget has {column.n}" for n, column in found]
     return [f"{n} images; the budget of {column.budget.label} has {column.n}" for n, column in found]
+
+
+def _cut(observations: list[Observation]) -> list[str]:
+    """By how much recipes were cut."""
+    cut = [(o.budget, o) for o in observations if o.budget is not None and "recipe_updates" in o.metrics]
+    found = {budget: (o.metrics["recipe_updates"], o.updates) for budget, o in cut}
+    several = len({o.budget for o in observations}) > 1
+    return [
+        f"its recipe's {wanted:,} updates were cut to {made:,}" + (f" at {budget.label}" if several else "")
+        for budget, (wanted, made) in sorted(found.items(), key=lambda item: _size(item[0]))
+    ]
 
 
 def unmeasured(row: Row, cell: Cell) -> bool:
