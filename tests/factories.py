@@ -68,8 +68,12 @@ def pair(
     data: Mapping[str, Any] | None = None,
     evaluate_s: float = 4.0,
     steps: int | None = None,
+    student: Mapping[str, Any] | None = None,
 ) -> list[Record]:
-    """A condensation and one evaluation of it; for a ``skipped`` status the evaluation alone, as if never planned."""
+    """A condensation and one evaluation of it; for a ``skipped`` status the evaluation alone, as if never planned.
+
+    ``cost`` is of the condensation, ``student`` of the evaluation.
+    """
     kind = kind or {"full": "reference", "random": "selection"}.get(method, "distillation")
     budget = Budget(ipc=None if fraction else ipc, fraction=fraction)
     made_in = 0 if one_set or kind == "reference" else r
@@ -115,7 +119,8 @@ def pair(
         key="" if skipped else key_of("eval", *where, profile, protocol, eval_arch, r, e, updates),
         kind="evaluation", status=status, reason=reason, source=source, document=spec,
         metrics={"top1": top1, **(metrics or {})} if status == "ok" else {}, n_test=300 if status == "ok" else None,
-        cost=Cost(evaluate_s=evaluate_s, steps=updates if steps is None else steps), started=WHEN, finished=WHEN,
+        cost=Cost(evaluate_s=evaluate_s, steps=updates if steps is None else steps, **(student or {})),
+        started=WHEN, finished=WHEN,
     )  # fmt: skip
     spent = {"prepare_s": 0.2, "condense_s": 1.0, "peak_mb": 12.3, "bytes": {"images": 64 * n}}
     condensation = Record(
@@ -157,6 +162,17 @@ def demo() -> list[Record]:
         *cell("datm", [57.0, 58.0, 62.0], ipc=1, warnings=["soft labels were clipped"]),
         *cell("datm", [86.0, 89.0, 87.5], ipc=10, cost={"condense_s": 14.0, "contended": True}),
         *skipped("datm", too_large, ipc=500),
+    ]
+
+
+def decided(**fields: Any) -> list[Record]:
+    """A run of six repetitions, which decide the one pair of its methods."""
+    noise = [0.0, 2.0, 1.0, 0.5, 2.5, 1.5]
+    rows = (("random", 40.0, 1), ("dm", 50.0, 3), ("datm", 60.0, 5))
+    return [
+        x
+        for name, mean, k in rows
+        for x in cell(name, [mean + e + k * r % 7 / 9 for r, e in enumerate(noise)], **fields)
     ]
 
 

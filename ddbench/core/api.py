@@ -72,6 +72,18 @@ class Params(BaseModel):
         """Why this cell cannot run, shown in plan and table; None when it can. Pure."""
         return None
 
+    def opens(self, name: str, cell: CellSpec, data: DatasetInfo) -> float:
+        """Which share of what building an artifact took is for what the method can open of it, in [0, 1]. Pure.
+
+        The cell is charged for that share; the rest is told apart. It decides no result, and is in no key.
+
+        Args:
+            name: One that :meth:`artifacts` declares.
+            cell: The cell.
+            data: Facts about the data set.
+        """
+        return 1.0
+
     @property
     def keeps_best_snapshot(self) -> bool:
         """Whether the core keeps the snapshot that is best on val, instead of the set after the last step."""
@@ -86,6 +98,13 @@ class Params(BaseModel):
         """Bytes that a set of ``n`` images takes, without hard labels; None where real images are kept.
 
         The control ``random@bytes`` buys real images with them. Pure.
+        """
+        return None
+
+    def stored_pixels(self, n: int, data: DatasetInfo) -> int | None:
+        """How many of these bytes, by four, are pixels that a byte each could hold; None where there are none.
+
+        The control ``random@uint8`` buys real images with what a set of ``n`` images takes with such pixels. Pure.
         """
         return None
 
@@ -119,7 +138,12 @@ class DistillationParams(Params):
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
         """Pixels as float32."""
-        return 4 * n * data.image_bytes
+        pixels = self.stored_pixels(n, data)
+        return None if pixels is None else 4 * pixels
+
+    def stored_pixels(self, n: int, data: DatasetInfo) -> int | None:
+        """All pixels of ``n`` images."""
+        return n * data.image_bytes
 
 
 class ProtocolParams(Params):

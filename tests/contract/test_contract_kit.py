@@ -106,11 +106,27 @@ BROKEN = {
         return {"features": ArtifactSpec(kind="features", data=cell.data, arch=cell.arch, seed=seed)}
 
     def unsupported""", "declarations_are_pure", "asked twice"),
+    "opens more than there is": (SOUND, "    def unsupported", """    def artifacts(self, cell):
+        from ddbench import ArtifactSpec
+        return {"features": ArtifactSpec(kind="features", data=cell.data, arch=cell.arch, params={"epochs": 1})}
+
+    def opens(self, name, cell, data):
+        return 1.5
+
+    def unsupported""", "charges_are_shares", "opens('features', …) gives 1.5"),
     "cheaper than it said": (SOUND, "\n    def unsupported", """
     def stored_bytes(self, n, data):
         return n * data.image_bytes
 
     def unsupported""", "bytes_are_foreseen", "foreseen are 640 bytes, the set takes 2560"),
+    "fewer pixels than it said": (SOUND, "\n    def unsupported", """
+    def stored_bytes(self, n, data):
+        return 4 * n * data.image_bytes
+
+    def stored_pixels(self, n, data):
+        return n
+
+    def unsupported""", "bytes_are_foreseen", "foreseen are 10 float32 pixels"),
     "a look at val": (SOUND, UPDATE, f"{UPDATE} + ctx.val.images().mean()", "val_decides_nothing", "depends on val's images"),
     "private import": (SOUND, "        import torch\n        noise", "        import torch\n        import ddbench.data.space.split\n        noise",
                        "imports_only_public_names", "imports ddbench.data.space.split"),

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
+from functools import partial
 from itertools import count
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from ddbench.publish.text.captions import caption, differences_caption, differences_legend, legend
+from ddbench.publish.text.captions import caption, decidable, differences_caption, differences_legend, legend
 from ddbench.publish.views.columns import HEADERS, Column, column, decimals
 from ddbench.publish.views.view import View
-from ddbench.results.stats import Comparison, Summary, smallest_n
-from ddbench.results.tables.cells import Cell, CellCost
+from ddbench.results.scores.scores import making_timer
+from ddbench.results.stats import Comparison, Summary
+from ddbench.results.tables.cells import Cell
+from ddbench.results.tables.costs import CellCost, name_of
 from ddbench.results.tables.differences import Difference
-from ddbench.results.tables.figures import NONE, compact, mark_source, rounded, spread, superscript
-from ddbench.results.tables.tables import Row, Table, unmeasured
+from ddbench.results.tables.figures import NONE, mark_source, rounded, spread, superscript
+from ddbench.results.tables.tables import Row, Table
 
 MAIN = "main"
 """The name of what is shown without being asked for."""
@@ -27,6 +30,10 @@ def _end(found: Summary, sign: int) -> float | None:
     return None if found.half_width is None else found.mean + sign * found.half_width
 
 
+def _place(cell: Cell, end: int) -> int | None:
+    return None if cell.rank is None else cell.rank[end]
+
+
 CELL: tuple[Column[Cell], ...] = (
     *map(column, ("source", "status", "reason")),
     column("mean").of(_summary),
@@ -35,11 +42,13 @@ CELL: tuple[Column[Cell], ...] = (
     *map(column, ("planned", "students")),
     column("low", value=lambda found: _end(found, -1)).of(_summary),
     column("high", value=lambda found: _end(found, 1)).of(_summary),
-    column("best", value=attrgetter("bold")),
+    column("bold"),
+    *(column(name, value=partial(_place, end=end)) for end, name in enumerate(("rank_best", "rank_worst"))),
     column("updates"),
     *(column(cost.name).of(attrgetter("cost")) for cost in fields(CellCost)),
 )
-"""What programs read of a cell: scores in percent, ``low`` and ``high`` the 95 % t-interval, costs per set."""
+"""What programs read of a cell: scores in percent, ``low`` and ``high`` the 95 % t-interval, ``rank_best`` and
+``rank_worst`` the places among the methods of its column that the verdicts leave it, costs per set."""
 
 
 def mean_column(
@@ -89,14 +98,16 @@ def main_view(table: Table) -> View:
     """A row per method; columns for its label, each budget, and the costs of its sets over all budgets."""
     # A run of references alone has no budgets, and still has a result to show.
     budgets = [(found.budget.label, found.label) for found in table.columns] or [("all", "all images")]
+    timer = making_timer(table)
     columns = [
         column(
             "row", value=attrgetter("label"), text=lambda row: f"{row.shown_label} {superscript(row.marks)}".rstrip()
         ),
         *(_budget(place, *names) for place, names in enumerate(budgets)),
-        _cost("condense_s", lambda row, costs: spread(costs, apart=1.5) + _busy(row)),
-        *([_cost("artifact_s", lambda _, costs: spread(costs, apart=1.5))] if _has_artifacts(table) else []),
-        _cost("peak_mb", lambda _, costs: compact(max(costs)) if costs else NONE),
+        _cost(name_of("condense", timer), lambda row, costs: spread(costs, apart=1.5) + _busy(row)),
+        *([_cost(name_of("artifact", timer), _near)] if _has_artifacts(table) else []),
+        _cost("peak_mb", _near),
+        *([_cost("device_mb", _near)] if any(cell.cost.device_mb is not None for cell in table.cells()) else []),
         _cost("bytes", lambda _, costs: spread(costs)),
     ]
     footnotes = [f"{superscript([i])} {text}" for i, text in enumerate(table.footnotes, 1)]
@@ -118,7 +129,7 @@ def _budget(place: int, name: str, header: str) -> Column[Row]:
 
 def _reference_text(row: Row) -> str:
     cell = row.cells[0]
-    if cell is None or unmeasured(row, cell):
+    if cell is None or row.unmeasured(cell):
         return NONE if cell is None else cell.reason or "not measured"
     text = cell_text(cell)
     return f"{text} (all {row.n} images)" if row.n is not None and cell.scores else text
@@ -140,6 +151,10 @@ def _cost(name: str, text: Callable[[Row, list[float]], str]) -> Column[Row]:
     )
 
 
+def _near(row: Row, costs: list[float]) -> str:
+    return spread(costs, apart=1.5)
+
+
 def _busy(row: Row) -> str:
     return " †" if any(cell.cost.contended for cell in row.cells if cell is not None) else ""
 
@@ -156,9 +171,11 @@ def differences_view(table: Table) -> View | None:
         {"row": row.label, "budget": each.budget.label}
         | asdict(found.paired)
         | {
+            "draws": found.draws,
             "p_holm": found.p if row.judged else None,
             "verdict": found.verdict if row.judged else None,
             "n_needed": found.needed if row.judged else None,
+            "power_equivalent": found.power if row.judged else None,
             "control": row.control,
         }
         for row in versus.rows
@@ -186,4 +203,4 @@ def _difference_text(comparison: Comparison | None, judged: bool) -> str:
         return NONE
     found = comparison.paired
     text = f"{found.difference:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
-    return f"{text} {comparison.verdict}" if judged and found.n >= smallest_n(1) else text
+    return f"{text} {comparison.verdict}" if judged and decidable(comparison) else text
