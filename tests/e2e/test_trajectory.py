@@ -72,6 +72,14 @@ def test_native_trains_at_the_rate_that_the_set_learned(done):
         assert (condensed.preprocess.matrices is None) == (condensed.preprocess.id == "meanstd")
 
 
+def test_random_under_a_recipe_is_trained_as_long_as_the_set_that_it_stands_beside(done):
+    students = [r for r in of(done[2], "evaluation") if r.evaluation.eval.protocol == "native"]
+    lengths = {r.evaluation.eval.set: r.metrics["updates"] for r in students if r.evaluation.recipe is None}
+    twins = [r for r in students if r.evaluation.recipe is not None]
+    assert twins and all(r.metrics["updates"] == lengths[r.evaluation.recipe.key] for r in twins)
+    assert all(r.cost.steps == r.metrics["updates"] == r.updates for r in students)
+
+
 def test_the_experts_are_charged_to_every_method_that_reads_them(done):
     for name in (*METHODS.split(","), "random_soft"):
         records = of(done[2], "condense", method=name)
