@@ -1,4 +1,4 @@
-"""How long a node will take: the median of seconds per step in finished records of its kind, else unknown."""
+"""How long a node will take [wall seconds]: the median per step in finished records of its kind, else unknown."""
 
 from __future__ import annotations
 

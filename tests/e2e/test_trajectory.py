@@ -8,7 +8,10 @@ import json
 
 import pytest
 
+from ddbench.core.plugin.loader import installed, params_class
+from ddbench.core.store import artifacts
 from ddbench.core.store.folder import Store
+from ddbench.data.dataset import facts_of
 from tests.e2e.runs import SMOKE, ddbench
 
 METHODS = "mtt,tesla,ftd,datm"
@@ -80,10 +83,23 @@ def test_random_under_a_recipe_is_trained_as_long_as_the_set_that_it_stands_besi
     assert all(r.cost.steps == r.metrics["updates"] == r.updates for r in students)
 
 
-def test_the_experts_are_charged_to_every_method_that_reads_them(done):
+def test_the_experts_are_charged_to_every_method_as_far_as_it_opens_them(done, monkeypatch):
+    monkeypatch.setenv("DDBENCH_HOME", str(done[3] / "home"))
     for name in (*METHODS.split(","), "random_soft"):
         records = of(done[2], "condense", method=name)
-        assert records and all(record.cost.artifact_s > 0 for record in records)
+        assert records
+        for record in records:
+            document, cost = record.document, record.cost
+            built = {key: artifacts.manifest(*place)["cost"] for key, place in document.artifacts.items()}
+            params = params_class(installed().methods.get(name)).model_validate(document.cell.params)
+            share = params.opens("experts", document.cell, facts_of(document.cell.data, installed().datasets))
+            pool = built.pop("experts")
+            for spent, seconds in ((cost, "seconds"), (cost.cpu, "cpu_seconds")):
+                others = sum(one[seconds] for one in built.values())  # whitening matrices: needed as a whole
+                assert spent.artifact_s == pytest.approx(share * pool[seconds] + others)
+                assert spent.artifact_rest_s == pytest.approx((1 - share) * pool[seconds])
+            whole = name in ("datm", "random_soft")
+            assert share == 1.0 if whole else 0.0 < share < 1.0 if params.steps else share == 0.0
 
 
 def test_records_say_where_on_the_experts_way_the_segments_lay(done):
