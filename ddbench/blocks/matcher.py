@@ -19,11 +19,18 @@ from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.params import TrajectoryParams
 from ddbench.blocks.teachers import correct_first
-from ddbench.blocks.trajectory import Learned, match, positive, replayed, segment, student_batches
+from ddbench.blocks.trajectory import Learned, match, matching_loss, positive, replayed, segment, student_batches
 from ddbench.blocks.unroll import Unrolled
 from ddbench.core.api import CondensedSet, Method, Recipe, RunContext, State
 
 P = TypeVar("P", bound=TrajectoryParams)
+
+BETAS = (0.01, 0.03, 0.1, 0.3)
+"""Among which ``lr_init: search`` chooses β₀."""
+
+SEARCH_SEGMENTS = (2, 10)
+SEARCH_IMAGES = 50_000
+"""Segments of a search, at least and at most; in between, so many that students see this many images in all."""
 
 TAIL = 0.2
 """Share of the steps, the last, over which the matching loss is averaged for the record."""
@@ -42,6 +49,7 @@ class TrajectoryMethod(Method[P]):
         start: What was started from, like ``images``.
         images: What is stored: by default the pixels, [n, C, H, W].
         lr: β.
+        lr_losses: The matching loss with each β₀ that was tried; empty where β₀ is given.
         soft: Logits [n, K] of soft labels, None for hard ones.
         tally: Sums for :meth:`diagnostics`.
         losses: Of every step so far.
@@ -75,13 +83,29 @@ class TrajectoryMethod(Method[P]):
             return ctx.train.images(correct_first(ctx, self.net, self.experts, times))
         return first_images(ctx, rule, times)
 
-    def learn(self, images: Tensor, lr: float) -> None:
-        """Make images and step size learnable, by SGD with momentum."""
+    def first_soft(self, ctx: RunContext) -> Learned | None:
+        """Soft labels of the first images, which stand in ``images``; None for hard ones."""
+        return None
+
+    @property
+    def labels_now(self) -> Tensor:
+        """What students are trained on: [n] int64 classes, or [n, K] logits."""
+        return self.classes if self.soft is None else self.soft.value
+
+    def labels_for(self, target: Tensor) -> Tensor:
+        """What a student that heads for ``target`` would be trained on, like :attr:`labels_now`."""
+        return self.labels_now
+
+    def learn(self, ctx: RunContext) -> None:
+        """Make the first images, their labels and the step size learnable, by SGD with momentum."""
         p = self.params
-        self.start = self.form.encode(images)
+        self.start = self.form.encode(self.first_images(ctx))
         self.images = Learned(self.start, p.lr_img, p.momentum)
-        self.lr = Learned(torch.tensor(lr, device=images.device), p.lr_lr, p.momentum, clamp=positive)
-        self.tally = {"steps": 0.0, "skipped": 0.0, "distance": 0.0}
+        self.soft = self.first_soft(ctx)
+        self.lr_losses = self.search(ctx) if p.lr_init == "search" else {}
+        first = p.lr_init if p.lr_init != "search" else min(self.lr_losses, key=lambda lr: self.lr_losses[lr])
+        self.lr = Learned(torch.tensor(first, device=self.start.device), p.lr_lr, p.momentum, clamp=positive)
+        self.tally = {"steps": 0.0, "skipped": 0.0, "distance": 0.0, "lr_first": first}
         self.losses: list[float] = []
 
     def draw(self, ctx: RunContext, bound: int) -> tuple[Tensor, Tensor]:
@@ -94,12 +118,39 @@ class TrajectoryMethod(Method[P]):
         self.tally["distance"] += float((target - start).norm())
         return start.to(self.start), target.to(self.start)
 
+    def search(self, ctx: RunContext) -> dict[float, float]:
+        """β₀ → the mean matching loss of the first images, on the same segments, batches and augmentations for all.
+
+        Nothing is trained. The segments are drawn from the whole window, by a generator of their own; infinite: a
+        student diverged.
+        """
+        p, images = self.params, self.form.decode(self.images.value)
+        least, most = SEARCH_SEGMENTS
+        seen = len(BETAS) * p.syn_steps * min(len(images), p.batch_syn or len(images))
+        segments = min(most, max(least, SEARCH_IMAGES // seen))
+        generator = torch.Generator().manual_seed(ctx.private_seed("lr_init"))
+        losses = dict.fromkeys(BETAS, 0.0)
+        for i in range(segments):
+            start, target = segment(
+                self.experts, first=p.min_start, bound=p.max_start, length=p.match_snapshots, generator=generator
+            )
+            start, target = start.to(self.start), target.to(self.start)
+            batches = student_batches(len(images), p.batch_syn, p.syn_steps, generator)
+            augment, labels = replayed(self.dsa, batches, generator), self.labels_for(target)
+            for lr in BETAS:
+                loss = matching_loss(self.net, start, target, images, labels, lr, batches, augment)
+                losses[lr] += loss / segments
+            ctx.progress(i + 1, segments, "search of β₀")
+        if not any(map(math.isfinite, losses.values())):
+            ctx.warn(f"students diverge from the first images at every β₀ of {', '.join(map(str, BETAS))}")
+        return losses
+
     def follow(self, ctx: RunContext, start: Tensor, target: Tensor) -> Unrolled:
         """Train a student from ``start`` for N updates: how far from ``target`` it ends, and the gradients of that."""
         p, images = self.params, self.form.decode(self.images.value)
         batches = student_batches(len(images), p.batch_syn, p.syn_steps, ctx.generator)
         return match(
-            self.net, start, target, images, self.classes if self.soft is None else self.soft.value, self.lr.value,
+            self.net, start, target, images, self.labels_now, self.lr.value,
             batches, augment=replayed(self.dsa, batches, ctx.generator), gradients=p.gradients,
             keep_bytes=p.keep_mb * 10**6,
         )  # fmt: skip
@@ -134,6 +185,7 @@ class TrajectoryMethod(Method[P]):
         """Where on the experts' way the segments lay, how long they were, how well they were matched, what changed.
 
         ``window_first_top1``, ``window_last_top1``: the experts' accuracy on train at T⁻ and at the last start [%];
+        ``lr_first``: β₀; ``lr_loss_0.01`` …: the matching loss with each β₀ that a search tried and did not diverge;
         ``segment_norm``: mean ‖θ*_t − θ*_{t+M}‖; ``skipped_percent``: share of steps that the gate refused;
         ``matching_loss``: its mean over the last fifth of the steps, refused ones included; ``image_change``:
         ‖X − X₀‖ / ‖X₀‖ of what is stored.
@@ -143,8 +195,10 @@ class TrajectoryMethod(Method[P]):
         found = {
             "window_first_top1": float(curve[p.min_start]),
             "window_last_top1": float(curve[p.max_start - 1]),
+            "lr_first": tally["lr_first"],
             "image_change": float((self.images.value - self.start).norm() / self.start.norm()),
         }
+        found |= {f"lr_loss_{lr:g}": loss for lr, loss in self.lr_losses.items() if math.isfinite(loss)}
         if tally["steps"]:
             found["segment_norm"] = tally["distance"] / tally["steps"]
             found["skipped_percent"] = 100 * tally["skipped"] / tally["steps"]
@@ -166,5 +220,5 @@ class TrajectoryMethod(Method[P]):
         self.lr.load(state["lr"])
         if self.soft is not None:
             self.soft.load(state["soft"])
-        self.tally = dict(state["tally"])
+        self.tally |= state["tally"]
         self.losses = state["losses"].tolist()

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from ddbench.core.api import DistillationParams, Params
 from ddbench.core.specs import ArtifactSpec, CellSpec, DatasetInfo
@@ -197,6 +206,24 @@ class PoolParams(Params):
         return None
 
 
+def _step_size(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """One sentence for a wrong value, instead of one for each kind that it is not."""
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("should be a positive number, or search") from None
+
+
+StepSize = Annotated[PositiveFloat | Literal["search"], WrapValidator(_step_size)]
+"""β₀ of a student: a number, or the best of a few by the matching loss that the first images have."""
+
+STEP_SIZE = (
+    "β₀, the student's learning rate at first [per update]; search: that of .01, .03, .1 and .3 with which the first "
+    "images match best"
+)
+"""Description of ``lr_init``."""
+
+
 class TrajectoryParams(PoolParams, StartParams):
     """What all trajectory-matching methods share: the experts, the segment that is matched, the student, the steps."""
 
@@ -211,7 +238,7 @@ class TrajectoryParams(PoolParams, StartParams):
     lr_img: float = Field(default=100.0, gt=0, description="SGD learning rate on pixels [normalised units]")
     momentum: float = Field(default=0.5, ge=0, lt=1, description="SGD momentum on pixels and on the learning rate")
     lr_lr: float = Field(default=1e-5, ge=0, description="SGD learning rate on the student's learning rate")
-    lr_init: float = Field(default=0.01, gt=0, description="β₀, the student's learning rate at first [per update]")
+    lr_init: StepSize = Field(default=0.01, description=STEP_SIZE)
     gate: NonNegativeFloat = Field(
         default=0.0, description="skip steps whose loss exceeds this (or is no number) and count them; 0: never"
     )

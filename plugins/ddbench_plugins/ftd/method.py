@@ -22,7 +22,7 @@ class FTD(TrajectoryMethod[FTDParams]):
     def prepare(self, ctx: RunContext) -> None:
         """Start from ``random``'s images and β₀."""
         self.open_pool(ctx)
-        self.learn(self.first_images(ctx), lr=self.params.lr_init)
+        self.learn(ctx)
         self.average = self.start
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
