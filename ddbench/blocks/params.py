@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from ddbench.core.api import DistillationParams, Params
-from ddbench.core.specs import ArtifactSpec, CellSpec, DatasetInfo
+from ddbench.core.specs import TUNE, ArtifactSpec, CellSpec, DatasetInfo
 
 
 class FeaturesParams(Params):
@@ -193,8 +193,8 @@ class PoolParams(Params):
         return self.expert_epochs * per_epoch // (self.snapshot_updates or per_epoch)
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
-        """The pool of experts; repetition 0's for all unless ``expert_seed`` says otherwise."""
-        r = cell.r if self.expert_seed == "per_rep" else 0
+        """The pool of experts; repetition 0's for all unless ``expert_seed`` says otherwise, and never while tuning."""
+        r = cell.r if self.expert_seed == "per_rep" or cell.data.split == TUNE else 0
         seed = {} if self.expert_source else {"master": cell.master, "r": r}
         pool = self.pool.model_dump()
         return {"experts": ArtifactSpec(kind="experts", data=cell.data, arch=cell.arch, params=pool, seed=seed)}

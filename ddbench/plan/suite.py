@@ -22,7 +22,7 @@ from pydantic import (
 
 from ddbench.core.errors import UsageError
 from ddbench.core.roles import Kind
-from ddbench.core.specs import Budget, Frozen
+from ddbench.core.specs import TUNE, Budget, Frozen, SplitName
 
 
 class MethodEntry(Frozen):
@@ -136,7 +136,7 @@ class Suite(Frozen):
         protocols: Evaluation protocols.
         seeds: How often; empty: as the profile says.
         profile: ``smoke``, ``short`` or ``paper``.
-        split: ``paper`` condenses from train ∪ val, for the reproduction ledger only.
+        split: ``paper`` condenses from train ∪ val, for the reproduction ledger only; ``tune`` is for code alone.
         controls: Plan the control rows of every method as well.
         master_seed: The seed that all others derive from.
         set: Overrides ``{method: {param: value}}``, as ``--set`` gives them.
@@ -155,7 +155,7 @@ class Suite(Frozen):
     protocols: tuple[str, ...] = ("hard",)
     seeds: Seeds = Seeds()
     profile: str = "short"
-    split: Literal["default", "paper"] = "default"
+    split: SplitName = "default"
     controls: bool = False
     master_seed: NonNegativeInt = 0
     set: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -248,6 +248,8 @@ def parse(content: Mapping[str, Any], where: str) -> Suite:
     Raises:
         UsageError: If a key is unknown or a value impossible.
     """
+    if content.get("split") == TUNE:
+        raise UsageError(f"{where}: split: {TUNE!r} is set by `ddbench tune` alone; a suite has 'default' or 'paper'")
     return checked(Suite, content, where, LEVELS)
 
 

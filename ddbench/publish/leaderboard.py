@@ -13,6 +13,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.keys import canonical
 from ddbench.core.profiles import for_tests_only
 from ddbench.core.records import Record
+from ddbench.core.specs import TUNE
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.jsonl import read_records
 from ddbench.publish.ledger import ledger, read_published
@@ -125,6 +126,12 @@ def _fit(path: Path) -> list[Record]:
     smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.document.profile)), None)
     if smoke is not None:
         raise UsageError(f"{path}: profile smoke is for tests; {smoke.document.label} has no place in a leaderboard")
+    tuned = next((r for r in records if r.document.cell.data.split == TUNE), None)
+    if tuned is not None:
+        raise UsageError(
+            f"{path}: {tuned.document.label} (split tune) was scored on training images, by `ddbench tune`; it has no "
+            "place in a leaderboard"
+        )
     return records
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ddbench.core.errors import UsageError
-from ddbench.core.specs import Frozen
+from ddbench.core.specs import TUNE, Frozen, SplitName
 from ddbench.data.prepared.on_disk import Prepared
 from ddbench.data.prepared.splits import Indices, stratified
-from ddbench.data.readers.raw import PARTS, Labels
+from ddbench.data.readers.raw import Labels, PartName
 
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
 View: TypeAlias = "tuple[dict[str, Any], ...] | None"
@@ -75,6 +75,8 @@ Transform: TypeAlias = Annotated[Pool | Classes | TrainSize | LabelFlips, Field(
 _TRANSFORM: TypeAdapter[Pool | Classes | TrainSize | LabelFlips] = TypeAdapter(Transform)
 _VALUE = {"pool": "k", "classes": "classes", "train_size": "size", "label_flips": "fraction"}
 """The transforms in canonical order, with the field that the shorthand's value stands for."""
+TUNE_IMAGES, TUNE_PER_CLASS = 5000, 10
+"""Largest number of images that configurations are scored on, and the least for each class."""
 SEEDED = {"train_size", "label_flips"}
 
 
@@ -194,19 +196,22 @@ def seen(prepared: Prepared, view: View) -> Prepared:
     return prepared if k == 1 else prepared.pooled(k)
 
 
-def apply_view(prepared: Prepared, *, split: str = "default", view: View = None) -> Parts:
+def apply_view(prepared: Prepared, *, split: SplitName = "default", view: View = None) -> Parts:
     """Which images, with which labels, a cell sees; :func:`seen` says with which pixels.
 
     Args:
         prepared: The data set.
-        split: ``default``, or ``paper``: train ∪ val becomes train, and val is empty.
+        split: ``default``; ``paper``: train ∪ val becomes train, and val is empty; or ``tune``: train and val are those
+            of ``default``, test is drawn from the training images that the view leaves out, and the data set's own test
+            part is not read.
         view: A view, canonical or not; applied after the split.
 
     Raises:
-        UsageError: If the view asks for what the data set does not have.
+        UsageError: If the view asks for what the data set does not have, or leaves too little to tune on.
     """
     labels = np.asarray(prepared.labels)
-    parts = Parts(*(Part(indices, labels[indices]) for indices in (prepared.split(part) for part in PARTS)))
+    sources: tuple[PartName, ...] = ("train", "val", "train" if split == TUNE else "test")
+    parts = Parts(*(Part(indices, labels[indices]) for indices in map(prepared.split, sources)))
     if split == "paper":
         parts = Parts(parts.whole, parts.val.keep(np.arange(0)), parts.test)
     for item in canonical_view(view) or ():
@@ -217,7 +222,24 @@ def apply_view(prepared: Prepared, *, split: str = "default", view: View = None)
             parts = _shrink(parts, transform, prepared.name)
         elif isinstance(transform, LabelFlips):
             parts = replace(parts, train=_flip(parts.train, transform))
-    return parts
+    return replace(parts, test=_left_out(parts, prepared.name)) if split == TUNE else parts
+
+
+def _left_out(parts: Parts, name: str) -> Part:
+    """A stratified draw from ``parts.test`` (all training images of the view's classes) of those not in train or val.
+
+    Raises:
+        UsageError: If there are fewer than :data:`TUNE_PER_CLASS` for each class.
+    """
+    whole, classes = parts.test, len(np.unique(parts.test.labels))
+    needed = TUNE_PER_CLASS * classes
+    left = whole.keep(np.flatnonzero(~np.isin(whole.indices, parts.whole.indices)))
+    if len(left.indices) < needed:
+        limit = len(whole.indices) - needed + 1
+        advice = f"give the view a train_size below {limit}" if limit > classes else f"{name} has too few"
+        raise UsageError(f"tuning needs training images that the view leaves out: {advice} (see `ddbench tune --help`)")
+    size = min(TUNE_IMAGES, len(left.indices))
+    return left.keep(stratified(left.labels, size, np.random.default_rng([0, 3])))
 
 
 def _only(parts: Parts, view: Classes, prepared: Prepared) -> Parts:

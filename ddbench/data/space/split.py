@@ -149,7 +149,10 @@ def open_whole(
 def open_test(
     spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None, known: Known = None
 ) -> Split:
-    """Test images of ``spec``, for the core alone; arguments and errors as :func:`open_splits`."""
+    """Test images of ``spec``, under split ``tune`` those in their place; for the core alone.
+
+    Arguments and errors are those of :func:`open_splits`.
+    """
     prepared, transform = _open(spec, device, whitening, known)
     return _split(prepared, apply_view(prepared, split=spec.split, view=spec.view).test, transform, device)
 

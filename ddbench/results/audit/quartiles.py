@@ -17,7 +17,7 @@ from ddbench.core.api import ArchInfo
 from ddbench.core.errors import CorruptFileError
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.records import Record
-from ddbench.core.specs import ArtifactSpec
+from ddbench.core.specs import TUNE, ArtifactSpec
 from ddbench.core.store.folder import GONE, amend, removal
 from ddbench.results.audit import difficulty
 from ddbench.work.evaluate.predictions import labels_of_test, read_predictions
@@ -72,6 +72,10 @@ def note_quartiles(
     found, problems = [], []
     for path, record in evaluations:
         data = record.document.cell.data
+        if data.split == TUNE:
+            why = f"{data.name} (split tune): scored on training images, which have no quartiles"
+            problems += [why] * (why not in problems)
+            continue
         spec = difficulty.difficulty_spec(data, families)
         key = difficulty.difficulty_key(spec)
         labels = labels_of_test(data)

@@ -111,7 +111,7 @@ class Table:
         dataset: Label of the data set.
         named: The same for people: with the revision, where tables of several revisions are shown.
         preprocess: Preprocessing id.
-        split: ``default`` or ``paper``.
+        split: As in :class:`ddbench.core.specs.DataSpec`.
         columns: Budgets, ascending.
         rows: References first, then in order of appearance.
         footnotes: Text of footnote 1, 2, …
