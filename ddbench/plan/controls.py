@@ -14,7 +14,7 @@ from typing import Any
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
-from ddbench.core.roles import AT_BYTES, BEST_OF_K, RANDOM, ZERO_STEPS, Role
+from ddbench.core.roles import AT_BYTES, BEST_OF_K, ZERO_STEPS, Role
 from ddbench.core.specs import Budget, DatasetInfo, snapshot_points
 from ddbench.plan.rows import Row, resolved, validated
 from ddbench.plan.suite import Suite
@@ -108,7 +108,7 @@ def _zero_steps(row: Row) -> list[Row]:
 
 def _at_bytes(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -> Iterator[Row]:
     """``random`` at the bytes of the distillers' sets: one row for all that cost the same, named after them."""
-    random = next((row for row in rows if row.method.name == RANDOM and row.role.kind == "reference"), None)
+    random = next((row for row in rows if row.is_random), None)
     if random is None:
         return
     groups: dict[tuple[Budget | None, ...], list[str]] = {}

@@ -13,7 +13,7 @@ from ddbench.core.api import MethodInfo, Params
 from ddbench.core.errors import UsageError, parameter_problem
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
-from ddbench.core.roles import AT_BYTES, CONTROLS, REFERENCES, Role
+from ddbench.core.roles import AT_BYTES, CONTROLS, RANDOM, REFERENCES, Role
 from ddbench.core.specs import Budget
 from ddbench.plan.presets import Chosen, choose
 from ddbench.plan.suite import MethodEntry, Suite
@@ -41,6 +41,11 @@ class Row:
     def names(self) -> frozenset[str]:
         """What a suite's exclusions may call it."""
         return frozenset((self.label, self.method.name, *([AT_BYTES] if self.role.kind == "at_bytes" else [])))
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it is the plain ``random`` that others are held against."""
+        return self.method.name == RANDOM and self.role.kind == "reference"
 
 
 def rows_of(suite: Suite, registries: Registries) -> list[Row]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
@@ -14,7 +13,7 @@ from ddbench.core.store.folder import Store, write_record
 from ddbench.core.store.tensors import load_set
 from ddbench.results.audit import full_stopped
 from ddbench.work.evaluate.stage import Evaluation
-from tests.e2e.runs import SMOKE, contents, ddbench
+from tests.e2e.runs import SMOKE, contents, ddbench, evaluations
 from tests.factories import pair
 
 RUN = ("run", "--methods", "random,dm", "--ipc", "1", "--seeds", "2", "--set", "dm.iterations=2")
@@ -43,10 +42,6 @@ def test_a_set_costs_its_condensing_its_artifacts_and_one_student():
     made = record("condense", prepare_s=1.0, condense_s=20.0, artifact_s=300.0, evaluate_s=7.0)
     student = record("evaluation", updates=1000, evaluate_s=8000.0, steps=2000)
     assert full_stopped.seconds_of(made, student) == 4321.0
-
-
-def evaluations(out):
-    return {path: json.loads(path.read_text()) for path in sorted(out.rglob("eval/*.json"))}
 
 
 def test_records_get_the_accuracy_of_full_trained_for_so_long_and_nothing_else_changes(tmp_path, capsys, monkeypatch):

@@ -100,7 +100,7 @@ def test_the_view_says_what_decides():
 def test_without_the_protocol_there_is_nothing_to_show():
     (view,) = views_of(tables_of(pair("dm")), ["lossless"])
     assert view.grid == []
-    assert "the claim needs hard-long@1" in view.notes[0]
+    assert "the claim needs hard-long@2" in view.notes[0]
 
 
 @pytest.mark.parametrize("n", [1, 8, 9, 300])
