@@ -68,8 +68,12 @@ def pair(
     data: Mapping[str, Any] | None = None,
     evaluate_s: float = 4.0,
     steps: int | None = None,
+    student: Mapping[str, Any] | None = None,
 ) -> list[Record]:
-    """A condensation and one evaluation of it; for a ``skipped`` status the evaluation alone, as if never planned."""
+    """A condensation and one evaluation of it; for a ``skipped`` status the evaluation alone, as if never planned.
+
+    ``cost`` is of the condensation, ``student`` of the evaluation.
+    """
     kind = kind or {"full": "reference", "random": "selection"}.get(method, "distillation")
     budget = Budget(ipc=None if fraction else ipc, fraction=fraction)
     made_in = 0 if one_set or kind == "reference" else r
@@ -115,7 +119,8 @@ def pair(
         key="" if skipped else key_of("eval", *where, profile, protocol, eval_arch, r, e, updates),
         kind="evaluation", status=status, reason=reason, source=source, document=spec,
         metrics={"top1": top1, **(metrics or {})} if status == "ok" else {}, n_test=300 if status == "ok" else None,
-        cost=Cost(evaluate_s=evaluate_s, steps=updates if steps is None else steps), started=WHEN, finished=WHEN,
+        cost=Cost(evaluate_s=evaluate_s, steps=updates if steps is None else steps, **(student or {})),
+        started=WHEN, finished=WHEN,
     )  # fmt: skip
     spent = {"prepare_s": 0.2, "condense_s": 1.0, "peak_mb": 12.3, "bytes": {"images": 64 * n}}
     condensation = Record(

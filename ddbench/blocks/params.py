@@ -192,6 +192,24 @@ class PoolParams(Params):
         per_epoch = -(-n_train // self.expert_batch)
         return self.expert_epochs * per_epoch // (self.snapshot_updates or per_epoch)
 
+    def last_opened(self, n_train: int) -> int:
+        """The number of the last snapshot that the method may look at; here the experts' last.
+
+        Args:
+            n_train: Training images.
+        """
+        return self.last_snapshot(n_train)
+
+    def opens(self, name: str, cell: CellSpec, data: DatasetInfo) -> float:
+        """Of the experts the updates up to the last snapshot that the method may look at."""
+        if name != "experts":
+            return super().opens(name, cell, data)
+        last = self.last_opened(data.n_train)
+        if self.expert_source:
+            return last / self.expert_epochs
+        per_epoch = -(-data.n_train // self.expert_batch)
+        return last * (self.snapshot_updates or per_epoch) / (self.expert_epochs * per_epoch)
+
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """The pool of experts; repetition 0's for all unless ``expert_seed`` says otherwise, and never while tuning."""
         r = cell.r if self.expert_seed == "per_rep" or cell.data.split == TUNE else 0
@@ -266,8 +284,14 @@ class TrajectoryParams(PoolParams, StartParams):
 
     @property
     def soft_labels(self) -> bool:
-        """Whether the set has logits instead of classes."""
+        """Whether the set has logits instead of classes: those of the experts at their end, at least at first."""
         return False
+
+    def last_opened(self, n_train: int) -> int:
+        """T⁺ − 1 + M, the last that a segment ends at; E where labels or first images come from the experts' end."""
+        if self.soft_labels or self.init == "correct":
+            return self.last_snapshot(n_train)
+        return self.max_start - 1 + self.match_snapshots if self.iterations else 0
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
         """As the base, with the student's learning rate, and logits for every image that the stored ones decode to."""

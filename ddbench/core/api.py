@@ -72,6 +72,18 @@ class Params(BaseModel):
         """Why this cell cannot run, shown in plan and table; None when it can. Pure."""
         return None
 
+    def opens(self, name: str, cell: CellSpec, data: DatasetInfo) -> float:
+        """Which share of what building an artifact took is for what the method can open of it, in [0, 1]. Pure.
+
+        The cell is charged for that share; the rest is told apart. It decides no result, and is in no key.
+
+        Args:
+            name: One that :meth:`artifacts` declares.
+            cell: The cell.
+            data: Facts about the data set.
+        """
+        return 1.0
+
     @property
     def keeps_best_snapshot(self) -> bool:
         """Whether the core keeps the snapshot that is best on val, instead of the set after the last step."""

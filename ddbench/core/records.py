@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,24 +13,59 @@ from ddbench.core.infos import IMPORTED
 
 Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
 Origin = Literal["measured", "imported", "reported"]
+Timer = Literal["device", "cpu", "wall"]
+"""What seconds are read from: the clock of a GPU, that of the process's threads, the one on the wall."""
+TIMERS: tuple[Timer, ...] = get_args(Timer)
+"""All of them, first what says most of the work that was done."""
 _EXTRA = ("extra_forbidden", "unexpected_keyword_argument")
 """How pydantic calls a field that a model or a data class does not have."""
 FAILURES: frozenset[str] = frozenset({"failed", "oom", "nan"})
 
 
-class Cost(BaseModel):
-    """What it took.
+class Seconds(BaseModel):
+    """Seconds of one timer, over all attempts.
 
     Attributes:
-        prepare_s: Seconds in ``prepare``, over all attempts.
-        condense_s: Seconds in the outer loop, over all attempts.
-        evaluate_s: Seconds of training and testing the student, over all attempts.
-        artifact_s: Seconds to build the artifacts it read, whether or not they were built for it.
+        prepare_s: In ``prepare``.
+        condense_s: In the outer loop.
+        evaluate_s: Of training and testing the student.
+        artifact_s: To build what the node can open of the artifacts that it read, whether or not they were built for
+            it; None: an artifact does not say, it was built before this timer was read.
+        artifact_rest_s: To build the rest of them; None: as before, or nobody asked what the node can open, and
+            ``artifact_s`` holds all of it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    prepare_s: float = 0.0
+    condense_s: float = 0.0
+    evaluate_s: float = 0.0
+    artifact_s: float | None = None
+    artifact_rest_s: float | None = None
+
+
+class Cost(BaseModel):
+    """What it took; its own seconds are wall seconds.
+
+    Attributes:
+        prepare_s: As in :class:`Seconds`.
+        condense_s: As in :class:`Seconds`.
+        evaluate_s: As in :class:`Seconds`.
+        artifact_s: As in :class:`Seconds`; of artifacts wall seconds are always known.
+        artifact_rest_s: As in :class:`Seconds`.
+        cpu: CPU seconds: of all threads of the process, and of children that have ended; None: not measured (records
+            of before).
+        device: Seconds on the clock of the GPU that the node ran on; None: it ran on the CPU.
         steps: Outer steps or updates done.
-        peak_mb: Peak resident memory minus the level after imports [MB].
+        peak_mb: Peak resident memory minus the level at the start [MB].
         peak_from: How the peak was measured; empty: it was not.
+        warm: Whether that level was taken after a warm-up that imports what the node needs, so that the first node of a
+            process and a later one have the same peak.
+        device_mb: Peak memory of tensors on the GPU minus the level at the start [MB]; None: it ran on the CPU.
         bytes: Stored bytes of the set, by part.
         contended: Whether other processes used the cores meanwhile.
+        beside: The most other nodes of ddbench that were seen to run meanwhile, on this machine and into this results
+            folder or the shared one; None: nobody looked.
         attempts: Starts and resumptions.
     """
 
@@ -40,12 +75,24 @@ class Cost(BaseModel):
     condense_s: float = 0.0
     evaluate_s: float = 0.0
     artifact_s: float = 0.0
+    artifact_rest_s: float | None = None
+    cpu: Seconds | None = None
+    device: Seconds | None = None
     steps: int = 0
     peak_mb: float = 0.0
     peak_from: Literal["clear_refs", "sampled", "cuda", ""] = ""
+    warm: bool = False
+    device_mb: float | None = None
     bytes: dict[str, int] = Field(default_factory=dict)
     contended: bool = False
+    beside: int | None = None
     attempts: int = 1
+
+    def by(self, timer: Timer) -> Seconds | None:
+        """The seconds of one timer; None where it was not read."""
+        if timer == "wall":
+            return Seconds(**{name: getattr(self, name) for name in Seconds.model_fields})
+        return self.cpu if timer == "cpu" else self.device
 
 
 class Record(BaseModel):
@@ -104,14 +151,21 @@ class Record(BaseModel):
         assert isinstance(self.document, EvaluationDocument)
         return self.document
 
-    @property
-    def train_s(self) -> float:
+    def train_s(self, timer: Timer = "wall") -> float | None:
         """Of an evaluation: seconds to train and test one student, the share of its updates in all updates done.
 
         The student that a learning rate was searched for did those of every trial besides its own.
+
+        Args:
+            timer: Which seconds; None is returned where they were not measured.
         """
-        updates, spent = self.evaluation.eval.protocol_params.get("updates"), self.cost.evaluate_s
-        return spent * updates / self.cost.steps if updates and self.cost.steps > updates else spent
+        spent = self.cost.by(timer)
+        if spent is None:
+            return None
+        updates = self.evaluation.eval.protocol_params.get("updates")
+        if not updates or self.cost.steps <= updates:
+            return spent.evaluate_s
+        return float(spent.evaluate_s * updates / self.cost.steps)
 
     def to_json(self, *, indent: int | None = 1) -> str:
         """The record as JSON text."""

@@ -164,6 +164,17 @@ def declarations_are_pure(bench: Bench) -> None:
     assert answers[0] == answers[1], f"Params.unsupported answers {answers[0]!r}, then {answers[1]!r}"
 
 
+def charges_are_shares(bench: Bench) -> None:
+    """`Params.opens` says of every declared artifact which share of its cost the cell is charged for, in [0, 1]."""
+    for ipc in (1, 2):
+        place = bench.place(ipc=ipc)
+        facts = bench.context(place).dataset
+        for name in bench.params(place).artifacts(place.spec):
+            first, second = (bench.params(place).opens(name, place.spec, facts) for _ in range(2))
+            assert 0.0 <= first <= 1.0, f"Params.opens({name!r}, …) gives {first!r}, not a share in [0, 1]"
+            assert first == second, f"Params.opens({name!r}, …) answers {first!r}, then {second!r}"
+
+
 def imports_only_public_names(bench: Bench) -> None:
     """The plugin imports ddbench's public modules only: no test data, no runner, no other plugin."""
     top = bench.info.target.partition(":")[0]
@@ -227,5 +238,6 @@ RECORD_CHECKS: tuple[Any, ...] = (
     defaults_are_valid,
     presets_are_valid,
     declarations_are_pure,
+    charges_are_shares,
     imports_only_public_names,
 )

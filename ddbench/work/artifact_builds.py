@@ -10,7 +10,7 @@ from ddbench.core.profiles import profile
 from ddbench.core.store import artifacts
 from ddbench.work.attempt import Job, Outcome, environment_of, guarded, make_folder
 from ddbench.work.context import open_context
-from ddbench.work.meter import Meter, Spent
+from ddbench.work.meter import Spent
 
 
 def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
@@ -24,7 +24,7 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
     kind = job.registries.artifacts.get(spec.kind)
     folder = make_folder(artifacts.partial_folder(spec.kind, job.document.key))
     job.engine.apply()
-    meter, earlier = Meter(), Spent.read(folder)
+    meter, earlier = job.meter(), Spent.read(folder)
 
     def build() -> None:
         with meter.phase("artifact"):
@@ -38,14 +38,22 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
     try:
         ended = guarded(build, folder, log=False)  # a log would be published as part of the artifact
     finally:
-        earlier.add(meter).write(folder)
+        spent = earlier.plus(meter)
+        spent.write(folder)
     if ended.status != "ok":
         return Outcome(status=ended.status, reason=f"artifact {spec.kind}: {ended.reason}")
     origin = job.registries.artifacts.origin(spec.kind).key
     facts = {
         "spec": spec.model_dump(mode="json"),
         "kind_version": kind.version,
-        "cost": {"seconds": earlier.seconds, "peak_mb": earlier.peak_mb, "attempts": earlier.attempts},
+        "cost": artifacts.cost_facts(
+            {timer: sum(phases.values()) for timer, phases in (spent.seconds or {}).items()},
+            peak_mb=spent.peak_mb,
+            device_mb=spent.device_mb,
+            beside=spent.beside,
+            contended=spent.contended,
+            attempts=spent.attempts,
+        ),
         "env": environment_of(origin, spec.data, spec.origins, *(["arch"] if spec.arch else []))
         | job.engine.model_dump(),
     }
@@ -64,9 +72,3 @@ def verified_folders(used: Artifacts, only: str | None = None) -> dict[str, Path
         CorruptFileError: If one is not what its manifest says; it is set aside.
     """
     return {name: artifacts.verify(*place) for name, place in used.items() if only in (None, name)}
-
-
-def artifact_seconds(used: Artifacts) -> float:
-    """What it took to build the artifacts that a node reads [s], whether or not they were built for it."""
-    manifests = [artifacts.manifest(kind, key) for kind, key in used.values()]
-    return float(sum(manifest["cost"]["seconds"] for manifest in manifests if manifest is not None))

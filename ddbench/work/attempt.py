@@ -25,6 +25,7 @@ from ddbench.work.failures import failure
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.meter import Meter
 from ddbench.work.monitor import Monitor
+from ddbench.work.timers import gpu_of
 
 T = TypeVar("T")
 D = TypeVar("D", bound=Document)
@@ -79,6 +80,10 @@ class Job(Generic[D]):
     def clock(self) -> Clock:
         """A clock that starts now."""
         return Clock(self.interrupts, self.monitor, self.document.key, self.limits.timeout_s)
+
+    def meter(self) -> Meter:
+        """A meter whose level is the present one."""
+        return Meter(gpu=gpu_of(self.engine.device), others=lambda: self.store.working_beside(self.document.key))
 
 
 @dataclass(frozen=True, slots=True)

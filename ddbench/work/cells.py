@@ -10,22 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ddbench.core.api import CondensedSet
+from ddbench.core.api import CondensedSet, Params
 from ddbench.core.documents import CellDocument
 from ddbench.core.errors import NodeFailureError
 from ddbench.core.plugin.loader import method_class, params_class
 from ddbench.core.profiles import profile
-from ddbench.core.records import Cost, Record
+from ddbench.core.records import Record
 from ddbench.core.specs import CellSpec
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import CHECKPOINT, CONDENSE, write_record
 from ddbench.data.exchange.manifest import describe_set
-from ddbench.work.artifact_builds import artifact_seconds, verified_folders
+from ddbench.work.artifact_builds import verified_folders
 from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded, make_folder
 from ddbench.work.clock import Clock
 from ddbench.work.condense import Condensation, History
-from ddbench.work.context import open_context
+from ddbench.work.context import Context, open_context
 from ddbench.work.continuation import adopt, continues
+from ddbench.work.costs import cost_of
 from ddbench.work.engine import Engine
 
 Made = tuple[CondensedSet, dict[str, Any] | None]
@@ -46,7 +47,7 @@ def condense_cell(job: Job[CellDocument]) -> Outcome:
         adopt(folder, job.document, job.engine.device)
     engine = _resumed_engine(job, folder)
     engine.apply()
-    making = _Making(job, spec, folder, engine, Attempt(), History.read(folder), job.clock())
+    making = _Making(job, spec, folder, engine, Attempt(job.meter()), History.read(folder), job.clock())
     ended = guarded(making.run, folder)
     record = making.record(ended)
     if ended.result is not None:
@@ -59,7 +60,7 @@ def condense_cell(job: Job[CellDocument]) -> Outcome:
 
 @dataclass
 class _Making:
-    """One attempt at a set; ``running`` is there once its method is made."""
+    """One attempt at a set; ``running`` is there once its method is made, and what it can open of its artifacts."""
 
     job: Job[CellDocument]
     spec: CellSpec
@@ -69,6 +70,7 @@ class _Making:
     history: History
     clock: Clock
     running: Condensation | None = field(default=None, init=False)
+    shares: dict[str, float] = field(default_factory=dict, init=False)
 
     def run(self) -> Made:
         """Make the set.
@@ -90,22 +92,16 @@ class _Making:
         )  # fmt: skip
         meter = self.attempt.meter
         self.running = Condensation(method, ctx, self.clock, meter, self.folder, self.history, info.kind)
+        self.shares = {name: _share(method.params, name, spec, ctx) for name in document.artifacts}
         return self.running.run()
 
     def record(self, ended: Ended[Made]) -> Record:
         """What there is to say, whether or not there is a set."""
         running, history, meter = self.running, self.history, self.attempt.meter
-        seconds = history.seconds if running is None else running.seconds()
-        cost = Cost(
-            prepare_s=seconds.get("prepare", 0.0),
-            condense_s=seconds.get("condense", 0.0),
-            artifact_s=artifact_seconds(self.job.document.artifacts),
-            steps=0 if running is None else running.ctx.step,
-            peak_mb=max(history.peak_mb, meter.peak_mb),
-            peak_from=meter.peak_from,
-            contended=meter.contended,
-            attempts=history.attempts,
-        )
+        cost = cost_of(
+            history.spent.plus(meter), meter, self.job.document.artifacts,
+            steps=0 if running is None else running.ctx.step, shares=self.shares,
+        )  # fmt: skip
         spec = self.spec
         axes = self.job.registries.methods.get(spec.method).axes
         parts = sorted({*spec.origins, *axes & {"arch"}})  # a method that no network changes has none
@@ -125,6 +121,18 @@ class _Making:
         record.cost.bytes = {name: v for name in storage.__dataclass_fields__ if (v := getattr(storage, name))}
         record.set_sha256 = self.job.store.publish_set(self.folder, condensed)
         describe_set(self.folder, self.spec, self.job.document.label, condensed, self.running.ctx.dataset, record)
+
+
+def _share(params: Params, name: str, spec: CellSpec, ctx: Context) -> float:
+    """Which share of an artifact the method can open.
+
+    Raises:
+        NodeFailureError: If its params say what is no share; before anything is computed, so that nothing is lost.
+    """
+    share = params.opens(name, spec, ctx.dataset)
+    if not 0.0 <= share <= 1.0:
+        raise NodeFailureError("failed", f"Params.opens({name!r}, …) gives {share!r}, not a share in [0, 1]")
+    return share
 
 
 def _may_continue(job: Job[CellDocument], spec: CellSpec) -> bool:

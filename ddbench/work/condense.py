@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ddbench.core.store.tensors import load_set, load_state, save_set, save_stat
 from ddbench.work.clock import Clock
 from ddbench.work.context import Context
 from ddbench.work.continuation import FINAL, continues
-from ddbench.work.meter import Meter
+from ddbench.work.meter import Meter, Spent
 
 
 @dataclass(slots=True)
@@ -31,9 +31,7 @@ class History:
         step: Steps done.
         state: The method's state, None before the first checkpoint.
         generator: State of the context's generator.
-        seconds: Seconds per phase.
-        peak_mb: Peak memory.
-        attempts: Starts so far, this one included.
+        spent: What they took.
         warnings: Sentences for the record.
         forerunner: Key of the shorter run that it goes on from; empty when it began by itself.
     """
@@ -41,9 +39,7 @@ class History:
     step: int = 0
     state: Mapping[str, Any] | None = None
     generator: torch.Tensor | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    peak_mb: float = 0.0
-    attempts: int = 1
+    spent: Spent = field(default_factory=Spent)
     warnings: list[str] = field(default_factory=list)
     forerunner: str = ""
 
@@ -54,12 +50,20 @@ class History:
         if not path.exists():
             return cls()
         try:
-            kept = load_state(path)
-            return cls(**kept | {"attempts": kept["attempts"] + 1})
+            return cls(**_with_spent(load_state(path)))
         except (CorruptFileError, TypeError, KeyError) as error:
             warnings.warn(f"{path}: checkpoint cannot be used ({error}); starting over", StoreWarning, stacklevel=2)
             set_aside(path)
             return cls()
+
+
+def _with_spent(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a checkpoint; one of before has wall seconds alone, beside the other fields."""
+    found = dict(kept)
+    if "spent" in found:
+        return found | {"spent": Spent(**found["spent"])}
+    wall, peak, attempts = (found.pop(name) for name in ("seconds", "peak_mb", "attempts"))
+    return found | {"spent": Spent(seconds={"wall": wall}, peak_mb=peak, attempts=attempts)}
 
 
 @dataclass
@@ -132,18 +136,11 @@ class Condensation:
             "step": self.ctx.step,
             "state": self.method.state_dict(),
             "generator": self.ctx.generator.get_state(),
-            "seconds": self.seconds(),
-            "peak_mb": max(self.history.peak_mb, self.meter.peak_mb),
-            "attempts": self.history.attempts,
+            "spent": asdict(self.history.spent.plus(self.meter)),
             "warnings": self.ctx.warnings,
             "forerunner": self.history.forerunner,
         }
         save_state(self.folder / name, state)
-
-    def seconds(self) -> dict[str, float]:
-        """Seconds per phase over all attempts; the running phase included."""
-        now = self.meter.running()
-        return {p: self.history.seconds.get(p, 0.0) + now.get(p, 0.0) for p in {*self.history.seconds, *now}}
 
     def best_on_val(self, last: CondensedSet, points: tuple[int, ...]) -> tuple[CondensedSet, dict[str, Any]]:
         """The snapshot, or the set after the last step, that scores best on val (the earliest of equals)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from functools import cache
 
 from pydantic import PositiveInt
 
@@ -68,14 +67,3 @@ def choose(*, device: str, threads: int | None) -> Engine:
     wished = os.environ.get("OMP_NUM_THREADS", "")
     allowed = int(wished) if wished.isdigit() and int(wished) else cores()
     return Engine(device=device, threads=threads or allowed)
-
-
-@cache
-def warm_up() -> None:
-    """Run one update of a tiny model, once: torch imports its optimisers' machinery (150 MB) only then."""
-    import torch
-
-    weight = torch.zeros(1, requires_grad=True)
-    optimiser = torch.optim.SGD([weight], lr=0.0, momentum=0.9, foreach=True)
-    torch.autograd.backward(weight.sum())
-    optimiser.step()

@@ -13,10 +13,11 @@ from ddbench.core.store.folder import Store
 from ddbench.work.artifact_builds import build_artifact
 from ddbench.work.attempt import Job, Outcome
 from ddbench.work.cells import condense_cell
-from ddbench.work.engine import Engine, warm_up
+from ddbench.work.engine import Engine
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Monitor
 from ddbench.work.students import evaluate_student
+from ddbench.work.warm import warm_up, warm_up_for
 
 
 def run_node(
@@ -49,7 +50,9 @@ def run_node(
     refusal = refuse(document, registries)
     if refusal is not None:
         return Outcome(status="failed", reason=refusal)
-    warm_up()  # so that no node is charged for imports that torch puts off
+    engine.apply()  # what is computed from here on has the node's threads
+    warm_up(engine.device)
+    warm_up_for(document, registries)
     given = (store, registries, engine, limits or Limits(), interrupts, monitor, keep_logits)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the table: a plugin's print goes to stderr

@@ -15,13 +15,14 @@ from ddbench.core.api import CondensedSet, Recipe, State
 from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import CorruptFileError, NodeFailureError
 from ddbench.core.plugin.loader import base_of
-from ddbench.core.records import Cost, Record
+from ddbench.core.records import Record
 from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
 from ddbench.core.store.folder import CHECKPOINT, evaluation_path, read_record, write_record
 from ddbench.core.store.tensors import load_state, save_state
-from ddbench.work.artifact_builds import artifact_seconds, verified_folders
+from ddbench.work.artifact_builds import verified_folders
 from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded
 from ddbench.work.clock import Clock
+from ddbench.work.costs import cost_of
 from ddbench.work.engine import Engine
 from ddbench.work.evaluate.stage import Evaluation, Result
 from ddbench.work.meter import Spent
@@ -41,7 +42,7 @@ def evaluate_student(job: Job[EvaluationDocument]) -> Outcome:
     checkpoint = path.with_suffix(f".{CHECKPOINT}")
     engine, resumed = _resumed(checkpoint, job.engine)
     engine.apply()
-    training = _Training(job, condensed, checkpoint, engine, resumed, Attempt(), job.clock())
+    training = _Training(job, condensed, checkpoint, engine, resumed, Attempt(job.meter()), job.clock())
     ended = guarded(training.run, folder)
     record = training.record(ended)
     record.set_sha256 = condensation.set_sha256
@@ -100,21 +101,13 @@ class _Training:
 
     def spent(self) -> Spent:
         """What all attempts took so far, this one included."""
-        earlier = Spent(**self.resumed["earlier"]) if self.resumed else Spent()
-        return earlier.add(self.attempt.meter, self.updates)
+        earlier = Spent.load(self.resumed["earlier"], "evaluate") if self.resumed else Spent()
+        return earlier.plus(self.attempt.meter, self.updates)
 
     def record(self, ended: Ended[Result]) -> Record:
         """What there is to say, whether or not there is a result."""
         document, spent, meter = self.job.document, self.spent(), self.attempt.meter
-        cost = Cost(
-            evaluate_s=spent.seconds,
-            artifact_s=artifact_seconds(document.artifacts),
-            steps=spent.steps,
-            peak_mb=spent.peak_mb,
-            peak_from=meter.peak_from,
-            contended=meter.contended,
-            attempts=spent.attempts,
-        )
+        cost = cost_of(spent, meter, document.artifacts, steps=spent.steps)
         cell, spec = document.cell, document.eval
         network = self.job.registries.architectures.find(base_of(spec.arch))  # None: the protocol's own predictor
         parts = ["protocol"] if network is None else ["protocol", "arch"]
@@ -131,7 +124,7 @@ def _resumed(checkpoint: Path, engine: Engine) -> tuple[Engine, dict[str, Any] |
         kept = Engine.model_validate(state["engine"])
         if kept.device != engine.device:
             raise ValueError(f"it was made on {kept.device}")
-        Spent(**state["earlier"])
+        Spent.load(state["earlier"], "evaluate")
         return kept, state
     except (CorruptFileError, KeyError, TypeError, ValueError) as error:
         warnings.warn(f"{checkpoint}: cannot be used ({error}); starting over", StoreWarning, stacklevel=2)

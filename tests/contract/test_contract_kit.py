@@ -106,6 +106,14 @@ BROKEN = {
         return {"features": ArtifactSpec(kind="features", data=cell.data, arch=cell.arch, seed=seed)}
 
     def unsupported""", "declarations_are_pure", "asked twice"),
+    "opens more than there is": (SOUND, "    def unsupported", """    def artifacts(self, cell):
+        from ddbench import ArtifactSpec
+        return {"features": ArtifactSpec(kind="features", data=cell.data, arch=cell.arch, params={"epochs": 1})}
+
+    def opens(self, name, cell, data):
+        return 1.5
+
+    def unsupported""", "charges_are_shares", "opens('features', …) gives 1.5"),
     "cheaper than it said": (SOUND, "\n    def unsupported", """
     def stored_bytes(self, n, data):
         return n * data.image_bytes

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ddbench.core.errors import CorruptFileError
 from ddbench.core.keys import short
+from ddbench.core.records import Timer
 from ddbench.core.store.files import StoreWarning, atomic_write, home, set_aside, sha256_file, store_error
 
 MANIFEST = "artifact.json"
@@ -42,6 +43,37 @@ def manifest(kind: str, key: str) -> dict[str, Any] | None:
             warnings.warn(f"{path.parent}: {error}; it will be built again", StoreWarning, stacklevel=2)
         return None
     return content
+
+
+def cost_facts(
+    seconds: Mapping[Timer, float], *, peak_mb: float = 0.0, device_mb: float | None = None, beside: int | None = None,
+    contended: bool = False, attempts: int = 1,
+) -> dict[str, Any]:  # fmt: skip
+    """What a manifest says of an artifact's cost: ``seconds`` are wall seconds, the others beside them where measured.
+
+    Args:
+        seconds: By timer.
+        peak_mb: As in :class:`ddbench.core.records.Cost`, like all that follows.
+        device_mb: None is left out, like ``beside``.
+        beside: Other nodes.
+        contended: Whether other processes used the cores.
+        attempts: Starts.
+    """
+    known = {"cpu_seconds": seconds.get("cpu"), "device_seconds": seconds.get("device"), "device_mb": device_mb}
+    facts = {"seconds": seconds.get("wall", 0.0), "peak_mb": peak_mb, "contended": contended, "attempts": attempts}
+    return facts | {name: value for name, value in (known | {"beside": beside}).items() if value is not None}
+
+
+def seconds_of(content: Mapping[str, Any], timer: Timer) -> float | None:
+    """What building an artifact took [s]; None where that timer was not read.
+
+    Args:
+        content: Its manifest. What took nothing here (an import) took nothing by any timer.
+        timer: Which seconds.
+    """
+    cost = content["cost"]
+    found = cost.get("seconds" if timer == "wall" else f"{timer}_seconds", None if cost["seconds"] else 0.0)
+    return None if found is None else float(found)
 
 
 def verify(kind: str, key: str) -> Path:

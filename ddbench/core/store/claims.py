@@ -100,6 +100,18 @@ def acquire(folder: Path, key16: str, watch: Watch) -> Claim | None:
         raise store_error(folder, error) from error
 
 
+def held_here(folder: Path) -> set[str]:
+    """Short keys of the nodes that live processes of this machine hold claims on; other machines use no core of it."""
+    held = set()
+    for path in folder.glob("*.*"):
+        content = _read(path) if path.suffix[1:].isdigit() else None
+        if content is None or content.get("host") != socket.gethostname() or content.get("boot") != _boot_id():
+            continue
+        if content.get("started") is None or _process_start(int(content.get("pid", -1))) == content["started"]:
+            held.add(path.stem)
+    return held
+
+
 def _create(path: Path, content: bytes) -> bool:
     """Create ``path`` exclusively and with its content in one step (a link never shows an empty claim)."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")

@@ -15,6 +15,7 @@ from ddbench.core.documents import CellDocument, Place
 from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
+from ddbench.core.store.claims import held_here
 from ddbench.core.store.files import StoreWarning, atomic_write, home, set_aside, sha256_file, store_error
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Store:
     def claims(self, *, shared: bool) -> Path:
         """Folder of the claims on nodes."""
         return (home() / "artifacts" if shared else self.out) / ".claims"
+
+    def working_beside(self, key: str) -> int:
+        """How many other nodes this machine works on, as far as they leave results here or in the shared folder."""
+        held = held_here(self.claims(shared=False)) | held_here(self.claims(shared=True))
+        return len(held - {short(key)})
 
     # ---------------------------------------------------------------------------------------------- condensed sets
 

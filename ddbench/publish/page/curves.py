@@ -9,8 +9,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ddbench.core.records import Timer
 from ddbench.publish.looks import Look
 from ddbench.publish.plots.series import pareto
+from ddbench.results.tables.costs import WORDS
 
 WIDTH, HEIGHT = 460.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 48.0, 14.0, 40.0
@@ -133,8 +135,13 @@ def ipc_chart(
     )
 
 
-def cost_chart(series: Sequence[Series]) -> Chart | None:
-    """Accuracy against seconds on a logarithmic axis, with the Pareto front of all budgets; None without two points."""
+def cost_chart(series: Sequence[Series], timer: Timer = "wall") -> Chart | None:
+    """Accuracy against seconds on a logarithmic axis, with the Pareto front of all budgets; None without two points.
+
+    Args:
+        series: A curve for each row.
+        timer: What its seconds were read from.
+    """
     known = [each for each in series if each.values]
     values = [value for each in known for value in each.values]
     if len(values) < 2:
@@ -147,7 +154,7 @@ def cost_chart(series: Sequence[Series]) -> Chart | None:
     drawn = [replace(_drawn(each, lambda x: place(max(x, LEAST_S)), height), path="") for each in known]
     return Chart(
         "Accuracy by cost of the set",
-        "seconds to make one set, shared artifacts in full",
+        f"{WORDS[timer]} to make one set, with what it can open of shared artifacts",
         tuple((_r(place(x)), _seconds(x)) for x in _decades(low, high)),
         y_ticks,
         tuple(drawn),

@@ -34,7 +34,7 @@ from ddbench.publish.views.scores import scores_view
 from ddbench.publish.views.students import students_view
 from ddbench.publish.views.view import View
 from ddbench.results.scores.cross import Cross, cross_tables, groups_of
-from ddbench.results.scores.scores import front_of
+from ddbench.results.scores.scores import front_of, making_timer
 from ddbench.results.tables.conditions import protocol_of
 from ddbench.results.tables.figures import compact
 from ddbench.results.tables.observations import Observation, observe
@@ -148,6 +148,7 @@ def _section(
         place = (setting, row.label, None if column is None else column.budget)
         cells[cell_id(place)] = panels.panel(table, where, row, column, cell)
     series, costs = (_series(table, seen, cost=cost) for cost in (False, True))
+    charts = _by_size(table, series), cost_chart(costs, making_timer(table))
     main, versus = main_view(table), differences_view(table)
     return {
         "id": table_id(setting),
@@ -162,7 +163,7 @@ def _section(
         "differences": None if versus is None else _grid(versus),
         "beside": _beside(table, tables),
         "missing": _missing(table),
-        "charts": [chart for chart in (_by_size(table, series), cost_chart(costs)) if chart is not None],
+        "charts": [chart for chart in charts if chart is not None],
     }  # fmt: skip
 
 
@@ -232,12 +233,12 @@ def _series(table: Table, seen: dict[str, Look], *, cost: bool) -> list[Series]:
 
 def _curve(table: Table, row: Row, seen: dict[str, Look], front: Set[tuple[str, str]], *, cost: bool) -> Series:
     values = []
-    unit = _unit(table)
+    unit, timer = _unit(table), making_timer(table)
     for column, cell in zip(table.columns, row.cells, strict=True):
         found = None if cell is None else cell.summary
         if cell is None or found is None:
             continue
-        x = cell.cost.seconds if cost else _size(column, unit)
+        x = cell.cost.making(timer) if cost else _size(column, unit)
         if x is None:
             continue
         half = found.half_width

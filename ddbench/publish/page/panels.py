@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ddbench.core.keys import canonical, short
-from ddbench.core.records import Record
+from ddbench.core.records import Cost, Record
 from ddbench.core.specs import Budget
 from ddbench.publish.views.columns import HEADERS
 from ddbench.results.tables.cells import Cell
@@ -111,11 +111,11 @@ def _facts(row: Row, cell: Cell) -> list[list[str]]:
 
 
 def _repetitions(members: Sequence[Observation]) -> dict[str, Any]:
-    head = ["repetition", "student", "test top-1 %", "train + test s, no search", "evaluation"]
+    head = ["repetition", "student", "test top-1 %", "train + test wall s, no search", "evaluation"]
     rows = [
         [
             str(o.r), str(o.e), o.status if o.top1 is None else f"{o.top1:.2f}",
-            NONE if o.top1 is None else compact(o.train_s), short(o.key) or NONE,
+            NONE if o.top1 is None else compact(o.train["wall"]), short(o.key) or NONE,
         ]
         for o in members
     ]  # fmt: skip
@@ -131,13 +131,17 @@ def _sets(members: Sequence[Observation]) -> list[dict[str, Any]]:
             continue
         busy = " †" if cost.contended else ""
         rows.append([
-            str(r), short(record.key), str(cost.steps), compact(cost.prepare_s + cost.condense_s) + busy,
+            str(r), short(record.key), str(cost.steps), _cpu(cost), compact(cost.prepare_s + cost.condense_s) + busy,
             compact(cost.artifact_s), compact(cost.peak_mb) if cost.peak_mb or cost.peak_from else NONE,
             compact(sum(cost.bytes.values())), record.finished[:10],
         ])  # fmt: skip
-    costs = [HEADERS[name] for name in ("condense_s", "artifact_s", "peak_mb", "bytes")]
+    costs = [HEADERS[name] for name in ("condense_cpu_s", "condense_s", "artifact_s", "peak_mb", "bytes")]
     head = ["repetition", "set", "steps", *costs, "made on"]
     return [{"caption": "The sets", "head": head, "rows": rows}] if rows else []
+
+
+def _cpu(cost: Cost) -> str:
+    return NONE if cost.cpu is None else compact(cost.cpu.prepare_s + cost.cpu.condense_s)
 
 
 def _inside(cell: Cell) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFo
 
 from ddbench.publish.looks import GREY
 from ddbench.publish.plots.series import Band, CostPanel, Line, Panel, WindowPanel
+from ddbench.results.tables.costs import WORDS
 from ddbench.results.tables.figures import compact
 
 DPI = 130
@@ -90,7 +91,7 @@ def cost_plot(panels: Sequence[CostPanel]) -> Figure:
             _below_100(axis)
             _name_budgets(axis, panel.lines)
             names = {
-                "seconds": "seconds to make one set, artifacts included [s]",
+                "seconds": f"{WORDS[panel.timer]} to make one set, artifacts included [s]",
                 "bytes": "stored bytes of one set [B]",
             }
             axis.set(title=_wrapped(panel.title), xlabel=names[panel.cost], ylabel="test accuracy [%]")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ddbench.core.records import Record
+from ddbench.core.records import Record, Timer
 from ddbench.publish.looks import Look, drawn, looks
-from ddbench.results.scores.scores import front_of
+from ddbench.results.scores.scores import front_of, making_timer
 from ddbench.results.stats import Paired, paired, summary
 from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.conditions import protocol_of
@@ -80,6 +80,7 @@ class CostPanel:
         lines: As in :class:`Panel`; a row's points are its budgets.
         bands: References.
         front: (cost, accuracy) of the points on the Pareto front of the table, all budgets together, ascending.
+        timer: What its seconds were read from.
     """
 
     title: str
@@ -87,6 +88,7 @@ class CostPanel:
     lines: tuple[Line, ...]
     bands: tuple[Band, ...]
     front: tuple[tuple[float, float], ...]
+    timer: Timer = "wall"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +142,9 @@ def ipc_series(tables: Sequence[Table], seen: Looks | None = None) -> list[Panel
 def cost_points(tables: Sequence[Table], seen: Looks | None = None) -> list[CostPanel]:
     """Accuracy against what a set costs: per table, first in seconds, then in bytes.
 
-    Seconds are those to prepare and condense, and all those of the artifacts that the set was made from, even when
-    other sets were made from them too. Rows that condensed nothing here have no point. For ``seen`` see
-    :func:`ipc_series`.
+    Seconds are those to prepare and condense, and those of what the method can open of the artifacts that the set was
+    made from, even when other sets were made from them too. Rows that condensed nothing here have no point. For
+    ``seen`` see :func:`ipc_series`.
     """
     seen = seen or looks(drawn(tables))
     return [panel for table in tables for cost in ("seconds", "bytes") if (panel := _cost_panel(table, cost, seen))]
@@ -202,12 +204,12 @@ def _bands(table: Table) -> tuple[Band, ...]:
 
 
 def _cost_panel(table: Table, cost: str, seen: Looks) -> CostPanel | None:
-    members = front_of(table, cost)
+    members, timer = front_of(table, cost), making_timer(table)
     lines, front = [], list[tuple[float, float]]()
     for row in table.rows:
         points = []
         for i, cell in _cells(table, row):
-            if (value := cell.cost.bytes or None if cost == "bytes" else cell.cost.seconds) is not None:
+            if (value := cell.cost.bytes or None if cost == "bytes" else cell.cost.making(timer)) is not None:
                 points.append(_point(value, cell.scores, table.columns[i].budget.label))
                 if (row.label, table.columns[i].label) in members:
                     front.append((value, points[-1].mean))
@@ -215,7 +217,7 @@ def _cost_panel(table: Table, cost: str, seen: Looks) -> CostPanel | None:
             lines.append(_line(row, tuple(sorted(points, key=lambda p: p.x)), seen))
     if not lines:
         return None
-    return CostPanel(title_of(table), cost, tuple(lines), _bands(table), pareto(front))
+    return CostPanel(title_of(table), cost, tuple(lines), _bands(table), pareto(front), timer)
 
 
 Changes = dict[tuple[Setting, str, int], dict[int, float]]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from ddbench.results.scores.scores import making_timer
 from ddbench.results.stats import smallest_n
 from ddbench.results.tables.conditions import _updates, place
+from ddbench.results.tables.costs import WORDS, CellCost
 from ddbench.results.tables.figures import plural, span
 from ddbench.results.tables.tables import Table
 
@@ -58,13 +60,51 @@ def _costs(table: Table) -> str:
     cells = table.cells()
     if all(cell.cost.condense_s is None for cell in cells):
         return ""
-    text = "cost of one set in our implementation, a–b over the budgets: seconds to prepare and condense"
+    text = "cost of one set in our implementation, medians over repetitions, a–b over the budgets: "
+    text += f"{WORDS[making_timer(table)]} to prepare and condense"
     if any(cell.cost.artifact_s for cell in cells):
-        text += ", seconds to build the shared artifacts it reads"
+        text += ", those to build what it can open of the shared artifacts it reads"
     text += ", peak memory, stored bytes (real images as uint8; k = 10³)"
+    return "; ".join([text, *cost_remarks(table)])
+
+
+def cost_remarks(table: Table) -> Iterator[str]:
+    """What a reader must know to compare the costs of a table."""
+    cells = table.cells()
+    timer = making_timer(table)
+    if timer == "wall":
+        yield from _why_wall(table)
     if any(cell.cost.contended for cell in cells):
-        text += "; †: other processes used the cores meanwhile"
-    return text
+        yield "†: other processes used the cores meanwhile"
+    if most := max((cell.cost.beside or 0 for cell in cells), default=0):
+        others = plural(str(most), "other node")
+        yield f"not made with --jobs 1, but beside up to {others} of ddbench: {_rows(table, lambda cost: cost.beside)}"
+    whole = _rows(table, lambda cost: cost.artifact_s and cost.artifact_rest_s is None)
+    if whole:
+        yield f"charged for whole artifacts, also for what it cannot open: {whole}"
+    cold = _rows(table, lambda cost: cost.warm is False)
+    if cold:
+        yield f"peak memory above a level that was taken without a warm-up: {cold}"
+
+
+def _why_wall(table: Table) -> Iterator[str]:
+    """Why seconds are those on the wall, which other work on the machine makes longer."""
+    unknown = _rows(table, lambda cost: cost.condense_s is not None and cost.making("cpu") is None)
+    if unknown:
+        yield f"wall seconds, because CPU seconds were not measured: {unknown}"
+    elif any(cell.cost.making("device") is not None for cell in table.cells()):
+        yield "wall seconds, because only some ran on a GPU"
+
+
+def _rows(table: Table, holds: Callable[[CellCost], object]) -> str:
+    """Labels of the rows with a cell of which something holds, ``all rows`` for all that were made here."""
+    made = [
+        (row.shown_label, any(holds(cell.cost) for cell in row.cells if cell is not None))
+        for row in table.rows
+        if not row.spans and any(cell is not None and cell.cost.condense_s is not None for cell in row.cells)
+    ]
+    found = [label for label, held in made if held]
+    return "all rows" if found and len(found) == len(made) > 1 else ", ".join(found)
 
 
 def differences_caption(table: Table) -> str:

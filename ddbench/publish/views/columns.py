@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from ddbench.core.records import Timer
+from ddbench.results.tables.costs import Phase, name_of
 from ddbench.results.tables.figures import NONE, compact, mark_source, rounded
 
 R = TypeVar("R")
 S = TypeVar("S")
 
+CALLED: dict[Phase, str] = {"condense": "condense", "artifact": "artifact", "artifact_rest": "rest", "train": "train"}
+"""What phases are called above columns of their seconds."""
+WORD: dict[Timer, str] = {"cpu": "CPU", "device": "device", "wall": "wall"}
 HEADERS = {
     "row": "method",
     "budget": "budget",
     "n": "n",
     "accuracy": "top-1 %",
-    "condense_s": "condense s",
-    "artifact_s": "artifact s",
-    "train_s": "train s",
+    **{name_of(phase, timer): f"{called} {word} s" for phase, called in CALLED.items() for timer, word in WORD.items()},
     "peak_mb": "peak MB",
+    "device_mb": "device MB",
     "bytes": "bytes",
 }
 """Name → header of columns that several tables have; a name without one is for programs alone."""

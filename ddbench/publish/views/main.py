@@ -11,10 +11,12 @@ from typing import Any
 from ddbench.publish.text.captions import caption, differences_caption, differences_legend, legend
 from ddbench.publish.views.columns import HEADERS, Column, column, decimals
 from ddbench.publish.views.view import View
+from ddbench.results.scores.scores import making_timer
 from ddbench.results.stats import Comparison, Summary, smallest_n
-from ddbench.results.tables.cells import Cell, CellCost
+from ddbench.results.tables.cells import Cell
+from ddbench.results.tables.costs import CellCost, name_of
 from ddbench.results.tables.differences import Difference
-from ddbench.results.tables.figures import NONE, compact, mark_source, rounded, spread, superscript
+from ddbench.results.tables.figures import NONE, mark_source, rounded, spread, superscript
 from ddbench.results.tables.tables import Row, Table, unmeasured
 
 MAIN = "main"
@@ -89,14 +91,16 @@ def main_view(table: Table) -> View:
     """A row per method; columns for its label, each budget, and the costs of its sets over all budgets."""
     # A run of references alone has no budgets, and still has a result to show.
     budgets = [(found.budget.label, found.label) for found in table.columns] or [("all", "all images")]
+    timer = making_timer(table)
     columns = [
         column(
             "row", value=attrgetter("label"), text=lambda row: f"{row.shown_label} {superscript(row.marks)}".rstrip()
         ),
         *(_budget(place, *names) for place, names in enumerate(budgets)),
-        _cost("condense_s", lambda row, costs: spread(costs, apart=1.5) + _busy(row)),
-        *([_cost("artifact_s", lambda _, costs: spread(costs, apart=1.5))] if _has_artifacts(table) else []),
-        _cost("peak_mb", lambda _, costs: compact(max(costs)) if costs else NONE),
+        _cost(name_of("condense", timer), lambda row, costs: spread(costs, apart=1.5) + _busy(row)),
+        *([_cost(name_of("artifact", timer), _near)] if _has_artifacts(table) else []),
+        _cost("peak_mb", _near),
+        *([_cost("device_mb", _near)] if any(cell.cost.device_mb is not None for cell in table.cells()) else []),
         _cost("bytes", lambda _, costs: spread(costs)),
     ]
     footnotes = [f"{superscript([i])} {text}" for i, text in enumerate(table.footnotes, 1)]
@@ -138,6 +142,10 @@ def _cost(name: str, text: Callable[[Row, list[float]], str]) -> Column[Row]:
         lambda row: text(row, known(row)),
         shown=rounded,
     )
+
+
+def _near(row: Row, costs: list[float]) -> str:
+    return spread(costs, apart=1.5)
 
 
 def _busy(row: Row) -> str:

@@ -145,9 +145,10 @@ def _train(spec: ArtifactSpec, engine: Engine, families: Registry[ArchInfo], tic
     from ddbench.work.evaluate.inputs import network
     from ddbench.work.evaluate.metrics import logits_of
     from ddbench.work.meter import Meter
+    from ddbench.work.timers import gpu_of
 
     engine.apply()
-    params, meter = spec.params, Meter()
+    params, meter = spec.params, Meter(gpu=gpu_of(engine.device))
     with meter.phase("artifact"):
         whole, test = open_whole(spec.data, device=engine.device), open_test(spec.data, device=engine.device)
         info = describe(find(spec.data.name, spec.data.revision), spec.data)
@@ -174,7 +175,10 @@ def _train(spec: ArtifactSpec, engine: Engine, families: Registry[ArchInfo], tic
         loss = functional.cross_entropy(logits, labels, reduction="none")
     key = difficulty_key(spec)
     atomic_write(artifacts.partial_folder(KIND, key) / FILE, save({"wrong": wrong, "loss": loss.float()}))
-    cost = {"seconds": meter.seconds["artifact"], "peak_mb": meter.peak_mb, "attempts": 1}
+    cost = artifacts.cost_facts(
+        {timer: phases["artifact"] for timer, phases in meter.seconds.items()},
+        peak_mb=meter.peak_mb, device_mb=meter.device_mb, contended=meter.contended,
+    )  # fmt: skip
     document = json.loads(spec.model_dump_json())
     facts = {"spec": document, "kind_version": VERSION, "cost": cost, "env": engine.model_dump()}
     return artifacts.publish(KIND, key, facts)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddbench.core.documents import EvaluationDocument
-from ddbench.core.records import Record
+from ddbench.core.keys import canonical
+from ddbench.core.records import TIMERS, Record, Timer
 from ddbench.core.store.folder import GONE, Store, amend
 from ddbench.plan.collect import place_of
 from ddbench.results.audit.retrain import MakeWorker, finished, title_of, train_again, with_its_rate
@@ -23,6 +24,8 @@ STOPPED = "full_stopped"
 """Metric of an evaluation: test accuracy [%] of ``full`` stopped when its set's student was done."""
 UPDATES = "full_stopped_updates"
 """Metric beside it: how many updates that were."""
+BY = "full_stopped_by"
+"""Metric beside it: which seconds it was stopped by."""
 DIGITS = 2
 """Digits of ``updates`` that are kept, rounded down: methods that took about as long are held against one student."""
 
@@ -36,6 +39,7 @@ class Job:
         record: Its content.
         full: The evaluation of ``full`` beside it; None where it is not needed, or ``why`` says that it is missing.
         updates: Updates of ``full`` that fit into its seconds, rounded down; at most those that ``full`` has.
+        timer: Which seconds these are.
         why: Why it cannot be had, else None.
     """
 
@@ -43,6 +47,7 @@ class Job:
     record: Record
     full: Record | None
     updates: int
+    timer: Timer = "wall"
     why: str | None = None
 
     @property
@@ -70,7 +75,9 @@ def jobs_of(records: Iterable[tuple[Path, Record]], out: Path, protocols: Iterab
     sets = {record.key: record for _, record in known if record.kind == "condense"}
     evaluations = [(path, record) for path, record in finished(known, protocols) if record.source == "measured"]
     fulls = {place_of(record): record for _, record in evaluations if record.evaluation.whole}
-    found = []
+    places = {path: place for place, (path, _) in enumerate(evaluations)}
+    found = list[Job]()
+    compared: dict[str, list[tuple[Path, Record, Record, Record]]] = {}
     for path, record in evaluations:
         if record.evaluation.whole or out not in path.parents:
             continue
@@ -79,26 +86,52 @@ def jobs_of(records: Iterable[tuple[Path, Record]], out: Path, protocols: Iterab
             found.append(Job(path, record, None, 0))
         elif full is None or made is None:
             what = "full was not measured there" if full is None else "the record of its set is missing"
-            found.append(Job(path, record, None, 0, f"{_where(record)}: {what}"))
+            found.append(Job(path, record, None, 0, why=f"{_where(record)}: {what}"))
         else:
-            found.append(Job(path, record, full, fitting(seconds_of(made, record), full)))
-    return found
+            compared.setdefault(_table_of(record), []).append((path, record, full, made))
+    for members in compared.values():
+        timer = _timer_of(members)
+        for path, record, full, made in members:
+            seconds = seconds_of(made, record, timer)
+            assert seconds is not None
+            found.append(Job(path, record, full, fitting(seconds, full, timer), timer))
+    return sorted(found, key=lambda job: places[job.path])
 
 
-def seconds_of(made: Record, student: Record) -> float:
-    """All that a set costs: condensing it, the artifacts it reads, one student [s].
+def _table_of(record: Record) -> str:
+    """What evaluations share that stand in one table: their seconds are compared."""
+    document = record.evaluation
+    data = document.cell.data.model_dump(mode="json")
+    return canonical([data, document.protocol, document.profile, document.eval.arch])
+
+
+def _timer_of(members: Iterable[tuple[Path, Record, Record, Record]]) -> Timer:
+    """The seconds that all of a table have: of a GPU, else of the CPU, else on the wall."""
+    known = list(members)
+    for timer in TIMERS:
+        if all(seconds_of(made, record, timer) is not None and full.train_s(timer) for _, record, full, made in known):
+            return timer
+    return "wall"
+
+
+def seconds_of(made: Record, student: Record, timer: Timer) -> float | None:
+    """All that a set costs: condensing it, what it can open of the artifacts it reads, one student [s].
 
     Args:
         made: Record of its condensation.
         student: Of the evaluation.
+        timer: Which seconds; None is returned where one of them was not measured.
     """
-    return made.cost.prepare_s + made.cost.condense_s + made.cost.artifact_s + student.train_s
+    spent, student_s = made.cost.by(timer), student.train_s(timer)
+    if spent is None or spent.artifact_s is None or student_s is None:
+        return None
+    return spent.prepare_s + spent.condense_s + spent.artifact_s + student_s
 
 
-def fitting(seconds: float, full: Record) -> int:
+def fitting(seconds: float, full: Record, timer: Timer) -> int:
     """Updates of ``full`` that fit into ``seconds`` at its pace, to two digits: at least one, at most all it has."""
-    length = _length(full)
-    updates = min(length, math.floor(length * seconds / full.train_s)) if full.train_s > 0 else length
+    length, whole_s = _length(full), full.train_s(timer)
+    updates = min(length, math.floor(length * seconds / whole_s)) if whole_s else length
     unit = 10 ** max(0, len(str(updates)) - DIGITS)
     return updates if updates == length else max(1, updates // unit * unit)
 
@@ -134,7 +167,7 @@ def note_stopped(store: Store, jobs: Iterable[Job], make: MakeWorker, watch: Mon
 
 
 def _write(job: Job, top1: float) -> Iterator[tuple[Job, str]]:
-    if amend(job.path, job.record, {STOPPED: top1, UPDATES: job.updates}) is None:
+    if amend(job.path, job.record, {STOPPED: top1, UPDATES: job.updates, BY: job.timer}) is None:
         yield job, GONE
 
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
+from ddbench.core.records import Timer
 from ddbench.core.roles import RANDOM, baseline_of
 from ddbench.results.stats import DIGITS
 from ddbench.results.tables.cells import Cell
+from ddbench.results.tables.costs import MAKING, timer_of
 from ddbench.results.tables.figures import significant
 from ddbench.results.tables.protocols import name_of
 from ddbench.results.tables.tables import Row, Table
@@ -83,12 +85,13 @@ class CostLine:
         budget: Label of the column, ``all images`` for a reference.
         accuracy: Mean test accuracy [%].
         cell: The cell, and so what it cost.
-        break_even: How many students must be trained until condensing has paid: its condense_s / (train_s of ``full`` −
-            train_s on the set); ``math.inf`` when training on the set is not faster; None without ``full``.
-        break_even_with_artifacts: The same with artifact_s charged to this set alone.
-        pareto: Of ``seconds`` (condensing and artifacts), ``memory`` and ``bytes`` those for which no line of the
-            table, whatever its budget, is at least as accurate and at least as cheap, and better in one of both; empty
-            for what is not ranked.
+        break_even: How many students must be trained until condensing has paid: its seconds / (those of a student of
+            ``full`` − those of one of the set), by :func:`break_even_timer`; ``math.inf`` when training on the set is
+            not faster; None without ``full``.
+        break_even_with_artifacts: The same with the artifacts charged to this set alone.
+        pareto: Of ``seconds`` (condensing and artifacts, by :func:`making_timer`), ``memory`` and ``bytes`` those for
+            which no line of the table, whatever its budget, is at least as accurate and at least as cheap, and better
+            in one of both; empty for what is not ranked.
     """
 
     row: str
@@ -149,32 +152,43 @@ def index(points: float) -> float:
 
 def cost_of(table: Table) -> list[CostLine]:
     """One line per cell with a result, in the order of the table, references first."""
-    full = full_of(table)
-    full_s = None if full is None else full.cost.train_s
+    full, making, whole = full_of(table), making_timer(table), break_even_timer(table)
+    full_s = None if full is None else full.cost.get("train", whole)
     found, ranked = [], []
     for one in table.filled():
         row, cell = one.row, one.cell
         if cell.summary is None:
             continue
         cost = cell.cost
+        student_s = cost.get("train", whole)
         line = CostLine(
             row=row.label,
             source=row.source,
             budget=one.budget,
             accuracy=cell.summary.mean,
             cell=cell,
-            break_even=break_even(cost.condense_s, full_s, cost.train_s),
-            break_even_with_artifacts=break_even(cost.seconds, full_s, cost.train_s),
+            break_even=break_even(cost.get("condense", whole), full_s, student_s),
+            break_even_with_artifacts=break_even(cost.making(whole), full_s, student_s),
         )
         found.append(line)
         if competes(row, cell):
             ranked.append(line)
     return [
-        replace(line, pareto=tuple(kind for kind in COSTS if _undominated(line, ranked, kind)))
+        replace(line, pareto=tuple(kind for kind in COSTS if _undominated(line, ranked, kind, making)))
         if any(line is other for other in ranked)
         else line
         for line in found
     ]
+
+
+def making_timer(table: Table) -> Timer:
+    """The seconds by which the sets of a table are compared, in every view of it."""
+    return timer_of(cell.cost for cell in table.cells())
+
+
+def break_even_timer(table: Table) -> Timer:
+    """The seconds that break-even is counted in: also of students, those of ``full`` included."""
+    return timer_of((one.cell.cost for one in table.filled() if one.cell.summary is not None), (*MAKING, "train"))
 
 
 def competes(row: Row, cell: Cell) -> bool:
@@ -310,12 +324,12 @@ def _error_of_gap(full: Cell, random: Cell) -> float | None:
     return math.sqrt(sum(squares)) if len(squares) == 2 else None
 
 
-def _undominated(line: CostLine, lines: Sequence[CostLine], kind: str) -> bool:
-    own = _price(line, kind)
+def _undominated(line: CostLine, lines: Sequence[CostLine], kind: str, timer: Timer) -> bool:
+    own = _price(line, kind, timer)
     if own is None:
         return False
     for other in lines:
-        price = _price(other, kind)
+        price = _price(other, kind, timer)
         if price is None:
             continue
         ours, theirs = _rounded(line.accuracy), _rounded(other.accuracy)
@@ -324,7 +338,7 @@ def _undominated(line: CostLine, lines: Sequence[CostLine], kind: str) -> bool:
     return True
 
 
-def _price(line: CostLine, kind: str) -> float | None:
+def _price(line: CostLine, kind: str, timer: Timer) -> float | None:
     """What is compared, at most as precisely as tables show it: the rest is the machine's noise."""
     cost = line.cell.cost
     if kind == "bytes":
@@ -332,7 +346,7 @@ def _price(line: CostLine, kind: str) -> float | None:
         return None if cost.bytes is None else significant(cost.bytes, 2)
     if kind == "memory":
         return None if cost.peak_mb is None else significant(max(1.0, cost.peak_mb), 2)
-    if (value := cost.seconds) is None:
+    if (value := cost.making(timer)) is None:
         return None
     return significant(value, 3) if value >= 10 else max(0.1, round(value, 1))
 

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
 from ddbench.core.infos import IMPORTED
-from ddbench.core.records import Cost
+from ddbench.core.records import Timer
 from ddbench.results.stats import DIGITS, Summary, paired, summary
+from ddbench.results.tables.costs import CellCost, cost_of_cell
 from ddbench.results.tables.observations import Observation
-
-
-@dataclass(frozen=True, slots=True)
-class CellCost:
-    """What one set of this cell took, on average over repetitions; None where nothing was condensed.
-
-    Attributes:
-        condense_s: Seconds to prepare and condense.
-        artifact_s: Seconds to build the artifacts it read.
-        evaluate_s: Seconds of training and testing per student, searches for a learning rate included.
-        train_s: Seconds to train and test one student, without them.
-        peak_mb: Highest peak memory of the repetitions [MB].
-        bytes: Stored bytes.
-        contended: Whether other processes used the cores meanwhile.
-    """
-
-    condense_s: float | None = None
-    artifact_s: float | None = None
-    evaluate_s: float | None = None
-    train_s: float | None = None
-    peak_mb: float | None = None
-    bytes: float | None = None
-    contended: bool = False
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds to make one set, and all artifacts that it read; None where nothing was condensed."""
-        return None if self.condense_s is None else self.condense_s + (self.artifact_s or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +40,7 @@ class Cell:
         top1_uint8: Accuracy of students trained on the set after rounding it to uint8 [%]; None as before.
         full_stopped: Accuracy of ``full`` stopped at the seconds of a set and its student [%]; None as before.
         full_stopped_updates: How many updates those were, on average.
+        full_stopped_by: The timers that those seconds were read from.
         own_n: Images of its sets where these have not the column's size: as many as another row's bytes buy, or as an
             imported set has; None: they have.
         correct: Repetition → which test images each of its students was right about (see
@@ -93,6 +67,7 @@ class Cell:
     top1_uint8: float | None = None
     full_stopped: float | None = None
     full_stopped_updates: float | None = None
+    full_stopped_by: tuple[Timer, ...] = ()
     own_n: int | None = None
     correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
@@ -141,7 +116,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         kind=first.kind,
         source=first.source,
         updates=first.updates,
-        cost=_cost(ordered),
+        cost=cost_of_cell(ordered),
         one_set=len(repetitions) > 1 and len({o.set_key for o in ordered if o.r in scores}) == 1,
         shared=_shared(ordered),
         details=_details(ordered),
@@ -151,6 +126,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         top1_uint8=_mean(counted, "top1_uint8"),
         full_stopped=_mean(counted, "full_stopped"),
         full_stopped_updates=_mean(counted, "full_stopped_updates"),
+        full_stopped_by=_stopped_by(counted),
         own_n=_own_n(first),
         correct={r: found for r in scores if (found := _correct(repetitions[r]))},
     )
@@ -174,6 +150,12 @@ def _difficulties(repetitions: Sequence[Sequence[Observation]]) -> tuple[str, ..
     """Digests of the difficulties that quartiles were taken by; empty text for a record that does not say."""
     told = [student.metrics for students in repetitions for student in students if "quartiles" in student.metrics]
     return tuple(sorted({str(metrics.get("difficulty", "")) for metrics in told}))
+
+
+def _stopped_by(repetitions: Sequence[Sequence[Observation]]) -> tuple[Timer, ...]:
+    """The timers that ``full`` was stopped by; records of before do not say: it was the wall's."""
+    told = [student.metrics for students in repetitions for student in students if "full_stopped" in student.metrics]
+    return tuple(sorted({metrics.get("full_stopped_by", "wall") for metrics in told}))
 
 
 def _means(repetitions: Sequence[Sequence[Observation]], name: str) -> tuple[float, ...] | None:
@@ -219,35 +201,6 @@ def _details(observations: Sequence[Observation]) -> dict[str, float]:
     made = {o.condensation.key: o.condensation.metrics for o in observations if o.condensation is not None}
     names = [name for name in next(iter(made.values()), {}) if all(name in metrics for metrics in made.values())]
     return {name: fmean(metrics[name] for metrics in made.values()) for name in names}
-
-
-def _cost(observations: Sequence[Observation]) -> CellCost:
-    finished = [o for o in observations if o.top1 is not None]
-    spent = CellCost(
-        evaluate_s=fmean(o.evaluate_s for o in finished) if finished else None,
-        train_s=fmean(o.train_s for o in finished) if finished else None,
-    )
-    first = observations[0]
-    if first.kind == "reference":
-        image, n = first.facts.image_bytes, first.facts.n
-        return spent if image is None or n is None else replace(spent, bytes=float((image + 1) * n))
-    made = [o.condensation for o in observations if o.condensation is not None]
-    if first.source != "measured":  # what it took to make is unknown: here it was only read
-        sizes = [sum(record.cost.bytes.values()) for record in made]
-        return replace(spent, bytes=fmean(sizes)) if any(sizes) else spent
-    sets = {record.key: record.cost for record in made if record.status == "ok"}
-    return replace(spent, **_of_sets(list(sets.values()))) if sets else spent
-
-
-def _of_sets(costs: Sequence[Cost]) -> dict[str, Any]:
-    """What the sets of a cell took and take."""
-    return {
-        "condense_s": fmean(cost.prepare_s + cost.condense_s for cost in costs),
-        "artifact_s": fmean(cost.artifact_s for cost in costs),
-        "peak_mb": max((cost.peak_mb for cost in costs if cost.peak_mb or cost.peak_from), default=None),
-        "bytes": fmean(sum(cost.bytes.values()) for cost in costs),
-        "contended": any(cost.contended for cost in costs),
-    }
 
 
 def best(cells: Sequence[Cell | None]) -> set[int]:

@@ -11,7 +11,7 @@ from typing import Any
 from ddbench.core.documents import CellDocument, Facts
 from ddbench.core.keys import canonical
 from ddbench.core.plugin.registry import FIRST_PARTY
-from ddbench.core.records import Record
+from ddbench.core.records import TIMERS, Record, Timer
 from ddbench.core.roles import REFERENCES, Role
 from ddbench.core.specs import Budget, CellSpec, EvalSpec
 
@@ -62,8 +62,8 @@ class Observation:
         top1: Test accuracy [%]; None unless ``ok``.
         n_test: Test images behind it.
         updates: Updates of the student.
-        evaluate_s: Seconds of training and testing, the search for a learning rate included.
-        train_s: The same without that search.
+        evaluate: Timer → seconds of training and testing, the search for a learning rate included.
+        train: The same without that search.
         set_key: Key of the condensed set.
         recipe: What repetitions of one cell must share: version, resolved parameters of method and protocol.
         finished: UTC time, ISO 8601.
@@ -89,8 +89,8 @@ class Observation:
     top1: float | None
     n_test: int | None
     updates: int | None
-    evaluate_s: float
-    train_s: float
+    evaluate: Mapping[Timer, float]
+    train: Mapping[Timer, float]
     set_key: str
     recipe: dict[str, Any]
     finished: str
@@ -170,8 +170,8 @@ def _of_evaluation(record: Record, condensations: dict[str, Record], owners: Own
         e=student.e,
         top1=record.metrics.get("top1") if record.status == "ok" else None,
         updates=student.protocol_params.get("updates"),
-        evaluate_s=record.cost.evaluate_s,
-        train_s=record.train_s,
+        evaluate={timer: spent.evaluate_s for timer in TIMERS if (spent := record.cost.by(timer)) is not None},
+        train={timer: spent_s for timer in TIMERS if (spent_s := record.train_s(timer)) is not None},
         set_key=student.set,
         recipe=recipe,
         condensation=condensations.get(student.set),
@@ -189,8 +189,8 @@ def _of_condensation(record: Record, owners: Owners) -> Observation:
         e=0,
         top1=None,
         updates=None,
-        evaluate_s=0.0,
-        train_s=0.0,
+        evaluate={},
+        train={},
         set_key=record.key,
         recipe=_recipe(made.cell, {}),
         condensation=record,

@@ -8,6 +8,7 @@ from ddbench.work import engine
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.node import run_node
+from ddbench.work.warm import warm_up
 
 
 class Local:
@@ -16,7 +17,7 @@ class Local:
     slots = 1
 
     def __init__(self, run: Run) -> None:
-        engine.warm_up()
+        warm_up()
         self._run = run
         self._submitted: tuple[Document, Resources] | None = None
 

@@ -42,8 +42,9 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool) -> int:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
             from ddbench.work import engine
             from ddbench.work.node import run_node
+            from ddbench.work.warm import warm_up
 
-            engine.warm_up()
+            warm_up()
             threading.Thread(target=_listen, args=(lines, tasks, busy), daemon=True).start()
             monitor.tell({"ready": True})
             while not interrupts.requested and (line := tasks.get()) is not None:

@@ -12,7 +12,8 @@ import pytest
 
 from ddbench.core.errors import StoreError
 from ddbench.core.store import claims
-from ddbench.core.store.claims import Watch, acquire
+from ddbench.core.store.claims import Watch, acquire, held_here
+from ddbench.core.store.folder import Store
 
 
 def rewrite(path, **fields):
@@ -49,6 +50,26 @@ def test_a_claim_of_a_dead_process_is_taken_over_at_once(tmp_path):
     with claim:
         assert acquire(tmp_path, "k", Watch()) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nodes_that_live_processes_of_this_machine_work_on_are_counted(tmp_path):
+    assert held_here(tmp_path / "nowhere") == set()
+    with acquire(tmp_path, "a", Watch()), acquire(tmp_path, "b", Watch()):
+        assert held_here(tmp_path) == {"a", "b"}
+        rewrite(tmp_path / "b.0", host="elsewhere")
+        assert held_here(tmp_path) == {"a"}, "another machine uses no core of this one"
+        rewrite(tmp_path / "a.0", started=1)
+        assert held_here(tmp_path) == set(), "its process is gone"
+    assert held_here(tmp_path) == set()
+
+
+def test_a_node_is_not_beside_itself(tmp_path, fresh_home):
+    store, key = Store(tmp_path / "runs"), "0" * 64
+    assert store.working_beside(key) == 0
+    shared = acquire(store.claims(shared=True), "1" * 16, Watch())
+    with acquire(store.claims(shared=False), key[:16], Watch()), shared:
+        assert store.working_beside(key) == 1
+    assert store.working_beside(key) == 0
 
 
 def test_a_recycled_pid_does_not_keep_a_claim_alive(tmp_path):

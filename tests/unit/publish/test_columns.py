@@ -40,7 +40,12 @@ METRICS = {
     "top1_uint8": 49.04, "full_stopped": 88.88, "full_stopped_updates": 120.0,
 }  # fmt: skip
 BUYS = {"of": ["dm"], "images": 40, "budget": {"ipc": 1, "fraction": None}}
-EXPERTS = {"artifact_s": 1234.5, "condense_s": 30.04, "contended": True, "peak_mb": 2345.6}
+SPENT = {"condense_s": 3.0, "artifact_s": 123.4, "artifact_rest_s": 55.5}
+EXPERTS = {
+    "artifact_s": 1234.5, "artifact_rest_s": 44.0, "condense_s": 30.04, "contended": True, "peak_mb": 2345.6, "warm": True,
+    "peak_from": "clear_refs", "beside": 1, "cpu": SPENT, "device": SPENT, "device_mb": 77.0,
+}  # fmt: skip
+STUDENT = {"cpu": {"evaluate_s": 3.1}, "device": {"evaluate_s": 0.4}}
 
 
 def filled():
@@ -51,7 +56,9 @@ def filled():
         found += cell("full", [97.5, 97.8, 98.1], updates=3000, evaluate_s=14.0, **where)
         for ipc in (1, 10):
             found += cell("random", [41.03, 43.01, 45.02], ipc=ipc, metrics=METRICS, **where)
-            found += cell("dm", [50.06 + ipc, 52.0, 57.0], ipc=ipc, metrics=METRICS, cost=EXPERTS, **where)
+            found += cell(
+                "dm", [50.06 + ipc, 52.0, 57.0], ipc=ipc, metrics=METRICS, cost=EXPERTS, student=STUDENT, **where
+            )
             found += cell("dc", [49.0, 58.0 - ipc, 55.04], ipc=ipc, **where)
         found += cell("random", [47.04, 48.0, 50.0], ipc=4, label="random@bytes", facts={"buys": BUYS}, **where)
         found += cell("theirs", [80.0, 82.0, None], source="imported", **where)

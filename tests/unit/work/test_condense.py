@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import time
 
 import pytest
 import torch
@@ -15,7 +14,6 @@ from ddbench.core.specs import Budget, snapshot_points
 from ddbench.work.clock import CHECKPOINT_S, Clock
 from ddbench.work.condense import check_finite, check_set
 from ddbench.work.interrupts import Interrupts
-from ddbench.work.meter import Meter
 from ddbench.work.monitor import Silent
 from tests.fakes import FakeContext, FakeSplit
 
@@ -140,27 +138,3 @@ def test_a_second_signal_ends_at_once():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
-
-
-def test_seconds_add_up_over_phases_of_one_name_and_count_open_ones():
-    meter = Meter(base_mb=0.0)
-    with meter.phase("a"):
-        time.sleep(0.02)
-    first = meter.seconds["a"]
-    with meter.phase("a"):
-        time.sleep(0.02)
-        assert meter.running()["a"] > first
-    assert meter.seconds["a"] >= 0.04
-
-
-def test_peak_memory_sees_what_was_freed_again():
-    import numpy as np
-
-    quiet, loud = Meter(base_mb=0.0), Meter(base_mb=0.0)
-    with quiet.phase("x"):
-        time.sleep(0.1)
-    with loud.phase("x"):
-        block = np.ones(200 * 2**20, dtype=np.uint8)
-        time.sleep(0.1)
-        del block
-    assert loud.peak_mb - quiet.peak_mb > 150

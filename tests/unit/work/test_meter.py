@@ -1,0 +1,204 @@
+"""What a node costs: seconds by several timers, memory above a warm start, and nodes beside it. Clocks are made up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from ddbench.work.meter import Meter, Spent
+from ddbench.work.timers import HOST, added, cpu_seconds
+
+
+class Hands:
+    """Timers that a test moves."""
+
+    def __init__(self):
+        self.at = {"wall": 100.0, "cpu": 7.0}
+
+    @property
+    def timers(self):
+        return {name: (lambda name=name: self.at[name]) for name in self.at}
+
+    def move(self, **seconds):
+        for name, passed in seconds.items():
+            self.at[name] += passed
+
+
+class FakeGpu:
+    """A GPU whose clock and allocator a test moves."""
+
+    def __init__(self):
+        self.clock, self.level, self.peak = 50.0, 30.0, 900.0
+
+    def now(self):
+        return self.clock
+
+    def level_mb(self):
+        return self.level
+
+    def reset_peak(self):
+        self.peak = self.level
+
+    def peak_mb(self):
+        return self.peak
+
+    def hold(self, megabytes):
+        self.peak = max(self.peak, self.level + megabytes)
+
+
+def test_seconds_add_up_over_phases_of_one_name_and_count_open_ones():
+    hands = Hands()
+    meter = Meter(0.0, timers=hands.timers)
+    with meter.phase("a"):
+        hands.move(wall=2.0, cpu=3.0)
+    hands.move(wall=50.0, cpu=50.0)
+    with meter.phase("a"):
+        hands.move(wall=1.0, cpu=0.5)
+        assert meter.running() == {"wall": {"a": 3.0}, "cpu": {"a": 3.5}}
+        with meter.phase("b"):
+            hands.move(wall=4.0)
+    assert meter.seconds == {"wall": {"a": 7.0, "b": 4.0}, "cpu": {"a": 3.5, "b": 0.0}}
+
+
+def test_seconds_of_a_phase_that_fails_are_kept():
+    hands = Hands()
+    meter = Meter(0.0, timers=hands.timers)
+    with pytest.raises(ValueError), meter.phase("a"):
+        hands.move(wall=2.0, cpu=1.0)
+        raise ValueError
+    assert meter.seconds == {"wall": {"a": 2.0}, "cpu": {"a": 1.0}}
+
+
+def test_a_gpu_has_a_clock_and_a_peak_of_its_own_reset_for_every_phase():
+    hands, gpu = Hands(), FakeGpu()
+    meter = Meter(0.0, timers=hands.timers, gpu=gpu)
+    with meter.phase("a"):
+        gpu.clock += 0.5
+        gpu.hold(200.0)
+    assert (meter.seconds["device"], meter.device_mb) == ({"a": 0.5}, 200.0), "what was held before does not count"
+    gpu.hold(5000.0)  # between phases
+    with meter.phase("b"):
+        gpu.hold(100.0)
+    assert meter.device_mb == 200.0
+    assert Meter(0.0).device_mb is None and "device" not in Meter(0.0).running()
+
+
+def test_cpu_seconds_are_of_all_threads_and_of_children_that_have_ended():
+    before = cpu_seconds()
+    burn = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+    subprocess.run([sys.executable, "-c", burn], check=True)
+    assert cpu_seconds() - before >= 0.3
+    assert HOST["cpu"] is cpu_seconds
+
+
+def test_waiting_takes_no_cpu_seconds():
+    """Of a process: asked of a child, because this one has other threads."""
+    code = "import time\nfrom ddbench.work.timers import cpu_seconds as now\na = now()\ntime.sleep(2)\nprint(now() - a)"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert float(run.stdout) < 0.5
+
+
+def test_attempts_add_up_by_the_timers_that_all_of_them_had():
+    old, new = {"wall": {"a": 1.0}}, {"wall": {"a": 2.0, "b": 5.0}, "cpu": {"a": 1.5, "b": 4.0}}
+    assert added(None, new) == new
+    assert added(new, new) == {"wall": {"a": 4.0, "b": 10.0}, "cpu": {"a": 3.0, "b": 8.0}}
+    assert added(old, new) == {"wall": {"a": 3.0, "b": 5.0}}, "half of the CPU seconds would be none of it"
+
+
+def test_what_attempts_took_survives_their_file(tmp_path):
+    hands, gpu = Hands(), FakeGpu()
+    meter = Meter(0.0, timers=hands.timers, gpu=gpu, others=lambda: 2)
+    with meter.phase("artifact"):
+        hands.move(wall=2.0, cpu=1.0)
+        gpu.clock += 3.0
+        gpu.hold(70.0)
+    Spent().plus(meter, 4).write(tmp_path)
+    spent = Spent.read(tmp_path).plus(meter, 4)
+    assert {timer: spent.total(timer) for timer in ("wall", "cpu", "device")} == {
+        "wall": 4.0,
+        "cpu": 2.0,
+        "device": 6.0,
+    }
+    assert (spent.steps, spent.attempts, spent.device_mb, spent.beside) == (8, 2, 70.0, 2)
+    assert Spent.load(json.loads(json.dumps(asdict(spent))), "artifact") == spent
+
+
+def test_what_attempts_of_before_took_is_read_as_wall_seconds(tmp_path):
+    (tmp_path / ".attempts.json").write_text('{"seconds": 5.0, "steps": 3, "peak_mb": 9.0, "attempts": 1}')
+    spent = Spent.read(tmp_path)
+    assert (spent.seconds, spent.steps, spent.attempts) == ({"wall": {"artifact": 5.0}}, 3, 1)
+    hands = Hands()
+    meter = Meter(0.0, timers=hands.timers)
+    with meter.phase("artifact"):
+        hands.move(wall=1.0, cpu=1.0)
+    assert (spent.plus(meter).total("wall"), spent.plus(meter).total("cpu")) == (6.0, None)
+    (tmp_path / ".attempts.json").write_text("{")
+    assert Spent.read(tmp_path) == Spent()
+
+
+def test_the_most_nodes_beside_are_remembered():
+    seen = iter([0, 3, 1, 0, 0])
+    meter = Meter(0.0, others=lambda: next(seen))
+    with meter.phase("a"):  # asked at its begin, at its end, and with every checkpoint
+        meter.running()
+        meter.running()
+    assert meter.beside == 3
+    assert Meter(0.0).beside is None
+
+
+def test_peak_memory_sees_what_was_freed_again():
+    import numpy as np
+
+    quiet, loud = Meter(base_mb=0.0), Meter(base_mb=0.0)
+    with quiet.phase("x"):
+        time.sleep(0.1)
+    with loud.phase("x"):
+        block = np.ones(200 * 2**20, dtype=np.uint8)
+        time.sleep(0.1)
+        del block
+    assert loud.peak_mb - quiet.peak_mb > 150
+
+
+BOUND_MB = 12.0
+"""How far two peaks of one cell may lie apart: free pages between live blocks, and pages of libraries that only it
+touches, are some megabytes; a cold start is 150 MB away (torch imports its optimisers' machinery with the first step)."""
+
+ONE_CELL = """
+import json, sys, tempfile
+from pathlib import Path
+from ddbench.core.plugin.loader import installed
+from ddbench.core.store.folder import Store
+from ddbench.work.engine import Engine
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Silent
+from ddbench.work.node import run_node
+from tests.unit.plan.test_planner import planned
+
+plan = planned(methods=["dm"], budget={"ipc": [10]}, profile="smoke", set={"dm": {"iterations": 3}})
+node = next(node for node in plan.nodes.values() if node.kind == "cell" and node.document.cell.method == "dm")
+peaks = []
+for _ in range(int(sys.argv[1])):
+    store = Store(Path(tempfile.mkdtemp(dir=sys.argv[2])))
+    made = run_node(node.document, store, Engine(device="cpu", threads=1), registries=installed(),
+                    interrupts=Interrupts(), monitor=Silent())
+    assert made.status == "ok" and made.record.cost.warm, made.reason
+    peaks.append(made.record.cost.peak_mb)
+print(json.dumps(peaks))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_the_first_node_of_a_process_has_the_peak_of_a_later_one(tmp_path):
+    def peaks(count):
+        command = [sys.executable, "-c", ONE_CELL, str(count), str(tmp_path)]
+        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    found = [*peaks(2), *peaks(1)]
+    assert min(found) > 1.0, "a pass over images takes memory"
+    assert max(found) - min(found) < BOUND_MB, found
