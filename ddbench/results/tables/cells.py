@@ -43,6 +43,7 @@ class Cell:
         full_stopped_by: The timers that those seconds were read from.
         own_n: Images of its sets where these have not the column's size: as many as another row's bytes buy, or as an
             imported set has; None: they have.
+        as_run: Whether a claim about it is one about these runs alone (:attr:`ddbench.core.records.Record.as_run`).
         correct: Repetition → which test images each of its students was right about (see
             :mod:`ddbench.core.correctness`); only repetitions all of whose records say so.
     """
@@ -69,6 +70,7 @@ class Cell:
     full_stopped_updates: float | None = None
     full_stopped_by: tuple[Timer, ...] = ()
     own_n: int | None = None
+    as_run: bool = False
     correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -120,6 +122,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         one_set=len(repetitions) > 1 and len({o.set_key for o in ordered if o.r in scores}) == 1,
         shared=_shared(ordered),
         details=_details(ordered),
+        as_run=any(o.condensation is not None and o.condensation.as_run for o in ordered),
         per_class=_means(counted, "per_class"),
         quartiles=_means(counted, "quartiles") if len(difficulties) < 2 else None,
         difficulties=difficulties,
