@@ -110,10 +110,10 @@ class StartParams(DistillationParams):
         times = images_per_stored(self.parametrisation, self.factor)
         return None if self.init == "noise" else too_few_images(cell, data, times)
 
-    def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
-        """What is stored as float32."""
+    def stored_pixels(self, n: int, data: DatasetInfo) -> int | None:
+        """Those of what is stored."""
         smaller = self.factor**2 if self.parametrisation == "upsampled" else 1
-        return 4 * n * data.image_bytes // smaller
+        return n * data.image_bytes // smaller
 
 
 def images_per_stored(parametrisation: str, factor: int) -> int:

@@ -86,7 +86,7 @@ def window(target: Path, **given: Any) -> None:
     plots = _plots(target)
     panels = window_series(*_chosen(**given))
     if not panels:
-        raise UsageError("nothing to plot: no table has two rows with different windows (see configs/datm-window.yaml)")
+        raise UsageError("nothing to plot: no table has two rows with different windows (min_start, max_start)")
     _write(plots, target, plots.window_plot(panels), _count(len(panels), "table"))
     for panel in panels:
         for images, found in panel.differences.items():

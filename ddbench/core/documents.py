@@ -92,18 +92,22 @@ class CellDocument(Frozen):
         return given
 
 
-class Bought(Frozen):
+class Bought(Keyed):
     """Whose bytes the real images of a set cost.
 
     Attributes:
         of: Labels of the rows.
         images: How many images these are.
         budget: The column in which they stand.
+        uint8: How many the bytes of these rows' sets with uint8 images pay for; None where nobody knows.
     """
+
+    LATER = ("uint8",)
 
     of: tuple[str, ...]
     images: int
     budget: Budget
+    uint8: int | None = None
 
 
 class Facts(Keyed):

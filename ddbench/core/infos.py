@@ -197,8 +197,9 @@ class Standing:
             its id.
         own_recipe: The protocol under which sets are trained as they want to be; with it the scores HLR and LRS stand.
         unaugmented: The protocol that differs from this one in having no augmentation; with it the score ARS stands.
-        full_under: The protocol that suits real data: losslessness is judged under this protocol, against the better
-            of ``full`` under both. For protocols that do not cap the student's updates.
+        full_under: The protocol that suits real data: losslessness is judged under this protocol, against ``full``
+            under it and, unless students follow the recipe of their set, under this one. For protocols that do not cap
+            the student's updates.
 
     Raises:
         PluginError: If a field is malformed.

@@ -131,13 +131,13 @@ class Grid:
         if self.excludes(row, data, budget, arch):
             return
         size = budget
-        if row.role.kind == "at_bytes" and row.control_of is not None:
-            found = bought(row.control_of, data.info, budget, self.profile)
+        if row.role.buys and row.control_of is not None:
+            found = bought(row.control_of, data.info, budget, self.profile, row.role.kind)
             if found is None:
                 return
             size = found
         per_class = size.resolve(data.info.counts)
-        params, preset = resolved(row, data.spec.name, budget, self.profile, max(per_class))
+        params, preset = resolved(row, data.info, budget, self.profile, max(per_class))
         values = params.model_dump(mode="json")
         notes = preset.notes(row.method.name, data.spec.preprocess)
         for r in self.repetitions if repetitions is None else repetitions:
@@ -176,7 +176,7 @@ class Grid:
         """Whether the suite leaves this out; of a twin only rules that name a role say anything."""
         if row.at not in (None, budget):
             return True
-        served = [other for other in self.rows if row.role.kind == "at_bytes" and other.label in row.role.of]
+        served = [other for other in self.rows if row.role.buys and other.label in row.role.of]
         if served and all(self.excludes(other, data, budget, arch, **more) for other in served):
             return True
         rules = [rule for rule in self.exclusions if rule.role is not None or row.role.kind != "twin"]
@@ -355,7 +355,7 @@ def _predictors(protocols: list[Protocol], families: Registry[ArchInfo]) -> set[
 def _elsewhere(name: str, members: Registry[Any]) -> bool:
     """Whether a name that is not in this run is a member, or the label of a control of one."""
     role = parse_label(name)
-    return name in members or role.kind == "at_bytes" or any(of in members for of in role.of)
+    return name in members or role.buys or any(of in members for of in role.of)
 
 
 def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile) -> Protocol:

@@ -22,6 +22,7 @@ from ddbench.core.roles import RECIPE_OF, Role
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec, PlannedEvaluation
 from ddbench.data.dataset import Data
 from ddbench.data.space.ids import artifact_for
+from ddbench.plan.controls import images_for
 from ddbench.plan.graph import Entry, Node, Plan, TableKey
 from ddbench.plan.grid import Grid, GridCell
 from ddbench.plan.rows import Row
@@ -179,8 +180,9 @@ class _Planner:
         whole = row.method.kind == "reference"
         n = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
         buys = None
-        if row.role.kind == "at_bytes" and budget is not None:
-            buys = Bought(of=row.role.of, images=sum(cell.per_class), budget=budget)
+        if row.role.buys and row.control_of is not None and budget is not None:
+            uint8 = images_for(row.control_of, info, budget, self.grid.profile, "at_uint8")
+            buys = Bought(of=row.role.of, images=sum(cell.per_class), budget=budget, uint8=uint8)
         for e in range(1 if whole or not protocol.info.trains_student else self.grid.eval_seeds):
             entry = Entry(
                 table, row.label, row.role, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys,

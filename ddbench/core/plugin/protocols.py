@@ -66,7 +66,8 @@ class Protocol:
         """What reports must know of it, for its records; None for ddbench's own, of which they know it."""
         if self.plugin == FIRST_PARTY:
             return None
-        return {"trains_student": self.info.trains_student, **asdict(self.info.standing)}
+        told = {"trains_student": self.info.trains_student, "follows_recipe": self.info.follows_recipe}
+        return told | asdict(self.info.standing)
 
     def refuse(self, problem: str) -> NoReturn:
         """Say what the protocol does that the contract forbids.

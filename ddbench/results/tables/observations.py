@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ddbench.core.documents import CellDocument, Facts
+from ddbench.core.documents import CellDocument, Facts, Recorded
 from ddbench.core.keys import canonical
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.records import TIMERS, Record, Timer
-from ddbench.core.roles import REFERENCES, Role
+from ddbench.core.roles import BUYERS, REFERENCES, Role, label_at
 from ddbench.core.specs import Budget, CellSpec, EvalSpec
 
 
@@ -203,7 +203,7 @@ def _observation(record: Record, facts: Facts, **fields: Any) -> Observation:
     column = document.cell.budget if facts.buys is None else facts.buys.budget
     return Observation(
         key=record.key,
-        row=document.label,
+        row=_label(document),
         role=document.role,
         method=document.cell.method,
         kind=kind,
@@ -218,6 +218,13 @@ def _observation(record: Record, facts: Facts, **fields: Any) -> Observation:
         artifacts={name: key for name, (_, key) in document.set.artifacts.items()},
         **fields,
     )
+
+
+def _label(document: Recorded) -> str:
+    """The label of a row; of real images at others' bytes, whose labels once named all of these, the short one."""
+    role = document.role
+    long = f"{BUYERS[role.kind]} (for {', '.join(role.of)})" if role.buys else ""
+    return label_at(role) if document.label == long else document.label
 
 
 def _kind(made: CellDocument, facts: Facts) -> str:

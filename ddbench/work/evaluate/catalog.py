@@ -46,7 +46,7 @@ PROTOCOLS: tuple[ProtocolInfo, ...] = (
     _sgd("soft", "hard with probabilities or softmax(logits) as targets", updates="capped", lr="grid", learned_lr=True,
          targets="soft", standing=Standing("soft labels, DSA")),
     _sgd("native", "the set's own recipe; random under the same recipe beside it", updates="capped", lr=0.01,
-         targets="recipe", standing=Standing("own recipe")),
+         targets="recipe", standing=Standing("own recipe", full_under="real")),
     _sgd("dc2021", "301 passes at .01/.001, no augmentation (as in DC, 2021)", updates="dc2021", lr=0.01),
     _sgd("cropflip", "hard with crops and mirroring instead of DSA", updates="capped", lr="grid", learned_lr=True,
          augmentation="crop_flip"),
