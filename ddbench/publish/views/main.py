@@ -104,7 +104,7 @@ def main_view(table: Table) -> View:
         _cost("bytes", lambda _, costs: spread(costs)),
     ]
     footnotes = [f"{superscript([i])} {text}" for i, text in enumerate(table.footnotes, 1)]
-    return View(MAIN, caption(table), [*footnotes, *legend(table)], columns, table.rows)
+    return View(MAIN, caption(table), [*footnotes, *legend(table), *table.outdated], columns, table.rows)
 
 
 def _has_artifacts(table: Table) -> bool:
