@@ -66,9 +66,7 @@ def check_(pages: tuple[Path, ...], fresh: bool) -> None:
         names = " ".join(map(str, stale))
         raise DDBenchError(f"out of date: {names} (`ddbench leaderboard render {names}` writes them anew)")
     if fresh and waiting:
-        raise DDBenchError(
-            f"made by other versions: {' '.join(map(str, waiting))} (run their commands again)"
-        )
+        raise DDBenchError(f"made by other versions: {' '.join(map(str, waiting))} (run their commands again)")
 
 
 def _default_pages() -> list[Path]:
