@@ -71,6 +71,14 @@ class ExpertsParams(Params):
     storage: Literal["float32", "bfloat16"] = Field(default="float32", description="number format of stored snapshots")
     source: str = Field(default="", description="which imported pool this is; empty: one that ddbench trains")
 
+    def between(self, n_train: int) -> int:
+        """Updates from one snapshot to the next.
+
+        Args:
+            n_train: Training images.
+        """
+        return self.snapshot_updates or -(-n_train // self.batch)
+
 
 START = (
     "first images: random's; N(0, 1) noise [normalised units]; those that k-center or k-means picks by the features of "

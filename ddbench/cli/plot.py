@@ -27,7 +27,7 @@ _to = click.option(
     "--to", "target", type=click.Path(path_type=Path), required=True, help="Picture to write, .png or .svg."
 )
 _datasets = click.option("--datasets", type=CommaList(), multiple=True, help="Only these data sets.")
-_protocols = click.option("--protocols", type=CommaList(), multiple=True, help="Only these, hard or hard@1.")
+_protocols = click.option("--protocols", type=CommaList(), multiple=True, help="Only these, hard or hard@2.")
 _methods = click.option(
     "--methods", type=CommaList(), multiple=True, help="Only these methods or rows; references always."
 )

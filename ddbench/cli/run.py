@@ -54,6 +54,7 @@ WHAT = [
     click.option("--protocols", type=NAMES, multiple=True, help="Evaluation protocols. [hard]"),
     click.option("--seeds", type=click.IntRange(1), help="Repetitions of condensation."),
     click.option("--eval-seeds", type=click.IntRange(1), help="Students per repetition."),
+    click.option("--random-seeds", type=click.IntRange(1), help="Repetitions of random under hard. [as the others]"),
     click.option("--set", "settings", type=Setting(), multiple=True, help="Override a parameter: dm.iterations=500."),
     click.option("--profile", help="smoke (seconds, for tests), short (minutes) or paper. [short]"),
     click.option(
@@ -72,7 +73,8 @@ HOW = [
     click.option("--format", "style", type=click.Choice(STYLES), default="table"),
     click.option("--details", is_flag=True, help="Show what methods say about their runs, too (not in csv)."),
     click.option("--views", type=NAMES, multiple=True,
-                 help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless. [main]"),
+                 help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts. "
+                      "[main]"),
     click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
 ]  # fmt: skip
 WHERE = [
@@ -174,7 +176,7 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
         raise UsageError("give either --ipc or --fraction, not both")
     if sizes:
         content["budget"] = sizes
-    seeds = {"condense": given["seeds"], "evaluate": given["eval_seeds"]}
+    seeds = {"condense": given["seeds"], "evaluate": given["eval_seeds"], "random": given["random_seeds"]}
     if any(seeds.values()):
         content["seeds"] = {**(content.get("seeds") or {}), **{name: n for name, n in seeds.items() if n}}
     content |= {name: given[name] for name in ("profile", "split", "controls") if given[name]}

@@ -95,6 +95,13 @@ class Cost(BaseModel):
         return self.cpu if timer == "cpu" else self.device
 
 
+ACCEPTED_STEPS = 50
+"""Fewer steps that changed a set are too few to speak of its method."""
+
+REFUSED_PERCENT = 20.0
+"""A method whose gate refused a larger share of the steps ran otherwise than its parameters say."""
+
+
 class Record(BaseModel):
     """One finished condensation or evaluation. Percent in [0, 100]; units in names.
 
@@ -138,6 +145,16 @@ class Record(BaseModel):
     set_sha256: str | None = None
     started: str
     finished: str
+
+    @property
+    def as_run(self) -> bool:
+        """Whether it speaks of this run alone, not of the method: few steps changed its set, or many were refused.
+
+        A condensation says so by ``accepted_steps`` and ``skipped_percent`` among its metrics; without them: no.
+        """
+        accepted, refused = self.metrics.get("accepted_steps"), self.metrics.get("skipped_percent")
+        few = accepted is not None and accepted < ACCEPTED_STEPS
+        return self.kind == "condense" and (few or (refused is not None and refused > REFUSED_PERCENT))
 
     @model_validator(mode="after")
     def _agrees(self) -> Record:

@@ -259,6 +259,11 @@ class EvalSpec(Keyed):
     artifacts: tuple[str, ...] = ()
 
 
+def reported(r: int, split: str) -> bool:
+    """Whether a repetition stands in tables: those below 0 choose for the others, and are results where one tunes."""
+    return r >= 0 or split == "tune"
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedEvaluation:
     """What a protocol is asked about before anything runs.

@@ -14,7 +14,7 @@ from typing import Any
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
-from ddbench.core.roles import BEST_OF_K, BUYERS, RANDOM, ZERO_STEPS, Kind, Role, label_at
+from ddbench.core.roles import BEST_OF_K, BUYERS, ZERO_STEPS, Kind, Role, label_at
 from ddbench.core.specs import Budget, DatasetInfo, snapshot_points
 from ddbench.plan.rows import Row, resolved, validated
 from ddbench.plan.suite import Suite
@@ -69,7 +69,7 @@ def _methods(
             overrides = {**params, **suite.set.get(name, {})}
             role = Role("control", (row.label,))
             control = Row(name, info, origin, overrides, requested=False, role=role, control_of=row)
-            values = [resolved(control, data.name, budget, profile)[0].model_dump_json() for data, budget in places]
+            values = [resolved(control, data, budget, profile)[0].model_dump_json() for data, budget in places]
             groups.setdefault((name, json.dumps(values)), []).append(control)
     taken = {row.label for row in rows}
     for (name, _), members in groups.items():
@@ -83,7 +83,7 @@ def _choices(row: Row, profile: Profile, places: Sequence[Place]) -> int:
     """States of its set that a row's choice on val may take, the most of all places; 1 where it takes the last."""
     if row.method.kind != "distillation":
         return 1
-    found = [resolved(row, data.name, budget, profile)[0] for data, budget in places]
+    found = [resolved(row, data, budget, profile)[0] for data, budget in places]
     return max((len(snapshot_points(params.steps)) for params in found if params.keeps_best_snapshot), default=1)
 
 
@@ -108,7 +108,7 @@ def _zero_steps(row: Row) -> list[Row]:
 
 def _at_bytes(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -> Iterator[Row]:
     """``random`` at the bytes of the distillers' sets, as stored and with uint8 images: one row for all equal ones."""
-    random = next((row for row in rows if row.method.name == RANDOM and row.role.kind == "reference"), None)
+    random = next((row for row in rows if row.is_random), None)
     if random is None:
         return
     made = [row for row in rows if row.method.kind == "distillation" and row.overrides.get(STEPS) != 0]
@@ -144,7 +144,7 @@ def images_for(row: Row, data: DatasetInfo, budget: Budget, profile: Profile, ki
         UsageError: If a plugin's own arithmetic fails.
     """
     per_class = budget.resolve(data.counts)
-    params, _ = resolved(row, data.name, budget, profile, max(per_class))
+    params, _ = resolved(row, data, budget, profile, max(per_class))
     try:
         size, pixels = (ask(sum(per_class), data) for ask in (params.stored_bytes, params.stored_pixels))
         if size is None or (pixels is None and kind == "at_uint8"):

@@ -143,9 +143,8 @@ class Plan:
 
     def skips(self) -> Iterator[tuple[str, str]]:
         """What is skipped and why, once for all repetitions and students."""
-        first = min((entry.r for entry in self.entries), default=0)  # repetitions that are never reported are negative
         for entry in self.entries:
-            if entry.skip is not None and entry.r == first and entry.e == 0:
+            if entry.skip is not None and entry.r == self.grid.repetitions[0] and entry.e == 0:
                 yield f"{entry.row} {entry.budget.label if entry.budget else ''}", entry.skip
 
     def write(self, path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ddbench.core.api import ArchInfo, Params
+from ddbench.core.api import ArchInfo, Params, ProtocolInfo
 from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
@@ -55,7 +55,13 @@ class GridCell:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Everything a suite names, in table order."""
+    """Everything a suite names, in table order.
+
+    Attributes:
+        repetitions: Those of condensation, each a set of its own; from 0, or below 0 where one tunes.
+        eval_seeds: Students per repetition.
+        random_seeds: Repetitions of ``random`` under protocols that draw it more often; 0: as many as of all rows.
+    """
 
     suite: Suite
     profile: Profile
@@ -64,8 +70,9 @@ class Grid:
     data: list[Data]
     protocols: list[Protocol]
     budgets: list[Budget]
-    condense_seeds: int
+    repetitions: tuple[int, ...]
     eval_seeds: int
+    random_seeds: int
     exclusions: list[Exclusion]
 
     def archs(self, data: Data) -> list[str]:
@@ -112,8 +119,15 @@ class Grid:
         """Canonical form of an architecture name."""
         return arch_names.parse(arch, self.registries.architectures).canonical
 
-    def cells(self, row: Row, data: Data, budget: Budget, arch: str) -> Iterator[GridCell]:
-        """The repetitions of one row × data × budget × arch that are not excluded."""
+    def repetitions_of(self, row: Row, protocol: ProtocolInfo) -> tuple[int, ...]:
+        """The repetitions of a row under a protocol: the grid's, with more of ``random`` behind them."""
+        more = self.random_seeds if row.is_random and protocol.draws_random else 0
+        return self.repetitions + tuple(range(len(self.repetitions), more))
+
+    def cells(
+        self, row: Row, data: Data, budget: Budget, arch: str, repetitions: Iterable[int] | None = None
+    ) -> Iterator[GridCell]:
+        """Repetitions of one row × data × budget × arch, none where it is excluded; by default the grid's."""
         if self.excludes(row, data, budget, arch):
             return
         size = budget
@@ -123,10 +137,10 @@ class Grid:
                 return
             size = found
         per_class = size.resolve(data.info.counts)
-        params, preset = resolved(row, data.spec.name, budget, self.profile, max(per_class))
+        params, preset = resolved(row, data.info, budget, self.profile, max(per_class))
         values = params.model_dump(mode="json")
         notes = preset.notes(row.method.name, data.spec.preprocess)
-        for r in range(self.condense_seeds):
+        for r in self.repetitions if repetitions is None else repetitions:
             spec = CellSpec(
                 method=row.method.name,
                 method_version=row.method.version,
@@ -245,8 +259,9 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
         data=data,
         protocols=protocols,
         budgets=suite.budget.budgets(),
-        condense_seeds=suite.seeds.condense or profile.condense_seeds,
+        repetitions=tuple(range(suite.seeds.condense or profile.condense_seeds)),
         eval_seeds=suite.seeds.evaluate or profile.eval_seeds,
+        random_seeds=suite.seeds.random or 0,
         exclusions=[
             rule
             for given in suite.exclude

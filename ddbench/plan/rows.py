@@ -13,8 +13,8 @@ from ddbench.core.api import MethodInfo, Params
 from ddbench.core.errors import UsageError, parameter_problem
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
-from ddbench.core.roles import BUYERS, CONTROLS, REFERENCES, Role
-from ddbench.core.specs import Budget
+from ddbench.core.roles import BUYERS, CONTROLS, RANDOM, REFERENCES, Role
+from ddbench.core.specs import Budget, DatasetInfo
 from ddbench.plan.presets import Chosen, choose
 from ddbench.plan.suite import MethodEntry, Suite
 
@@ -39,6 +39,11 @@ class Row:
     def names(self) -> frozenset[str]:
         """What a suite's exclusions may call it."""
         return frozenset((self.label, self.method.name, *([BUYERS[self.role.kind]] if self.role.buys else [])))
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it is the plain ``random`` that others are held against."""
+        return self.method.name == RANDOM and self.role.kind == "reference"
 
 
 def rows_of(suite: Suite, registries: Registries) -> list[Row]:
@@ -105,19 +110,19 @@ def validated(row: Row, values: Mapping[str, Any], *, partial: bool = False) -> 
 
 
 def resolved(
-    row: Row, dataset: str, budget: Budget, profile: Profile, per_class: int | None = None
+    row: Row, data: DatasetInfo, budget: Budget, profile: Profile, per_class: int | None = None
 ) -> tuple[Params, Chosen]:
-    """The params of a row at one budget, and the preset that they start from.
+    """The params of a row for some data at one budget, and the preset that they start from.
 
     ``per_class``: images per class that a fraction comes to.
 
     Raises:
         UsageError: If a preset and the row's own values do not go together.
     """
-    preset = choose(row.method, dataset, budget, profile.name, per_class=per_class)
+    preset = choose(row.method, data.name, budget, profile.name, per_class=per_class, size=data.size, pool=data.pool)
     shared: dict[str, Any] = {}
     if row.control_of is not None:
-        beside = resolved(row.control_of, dataset, budget, profile, per_class)[0]
+        beside = resolved(row.control_of, data, budget, profile, per_class)[0]
         mine, its = params_class(row.method).model_fields, type(beside).model_fields
         shared = {name: getattr(beside, name) for name in mine if name in its}
     return validated(row, {**preset.params, **shared, **row.overrides}), preset

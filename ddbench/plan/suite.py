@@ -66,10 +66,18 @@ class BudgetAxis(Frozen):
 
 
 class Seeds(Frozen):
-    """Repetitions of condensation and students per repetition; None: as the profile says."""
+    """How often; None: as the profile says.
+
+    Attributes:
+        condense: Repetitions of condensation.
+        evaluate: Students per repetition.
+        random: Repetitions of ``random`` under protocols that draw it more often (``ProtocolInfo.draws_random``), where
+            they are more than those of condensation; None: as many.
+    """
 
     condense: PositiveInt | None = None
     evaluate: PositiveInt | None = None
+    random: PositiveInt | None = None
 
 
 class Exclusion(Frozen):

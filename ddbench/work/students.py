@@ -143,7 +143,7 @@ def _recipe(job: Job[EvaluationDocument], condensed: CondensedSet) -> Recipe | N
 
 
 def _choice(job: Job[EvaluationDocument]) -> dict[str, Any] | None:
-    """What repetition 0 chose on val.
+    """What the repetition that chooses chose on val.
 
     Raises:
         NodeFailureError: If it failed.
@@ -154,5 +154,7 @@ def _choice(job: Job[EvaluationDocument]) -> dict[str, Any] | None:
     record = read_record(evaluation_path(job.store.folder(choice.set), choice.key))
     if record is None or record.status != "ok":
         why = "is missing" if record is None else f"{record.status}: {record.reason}"
-        raise NodeFailureError("failed", f"no learning rate: the evaluation of repetition 0 that chooses it {why}")
+        raise NodeFailureError(
+            "failed", f"no learning rate: the evaluation of repetition {choice.r} that chooses it {why}"
+        )
     return record.selection

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
@@ -14,7 +13,7 @@ from ddbench.core.store.folder import Store, write_record
 from ddbench.core.store.tensors import load_set
 from ddbench.results.audit import full_stopped
 from ddbench.work.evaluate.stage import Evaluation
-from tests.e2e.runs import SMOKE, contents, ddbench
+from tests.e2e.runs import SMOKE, contents, ddbench, evaluations
 from tests.factories import pair
 
 RUN = ("run", "--methods", "random,dm", "--ipc", "1", "--seeds", "2", "--set", "dm.iterations=2")
@@ -62,10 +61,6 @@ def test_a_table_is_stopped_by_one_kind_of_seconds(tmp_path):
     sets = {"cpu": {"evaluate_s": 1.0}}
     assert job([sets, sets], cpu) == [("wall", 500)] * 2, "how long the sets took is known on the wall alone"
     assert job([sets, {}], cpu) == [("wall", 500)] * 2
-
-
-def evaluations(out):
-    return {path: json.loads(path.read_text()) for path in sorted(out.rglob("eval/*.json"))}
 
 
 def test_records_get_the_accuracy_of_full_trained_for_so_long_and_nothing_else_changes(tmp_path, capsys, monkeypatch):

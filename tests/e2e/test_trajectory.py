@@ -40,7 +40,7 @@ def test_every_row_has_a_result_in_both_spaces(done):
     assert code == 0
     tables = {(table["preprocess"], table["protocol"]): table for table in json.loads(out)}
     assert set(tables) == {
-        (space, protocol) for space in ("meanstd", "zca-kornia") for protocol in ("hard@1", "native@1")
+        (space, protocol) for space in ("meanstd", "zca-kornia") for protocol in ("hard@2", "native@1")
     }
     for (_, protocol), table in tables.items():
         names = {row["row"] for row in table["rows"]}

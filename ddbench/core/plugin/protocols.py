@@ -58,7 +58,7 @@ class Protocol:
 
     @property
     def id(self) -> str:
-        """Id with version, ``hard@1``."""
+        """Id with version, ``hard@2``."""
         return f"{self.info.name}@{self.info.version}"
 
     @property

@@ -32,6 +32,7 @@ from ddbench.publish.views.inside_methods import details_view
 from ddbench.publish.views.main import differences_view, main_view
 from ddbench.publish.views.scores import scores_view
 from ddbench.publish.views.students import students_view
+from ddbench.publish.views.verdicts import verdicts_view
 from ddbench.publish.views.view import View
 from ddbench.results.scores.cross import Cross, cross_tables, groups_of
 from ddbench.results.scores.scores import front_of, making_timer
@@ -103,6 +104,7 @@ def _by_place(observations: Iterable[Observation]) -> dict[Place, list[Observati
 def _beside(table: Table, tables: Sequence[Table]) -> list[dict[str, Any]]:
     """What can be opened below a table, in order."""
     views = {
+        "Verdicts on pairs of methods": verdicts_view(table),
         "Derived scores of every cell": scores_view(table, tables),
         "Cost of every cell": cost_view(table),
         "What the methods say about their runs": details_view(table),

@@ -115,7 +115,7 @@ class WindowPanel:
 
 
 def title_of(table: Table) -> str:
-    """``digits · hard@1 (short: 1000 updates) · convnet3-w32-in``; with the split and whitening if not the usual."""
+    """``digits · hard@2 (short: 1000 updates) · convnet3-w32-in``; with the split and whitening if not the usual."""
     s = table.setting
     data = table.dataset if table.split == "default" else f"{table.dataset} (split {table.split})"
     student = str(s.eval_arch) if s.eval_arch == s.arch else f"{s.arch} → {s.eval_arch}"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
+from functools import partial
 from itertools import count
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from ddbench.publish.text.captions import caption, differences_caption, differences_legend, legend
+from ddbench.publish.text.captions import caption, decidable, differences_caption, differences_legend, legend
 from ddbench.publish.views.columns import HEADERS, Column, column, decimals
 from ddbench.publish.views.view import View
 from ddbench.results.scores.scores import making_timer
-from ddbench.results.stats import Comparison, Summary, smallest_n
+from ddbench.results.stats import Comparison, Summary
 from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.costs import CellCost, name_of
 from ddbench.results.tables.differences import Difference
@@ -29,6 +30,10 @@ def _end(found: Summary, sign: int) -> float | None:
     return None if found.half_width is None else found.mean + sign * found.half_width
 
 
+def _place(cell: Cell, end: int) -> int | None:
+    return None if cell.rank is None else cell.rank[end]
+
+
 CELL: tuple[Column[Cell], ...] = (
     *map(column, ("source", "status", "reason")),
     column("mean").of(_summary),
@@ -37,11 +42,13 @@ CELL: tuple[Column[Cell], ...] = (
     *map(column, ("planned", "students")),
     column("low", value=lambda found: _end(found, -1)).of(_summary),
     column("high", value=lambda found: _end(found, 1)).of(_summary),
-    column("best", value=attrgetter("bold")),
+    column("bold"),
+    *(column(name, value=partial(_place, end=end)) for end, name in enumerate(("rank_best", "rank_worst"))),
     column("updates"),
     *(column(cost.name).of(attrgetter("cost")) for cost in fields(CellCost)),
 )
-"""What programs read of a cell: scores in percent, ``low`` and ``high`` the 95 % t-interval, costs per set."""
+"""What programs read of a cell: scores in percent, ``low`` and ``high`` the 95 % t-interval, ``rank_best`` and
+``rank_worst`` the places among the methods of its column that the verdicts leave it, costs per set."""
 
 
 def mean_column(
@@ -164,9 +171,11 @@ def differences_view(table: Table) -> View | None:
         {"row": row.label, "budget": each.budget.label}
         | asdict(found.paired)
         | {
+            "draws": found.draws,
             "p_holm": found.p if row.judged else None,
             "verdict": found.verdict if row.judged else None,
             "n_needed": found.needed if row.judged else None,
+            "power_equivalent": found.power if row.judged else None,
             "control": row.control,
         }
         for row in versus.rows
@@ -194,4 +203,4 @@ def _difference_text(comparison: Comparison | None, judged: bool) -> str:
         return NONE
     found = comparison.paired
     text = f"{found.difference:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
-    return f"{text} {comparison.verdict}" if judged and found.n >= smallest_n(1) else text
+    return f"{text} {comparison.verdict}" if judged and decidable(comparison) else text

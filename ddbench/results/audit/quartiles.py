@@ -20,6 +20,7 @@ from ddbench.core.records import Record
 from ddbench.core.specs import TUNE, ArtifactSpec
 from ddbench.core.store.folder import GONE, amend, removal
 from ddbench.results.audit import difficulty
+from ddbench.results.audit.retrain import finished
 from ddbench.work.evaluate.predictions import labels_of_test, read_predictions
 
 QUARTILES = "quartiles"
@@ -42,12 +43,8 @@ class Noted:
 
 
 def wanted(records: Iterable[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
-    """The evaluations that can have quartiles: those with a result and with predictions beside them."""
-    return [
-        (path, record)
-        for path, record in records
-        if record.kind == "evaluation" and record.status == "ok" and path.with_suffix(".safetensors").is_file()
-    ]
+    """The evaluations that can have quartiles: reported ones with a result and with predictions beside them."""
+    return [(path, record) for path, record in finished(records) if path.with_suffix(".safetensors").is_file()]
 
 
 def note_quartiles(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -56,7 +57,8 @@ class Comparison:
         needed: Fewest repetitions with which this many pairs can be decided.
         draws: Draws of the second of the pair: all that it has, where it is a reference of more than ``paired.n``.
         power: Chance that a true difference of 0 were found equivalent, at the measured spread; 0 below ``needed``.
-        need: What would decide it, where it is undecided and paired.
+        sd: Standard deviation of the differences [points]; None where they are not paired.
+        comparisons: Of the family.
     """
 
     paired: Paired
@@ -65,7 +67,15 @@ class Comparison:
     needed: int
     draws: int
     power: float
-    need: Need | None
+    sd: float | None
+    comparisons: int
+
+    @property
+    def need(self) -> Need | None:
+        """What would decide it, where it is undecided and paired."""
+        if self.verdict != "undecided" or self.sd is None:
+            return None
+        return needed_n(self.paired.difference, self.sd, self.comparisons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +178,7 @@ def separation_power(ratio: Floats, df: Floats, level: float) -> Floats:
     return np.asarray(1 - nctdtr(df, away, t) + nctdtr(df, away, -t), dtype=np.float64)
 
 
+@lru_cache(4096)
 def needed_n(difference: float, sd: float, comparisons: int, margin: float = MARGIN) -> Need:
     """How many repetitions would decide a paired comparison, were the measured numbers the true ones.
 
@@ -219,11 +230,10 @@ def compared(found: Contrasts) -> list[Comparison | None]:
             verdict = "better" if difference > 0 else "worse"
         elif decisions.equivalent[i]:
             verdict = "equivalent"
-        draws, need = int(found.draws[i]), None
-        if verdict == "undecided" and draws == n >= LEAST_N:
-            need = needed_n(difference, float(found.se[i]) * math.sqrt(n), len(found.n))
+        draws = int(found.draws[i])
+        sd = float(found.se[i]) * math.sqrt(n) if draws == n else None
         interval = Paired(difference, difference - float(half[i]), difference + float(half[i]), n)
         p, power = float(decisions.p[i]), float(decisions.power[i])
-        one = Comparison(interval, p, verdict, decisions.needed, draws, power, need)
+        one = Comparison(interval, p, verdict, decisions.needed, draws, power, sd, len(found.n))
         comparisons.append(one if n >= LEAST_N else None)
     return comparisons

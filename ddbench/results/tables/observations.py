@@ -22,7 +22,7 @@ class Setting:
 
     Attributes:
         data: Canonical JSON of the data document (name, revision, split, view, preprocess).
-        protocol: Id with version, ``hard@1``; None for a set that could not be made, under whatever protocol. Where
+        protocol: Id with version, ``hard@2``; None for a set that could not be made, under whatever protocol. Where
             records know a protocol or a network of one name from several plugins, who registered it stands behind it.
         arch: Condensing architecture; None when the method does not depend on it.
         eval_arch: Student architecture; None as for ``protocol``.
@@ -106,8 +106,10 @@ class Observation:
 def observe(records: Sequence[Record]) -> list[Observation]:
     """All observations, each in a fully known setting, in the order of their records.
 
-    A result that belongs to several tables (``random`` depends on no architecture) appears once for each.
+    A result that belongs to several tables (``random`` depends on no architecture) appears once for each. Repetitions
+    that are not reported are left out.
     """
+    records = [record for record in records if record.document.reported]
     condensations = {record.key: record for record in records if record.kind == "condense"}
     evaluations = [record for record in records if record.kind == "evaluation"]
     owners = Owners.of(evaluations)

@@ -47,11 +47,11 @@ def declared_by(protocol: str, facts: Iterable[Facts]) -> Declared:
 
 
 def name_of(protocol: str) -> str:
-    """``hard`` of ``hard@1``."""
+    """``hard`` of ``hard@2``."""
     return protocol.partition("@")[0]
 
 
 def id_of(name: str) -> str:
-    """``hard@1`` of ``hard``; of a protocol that is not ddbench's own, the name."""
+    """``hard@2`` of ``hard``; of a protocol that is not ddbench's own, the name."""
     ours = OURS.get(name)
     return name if ours is None else f"{name}@{ours.version}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.records import Record
 from ddbench.core.roles import Role, baseline_of
 from ddbench.core.specs import Budget
-from ddbench.results.tables.cells import Cell, best, cell_of
+from ddbench.results.tables.cells import Cell, cell_of
 from ddbench.results.tables.differences import Compared, Differences, differences
+from ddbench.results.tables.families import ColumnFamily, column_family
 from ddbench.results.tables.figures import mark_source
 from ddbench.results.tables.notes import annotated
 from ddbench.results.tables.observations import Observation, Setting, observe
@@ -129,6 +130,7 @@ class Table:
         notes: What a reader must know about the data set.
         outdated: What other versions of ddbench's parts made, a line each.
         n_test: Test images, None when nothing was tested.
+        families: Verdicts on the methods of each column.
         versus_random: Differences to ``random``, None without enough repetitions.
         standing: How its protocol is shown, and what it is held against.
         trains_student: Whether its protocol trains a network; without, all students' tables may be held against it.
@@ -146,6 +148,7 @@ class Table:
     notes: tuple[str, ...]
     outdated: tuple[str, ...]
     n_test: int | None
+    families: tuple[ColumnFamily, ...]
     versus_random: Differences | None
     standing: Standing
     trains_student: bool
@@ -226,7 +229,10 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
     by_row: dict[str, list[Observation]] = {}
     for observation in sorted(observations, key=_group):
         by_row.setdefault(observation.row, []).append(observation)
-    rows = _emphasised([_row(label, members, columns) for label, members in by_row.items()], len(columns))
+    plain = [_row(label, members, columns) for label, members in by_row.items()]
+    families = tuple(column_family(_competing(plain, place)) for place in range(len(columns)))
+    places = [family.places([*family.rows, *family.conditional]) for family in families]
+    rows = [row if row.spans else _placed(row, families, places) for row in plain]
     declared = declared_by(str(setting.protocol), [o.facts for o in observations])
     rows, footnotes = annotated(rows, by_row, columns, declared.trains_student)
     data: dict[str, Any] = json.loads(setting.data)
@@ -243,6 +249,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         notes=tuple(dict.fromkeys(note for o in observations for note in o.facts.notes)),
         outdated=outdated(observations),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),
+        families=families,
         versus_random=differences(_compared([row for row in rows if not row.spans]), len(columns)),
         **declared._asdict(),
     )
@@ -254,7 +261,8 @@ def _compared(rows: Sequence[Row]) -> list[Compared]:
     for row in rows:
         baseline = baseline_of(row, rows)
         if row.role.kind not in ("reference", "twin") and baseline is not None:
-            found.append(Compared(row.label, row.cells, baseline.cells, row.role.is_control))
+            paired = row.role.is_control or baseline.role.kind == "twin"
+            found.append(Compared(row.label, row.cells, baseline.cells, row.role.is_control, paired))
     return found
 
 
@@ -294,15 +302,15 @@ def _row(label: str, observations: list[Observation], columns: tuple[BudgetColum
     return Row(label, first.role, first.method, first.kind, first.source, cells, n)
 
 
-def _emphasised(rows: list[Row], columns: int) -> list[Row]:
-    """Mark the best cells of every column."""
-    spanning = [row for row in rows if row.spans]
-    others = [row for row in rows if not row.spans]
-    winners = [best([row.cells[column] for row in others]) for column in range(columns)]
-    marked = []
-    for i, row in enumerate(others):
-        cells = tuple(
-            None if cell is None else replace(cell, bold=i in winners[column]) for column, cell in enumerate(row.cells)
-        )
-        marked.append(replace(row, cells=cells))
-    return spanning + marked
+def _competing(rows: Sequence[Row], place: int) -> dict[str, Cell]:
+    """The cells of methods in a column."""
+    return {row.label: cell for row in rows if row.competes and (cell := row.cells[place]) is not None}
+
+
+def _placed(row: Row, families: Sequence[ColumnFamily], places: Sequence[Mapping[str, tuple[int, int]]]) -> Row:
+    """A row with what the verdicts of its columns say of it."""
+    cells = tuple(
+        None if cell is None else replace(cell, bold=row.label in one.family.bold, rank=left.get(row.label))
+        for cell, one, left in zip(row.cells, families, places, strict=True)
+    )
+    return replace(row, cells=cells)

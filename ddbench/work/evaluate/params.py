@@ -21,7 +21,7 @@ class SGDParams(ProtocolParams):
     updates: PositiveInt = Field(description="number of SGD updates")
     batch: PositiveInt = Field(default=BATCH, description="images per update; the remainder of an epoch is kept")
     lr: tuple[float, ...] = Field(
-        description="learning rates; more than one: chosen on val by one student of repetition 0"
+        description="learning rates; more than one: chosen on val by one student, for all repetitions"
     )
     momentum: float = Field(default=0.9, description="SGD momentum")
     weight_decay: float = Field(default=5e-4, description="SGD weight decay")

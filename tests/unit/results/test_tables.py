@@ -1,4 +1,4 @@
-"""What a table contains: laws of grouping, averaging, bold and footnotes."""
+"""What a table contains: laws of grouping, averaging and footnotes."""
 
 import json
 import random
@@ -18,10 +18,6 @@ def only(records):
 
 def row_of(table, label):
     return next(row for row in table.rows if row.label == label)
-
-
-def bold(table, column=0):
-    return {row.label for row in table.rows if not row.spans and row.cells[column] and row.cells[column].bold}
 
 
 def reasons(table, found):
@@ -121,7 +117,7 @@ def test_a_repetition_counts_only_when_all_its_students_finished():
 def test_survivors_are_shown_but_not_compared():
     table = only(cell("random", [40.0, 41.0, 42.0]) + cell("mtt", [80.0, None, 82.0]) + cell("dm", [50.0, 51.0, 52.0]))
     assert row_of(table, "mtt").cells[0].summary.mean == 81.0
-    assert bold(table) == {"dm"}
+    assert [family.rows for family in table.families] == [("dm",)]
     assert [row.label for row in table.versus_random.rows] == ["dm"]
 
 
@@ -146,32 +142,7 @@ def test_presets_may_differ_between_budgets_of_one_row():
     assert [row.label for row in table.rows] == ["dm"]
 
 
-# ---------------------------------------------------------------------------------------------------------------- bold
-
-
-def test_bold_is_the_highest_mean_and_what_cannot_be_told_from_it():
-    table = only(cell("a", [50.0, 55.0, 60.0]) + cell("b", [49.0, 56.0, 59.0]) + cell("c", [40.0, 45.0, 50.0]))
-    assert bold(table) == {"a", "b"}
-
-
-def test_rows_of_unequal_length_are_compared_over_the_repetitions_they_share():
-    table = only(cell("a", [60.0]) + cell("b", [60.0, 40.0]) + cell("c", [50.0, 90.0]))
-    assert bold(table) == {"a", "b"}
-
-
-def test_below_three_repetitions_only_ties_share_bold():
-    table = only(cell("a", [50.0, 60.0]) + cell("b", [60.0, 50.0]) + cell("c", [54.9, 55.0]))
-    assert bold(table) == {"a", "b"}
-
-
-def test_full_is_not_the_best_of_anything():
-    assert bold(only(cell("full", [99.0] * 3) + cell("a", [50.0] * 3) + cell("b", [60.0] * 3))) == {"b"}
-
-
-def test_imported_rows_are_shown_and_not_ranked():
-    table = only(cell("a", [99.0] * 3, source="imported") + cell("b", [50.0] * 3) + cell("c", [40.0] * 3))
-    assert bold(table) == {"b"}
-    assert row_of(table, "a").cells[0].summary.mean == 99.0
+# ---------------------------------------------------------------------------------------------------------------- rows
 
 
 def test_an_imported_set_says_how_many_images_it_has_where_its_column_has_others():
@@ -190,10 +161,6 @@ def test_an_imported_set_says_how_many_images_it_has_where_its_column_has_others
     fields["params"] = {"sources": ["0" * 16], "n": 10}
     exact = only(cell("imported", [60.0, 61.0], ipc=1, **fields))
     assert exact.footnotes == ()
-
-
-def test_a_single_result_is_not_bold():
-    assert bold(only(cell("dm", [50.0] * 3))) == set()
 
 
 # ----------------------------------------------------------------------------------------------------------- footnotes
@@ -250,6 +217,25 @@ def test_native_rows_are_compared_with_random_under_their_own_recipe():
     )
     shown = only(records).versus_random
     assert [(row.label, row.comparisons[0].paired.difference) for row in shown.rows] == [("dm", 5.0)]
+
+
+def test_all_draws_of_random_count_beside_a_method_and_only_the_paired_ones_beside_a_start_or_a_twin():
+    draws = [40.0 + (7 * r) % 11 for r in range(30)]
+    gains = (8.0, 9.5, 10.0, 11.0, 12.0, 10.5)
+    native = {"protocol": "native"}
+    records = cell("random", draws) + cell("dm", [a + b for a, b in zip(draws, gains, strict=False)])
+    records += cell("dm", [a + b / 4 for a, b in zip(draws, gains, strict=False)], label="dm (0 steps)")
+    records += cell("dm", [a + b for a, b in zip(draws, gains, strict=False)], **native)
+    records += cell("random", draws, label="random (recipe of dm)", **native)
+    hard, own = tables_of(records)
+    dm, start = hard.versus_random.rows
+    (twin,) = own.versus_random.rows
+    assert dm.comparisons[0].draws == 30
+    assert dm.comparisons[0].paired.difference == pytest.approx(sum(draws[:6]) / 6 + 61 / 6 - sum(draws) / 30)
+    assert (start.comparisons[0].draws, start.comparisons[0].paired.n) == (6, 6)
+    assert start.comparisons[0].paired.difference == pytest.approx(61 / 24)
+    assert (twin.label, twin.comparisons[0].draws) == ("dm", 6)
+    assert twin.comparisons[0].paired.difference == pytest.approx(61 / 6)
 
 
 # ---------------------------------------------------------------------------------------------------------- everything

@@ -53,7 +53,7 @@ def test_the_rate_drops_after_half():
 
 def test_rates_are_chosen_on_val_except_in_fixed_protocols():
     assert resolve("hard", 10).lr == (0.003, 0.01, 0.03, 0.1)
-    assert resolve("hard", 10, "short").lr == (0.01, 0.03)
+    assert resolve("hard", 10, "short").lr == (0.003, 0.01, 0.03)
     assert resolve("hard-fixed", 10).lr == resolve("dc2021", 10).lr == resolve("val", 10).lr == (0.01,)
 
 

@@ -75,9 +75,17 @@ def test_other_test_labels_change_the_score_and_nothing_else(monkeypatch):
 
 
 def test_the_chosen_rate_is_the_best_on_val_and_all_tried_are_counted():
-    selection = evaluation(document()).run().selection
+    selection = evaluation(document("noaug")).run().selection
     assert selection["tried"] == len(selection["val_top1"]) == 3  # the grid of two and the set's own
     assert selection["val_top1"][f"{selection['lr']:g}"] == max(selection["val_top1"].values())
+
+
+@pytest.mark.parametrize("protocol", ["hard", "hard-long"])
+def test_the_learned_rate_is_told_and_not_tried(protocol):
+    selection = evaluation(document(protocol)).run().selection
+    assert set(selection["val_top1"]) == {"0.01", "0.03"}
+    assert (selection["tried"], selection["own_lr"], selection["learned"]) == (2, 0.02, False)
+    assert selection["lr"] != 0.02
 
 
 def test_a_choice_is_reused_without_trying_again():
@@ -87,6 +95,7 @@ def test_a_choice_is_reused_without_trying_again():
         "learned": False,
         "tried": 1,
         "val_top1": {},
+        "own_lr": 0.02,
     }
 
 
@@ -175,8 +184,8 @@ def test_a_diverging_rate_is_no_choice_and_no_failure():
     doc.eval.protocol_params["lr"] = [0.01, 1e30]
     selection = evaluation(doc).run().selection
     assert selection["val_top1"]["1e+30"] is None
-    assert selection["lr"] in (0.01, 0.02)
-    assert selection["tried"] == 3
+    assert selection["lr"] == 0.01
+    assert selection["tried"] == 2
 
 
 def test_hard_labels_under_an_mse_recipe_become_one_hot():
@@ -229,7 +238,7 @@ def test_what_is_no_prediction_is_no_result(monkeypatch, answer, status, told):
     with pytest.raises(NodeFailureError) as raised:
         evaluation(doc, chosen={"lr": 0.02, "learned": False}).run()
     assert raised.value.status == status
-    assert f"the predictor of protocol hard@1 for convnet2-w8-in {told}" in str(raised.value)
+    assert f"the predictor of protocol hard@2 for convnet2-w8-in {told}" in str(raised.value)
     assert "docs/reference/hooks/protocols.md" in str(raised.value)
 
 
@@ -251,7 +260,7 @@ def test_a_rate_whose_predictions_are_nan_is_not_chosen(monkeypatch):
 def test_what_cannot_be_called_is_no_predictor(monkeypatch):
     protocol = stage.import_target(installed().protocols.get("hard").target)
     monkeypatch.setattr(protocol, "fit", lambda self, *given: None)
-    with pytest.raises(NodeFailureError, match="`fit` of protocol hard@1 returns a NoneType, not a function") as raised:
+    with pytest.raises(NodeFailureError, match="`fit` of protocol hard@2 returns a NoneType, not a function") as raised:
         evaluation(document()).run()
     assert raised.value.status == "failed"
 
