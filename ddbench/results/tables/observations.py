@@ -70,6 +70,7 @@ class Observation:
         facts: Names and sizes; what the record does not say is empty.
         artifacts: Artifacts that the set was made from, by the name its method gave them.
         condensation: The record of the set, if it is among the records.
+        made: The document of the set, which says what it was made by.
         warning: What a reader must know about the choice of this result.
         metrics: All that was measured on the test images; empty unless ``ok``.
     """
@@ -97,6 +98,7 @@ class Observation:
     facts: Facts = field(default_factory=Facts)
     artifacts: dict[str, str] = field(default_factory=dict)
     condensation: Record | None = None
+    made: CellDocument | None = None
     warning: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -216,6 +218,7 @@ def _observation(record: Record, facts: Facts, **fields: Any) -> Observation:
         facts=facts,
         metrics=record.metrics if record.kind == "evaluation" and record.status == "ok" else {},
         artifacts={name: key for name, (_, key) in document.set.artifacts.items()},
+        made=document.set,
         **fields,
     )
 
