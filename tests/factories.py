@@ -165,6 +165,17 @@ def demo() -> list[Record]:
     ]
 
 
+def decided(**fields: Any) -> list[Record]:
+    """A run of six repetitions, which decide the one pair of its methods."""
+    noise = [0.0, 2.0, 1.0, 0.5, 2.5, 1.5]
+    rows = (("random", 40.0, 1), ("dm", 50.0, 3), ("datm", 60.0, 5))
+    return [
+        x
+        for name, mean, k in rows
+        for x in cell(name, [mean + e + k * r % 7 / 9 for r, e in enumerate(noise)], **fields)
+    ]
+
+
 def imported() -> list[Record]:
     """``theirs``, an imported row, beside a measured one in every kind of table: protocols, students, a failure."""
     places = ({}, {"protocol": "native"}, {"eval_arch": "mlp-w128-nn"})

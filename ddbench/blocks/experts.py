@@ -132,17 +132,11 @@ def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) ->
     """One expert's snapshots and accuracies."""
     name = str(expert)
     per_epoch = -(-len(ctx.train) // params.batch)
-    every = params.snapshot_updates or per_epoch
+    every = params.between(len(ctx.train))
     updates = params.epochs * per_epoch
     draws = torch.Generator().manual_seed(ctx.seed("expert", name, "augmentation"))
-    trainer = Trainer(
-        ctx.build_model(seed=ctx.seed("expert", name, "model")),
-        _fetch(ctx, params, draws),
-        ctx.train.labels,
-        TrainingRecipe(updates, params.lr, params.batch, momentum=0.0, weight_decay=0.0),
-        order=torch.Generator().manual_seed(ctx.seed("expert", name, "order")),
-        step=_gsam(params) if params.optimiser == "gsam" else None,
-    )
+    order = torch.Generator().manual_seed(ctx.seed("expert", name, "order"))
+    trainer = _trainer(ctx, params, ctx.build_model(seed=ctx.seed("expert", name, "model")), updates, order, draws)
     snapshots, accuracies = [_snapshot(trainer.model, params)], [_accuracy(ctx, trainer.model)]
     path = folder / _CHECKPOINT
     state = load_checkpoint(path, _VERSION)
@@ -163,6 +157,51 @@ def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) ->
             saved = time.monotonic()
         ctx.progress(expert * updates + trainer.done, params.experts * updates, "experts")
     return {"snapshots": torch.stack(snapshots), "train_top1": torch.tensor(accuracies)}
+
+
+def continued(
+    ctx: RunContext,
+    params: ExpertsParams,
+    start: Tensor,
+    snapshots: int,
+    order: torch.Generator,
+    draws: torch.Generator,
+) -> Tensor:
+    """Where an expert would be so many snapshots later, with other batches: trained anew from ``start``.
+
+    Args:
+        ctx: The run.
+        params: How the pool was trained.
+        start: θ*_t, [P].
+        snapshots: M.
+        order: Decides the order of the images.
+        draws: Decides their augmentation.
+
+    Returns:
+        [P], on the device.
+    """
+    net = ctx.build_model(seed=0)
+    like = next(net.parameters())
+    torch.nn.utils.vector_to_parameters(start.detach().to(like, copy=True), net.parameters())
+    updates = snapshots * params.between(len(ctx.train))
+    trainer = _trainer(ctx, params, net, updates, order, draws)
+    while trainer.done < updates:
+        trainer.update()
+    return flatten(list(net.parameters()))
+
+
+def _trainer(
+    ctx: RunContext, params: ExpertsParams, model: nn.Module, updates: int, order: torch.Generator,
+    draws: torch.Generator,
+) -> Trainer:  # fmt: skip
+    return Trainer(
+        model,
+        _fetch(ctx, params, draws),
+        ctx.train.labels,
+        TrainingRecipe(updates, params.lr, params.batch, momentum=0.0, weight_decay=0.0),
+        order=order,
+        step=_gsam(params) if params.optimiser == "gsam" else None,
+    )
 
 
 def _fetch(ctx: RunContext, params: ExpertsParams, draws: torch.Generator) -> Callable[[Tensor], Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.matching import batched, class_gradients, gradient_distance
+from ddbench.blocks.moved import image_change, pixels_moved
 from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.params import CondensationParams, GradientMatchingParams
 from ddbench.blocks.sampling import ClassSampler
@@ -34,6 +35,7 @@ class GradientMethod(Method[P]):
 
     Attributes:
         form: What is stored and how it decodes to the images that networks see.
+        start: What was started from, normalised, like ``images``.
         images: What is stored: by default the pixels, [n, C, H, W].
         labels: [n] int64, class-major, of the decoded images.
         counts: Decoded images of each class that has any.
@@ -50,7 +52,8 @@ class GradientMethod(Method[P]):
         p, classes = self.params, [c for c, n in enumerate(ctx.per_class) if n]
         self.labels = class_slots(ctx, self.form.times)
         self.counts = self.form.counts([ctx.per_class[c] for c in classes])
-        self.images = Learned(self.form.encode(first_images(ctx, p.init, self.form.times)), p.lr_img, p.momentum)
+        self.start = self.form.encode(first_images(ctx, p.init, self.form.times))
+        self.images = Learned(self.start, p.lr_img, p.momentum)
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
         self.seconds = {"matching_s": 0.0, "training_s": 0.0}
 
@@ -64,12 +67,18 @@ class GradientMethod(Method[P]):
         self.seconds[name] += time.perf_counter() - began
 
     def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
-        """Seconds of matching gradients, and of training networks between matchings."""
-        return dict(self.seconds)
+        """Seconds of matching gradients, and of training networks between matchings; how far images moved."""
+        moved = pixels_moved(ctx, self.form, self.start, self.reported)
+        return self.seconds | {"image_change": image_change(self.start, self.reported)} | moved
+
+    @property
+    def reported(self) -> Tensor:
+        """What is stored, normalised."""
+        return self.images.value
 
     def finalise(self, ctx: RunContext) -> CondensedSet:
         """The images with their fixed hard labels."""
-        return self.form.condensed(self.images.value, self.labels, ctx.train.preprocess)
+        return self.form.condensed(self.reported, self.labels, ctx.train.preprocess)
 
 
 class CondensationMethod(GradientMethod[Q]):

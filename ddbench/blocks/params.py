@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from ddbench.core.api import DistillationParams, Params
-from ddbench.core.specs import ArtifactSpec, CellSpec, DatasetInfo
+from ddbench.core.specs import TUNE, ArtifactSpec, CellSpec, DatasetInfo
 
 
 class FeaturesParams(Params):
@@ -62,6 +71,14 @@ class ExpertsParams(Params):
     storage: Literal["float32", "bfloat16"] = Field(default="float32", description="number format of stored snapshots")
     source: str = Field(default="", description="which imported pool this is; empty: one that ddbench trains")
 
+    def between(self, n_train: int) -> int:
+        """Updates from one snapshot to the next.
+
+        Args:
+            n_train: Training images.
+        """
+        return self.snapshot_updates or -(-n_train // self.batch)
+
 
 START = (
     "first images: random's; N(0, 1) noise [normalised units]; those that k-center or k-means picks by the features of "
@@ -93,10 +110,10 @@ class StartParams(DistillationParams):
         times = images_per_stored(self.parametrisation, self.factor)
         return None if self.init == "noise" else too_few_images(cell, data, times)
 
-    def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
-        """What is stored as float32."""
+    def stored_pixels(self, n: int, data: DatasetInfo) -> int | None:
+        """Those of what is stored."""
         smaller = self.factor**2 if self.parametrisation == "upsampled" else 1
-        return 4 * n * data.image_bytes // smaller
+        return n * data.image_bytes // smaller
 
 
 def images_per_stored(parametrisation: str, factor: int) -> int:
@@ -202,8 +219,8 @@ class PoolParams(Params):
         return last * (self.snapshot_updates or per_epoch) / (self.expert_epochs * per_epoch)
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
-        """The pool of experts; repetition 0's for all unless ``expert_seed`` says otherwise."""
-        r = cell.r if self.expert_seed == "per_rep" else 0
+        """The pool of experts; repetition 0's for all unless ``expert_seed`` says otherwise, and never while tuning."""
+        r = cell.r if self.expert_seed == "per_rep" or cell.data.split == TUNE else 0
         seed = {} if self.expert_source else {"master": cell.master, "r": r}
         pool = self.pool.model_dump()
         return {"experts": ArtifactSpec(kind="experts", data=cell.data, arch=cell.arch, params=pool, seed=seed)}
@@ -213,6 +230,24 @@ class PoolParams(Params):
         if cell.arch.endswith("-bn"):
             return "batch norm's statistics are no part of a trajectory; only -in and -nn are supported"
         return None
+
+
+def _step_size(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """One sentence for a wrong value, instead of one for each kind that it is not."""
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("should be a positive number, or search") from None
+
+
+StepSize = Annotated[PositiveFloat | Literal["search"], WrapValidator(_step_size)]
+"""β₀ of a student: a number, or the best of a few by the matching loss that the first images have."""
+
+STEP_SIZE = (
+    "β₀, the student's learning rate at first [per update]; search: that of .01, .03, .1 and .3 with which the first "
+    "images match best"
+)
+"""Description of ``lr_init``."""
 
 
 class TrajectoryParams(PoolParams, StartParams):
@@ -229,7 +264,7 @@ class TrajectoryParams(PoolParams, StartParams):
     lr_img: float = Field(default=100.0, gt=0, description="SGD learning rate on pixels [normalised units]")
     momentum: float = Field(default=0.5, ge=0, lt=1, description="SGD momentum on pixels and on the learning rate")
     lr_lr: float = Field(default=1e-5, ge=0, description="SGD learning rate on the student's learning rate")
-    lr_init: float = Field(default=0.01, gt=0, description="β₀, the student's learning rate at first [per update]")
+    lr_init: StepSize = Field(default=0.01, description=STEP_SIZE)
     gate: NonNegativeFloat = Field(
         default=0.0, description="skip steps whose loss exceeds this (or is no number) and count them; 0: never"
     )

@@ -110,6 +110,37 @@ def backward(
     return _reverse(path, outer, exact=gradients == "exact", keep_bytes=keep_bytes or 0)
 
 
+def walk(
+    model: nn.Module,
+    start: Tensor,
+    batches: Sequence[Tensor],
+    images: Tensor,
+    labels: Tensor,
+    lr: float | Tensor,
+    *,
+    augment: Augment | None = None,
+) -> Tensor:
+    """Train a student as :func:`backward` does, without momentum and without gradients of where it ends.
+
+    Args:
+        model: The student's network, without buffers.
+        start: θ_0, [P].
+        batches: N index tensors [b] into the set, in order.
+        images: X, [n, C, H, W].
+        labels: Y, [n] int64 classes, or [n, K] float logits.
+        lr: β.
+        augment: A_i.
+
+    Returns:
+        θ_N, [P].
+    """
+    student = _Student(FlatModel.of(model), images.detach(), labels.detach(), augment)
+    theta = flatten(start)
+    for i, batch in enumerate(batches):
+        theta = theta - lr * student.plain(theta, batch, i)
+    return theta
+
+
 @dataclass(frozen=True, slots=True)
 class _Student:
     """What a step computes."""

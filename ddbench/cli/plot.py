@@ -27,7 +27,7 @@ _to = click.option(
     "--to", "target", type=click.Path(path_type=Path), required=True, help="Picture to write, .png or .svg."
 )
 _datasets = click.option("--datasets", type=CommaList(), multiple=True, help="Only these data sets.")
-_protocols = click.option("--protocols", type=CommaList(), multiple=True, help="Only these, hard or hard@1.")
+_protocols = click.option("--protocols", type=CommaList(), multiple=True, help="Only these, hard or hard@2.")
 _methods = click.option(
     "--methods", type=CommaList(), multiple=True, help="Only these methods or rows; references always."
 )
@@ -86,7 +86,7 @@ def window(target: Path, **given: Any) -> None:
     plots = _plots(target)
     panels = window_series(*_chosen(**given))
     if not panels:
-        raise UsageError("nothing to plot: no table has two rows with different windows (see configs/datm-window.yaml)")
+        raise UsageError("nothing to plot: no table has two rows with different windows (min_start, max_start)")
     _write(plots, target, plots.window_plot(panels), _count(len(panels), "table"))
     for panel in panels:
         for images, found in panel.differences.items():

@@ -101,6 +101,13 @@ class Params(BaseModel):
         """
         return None
 
+    def stored_pixels(self, n: int, data: DatasetInfo) -> int | None:
+        """How many of these bytes, by four, are pixels that a byte each could hold; None where there are none.
+
+        The control ``random@uint8`` buys real images with what a set of ``n`` images takes with such pixels. Pure.
+        """
+        return None
+
 
 class DistillationParams(Params):
     """What every distiller has: a number of outer steps, and which state of the set is reported.
@@ -131,7 +138,12 @@ class DistillationParams(Params):
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
         """Pixels as float32."""
-        return 4 * n * data.image_bytes
+        pixels = self.stored_pixels(n, data)
+        return None if pixels is None else 4 * pixels
+
+    def stored_pixels(self, n: int, data: DatasetInfo) -> int | None:
+        """All pixels of ``n`` images."""
+        return n * data.image_bytes
 
 
 class ProtocolParams(Params):
@@ -341,6 +353,7 @@ class EvalInputs(Protocol):
         params: The protocol's resolved params.
         lr: The learning rate to use, one of ``params.lr`` or the set's own.
         recipe: The recipe that ``native`` follows, else None.
+        recipe_images: Images of the set that it came with, else None.
         dataset: Facts about the data.
         device: Where to train.
     """
@@ -348,6 +361,7 @@ class EvalInputs(Protocol):
     params: Any
     lr: float
     recipe: Recipe | None
+    recipe_images: int | None
     dataset: DatasetInfo
     device: torch.device
 

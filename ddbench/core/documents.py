@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, TypeAdapter, computed_field, model_validator
 
 from ddbench.core.roles import Role, parse_label
-from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, EvalSpec, Frozen, Keyed
+from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, EvalSpec, Frozen, Keyed, reported
 
 Artifacts: TypeAlias = dict[str, tuple[str, str]]
 """What a node reads: kind and key of each artifact, by the name that the node has for it."""
@@ -74,6 +74,11 @@ class CellDocument(Frozen):
         """The document itself: that of the set, as an evaluation's ``set`` is."""
         return self
 
+    @property
+    def reported(self) -> bool:
+        """Whether it stands in tables."""
+        return reported(self.cell.r, self.cell.data.split)
+
     @model_validator(mode="before")
     @classmethod
     def _completed(cls, given: Any) -> Any:
@@ -87,18 +92,22 @@ class CellDocument(Frozen):
         return given
 
 
-class Bought(Frozen):
+class Bought(Keyed):
     """Whose bytes the real images of a set cost.
 
     Attributes:
         of: Labels of the rows.
         images: How many images these are.
         budget: The column in which they stand.
+        uint8: How many the bytes of these rows' sets with uint8 images pay for; None where nobody knows.
     """
+
+    LATER = ("uint8",)
 
     of: tuple[str, ...]
     images: int
     budget: Budget
+    uint8: int | None = None
 
 
 class Facts(Keyed):
@@ -141,10 +150,12 @@ class Choice(Frozen):
     Attributes:
         key: Its key.
         set: The set that it is of.
+        r: Its repetition.
     """
 
     key: str
     set: CellDocument
+    r: int = 0
 
 
 class Place(Frozen):
@@ -214,8 +225,13 @@ class EvaluationDocument(Keyed):
         return self.facts.role
 
     @property
+    def reported(self) -> bool:
+        """Whether it stands in tables."""
+        return reported(self.eval.r, self.cell.data.split)
+
+    @property
     def protocol(self) -> str:
-        """Id of the protocol with its version, ``hard@1``."""
+        """Id of the protocol with its version, ``hard@2``."""
         return f"{self.eval.protocol}@{self.eval.protocol_version}"
 
     @model_validator(mode="before")

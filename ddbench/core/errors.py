@@ -71,7 +71,7 @@ def parameter_problem(problem: Mapping[str, Any], known: Collection[str]) -> str
     """
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        return f"parameter {name}: {problem['msg']}, got {problem.get('input')!r}"
+        return f"parameter {name}: {problem['msg'].removeprefix('Value error, ')}, got {problem.get('input')!r}"
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
     return f"unknown parameter {name!r}; {hint}"

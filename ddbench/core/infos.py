@@ -197,8 +197,9 @@ class Standing:
             its id.
         own_recipe: The protocol under which sets are trained as they want to be; with it the scores HLR and LRS stand.
         unaugmented: The protocol that differs from this one in having no augmentation; with it the score ARS stands.
-        full_under: The protocol that suits real data: losslessness is judged under this protocol, against the better
-            of ``full`` under both. For protocols that do not cap the student's updates.
+        full_under: The protocol that suits real data: losslessness is judged under this protocol, against ``full``
+            under it and, unless students follow the recipe of their set, under this one. For protocols that do not cap
+            the student's updates.
 
     Raises:
         PluginError: If a field is malformed.
@@ -220,7 +221,7 @@ class ProtocolInfo:
     """An evaluation recipe; what the core must know of it is declared here.
 
     Attributes:
-        name: Id without version, ``^[a-z][a-z0-9_-]*$``, e.g. ``hard``; shown as ``hard@1``.
+        name: Id without version, ``^[a-z][a-z0-9_-]*$``, e.g. ``hard``; shown as ``hard@2``.
         version: Bumped when results may change, from 1; part of the key.
         target: ``"module:Class"`` of the :class:`EvalProtocol`.
         params: ``"module:Class"`` of its :class:`ProtocolParams`; that module must not import torch.
@@ -231,6 +232,9 @@ class ProtocolInfo:
         follows_recipe: Whether students follow the recipe of their set; ``random`` and the controls then stand beside
             each row, trained by that row's recipe.
         chooses_lr: Whether params may hold several learning rates, of which the best on val is used.
+        lr_repetition: Whose student chooses it for all repetitions: 0, the first of the reported ones; or −1, which is
+            made like them, for this alone, and never reported.
+        draws_random: Whether ``random`` is drawn more often where a suite says so (``seeds: random``).
         trains_student: Whether a network is trained; without, nothing depends on the student's seed, and there is one
             result for each set.
         students: What it evaluates: families or base names of networks, or names of predictors of its own
@@ -250,6 +254,8 @@ class ProtocolInfo:
     labels: Literal["hard", "soft", "own"] = "hard"
     follows_recipe: bool = False
     chooses_lr: bool = False
+    lr_repetition: Literal[-1, 0] = 0
+    draws_random: bool = False
     trains_student: bool = True
     students: tuple[str, ...] = ()
     standing: Standing = Standing()
@@ -259,8 +265,17 @@ class ProtocolInfo:
         _check_names(who, "students", self.students, _DASHED)
         if self.labels not in ("hard", "soft", "own"):
             raise PluginError(f"{who}: labels {self.labels!r} is none of hard, soft, own")
+        if self.lr_repetition not in (-1, 0):
+            raise PluginError(f"{who}: lr_repetition {self.lr_repetition!r} is neither -1 nor 0")
         if self.standing.own_recipe is not None and self.labels != "hard":
             raise PluginError(f"{who}: standing.own_recipe is for protocols with labels 'hard'")
+
+    def chooser(self, r: int) -> int:
+        """The repetition whose student chooses the learning rate of repetition ``r``; r itself where it chooses.
+
+        Repetitions below 0 are tuned on, or choose for others: nothing of a reported one reaches them.
+        """
+        return self.lr_repetition if r >= 0 else -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,15 @@ CONTROLS = (BEST_OF_K, "random_soft")
 
 ZERO_STEPS = " (0 steps)"
 """What the label of a start ends in."""
-AT_BYTES = "random@bytes"
-"""How labels of rows begin whose real images cost what the condensed sets of other rows cost."""
+AT_BYTES, AT_UINT8 = "random@bytes", "random@uint8"
+"""How labels of rows begin whose real images cost what the condensed sets of other rows cost: as these are stored, and
+with their images as uint8."""
 RECIPE_OF = " (recipe of "
 """What stands in the label of a twin before the label of the row whose recipe it takes."""
 
-Kind = Literal["reference", "method", "control", "start", "twin", "at_bytes"]
+Kind = Literal["reference", "method", "control", "start", "twin", "at_bytes", "at_uint8"]
+BUYERS: dict[Kind, str] = {"at_bytes": AT_BYTES, "at_uint8": AT_UINT8}
+"""Kind of such a row → the beginning of its label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Role:
         kind: ``reference``: what all rows are held against (``full``, ``random``, and others of that kind of method);
             ``method``: a method's own result; ``control``: a method that is nothing but a control; ``start``: the set
             at which a distiller begins; ``twin``: real images, trained by another row's recipe; ``at_bytes``: as many
-            real images as the sets of other rows pay for in bytes.
+            real images as the sets of other rows pay for in bytes; ``at_uint8``: as these pay for with images as uint8.
         of: Labels of the rows that it stands beside; none for references and methods.
     """
 
@@ -50,7 +53,12 @@ class Role:
     @property
     def is_control(self) -> bool:
         """Whether it is a random choice beside a method, or where one starts: no method's own result."""
-        return self.kind in ("control", "start", "twin", "at_bytes")
+        return self.kind in ("control", "start", "twin", *BUYERS)
+
+    @property
+    def buys(self) -> bool:
+        """Whether it is real images at the bytes of other rows' sets."""
+        return self.kind in BUYERS
 
 
 class HasRole(Protocol):
@@ -83,11 +91,21 @@ def baseline_of(row: R, rows: Iterable[R]) -> R | None:
     return found[0] if len(found) == 1 else None
 
 
+def label_at(role: Role) -> str:
+    """The label of real images at the bytes of others: ``random@bytes (for dm)``, of several ``(for dm, …)``.
+
+    No two rows at the same bytes share a method, so that the first tells them apart.
+    """
+    return f"{BUYERS[role.kind]} (for {role.of[0]}{', …' * (len(role.of) > 1)})"
+
+
 def parse_label(label: str, method: str = "") -> Role:
     """The role that a label spelled when rows had none: for records of then, and for suites that exclude by label."""
     _, twin, recipe = label.partition(RECIPE_OF)
     if twin:
         return Role("twin", (recipe.removesuffix(")"),))
+    if label.startswith(AT_UINT8):
+        return Role("at_uint8")
     if label.startswith(AT_BYTES):
         return Role("at_bytes")
     if label.endswith(ZERO_STEPS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -80,13 +80,20 @@ class Budget(Frozen):
         return {"ipc": self.ipc} if self.ipc is not None else {"fraction": self.fraction or 0.0}
 
 
+TUNE: Final = "tune"
+"""The split of ``ddbench tune``: its test part are training images that the view leaves out."""
+
+SplitName: TypeAlias = Literal["default", "paper", "tune"]
+"""``default`` (train, val, test), ``paper`` (train ∪ val is train, no selection), or :data:`TUNE`."""
+
+
 class DataSpec(Keyed):
     """Which images a cell sees; its fields but ``origin`` are the ``data`` part of every key.
 
     Attributes:
         name: Registered name, or the one the user gave (``cifar10-jpeg``).
         revision: Content hash of the decoded images and labels, 16 hex digits.
-        split: ``default`` (train, val, test), or ``paper`` (train ∪ val is train, no selection).
+        split: ``default``, ``paper`` or ``tune`` (:data:`SplitName`).
         view: Named transforms of the splits in canonical form, or None.
         preprocess: Preprocessing id (``meanstd``, ``meanstd-mtt``, ``zca-kornia``, ``zca-frepo``, ``zca-kip``).
         origin: Where the data set's record comes from (:class:`ddbench.core.plugin.registry.Origin`); "" for ddbench's
@@ -97,7 +104,7 @@ class DataSpec(Keyed):
 
     name: str
     revision: str
-    split: Literal["default", "paper"] = "default"
+    split: SplitName = "default"
     view: tuple[dict[str, Any], ...] | None = None
     preprocess: str = "meanstd"
     origin: str = ""
@@ -111,12 +118,12 @@ class DatasetInfo:
         name: As in :class:`DataSpec`.
         revision: As in :class:`DataSpec`.
         channels: 1 or 3.
-        size: Height = width [pixels].
+        size: Height = width [pixels], after pooling.
         classes: K, also where a view keeps only some of the classes.
         class_names: K names.
         counts: Training images per class, K numbers.
         val_counts: Validation images per class, K numbers.
-        n_test: Test images.
+        n_test: Test images, or those that take their place under split ``tune``.
         default_arch: Canonical architecture name used when the user names none.
         flip: Whether a mirrored image still shows its class (False for digits).
         mean: Per-channel mean of pixels in [0, 1].
@@ -125,6 +132,7 @@ class DatasetInfo:
         notes: What a reader of the table must know (how the split was made, converted images).
         licence: As in :class:`DatasetRecord`; None also for data that no record describes.
         dc_augmentation: As in :class:`DatasetRecord`; known while planning and condensing.
+        pool: k, where a pixel is the mean of k × k of the source's.
     """
 
     name: str
@@ -144,6 +152,7 @@ class DatasetInfo:
     notes: tuple[str, ...] = ()
     licence: str | None = None
     dc_augmentation: str | None = None
+    pool: int = 1
 
     @property
     def n_train(self) -> int:
@@ -200,6 +209,8 @@ class ArtifactSpec(Keyed):
 class CellSpec(Keyed):
     """One point of the grid: method(params) × data × budget × condensing arch × repetition.
 
+    Repetitions that are never reported, but chosen by, have negative numbers: r = −1, −2.
+
     ``origins`` says where the architectures come from that the method builds: ``arch`` where it is one of the method's
     axes, and the names of ``Params.architectures``; those of ddbench's own are left out.
     """
@@ -246,6 +257,11 @@ class EvalSpec(Keyed):
     e: int
     origins: dict[str, str] = Field(default_factory=dict)
     artifacts: tuple[str, ...] = ()
+
+
+def reported(r: int, split: SplitName) -> bool:
+    """Whether a repetition stands in tables: those below 0 choose for the others, and are results where one tunes."""
+    return r >= 0 or split == TUNE
 
 
 @dataclass(frozen=True, slots=True)

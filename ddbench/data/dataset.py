@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ddbench.core.infos import DatasetRecord
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.registry import Registry
-from ddbench.core.specs import DatasetInfo, DataSpec
+from ddbench.core.specs import DatasetInfo, DataSpec, SplitName
 from ddbench.data.describe import describe
 from ddbench.data.prepared.on_disk import find
 from ddbench.data.prepared.prepare import resolve
@@ -35,7 +35,7 @@ class Data:
 def open_data(
     name: str,
     view: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
-    split: Literal["default", "paper"],
+    split: SplitName,
     preprocess: str,
     registries: Registries,
 ) -> Data:
@@ -44,7 +44,7 @@ def open_data(
     Args:
         name: As the user types it: ``digits``, ``cifar10-jpeg=hf:PATH``.
         view: As suites write it; None: all images.
-        split: ``default``, or ``paper`` (train ∪ val is train).
+        split: ``default``, ``paper`` (train ∪ val is train), or ``tune`` (test is what the view leaves out of train).
         preprocess: The space of networks.
         registries: Loaded plugins.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ddbench.core.specs import DatasetInfo, DataSpec
 from ddbench.data.prepared.on_disk import Prepared
-from ddbench.data.prepared.views import Part, apply_view
+from ddbench.data.prepared.views import Part, apply_view, seen
 from ddbench.data.space.ids import constants
 
 
@@ -20,6 +20,7 @@ def describe(prepared: Prepared, spec: DataSpec) -> DatasetInfo:
     Raises:
         UsageError: If the view or the preprocessing is impossible for this data set.
     """
+    prepared = seen(prepared, spec.view)
     meta, record = prepared.meta, prepared.record
     mean, std = constants(prepared, spec.preprocess)
     parts = apply_view(prepared, split=spec.split, view=spec.view)
@@ -27,13 +28,13 @@ def describe(prepared: Prepared, spec: DataSpec) -> DatasetInfo:
         name=meta.name,
         revision=meta.revision,
         channels=meta.shape[1],
-        size=meta.shape[2],
+        size=prepared.size,
         classes=meta.classes,
         class_names=meta.class_names,
         counts=_counts(parts.train, meta.classes),
         val_counts=_counts(parts.val, meta.classes),
         n_test=len(parts.test.indices),
-        default_arch=default_arch(meta.shape[2]),
+        default_arch=default_arch(prepared.size),
         flip=prepared.flip,
         mean=mean,
         std=std,
@@ -41,6 +42,7 @@ def describe(prepared: Prepared, spec: DataSpec) -> DatasetInfo:
         notes=meta.notes,
         licence=None if record is None else record.licence,
         dc_augmentation=None if record is None else record.dc_augmentation,
+        pool=prepared.pool,
     )
 
 

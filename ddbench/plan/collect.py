@@ -20,7 +20,8 @@ def collect(plan: Plan) -> list[Record]:
     Entries without a measured result become records with status ``skipped`` or ``failed`` and a reason: failures are
     rows.
     """
-    records = [node.record for node in plan.nodes.values() if node.kind == "cell" and node.record is not None]
+    made = [node.record for node in plan.nodes.values() if node.kind == "cell" and node.record is not None]
+    records = [record for record in made if record.document.reported]
     return records + [_of_entry(plan, entry) for entry in plan.entries]
 
 
@@ -51,11 +52,12 @@ def remember(plan: Plan, store: Store) -> None:
 def stored(store: Store) -> list[Record]:
     """The records in a results folder, and of the shared references those of the same repetitions.
 
-    What never ran (skips) left no record, and is missing here.
+    What never ran (skips) left no record, and is missing here; so is what is not reported.
     """
     found: list[Record] = []
     references: list[Record] = []
-    for path, record in sorted(store.records(), key=lambda each: _protocol(each[1])):
+    known = [(path, record) for path, record in store.records() if record.document.reported]
+    for path, record in sorted(known, key=lambda each: _protocol(each[1])):
         (found if store.out in path.parents else references).append(record)
     places = {place_of(record) for record in found if record.kind == "evaluation"}
     students = [record for record in references if record.kind == "evaluation" and place_of(record) in places]

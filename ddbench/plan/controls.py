@@ -14,7 +14,7 @@ from typing import Any
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
-from ddbench.core.roles import AT_BYTES, BEST_OF_K, RANDOM, ZERO_STEPS, Role
+from ddbench.core.roles import BEST_OF_K, BUYERS, ZERO_STEPS, Kind, Role, label_at
 from ddbench.core.specs import Budget, DatasetInfo, snapshot_points
 from ddbench.plan.rows import Row, resolved, validated
 from ddbench.plan.suite import Suite
@@ -69,7 +69,7 @@ def _methods(
             overrides = {**params, **suite.set.get(name, {})}
             role = Role("control", (row.label,))
             control = Row(name, info, origin, overrides, requested=False, role=role, control_of=row)
-            values = [resolved(control, data.name, budget, profile)[0].model_dump_json() for data, budget in places]
+            values = [resolved(control, data, budget, profile)[0].model_dump_json() for data, budget in places]
             groups.setdefault((name, json.dumps(values)), []).append(control)
     taken = {row.label for row in rows}
     for (name, _), members in groups.items():
@@ -83,7 +83,7 @@ def _choices(row: Row, profile: Profile, places: Sequence[Place]) -> int:
     """States of its set that a row's choice on val may take, the most of all places; 1 where it takes the last."""
     if row.method.kind != "distillation":
         return 1
-    found = [resolved(row, data.name, budget, profile)[0] for data, budget in places]
+    found = [resolved(row, data, budget, profile)[0] for data, budget in places]
     return max((len(snapshot_points(params.steps)) for params in found if params.keeps_best_snapshot), default=1)
 
 
@@ -107,45 +107,66 @@ def _zero_steps(row: Row) -> list[Row]:
 
 
 def _at_bytes(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -> Iterator[Row]:
-    """``random`` at the bytes of the distillers' sets: one row for all that cost the same, named after them."""
-    random = next((row for row in rows if row.method.name == RANDOM and row.role.kind == "reference"), None)
+    """``random`` at the bytes of the distillers' sets, as stored and with uint8 images: one row for all equal ones."""
+    random = next((row for row in rows if row.is_random), None)
     if random is None:
         return
-    groups: dict[tuple[Budget | None, ...], list[str]] = {}
-    for row in rows:
-        if row.method.kind == "distillation" and row.overrides.get(STEPS) != 0:
-            budgets = tuple(bought(row, data, budget, profile) for data, budget in places)
+    made = [row for row in rows if row.method.kind == "distillation" and row.overrides.get(STEPS) != 0]
+    by_label = {row.label: row for row in rows}
+    for kind in BUYERS:
+        groups: dict[tuple[Budget | None, ...], list[str]] = {}
+        for row in made:
+            budgets = tuple(bought(row, data, budget, profile, kind) for data, budget in places)
             if any(found is not None for found in budgets):
                 groups.setdefault(budgets, []).append(row.label)
-    by_label = {row.label: row for row in rows}
-    for labels in groups.values():
-        label = f"{AT_BYTES} (for {', '.join(labels)})"
-        role = Role("at_bytes", tuple(labels))
-        yield replace(random, label=label, requested=False, role=role, control_of=by_label[labels[0]])
+        for labels in groups.values():
+            role = Role(kind, tuple(labels))
+            beside = by_label[labels[0]]
+            yield replace(random, label=label_at(role), requested=False, role=role, control_of=beside)
 
 
-def bought(row: Row, data: DatasetInfo, budget: Budget, profile: Profile) -> Budget | None:
-    """The largest budget of real images, as uint8, that costs no more bytes than a set of ``row`` at ``budget`` does.
+def images_for(row: Row, data: DatasetInfo, budget: Budget, profile: Profile, kind: Kind) -> int | None:
+    """How many real images, as uint8, cost no more bytes than a set of ``row`` at ``budget`` does.
 
-    Hard labels, a byte each, are left out on both sides. None where the row does not foresee its bytes, or where they
-    buy as many real images as the set has, or not one of each class.
+    Hard labels, a byte each, are left out on both sides.
+
+    Args:
+        row: A distiller.
+        data: The data set.
+        budget: The set's budget.
+        profile: The profile.
+        kind: ``at_bytes``: at the bytes that are stored; ``at_uint8``: at those with images as uint8.
+
+    Returns:
+        None where the row does not foresee its bytes.
 
     Raises:
         UsageError: If a plugin's own arithmetic fails.
     """
     per_class = budget.resolve(data.counts)
-    params, _ = resolved(row, data.name, budget, profile, max(per_class))
+    params, _ = resolved(row, data, budget, profile, max(per_class))
     try:
-        size = params.stored_bytes(sum(per_class), data)
-        images = None if size is None else int(size) // data.image_bytes
-        if images is not None and images < 0:
+        size, pixels = (ask(sum(per_class), data) for ask in (params.stored_bytes, params.stored_pixels))
+        if size is None or (pixels is None and kind == "at_uint8"):
+            return None
+        images = (int(size) - (3 * int(pixels or 0) if kind == "at_uint8" else 0)) // data.image_bytes
+        if images < 0:
             raise ValueError(f"it gives {size} bytes")
+        return images
     except Exception as error:
         raise UsageError(
             f"{row.label}: Params.stored_bytes failed ({type(error).__name__}: {error}); without --controls it is "
             "not asked"
         ) from None
-    classes = sum(n > 0 for n in per_class)
+
+
+def bought(row: Row, data: DatasetInfo, budget: Budget, profile: Profile, kind: Kind) -> Budget | None:
+    """The budget of the real images of :func:`images_for`.
+
+    None where these are unknown, as many as the set has, or not one of each class.
+    """
+    per_class = budget.resolve(data.counts)
+    images, classes = images_for(row, data, budget, profile, kind), sum(n > 0 for n in per_class)
     if images is None or images < classes or images == sum(per_class):
         return None
     found = Budget(ipc=images // classes) if budget.ipc is not None else _share(images, data)

@@ -144,7 +144,7 @@ class Plan:
     def skips(self) -> Iterator[tuple[str, str]]:
         """What is skipped and why, once for all repetitions and students."""
         for entry in self.entries:
-            if entry.skip is not None and entry.r == 0 and entry.e == 0:
+            if entry.skip is not None and entry.r == self.grid.repetitions[0] and entry.e == 0:
                 yield f"{entry.row} {entry.budget.label if entry.budget else ''}", entry.skip
 
     def write(self, path: Path) -> None:

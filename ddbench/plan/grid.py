@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ddbench.core.api import ArchInfo, Params
+from ddbench.core.api import ArchInfo, Params, ProtocolInfo
 from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
@@ -55,7 +55,13 @@ class GridCell:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Everything a suite names, in table order."""
+    """Everything a suite names, in table order.
+
+    Attributes:
+        repetitions: Those of condensation, each a set of its own; from 0, or below 0 where one tunes.
+        eval_seeds: Students per repetition.
+        random_seeds: Repetitions of ``random`` under protocols that draw it more often; 0: as many as of all rows.
+    """
 
     suite: Suite
     profile: Profile
@@ -64,8 +70,9 @@ class Grid:
     data: list[Data]
     protocols: list[Protocol]
     budgets: list[Budget]
-    condense_seeds: int
+    repetitions: tuple[int, ...]
     eval_seeds: int
+    random_seeds: int
     exclusions: list[Exclusion]
 
     def archs(self, data: Data) -> list[str]:
@@ -112,21 +119,28 @@ class Grid:
         """Canonical form of an architecture name."""
         return arch_names.parse(arch, self.registries.architectures).canonical
 
-    def cells(self, row: Row, data: Data, budget: Budget, arch: str) -> Iterator[GridCell]:
-        """The repetitions of one row × data × budget × arch that are not excluded."""
+    def repetitions_of(self, row: Row, protocol: ProtocolInfo) -> tuple[int, ...]:
+        """The repetitions of a row under a protocol: the grid's, with more of ``random`` behind them."""
+        more = self.random_seeds if row.is_random and protocol.draws_random else 0
+        return self.repetitions + tuple(range(len(self.repetitions), more))
+
+    def cells(
+        self, row: Row, data: Data, budget: Budget, arch: str, repetitions: Iterable[int] | None = None
+    ) -> Iterator[GridCell]:
+        """Repetitions of one row × data × budget × arch, none where it is excluded; by default the grid's."""
         if self.excludes(row, data, budget, arch):
             return
         size = budget
-        if row.role.kind == "at_bytes" and row.control_of is not None:
-            found = bought(row.control_of, data.info, budget, self.profile)
+        if row.role.buys and row.control_of is not None:
+            found = bought(row.control_of, data.info, budget, self.profile, row.role.kind)
             if found is None:
                 return
             size = found
         per_class = size.resolve(data.info.counts)
-        params, preset = resolved(row, data.spec.name, budget, self.profile, max(per_class))
+        params, preset = resolved(row, data.info, budget, self.profile, max(per_class))
         values = params.model_dump(mode="json")
         notes = preset.notes(row.method.name, data.spec.preprocess)
-        for r in range(self.condense_seeds):
+        for r in self.repetitions if repetitions is None else repetitions:
             spec = CellSpec(
                 method=row.method.name,
                 method_version=row.method.version,
@@ -160,7 +174,9 @@ class Grid:
 
     def excludes(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
         """Whether the suite leaves this out; of a twin only rules that name a role say anything."""
-        served = [other for other in self.rows if row.role.kind == "at_bytes" and other.label in row.role.of]
+        if row.at not in (None, budget):
+            return True
+        served = [other for other in self.rows if row.role.buys and other.label in row.role.of]
         if served and all(self.excludes(other, data, budget, arch, **more) for other in served):
             return True
         rules = [rule for rule in self.exclusions if rule.role is not None or row.role.kind != "twin"]
@@ -245,8 +261,9 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
         data=data,
         protocols=protocols,
         budgets=suite.budget.budgets(),
-        condense_seeds=suite.seeds.condense or profile.condense_seeds,
+        repetitions=tuple(range(suite.seeds.condense or profile.condense_seeds)),
         eval_seeds=suite.seeds.evaluate or profile.eval_seeds,
+        random_seeds=suite.seeds.random or 0,
         exclusions=[
             rule
             for given in suite.exclude
@@ -338,7 +355,7 @@ def _predictors(protocols: list[Protocol], families: Registry[ArchInfo]) -> set[
 def _elsewhere(name: str, members: Registry[Any]) -> bool:
     """Whether a name that is not in this run is a member, or the label of a control of one."""
     role = parse_label(name)
-    return name in members or role.kind == "at_bytes" or any(of in members for of in role.of)
+    return name in members or role.buys or any(of in members for of in role.of)
 
 
 def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile) -> Protocol:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +18,11 @@ from ddbench.core.errors import UsageError
 from ddbench.core.keys import artifact_key, condense_key, eval_key
 from ddbench.core.plugin.kinds import Kind
 from ddbench.core.plugin.protocols import Protocol
-from ddbench.core.roles import RANDOM, RECIPE_OF, Role
+from ddbench.core.roles import RECIPE_OF, Role
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec, PlannedEvaluation
 from ddbench.data.dataset import Data
 from ddbench.data.space.ids import artifact_for
+from ddbench.plan.controls import images_for
 from ddbench.plan.graph import Entry, Node, Plan, TableKey
 from ddbench.plan.grid import Grid, GridCell
 from ddbench.plan.rows import Row
@@ -44,6 +46,10 @@ def make(grid: Grid) -> Plan:
     return plan
 
 
+CHOOSES = ", chooses the learning rate"
+"""Ends the titles of nodes that stand in no table."""
+
+
 class _Planner:
     """Collects nodes, each once; evaluations of references go last because they take longest."""
 
@@ -52,7 +58,7 @@ class _Planner:
         self.plan = Plan(grid)
         self.last: dict[str, Node] = {}
         self.notes: dict[str, None] = {}
-        self.cells: dict[tuple[Any, ...], list[tuple[GridCell, str | None]]] = {}
+        self.cells: dict[tuple[Any, ...], dict[int, tuple[GridCell, str | None]]] = {}
         self.refused: set[str] = set()
         self.kinds: dict[str, Kind] = {}
 
@@ -87,7 +93,8 @@ class _Planner:
                     whole_done.add(row.label)
                 if native and row.method.kind != "distillation" and not row.method.own_labels:
                     continue
-                for cell, key in self.row_cells(row, table.data, budget, table.arch):
+                repetitions = self.grid.repetitions_of(row, protocol.info)
+                for cell, key in self.row_cells(row, table.data, budget, table.arch, repetitions):
                     self.evaluations(table, protocol, cell, key, None if spans_all else budget)
                     if native:
                         self.under_recipe(table, protocol, cell, key, budget)
@@ -96,14 +103,16 @@ class _Planner:
         where = {"eval_arch": table.eval_arch, "protocol": protocol.info.name}
         return self.grid.excludes(row, table.data, budget, table.arch, **where)
 
-    def row_cells(self, row: Row, data: Data, budget: Budget, arch: str) -> list[tuple[GridCell, str | None]]:
-        """The repetitions of a row with the keys of their nodes (None for skips), planned once."""
-        place = (row.label, id(data), budget, arch)
-        if place not in self.cells:
-            found = list(self.grid.cells(row, data, budget, arch))
-            self.cells[place] = [(cell, None if cell.skip else self.cell(cell)) for cell in found]
-            self.notes |= {note: None for cell in found for note in cell.notes}
-        return self.cells[place]
+    def row_cells(
+        self, row: Row, data: Data, budget: Budget, arch: str, repetitions: Sequence[int] | None = None
+    ) -> list[tuple[GridCell, str | None]]:
+        """Repetitions of a row (the grid's) with the keys of their nodes (None for skips), planned once."""
+        wanted = self.grid.repetitions if repetitions is None else repetitions
+        known = self.cells.setdefault((row.label, id(data), budget, arch), {})
+        for cell in self.grid.cells(row, data, budget, arch, [r for r in wanted if r not in known]):
+            known[cell.spec.r] = cell, None if cell.skip else self.cell(cell)
+            self.notes |= dict.fromkeys(cell.notes)
+        return [known[r] for r in wanted if r in known]
 
     # ------------------------------------------------------------------------------------------------------- nodes
 
@@ -144,7 +153,8 @@ class _Planner:
                 profile=self.grid.profile.name, broken=cell.broken,
             )  # fmt: skip
             title = f"{self._row_title(cell)} {f'r{spec.r}' if 'seed' in method.axes else ''}"
-            self.plan.nodes[key] = Node(" ".join(title.split()), document, keys, cell.params.steps)
+            shown = " ".join(title.split()) + ("" if document.reported else CHOOSES)
+            self.plan.nodes[key] = Node(shown, document, keys, cell.params.steps)
         return key
 
     def _row_title(self, cell: GridCell) -> str:
@@ -170,8 +180,9 @@ class _Planner:
         whole = row.method.kind == "reference"
         n = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
         buys = None
-        if row.role.kind == "at_bytes" and budget is not None:
-            buys = Bought(of=row.role.of, images=sum(cell.per_class), budget=budget)
+        if row.role.buys and row.control_of is not None and budget is not None:
+            uint8 = images_for(row.control_of, info, budget, self.grid.profile, "at_uint8")
+            buys = Bought(of=row.role.of, images=sum(cell.per_class), budget=budget, uint8=uint8)
         for e in range(1 if whole or not protocol.info.trains_student else self.grid.eval_seeds):
             entry = Entry(
                 table, row.label, row.role, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys,
@@ -204,19 +215,21 @@ class _Planner:
         if key in nodes:
             return found
         needs = [set_key, *([recipe_of] if recipe_of else []), *spec.artifacts]
-        chooser = self._chooser(table, cell, spec) if len(resolved.lr) > 1 else None
-        if chooser is not None and chooser.key == key:
-            chooser = None  # it chooses itself
+        chooser = None
+        if len(resolved.lr) > 1 and not protocol.info.follows_recipe:
+            chooser = self._chooser(entry, protocol, cell)
+        if isinstance(chooser, str):
+            self.refused.add(set_key)
+            return replace(entry, cell=None, skip=chooser)
         if chooser is not None:
-            if chooser.key not in nodes:
-                protocol.refuse("unsupported or artifacts answer differently for another seed of the same row")
             needs.append(chooser.key)
         document = EvaluationDocument(
             key=key, eval=spec, set=self.made(set_key), label=entry.row, facts=entry.facts,
             recipe=None if recipe_of is None else self.made(recipe_of), choice=chooser, artifacts=used,
         )  # fmt: skip
         title = f"{self._row_title(cell)} r{cell.spec.r} · {protocol.id} {table.eval_arch} e{e}"
-        nodes[key] = Node(title, document, tuple(needs), resolved.updates)
+        shown = title if document.reported else title + CHOOSES
+        nodes[key] = Node(shown, document, tuple(needs), resolved.updates)
         return found
 
     def made(self, key: str) -> CellDocument:
@@ -235,12 +248,22 @@ class _Planner:
             origins=self.grid.registries.origins(protocol=protocol.info.name, arch=table.eval_arch),
         )  # fmt: skip
 
-    def _chooser(self, table: TableKey, cell: GridCell, spec: EvalSpec) -> Choice:
-        """The evaluation of the row's first repetition and student, whose learning rate all others reuse."""
-        planned = self.row_cells(cell.row, table.data, cell.budget, table.arch)
-        r, key = next((other.spec.r, key) for other, key in planned if key is not None)
-        chooser = spec.model_copy(update={"set": key, "r": r, "e": 0})
-        return Choice(key=eval_key(chooser), set=self.made(key))
+    def _chooser(self, entry: Entry, protocol: Protocol, cell: GridCell) -> Choice | str | None:
+        """The evaluation whose learning rate an entry's reuses, planned if need be, or why it cannot be had.
+
+        None where it chooses itself.
+        """
+        r, table = protocol.info.chooser(entry.r), entry.table
+        if (entry.r, entry.e) == (r, 0):
+            return None
+        ((other, set_key),) = self.row_cells(cell.row, table.data, cell.budget, table.arch, [r])
+        why = other.skip
+        if set_key is not None:
+            found = self.evaluation(replace(entry, r=r, e=0), protocol, other, set_key, None)
+            if found.evaluation is not None:
+                return Choice(key=found.evaluation, set=self.made(set_key), r=r)
+            why = found.skip
+        return f"repetition {r}, which chooses the learning rate: {why}"
 
     def under_recipe(
         self, table: TableKey, protocol: Protocol, cell: GridCell, key: str | None, budget: Budget
@@ -250,10 +273,9 @@ class _Planner:
             return
         for row in self.grid.rows:
             beside = row.control_of is not None and cell.row.requested and row.method.name in cell.row.method.controls
-            plain = row.method.name == RANDOM and row.role.kind == "reference"
             name = f"{row.label}{RECIPE_OF}{cell.row.label})"
             twin = replace(row, label=name, role=Role("twin", (cell.row.label,)))
-            if not (plain or beside) or self._left_out(twin, table, budget, protocol):
+            if not (row.is_random or beside) or self._left_out(twin, table, budget, protocol):
                 continue
             made = self.row_cells(row, table.data, budget, table.arch)
             found = next((pair for pair in made if pair[0].spec.r == cell.spec.r), None)

@@ -1,4 +1,4 @@
-"""Presets: (dataset, budget, profile) → overrides of a method's defaults, each with its source."""
+"""Presets: (dataset, size of its images, budget, profile) → overrides of a method's defaults, each with its source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
 
 from ddbench.core.api import MethodInfo
 from ddbench.core.errors import PluginError
@@ -18,9 +18,18 @@ from ddbench.core.specs import Budget, Frozen
 
 
 class Condition(Frozen):
-    """Where a preset applies; a field that is not given applies everywhere."""
+    """Where a preset applies; a field that is not given applies everywhere.
+
+    Attributes:
+        dataset: Its name, without a view.
+        size: Height = width of the images under the view [pixels]; presets of a data set's own size name none.
+        ipc: Budget.
+        fraction: Budget.
+        profile: Name of the profile.
+    """
 
     dataset: str | None = None
+    size: PositiveInt | None = None
     ipc: int | None = None
     fraction: float | None = None
     profile: str | None = None
@@ -44,18 +53,20 @@ class Chosen:
         source: Where they come from, "" when there is no preset.
         note: Said in the plan when the preset is another budget's, else "".
         preprocess: The space that the source used; None when it does not say.
+        resized: Said in the plan when the preset is for the data set's own size and the view pools pixels, else "".
     """
 
     params: Mapping[str, Any]
     source: str = ""
     note: str = ""
     preprocess: str | None = None
+    resized: str = ""
 
     def notes(self, method: str, preprocess: str) -> tuple[str, ...]:
         """What the plan says about a cell of ``method`` in the space ``preprocess``."""
         other = self.preprocess not in (None, preprocess)
         space = f"{method}: its preset is for {self.preprocess}, this run is in {preprocess} (`--preprocess`)"
-        return tuple(filter(None, (self.note, space if other else "")))
+        return tuple(filter(None, (self.note, self.resized, space if other else "")))
 
 
 @cache
@@ -95,8 +106,11 @@ class Fit(IntEnum):
     """Of the budget's kind, as large or smaller."""
 
 
-def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str, *, per_class: int | None = None) -> Chosen:
-    """The most specific preset: this data set before any, this profile before any, this budget before any.
+def choose(
+    info: MethodInfo, dataset: str, budget: Budget, profile: str, *, per_class: int | None = None,
+    size: int | None = None, pool: int = 1,
+) -> Chosen:  # fmt: skip
+    """The most specific preset: this data set before any, then this size, this profile, this budget before any.
 
     Where a data set has presets for other budgets only, the nearest smaller budget's is taken, and the note says so; so
     it does where there are presets and none that fits. Of equally specific presets the first is taken.
@@ -107,28 +121,35 @@ def choose(info: MethodInfo, dataset: str, budget: Budget, profile: str, *, per_
         budget: The budget.
         profile: Name of the profile.
         per_class: Images per class that a fraction comes to: its size where presets know ipcs alone.
+        size: Height = width of the images under the view [pixels]; None: the data set's own.
+        pool: k, where a pixel is the mean of k × k of the data set's own.
     """
-    found: tuple[tuple[bool, bool, Fit, float], Preset] | None = None
+    found: tuple[tuple[bool, bool, bool, Fit, float], Preset] | None = None
     for preset in presets(info):
         where = preset.where
-        if where.dataset in (None, dataset) and where.profile in (None, profile):
-            specificity = (where.dataset is not None, where.profile is not None, *_size(where, budget, per_class))
+        if where.dataset in (None, dataset) and where.size in (None, size) and where.profile in (None, profile):
+            known = where.dataset is not None, where.size is not None, where.profile is not None
+            specificity = *known, *_fit(where, budget, per_class)
             if found is None or specificity > found[0]:
                 found = specificity, preset
-    if found is None or found[0][2] in (Fit.NO, Fit.LARGER):
+    if found is None or found[0][-2] in (Fit.NO, Fit.LARGER):
         missing = f"{info.name}: no preset of profile {profile} for {dataset}, {budget.label}: defaults"
         return Chosen({}, note=missing if presets(info) else "")
-    (*_, fit, size), preset = found
+    (*_, fit, amount), preset = found
     own = budget
     if fit is Fit.PER_CLASS or (fit is Fit.SMALLER and budget.ipc is not None):
-        own = Budget(ipc=int(size))
+        own = Budget(ipc=int(amount))
     elif fit is Fit.SMALLER:
-        own = Budget(fraction=size)
+        own = Budget(fraction=amount)
     note = "" if own == budget else f"{info.name}: no preset for {budget.label}, using that of {own.label}"
-    return Chosen(preset.params, preset.source, note, preset.preprocess)
+    resized = ""
+    if pool > 1 and size is not None and preset.where.dataset is not None and preset.where.size is None:
+        of, here = (f"{side} × {side}" for side in (size * pool, size))
+        resized = f"{info.name}: its preset is for {dataset} of {of} pixels, this view has {here}"
+    return Chosen(preset.params, preset.source, note, preset.preprocess, resized)
 
 
-def _size(where: Condition, budget: Budget, per_class: int | None) -> tuple[Fit, float]:
+def _fit(where: Condition, budget: Budget, per_class: int | None) -> tuple[Fit, float]:
     """How well a preset's size suits, and that size where it decides between presets."""
     own, wanted = (where.ipc, budget.ipc) if budget.ipc is not None else (where.fraction, budget.fraction)
     assert wanted is not None

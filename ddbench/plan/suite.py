@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -22,7 +22,7 @@ from pydantic import (
 
 from ddbench.core.errors import UsageError
 from ddbench.core.roles import Kind
-from ddbench.core.specs import Budget, Frozen
+from ddbench.core.specs import TUNE, Budget, Frozen, SplitName
 
 
 class MethodEntry(Frozen):
@@ -66,10 +66,18 @@ class BudgetAxis(Frozen):
 
 
 class Seeds(Frozen):
-    """Repetitions of condensation and students per repetition; None: as the profile says."""
+    """How often; None: as the profile says.
+
+    Attributes:
+        condense: Repetitions of condensation.
+        evaluate: Students per repetition.
+        random: Repetitions of ``random`` under protocols that draw it more often (``ProtocolInfo.draws_random``), where
+            they are more than those of condensation; None: as many.
+    """
 
     condense: PositiveInt | None = None
     evaluate: PositiveInt | None = None
+    random: PositiveInt | None = None
 
 
 class Exclusion(Frozen):
@@ -136,7 +144,7 @@ class Suite(Frozen):
         protocols: Evaluation protocols.
         seeds: How often; empty: as the profile says.
         profile: ``smoke``, ``short`` or ``paper``.
-        split: ``paper`` condenses from train ∪ val, for the reproduction ledger only.
+        split: ``paper`` condenses from train ∪ val, for the reproduction ledger only; ``tune`` is for code alone.
         controls: Plan the control rows of every method as well.
         master_seed: The seed that all others derive from.
         set: Overrides ``{method: {param: value}}``, as ``--set`` gives them.
@@ -155,7 +163,7 @@ class Suite(Frozen):
     protocols: tuple[str, ...] = ("hard",)
     seeds: Seeds = Seeds()
     profile: str = "short"
-    split: Literal["default", "paper"] = "default"
+    split: SplitName = "default"
     controls: bool = False
     master_seed: NonNegativeInt = 0
     set: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -248,10 +256,30 @@ def parse(content: Mapping[str, Any], where: str) -> Suite:
     Raises:
         UsageError: If a key is unknown or a value impossible.
     """
+    if content.get("split") == TUNE:
+        raise UsageError(f"{where}: split: {TUNE!r} is set by `ddbench tune` alone; a suite has 'default' or 'paper'")
+    return checked(Suite, content, where, LEVELS)
+
+
+M = TypeVar("M", bound=Frozen)
+
+
+def checked(model: type[M], content: Mapping[str, Any], where: str, levels: Mapping[str, type[Frozen]]) -> M:
+    """A mapping as a model.
+
+    Args:
+        model: What it should be.
+        content: The mapping.
+        where: File name or ``command line``, for messages.
+        levels: Models of what stands below its keys, for messages.
+
+    Raises:
+        UsageError: If a key is unknown or a value impossible.
+    """
     try:
-        return Suite.model_validate(dict(content))
+        return model.model_validate(dict(content))
     except ValidationError as error:
-        raise UsageError(f"{where}: {_explain(error)}") from None
+        raise UsageError(f"{where}: {_explain(error, model, levels)}") from None
 
 
 LEVELS: dict[str, type[Frozen]] = {
@@ -260,11 +288,11 @@ LEVELS: dict[str, type[Frozen]] = {
 """Which keys a suite has below its own."""
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, model: type[Frozen], levels: Mapping[str, type[Frozen]]) -> str:
     problem = error.errors()[0]
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        level = LEVELS.get(str(problem["loc"][0]) if len(problem["loc"]) > 1 else "", Suite)
+        level = levels.get(str(problem["loc"][0]) if len(problem["loc"]) > 1 else "", model)
         known = [field.alias or name for name, field in level.model_fields.items()]
         near = get_close_matches(str(problem["loc"][-1]), known, n=1)
         return f"unknown key {place!r}" + (

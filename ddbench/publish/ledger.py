@@ -170,6 +170,8 @@ def _counts(record: Record) -> bool:
     """Whether a record is a result of ours at full length, on whole data."""
     if record.kind != "evaluation" or record.status != "ok" or record.source != "measured":
         return False
+    if not record.document.reported:
+        return False
     document = record.evaluation
     if document.cell.data.view or document.facts.kind == "reference":
         return False

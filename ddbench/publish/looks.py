@@ -88,7 +88,7 @@ def looks(rows: Iterable[Drawn]) -> dict[str, Look]:
         base = found.get(row.role.of[0]) if row.role.kind == "start" else None
         if base is not None:
             found[row.label] = replace(base, hollow=True)
-        elif row.method == RANDOM and row.role.kind in ("reference", "twin", "at_bytes"):
+        elif row.method == RANDOM and (row.role.buys or row.role.kind in ("reference", "twin")):
             found[row.label] = Look(-1, SHAPES[sum(look.colour < 0 for look in found.values()) % len(SHAPES)], True)
         else:
             found[row.label] = Look(number % len(COLOURS), SHAPES[number % len(SHAPES)], row.kind == "selection")

@@ -81,7 +81,7 @@ def class_counts_fit_the_budget(bench: Bench) -> None:
 
 
 def bytes_are_foreseen(bench: Bench) -> None:
-    """A set takes the bytes that `Params.stored_bytes` says, hard labels aside: `random@bytes` rests on it."""
+    """A set takes the bytes that its params say, hard labels aside: `random@bytes` and `random@uint8` rest on it."""
     for ipc in (1, 2):
         place = bench.place(ipc=ipc)
         ctx, condensed = bench.context(place), bench.condensed(ipc=ipc)
@@ -91,6 +91,9 @@ def bytes_are_foreseen(bench: Bench) -> None:
         size = condensed.storage
         taken = size.total - (size.labels if condensed.label_space == "hard" else 0)
         assert foreseen == taken, f"ipc {ipc}: foreseen are {foreseen} bytes, the set takes {taken}: {size}"
+        pixels = bench.params(place).stored_pixels(sum(ctx.per_class), ctx.dataset)
+        if pixels is not None:
+            assert 4 * pixels == size.images, f"ipc {ipc}: foreseen are {pixels} float32 pixels, the set has {size}"
 
 
 def sets_survive_the_file(bench: Bench) -> None:

@@ -119,6 +119,14 @@ BROKEN = {
         return n * data.image_bytes
 
     def unsupported""", "bytes_are_foreseen", "foreseen are 640 bytes, the set takes 2560"),
+    "fewer pixels than it said": (SOUND, "\n    def unsupported", """
+    def stored_bytes(self, n, data):
+        return 4 * n * data.image_bytes
+
+    def stored_pixels(self, n, data):
+        return n
+
+    def unsupported""", "bytes_are_foreseen", "foreseen are 10 float32 pixels"),
     "a look at val": (SOUND, UPDATE, f"{UPDATE} + ctx.val.images().mean()", "val_decides_nothing", "depends on val's images"),
     "private import": (SOUND, "        import torch\n        noise", "        import torch\n        import ddbench.data.space.split\n        noise",
                        "imports_only_public_names", "imports ddbench.data.space.split"),

@@ -111,6 +111,7 @@ def call_of(function, name):
         ("methods", api.Params.artifacts, "artifacts"),
         ("methods", api.Params.unsupported, "unsupported"),
         ("methods", api.Params.stored_bytes, "stored_bytes"),
+        ("methods", api.Params.stored_pixels, "stored_pixels"),
         ("methods", api.Selector.select, "select"),
         ("methods", api.Method.prepare, "prepare"),
         ("methods", api.Method.load_state_dict, "load_state_dict"),

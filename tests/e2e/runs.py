@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from ddbench.cli import invoke
 from ddbench.work.continuation import FINAL
@@ -91,3 +93,15 @@ def contents(out: Path) -> dict[str, bytes]:
     """What a run computed: condensed sets and predictions, by path; not the last states, which hold seconds as well."""
     paths = [path for path in sorted(out.rglob("*.safetensors")) if path.name != FINAL]
     return {str(path.relative_to(out)): path.read_bytes() for path in paths}
+
+
+def evaluations(out: Path) -> dict[Path, dict[str, Any]]:
+    """The records of the evaluations that stand in tables, by path."""
+    found = {path: json.loads(path.read_text()) for path in sorted(out.rglob("eval/*.json"))}
+    return {path: record for path, record in found.items() if record["spec"]["eval"]["r"] >= 0}
+
+
+def folders(out: Path, method: str) -> list[Path]:
+    """The folders of a method's sets of digits that stand in tables."""
+    found = (out / "digits" / method).rglob("condense.json")
+    return sorted(path.parent for path in found if json.loads(path.read_text())["spec"]["cell"]["r"] >= 0)

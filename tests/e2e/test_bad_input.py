@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ddbench.core.store.files import home
-from tests.e2e.runs import SMOKE, contents, ddbench, plugin
+from tests.e2e.runs import SMOKE, contents, ddbench, evaluations, plugin
 
 BASE = ("--reference-limit", "0s", "--seeds", "2", *SMOKE)
 
@@ -31,7 +31,7 @@ def run(out, *arguments):
         (["--methods", "dm", "--ipc", "1", "--archs", "convnet9"], "unknown architecture 'convnet9'"),
         (["--methods", "dm", "--ipc", "1", "--eval-archs", "convnet2-x"], "suffix '-x' is not understood"),
         (["--methods", "dm", "--ipc", "1", "--protocols", "hart"], "did you mean hard?"),
-        (["--methods", "dm", "--ipc", "1", "--protocols", "hard@9"], "this ddbench has hard@1"),
+        (["--methods", "dm", "--ipc", "1", "--protocols", "hard@9"], "this ddbench has hard@2"),
         (["--methods", "dm", "--ipc", "1", "--preprocess", "meanstdd"], "unknown preprocessing 'meanstdd'"),
         (["--methods", "dm", "--ipc", "1", "--profile", "shrot"], "unknown profile 'shrot'; did you mean short?"),
         (
@@ -130,7 +130,7 @@ def test_a_failing_method_is_a_row_and_the_rest_of_the_run_goes_on(tmp_path, cap
     assert "--retry-failed" in told.err
     record = json.loads(next((tmp_path / "runs").rglob("mean/**/condense.json")).read_text())
     assert (record["status"], record["reason"]) == (status, reason)
-    assert len(list((tmp_path / "runs").rglob("random/**/eval/*.json"))) == 2
+    assert sum("random" in path.parts for path in evaluations(tmp_path / "runs")) == 2
     if trouble != "oom":
         assert "Traceback" in next((tmp_path / "runs").rglob("mean/**/log.txt")).read_text()
 

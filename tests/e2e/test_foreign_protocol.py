@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.e2e.runs import SMOKE, ddbench
+from tests.e2e.runs import SMOKE, ddbench, folders
 
 BASE = ("--methods", "random,kmeans", "--ipc", "1", "--seeds", "2", *SMOKE)
 
@@ -52,12 +52,12 @@ def test_tables_scores_regimes_verify_and_page_take_it(run, tmp_path, capsys):
     assert "→ pixels · meanstd · ncm@1" in shown
     scores = shown.partition("ncm@1")[2]
     assert "recovery" in scores and "HLR" in scores
-    assert re.search(r"hard labels, DSA \(hard@1\) +\| +class means \(ncm@1 → pixels\)", shown)
+    assert re.search(r"hard labels, DSA \(hard@2\) +\| +class means \(ncm@1 → pixels\)", shown)
     records = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("eval/*.json")]
     own = [record for record in records if record["spec"]["eval"]["protocol"] == "ncm"]
     assert {record["spec"]["eval"]["e"] for record in own} == {0}, "nothing is trained: there is one student"
     assert all("artifacts" not in record["spec"]["eval"] for record in records)
-    key = next(path.parent.name for path in (tmp_path / "runs").rglob("kmeans/**/condense.json"))
+    key = folders(tmp_path / "runs", "kmeans")[0].name
     assert ddbench("results", "show", "--views", "scores,regime") == 0, "without the plugin, from the records alone"
     assert capsys.readouterr().out == shown
     assert ddbench("results", "verify", key, "--plugin", tmp_path / "ncm_e2e.py", "--same") == 0
@@ -72,7 +72,7 @@ OLD = "recorded with another text of the plugin of protocol 'ncm': name that fil
 
 def test_verify_verifies_what_it_can_and_says_which_text_the_rest_wants(run, tmp_path, capsys):
     assert run("--reference-limit", "0s") == run("--reference-limit", "0s", text=EDITED) == 0
-    folder = next(path.parent for path in (tmp_path / "runs").rglob("kmeans/**/condense.json"))
+    folder = folders(tmp_path / "runs", "kmeans")[0]
     assert len(list((folder / "eval").glob("*.json"))) == 3
     capsys.readouterr()
     assert ddbench("results", "verify", folder.name, "--plugin", tmp_path / "ncm_e2e.py", "--same") == 1
@@ -150,9 +150,9 @@ def test_what_it_cannot_evaluate_is_a_skipped_row_and_the_set_is_not_made_for_it
 def test_students_are_split_by_protocol_and_the_rest_is_told(run, capsys):
     assert run("--eval-archs", "mlp,pixels", "--reference-limit", "0s") == 0
     shown = capsys.readouterr()
-    assert "→ mlp-w128-nn · meanstd · hard@1" in shown.out and "→ pixels · meanstd · ncm@1" in shown.out
-    assert "→ mlp-w128-nn · meanstd · ncm@1" not in shown.out and "→ pixels · meanstd · hard@1" not in shown.out
-    assert "hard@1 does not evaluate pixels" in shown.err and "ncm@1 does not evaluate mlp-w128-nn" in shown.err
+    assert "→ mlp-w128-nn · meanstd · hard@2" in shown.out and "→ pixels · meanstd · ncm@1" in shown.out
+    assert "→ mlp-w128-nn · meanstd · ncm@1" not in shown.out and "→ pixels · meanstd · hard@2" not in shown.out
+    assert "hard@2 does not evaluate pixels" in shown.err and "ncm@1 does not evaluate mlp-w128-nn" in shown.err
 
 
 def test_an_unknown_student_is_a_usage_error(run, capsys):

@@ -159,7 +159,7 @@ def test_a_package_takes_part_in_everything(tmp_path, fresh_home, fake_distribut
         for row in table["rows"]
         if all(cell["status"] == "ok" and cell["n"] == 2 for cell in row["cells"])
     }
-    students = {"hard@1": "flat1-w8-nn", "ridge@1": "flat1-w8-nn", "means@1": "pixels"}
+    students = {"hard@2": "flat1-w8-nn", "ridge@1": "flat1-w8-nn", "means@1": "pixels"}
     assert measured == {
         (data, protocol, student, method)
         for data in ("moons", "moons-whole")
@@ -184,7 +184,7 @@ def test_a_package_takes_part_in_everything(tmp_path, fresh_home, fake_distribut
     views = ("--views", "main,scores,cost,regime,ranks,stability,failures,lossless")
     assert ddbench("results", "show", *views) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"hard labels, DSA \(hard@1\) +\| +hard labels, ridge \(ridge@1\) +\| +means@1 → pixels", shown)
+    assert re.search(r"hard labels, DSA \(hard@2\) +\| +hard labels, ridge \(ridge@1\) +\| +means@1 → pixels", shown)
     assert re.search(r"derived scores · moons · flat1-w8-nn → the same · meanstd · ridge@1", shown)
     assert "average ranks · means@1" in shown and "data: drawn from a formula" in shown
     assert "means@1 (smoke: for tests only) ·" in shown, "nothing is updated where no student is trained"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -14,7 +12,7 @@ from ddbench.data.prepared.prepare import resolve
 from ddbench.data.prepared.sources import parse_source
 from ddbench.results.audit import difficulty
 from ddbench.work.evaluate.predictions import labels_of_test
-from tests.e2e.runs import SMOKE, contents, ddbench
+from tests.e2e.runs import SMOKE, contents, ddbench, evaluations
 
 
 def loops(wrong, loss):
@@ -76,10 +74,6 @@ def quick(monkeypatch, fresh_home):
 
 
 RUN = ("run", "--methods", "random", "--ipc", "1,2", "--seeds", "2", *SMOKE)
-
-
-def evaluations(out):
-    return {path: json.loads(path.read_text()) for path in sorted(out.rglob("eval/*.json"))}
 
 
 def test_records_get_quartiles_from_stored_predictions_and_nothing_else_changes(tmp_path, capsys, quick):

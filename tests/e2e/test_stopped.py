@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
@@ -14,7 +13,7 @@ from ddbench.core.store.folder import Store, write_record
 from ddbench.core.store.tensors import load_set
 from ddbench.results.audit import full_stopped
 from ddbench.work.evaluate.stage import Evaluation
-from tests.e2e.runs import SMOKE, contents, ddbench
+from tests.e2e.runs import SMOKE, contents, ddbench, evaluations
 from tests.factories import pair
 
 RUN = ("run", "--methods", "random,dm", "--ipc", "1", "--seeds", "2", "--set", "dm.iterations=2")
@@ -64,10 +63,6 @@ def test_a_table_is_stopped_by_one_kind_of_seconds(tmp_path):
     assert job([sets, {}], cpu) == [("wall", 500)] * 2
 
 
-def evaluations(out):
-    return {path: json.loads(path.read_text()) for path in sorted(out.rglob("eval/*.json"))}
-
-
 def test_records_get_the_accuracy_of_full_trained_for_so_long_and_nothing_else_changes(tmp_path, capsys, monkeypatch):
     out = tmp_path / "runs"
     monkeypatch.setenv("DDBENCH_HOME", str(tmp_path / "home"))
@@ -78,7 +73,7 @@ def test_records_get_the_accuracy_of_full_trained_for_so_long_and_nothing_else_c
     assert ddbench("results", "full-stopped", "--out", out) == 0
     told = capsys.readouterr()
     assert "4 of 8 evaluations have full_stopped; 4 new" in told.out
-    assert "digits native@1 convnet2-w32-in: full was not measured there: no full_stopped" in told.err
+    assert "digits native@2 convnet2-w32-in: full was not measured there: no full_stopped" in told.err
     assert contents(out) == files
     store = Store(out)
     known = list(store.records())

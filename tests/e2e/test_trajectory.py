@@ -43,13 +43,13 @@ def test_every_row_has_a_result_in_both_spaces(done):
     assert code == 0
     tables = {(table["preprocess"], table["protocol"]): table for table in json.loads(out)}
     assert set(tables) == {
-        (space, protocol) for space in ("meanstd", "zca-kornia") for protocol in ("hard@1", "native@1")
+        (space, protocol) for space in ("meanstd", "zca-kornia") for protocol in ("hard@2", "native@2")
     }
     for (_, protocol), table in tables.items():
         names = {row["row"] for row in table["rows"]}
         methods = METHODS.split(",")
         assert {*methods, *(f"{name} (0 steps)" for name in methods), "random_soft"} <= names
-        assert {"random (recipe of datm)"} <= names if protocol == "native@1" else {"random", "full"} <= names
+        assert {"random (recipe of datm)"} <= names if protocol == "native@2" else {"random", "full"} <= names
         assert all(cell["status"] == "ok" for row in table["rows"] for cell in row["cells"])
 
 
@@ -73,6 +73,14 @@ def test_native_trains_at_the_rate_that_the_set_learned(done):
         assert condensed.label_space == "logits"
         assert condensed.preprocess.id == made.document.cell.data.preprocess
         assert (condensed.preprocess.matrices is None) == (condensed.preprocess.id == "meanstd")
+
+
+def test_random_under_a_recipe_is_trained_as_long_as_the_set_that_it_stands_beside(done):
+    students = [r for r in of(done[2], "evaluation") if r.evaluation.eval.protocol == "native"]
+    lengths = {r.evaluation.eval.set: r.metrics["updates"] for r in students if r.evaluation.recipe is None}
+    twins = [r for r in students if r.evaluation.recipe is not None]
+    assert twins and all(r.metrics["updates"] == lengths[r.evaluation.recipe.key] for r in twins)
+    assert all(r.cost.steps == r.metrics["updates"] == r.updates for r in students)
 
 
 def test_the_experts_are_charged_to_every_method_as_far_as_it_opens_them(done, monkeypatch):

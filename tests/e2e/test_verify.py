@@ -16,7 +16,7 @@ from ddbench.core.store.folder import CONDENSE, Store, write_record
 from ddbench.core.store.tensors import load_set, save_set
 from ddbench.results.audit.verify import cases_of
 from ddbench.results.stats.prediction import prediction_interval
-from tests.e2e.runs import PLUGIN, SMOKE, ddbench
+from tests.e2e.runs import PLUGIN, SMOKE, ddbench, folders
 from tests.factories import pair
 
 
@@ -96,10 +96,6 @@ def runs(made, tmp_path):
     return shutil.copytree(made, tmp_path / "runs")
 
 
-def folders(out, method):
-    return sorted(path.parent for path in (out / "digits" / method).rglob("condense.json"))
-
-
 def evaluation(folder, protocol="hard"):
     return next(
         path
@@ -146,7 +142,7 @@ def test_a_key_of_an_evaluation_means_that_one_alone(runs, capsys):
     path = evaluation(folders(runs, "dm")[1])
     assert ddbench("results", "verify", path.stem, "--out", runs) == 0
     (title,) = rows(capsys.readouterr().out)
-    assert "hard@1" in title
+    assert "hard@2" in title
 
 
 @pytest.mark.parametrize("how", [(), ("--same",)])
@@ -470,7 +466,7 @@ def test_the_set_of_a_one_file_plugin_asks_for_its_file(tmp_path, capsys, fresh_
     plugin.write_text(PLUGIN)
     run = ("run", "--plugin", plugin, "--methods", "mean", "--ipc", 1, "--seeds", 1, *SMOKE, "--out", out)
     assert ddbench(*run) == 0
-    (folder,) = (out / "digits" / "mean" / "ipc1").iterdir()
+    (folder,) = folders(out, "mean")
     verify = ("results", "verify", folder.name, "--files-only", "--out", out)
     assert ddbench(*verify) == 2
     assert "the plugin of method 'mean' is not here; name its file: --plugin FILE.py" in capsys.readouterr().err

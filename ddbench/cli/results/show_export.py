@@ -37,7 +37,7 @@ def results() -> None:
     "--views",
     type=NAMES,
     multiple=True,
-    help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless. [main]",
+    help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts. [main]",
 )
 @PLUGIN
 def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...]) -> None:

@@ -58,7 +58,7 @@ class Protocol:
 
     @property
     def id(self) -> str:
-        """Id with version, ``hard@1``."""
+        """Id with version, ``hard@2``."""
         return f"{self.info.name}@{self.info.version}"
 
     @property
@@ -66,7 +66,8 @@ class Protocol:
         """What reports must know of it, for its records; None for ddbench's own, of which they know it."""
         if self.plugin == FIRST_PARTY:
             return None
-        return {"trains_student": self.info.trains_student, **asdict(self.info.standing)}
+        told = {"trains_student": self.info.trains_student, "follows_recipe": self.info.follows_recipe}
+        return told | asdict(self.info.standing)
 
     def refuse(self, problem: str) -> NoReturn:
         """Say what the protocol does that the contract forbids.

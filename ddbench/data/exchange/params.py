@@ -29,8 +29,8 @@ class ImportedParams(Params):
     n: PositiveInt = Field(description="images of each set")
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
-        """The set of this repetition."""
-        source = self.sources[cell.r % len(self.sources)]
+        """The set of this repetition; the first for one that is not reported."""
+        source = self.sources[max(cell.r, 0) % len(self.sources)]
         return {"set": ArtifactSpec(kind=KIND, data=cell.data, params={"source": source})}
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:

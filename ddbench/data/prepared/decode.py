@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ddbench.core.errors import CorruptFileError, DataError, DDBenchError, StoreError
 from ddbench.core.keys import canonical, short
 from ddbench.core.store.files import atomic_write, store_error
 from ddbench.data.prepared.on_disk import ARRAYS, META, Meta, Prepared, open_folder
+from ddbench.data.prepared.pooling import channel_statistics
 from ddbench.data.prepared.splits import Splits, make_splits
 from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset, check
 
@@ -71,31 +71,6 @@ def decode(raw: RawDataset, parent: Path, *, name: str) -> Prepared:
             raise store_error(parent, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def channel_statistics(
-    images: Pixels, indices: npt.NDArray[np.int64], levels: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over all pixels of some images.
-
-    Args:
-        images: uint8 [N, C, H, W].
-        indices: [n] which images.
-        levels: Pixel value that maps to 1.0.
-
-    Returns:
-        (mean, std), C numbers each, exact up to the last rounding (from a histogram). A constant channel gets std 1.
-    """
-    histogram = np.zeros((images.shape[1], 256), dtype=np.int64)
-    for chosen in np.array_split(indices, max(1, len(indices) // 1024)):
-        chunk = images[chosen]
-        for channel in range(images.shape[1]):
-            histogram[channel] += np.bincount(chunk[:, channel].ravel(), minlength=256)
-    share = histogram / histogram.sum(axis=1, keepdims=True)
-    value = np.arange(256) / levels
-    mean = share @ value
-    std = np.sqrt((share * (value - mean[:, None]) ** 2).sum(axis=1))
-    return tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
 
 
 def source_error(error: BaseException, where: str) -> DDBenchError:

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from ddbench.core.api import DatasetRecord
-from ddbench.core.errors import CorruptFileError, DataError
+from ddbench.core.errors import CorruptFileError, DataError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import home
+from ddbench.data.prepared.pooling import channel_statistics, pooled
 from ddbench.data.prepared.splits import Indices
 from ddbench.data.readers.raw import PARTS, Labels, PartName, Pixels
 
 META = "meta.json"
 ARRAYS = ("images", "labels", *PARTS)
+Constants: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
+
 _DECLARED = ("mean", "std", "flip")
 """What older files say, too: the record of the data set says it now."""
 
@@ -82,6 +86,7 @@ class Prepared:
         folder: Where it is.
         meta: Facts about its files.
         record: What is declared of it; None for data read from a path.
+        pool: k, where pixels are seen as means of k × k stored ones.
     """
 
     name: str
@@ -89,6 +94,7 @@ class Prepared:
     folder: Path
     meta: Meta
     record: DatasetRecord | None = None
+    pool: int = 1
 
     def declared_by(self, record: DatasetRecord | None) -> Prepared:
         """The same files under ``record``.
@@ -100,9 +106,32 @@ class Prepared:
             raise DataError(f"{record.name} has {len(record.mean)} channels, but the files hold {self.meta.shape[1]}")
         return replace(self, record=record)
 
+    def pooled(self, k: int) -> Prepared:
+        """The same files, whose pixels are seen as means of k × k.
+
+        Raises:
+            UsageError: If k does not divide the side of the images.
+        """
+        if self.meta.shape[2] % k:
+            raise UsageError(
+                f"view: pool {k}: images of {self.name} are {self.meta.shape[2]} pixels wide, which {k} does not divide"
+            )
+        return replace(self, pool=k)
+
     @property
-    def constants(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Per-channel (mean, std) of ``meanstd``, pixels in [0, 1]: the declared ones, else those of train."""
+    def size(self) -> int:
+        """Height = width of the images as they are seen [pixels]."""
+        return self.meta.shape[2] // self.pool
+
+    @property
+    def constants(self) -> Constants:
+        """Per-channel (mean, std) of ``meanstd``, pixels in [0, 1]: the declared ones, else those of train.
+
+        Declared constants are those of stored pixels: where pixels are pooled, they are computed from the pooled pixels
+        of train, all of it.
+        """
+        if self.pool > 1:
+            return _pooled_constants(self.folder, self.meta.levels, self.pool)
         if self.record is None or self.record.mean is None or self.record.std is None:
             return self.meta.train_mean, self.meta.train_std
         return self.record.mean, self.record.std
@@ -114,9 +143,13 @@ class Prepared:
 
     @property
     def images(self) -> Pixels:
-        """All images, uint8 [N, C, H, W], memory-mapped."""
+        """All images as they are stored, uint8 [N, C, H, W], memory-mapped."""
         images: Pixels = _array(self.folder, "images")
         return images
+
+    def pixels(self, indices: Indices) -> Pixels:
+        """Some images as they are seen, uint8 [n, C, size, size]."""
+        return pooled(self.images, indices, self.pool)
 
     @property
     def labels(self) -> Labels:
@@ -187,6 +220,13 @@ def expected_arrays(meta: Meta) -> Mapping[str, tuple[tuple[int, ...], Any]]:
         "labels": ((meta.shape[0],), int64),
         **{part: ((meta.splits[part],), int64) for part in PARTS},
     }
+
+
+@lru_cache(maxsize=8)
+def _pooled_constants(folder: Path, levels: int, k: int) -> Constants:
+    """Computed once a process, in a second for the images of CIFAR-10; the same to the bit in every process."""
+    train = pooled(_array(folder, "images"), np.array(_array(folder, "train")), k)
+    return channel_statistics(train, np.arange(len(train)), levels)
 
 
 def _array(folder: Path, name: str) -> Any:

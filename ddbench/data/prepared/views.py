@@ -1,7 +1,7 @@
-"""Views: the same data set with fewer classes, fewer training images or wrong training labels. No torch.
+"""Views: the same data set with pooled pixels, fewer classes, fewer training images or wrong training labels. No torch.
 
-A view is null or a list of named transforms in canonical order: classes → train_size → label_flips. K and the numbers
-of the classes stay the parent's.
+A view is null or a list of named transforms in canonical order: pool → classes → train_size → label_flips. K and the
+numbers of the classes stay the parent's.
 """
 
 from __future__ import annotations
@@ -14,13 +14,24 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ddbench.core.errors import UsageError
-from ddbench.core.specs import Frozen
+from ddbench.core.specs import TUNE, Frozen, SplitName
 from ddbench.data.prepared.on_disk import Prepared
 from ddbench.data.prepared.splits import Indices, stratified
-from ddbench.data.readers.raw import PARTS, Labels
+from ddbench.data.readers.raw import Labels, PartName
 
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
 View: TypeAlias = "tuple[dict[str, Any], ...] | None"
+
+
+class Pool(Frozen):
+    """Each pixel is the mean of k × k of the source's, rounded to a stored level, in every split.
+
+    Attributes:
+        k: Side of the squares, which must divide the side of the images.
+    """
+
+    name: Literal["pool"] = "pool"
+    k: Count = Field(gt=1)
 
 
 class Classes(Frozen):
@@ -60,22 +71,27 @@ class LabelFlips(Frozen):
     seed: Count = 0
 
 
-Transform: TypeAlias = Annotated[Classes | TrainSize | LabelFlips, Field(discriminator="name")]
-_TRANSFORM: TypeAdapter[Classes | TrainSize | LabelFlips] = TypeAdapter(Transform)
-_VALUE = {"classes": "classes", "train_size": "size", "label_flips": "fraction"}
+Transform: TypeAlias = Annotated[Pool | Classes | TrainSize | LabelFlips, Field(discriminator="name")]
+_TRANSFORM: TypeAdapter[Pool | Classes | TrainSize | LabelFlips] = TypeAdapter(Transform)
+_VALUE = {"pool": "k", "classes": "classes", "train_size": "size", "label_flips": "fraction"}
 """The transforms in canonical order, with the field that the shorthand's value stands for."""
+TUNE_IMAGES, TUNE_PER_CLASS = 5000, 10
+"""Largest number of images that configurations are scored on, and the least for each class."""
+SEEDED = {"train_size", "label_flips"}
 
 
 def canonical_view(view: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> View:
     """The one form of a view that enters keys.
 
     Args:
-        view: None; the shorthand ``{"train_size": 10000}`` with any of ``classes``, ``train_size``, ``label_flips`` and
-            ``seed`` (default 0); or a list of ``{"name": …, …}``. Flips of fraction 0 are no transform.
+        view: None; the shorthand ``{"train_size": 10000}`` with any of ``pool``, ``classes``, ``train_size``,
+            ``label_flips`` and ``seed`` (default 0); or a list of ``{"name": …, …}``. Flips of fraction 0 and pools of
+            1 × 1 are no transform.
 
     Returns:
-        ``{"name": "classes", "classes": […]}``, ``{"name": "train_size", "size": …, "seed": …}`` and
-        ``{"name": "label_flips", "fraction": …, "seed": …}`` as far as present, in this order; None when empty.
+        ``{"name": "pool", "k": …}``, ``{"name": "classes", "classes": […]}``,
+        ``{"name": "train_size", "size": …, "seed": …}`` and ``{"name": "label_flips", "fraction": …, "seed": …}`` as
+        far as present, in this order; None when empty.
 
     Raises:
         UsageError: If a key is unknown, a value impossible, or a transform is given twice.
@@ -89,13 +105,19 @@ def canonical_view(view: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None)
     for item in items:
         if not isinstance(item, Mapping):
             raise UsageError(f"view: {item!r} is not a transform such as {{'name': 'train_size', 'size': 1000}}")
-        if item.get("name") == "label_flips" and item.get("fraction") == 0:
+        if _changes_nothing(item):
             continue
         transform = _validated(item)
         if transform["name"] in transforms:
             raise UsageError(f"view: {transform['name']} is given twice")
         transforms[transform["name"]] = transform
     return tuple(transforms[name] for name in _VALUE if name in transforms) or None
+
+
+def _changes_nothing(item: Mapping[str, Any]) -> bool:
+    name = item.get("name")
+    flips, pool = (item.get(field) for field in ("fraction", "k"))
+    return (name == "label_flips" and flips == 0) or (name == "pool" and type(pool) is int and pool == 1)
 
 
 def _expand(view: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -106,10 +128,10 @@ def _expand(view: Mapping[str, Any]) -> list[dict[str, Any]]:
     if odd:
         raise UsageError(f"view: unknown key {odd[0]!r}; known: {', '.join(_VALUE)}, seed")
     seeded = {"seed": view["seed"]} if "seed" in view else {}
-    if seeded and not set(view) & {"train_size", "label_flips"}:
+    if seeded and not set(view) & SEEDED:
         raise UsageError("view: a seed without train_size or label_flips")
     return [
-        {"name": name, field: view[name], **(seeded if name != "classes" else {})}
+        {"name": name, field: view[name], **(seeded if name in SEEDED else {})}
         for name, field in _VALUE.items()
         if name in view
     ]
@@ -164,19 +186,32 @@ def join(first: Part, second: Part) -> Part:
     return Part(indices, np.concatenate([first.labels, second.labels])).keep(np.argsort(indices, kind="stable"))
 
 
-def apply_view(prepared: Prepared, *, split: str = "default", view: View = None) -> Parts:
-    """Which images, with which labels, a cell sees.
+def seen(prepared: Prepared, view: View) -> Prepared:
+    """The data set with the pixels that a view shows.
+
+    Raises:
+        UsageError: If the view pools squares that do not fill the images.
+    """
+    k = next((item["k"] for item in canonical_view(view) or () if item["name"] == "pool"), 1)
+    return prepared if k == 1 else prepared.pooled(k)
+
+
+def apply_view(prepared: Prepared, *, split: SplitName = "default", view: View = None) -> Parts:
+    """Which images, with which labels, a cell sees; :func:`seen` says with which pixels.
 
     Args:
         prepared: The data set.
-        split: ``default``, or ``paper``: train ∪ val becomes train, and val is empty.
+        split: ``default``; ``paper``: train ∪ val becomes train, and val is empty; or ``tune``: train and val are those
+            of ``default``, test is drawn from the training images that the view leaves out, and the data set's own test
+            part is not read.
         view: A view, canonical or not; applied after the split.
 
     Raises:
-        UsageError: If the view asks for what the data set does not have.
+        UsageError: If the view asks for what the data set does not have, or leaves too little to tune on.
     """
     labels = np.asarray(prepared.labels)
-    parts = Parts(*(Part(indices, labels[indices]) for indices in (prepared.split(part) for part in PARTS)))
+    sources: tuple[PartName, ...] = ("train", "val", "train" if split == TUNE else "test")
+    parts = Parts(*(Part(indices, labels[indices]) for indices in map(prepared.split, sources)))
     if split == "paper":
         parts = Parts(parts.whole, parts.val.keep(np.arange(0)), parts.test)
     for item in canonical_view(view) or ():
@@ -185,9 +220,26 @@ def apply_view(prepared: Prepared, *, split: str = "default", view: View = None)
             parts = _only(parts, transform, prepared)
         elif isinstance(transform, TrainSize):
             parts = _shrink(parts, transform, prepared.name)
-        else:
+        elif isinstance(transform, LabelFlips):
             parts = replace(parts, train=_flip(parts.train, transform))
-    return parts
+    return replace(parts, test=_left_out(parts, prepared.name)) if split == TUNE else parts
+
+
+def _left_out(parts: Parts, name: str) -> Part:
+    """A stratified draw from ``parts.test`` (all training images of the view's classes) of those not in train or val.
+
+    Raises:
+        UsageError: If there are fewer than :data:`TUNE_PER_CLASS` for each class.
+    """
+    whole, classes = parts.test, len(np.unique(parts.test.labels))
+    needed = TUNE_PER_CLASS * classes
+    left = whole.keep(np.flatnonzero(~np.isin(whole.indices, parts.whole.indices)))
+    if len(left.indices) < needed:
+        limit = len(whole.indices) - needed + 1
+        advice = f"give the view a train_size below {limit}" if limit > classes else f"{name} has too few"
+        raise UsageError(f"tuning needs training images that the view leaves out: {advice} (see `ddbench tune --help`)")
+    size = min(TUNE_IMAGES, len(left.indices))
+    return left.keep(stratified(left.labels, size, np.random.default_rng([0, 3])))
 
 
 def _only(parts: Parts, view: Classes, prepared: Prepared) -> Parts:

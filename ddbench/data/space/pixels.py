@@ -22,6 +22,7 @@ from ddbench.core.records import Record
 from ddbench.core.specs import DataSpec
 from ddbench.core.store import artifacts
 from ddbench.data.prepared.on_disk import find
+from ddbench.data.prepared.views import seen
 from ddbench.data.space.ids import ZCA, constants, keeps_pixels
 from ddbench.data.space.preprocess import MATRICES, fronts, load_whitening
 from ddbench.data.space.split import open_splits
@@ -105,7 +106,8 @@ def _undone(images: Tensor, space: Preprocess, data: DataSpec, whitening: Path |
     if whitening is None:
         raise DataError("the record names no whitening matrices")
     standardised = ZCA[space.id] == "frepo"
-    mean, std = constants(find(data.name, data.revision), space.id) if standardised else ((), ())
+    prepared = seen(find(data.name, data.revision), data.view)
+    mean, std = constants(prepared, space.id) if standardised else ((), ())
     return unwhiten(images, space, whitening, mean, std)
 
 

@@ -13,7 +13,7 @@ from ddbench.core.errors import DataError
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import DataSpec
 from ddbench.data.prepared.on_disk import Prepared, find
-from ddbench.data.prepared.views import Part, apply_view
+from ddbench.data.prepared.views import Part, apply_view, seen
 from ddbench.data.space.ids import ZCA, constants
 from ddbench.data.space.preprocess import Standardise, Transform, fronts, load_whitening
 
@@ -149,7 +149,10 @@ def open_whole(
 def open_test(
     spec: DataSpec, *, device: torch.device | str, whitening: Path | None = None, known: Known = None
 ) -> Split:
-    """Test images of ``spec``, for the core alone; arguments and errors as :func:`open_splits`."""
+    """Test images of ``spec``, under split ``tune`` those in their place; for the core alone.
+
+    Arguments and errors are those of :func:`open_splits`.
+    """
     prepared, transform = _open(spec, device, whitening, known)
     return _split(prepared, apply_view(prepared, split=spec.split, view=spec.view).test, transform, device)
 
@@ -157,7 +160,7 @@ def open_test(
 def _open(
     spec: DataSpec, device: torch.device | str, whitening: Path | None, known: Known
 ) -> tuple[Prepared, Transform]:
-    prepared = find(spec.name, spec.revision, known)
+    prepared = seen(find(spec.name, spec.revision, known), spec.view)
     mean, std = constants(prepared, spec.preprocess)
     where = torch.device(device)
     if spec.preprocess not in ZCA:
@@ -171,7 +174,7 @@ def _open(
 
 
 def _split(prepared: Prepared, part: Part, transform: Transform, device: torch.device | str) -> Split:
-    images = torch.from_numpy(np.ascontiguousarray(prepared.images[part.indices]))
+    images = torch.from_numpy(prepared.pixels(part.indices))
     return Split(
         images.to(device),
         torch.from_numpy(np.ascontiguousarray(part.labels)).to(device),

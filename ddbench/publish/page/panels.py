@@ -104,7 +104,9 @@ def _facts(row: Row, cell: Cell) -> list[list[str]]:
     planned = "" if cell.complete else f" of {cell.planned}; the others: {cell.status}, {cell.reason}"
     facts.append(["repetitions with a result", f"{found.n}{planned}"])
     if cell.bold:
-        facts.append(["bold", "among the highest of its column; see the legend of the table for what that claims"])
+        facts.append(["bold", "not worse than the best of its column, as far as the repetitions can tell"])
+    if cell.rank is not None:
+        facts.append(["place among the methods of its column", "–".join(map(str, dict.fromkeys(cell.rank)))])
     if cell.updates is not None:
         facts.append(["updates of a student", str(cell.updates)])
     return facts

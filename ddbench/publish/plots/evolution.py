@@ -140,7 +140,8 @@ def tracks_of(
         UsageError: If there are no such sets, sets of several data sets or architectures, or a start is unknown.
         CorruptFileError: If a set or snapshot is damaged.
     """
-    made = [(path.parent, r) for path, r in store.records() if r.kind == "condense" and r.status == "ok"]
+    known = [(path.parent, r) for path, r in store.records() if r.kind == "condense" and r.status == "ok"]
+    made = [(folder, r) for folder, r in known if r.document.reported]
     moving = [(folder, r) for folder, r in _wanted(made, set(datasets), set(methods)) if _snapshots(folder)]
     budgets = sorted({b for _, r in moving if (b := r.document.cell.budget.ipc) is not None})
     chosen = budgets[0] if ipc is None and budgets else ipc

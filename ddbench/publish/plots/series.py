@@ -115,9 +115,9 @@ class WindowPanel:
 
 
 def title_of(table: Table) -> str:
-    """``digits · hard@1 (short: 1000 updates) · convnet3-w32-in``; with the split and whitening if not the usual."""
+    """``digits · hard@2 (short: 1000 updates) · convnet3-w32-in``; with the split and whitening if not the usual."""
     s = table.setting
-    data = table.dataset if table.split == "default" else f"{table.dataset} ({table.split} split)"
+    data = table.dataset if table.split == "default" else f"{table.dataset} (split {table.split})"
     student = str(s.eval_arch) if s.eval_arch == s.arch else f"{s.arch} → {s.eval_arch}"
     return " · ".join(
         [data, *([] if table.preprocess == "meanstd" else [table.preprocess]), protocol_of(table), student]

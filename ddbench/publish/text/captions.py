@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from ddbench.publish.text.verdicts import verdict_lines
 from ddbench.results.scores.scores import making_timer
-from ddbench.results.stats import smallest_n
+from ddbench.results.stats import MARGIN, Comparison, smallest_n
+from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.conditions import _updates, place
 from ddbench.results.tables.costs import WORDS, CellCost
+from ddbench.results.tables.differences import Difference
 from ddbench.results.tables.figures import plural, span
 from ddbench.results.tables.tables import Table
 
@@ -18,24 +21,36 @@ def caption(table: Table) -> str:
     counted = [cell for cell in cells if cell.status != "skipped"] or [
         cell for row in table.rows for cell in row.cells if cell
     ]
-    repetitions = plural(span(cell.planned for cell in counted), "repetition")
     students = plural(span(cell.students for cell in counted), "student")
-    return f"{place(table)} · test top-1 %, mean ± sd over {repetitions} × {students}"
+    return f"{place(table)} · test top-1 %, mean ± sd over {_repetitions(table, counted)} × {students}"
+
+
+def _repetitions(table: Table, counted: Sequence[Cell]) -> str:
+    """``10 repetitions (random: 30)``: of what all rows are held against, where it has more of them than the others."""
+    own = {
+        row.shown_label: [cell.planned for cell in row.cells if cell is not None and cell.status != "skipped"]
+        for row in table.rows
+        if row.role.kind == "reference" and not row.spans
+    }
+    rows = (row for row in table.rows if row.role.kind != "reference")
+    others = [cell.planned for row in rows for cell in row.cells if cell is not None and cell.status != "skipped"]
+    usual = others or [cell.planned for cell in counted]
+    more = [f"{label}: {span(known)}" for label, known in own.items() if known and max(known) > max(usual)]
+    return plural(span(usual), "repetition") + (f" ({', '.join(more)})" if more else "")
 
 
 def legend(table: Table) -> list[str]:
     """How to read the main table, a line each."""
-    return [line for line in (_scores(table), _costs(table)) if line] + [f"data: {note}" for note in table.notes]
+    decided = verdict_lines(table)
+    lines = [*decided, _scores(table, judged=bool(decided)), costs_legend(table)]
+    return [line for line in lines if line] + [f"data: {note}" for note in table.notes]
 
 
-def _scores(table: Table) -> str:
+def _scores(table: Table, *, judged: bool) -> str:
     cells, parts = table.cells(), []
     if any(cell.bold for cell in cells):
-        paired = any(cell.bold and len(cell.scores) >= 3 for cell in cells)
-        parts.append(
-            "bold: the highest mean" + (" and all whose paired 95 % interval to it contains 0" if paired else "")
-        )
-    if any(cell.scores and len(cell.scores) < smallest_n(1) for cell in cells):
+        parts.append("bold: not worse than the best of the column (Holm over all pairs of its methods)")
+    if not judged and any(cell.scores and len(cell.scores) < smallest_n(1) for cell in cells):
         parts.append(f"n < {smallest_n(1)}: no significance claimed")
     if any(cell.scores and not cell.complete for row in table.rows for cell in row.cells if cell):
         parts.append("(2 of 3): the others have no result, so the mean is not compared")
@@ -56,7 +71,8 @@ def _reference_updates(table: Table) -> Iterator[str]:
             yield f"{row.shown_label}: {plural(str(cell.updates), 'update')}"
 
 
-def _costs(table: Table) -> str:
+def costs_legend(table: Table) -> str:
+    """How to read the costs of the main table; empty where nothing was made."""
     cells = table.cells()
     if all(cell.cost.condense_s is None for cell in cells):
         return ""
@@ -110,10 +126,11 @@ def _rows(table: Table, holds: Callable[[CellCost], object]) -> str:
 def differences_caption(table: Table) -> str:
     """What the second table shows."""
     assert table.versus_random is not None
-    n = span(comparison.paired.n for comparison in table.versus_random.shown())
-    return (
-        f"minus random · points, paired over {n} repetitions, 95 % interval, conditional on the one split of the data"
-    )
+    shown = table.versus_random.shown()
+    n = span(one.paired.n for one in shown)
+    draws = span(one.draws for one in shown if one.draws > one.paired.n)
+    how = f"{plural(n, 'repetition')} beside {draws} draws of random" if draws else f"paired over {n} repetitions"
+    return f"minus random · points, {how}, 95 % interval, conditional on the one split of the data"
 
 
 def differences_legend(table: Table) -> str:
@@ -121,18 +138,41 @@ def differences_legend(table: Table) -> str:
     assert table.versus_random is not None
     found, parts = table.versus_random.comparisons(), []
     family = plural(str(len(found)), "comparison")
-    few = max(comparison.paired.n for comparison in table.versus_random.shown()) < smallest_n(1)
-    if few:
+    if max(comparison.paired.n for comparison in table.versus_random.shown()) < smallest_n(1):
         parts.append(f"n < {smallest_n(1)}: no significance claimed")
-    if found and few:
+    if found and not any(decidable(one) for one in found):
         parts.append(f"verdicts on {family} need n ≥ {found[0].needed}")
     elif found:
         parts.append(
             f"better, worse: the interval adjusted for {family} (Holm) excludes 0, which needs n ≥ {found[0].needed}; "
-            "equivalent: the 90 % interval lies within ±0.5 points"
+            f"equivalent: within ±{MARGIN:g} points, by two one-sided tests (Bonferroni)"
         )
+        powers = [one.power for one in found if one.verdict == "equivalent"]
+        if powers:
+            parts[-1] += f" of power {percent(powers)}"
+    paired = [row.label for row in table.versus_random.rows if _stays_paired(row, table)]
+    if paired:
+        parts.append(f"paired by repetition: {', '.join(paired)}")
     if any(row.conditional for row in table.versus_random.rows):
         parts.append("no verdict, whatever n, where repetitions share an artifact")
     if any(row.control for row in table.versus_random.rows):
         parts.append("no verdict on controls")
     return "; ".join(parts)
+
+
+def _stays_paired(row: Difference, table: Table) -> bool:
+    """Whether a row is paired where others are held against more draws."""
+    assert table.versus_random is not None
+    if not any(one.draws > one.paired.n for one in table.versus_random.shown()):
+        return False
+    return all(one.draws == one.paired.n for one in row.comparisons if one is not None)
+
+
+def decidable(comparison: Comparison) -> bool:
+    """Whether it has as many repetitions as a verdict in its family needs."""
+    return comparison.paired.n >= comparison.needed
+
+
+def percent(shares: Sequence[float]) -> str:
+    """``63 %``, ``20–63 %``."""
+    return f"{span(round(100 * share) for share in shares)} %"

@@ -19,6 +19,7 @@ from ddbench.publish.views.lossless import LOSSLESS
 from ddbench.publish.views.main import CELL, MAIN, differences_view
 from ddbench.publish.views.scores import SCORES
 from ddbench.publish.views.students import OVER, students_view
+from ddbench.publish.views.verdicts import LINES, lines_of
 from ddbench.results.scores.cross import OverStudents, cross_tables, group_of, over_students
 from ddbench.results.scores.lossless import Claim, claims_of
 from ddbench.results.scores.scores import CostLine, Score, cost_of, scores_of
@@ -32,6 +33,7 @@ TABLE: tuple[Column[Table], ...] = (
 )
 ROW: tuple[Column[Row], ...] = (
     column("row", value=attrgetter("label")),
+    column("role", value=attrgetter("role.kind")),
     *map(column, ("method", "kind", "source")),
 )
 PLACE: tuple[Column[Filled], ...] = (
@@ -53,28 +55,41 @@ CELLS = (*ADDED, "regime", "failures")
 """Views of which every row is about cells: the last two say nothing that a line of a cell does not."""
 
 
+PAIRS = "verdicts"
+"""The view of which every row is about two cells: it is written alone."""
+
+
 def check_csv(views: Sequence[str]) -> None:
-    """Refuse views that lines of cells cannot hold.
+    """Refuse views that lines of cells cannot hold, unless all lines are about pairs.
 
     Raises:
         UsageError: If there is one.
     """
     for name in views:
-        if name not in CELLS and name != MAIN:
-            raise UsageError(f"view {name!r} cannot be written as csv (one line per cell): use --format json")
+        if name not in CELLS and name != MAIN and set(views) != {PAIRS}:
+            alone = f"--views {PAIRS} alone, or " if name == PAIRS else ""
+            raise UsageError(f"view {name!r} cannot be written as csv (one line per cell): use {alone}--format json")
 
 
 def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
     """One line per data set × protocol × architectures × row × budget; empty where there is no value.
 
     Columns from ``students_mean`` to ``students_spread`` are over the students of one set, the same on each of their
-    lines; empty for a single student. Views add columns.
+    lines; empty for a single student. Views add columns; :data:`PAIRS` has a line per pair of rows instead.
 
     Raises:
         UsageError: If a view has no place in lines of cells.
     """
     check_csv(views)
     out = io.StringIO()
+    if PAIRS in views:
+        columns: list[Column[Any]] = [*TABLE, *LINES]
+        pairs = csv.DictWriter(out, [each.name for each in columns], lineterminator="\n")
+        pairs.writeheader()
+        for table in tables:
+            shared = values(TABLE, table)
+            pairs.writerows(shared | _flat(LINES, line) for line in lines_of(table))
+        return out.getvalue()
     own: list[Column[Any]] = [*TABLE, *ROW, *PLACE]
     names = [each.name for each in own] + [_over(each) for each in OVER]
     names += [each.name for view in views if view in ADDED for each in ADDED[view][0]]
@@ -97,11 +112,18 @@ def _derived(table: Table, tables: Sequence[Table], views: Sequence[str]) -> dic
     for columns, rows_of in (ADDED[view] for view in views if view in ADDED):
         for row in rows_of(table, tables):
             line = found.setdefault((row.row, row.budget), {})
-            for each in columns:
-                value = each.value(row)
-                text = each.text(row) if isinstance(value, dict) else value
-                line[each.name] = " ".join(map(str, value)) if isinstance(value, tuple) else text
+            line |= _flat(columns, row)
     return found
+
+
+def _flat(columns: Sequence[Column[Any]], row: Any) -> dict[str, Any]:
+    """Values as CSV holds them."""
+    line = {}
+    for each in columns:
+        value = each.value(row)
+        text = each.text(row) if isinstance(value, dict) else value
+        line[each.name] = " ".join(map(str, value)) if isinstance(value, tuple) else text
+    return line
 
 
 def _over(column: Column[OverStudents]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from operator import itemgetter
 
@@ -14,8 +14,9 @@ from ddbench.publish.views.cost import cost_view
 from ddbench.publish.views.lossless import lossless_views
 from ddbench.publish.views.main import CELL, MAIN, across_tables, cell_text
 from ddbench.publish.views.scores import scores_view
+from ddbench.publish.views.verdicts import verdict_views
 from ddbench.publish.views.view import View, caution, empty_view
-from ddbench.results.scores.ranking import Ranking, Stability, rankings, stabilities
+from ddbench.results.scores.ranking import Range, Ranking, Stability, rankings, stabilities
 from ddbench.results.scores.regimes import OWN_RANDOM, Regimes, regime_tables
 from ddbench.results.tables.conditions import conditions
 from ddbench.results.tables.figures import mark_source, plural
@@ -29,7 +30,12 @@ def views_of(tables: Sequence[Table], names: Sequence[str]) -> list[View]:
         UsageError: If a name is unknown.
     """
     check_names(names)
-    return [view for name in dict.fromkeys(names) if name != MAIN for view in VIEWS[name](tables)]
+    told = list(dict.fromkeys(line for table in tables for line in table.outdated))
+    return [
+        replace(view, notes=[*view.notes, *told]) if view.rows else view
+        for name in dict.fromkeys(names) if name != MAIN
+        for view in VIEWS[name](tables)
+    ]  # fmt: skip
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -72,18 +78,24 @@ def _ranks(tables: Sequence[Table]) -> list[View]:
 
 
 def _ranks_view(ranking: Ranking) -> View:
-    names, two = list(ranking.per_dataset), decimals(2)
+    names = list(ranking.per_dataset)
     columns = [column("row", value=str)]
     if len(names) > 1:
-        columns += [column(name, two, name, value=ranking.per_dataset[name].get) for name in names]
-    columns.append(column("average", two, "average rank", value=ranking.average.get))
+        columns += [_rank(name, name, ranking.per_dataset[name], ranking.places[name]) for name in names]
+    columns.append(_rank("average", "average rank [open places]", ranking.average, ranking.range))
+    columns += [
+        column(name, value=partial(_end, ranking, end)) for end, name in enumerate(("range_best", "range_worst"))
+    ]
     cells = f"{plural(str(ranking.complete), 'complete cell')} of {plural(str(len(names)), 'data set')}"
     notes = [
         f"1 is the best of {len(ranking.average)}; ranks of means in {cells} (a cell: data set, network, budget), "
-        "averaged per data set first; equal means share a rank, failures come last; ranks alone claim no significance"
+        "averaged per data set first; equal means share a rank, failures come last; [a, b]: the best and the worst "
+        "place that the verdicts on all pairs leave a row"
         if ranking.average
         else "no cell in which every method has a result"
     ]
+    if ranking.average and not ranking.decided:
+        notes.append("no pair is decided, so every place is open: the averages are no order (see the view verdicts)")
     notes += [f"not counted: {cell.where} ({cell.why})" for cell in ranking.excluded]
     if ranking.left_out:
         notes.append(f"not ranked, because not in every table: {', '.join(ranking.left_out)}")
@@ -94,6 +106,21 @@ def _ranks_view(ranking: Ranking) -> View:
             f"{test.n} data sets"
         )
     return View("ranks", f"average ranks · {ranking.where}", notes, columns, list(ranking.average), asdict(ranking))
+
+
+def _end(ranking: Ranking, end: int, row: str) -> float:
+    return ranking.range[row][end]
+
+
+def _rank(name: str, header: str, ranks: Mapping[str, float], ranges: Mapping[str, Range]) -> Column[str]:
+    """A mean rank with the places that are open."""
+    two = decimals(2)
+
+    def text(row: str) -> str:
+        low, high = (f"{end:.2f}".rstrip("0").rstrip(".") for end in ranges[row])
+        return f"{two.text(ranks[row])} [{low}, {high}]"
+
+    return column(name, two, header, value=ranks.get, text=text)
 
 
 STABILITY: tuple[Column[Stability], ...] = (
@@ -161,4 +188,5 @@ VIEWS: dict[str, Callable[[Sequence[Table]], list[View]]] = {
     "stability": _stability,
     "failures": _failures,
     "lossless": lossless_views,
+    "verdicts": verdict_views,
 }

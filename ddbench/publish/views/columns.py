@@ -51,6 +51,10 @@ def decimals(digits: int, *, sign: bool = False) -> Style:
     return Style(lambda value: f"{shown(value):{'+' if sign else ''}.{digits}f}", shown)
 
 
+_POINTS = decimals(2, sign=True)
+INTERVAL = Style(lambda ends: f"[{', '.join(map(_POINTS.text, ends))}]", lambda ends: None)
+"""Two ends in points."""
+P_VALUE = Style(lambda p: "<0.001" if p < 0.0005 else f"{p:.3f}", lambda p: 0.0005 if p < 0.0005 else round(p, 3))
 WORDS = Style(str, lambda value: None)
 COUNT = Style(str, float)
 COMPACT = Style(compact, rounded)

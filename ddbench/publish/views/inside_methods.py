@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
-from ddbench.publish.views.columns import Column, Style, column
+from ddbench.blocks.said import SAID, Quantity
+from ddbench.publish.views.columns import Column, column
 from ddbench.publish.views.view import View
-from ddbench.results.tables.figures import significant
+from ddbench.results.tables.figures import NONE
 from ddbench.results.tables.tables import Filled, Table
 
-CAPTION = "inside the methods · means over repetitions; what the columns are: the README of each method"
-
-
-FOUR = Style(lambda value: f"{value:.4g}", lambda value: significant(value, 4))
+CAPTION = "inside the methods · means over repetitions"
 
 
 def details_view(table: Table) -> View:
     """A row per cell about which its method says anything, a column for each thing that is said."""
     rows = [one for one in table.filled() if not one.row.spans and one.cell.details]
-    names = dict.fromkeys(name for one in rows for name in one.cell.details)
     columns = [column("row", value=attrgetter("row.label"), text=attrgetter("row.shown_label")), column("budget")]
-    return View("details", CAPTION, [], [*columns, *map(_detail, names)], rows)
+    told = [each for quantity in quantities(rows) for each in _columns(quantity)]
+    return View(
+        "details", CAPTION, [f"{each.header}: {each.note}" for each in told if each.note], [*columns, *told], rows
+    )
 
 
-def _detail(name: str) -> Column[Filled]:
-    return column(name, FOUR, name, value=lambda one: one.cell.details.get(name))
+def quantities(rows: Sequence[Filled]) -> list[Quantity]:
+    """What the rows say: what is known in its order, then what is not, under its own name.
+
+    Numbers that are shown together stand alone where a row has only some of them.
+    """
+    names = dict.fromkeys(name for one in rows for name in one.cell.details)
+    found = [known for known in SAID if not names.keys().isdisjoint(known.names) and _together(known, rows)]
+    covered = {name for known in found for name in known.names}
+    return [*found, *(Quantity((name,), name, "") for name in names if name not in covered)]
+
+
+def _together(quantity: Quantity, rows: Iterable[Filled]) -> bool:
+    return all(sum(name in one.cell.details for name in quantity.names) in (0, len(quantity.names)) for one in rows)
+
+
+def _columns(quantity: Quantity) -> list[Column[Filled]]:
+    """One for people, and one for programs alone of every further number in it."""
+    first, *others = quantity.names
+
+    def text(one: Filled) -> str:
+        values = [one.cell.details.get(name) for name in quantity.names]
+        return NONE if None in values else quantity.text([value for value in values if value is not None])
+
+    shown = Column(first, quantity.header, _value(first), text, quantity.meaning, quantity.shown)
+    return [shown, *(column(name, header="", value=_value(name)) for name in others)]
+
+
+def _value(name: str) -> Callable[[Filled], float | None]:
+    return lambda one: one.cell.details.get(name)

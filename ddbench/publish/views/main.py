@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
+from functools import partial
 from itertools import count
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from ddbench.publish.text.captions import caption, differences_caption, differences_legend, legend
+from ddbench.publish.text.captions import (
+    caption,
+    costs_legend,
+    decidable,
+    differences_caption,
+    differences_legend,
+    legend,
+)
 from ddbench.publish.views.columns import HEADERS, Column, column, decimals
 from ddbench.publish.views.view import View
 from ddbench.results.scores.scores import making_timer
-from ddbench.results.stats import Comparison, Summary, smallest_n
+from ddbench.results.stats import Comparison, Summary
 from ddbench.results.tables.cells import Cell
+from ddbench.results.tables.conditions import place
 from ddbench.results.tables.costs import CellCost, name_of
 from ddbench.results.tables.differences import Difference
 from ddbench.results.tables.figures import NONE, mark_source, rounded, spread, superscript
-from ddbench.results.tables.tables import Row, Table, unmeasured
+from ddbench.results.tables.tables import Row, Table
 
 MAIN = "main"
 """The name of what is shown without being asked for."""
+WIDEST = 120
+"""Characters of a main table that holds its costs, too."""
 
 _summary = attrgetter("summary")
 
 
 def _end(found: Summary, sign: int) -> float | None:
     return None if found.half_width is None else found.mean + sign * found.half_width
+
+
+def _place(cell: Cell, end: int) -> int | None:
+    return None if cell.rank is None else cell.rank[end]
 
 
 CELL: tuple[Column[Cell], ...] = (
@@ -37,11 +52,13 @@ CELL: tuple[Column[Cell], ...] = (
     *map(column, ("planned", "students")),
     column("low", value=lambda found: _end(found, -1)).of(_summary),
     column("high", value=lambda found: _end(found, 1)).of(_summary),
-    column("best", value=attrgetter("bold")),
+    column("bold"),
+    *(column(name, value=partial(_place, end=end)) for end, name in enumerate(("rank_best", "rank_worst"))),
     column("updates"),
     *(column(cost.name).of(attrgetter("cost")) for cost in fields(CellCost)),
 )
-"""What programs read of a cell: scores in percent, ``low`` and ``high`` the 95 % t-interval, costs per set."""
+"""What programs read of a cell: scores in percent, ``low`` and ``high`` the 95 % t-interval, ``rank_best`` and
+``rank_worst`` the places among the methods of its column that the verdicts leave it, costs per set."""
 
 
 def mean_column(
@@ -104,7 +121,23 @@ def main_view(table: Table) -> View:
         _cost("bytes", lambda _, costs: spread(costs)),
     ]
     footnotes = [f"{superscript([i])} {text}" for i, text in enumerate(table.footnotes, 1)]
-    return View(MAIN, caption(table), [*footnotes, *legend(table)], columns, table.rows)
+    return View(MAIN, caption(table), [*footnotes, *legend(table), *table.outdated], columns, table.rows)
+
+
+def main_views(table: Table) -> list[View]:
+    """The same, as two tables where one would be wider than a page: accuracies, then costs."""
+    view = main_view(table)
+    if view.width <= WIDEST:
+        return [view]
+    budgets, told = 1 + max(1, len(table.columns)), costs_legend(table)
+    label = column("row", value=attrgetter("label"), text=attrgetter("shown_label"))
+    notes = [told, *table.outdated] if told else [*table.outdated]
+    # A twin is the set of another row.
+    rows = [row for row in table.rows if row.role.kind != "twin"]
+    return [
+        replace(view, columns=view.columns[:budgets], notes=[note for note in view.notes if note != told]),
+        View(MAIN, f"cost of one set · {place(table)}", notes, [label, *view.columns[budgets:]], rows),
+    ]
 
 
 def _has_artifacts(table: Table) -> bool:
@@ -122,7 +155,7 @@ def _budget(place: int, name: str, header: str) -> Column[Row]:
 
 def _reference_text(row: Row) -> str:
     cell = row.cells[0]
-    if cell is None or unmeasured(row, cell):
+    if cell is None or row.unmeasured(cell):
         return NONE if cell is None else cell.reason or "not measured"
     text = cell_text(cell)
     return f"{text} (all {row.n} images)" if row.n is not None and cell.scores else text
@@ -141,6 +174,7 @@ def _cost(name: str, text: Callable[[Row, list[float]], str]) -> Column[Row]:
         lambda row: max(known(row), default=None),
         lambda row: text(row, known(row)),
         shown=rounded,
+        optional=True,
     )
 
 
@@ -164,9 +198,11 @@ def differences_view(table: Table) -> View | None:
         {"row": row.label, "budget": each.budget.label}
         | asdict(found.paired)
         | {
+            "draws": found.draws,
             "p_holm": found.p if row.judged else None,
             "verdict": found.verdict if row.judged else None,
             "n_needed": found.needed if row.judged else None,
+            "power_equivalent": found.power if row.judged else None,
             "control": row.control,
         }
         for row in versus.rows
@@ -194,4 +230,4 @@ def _difference_text(comparison: Comparison | None, judged: bool) -> str:
         return NONE
     found = comparison.paired
     text = f"{found.difference:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
-    return f"{text} {comparison.verdict}" if judged and found.n >= smallest_n(1) else text
+    return f"{text} {comparison.verdict}" if judged and decidable(comparison) else text

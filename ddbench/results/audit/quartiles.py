@@ -17,9 +17,10 @@ from ddbench.core.api import ArchInfo
 from ddbench.core.errors import CorruptFileError
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.records import Record
-from ddbench.core.specs import ArtifactSpec
+from ddbench.core.specs import TUNE, ArtifactSpec
 from ddbench.core.store.folder import GONE, amend, removal
 from ddbench.results.audit import difficulty
+from ddbench.results.audit.retrain import finished
 from ddbench.work.evaluate.predictions import labels_of_test, read_predictions
 
 QUARTILES = "quartiles"
@@ -42,12 +43,8 @@ class Noted:
 
 
 def wanted(records: Iterable[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
-    """The evaluations that can have quartiles: those with a result and with predictions beside them."""
-    return [
-        (path, record)
-        for path, record in records
-        if record.kind == "evaluation" and record.status == "ok" and path.with_suffix(".safetensors").is_file()
-    ]
+    """The evaluations that can have quartiles: reported ones with a result and with predictions beside them."""
+    return [(path, record) for path, record in finished(records) if path.with_suffix(".safetensors").is_file()]
 
 
 def note_quartiles(
@@ -72,6 +69,10 @@ def note_quartiles(
     found, problems = [], []
     for path, record in evaluations:
         data = record.document.cell.data
+        if data.split == TUNE:
+            why = f"{data.name} (split tune): scored on training images, which have no quartiles"
+            problems += [why] * (why not in problems)
+            continue
         spec = difficulty.difficulty_spec(data, families)
         key = difficulty.difficulty_key(spec)
         labels = labels_of_test(data)

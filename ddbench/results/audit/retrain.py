@@ -32,7 +32,7 @@ def remake(cell: CellSpec, out: Path | None = None) -> str:
 
 
 def title_of(record: Record) -> str:
-    """``dm ipc 1 r0 · hard@1 convnet2-w32-in``: an evaluation without its student."""
+    """``dm ipc 1 r0 · hard@2 convnet2-w32-in``: an evaluation without its student."""
     document = record.evaluation
     where = f" {document.cell.budget.label} r{document.eval.r}"
     place = "" if document.whole else where  # a reference has one set for all of them
@@ -40,7 +40,7 @@ def title_of(record: Record) -> str:
 
 
 def finished(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = ()) -> Iterator[tuple[Path, Record]]:
-    """The evaluations with a result.
+    """The reported evaluations with a result.
 
     Args:
         records: With their paths.
@@ -48,7 +48,7 @@ def finished(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = 
     """
     names = set(protocols)
     for path, record in records:
-        measured = record.kind == "evaluation" and record.status == "ok"
+        measured = record.kind == "evaluation" and record.status == "ok" and record.document.reported
         if measured and (not names or record.evaluation.eval.protocol in names):
             yield path, record
 
@@ -106,7 +106,7 @@ def with_its_rate(record: Record, e: int, **params: Any) -> EvaluationDocument:
     changed = {"e": e, "protocol_params": document.eval.protocol_params | params}
     student = document.eval.model_copy(update=changed)
     several = len(student.protocol_params.get("lr", ())) > 1
-    choice = Choice(key=record.key, set=document.set) if several else None
+    choice = Choice(key=record.key, set=document.set, r=document.eval.r) if several else None
     return document.model_copy(update={"key": eval_key(student), "eval": student, "choice": choice})
 
 

@@ -174,13 +174,15 @@ def _is_of_its_set(path: Path, record: Record) -> bool:
 
 
 def _row(record: Record) -> str:
-    """What students of one row share: all but repetition and student."""
+    """What students of one row share: all but repetition and student; those that are not reported are none of it."""
     document = record.evaluation
     axes, recipe = document.facts.axes, document.recipe
     made = _cell(document.cell, ("arch", "budget") if axes is None else axes)
     student = document.eval.model_dump(mode="json", exclude={"set", "r", "e"})
     student["protocol_params"].pop("recipe_of", None)
-    return canonical([made, student, None if recipe is None else _cell(recipe.cell, ("arch", "budget"))])
+    return canonical(
+        [document.reported, made, student, None if recipe is None else _cell(recipe.cell, ("arch", "budget"))]
+    )
 
 
 def _cell(cell: CellSpec, axes: Sequence[str]) -> dict[str, Any]:

@@ -1,87 +1,148 @@
-"""Which sets do as well as all the data: the verdicts of ``results.stats.lossless`` about the cells of a table."""
+"""Which sets do as well as all the data: the verdicts of ``results.stats.noninferior`` about the cells of a report.
+
+A set is held against ``full`` under the same protocol and under the one that suits real data, each in the same space.
+Students that follow the recipe of their set have no ``full`` beside them, which has no recipe: there the second is all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ddbench.core.correctness import unpack
+from ddbench.core.infos import ProtocolInfo
 from ddbench.results.scores.scores import full_of, siblings
-from ddbench.results.stats import Lossless, lossless
+from ddbench.results.stats import Against, NonInferior, against_full, non_inferior, smallest_n
 from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.protocols import OURS, id_of, name_of
-from ddbench.results.tables.tables import Table
+from ddbench.results.tables.tables import Filled, Table
 
-LONG = next(protocol for protocol in OURS.values() if protocol.standing.full_under)
-NEEDED = f"{id_of(LONG.name)}, and {id_of(LONG.standing.full_under or '')}"
+LEAST_N = smallest_n(1)
+
+
+def _both(protocol: ProtocolInfo) -> str:
+    """Under which protocols ``full`` must be measured for claims under one."""
+    names = ([] if protocol.follows_recipe else [protocol.name]) + [protocol.standing.full_under or ""]
+    return " and ".join(map(id_of, names))
+
+
+NEEDED = "; ".join(f"{_both(one)} for sets under {id_of(one.name)}" for one in OURS.values() if one.standing.full_under)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The verdict about one row at one budget.
+    """One row at one budget beside ``full``.
 
     Attributes:
         row: Label of the row.
         budget: Label of the column.
-        n: Repetitions that it rests on: those of row and both ``full`` rows.
+        n: Repetitions that it rests on: those of the row and every ``full``.
         accuracy: Mean test accuracy [%].
-        verdict: What was found.
+        against: Id of the protocol of each ``full`` → the set beside it; empty where something is missing for that.
+        found: The verdict; None where nothing is claimed.
+        why: Why nothing is, about a method; empty otherwise.
+        beside: Whether the row is no method's own: claims are about methods, and it is shown beside them.
     """
 
     row: str
     budget: str
     n: int
     accuracy: float
-    verdict: Lossless
+    against: Mapping[str, Against]
+    found: NonInferior | None = None
+    why: str = ""
+    beside: bool = False
+
+    @property
+    def claimed(self) -> bool:
+        """Whether there is a verdict on it: then it is among the claims that all verdicts are adjusted for."""
+        return not self.beside and not self.why
+
+    @property
+    def verdict(self) -> str | None:
+        """``lossless``, or ``not shown``, which is not the opposite; None of what is no claim."""
+        return None if self.beside else "not shown" if self.found is None else self.found.verdict
+
+    @property
+    def hardest(self) -> str | None:
+        """The protocol of the ``full`` that decides."""
+        if self.found is not None:
+            return self.found.hardest
+        return max(self.against, key=lambda name: self.against[name].p, default=None)
 
 
 def claims_of(table: Table, tables: Sequence[Table]) -> list[Claim]:
-    """One verdict for each ranked cell of a table, in its order; none where its protocol makes no such claim.
+    """One claim for each ranked cell of a table, in its order; none where its protocol makes no such claim.
 
     Args:
         table: The table.
-        tables: All tables of the report: ``full`` under the protocol that suits real data stands in another one.
+        tables: All tables of the report: ``full`` may stand in another one, and the verdicts are adjusted for all
+            claims of the report.
     """
-    found: list[Claim] = []
-    if table.standing.full_under is None:
-        return found
+    return next((members for one, members in claims(tables) if one is table), [])
+
+
+def claims(tables: Sequence[Table]) -> list[tuple[Table, list[Claim]]]:
+    """The claims of every table whose protocol makes any: those of all tables are judged together (Holm).
+
+    Claims are about methods. Real images at random and controls stand beside them, without a verdict.
+    """
+    found = [(table, _beside_full(table, tables)) for table in tables if table.standing.full_under is not None]
+    judged = iter(non_inferior([one.against for _, members in found for one in members if one.claimed]))
+
+    def decided(claim: Claim) -> Claim:
+        return replace(claim, found=next(judged)) if claim.claimed else claim
+
+    return [(table, list(map(decided, members))) for table, members in found]
+
+
+def fulls_of(table: Table, tables: Sequence[Table]) -> list[str]:
+    """Ids of the protocols under which ``full`` must be reached: its own, where that trains ``full``, and the other."""
+    alike = siblings(table, tables, "arch")
+    name, own = table.standing.full_under, str(table.setting.protocol)
+    ids = [str(other.setting.protocol) for other in alike]
+    measured = any(full_of(other) is not None for other in alike if str(other.setting.protocol) == own)
+    wanted = [own] if measured or not table.follows_recipe else []
+    if name is not None:
+        wanted.append(next((found for found in ids if name_of(found) == name), id_of(name)))
+    return list(dict.fromkeys(wanted))
+
+
+def _beside_full(table: Table, tables: Sequence[Table]) -> list[Claim]:
+    """The cells of a table beside ``full``, before any verdict."""
     alike = siblings(table, tables, "arch")  # nothing was condensed for full
-    fulls = {str(other.setting.protocol): full_of(other) for other in alike}
-    real = best_suited(table, alike)
-    wanted = (str(table.setting.protocol), real)
-    known = {name: cell for name in wanted if name is not None and (cell := fulls.get(name)) is not None}
-    for one in table.filled():
-        cell = one.cell
-        if cell.ranked and cell.summary is not None and one.row.role.kind != "twin":
-            n, verdict = _judged(cell, known, table, real)
-            found.append(Claim(one.row.label, one.budget, n, cell.summary.mean, verdict))
-    return found
+    known = {str(other.setting.protocol): full_of(other) for other in alike}
+    fulls = {name: known.get(name) for name in fulls_of(table, tables)}
+    return [_claim(one, fulls, table.n_test) for one in table.filled() if one.cell.ranked and one.cell.scores]
 
 
-def best_suited(table: Table, alike: Sequence[Table]) -> str | None:
-    """Id of the protocol that suits real data, as the table's own protocol names it."""
-    name = table.standing.full_under
-    ids = (str(other.setting.protocol) for other in alike)
-    return None if name is None else next((found for found in ids if name_of(found) == name), id_of(name))
+def _claim(one: Filled, fulls: Mapping[str, Cell | None], n_test: int | None) -> Claim:
+    cell, known = one.cell, [full for full in fulls.values() if full is not None]
+    shared = sorted(set.intersection(*(set(each.correct) for each in (cell, *known))))
+    summary = cell.summary
+    assert summary is not None
+    against: dict[str, Against] = {}
+    if len(known) == len(fulls) and len(shared) > 1 and n_test is not None:
+        ours = _matrix(cell, shared, n_test)
+        against = {name: against_full(ours, _matrix(full, shared, n_test)) for name, full in fulls.items() if full}
+    beside = not one.row.competes
+    why = "" if beside else _lacks(cell, fulls, len(shared))
+    return Claim(one.row.label, one.budget, len(shared), summary.mean, against, why=why, beside=beside)
 
 
-def _judged(cell: Cell, full: dict[str, Cell], table: Table, real: str | None) -> tuple[int, Lossless]:
-    """The verdict about a cell, and from how many repetitions."""
-    shared = sorted(set.intersection(*(set(one.correct) for one in (cell, *full.values()))))
+def _lacks(cell: Cell, fulls: Mapping[str, Cell | None], n: int) -> str:
+    """Why nothing is claimed of a method's cell."""
+    if missing := [name for name, full in fulls.items() if full is None]:
+        return f"full was not measured under {' and '.join(missing)}"
     if cell.shared or cell.one_set:
         what = "one set" if cell.one_set else f"one artifact ({', '.join(cell.shared)})"
-        return len(shared), Lossless("not shown", f"all repetitions share {what}")
-    if not shared or table.n_test is None:
-        return 0, Lossless("not shown", "no repetition of which records say which test images were right")
-    protocol, n_test = str(table.setting.protocol), table.n_test
-    return len(shared), lossless(
-        _matrix(cell, shared, n_test),
-        {name: _matrix(one, shared, n_test) for name, one in full.items()},
-        real=real, protocol=protocol, preprocess=table.preprocess, full_preprocess=table.preprocess,
-    )  # fmt: skip
+        return f"all repetitions share {what}"
+    if not n:
+        return "no repetition of which records say which test images were right"
+    return "" if n >= LEAST_N else f"fewer than {LEAST_N} repetitions"
 
 
 def _matrix(cell: Cell, repetitions: Sequence[int], n_test: int) -> npt.NDArray[np.float64]:

@@ -18,6 +18,9 @@ RANKED_LAST = FAILURES - {"oom"}
 """Failures of the method; running out of memory or time says something about the machine, and excludes the cell."""
 
 Scores = dict[str, float | None]
+Range = tuple[float, float]
+"""Best and worst place."""
+Places = dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,10 @@ class Ranking:
     Attributes:
         where: Protocol, profile, preprocessing, split and student: what all cells share.
         per_dataset: Data set → row → mean rank over its complete cells, 1 the best.
-        average: Row → mean over data sets, best first.
+        average: Row → mean over data sets; best first where there are verdicts, else in the order of the tables.
+        places: Data set → row → the best and the worst place that verdicts leave it, means over its complete cells.
+        range: Row → their means over data sets.
+        decided: Whether any pair is: else every place is open, and the averages are no order.
         complete: Number of complete cells.
         excluded: Cells that are not complete.
         left_out: Rows that are not in every table, so not ranked.
@@ -50,6 +56,9 @@ class Ranking:
     where: str
     per_dataset: dict[str, dict[str, float]]
     average: dict[str, float]
+    places: dict[str, dict[str, Range]]
+    range: dict[str, Range]
+    decided: bool
     complete: int
     excluded: tuple[Excluded, ...]
     left_out: tuple[str, ...]
@@ -105,21 +114,27 @@ def _comparable(tables: Sequence[Table]) -> list[list[Table]]:
 
 
 def _ranking(tables: list[Table]) -> Ranking | None:
-    everyone = list(dict.fromkeys(row.label for table in tables for row in table.rows if _competes(row)))
+    everyone = list(dict.fromkeys(row.label for table in tables for row in table.rows if row.competes))
     rows = [label for label in everyone if all(label in _competitors(table) for table in tables)]
     if len(rows) < 2:
         return None
     cells: list[tuple[str, Scores]] = []
+    left: list[tuple[str, Places]] = []
     excluded = []
     for table in tables:
         for place, column in enumerate(table.columns):
             scores, why = _scores(table, place, rows)
             if why:
                 excluded.append(Excluded(f"{table.dataset}, {table.setting.arch}, {column.label}", why))
-            else:
-                cells.append((table.source[0], scores))  # views of one data set are not independent
+                continue
+            name = table.source[0]  # views of one data set are not independent
+            cells.append((name, scores))
+            failed = {label for label, score in scores.items() if score is None}
+            left.append((name, table.families[place].places(rows, failed)))
     per_dataset = average_ranks(cells, rows)
-    mean = {row: round(fmean(found[row] for found in per_dataset.values()), DIGITS) for row in rows if per_dataset}
+    mean = {row: _average([found[row] for found in per_dataset.values()]) for row in rows if per_dataset}
+    places = _places(left, rows)
+    decided = any(found != (1, len(rows)) for _, those in left for found in those.values())
     first = tables[0]
     setting = first.setting
     student = "student: the condensing network" if setting.eval_arch == setting.arch else f"student {setting.eval_arch}"
@@ -127,7 +142,10 @@ def _ranking(tables: list[Table]) -> Ranking | None:
     return Ranking(
         where=f"{setting.protocol} ({setting.profile}) · {first.preprocess}{split} · {student}",
         per_dataset=per_dataset,
-        average=dict(sorted(mean.items(), key=lambda item: item[1])),
+        average=dict(sorted(mean.items(), key=lambda item: item[1])) if decided else mean,
+        places=places,
+        range={row: _mean_range([found[row] for found in places.values()]) for row in mean},
+        decided=decided,
         complete=len(cells),
         excluded=tuple(excluded),
         left_out=tuple(label for label in everyone if label not in rows),
@@ -135,13 +153,24 @@ def _ranking(tables: list[Table]) -> Ranking | None:
     )
 
 
-def _competes(row: Row) -> bool:
-    """Whether a row is a method's own: controls would only push others down, tied with ``random``."""
-    return not row.spans and row.source == "measured" and not row.role.is_control
+def _places(cells: Sequence[tuple[str, Places]], rows: Sequence[str]) -> dict[str, dict[str, Range]]:
+    """Data set → row → its range, the mean over the data set's cells."""
+    found: dict[str, list[Places]] = {}
+    for name, places in cells:
+        found.setdefault(name, []).append(places)
+    return {name: {row: _mean_range([one[row] for one in those]) for row in rows} for name, those in found.items()}
+
+
+def _mean_range(ranges: Sequence[Range]) -> Range:
+    return _average([low for low, _ in ranges]), _average([high for _, high in ranges])
+
+
+def _average(values: Sequence[float]) -> float:
+    return round(fmean(values), DIGITS)
 
 
 def _competitors(table: Table) -> dict[str, Row]:
-    return {row.label: row for row in table.rows if _competes(row)}
+    return {row.label: row for row in table.rows if row.competes}
 
 
 def _scores(table: Table, place: int, rows: Sequence[str]) -> tuple[Scores, str]:

@@ -1,44 +1,56 @@
 """Intervals, tests and resampling; numbers in, numbers out."""
 
 from ddbench.results.stats.bootstrap import Interval, bootstrap, bootstrap_difference
-from ddbench.results.stats.intervals import (
-    DIGITS,
-    LEVEL,
-    MARGIN,
+from ddbench.results.stats.families import Family, family
+from ddbench.results.stats.intervals import DIGITS, LEVEL, MARGIN, Paired, Scores, Summary, paired, summary
+from ddbench.results.stats.lossless import Lossless, lossless
+from ddbench.results.stats.noninferior import Against, Crossed, NonInferior, against_full, non_inferior
+from ddbench.results.stats.ranks import Friedman, average_ranks, friedman, kendall_tau, ranks
+from ddbench.results.stats.verdicts import (
+    LEAST_POWER,
+    MOST_N,
     Comparison,
-    Paired,
-    Scores,
-    Summary,
+    Need,
     Verdict,
     compare,
     holm,
-    paired,
+    minus_random,
+    needed_n,
     smallest_n,
-    summary,
 )
-from ddbench.results.stats.lossless import Lossless, lossless
-from ddbench.results.stats.ranks import Friedman, average_ranks, friedman, kendall_tau, ranks
 
 __all__ = [
     "DIGITS",
+    "LEAST_POWER",
     "LEVEL",
     "MARGIN",
+    "MOST_N",
+    "Against",
     "Comparison",
+    "Crossed",
+    "Family",
     "Friedman",
     "Interval",
     "Lossless",
+    "Need",
+    "NonInferior",
     "Paired",
     "Scores",
     "Summary",
     "Verdict",
+    "against_full",
     "average_ranks",
     "bootstrap",
     "bootstrap_difference",
     "compare",
+    "family",
     "friedman",
     "holm",
     "kendall_tau",
     "lossless",
+    "minus_random",
+    "needed_n",
+    "non_inferior",
     "paired",
     "ranks",
     "smallest_n",

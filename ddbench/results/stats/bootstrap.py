@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
-from ddbench.results.stats.intervals import LEVEL, smallest_n
+from ddbench.results.stats.intervals import LEVEL
+from ddbench.results.stats.verdicts import smallest_n
 
 Correct: TypeAlias = npt.ArrayLike
 """Correctness [R, T]: 1 where the student of a repetition was right about an example, else 0; students of one

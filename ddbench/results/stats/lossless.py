@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 
 from ddbench.results.stats.bootstrap import RESAMPLES, Correct, Interval, bootstrap_difference
-from ddbench.results.stats.intervals import MARGIN, smallest_n
+from ddbench.results.stats.intervals import MARGIN
+from ddbench.results.stats.verdicts import smallest_n
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ddbench.core.infos import IMPORTED
 from ddbench.core.records import Timer
-from ddbench.results.stats import DIGITS, Summary, paired, summary
+from ddbench.results.stats import DIGITS, Summary, summary
 from ddbench.results.tables.costs import CellCost, cost_of_cell
 from ddbench.results.tables.observations import Observation
 
@@ -31,7 +31,9 @@ class Cell:
         one_set: Whether several repetitions share one set.
         shared: Names of artifacts that several repetitions share.
         details: What the method says about its runs, means over repetitions.
-        bold: Whether it is among the best of its column.
+        bold: Whether the verdicts of its column leave it among the best.
+        rank: The best and the worst place that they leave it among the methods of its column, 1 the first; None for
+            what takes no part.
         marks: Numbers of its footnotes.
         per_class: Accuracy on the test images of each class, mean over repetitions [%]; None when a result lacks it.
         quartiles: Accuracy on each quarter of the test images by difficulty, easiest first [%]; None as before, or
@@ -43,6 +45,7 @@ class Cell:
         full_stopped_by: The timers that those seconds were read from.
         own_n: Images of its sets where these have not the column's size: as many as another row's bytes buy, or as an
             imported set has; None: they have.
+        as_run: Whether a claim about it is one about these runs alone (:attr:`ddbench.core.records.Record.as_run`).
         correct: Repetition → which test images each of its students was right about (see
             :mod:`ddbench.core.correctness`); only repetitions all of whose records say so.
     """
@@ -60,6 +63,7 @@ class Cell:
     shared: tuple[str, ...] = ()
     details: Mapping[str, float] = field(default_factory=dict)
     bold: bool = False
+    rank: tuple[int, int] | None = None
     marks: tuple[int, ...] = ()
     per_class: tuple[float, ...] | None = None
     quartiles: tuple[float, ...] | None = None
@@ -69,6 +73,7 @@ class Cell:
     full_stopped_updates: float | None = None
     full_stopped_by: tuple[Timer, ...] = ()
     own_n: int | None = None
+    as_run: bool = False
     correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -120,6 +125,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         one_set=len(repetitions) > 1 and len({o.set_key for o in ordered if o.r in scores}) == 1,
         shared=_shared(ordered),
         details=_details(ordered),
+        as_run=any(o.condensation is not None and o.condensation.as_run for o in ordered),
         per_class=_means(counted, "per_class"),
         quartiles=_means(counted, "quartiles") if len(difficulties) < 2 else None,
         difficulties=difficulties,
@@ -201,24 +207,3 @@ def _details(observations: Sequence[Observation]) -> dict[str, float]:
     made = {o.condensation.key: o.condensation.metrics for o in observations if o.condensation is not None}
     names = [name for name in next(iter(made.values()), {}) if all(name in metrics for metrics in made.values())]
     return {name: fmean(metrics[name] for metrics in made.values()) for name in names}
-
-
-def best(cells: Sequence[Cell | None]) -> set[int]:
-    """Positions of the best cells of a column: the highest mean, and all whose paired interval to it contains 0.
-
-    Means are over the repetitions that all ranked cells have: a folder may hold runs of different lengths. Where the
-    interval does not exist (fewer than three common repetitions) only ties join. A single result is not the best of
-    anything.
-    """
-    ranked = {i: cell.scores for i, cell in enumerate(cells) if cell and cell.ranked and cell.scores}
-    common = set.intersection(*map(set, ranked.values())) if ranked else set()
-    if len(ranked) < 2 or not common:
-        return set()
-    means = {i: fmean(scores[r] for r in sorted(common)) for i, scores in ranked.items()}
-    top = max(means, key=lambda i: means[i])
-    found = {top}
-    for i, mean in means.items():
-        interval = paired(ranked[top], ranked[i])
-        if round(mean, DIGITS) == round(means[top], DIGITS) or (interval is not None and interval.contains(0.0)):
-            found.add(i)
-    return found

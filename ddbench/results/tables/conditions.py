@@ -21,7 +21,7 @@ def conditions(table: Table) -> str:
 
 
 def protocol_of(table: Table) -> str:
-    """``hard@1 (short: 1000 updates)``."""
+    """``hard@2 (short: 1000 updates)``."""
     profile, updates = table.setting.profile, span(_updates(table)) if table.trains_student else ""
     details = "smoke: for tests only" if for_tests_only(profile) else profile or ""
     separator = ", " if for_tests_only(profile) else ": "

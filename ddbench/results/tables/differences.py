@@ -1,4 +1,8 @@
-"""The second table: each method minus ``random``, paired over repetitions."""
+"""The second table: each method minus ``random``.
+
+Where ``random`` has more repetitions than a method, all of them count. Controls, which start from its draws, and the
+twins of ``random`` stay paired by repetition: that both share their draws is the point of the difference.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +28,14 @@ class Compared:
         cells: Its cells, one per column of the main table.
         baseline: Those of its ``random``: under ``native`` each row has one of its own, trained by the row's recipe.
         control: Whether it is a control.
+        paired: Whether only the repetitions count that both have.
     """
 
     label: str
     cells: Cells
     baseline: Cells
     control: bool
+    paired: bool
 
     @property
     def conditional(self) -> bool:
@@ -81,7 +87,7 @@ class Differences:
 
 
 def differences(rows: Sequence[Compared], columns: int) -> Differences | None:
-    """Compare every ranked cell with its baseline; None without any pair of three or more repetitions.
+    """Compare every ranked cell with its baseline; None without any pair of three or more common repetitions.
 
     Rows that are not judged are each a family of their own: some are ``random`` by construction, so that they would
     make the family of the others larger, and no method better.
@@ -118,4 +124,5 @@ def _pairs(row: Compared, columns: int) -> Iterator[tuple[Place, Pair]]:
     for column in range(columns):
         ours, theirs = row.cells[column], row.baseline[column]
         if ours is not None and theirs is not None and ours.ranked and theirs.ranked:
-            yield (row.label, column), (ours.scores, theirs.scores)
+            known = {r: top1 for r, top1 in theirs.scores.items() if r in ours.scores or not row.paired}
+            yield (row.label, column), (ours.scores, known)

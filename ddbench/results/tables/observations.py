@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ddbench.core.documents import CellDocument, Facts
+from ddbench.core.documents import CellDocument, Facts, Recorded
 from ddbench.core.keys import canonical
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.records import TIMERS, Record, Timer
-from ddbench.core.roles import REFERENCES, Role
+from ddbench.core.roles import BUYERS, REFERENCES, Role, label_at
 from ddbench.core.specs import Budget, CellSpec, EvalSpec
 
 
@@ -22,7 +22,7 @@ class Setting:
 
     Attributes:
         data: Canonical JSON of the data document (name, revision, split, view, preprocess).
-        protocol: Id with version, ``hard@1``; None for a set that could not be made, under whatever protocol. Where
+        protocol: Id with version, ``hard@2``; None for a set that could not be made, under whatever protocol. Where
             records know a protocol or a network of one name from several plugins, who registered it stands behind it.
         arch: Condensing architecture; None when the method does not depend on it.
         eval_arch: Student architecture; None as for ``protocol``.
@@ -70,6 +70,7 @@ class Observation:
         facts: Names and sizes; what the record does not say is empty.
         artifacts: Artifacts that the set was made from, by the name its method gave them.
         condensation: The record of the set, if it is among the records.
+        made: The document of the set, which says what it was made by.
         warning: What a reader must know about the choice of this result.
         metrics: All that was measured on the test images; empty unless ``ok``.
     """
@@ -97,6 +98,7 @@ class Observation:
     facts: Facts = field(default_factory=Facts)
     artifacts: dict[str, str] = field(default_factory=dict)
     condensation: Record | None = None
+    made: CellDocument | None = None
     warning: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -104,8 +106,10 @@ class Observation:
 def observe(records: Sequence[Record]) -> list[Observation]:
     """All observations, each in a fully known setting, in the order of their records.
 
-    A result that belongs to several tables (``random`` depends on no architecture) appears once for each.
+    A result that belongs to several tables (``random`` depends on no architecture) appears once for each. Repetitions
+    that are not reported are left out.
     """
+    records = [record for record in records if record.document.reported]
     condensations = {record.key: record for record in records if record.kind == "condense"}
     evaluations = [record for record in records if record.kind == "evaluation"]
     owners = Owners.of(evaluations)
@@ -167,7 +171,7 @@ def _of_evaluation(record: Record, condensations: dict[str, Record], owners: Own
         r=student.r,
         e=student.e,
         top1=record.metrics.get("top1") if record.status == "ok" else None,
-        updates=student.protocol_params.get("updates"),
+        updates=record.updates,
         evaluate={timer: spent.evaluate_s for timer in TIMERS if (spent := record.cost.by(timer)) is not None},
         train={timer: spent_s for timer in TIMERS if (spent_s := record.train_s(timer)) is not None},
         set_key=student.set,
@@ -201,7 +205,7 @@ def _observation(record: Record, facts: Facts, **fields: Any) -> Observation:
     column = document.cell.budget if facts.buys is None else facts.buys.budget
     return Observation(
         key=record.key,
-        row=document.label,
+        row=_label(document),
         role=document.role,
         method=document.cell.method,
         kind=kind,
@@ -214,8 +218,16 @@ def _observation(record: Record, facts: Facts, **fields: Any) -> Observation:
         facts=facts,
         metrics=record.metrics if record.kind == "evaluation" and record.status == "ok" else {},
         artifacts={name: key for name, (_, key) in document.set.artifacts.items()},
+        made=document.set,
         **fields,
     )
+
+
+def _label(document: Recorded) -> str:
+    """The label of a row; of real images at others' bytes, whose labels once named all of these, the short one."""
+    role = document.role
+    long = f"{BUYERS[role.kind]} (for {', '.join(role.of)})" if role.buys else ""
+    return label_at(role) if document.label == long else document.label
 
 
 def _kind(made: CellDocument, facts: Facts) -> str:

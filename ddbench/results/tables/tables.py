@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,11 +12,14 @@ from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.records import Record
 from ddbench.core.roles import Role, baseline_of
 from ddbench.core.specs import Budget
-from ddbench.results.tables.cells import Cell, best, cell_of
+from ddbench.results.tables.cells import Cell, cell_of
 from ddbench.results.tables.differences import Compared, Differences, differences
+from ddbench.results.tables.families import ColumnFamily, column_family
 from ddbench.results.tables.figures import mark_source
+from ddbench.results.tables.notes import annotated
 from ddbench.results.tables.observations import Observation, Setting, observe
 from ddbench.results.tables.protocols import declared_by
+from ddbench.results.tables.versions import outdated
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,15 @@ class Row:
         """Whether its one cell spans all columns."""
         return self.kind == "reference"
 
+    def unmeasured(self, cell: Cell) -> bool:
+        """Whether it is a reference that was left out because it takes too long, which is then the text of its cell."""
+        return self.spans and cell.status == "skipped" and not cell.scores
+
+    @property
+    def competes(self) -> bool:
+        """Whether it is a method's own result, made here: what verdicts and ranks are about."""
+        return self.role.kind == "method" and self.source == "measured"
+
 
 class Filled(NamedTuple):
     """A cell with a record, and where it stands.
@@ -111,15 +123,18 @@ class Table:
         dataset: Label of the data set.
         named: The same for people: with the revision, where tables of several revisions are shown.
         preprocess: Preprocessing id.
-        split: ``default`` or ``paper``.
+        split: As in :class:`ddbench.core.specs.DataSpec`.
         columns: Budgets, ascending.
-        rows: References first, then in order of appearance.
+        rows: References, then methods, then controls, each in order of appearance.
         footnotes: Text of footnote 1, 2, …
         notes: What a reader must know about the data set.
+        outdated: What other versions of ddbench's parts made, a line each.
         n_test: Test images, None when nothing was tested.
+        families: Verdicts on the methods of each column.
         versus_random: Differences to ``random``, None without enough repetitions.
         standing: How its protocol is shown, and what it is held against.
         trains_student: Whether its protocol trains a network; without, all students' tables may be held against it.
+        follows_recipe: Whether its rows are trained by their own recipes, of which ``full`` has none.
     """
 
     setting: Setting
@@ -131,10 +146,13 @@ class Table:
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
     notes: tuple[str, ...]
+    outdated: tuple[str, ...]
     n_test: int | None
+    families: tuple[ColumnFamily, ...]
     versus_random: Differences | None
     standing: Standing
     trains_student: bool
+    follows_recipe: bool
 
     @property
     def source(self) -> tuple[str, str]:
@@ -209,12 +227,14 @@ def _named_apart_from(table: Table, others: set[tuple[str, str]]) -> Table:
 def _table(setting: Setting, observations: list[Observation]) -> Table:
     columns = _columns(observations)
     by_row: dict[str, list[Observation]] = {}
-    for observation in sorted(observations, key=_reference_rank):
+    for observation in sorted(observations, key=_group):
         by_row.setdefault(observation.row, []).append(observation)
-    rows = _emphasised([_row(label, members, columns) for label, members in by_row.items()], len(columns))
-    footnotes: dict[str, int] = {}
-    standing, trains_student = declared_by(str(setting.protocol), [o.facts for o in observations])
-    rows = [_annotated(row, by_row[row.label], columns, footnotes, trains_student) for row in rows]
+    plain = [_row(label, members, columns) for label, members in by_row.items()]
+    families = tuple(column_family(_competing(plain, place)) for place in range(len(columns)))
+    places = [family.places([*family.rows, *family.conditional]) for family in families]
+    rows = [row if row.spans else _placed(row, families, places) for row in plain]
+    declared = declared_by(str(setting.protocol), [o.facts for o in observations])
+    rows, footnotes = annotated(rows, by_row, columns, declared.trains_student)
     data: dict[str, Any] = json.loads(setting.data)
     dataset = next((o.facts.dataset for o in observations if o.facts.dataset), data["name"])
     return Table(
@@ -225,12 +245,13 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         split=data.get("split", "default"),
         columns=columns,
         rows=tuple(rows),
-        footnotes=tuple(footnotes),
+        footnotes=footnotes,
         notes=tuple(dict.fromkeys(note for o in observations for note in o.facts.notes)),
+        outdated=outdated(observations),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),
+        families=families,
         versus_random=differences(_compared([row for row in rows if not row.spans]), len(columns)),
-        standing=standing,
-        trains_student=trains_student,
+        **declared._asdict(),
     )
 
 
@@ -240,15 +261,16 @@ def _compared(rows: Sequence[Row]) -> list[Compared]:
     for row in rows:
         baseline = baseline_of(row, rows)
         if row.role.kind not in ("reference", "twin") and baseline is not None:
-            found.append(Compared(row.label, row.cells, baseline.cells, row.role.is_control))
+            paired = row.role.is_control or baseline.role.kind == "twin"
+            found.append(Compared(row.label, row.cells, baseline.cells, row.role.is_control, paired))
     return found
 
 
-def _reference_rank(observation: Observation) -> int:
-    """What all rows are held against comes first: everything, then chance."""
+def _group(observation: Observation) -> int:
+    """What all rows are held against comes first, everything and then chance; what is no method's own result last."""
     if observation.kind == "reference":
         return 0
-    return 1 if observation.role.kind == "reference" else 2
+    return 1 if observation.role.kind == "reference" else 3 if observation.role.is_control else 2
 
 
 def _columns(observations: list[Observation]) -> tuple[BudgetColumn, ...]:
@@ -280,78 +302,15 @@ def _row(label: str, observations: list[Observation], columns: tuple[BudgetColum
     return Row(label, first.role, first.method, first.kind, first.source, cells, n)
 
 
-def _emphasised(rows: list[Row], columns: int) -> list[Row]:
-    """Mark the best cells of every column."""
-    spanning = [row for row in rows if row.spans]
-    others = [row for row in rows if not row.spans]
-    winners = [best([row.cells[column] for row in others]) for column in range(columns)]
-    marked = []
-    for i, row in enumerate(others):
-        cells = tuple(
-            None if cell is None else replace(cell, bold=i in winners[column]) for column, cell in enumerate(row.cells)
-        )
-        marked.append(replace(row, cells=cells))
-    return spanning + marked
+def _competing(rows: Sequence[Row], place: int) -> dict[str, Cell]:
+    """The cells of methods in a column."""
+    return {row.label: cell for row in rows if row.competes and (cell := row.cells[place]) is not None}
 
 
-def _annotated(
-    row: Row,
-    observations: list[Observation],
-    columns: tuple[BudgetColumn, ...],
-    footnotes: dict[str, int],
-    trains_student: bool,
-) -> Row:
-    """Number the footnotes of a row, each distinct text once per table."""
-
-    def number(text: str) -> int:
-        return footnotes.setdefault(" ".join(text.split()), len(footnotes) + 1)
-
-    def numbered(cell: Cell | None) -> Cell | None:
-        if cell is None or cell.complete or unmeasured(row, cell):
-            return cell
-        return replace(cell, marks=(number(f"{cell.status}: {cell.reason}".removesuffix(": ")),))
-
-    warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
-    warned |= dict.fromkeys(o.warning for o in observations if o.warning)
-    texts = [*warned, *_conditions(row, trains_student), *_purchase(row, observations), *_shortfall(row, columns)]
-    marks = tuple(number(f"{row.shown_label}: {text}") for text in texts)
-    return replace(row, cells=tuple(numbered(cell) for cell in row.cells), marks=marks)
-
-
-def _conditions(row: Row, trains_student: bool) -> list[str]:
-    """What the ± of a row leaves out."""
-    if row.spans:
-        return []
-    cells = [cell for cell in row.cells if cell is not None]
-    shared = sorted({kind for cell in cells for kind in cell.shared})
-    texts = [f"conditional on one artifact that all repetitions share ({', '.join(shared)})"] if shared else []
-    if any(cell.one_set for cell in cells):
-        over = "so ± is over students alone" if trains_student else "and no student is trained: their results are one"
-        texts.append(f"all repetitions share one set, {over}")
-    return texts
-
-
-def _purchase(row: Row, observations: list[Observation]) -> list[str]:
-    """How many real images the bytes of other rows buy."""
-    if row.role.kind != "at_bytes":
-        return []
-    bought = {o.budget: o.facts.buys.images for o in observations if o.budget and o.facts.buys}
-    sizes = ", ".join(f"{bought[budget]} at {budget.label}" for budget in sorted(bought, key=_size))
-    what = f"as many real images as the bytes of {', '.join(row.role.of)} buy, {sizes}"
-    return [f"not of the column's size: {what}; trained as long, in batches of the column's size"]
-
-
-def _shortfall(row: Row, columns: tuple[BudgetColumn, ...]) -> list[str]:
-    """How many images an imported set has, where its column's budget has others."""
-    if row.spans or row.role.kind == "at_bytes":
-        return []
-    pairs = zip(row.cells, columns, strict=True)
-    found = [(cell.own_n, column) for cell, column in pairs if cell is not None and cell.own_n and cell.scores]
-    if len(found) == 1:
-        return [f"{n} images; the column's budget has {column.n}" for n, column in found]
-    return [f"{n} images; the budget of {column.budget.label} has {column.n}" for n, column in found]
-
-
-def unmeasured(row: Row, cell: Cell) -> bool:
-    """Whether a reference was left out because it takes too long; its reason is then the text of the cell."""
-    return row.spans and cell.status == "skipped" and not cell.scores
+def _placed(row: Row, families: Sequence[ColumnFamily], places: Sequence[Mapping[str, tuple[int, int]]]) -> Row:
+    """A row with what the verdicts of its columns say of it."""
+    cells = tuple(
+        None if cell is None else replace(cell, bold=row.label in one.family.bold, rank=left.get(row.label))
+        for cell, one, left in zip(row.cells, families, places, strict=True)
+    )
+    return replace(row, cells=cells)

@@ -46,7 +46,7 @@ class Result:
     Attributes:
         metrics: See :class:`ddbench.core.records.Record`.
         n_test: Test images.
-        selection: The learning rate, how it was chosen, and how many were tried.
+        selection: The learning rate, how it was chosen, how many were tried, and the set's own where it has one.
         predictions: [n_test] int16, arg max.
         logits: [n_test, K] float32.
     """
@@ -71,7 +71,8 @@ class Evaluation:
         registries: Loaded plugins.
         whole: Whether the set is all of train ∪ val (references): the learning rate is chosen on train and val first.
         recipe: Recipe to follow (native), else None.
-        chosen: The choice of repetition 0 (its record's ``selection``), None when there is nothing to reuse.
+        recipe_images: Images of the set that it came with, else None.
+        chosen: What another repetition chose (its record's ``selection``), None when there is nothing to reuse.
         folders: Artifact folders, ``whitening`` among them.
         tick: Called after every update with progress and a function that gives the state to resume from.
         resumed: That state, after an interruption.
@@ -85,6 +86,7 @@ class Evaluation:
     registries: Registries
     whole: bool = False
     recipe: Recipe | None = None
+    recipe_images: int | None = None
     chosen: Mapping[str, Any] | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
     tick: Tick = lambda done, total, state: None
@@ -132,6 +134,8 @@ class Evaluation:
         tried = {repr(trial["lr"]): trial["val_top1"] for trial in self._trials}
         learned = len(rates) > 1 and any(rate["lr"] == lr and rate["learned"] for rate in rates)
         selection = {"lr": lr, "learned": learned, "tried": max(1, len(tried)), "val_top1": tried}
+        if (own := self.condensed.recipe.lr) is not None:
+            selection["own_lr"] = own
         test = open_test(self.data, **self._how)
         logits = logits_of(predictor, test)
         metrics = measure(logits, test.labels, self.info.classes) | notes
@@ -182,7 +186,7 @@ class Evaluation:
         state = stopped["state"] if stopped and (stopped["lr"], stopped["final"]) == (lr, final) else None
         inputs = Inputs(
             self.params, lr, self.recipe, train, seen, self.info, self.device, self.folders,
-            resumed=state, on_tick=self._ticker(lr, final),
+            recipe_images=self.recipe_images, resumed=state, on_tick=self._ticker(lr, final),
         )  # fmt: skip
         protocol: EvalProtocol = import_target(self.protocol.target)()
         spec = self.spec

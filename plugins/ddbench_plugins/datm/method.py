@@ -31,11 +31,15 @@ class DATM(TrajectoryMethod[DATMParams]):
 
     def prepare(self, ctx: RunContext) -> None:
         """Start from correctly classified images, the experts' logits for them, and β₀."""
-        p = self.params
         self.open_pool(ctx)
-        self.learn(self.first_images(ctx), lr=p.lr_init)
-        if p.labels != "hard":
-            self.soft = Learned(self.first_labels(ctx), p.lr_label if p.labels == "learned" else 0.0, p.momentum_label)
+        self.learn(ctx)
+
+    def first_soft(self, ctx: RunContext) -> Learned | None:
+        """Logits, learned or kept; None for hard labels."""
+        p = self.params
+        if p.labels == "hard":
+            return None
+        return Learned(self.first_labels(ctx), p.lr_label if p.labels == "learned" else 0.0, p.momentum_label)
 
     def first_labels(self, ctx: RunContext) -> Tensor:
         """The experts' logits at their end: the mean of those that are right; for ``real`` images expert 0's alone.

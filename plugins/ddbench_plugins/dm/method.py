@@ -18,6 +18,7 @@ from ddbench.blocks.augment import DSA, siamese
 from ddbench.blocks.features import chunk_size, embed, frozen
 from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.matching import class_mean_feature_distance
+from ddbench.blocks.moved import image_change, pixels_moved
 from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.sampling import ClassSampler
 from ddbench.blocks.trajectory import Learned
@@ -37,7 +38,8 @@ class DM(Method[DMParams]):
         self.counts = form.counts([ctx.per_class[c] for c in classes])
         self.labels = class_slots(ctx, form.times)
         first = first_images(ctx, p.init, form.times)
-        self.images = Learned(form.encode(first), p.lr_img, p.momentum)
+        self.start = form.encode(first)
+        self.images = Learned(self.start, p.lr_img, p.momentum)
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
         self.augment = DSA.for_dataset(ctx.dataset.flip) if p.augment == "dsa" else None
         net = ctx.build_model(seed=0)
@@ -73,6 +75,11 @@ class DM(Method[DMParams]):
     def finalise(self, ctx: RunContext) -> CondensedSet:
         """The images with their fixed hard labels."""
         return self.form.condensed(self.images.value, self.labels, ctx.train.preprocess)
+
+    def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
+        """How far the images moved."""
+        moved = pixels_moved(ctx, self.form, self.start, self.images.value)
+        return {"image_change": image_change(self.start, self.images.value)} | moved
 
     def state_dict(self) -> State:
         """Images and momentum."""

@@ -11,6 +11,8 @@ Deltas from the authors' code: exact gradients at constant memory; experts are d
 
 from collections.abc import Mapping
 
+from torch import Tensor
+
 from ddbench import CondensedSet, RunContext, State
 from ddbench.blocks.matcher import TrajectoryMethod
 from ddbench_plugins.ftd.params import FTDParams
@@ -22,7 +24,7 @@ class FTD(TrajectoryMethod[FTDParams]):
     def prepare(self, ctx: RunContext) -> None:
         """Start from ``random``'s images and β₀."""
         self.open_pool(ctx)
-        self.learn(self.first_images(ctx), lr=self.params.lr_init)
+        self.learn(ctx)
         self.average = self.start
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
@@ -31,6 +33,11 @@ class FTD(TrajectoryMethod[FTDParams]):
         shown = self.update(ctx, self.follow(ctx, start, target))
         self.average = self.params.ema * self.average + (1 - self.params.ema) * self.images.value
         return shown
+
+    @property
+    def reported(self) -> Tensor:
+        """X̄."""
+        return self.average
 
     def finalise(self, ctx: RunContext) -> CondensedSet:
         """X̄ with hard labels; β is the learned one, not averaged."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from ddbench.blocks.params import TrajectoryParams
+from ddbench.blocks.params import STEP_SIZE, StepSize, TrajectoryParams
 
 
 class FTDParams(TrajectoryParams):
@@ -15,7 +15,7 @@ class FTDParams(TrajectoryParams):
         default="gsam", description="adaptive GSAM towards flat minima, or plain SGD"
     )
     syn_steps: PositiveInt = Field(default=30, description="N, updates of the student")
-    lr_init: float = Field(default=0.001, gt=0, description="β₀, the student's learning rate at first [per update]")
+    lr_init: StepSize = Field(default=0.001, description=STEP_SIZE)
     ema: float = Field(
         default=0.9995, ge=0, lt=1, description="d of the average X̄ ← d X̄ + (1 − d) X that is reported; 0: X itself"
     )

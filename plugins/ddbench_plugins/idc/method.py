@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ddbench import CondensedSet, RunContext, State
+from ddbench import RunContext, State
 from ddbench.blocks.augment import Composed, CutMix
 from ddbench.blocks.gradients import GradientMethod
 from ddbench.blocks.matching import class_gradients, gradient_difference
@@ -35,6 +35,7 @@ class IDC(GradientMethod[IDCParams]):
             torch.tensor(values).view(1, -1, 1, 1).to(self.images.value) for values in (space.mean, space.std)
         )
         self.images.value = (self.images.value * self.std + self.mean).clamp(0, 1)
+        self.start = self.reported
         self.augment = Composed(ops=("color", "crop", "cutout") if p.cutout else ("color", "crop"))
         self.trainer = self.network(ctx, 0)
 
@@ -86,10 +87,10 @@ class IDC(GradientMethod[IDCParams]):
         """The images that canvases hold, normalised."""
         return self.form.decode((canvases - self.mean) / self.std)
 
-    def finalise(self, ctx: RunContext) -> CondensedSet:
-        """The canvases, normalised, and what they decode to, with fixed hard labels."""
-        normalised = (self.images.value - self.mean) / self.std
-        return self.form.condensed(normalised, self.labels, ctx.train.preprocess)
+    @property
+    def reported(self) -> Tensor:
+        """The canvases, normalised."""
+        return (self.images.value - self.mean) / self.std
 
     def state_dict(self) -> State:
         """Canvases with their momentum, the network and its optimiser."""

@@ -21,7 +21,7 @@ class MTT(TrajectoryMethod[MTTParams]):
     def prepare(self, ctx: RunContext) -> None:
         """Start from ``random``'s images and β₀."""
         self.open_pool(ctx)
-        self.learn(self.first_images(ctx), lr=self.params.lr_init)
+        self.learn(ctx)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One segment: train the student along it, and move images and β towards ending where the expert did."""

@@ -2,7 +2,7 @@
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from ddbench.blocks.params import TrajectoryParams
+from ddbench.blocks.params import STEP_SIZE, StepSize, TrajectoryParams
 
 
 class MTTParams(TrajectoryParams):
@@ -10,4 +10,4 @@ class MTTParams(TrajectoryParams):
 
     iterations: NonNegativeInt = Field(default=5000, description="outer steps, each with one segment of one expert")
     syn_steps: PositiveInt = Field(default=30, description="N, updates of the student")
-    lr_init: float = Field(default=0.001, gt=0, description="β₀, the student's learning rate at first [per update]")
+    lr_init: StepSize = Field(default=0.001, description=STEP_SIZE)

@@ -28,20 +28,26 @@ class TESLA(TrajectoryMethod[TESLAParams]):
     def prepare(self, ctx: RunContext) -> None:
         """Start from ``random``'s images and β₀."""
         self.open_pool(ctx)
-        self.learn(self.first_images(ctx), lr=self.params.lr_init)
-        if self.params.labels == "teacher":
-            self.relabel(self.experts.snapshot(0, self.experts.last).to(self.start))
+        self.learn(ctx)
 
-    def relabel(self, target: Tensor) -> None:
+    def first_soft(self, ctx: RunContext) -> Learned | None:
+        """What expert 0 says at its end, before any target is drawn."""
+        return self.taught(self.experts.snapshot(0, self.experts.last)) if self.params.labels == "teacher" else None
+
+    def taught(self, target: Tensor) -> Learned:
         """Soft labels: what the network at ``target`` says about the images as they are."""
         shown = self.form.decode(self.images.value)
-        self.soft = Learned(expert_logits(self.net, target, shown), lr=0.0, momentum=0.0)
+        return Learned(expert_logits(self.net, target, shown), lr=0.0, momentum=0.0)
+
+    def labels_for(self, target: Tensor) -> Tensor:
+        """What ``target`` says, if it is the teacher."""
+        return super().labels_for(target) if self.soft is None else self.taught(target).value
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One segment, as in MTT."""
         start, target = self.draw(ctx, bound=self.params.max_start)
-        if self.params.labels == "teacher":
-            self.relabel(target)
+        if self.soft is not None:
+            self.soft = self.taught(target)
         return self.update(ctx, self.follow(ctx, start, target))
 
     def finalise(self, ctx: RunContext) -> CondensedSet:

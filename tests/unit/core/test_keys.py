@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ddbench.core.keys import artifact_key, canonical, condense_key, digest, eval_key, seed_of, student_seed
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec
+from ddbench.data.prepared.views import canonical_view
 
 DATA = DataSpec(name="digits", revision="0123456789abcdef")
 CELL = CellSpec(
@@ -119,6 +120,8 @@ def test_keys_never_change_by_accident():
     assert condense_key(CELL, ALL, ())[:16] == "0fb24bc87a6e5062"
     assert eval_key(EVAL)[:16] == "5ce4201a02b6fdf1"
     assert seed_of(0, "digits", 0, "random", "3") == 5546258303623438055
+    view = canonical_view({"label_flips": 0.2, "train_size": 100, "classes": [3, 0, 3], "seed": 5})
+    assert condense_key(changed(CELL, data=changed(DATA, view=view)), ALL, ())[:16] == "cd213ea705e98399"
 
 
 def test_seeds_differ_by_use_and_fit_a_generator():

@@ -55,13 +55,15 @@ def write_idx(path: Path, array: Array) -> None:
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
-def write_mnist(folder: Path, suffix: str = ".gz", size: int = 28) -> tuple[Array, Array]:
-    """40 training and 20 test images; returns the training images and labels."""
-    train, labels = pixels(40, size, size), cycle(40).astype(np.uint8)
+def write_mnist(
+    folder: Path, suffix: str = ".gz", size: int = 28, *, count: int = 40, tests: int = 20
+) -> tuple[Array, Array]:
+    """``count`` training and ``tests`` test images; returns the training images and labels."""
+    train, labels = pixels(count, size, size), cycle(count).astype(np.uint8)
     write_idx(folder / f"train-images-idx3-ubyte{suffix}", train)
     write_idx(folder / f"train-labels-idx1-ubyte{suffix}", labels)
-    write_idx(folder / f"t10k-images-idx3-ubyte{suffix}", pixels(20, size, size, seed=1))
-    write_idx(folder / f"t10k-labels-idx1-ubyte{suffix}", cycle(20).astype(np.uint8))
+    write_idx(folder / f"t10k-images-idx3-ubyte{suffix}", pixels(tests, size, size, seed=1))
+    write_idx(folder / f"t10k-labels-idx1-ubyte{suffix}", cycle(tests).astype(np.uint8))
     return train, labels
 
 

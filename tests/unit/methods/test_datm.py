@@ -139,7 +139,7 @@ def test_a_shut_gate_changes_nothing_and_is_counted(ctx):
     said = method.diagnostics(context)
     assert (after["tally"]["skipped"], said["skipped_percent"]) == (3, 100)
     assert said["matching_loss"] > 1e-9  # of refused steps as well
-    assert "more than half of the steps" in context.warnings[0]
+    assert any("refused more than 20 % of the steps" in text for text in context.warnings)
     for name in ("images", "lr", "soft"):
         torch.testing.assert_close(after[name]["value"], before[name]["value"], rtol=0, atol=0)
         assert after[name]["velocity"] is None

@@ -36,7 +36,7 @@ def experts_of(documents):
 def test_every_distiller_gets_its_initialisation_as_a_row():
     made = planned(methods=["dm", "kmeans", "mtt"], controls=True)
     assert rows(made) == [
-        "full", "random", "random_soft", "random@bytes (for dm, mtt)", "dm", "dm (0 steps)", "kmeans", "mtt",
+        "full", "random", "random_soft", "random@bytes (for dm, …)", "dm", "dm (0 steps)", "kmeans", "mtt",
         "mtt (0 steps)",
     ]  # fmt: skip
     (zero,) = {document.cell.params["iterations"] for document in cells(made, "dm (0 steps)")}
@@ -193,7 +193,7 @@ def at_bytes(made, label):
 
 def test_the_bytes_of_float_pixels_buy_four_times_as_many_real_images():
     made = planned(methods=["dm", "mtt"], controls=True, budget={"ipc": [1, 10]})
-    assert at_bytes(made, "random@bytes (for dm, mtt)") == {"ipc 1": (4, 40), "ipc 10": (40, 400)}
+    assert at_bytes(made, "random@bytes (for dm, …)") == {"ipc 1": (4, 40), "ipc 10": (40, 400)}
     assert {entry.buys.of for entry in made.entries if entry.buys} == {("dm", "mtt")}
 
 
@@ -212,6 +212,19 @@ def test_labels_cost_bytes_too():
     made = planned(methods=[soft, hard], controls=True, budget={"ipc": [24]})
     assert at_bytes(made, "random@bytes (for soft)") == {"ipc 24": (111, 1110)}
     assert at_bytes(made, "random@bytes (for hard)") == {"ipc 24": (96, 960)}
+
+
+def test_pixels_of_a_byte_buy_what_random_has_and_only_labels_and_sizes_make_a_row_of_their_own():
+    """24 · 104 / 64 is 39 for a class of 24; a quarter of the pixels, a byte each, is 6 of 24 images."""
+    small = {"name": "dm", "label": "small", "params": {"parametrisation": "upsampled"}}
+    made = planned(methods=["dm", "mtt", "datm", small], controls=True, budget={"ipc": [24]})
+    rows = {entry.row for entry in made.entries if entry.role.kind == "at_uint8"}
+    assert rows == {"random@uint8 (for datm)", "random@uint8 (for small)"}
+    assert at_bytes(made, "random@uint8 (for datm)") == {"ipc 24": (39, 390)}
+    assert at_bytes(made, "random@uint8 (for small)") == {"ipc 24": (6, 60)}
+    told = {entry.row: entry.buys.uint8 for entry in made.entries if entry.buys}
+    assert told["random@bytes (for dm, …)"] == 240, "as many as random has: no row, and records say so"
+    assert told["random@bytes (for datm)"] == told["random@uint8 (for datm)"] == 390
 
 
 def test_students_of_equal_bytes_train_as_long_as_those_of_the_set():
@@ -254,11 +267,12 @@ def test_bytes_for_less_than_one_real_image_of_each_class_buy_none():
 
 
 def test_no_real_images_are_bought_where_nobody_needs_them():
-    rules = [{"method": "dm", "ipc": 10}, {"method": "random@bytes", "ipc": 24}]
+    rules = [{"method": "dm", "ipc": 10}, {"method": ["random@bytes", "random@uint8"], "ipc": 24}]
     made = planned(methods=["dm", "datm"], controls=True, budget={"ipc": [1, 10, 24]}, exclude=rules)
     bought = {(entry.row, entry.budget.label) for entry in made.entries if entry.buys}
     assert bought == {
-        ("random@bytes (for dm)", "ipc 1"), ("random@bytes (for datm)", "ipc 1"), ("random@bytes (for datm)", "ipc 10")
+        ("random@bytes (for dm)", "ipc 1"), ("random@bytes (for datm)", "ipc 1"), ("random@bytes (for datm)", "ipc 10"),
+        ("random@uint8 (for datm)", "ipc 10"),
     }  # fmt: skip
 
 

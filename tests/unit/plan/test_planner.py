@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from ddbench.core.documents import ArtifactDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import installed
 from ddbench.core.profiles import profile
@@ -45,25 +48,125 @@ def test_students_of_references_run_last():
 
 
 def test_selectors_share_one_features_artifact_per_repetition():
-    made = planned(methods=["kmeans", "herding", "kcenter"], budget={"ipc": [1, 10]})
+    made = planned(methods=["kmeans", "herding", "kcenter"], budget={"ipc": [1, 10]}, protocols=["hard-fixed"])
     assert len(nodes(made, "artifact")) == profile("smoke").condense_seeds
 
 
 def test_a_method_without_an_arch_axis_is_condensed_once_for_all_architectures():
-    made = planned(archs=["convnet2-w8", "convnet1-w8"])
+    made = planned(archs=["convnet2-w8", "convnet1-w8"], protocols=["hard-fixed"])
     titles = [node.title for node in nodes(made, "cell") if node.title.startswith("random")]
     assert len(titles) == profile("smoke").condense_seeds
     assert len(nodes(made, "evaluation")) == 2 * 2 * profile("smoke").condense_seeds
 
 
 def test_full_has_one_set_and_one_student_per_repetition_whatever_the_budgets():
-    made = planned(budget={"ipc": [1, 2, 5]}, seeds={"evaluate": 3})
+    made = planned(budget={"ipc": [1, 2, 5]}, seeds={"evaluate": 3}, protocols=["hard-fixed"])
     assert sum(node.title.startswith("full") for node in nodes(made, "cell")) == 1
     assert sum(node.is_reference for node in nodes(made, "evaluation")) == profile("smoke").condense_seeds
 
 
-def test_repetition_0_chooses_the_learning_rate_for_the_row():
-    made = planned(seeds={"condense": 3, "evaluate": 2})
+def choosers(made):
+    """What stands in no table, by row."""
+    found = {}
+    for node in made.nodes.values():
+        if not isinstance(node.document, ArtifactDocument) and not node.document.reported:
+            found.setdefault(node.document.label, []).append(node)
+    return found
+
+
+CONTROLLED = {"methods": ["dm", "kmeans"], "controls": True}
+"""With ``full``, ``random``, the initialisation of dm, and real images at its bytes."""
+
+
+@pytest.mark.parametrize("condense", [1, 3])
+@pytest.mark.parametrize("protocol", ["hard", "hard-long"])
+def test_one_more_set_and_student_per_row_choose_the_learning_rate(condense, protocol):
+    seeds = {"condense": condense, "evaluate": 2}
+    alone = planned(**CONTROLLED, protocols=["hard-fixed"], seeds=seeds)
+    made = planned(**CONTROLLED, protocols=[protocol], seeds=seeds)
+    found = choosers(made)
+    assert set(found) == set(rows(made)) == set(rows(alone)) and len(found) > 4
+    assert len(nodes(made, "cell")) == len(nodes(alone, "cell")) + len(found) - 1, "full has one set"
+    assert len(nodes(made, "evaluation")) == len(nodes(alone, "evaluation")) + len(found)
+    for row, extra in found.items():
+        student = next(node for node in extra if node.kind == "evaluation")
+        assert (student.document.eval.r, student.document.eval.e, student.document.choice) == (-1, 0, None)
+        assert all(node.title.endswith(", chooses the learning rate") and "r-1" in node.title for node in extra)
+        for entry in made.entries:
+            if entry.row == row:
+                node = made.nodes[entry.evaluation]
+                assert node.document.choice.key == student.key and student.key in node.needs
+
+
+@pytest.mark.parametrize("protocol", ["hard", "hard-long"])
+def test_no_reported_repetition_reaches_the_learning_rate(protocol):
+    few, more = (planned(**CONTROLLED, protocols=[protocol], seeds={"condense": n}) for n in (3, 4))
+    assert {node.key for extra in choosers(few).values() for node in extra} == {
+        node.key for extra in choosers(more).values() for node in extra
+    }
+    for made in (few, more):
+        reported = {node.key for node in made.nodes.values() if node.kind != "artifact" and node.document.reported}
+        pending = [node.key for extra in choosers(made).values() for node in extra if node.kind == "evaluation"]
+        for key in pending:  # all that a choice depends on
+            pending += made.nodes[key].needs
+        full = next(entry.cell for entry in made.entries if entry.row == "full")
+        assert reported & set(pending) == {full}, "full has one set, all of the images"
+    assert set(few.nodes) < set(more.nodes)
+
+
+@pytest.mark.parametrize("condense", [2, 3])
+def test_more_draws_of_random_leave_the_paired_ones_and_all_other_rows_alone(condense):
+    content = {"methods": ["dm"], "controls": True, "protocols": ["hard", "noaug", "native"]}
+    plain = planned(**content, seeds={"condense": condense})
+    more = planned(**content, seeds={"condense": condense, "random": 7})
+
+    def keys(made, **wanted):
+        entries = (e for e in made.entries if all(getattr(e, name) == value for name, value in wanted.items()))
+        return {(e.table.protocol, e.row, e.r): e.evaluation for e in entries}
+
+    drawn = {r: key for (protocol, _, r), key in keys(more, row="random").items() if protocol == "hard@2"}
+    assert set(drawn) == set(range(7)) and len(set(drawn.values())) == 7
+    added = {("hard@2", "random", r) for r in range(condense, 7)}
+    assert {place: key for place, key in keys(more).items() if place not in added} == keys(plain)
+    assert {node.key for extra in choosers(more).values() for node in extra} == {
+        node.key for extra in choosers(plain).values() for node in extra
+    }
+    assert set(plain.nodes) < set(more.nodes)
+
+
+def test_random_has_no_fewer_repetitions_than_the_others():
+    made = planned(methods=["dm"], seeds={"condense": 3, "random": 2})
+    assert {entry.r for entry in made.entries if entry.row == "random"} == {0, 1, 2}
+
+
+def test_a_grid_of_one_learning_rate_needs_no_chooser():
+    parsed = suite.parse({"methods": ["dm"], "budget": {"ipc": [1]}, "profile": "smoke"}, "test")
+    one = profile("smoke").model_copy(update={"lr_grid": (0.01,)})
+    assert not choosers(planner.make(grid.build(parsed, installed(), one)))
+
+
+def test_what_is_excluded_needs_no_chooser():
+    made = planned(methods=["dm"], budget={"ipc": [1, 2]}, exclude=[{"method": "dm", "ipc": 2}, {"method": "full"}])
+    assert {node.document.cell.budget.ipc for node in choosers(made)["dm"]} == {1}
+    assert set(choosers(made)) == {"random", "dm"}
+
+
+def test_where_one_tunes_the_first_repetition_chooses_itself():
+    parsed = suite.parse({"methods": ["dm"], "budget": {"ipc": [1]}, "profile": "smoke"}, "test")
+    for protocol in ("hard", "noaug"):
+        built = grid.build(parsed.model_copy(update={"protocols": (protocol,)}), installed(), profile("smoke"))
+        made = planner.make(replace(built, repetitions=(-1, -2)))
+        assert {entry.r for entry in made.entries} == {-1, -2}
+        choices = {entry.r: made.nodes[entry.evaluation].document.choice for entry in made.entries if entry.row == "dm"}
+        assert choices[-1] is None
+        assert choices[-2].key == next(e.evaluation for e in made.entries if (e.row, e.r) == ("dm", -1))
+        assert {node.document.eval.r for node in nodes(made, "evaluation")} == {-1, -2}
+
+
+@pytest.mark.parametrize("protocol", ["soft", "noaug", "cropflip", "real"])
+def test_under_older_protocols_repetition_0_chooses_the_learning_rate_for_the_row(protocol):
+    made = planned(seeds={"condense": 3, "evaluate": 2}, protocols=[protocol])
+    assert not choosers(made)
     for row in ("random", "full"):
         entries = [entry for entry in made.entries if entry.row == row]
         chooser = next(entry.evaluation for entry in entries if (entry.r, entry.e) == (0, 0))
@@ -116,7 +219,7 @@ def test_exclusions_understand_short_names_and_refuse_unknown_ones():
     made = planned(
         methods=["dm"],
         archs=["convnet2-w8"],
-        exclude=[{"method": "dm", "arch": "convnet2-w8", "protocol": "hard@1"}],
+        exclude=[{"method": "dm", "arch": "convnet2-w8", "protocol": "hard@2"}],
         budget={"ipc": [1]},
         protocols=["hard", "noaug"],
     )
@@ -216,6 +319,19 @@ def test_a_forecast_is_steps_times_the_median_of_what_was_seen():
     assert next(n for n in nodes(made, "cell") if n.title.startswith("random")).forecast_s is None
 
 
+def test_a_student_that_follows_a_recipe_is_forecast_to_train_as_long_as_others_did():
+    made = planned(methods=["dm"], protocols=["native"], seeds={"condense": 2})
+    first, twin, second, other = nodes(made, "evaluation")
+    assert twin.document.recipe.key == first.document.set.key and other.document.recipe.key == second.document.set.key
+    record = finished(made, first, 30.0, 3000)
+    record.metrics = {"top1": 50.0, "updates": 3000}
+    forecast(made, Speeds.of([record]))
+    assert [node.forecast_s for node in (second, twin, other)] == [pytest.approx(30.0)] * 3
+    record.metrics = {"top1": 50.0}
+    forecast(made, Speeds.of([record]))
+    assert second.forecast_s == pytest.approx(0.01 * second.steps, abs=0.05)
+
+
 def test_a_few_steps_among_fixed_costs_say_nothing_about_long_runs():
     made = planned(methods=["dm"])
     cell = next(node for node in nodes(made, "cell") if node.title.startswith("dm"))
@@ -268,4 +384,4 @@ def test_titles_say_which_data_set_and_condensing_network_where_there_are_severa
 def test_titles_are_short_where_there_is_one_data_set_and_network():
     titles = {node.title for node in planned(methods=["dm", "kmeans"], seeds={"condense": 1}).nodes.values()}
     assert {"dm ipc 1 r0", "full", "features digits convnet2-w32-in r0"} <= titles
-    assert "dm ipc 1 r0 · hard@1 convnet2-w32-in e0" in titles
+    assert "dm ipc 1 r0 · hard@2 convnet2-w32-in e0" in titles

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import installed
+from ddbench.core.profiles import profiles
 from ddbench.core.specs import Budget
-from ddbench.plan.presets import choose
+from ddbench.plan.presets import Fit, Preset, _fit, choose, presets
 from tests.unit.plan.test_planner import planned
 
 
@@ -59,3 +62,94 @@ def test_the_plan_says_in_which_space_a_preset_was_published():
     assert chosen("datm", ipc=10).notes("datm", "zca-kornia") == ()
     assert chosen("mtt", dataset="cifar100", ipc=10).preprocess == "meanstd-mtt"
     assert chosen("dc", ipc=10).notes("dc", "meanstd") == ()
+
+
+# --- presets by size
+
+
+def without_sizes(info, dataset, budget, profile, per_class):
+    """The choice as it was when presets named no sizes."""
+    found = None
+    for preset in presets(info):
+        where = preset.where
+        if where.dataset in (None, dataset) and where.profile in (None, profile):
+            place = (where.dataset is not None, where.profile is not None, *_fit(where, budget, per_class))
+            if found is None or place > found[0]:
+                found = place, preset
+    return {} if found is None or found[0][2] in (Fit.NO, Fit.LARGER) else found[1].params
+
+
+SIDES = {"digits": 8, "mnist": 28, "fashionmnist": 28, "svhn": 32, "cifar10": 32, "cifar100": 32, "tinyimagenet": 64}
+
+
+def test_whatever_is_not_pooled_gets_what_it_got_before_presets_named_sizes():
+    compared = 0
+    budgets = [Budget(ipc=ipc) for ipc in (1, 2, 5, 10, 24, 50, 100, 500)]
+    budgets += [Budget(fraction=fraction) for fraction in (0.01, 0.1, 0.2)]
+    methods = [info for info in installed().methods if presets(info)]
+    for info, (dataset, side), budget, profile in itertools.product(methods, SIDES.items(), budgets, profiles()):
+        if any(preset.where.size in (side, *SIDES.values()) for preset in presets(info)):
+            continue  # none is shipped so far; such a preset is a new choice
+        for per_class in (1, 12, 500):
+            expected = without_sizes(info, dataset, budget, profile, per_class)
+            for known in ({}, {"size": side}):
+                assert choose(info, dataset, budget, profile, per_class=per_class, **known).params == expected
+                compared += 1
+    assert len(methods) > 8 and compared > 10_000
+
+
+def made(monkeypatch, *places):
+    """``choose`` among presets for these places, each of which gives its number."""
+    entries = tuple(
+        Preset.model_validate({"for": place, "params": {"n": n}, "source": "x"}) for n, place in enumerate(places)
+    )
+    monkeypatch.setattr("ddbench.plan.presets.presets", lambda info: entries)
+
+    def take(size=None, dataset="fashionmnist", profile="short", ipc=10, pool=1):
+        return choose(installed().methods.get("dm"), dataset, Budget(ipc=ipc), profile, size=size, pool=pool)
+
+    return take
+
+
+def test_a_size_decides_after_the_data_set_and_before_profile_and_budget(monkeypatch):
+    take = made(
+        monkeypatch,
+        {},
+        {"size": 14},
+        {"profile": "short", "ipc": 10},
+        {"dataset": "fashionmnist", "profile": "short", "ipc": 10},
+        {"dataset": "fashionmnist", "size": 14},
+        {"dataset": "fashionmnist", "size": 7, "profile": "short", "ipc": 10},
+    )
+    assert take(14).params == {"n": 4}
+    assert take(28).params == take().params == {"n": 3}
+    assert take(7).params == {"n": 5} and take(7, profile="paper").params == {"n": 0}
+    assert take(14, dataset="mnist").params == {"n": 1}
+    assert take(28, dataset="mnist").params == {"n": 2}
+
+
+def test_a_preset_for_another_size_is_never_taken(monkeypatch):
+    take = made(monkeypatch, {"dataset": "fashionmnist", "size": 14, "profile": "short"})
+    assert take(28).params == take().params == {} and "defaults" in take(28).note
+    assert take(14).params == {"n": 0} and take(14, pool=2).notes("dm", "meanstd") == ()
+
+
+def test_a_pooled_view_is_told_of_presets_for_its_data_sets_own_size(monkeypatch):
+    take = made(monkeypatch, {"profile": "paper"}, {"dataset": "fashionmnist", "profile": "short"})
+    said = "dm: its preset is for fashionmnist of 28 × 28 pixels, this view has 14 × 14"
+    assert take(14, pool=2).notes("dm", "meanstd") == (said,)
+    assert take(28).notes("dm", "meanstd") == () == take(14, pool=2, profile="paper").notes("dm", "meanstd")
+
+
+def test_the_plan_says_so():
+    data = [{"name": "digits", "view": {"pool": 2}}]
+    said = "dm: its preset is for digits of 8 × 8 pixels, this view has 4 × 4"
+    pooled = planned(methods=["dm"], datasets=data, profile="short")
+    assert said in pooled.notes and said not in planned(methods=["dm"], profile="short").notes
+    titles = [node.title for node in pooled.nodes.values()]
+    assert any("dm" in title for title in titles)
+
+
+def test_a_pool_that_does_not_fit_is_refused_while_planning():
+    with pytest.raises(UsageError, match="view: pool 3: images of digits are 8 pixels wide"):
+        planned(datasets=[{"name": "digits", "view": {"pool": 3}}])

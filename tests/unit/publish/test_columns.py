@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddbench.core.correctness import pack
+from ddbench.core.errors import UsageError
 from ddbench.publish.page import page
 from ddbench.publish.text.csv_json import CELLS, CLAIM, PLACE, ROW, TABLE
 from ddbench.publish.text.latex import escape
@@ -26,6 +27,7 @@ from ddbench.publish.views.inside_methods import details_view
 from ddbench.publish.views.main import CELL, MAIN, differences_view, main_view
 from ddbench.publish.views.scores import SCORES
 from ddbench.publish.views.students import OVER, students_view
+from ddbench.publish.views.verdicts import LINES, verdicts_view
 from ddbench.results.scores.cross import cross_tables
 from ddbench.results.scores.scores import CostLine, Score
 from ddbench.results.tables.cells import CellCost
@@ -69,8 +71,8 @@ def filled():
     lossless = [
         record
         for r in range(6)
-        for record in pair("dm", 100 * hits(289, r).mean(), r=r, protocol="hard-long", ipc=24,
-                           metrics={"correct": pack(hits(289, r))})
+        for record in pair("dm", 100 * hits(290, r).mean(), r=r, protocol="hard-long", ipc=24,
+                           metrics={"correct": pack(hits(290, r))})
     ]  # fmt: skip
     return [*found, *LOSSLESS, *lossless, *cell("dc", [90.0], protocol="hard-long", ipc=24)]
 
@@ -182,6 +184,8 @@ def test_latex_shows_these_columns(tables, every):
     for (right, body), grid in zip(grids, wanted, strict=True):
         lines = [line.strip().removesuffix(r" \\") for line in body.splitlines() if not line.endswith("rule")]
         assert len(right) == len(grid[0]) - 1
+        lines = [re.sub(r"\\midrule \\multicolumn\{(\d+)\}\{l\}\{(.*)\}", lambda found: found[2] + " & " * (int(found[1]) - 1), line)
+                 for line in lines]  # fmt: skip
         bold = re.compile(r"\\textbf\{(.*?)\} \(")
         assert [bold.sub(r"**\1** (", line) for line in lines] == [" & ".join(map(escape, line)) for line in grid]
 
@@ -191,6 +195,7 @@ def test_the_page_shows_these_columns_and_sorts_by_their_values(records, tables)
     views = [main_view(table) for table in tables]
     views += [view for table in tables if (view := differences_view(table)) is not None]
     views += [details_view(table) for table in tables]
+    views += [view for view in map(verdicts_view, tables) if view.rows]
     views += [view for cross in cross_tables(tables) if (view := students_view(cross)).caption in found]
     views += views_of(tables, ["scores", "cost", "regime", "ranks", "stability", "lossless"])
     assert {"students", "minus_random", "details"} <= {view.name for view in views}
@@ -333,7 +338,7 @@ def test_csv_has_these_columns_with_these_values(tables):
 
 def test_csv_has_every_claim_on_the_line_of_its_cell(tables):
     lines = list(csv.DictReader(io.StringIO(render(tables, "csv", views=["lossless"]))))
-    found = [line for line in lines if line["verdict"]]
+    found = [line for line in lines if line["lossless_n"]]
     claims = [
         (table, claim)
         for table, view in zip(
@@ -342,20 +347,28 @@ def test_csv_has_every_claim_on_the_line_of_its_cell(tables):
         for claim in view.rows
     ]
     assert len(found) == len(claims) > 1
+    assert {line["verdict"] for line in found} == {"lossless", "not shown", ""}
     for line, (table, claim) in zip(found, claims, strict=True):
         assert (line["protocol"], line["row"]) == (str(table.setting.protocol), claim.row)
-        interval = claim.verdict.interval
-        assert [line[each.name] for each in CLAIM[2:]] == [
-            written(value) if not isinstance(value, tuple) else " ".join(map(str, value))
-            for value in (
-                claim.accuracy, claim.n, interval and interval.estimate, interval and (interval.low, interval.high),
-                claim.verdict.margin, claim.verdict.verdict, None if interval else claim.verdict.why,
-            )
-        ]  # fmt: skip
+        assert {each.name: line[each.name] for each in CLAIM[2:-1]} == {
+            each.name: written(each.value(claim)) for each in CLAIM[2:-1]
+        }
+
+
+def test_csv_has_a_line_per_pair_when_asked_for_verdicts_alone(tables):
+    lines = list(csv.DictReader(io.StringIO(render(tables, "csv", views=["verdicts"]))))
+    documents = [d for d in json.loads(render(tables, "json", views=["verdicts"])) if d["view"] == "verdicts"]
+    wanted = [line for document in documents for line in document["lines"]]
+    assert [{each.name: line[each.name] for each in LINES} for line in lines] == [
+        {name: written(value) for name, value in line.items()} for line in wanted
+    ]
+    assert len(lines) > 5
+    with pytest.raises(UsageError, match="--views verdicts alone"):
+        render(tables, "csv", views=["main", "verdicts"])
 
 
 def test_csv_holds_every_view_whose_rows_are_cells():
-    assert set(VIEWS) - set(CELLS) == {"ranks", "stability"}, "a row of these is a method, or a pair of conditions"
+    assert set(VIEWS) - set(CELLS) == {"ranks", "stability", "verdicts"}, "a row of these is no cell"
 
 
 def test_csv_has_what_is_over_students(tables):

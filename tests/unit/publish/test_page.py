@@ -30,7 +30,7 @@ from ddbench.publish.views.catalog import views_of
 from ddbench.publish.views.main import main_view
 from ddbench.results.scores.scores import cost_of
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell, demo, imported, pair
+from tests.factories import cell, decided, demo, imported, pair
 from tests.page_fixtures import HOSTILE, pictures, png, records
 
 MARKER = '<!-- ddbench:page title="Digits &amp; more" records=records/digits.jsonl -->'
@@ -101,7 +101,7 @@ def test_everything_is_in_the_file():
 
 
 def test_the_page_shows_every_text_of_the_main_tables_and_the_same_cells_are_bold():
-    found = ordered(demo())
+    found = ordered([*demo(), *decided(ipc=20)])
     text = made(found)
     parsed = Elements(text)
     shown = {piece.strip() for piece in parsed.texts}
@@ -119,7 +119,9 @@ def test_derived_tables_can_be_opened_with_every_text_of_them():
     text = set(map(str.strip, Elements(made(found)).texts))
     tables = tables_of(found)
     for view in (
-        view for name in ("scores", "cost", "regime", "ranks", "stability") for view in views_of(tables, [name])
+        view
+        for name in ("scores", "cost", "regime", "ranks", "stability", "verdicts")
+        for view in views_of(tables, [name])
     ):
         wanted = {each.strip() for line in view.grid for each in line if each} | {view.caption}
         assert wanted <= text, (view.name, wanted - text)

@@ -231,7 +231,7 @@ def test_a_folder_is_drawn_with_the_references_of_its_own_tables(site, fresh_hom
         (["ipc", "--records", "records.jsonl", "--protocols", "native@1", "--to", "p.png"], "nothing to plot"),
         (["cost", "--records", "gone.jsonl", "--to", "p.png"], "gone.jsonl"),
         (["ipc", "--out", "empty", "--to", "p.png"], "empty holds no evaluations"),
-        (["window", "--records", "records.jsonl", "--methods", "mtt", "--to", "p.png"], "datm-window.yaml"),
+        (["window", "--records", "records.jsonl", "--methods", "mtt", "--to", "p.png"], "min_start, max_start"),
         (["images", "--out", "empty", "--to", "p.png"], "no sets with snapshots"),
         (["ipc", "--records", "records.jsonl", "--to", "p.gif"], ".png or .svg"),
     ],

@@ -17,7 +17,7 @@ from ddbench.results.scores.ranking import rankings, stabilities
 from ddbench.results.scores.regimes import regime_tables
 from ddbench.results.scores.scores import cost_of
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell, demo, imported, skipped
+from tests.factories import cell, decided, demo, imported, skipped
 
 MNIST = {"name": "mnist", "revision": "1" * 16}
 
@@ -78,6 +78,7 @@ def test_rows_that_a_data_set_lacks_are_left_out_and_named():
 
 def test_references_imports_and_controls_take_no_rank():
     records = cell("a", [50.0]) + cell("b", [40.0]) + cell("full", [99.0]) + cell("c", [60.0], source="imported")
+    records += cell("random", [45.0])
     records += cell("a", [55.0], label="a (0 steps)") + cell("random", [45.0], label="random (recipe of a)")
     records += cell("random_soft", [45.0]) + cell("random_best_of_k", [46.0], label="random_best_of_k (for a)")
     assert ranking(records).average == {"a": 1.0, "b": 2.0}
@@ -110,7 +111,9 @@ def test_two_revisions_of_one_data_set_have_captions_that_differ():
 )  # fmt: skip
 def test_no_ranking_and_no_line_mixes_what_must_not_share_a_table(other):
     records = three(3.0, 2.0, 1.0) + three(1.0, 2.0, 3.0, **other)
-    assert [list(found.average) for found in rankings(tables_of(records))] == [["a", "b", "c"], ["c", "b", "a"]]
+    assert [found.average for found in rankings(tables_of(records))] == [
+        {"a": 1.0, "b": 2.0, "c": 3.0}, {"a": 3.0, "b": 2.0, "c": 1.0}
+    ]  # fmt: skip
     for name in ("scores", "cost"):
         assert len(views_of(tables_of(records), [name])) == 2
 
@@ -121,6 +124,44 @@ def test_data_sets_count_once_each_in_friedmans_test():
     assert found.friedman.n == 6
     assert found.friedman.statistic == pytest.approx(12.0)
     assert ranking(orders[0] + orders[2]).friedman is None
+
+
+def ladder(**fields):
+    """Three rows of which verdicts leave no place open, and as many repetitions as that takes."""
+    rows = (("a", 50.0, 1), ("b", 60.0, 3), ("c", 70.0, 5))
+    return [x for label, mean, k in rows for x in cell(label, [mean + k * r % 7 / 9 for r in range(7)], **fields)]
+
+
+def test_places_that_verdicts_leave_open_are_averaged_like_ranks_and_stand_beside_them():
+    found = ranking(ladder() + three(3.0, 2.0, 1.0, ipc=10) + three(3.0, 2.0, 1.0, data=MNIST))
+    assert found.decided
+    assert found.places["digits"] == {"a": (2.0, 3.0), "b": (1.5, 2.5), "c": (1.0, 2.0)}
+    assert found.places["mnist"] == dict.fromkeys("abc", (1.0, 3.0))
+    assert found.range == {"a": (1.5, 3.0), "b": (1.25, 2.75), "c": (1.0, 2.5)}
+    assert grid(ladder(), "ranks") == {label: {"average rank [open places]": f"{place}.00 [{place}, {place}]"}
+                                       for place, label in enumerate("cba", 1)}  # fmt: skip
+    (document,) = json.loads(render(tables_of(ladder()), "json", views=["ranks"]))
+    assert [(line["row"], line["range_best"], line["range_worst"]) for line in document["lines"]] == [
+        ("c", 1.0, 1.0), ("b", 2.0, 2.0), ("a", 3.0, 3.0)
+    ]  # fmt: skip
+
+
+def test_without_verdicts_every_place_is_open_and_rows_are_not_put_in_an_order():
+    records = three(1.0, 2.0, 3.0)
+    assert list(ranking(records).average) == ["a", "b", "c"]
+    assert list(grid(records, "ranks")["c"].values()) == ["1.00 [1, 3]"]
+    assert "no pair is decided, so every place is open" in notes(records, "ranks")
+    assert "no pair is decided" not in notes(ladder(), "ranks")
+
+
+def test_a_diverged_row_is_behind_all_that_have_a_result_and_no_verdict_is_needed_for_that():
+    found = ranking(cell("a", [50.0]) + cell("b", [None]) + cell("c", [40.0]))
+    assert found.range == {"a": (1.0, 2.0), "b": (3.0, 3.0), "c": (1.0, 2.0)}
+
+
+def test_rows_that_share_experts_are_ranked_with_all_places_open():
+    experts = cell("d", [90.0 + r % 2 for r in range(7)], artifacts={"experts": ["experts", "e" * 64]})
+    assert ranking(ladder() + experts).range == {"d": (1, 4), "c": (1, 2), "b": (2, 3), "a": (3, 4)}
 
 
 # --- stability
@@ -287,8 +328,9 @@ def test_latex_escapes_every_special_character():
 
 
 def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns_and_bold_is_kept():
-    shown = render(tables_of(demo() + cell("dm", [50.0], label="d_m & 5%")), "latex", views=["main", *VIEWS])
-    assert r"\textbf{59.0 $\pm$ 2.6} (3)" in shown
+    records = demo() + decided(ipc=20) + cell("dm", [50.0], label="d_m & 5%")
+    shown = render(tables_of(records), "latex", views=["main", *VIEWS])
+    assert r"\textbf{61.6 $\pm$ 1.2} (6)" in shown
     assert r"d\_m \& 5\%" in shown
     assert shown.isascii()
     for tabular in re.findall(r"\\begin\{tabular\}\{(.*?)\}\n(.*?)\\end\{tabular\}", shown, re.DOTALL):

@@ -285,7 +285,7 @@ def test_real_images_at_equal_bytes_stand_in_the_column_but_are_no_rival_in_it()
         "batches of the column's size",
     )
     (ranking,) = rankings([table])
-    assert set(ranking.average) == {"random", "dm", "mtt"}
+    assert set(ranking.average) == {"dm", "mtt"}
     assert table.versus_random is not None
     assert [row.label for row in table.versus_random.rows] == ["dm", "mtt"]
 

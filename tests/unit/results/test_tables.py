@@ -1,4 +1,4 @@
-"""What a table contains: laws of grouping, averaging, bold and footnotes."""
+"""What a table contains: laws of grouping, averaging and footnotes."""
 
 import json
 import random
@@ -20,10 +20,6 @@ def row_of(table, label):
     return next(row for row in table.rows if row.label == label)
 
 
-def bold(table, column=0):
-    return {row.label for row in table.rows if not row.spans and row.cells[column] and row.cells[column].bold}
-
-
 def reasons(table, found):
     return [table.footnotes[mark - 1] for mark in found.marks]
 
@@ -38,6 +34,27 @@ def reasons(table, found):
 )  # fmt: skip
 def test_results_that_are_not_comparable_stand_in_different_tables(other):
     assert len(tables_of(cell("dm", [50.0, 51.0]) + cell("dm", [60.0, 61.0], **other))) == 2
+
+
+@pytest.mark.parametrize("status", ["ok", "nan"])
+def test_a_repetition_that_chose_for_the_others_stands_in_no_table(status):
+    shown = [*cell("full", [90.0, 91.0]), *cell("random", [40.0, 41.0]), *cell("dm", [50.0, 51.0])]
+    extra = [one for method in ("full", "random", "dm") for one in pair(method, 99.0, r=-1, status=status)]
+    assert tables_of([*extra, *shown]) == tables_of(shown)
+    assert tables_of(extra) == []
+
+
+def test_where_one_tunes_repetitions_below_0_are_results():
+    tuning = [one for r in (-1, -2) for one in pair("dm", 50.0 + r, r=r, data={"split": "tune"})]
+    assert only(tuning).rows[0].cells[0].scores == {-1: 49.0, -2: 48.0}
+
+
+def test_more_draws_of_random_are_all_kept_and_comparisons_use_the_common_ones():
+    draws = [40.0 + (7 * r) % 5 for r in range(30)]
+    methods = [*cell("dm", [50.0, 53.0, 51.0]), *cell("kmeans", [60.0, 60.0, 63.0])]
+    few, more = (only([*cell("random", draws[:n]), *methods]) for n in (3, 30))
+    assert row_of(more, "random").cells[0].scores == dict(enumerate(draws))
+    assert [row_of(more, label) for label in ("dm", "kmeans")] == [row_of(few, label) for label in ("dm", "kmeans")]
 
 
 def test_references_come_first_and_the_rest_in_order_of_appearance():
@@ -121,7 +138,7 @@ def test_a_repetition_counts_only_when_all_its_students_finished():
 def test_survivors_are_shown_but_not_compared():
     table = only(cell("random", [40.0, 41.0, 42.0]) + cell("mtt", [80.0, None, 82.0]) + cell("dm", [50.0, 51.0, 52.0]))
     assert row_of(table, "mtt").cells[0].summary.mean == 81.0
-    assert bold(table) == {"dm"}
+    assert [family.rows for family in table.families] == [("dm",)]
     assert [row.label for row in table.versus_random.rows] == ["dm"]
 
 
@@ -146,32 +163,7 @@ def test_presets_may_differ_between_budgets_of_one_row():
     assert [row.label for row in table.rows] == ["dm"]
 
 
-# ---------------------------------------------------------------------------------------------------------------- bold
-
-
-def test_bold_is_the_highest_mean_and_what_cannot_be_told_from_it():
-    table = only(cell("a", [50.0, 55.0, 60.0]) + cell("b", [49.0, 56.0, 59.0]) + cell("c", [40.0, 45.0, 50.0]))
-    assert bold(table) == {"a", "b"}
-
-
-def test_rows_of_unequal_length_are_compared_over_the_repetitions_they_share():
-    table = only(cell("a", [60.0]) + cell("b", [60.0, 40.0]) + cell("c", [50.0, 90.0]))
-    assert bold(table) == {"a", "b"}
-
-
-def test_below_three_repetitions_only_ties_share_bold():
-    table = only(cell("a", [50.0, 60.0]) + cell("b", [60.0, 50.0]) + cell("c", [54.9, 55.0]))
-    assert bold(table) == {"a", "b"}
-
-
-def test_full_is_not_the_best_of_anything():
-    assert bold(only(cell("full", [99.0] * 3) + cell("a", [50.0] * 3) + cell("b", [60.0] * 3))) == {"b"}
-
-
-def test_imported_rows_are_shown_and_not_ranked():
-    table = only(cell("a", [99.0] * 3, source="imported") + cell("b", [50.0] * 3) + cell("c", [40.0] * 3))
-    assert bold(table) == {"b"}
-    assert row_of(table, "a").cells[0].summary.mean == 99.0
+# ---------------------------------------------------------------------------------------------------------------- rows
 
 
 def test_an_imported_set_says_how_many_images_it_has_where_its_column_has_others():
@@ -192,10 +184,6 @@ def test_an_imported_set_says_how_many_images_it_has_where_its_column_has_others
     assert exact.footnotes == ()
 
 
-def test_a_single_result_is_not_bold():
-    assert bold(only(cell("dm", [50.0] * 3))) == set()
-
-
 # ----------------------------------------------------------------------------------------------------------- footnotes
 
 
@@ -203,6 +191,25 @@ def test_each_reason_is_one_footnote_whoever_has_it():
     table = only(skipped("a", "too large", ipc=500) + skipped("b", "too large", ipc=500) + cell("b", [None] * 2, ipc=1))
     assert table.footnotes == ("skipped: too large", "nan: loss is nan at step 17")
     assert reasons(table, row_of(table, "b").cells[0]) == ["nan: loss is nan at step 17"]
+
+
+def test_a_recipe_that_was_cut_is_a_footnote_and_what_was_made_stands_in_the_caption():
+    recipes = {"protocol": "native", "updates": 2002}  # as the plan expected
+    cut = {"updates": 3000, "recipe_updates": 4004}
+    table = only(cell("datm", [50.0, 51.0], metrics=cut, **recipes))
+    assert table.footnotes == ("datm: its recipe's 4,004 updates were cut to 3,000",)
+    assert table.rows[0].cells[0].updates == 3000
+    assert "native@1 (short: 3000 updates)" in render([table], "table")
+    shorter = cell("datm", [50.0, 51.0], ipc=10, metrics={"updates": 1001}, **recipes)
+    both = only([*cell("datm", [50.0, 51.0], metrics=cut, **recipes), *shorter])
+    assert both.footnotes == ("datm: its recipe's 4,004 updates were cut to 3,000 at ipc 1",)
+    assert "native@1 (short: 1001–3000 updates)" in render([both], "table")
+
+
+def test_the_seconds_of_a_student_are_those_of_the_updates_that_it_made():
+    (_, told), (_, plain) = (pair("dm", metrics=m, evaluate_s=8.0, steps=4000) for m in ({"updates": 4000}, {}))
+    assert (told.updates, told.train_s()) == (4000, 8.0)
+    assert (plain.updates, plain.train_s()) == (1000, 2.0)
 
 
 def test_warnings_of_a_set_are_footnotes_of_its_row_once_each():
@@ -250,6 +257,25 @@ def test_native_rows_are_compared_with_random_under_their_own_recipe():
     )
     shown = only(records).versus_random
     assert [(row.label, row.comparisons[0].paired.difference) for row in shown.rows] == [("dm", 5.0)]
+
+
+def test_all_draws_of_random_count_beside_a_method_and_only_the_paired_ones_beside_a_start_or_a_twin():
+    draws = [40.0 + (7 * r) % 11 for r in range(30)]
+    gains = (8.0, 9.5, 10.0, 11.0, 12.0, 10.5)
+    native = {"protocol": "native"}
+    records = cell("random", draws) + cell("dm", [a + b for a, b in zip(draws, gains, strict=False)])
+    records += cell("dm", [a + b / 4 for a, b in zip(draws, gains, strict=False)], label="dm (0 steps)")
+    records += cell("dm", [a + b for a, b in zip(draws, gains, strict=False)], **native)
+    records += cell("random", draws, label="random (recipe of dm)", **native)
+    hard, own = tables_of(records)
+    dm, start = hard.versus_random.rows
+    (twin,) = own.versus_random.rows
+    assert dm.comparisons[0].draws == 30
+    assert dm.comparisons[0].paired.difference == pytest.approx(sum(draws[:6]) / 6 + 61 / 6 - sum(draws) / 30)
+    assert (start.comparisons[0].draws, start.comparisons[0].paired.n) == (6, 6)
+    assert start.comparisons[0].paired.difference == pytest.approx(61 / 24)
+    assert (twin.label, twin.comparisons[0].draws) == ("dm", 6)
+    assert twin.comparisons[0].paired.difference == pytest.approx(61 / 6)
 
 
 # ---------------------------------------------------------------------------------------------------------- everything

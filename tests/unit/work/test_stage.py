@@ -75,9 +75,17 @@ def test_other_test_labels_change_the_score_and_nothing_else(monkeypatch):
 
 
 def test_the_chosen_rate_is_the_best_on_val_and_all_tried_are_counted():
-    selection = evaluation(document()).run().selection
+    selection = evaluation(document("noaug")).run().selection
     assert selection["tried"] == len(selection["val_top1"]) == 3  # the grid of two and the set's own
     assert selection["val_top1"][f"{selection['lr']:g}"] == max(selection["val_top1"].values())
+
+
+@pytest.mark.parametrize("protocol", ["hard", "hard-long"])
+def test_the_learned_rate_is_told_and_not_tried(protocol):
+    selection = evaluation(document(protocol)).run().selection
+    assert set(selection["val_top1"]) == {"0.01", "0.03"}
+    assert (selection["tried"], selection["own_lr"], selection["learned"]) == (2, 0.02, False)
+    assert selection["lr"] != 0.02
 
 
 def test_a_choice_is_reused_without_trying_again():
@@ -87,6 +95,7 @@ def test_a_choice_is_reused_without_trying_again():
         "learned": False,
         "tried": 1,
         "val_top1": {},
+        "own_lr": 0.02,
     }
 
 
@@ -129,6 +138,25 @@ def test_native_follows_the_sets_recipe():
     result = evaluation(doc, recipe=recipe, tick=lambda done, total, state: updates.append(total)).run()
     assert result.selection["lr"] == 0.02
     assert updates == [7] * 7
+    assert result.metrics["updates"] == 7 and "recipe_updates" not in result.metrics
+
+
+@pytest.mark.parametrize(
+    ("recipe", "images", "wanted"), [(Recipe(), 20, 4), (Recipe(batch=3), 7, 12), (Recipe(updates=99), 7, 99)]
+)
+def test_a_student_is_trained_as_long_as_the_set_whose_recipe_it_follows(recipe, images, wanted):
+    updates = []
+    doc = document("native", row="dm")
+    told = evaluation(
+        doc, recipe=recipe, recipe_images=images, tick=lambda done, total, state: updates.append(total)
+    ).run()
+    made = min(wanted, 10)  # the longest that profile smoke allows
+    assert updates == [made] * made == [told.metrics["updates"]] * made
+    assert told.metrics.get("recipe_updates") == (wanted if wanted > made else None)
+
+
+def test_under_other_protocols_the_params_say_how_long_a_student_trains():
+    assert not {"updates", "recipe_updates"} & evaluation(document()).run().metrics.keys()
 
 
 def soft_set(label_space, labels):
@@ -175,8 +203,8 @@ def test_a_diverging_rate_is_no_choice_and_no_failure():
     doc.eval.protocol_params["lr"] = [0.01, 1e30]
     selection = evaluation(doc).run().selection
     assert selection["val_top1"]["1e+30"] is None
-    assert selection["lr"] in (0.01, 0.02)
-    assert selection["tried"] == 3
+    assert selection["lr"] == 0.01
+    assert selection["tried"] == 2
 
 
 def test_hard_labels_under_an_mse_recipe_become_one_hot():
@@ -229,7 +257,7 @@ def test_what_is_no_prediction_is_no_result(monkeypatch, answer, status, told):
     with pytest.raises(NodeFailureError) as raised:
         evaluation(doc, chosen={"lr": 0.02, "learned": False}).run()
     assert raised.value.status == status
-    assert f"the predictor of protocol hard@1 for convnet2-w8-in {told}" in str(raised.value)
+    assert f"the predictor of protocol hard@2 for convnet2-w8-in {told}" in str(raised.value)
     assert "docs/reference/hooks/protocols.md" in str(raised.value)
 
 
@@ -251,7 +279,7 @@ def test_a_rate_whose_predictions_are_nan_is_not_chosen(monkeypatch):
 def test_what_cannot_be_called_is_no_predictor(monkeypatch):
     protocol = stage.import_target(installed().protocols.get("hard").target)
     monkeypatch.setattr(protocol, "fit", lambda self, *given: None)
-    with pytest.raises(NodeFailureError, match="`fit` of protocol hard@1 returns a NoneType, not a function") as raised:
+    with pytest.raises(NodeFailureError, match="`fit` of protocol hard@2 returns a NoneType, not a function") as raised:
         evaluation(document()).run()
     assert raised.value.status == "failed"
 

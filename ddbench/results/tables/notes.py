@@ -1,0 +1,137 @@
+"""Footnotes of a table: what a reader must know of rows and cells, each text once, with the rows that it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from ddbench.core.roles import RECIPE_OF
+from ddbench.results.tables.observations import Observation
+
+if TYPE_CHECKING:
+    from ddbench.results.tables.cells import Cell
+    from ddbench.results.tables.tables import BudgetColumn, Row
+
+Members = Mapping[str, Sequence[Observation]]
+"""Label of a row → what was observed of it."""
+
+
+class Note(NamedTuple):
+    """A text of rows, whose names stand before it, or of cells, which say it alone."""
+
+    text: str
+    of_rows: bool
+
+
+def annotated(
+    rows: Sequence[Row], members: Members, columns: Sequence[BudgetColumn], trains_student: bool
+) -> tuple[list[Row], tuple[str, ...]]:
+    """The rows with the numbers of their footnotes, and the texts of these from number 1 on."""
+    found: dict[Note, list[Row]] = {}
+
+    def numbered(text: str, row: Row, *, of_row: bool = False) -> int:
+        note = Note(" ".join(text.split()), of_row)
+        found.setdefault(note, []).append(row)
+        return list(found).index(note) + 1
+
+    def marked(cell: Cell | None, row: Row) -> Cell | None:
+        if cell is None or cell.complete or row.unmeasured(cell):
+            return cell
+        return replace(cell, marks=(numbered(f"{cell.status}: {cell.reason}".removesuffix(": "), row),))
+
+    marks = []
+    for row in rows:
+        texts = _texts(row, members[row.label], columns, trains_student)
+        own = tuple(numbered(text, row, of_row=True) for text in texts)
+        marks.append(replace(row, cells=tuple(marked(cell, row) for cell in row.cells), marks=own))
+    return marks, tuple(f"{named(those)}: {note.text}" if note.of_rows else note.text for note, those in found.items())
+
+
+def _texts(
+    row: Row, observations: Sequence[Observation], columns: Sequence[BudgetColumn], trains_student: bool
+) -> list[str]:
+    warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
+    warned |= dict.fromkeys(o.warning for o in observations if o.warning)
+    sizes = [*_purchase(row, observations), *_shortfall(row, columns)]
+    return [*warned, *_conditions(row, trains_student), *sizes, *_cut(observations, columns)]
+
+
+def named(rows: Sequence[Row]) -> str:
+    """The rows in words: ``dm, mtt (and their 0-step rows), random_soft (recipe of datm, mtt)``."""
+    starts = {of: row for row in rows if row.role.kind == "start" for of in row.role.of}
+    twins: dict[str, list[Row]] = {}
+    plain = []
+    for row in rows:
+        if row.role.kind == "twin":
+            twins.setdefault(row.method, []).append(row)
+        elif row.role.kind != "start":
+            plain.append(row)
+    begun = [row.shown_label for row in plain if row.label in starts]
+    alone = [row.shown_label for row in plain if row.label not in starts]
+    alone += [row.shown_label for of, row in starts.items() if of not in {other.label for other in plain}]
+    theirs = ["its 0-step row" if len(begun) == 1 else "their 0-step rows"]
+    first = [f"{', '.join(begun)} (and {theirs[0]})"] if begun else []
+    recipes = [
+        f"{method}{RECIPE_OF}{', '.join(of for row in members for of in row.role.of)})"
+        for method, members in twins.items()
+    ]
+    return ", ".join([*first, *alone, *recipes])
+
+
+def _conditions(row: Row, trains_student: bool) -> list[str]:
+    """What the ± of a row leaves out."""
+    if row.spans:
+        return []
+    cells = [cell for cell in row.cells if cell is not None]
+    shared = sorted({kind for cell in cells for kind in cell.shared})
+    texts = [f"conditional on one artifact that all repetitions share ({', '.join(shared)})"] if shared else []
+    if any(cell.one_set for cell in cells):
+        over = "so ± is over students alone" if trains_student else "and no student is trained: their results are one"
+        texts.append(f"all repetitions share one set, {over}")
+    return texts
+
+
+def _purchase(row: Row, observations: Sequence[Observation]) -> list[str]:
+    """How many real images the bytes of other rows buy."""
+    if not row.role.buys:
+        return []
+    bought = {o.budget: o.facts.buys for o in observations if o.budget and o.facts.buys}
+    columns = sorted(bought, key=lambda budget: (budget.ipc is None, budget.ipc or budget.fraction or 0.0))
+    sizes = ", ".join(f"{bought[budget].images} at {budget.label}" for budget in columns)
+    form = " with uint8 images" if row.role.kind == "at_uint8" else ""
+    what = f"as many real images as the bytes of {', '.join(row.role.of)}{form} buy, {sizes}"
+    return [
+        f"not of the column's size: {what}; trained as long, in batches of the column's size"
+        + "".join(_as_uint8(row, observations))
+    ]
+
+
+def _as_uint8(row: Row, observations: Sequence[Observation]) -> list[str]:
+    """That these rows' sets with uint8 images cost what ``random`` does, where no row of its own says otherwise."""
+    told = {(o.facts.buys.uint8, o.facts.n) for o in observations if o.facts.buys}
+    same = row.role.kind == "at_bytes" and told and all(uint8 == n for uint8, n in told)
+    return ["; with uint8 images their bytes buy as many as random has"] if same else []
+
+
+def _shortfall(row: Row, columns: Sequence[BudgetColumn]) -> list[str]:
+    """How many images an imported set has, where its column's budget has others."""
+    if row.spans or row.role.buys:
+        return []
+    pairs = zip(row.cells, columns, strict=True)
+    found = [(cell.own_n, column) for cell, column in pairs if cell is not None and cell.own_n and cell.scores]
+    if len(found) == 1:
+        return [f"{n} images; the column's budget has {column.n}" for n, column in found]
+    return [f"{n} images; the budget of {column.budget.label} has {column.n}" for n, column in found]
+
+
+def _cut(observations: Sequence[Observation], columns: Sequence[BudgetColumn]) -> list[str]:
+    """By how much recipes were cut."""
+    found = {o.budget: (o.metrics["recipe_updates"], o.updates) for o in observations if "recipe_updates" in o.metrics}
+    several = len({o.budget for o in observations}) > 1
+    return [
+        "its recipe's {:,} updates were cut to {:,}".format(*found[column.budget])
+        + (f" at {column.budget.label}" if several else "")
+        for column in columns
+        if column.budget in found
+    ]
