@@ -43,21 +43,30 @@ def render_(pages: tuple[Path, ...]) -> None:
 
 @leaderboard.command("check")
 @PLUGIN
+@click.option("--fresh", is_flag=True, help="Exit with 1, too, if other versions of ddbench's parts made results.")
 @pages_argument
-def check_(pages: tuple[Path, ...]) -> None:
-    """Exit with 1 if a PAGE says something else than its records."""
+def check_(pages: tuple[Path, ...], fresh: bool) -> None:
+    """Exit with 1 if a PAGE says something else than its records.
+
+    Results that other versions of a method, a protocol or an artifact kind made are named, and are no error.
+    """
     from ddbench.publish import leaderboard as board
 
-    stale = []
+    stale, waiting = [], []
     for page in pages or _default_pages():
         old, new = board.fresh(page)
         if old != new:
             stale.append(page)
             _show_difference(page, old, new)
         click.echo(f"{page}: {'differs from its records' if old != new else 'up to date'}")
+        for line in (lines := board.outdated(page)):
+            click.echo(f"  {line}")
+        waiting += [page] if lines else []
     if stale:
         names = " ".join(map(str, stale))
         raise DDBenchError(f"out of date: {names} (`ddbench leaderboard render {names}` writes them anew)")
+    if fresh and waiting:
+        raise DDBenchError(f"made by other versions: {' '.join(map(str, waiting))} (run their commands again)")
 
 
 def _default_pages() -> list[Path]:

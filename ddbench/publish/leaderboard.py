@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ddbench.publish.page import board as html
 from ddbench.publish.text.render import markdown_grid, render
 from ddbench.publish.tuning import tuning_block
 from ddbench.publish.views.catalog import check_names
+from ddbench.results.tables.figures import plural
 from ddbench.results.tables.tables import tables_of
 
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
@@ -97,6 +99,22 @@ def fresh(path: Path) -> tuple[str, str]:
     return text, "\n".join(lines)
 
 
+def outdated(path: Path) -> list[str]:
+    """What other versions of ddbench's parts made of what a page shows, each with the number of its tables.
+
+    Raises:
+        UsageError: As :func:`fresh`.
+    """
+    text = _read(path)
+    if path.suffix == ".html":
+        marked = html.marker_of(text)
+        shown = [_joined(html.parse(marked, path).records)[0]] if marked is not None else []
+    else:
+        shown = [_shown(block) for block in _blocks(path, text.split("\n"))]
+    found = Counter(line for records in shown for table in tables_of(records) for line in table.outdated)
+    return [f"{line} ({plural(str(count), 'table')})" for line, count in found.items()]
+
+
 def write(path: Path, text: str) -> None:
     """Replace a page.
 
@@ -146,7 +164,18 @@ def _fit(path: Path) -> list[Record]:
 
 
 def _table(block: Block) -> str:
-    records, notes = _joined(block.records)
+    notes = _joined(block.records)[1]
+    text = render(tables_of(ordered(_shown(block))), "markdown", details=block.details, views=block.views)
+    return "\n".join([text, *notes]) if notes else text
+
+
+def _shown(block: Block) -> list[Record]:
+    """The records that a block shows.
+
+    Raises:
+        UsageError: If it names a data set or a protocol of which there are none.
+    """
+    records = _joined(block.records)[0]
     path = ", ".join(map(str, block.records))
     for name in block.datasets:
         if not any(_dataset(record) == name for record in records):
@@ -156,8 +185,7 @@ def _table(block: Block) -> str:
     if not any(record.kind == "evaluation" for record in shown):
         what = f" under protocol {block.protocol}" if block.protocol else ""
         raise UsageError(f"{path}: no evaluations{what}, so there is no table to show")
-    text = render(tables_of(ordered(shown)), "markdown", details=block.details, views=block.views)
-    return "\n".join([text, *notes]) if notes else text
+    return shown
 
 
 def _joined(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from ddbench.core.keys import short
@@ -109,17 +110,21 @@ def _beside(table: Table, tables: Sequence[Table]) -> list[dict[str, Any]]:
         "Cost of every cell": cost_view(table),
         "What the methods say about their runs": details_view(table),
     }
-    return [_opened(title, [view]) for title, view in views.items() if view.rows]
+    return [_opened(title, [view], _controls([table])) for title, view in views.items() if view.rows]
 
 
 def _across(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """What can be opened below all tables; views with nothing to show are left out."""
     found = {name: [view for view in views_of(tables, [name]) if view.rows] for name in ACROSS}
-    return [_opened(ACROSS[name], views) for name, views in found.items() if views]
+    return [_opened(ACROSS[name], views, _controls(tables)) for name, views in found.items() if views]
 
 
-def _opened(title: str, views: Sequence[View]) -> dict[str, Any]:
-    return {"title": title, "parts": [_grid(view) for view in views]}
+def _opened(title: str, views: Sequence[View], controls: Set[str]) -> dict[str, Any]:
+    return {"title": title, "parts": [_grid(view, controls) for view in views]}
+
+
+def _controls(tables: Iterable[Table]) -> frozenset[str]:
+    return frozenset(row.label for table in tables for row in table.rows if row.role.is_control)
 
 
 def _group(
@@ -132,7 +137,9 @@ def _group(
         "title": f"{first.named}{split} · {first.setting.protocol}",
         "subtitle": f"{first.setting.arch} · {first.preprocess} · {protocol_of(first)}",
         "sections": [_section(table, panels, cells, seen, tables) for table in members],
-        "crosses": [_grid(students_view(cross)) for cross in cross_tables(members) if _compares(cross)],
+        "crosses": [
+            _grid(students_view(cross), _controls(members)) for cross in cross_tables(members) if _compares(cross)
+        ],
     }
 
 
@@ -162,7 +169,7 @@ def _section(
         "caption": where,
         "main": _main(table, main),
         "legend": main.notes,
-        "differences": None if versus is None else _grid(versus),
+        "differences": None if versus is None else _grid(versus, _controls([table])),
         "beside": _beside(table, tables),
         "missing": _missing(table),
         "charts": [chart for chart in charts if chart is not None],
@@ -170,8 +177,8 @@ def _section(
 
 
 def _main(table: Table, view: View) -> dict[str, Any]:
-    """The main table with an id for each cell of it; references stand apart, on top."""
-    label, *columns = view.columns
+    """The main table with an id for each cell of it; references stand apart, on top, and controls at the end."""
+    label, *columns = view.shown
     budgets = max(1, len(table.columns))
     lines = []
     for row in table.rows:
@@ -186,10 +193,12 @@ def _main(table: Table, view: View) -> dict[str, Any]:
                 shown["text"] = shown["text"].replace("**", "")
         cells += [_shown(column, row) for column in columns[budgets:]]
         lines.append({"label": label.text(row), "name": row.shown_label, "kind": row.kind, "cells": cells})
+    pairs = list(zip(lines, table.rows, strict=True))
     return {
-        "head": [column.header for column in view.columns],
-        "references": [line for line, row in zip(lines, table.rows, strict=True) if row.spans],
-        "rows": [line for line, row in zip(lines, table.rows, strict=True) if not row.spans],
+        "head": [column.header for column in view.shown],
+        "references": [line for line, row in pairs if row.spans],
+        "rows": [line for line, row in pairs if not row.spans and not row.role.is_control],
+        "apart": [line for line, row in pairs if row.role.is_control],
     }
 
 
@@ -204,12 +213,14 @@ def _shown(column: Column[Any], row: Any) -> dict[str, Any]:
     }
 
 
-def _grid(view: View) -> dict[str, Any]:
-    """Any view, as head and rows that can be sorted by the numbers that they show."""
+def _grid(view: View, controls: Set[str]) -> dict[str, Any]:
+    """Any view, as head and rows that can be sorted by the numbers that they show; controls stand apart, at the end."""
+    view = replace(view, controls=frozenset(controls))
     label, *columns = view.shown
     rows = [{"label": label.text(row), "cells": [_shown(column, row) for column in columns]} for row in view.rows]
     head = [column.header for column in view.shown]
-    return {"caption": view.caption, "notes": view.notes, "head": head, "rows": rows}
+    parts = {"rows": rows[: view.apart], "apart": rows[view.apart :]}
+    return {"caption": view.caption, "notes": view.notes, "head": head, **parts}
 
 
 def _missing(table: Table) -> list[dict[str, str]]:

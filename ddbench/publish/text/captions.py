@@ -42,7 +42,7 @@ def _repetitions(table: Table, counted: Sequence[Cell]) -> str:
 def legend(table: Table) -> list[str]:
     """How to read the main table, a line each."""
     decided = verdict_lines(table)
-    lines = [*decided, _scores(table, judged=bool(decided)), _costs(table)]
+    lines = [*decided, _scores(table, judged=bool(decided)), costs_legend(table)]
     return [line for line in lines if line] + [f"data: {note}" for note in table.notes]
 
 
@@ -71,7 +71,8 @@ def _reference_updates(table: Table) -> Iterator[str]:
             yield f"{row.shown_label}: {plural(str(cell.updates), 'update')}"
 
 
-def _costs(table: Table) -> str:
+def costs_legend(table: Table) -> str:
+    """How to read the costs of the main table; empty where nothing was made."""
     cells = table.cells()
     if all(cell.cost.condense_s is None for cell in cells):
         return ""

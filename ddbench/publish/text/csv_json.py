@@ -33,6 +33,7 @@ TABLE: tuple[Column[Table], ...] = (
 )
 ROW: tuple[Column[Row], ...] = (
     column("row", value=attrgetter("label")),
+    column("role", value=attrgetter("role.kind")),
     *map(column, ("method", "kind", "source")),
 )
 PLACE: tuple[Column[Filled], ...] = (

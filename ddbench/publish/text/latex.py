@@ -63,6 +63,8 @@ def _environment(view: View) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     first, *rest = cells
+    if rest and not any(rest):  # a line between groups of rows
+        return rf"    \midrule \multicolumn{{{len(cells)}}}{{l}}{{{escape(first)}}} \\"
     return "    " + " & ".join([escape(first), *map(_cell, rest)]) + r" \\"
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ddbench.core.errors import unknown
 from ddbench.publish.text.csv_json import to_csv, to_json
 from ddbench.publish.text.latex import to_latex
 from ddbench.publish.views.catalog import check_names, views_of
 from ddbench.publish.views.inside_methods import details_view
-from ddbench.publish.views.main import MAIN, differences_view, main_view
+from ddbench.publish.views.main import MAIN, differences_view, main_views
 from ddbench.publish.views.students import students_view
 from ddbench.publish.views.view import View
 from ddbench.results.scores.cross import cross_tables
@@ -49,7 +50,9 @@ def shown(tables: Sequence[Table], *, details: bool = False, views: Sequence[str
     Raises:
         UsageError: If a view is unknown.
     """
-    return [part for name in dict.fromkeys(views or [MAIN]) for part in _parts(tables, name, details)]
+    controls = frozenset(row.label for table in tables for row in table.rows if row.role.is_control)
+    parts = (part for name in dict.fromkeys(views or [MAIN]) for part in _parts(tables, name, details))
+    return [replace(part, controls=controls) for part in parts]
 
 
 def _parts(tables: Sequence[Table], name: str, details: bool) -> list[View]:
@@ -57,9 +60,9 @@ def _parts(tables: Sequence[Table], name: str, details: bool) -> list[View]:
         return views_of(tables, [name])
     found, told = list[View](), list[list[Lines]]()
     for table in tables:
-        found.append(main_view(table))
-        if (versus := differences_view(table)) is not None:
-            found.append(versus)
+        main, *costs = main_views(table)
+        versus = differences_view(table)
+        found += [main, *([versus] if versus is not None else []), *costs]
         if details and (inside := details_view(table)).rows and inside.grid not in told:
             told.append(inside.grid)  # a set's numbers, whatever the student: shown once
             found.append(inside)

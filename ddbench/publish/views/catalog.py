@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from operator import itemgetter
 
@@ -30,7 +30,12 @@ def views_of(tables: Sequence[Table], names: Sequence[str]) -> list[View]:
         UsageError: If a name is unknown.
     """
     check_names(names)
-    return [view for name in dict.fromkeys(names) if name != MAIN for view in VIEWS[name](tables)]
+    told = list(dict.fromkeys(line for table in tables for line in table.outdated))
+    return [
+        replace(view, notes=[*view.notes, *told]) if view.rows else view
+        for name in dict.fromkeys(names) if name != MAIN
+        for view in VIEWS[name](tables)
+    ]  # fmt: skip
 
 
 def check_names(names: Sequence[str]) -> None:

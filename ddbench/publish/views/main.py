@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import partial
 from itertools import count
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from ddbench.publish.text.captions import caption, decidable, differences_caption, differences_legend, legend
+from ddbench.publish.text.captions import (
+    caption,
+    costs_legend,
+    decidable,
+    differences_caption,
+    differences_legend,
+    legend,
+)
 from ddbench.publish.views.columns import HEADERS, Column, column, decimals
 from ddbench.publish.views.view import View
 from ddbench.results.scores.scores import making_timer
 from ddbench.results.stats import Comparison, Summary
 from ddbench.results.tables.cells import Cell
+from ddbench.results.tables.conditions import place
 from ddbench.results.tables.costs import CellCost, name_of
 from ddbench.results.tables.differences import Difference
 from ddbench.results.tables.figures import NONE, mark_source, rounded, spread, superscript
@@ -22,6 +30,8 @@ from ddbench.results.tables.tables import Row, Table
 
 MAIN = "main"
 """The name of what is shown without being asked for."""
+WIDEST = 120
+"""Characters of a main table that holds its costs, too."""
 
 _summary = attrgetter("summary")
 
@@ -111,7 +121,23 @@ def main_view(table: Table) -> View:
         _cost("bytes", lambda _, costs: spread(costs)),
     ]
     footnotes = [f"{superscript([i])} {text}" for i, text in enumerate(table.footnotes, 1)]
-    return View(MAIN, caption(table), [*footnotes, *legend(table)], columns, table.rows)
+    return View(MAIN, caption(table), [*footnotes, *legend(table), *table.outdated], columns, table.rows)
+
+
+def main_views(table: Table) -> list[View]:
+    """The same, as two tables where one would be wider than a page: accuracies, then costs."""
+    view = main_view(table)
+    if view.width <= WIDEST:
+        return [view]
+    budgets, told = 1 + max(1, len(table.columns)), costs_legend(table)
+    label = column("row", value=attrgetter("label"), text=attrgetter("shown_label"))
+    notes = [told, *table.outdated] if told else [*table.outdated]
+    # A twin is the set of another row.
+    rows = [row for row in table.rows if row.role.kind != "twin"]
+    return [
+        replace(view, columns=view.columns[:budgets], notes=[note for note in view.notes if note != told]),
+        View(MAIN, f"cost of one set · {place(table)}", notes, [label, *view.columns[budgets:]], rows),
+    ]
 
 
 def _has_artifacts(table: Table) -> bool:
@@ -148,6 +174,7 @@ def _cost(name: str, text: Callable[[Row, list[float]], str]) -> Column[Row]:
         lambda row: max(known(row), default=None),
         lambda row: text(row, known(row)),
         shown=rounded,
+        optional=True,
     )
 
 

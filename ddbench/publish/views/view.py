@@ -10,6 +10,8 @@ from ddbench.publish.views.columns import Column, for_people, values
 from ddbench.results.stats import smallest_n
 
 Grid = list[list[str]]
+CONTROLS = "controls:"
+"""The line above the rows that are no method's own result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class View:
         columns: What each row says, the label of the row first.
         rows: What the columns are of; empty when there is nothing to show.
         facts: What programs read besides: ``lines`` where these are not the rows.
+        controls: Labels of rows that stand apart, below the others.
     """
 
     name: str
@@ -31,6 +34,14 @@ class View:
     columns: Sequence[Column[Any]] = ()
     rows: Sequence[Any] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    controls: frozenset[str] = frozenset()
+
+    @property
+    def apart(self) -> int:
+        """At which row the controls begin, if all others stand before them; else behind the last row."""
+        of_control = [self.columns[0].value(row) in self.controls for row in self.rows] if self.columns else []
+        first = of_control.index(True) if True in of_control else 0
+        return first if first and all(of_control[first:]) else len(self.rows)
 
     @property
     def shown(self) -> list[Column[Any]]:
@@ -42,7 +53,14 @@ class View:
         """Header and rows of text; empty when there is nothing to show."""
         shown = self.shown if self.rows else []
         lines = [[column.text(row) for column in shown] for row in self.rows]
+        if self.apart < len(lines):
+            lines.insert(self.apart, [CONTROLS, *[""] * (len(shown) - 1)])
         return [[column.header for column in shown], *lines] if lines else []
+
+    @property
+    def width(self) -> int:
+        """Characters of a line of the grid as text."""
+        return sum(max(map(len, texts)) + 3 for texts in zip(*self.grid, strict=True)) + 1
 
     @property
     def document(self) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class Observation:
         facts: Names and sizes; what the record does not say is empty.
         artifacts: Artifacts that the set was made from, by the name its method gave them.
         condensation: The record of the set, if it is among the records.
+        made: The document of the set, which says what it was made by.
         warning: What a reader must know about the choice of this result.
         metrics: All that was measured on the test images; empty unless ``ok``.
     """
@@ -97,6 +98,7 @@ class Observation:
     facts: Facts = field(default_factory=Facts)
     artifacts: dict[str, str] = field(default_factory=dict)
     condensation: Record | None = None
+    made: CellDocument | None = None
     warning: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -169,7 +171,7 @@ def _of_evaluation(record: Record, condensations: dict[str, Record], owners: Own
         r=student.r,
         e=student.e,
         top1=record.metrics.get("top1") if record.status == "ok" else None,
-        updates=student.protocol_params.get("updates"),
+        updates=record.updates,
         evaluate={timer: spent.evaluate_s for timer in TIMERS if (spent := record.cost.by(timer)) is not None},
         train={timer: spent_s for timer in TIMERS if (spent_s := record.train_s(timer)) is not None},
         set_key=student.set,
@@ -216,6 +218,7 @@ def _observation(record: Record, facts: Facts, **fields: Any) -> Observation:
         facts=facts,
         metrics=record.metrics if record.kind == "evaluation" and record.status == "ok" else {},
         artifacts={name: key for name, (_, key) in document.set.artifacts.items()},
+        made=document.set,
         **fields,
     )
 

@@ -19,6 +19,7 @@ from ddbench.results.tables.figures import mark_source
 from ddbench.results.tables.notes import annotated
 from ddbench.results.tables.observations import Observation, Setting, observe
 from ddbench.results.tables.protocols import declared_by
+from ddbench.results.tables.versions import outdated
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ class Table:
         rows: References, then methods, then controls, each in order of appearance.
         footnotes: Text of footnote 1, 2, …
         notes: What a reader must know about the data set.
+        outdated: What other versions of ddbench's parts made, a line each.
         n_test: Test images, None when nothing was tested.
         families: Verdicts on the methods of each column.
         versus_random: Differences to ``random``, None without enough repetitions.
@@ -144,6 +146,7 @@ class Table:
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
     notes: tuple[str, ...]
+    outdated: tuple[str, ...]
     n_test: int | None
     families: tuple[ColumnFamily, ...]
     versus_random: Differences | None
@@ -244,6 +247,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         rows=tuple(rows),
         footnotes=footnotes,
         notes=tuple(dict.fromkeys(note for o in observations for note in o.facts.notes)),
+        outdated=outdated(observations),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),
         families=families,
         versus_random=differences(_compared([row for row in rows if not row.spans]), len(columns)),
