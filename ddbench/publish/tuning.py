@@ -280,7 +280,7 @@ def preset_entries(ledger: Ledger, method: str, source: str, size: int | None = 
         ledger: The ledger.
         method: Name of the method.
         source: The page or the file that shows the ledger.
-        size: Side of the images [pixels] where presets tell these apart.
+        size: Side of the images [pixels], if it is not the data set's own.
 
     Raises:
         UsageError: If the method was not tuned, or not all of it has run.
@@ -293,7 +293,7 @@ def preset_entries(ledger: Ledger, method: str, source: str, size: int | None = 
             f"{method}: not all configurations have run at {', '.join(dict.fromkeys(unfinished))}; "
             f"`ddbench tune {tuning.where}` runs them"
         )
-    lines = []
+    lines, space = [], tuning.suite.preprocess[0]
     for budget in tuning.budgets:
         best = ledger.best(method, budget)
         if best is None or best.configuration is None:
@@ -310,6 +310,7 @@ def preset_entries(ledger: Ledger, method: str, source: str, size: int | None = 
             f"- for: {_flow(where)}",
             f"  params: {_flow(best.configuration.given)}",
             f"  source: {_quoted(said)}",
+            *([] if space == "meanstd" else [f"  preprocess: {space}"]),
         ]
     return "\n".join(lines) + "\n"
 

@@ -173,6 +173,8 @@ def test_presets_are_entries_as_presets_yaml_has_them(file):
         "the best of 3 configurations (random 46.0)"
     )
     assert second["params"] == {"iterations": 100, "lr_img": 10.0}
+    pooled = preset_entries(ledger_of(file, tried(file), active()), "dm", "page.md", size=14)
+    assert yaml.safe_load(pooled)[0]["for"] == {"dataset": "digits", "size": 14, "ipc": 1, "profile": "short"}
     with pytest.raises(UsageError, match="does not tune 'mtt'"):
         preset_entries(ledger_of(file, tried(file), active()), "mtt", "page.md")
 
