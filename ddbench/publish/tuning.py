@@ -18,6 +18,7 @@ from ddbench.core.store.jsonl import read_records
 from ddbench.plan.rows import shown
 from ddbench.plan.tuning import REPETITIONS, Tuning, load
 from ddbench.publish.text.render import markdown_grid
+from ddbench.publish.views.inside_methods import quantities, told
 from ddbench.results.tables.figures import NONE
 from ddbench.results.tuning import Ledger, Trial, best_of, edges, ledger_of, within
 
@@ -71,16 +72,15 @@ def markdown(ledger: Ledger, registries: Registries) -> str:
     """
     blocks = [_caption(ledger)]
     if ledger.missing:
-        told = ", ".join(f"{t.method} at {t.budget.label}: {_name(t)}" for t in ledger.missing[:5])
+        first = ", ".join(f"{t.method} at {t.budget.label}: {_name(t)}" for t in ledger.missing[:5])
         more = f" and {len(ledger.missing) - 5} more" if len(ledger.missing) > 5 else ""
         blocks.append(
             f"**Incomplete**: {len(ledger.missing)} of {len(ledger.trials)} configurations have not all their results "
-            f"({told}{more}). Nothing is to be chosen from it yet."
+            f"({first}{more}). Nothing is to be chosen from it yet."
         )
     for budget in ledger.tuning.budgets:
         blocks += [f"### {budget.label}", _grid(_tried(ledger, budget))]
-        if len(inside := list(_inside(ledger, budget))) > 1:
-            blocks += ["What the methods say about these runs, means over the repetitions:", _grid(inside)]
+        blocks += _inside(ledger, budget)
     blocks += ["### What all configurations of a method share", "\n".join(_bases(ledger))]
     blocks += ["### Best of k", _best_caption(ledger), _grid(_curves(ledger))]
     blocks += ["### At equal cost", _equal_caption(ledger), _grid(_equal(ledger))]
@@ -144,13 +144,15 @@ def _tried(ledger: Ledger, budget: Budget) -> Iterator[list[str]]:
             ]  # fmt: skip
 
 
-def _inside(ledger: Ledger, budget: Budget) -> Iterator[list[str]]:
+def _inside(ledger: Ledger, budget: Budget) -> list[str]:
+    """What the methods say about their runs: a table, and what its columns are; nothing where none says anything."""
     said = [trial for trial in ledger.trials if trial.budget == budget and trial.details]
-    names = dict.fromkeys(name for trial in said for name in trial.details)
-    yield ["method", "configuration", *names]
-    for trial in said:
-        values = (trial.details.get(name) for name in names)
-        yield [trial.method, _name(trial), *(NONE if value is None else f"{value:.4g}" for value in values)]
+    shown = quantities([trial.details for trial in said])
+    rows = [["method", "configuration", *(each.header for each in shown)]]
+    rows += [[trial.method, _name(trial), *(told(each, trial.details) for each in shown)] for trial in said]
+    notes = [f"{each.header}: {each.meaning}" for each in shown if each.meaning]
+    caption = "What the methods say about these runs, means over the repetitions:"
+    return [caption, _grid(rows), *(["<br>\n".join(notes)] if notes else [])] if said else []
 
 
 def _bases(ledger: Ledger) -> Iterator[str]:
@@ -299,10 +301,10 @@ def preset_entries(ledger: Ledger, method: str, source: str, size: int | None = 
             raise UsageError(f"{method} at {budget.label}: all configurations failed, so there is nothing to choose")
         where: dict[str, Any] = {"dataset": tuning.suite.datasets[0].name.partition("=")[0]}
         where |= ({} if size is None else {"size": size}) | budget.key() | {"profile": tuning.suite.profile}
-        told = ", ".join(f"{best.scores[r]:.1f}" for r in REPETITIONS)
+        scores = ", ".join(f"{best.scores[r]:.1f}" for r in REPETITIONS)
         random = _percent(ledger.random(budget).score)
         said = (
-            f"{source}: repetitions {' and '.join(map(_minus, REPETITIONS))} had {told} on training images that the "
+            f"{source}: repetitions {' and '.join(map(_minus, REPETITIONS))} had {scores} on training images that the "
             f"view leaves out, the best of {tuning.count} configurations (random {random})"
         )
         lines += [

@@ -47,7 +47,7 @@ def trial(method, top1, r, *, ipc, params, condense_s=10.0):
         artifacts={} if method == "random" else {"experts": ("experts", key_of(method, r))}, evaluate_s=5.0,
         facts={"dataset": "digits [train_size 200]"}, **bad,
     )  # fmt: skip
-    condensation.metrics = {"image_change": 0.5, "note": "text"} if method == "dm" else {}
+    condensation.metrics = {"c": 0.8, "c_sd": 0.1, "mine": 0.5, "note": "text"} if method == "dm" else {}
     if top1 is not None:
         student.n_test, student.selection = 997, {"lr": 0.01 if r == -1 else 0.5}
     return [condensation, student]
@@ -108,7 +108,7 @@ def test_every_configuration_is_a_row_and_the_best_is_marked(file):
     ]
     assert rows[1][5:] == ["0.01", "20", "20", "10", "50"]  # two repetitions of 10 s, a sixth of 60 s, 5 s
     assert table(text, "What the methods say")[:2] == [
-        ["method", "configuration", "image_change"], ["dm", "lr_img=1.0", "0.5"],
+        ["method", "configuration", "c", "mine"], ["dm", "lr_img=1.0", "0.80 ± 0.10", "0.5"],
     ]  # fmt: skip
     assert "997 training images that this view leaves out" in text
     assert "3 configurations of every method at every budget" in text
