@@ -18,6 +18,7 @@ from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import Store
 from ddbench.plan import planner, suite, tuning
 from ddbench.plan.collect import collect
+from ddbench.plan.graph import Plan
 from ddbench.plan.status import assess
 from ddbench.work.executors.base import executor_name
 
@@ -58,14 +59,19 @@ def tune(file: str, **given: Any) -> int:
     perform(part, store, given | {"reference_limit": 0.0}, executor)
     from ddbench.publish.tuning import ledger_text
 
-    click.echo(ledger_text(wanted, _tried(wanted, store, registries), registries), nl=False)
+    click.echo(ledger_text(wanted, _tried(_whole(wanted, store, registries)), registries), nl=False)
     return say_failures(part)
 
 
-def _tried(wanted: tuning.Tuning, store: Store, registries: Registries) -> list[Record]:
-    """The records of all that a file says and that has run: results, and failures, which are rows."""
+def _whole(wanted: tuning.Tuning, store: Store, registries: Registries) -> Plan:
+    """The plan of all that a file says, assessed."""
     plan = planner.make(tuning.grid_of(wanted, registries))
     assess(plan, store)
+    return plan
+
+
+def _tried(plan: Plan) -> list[Record]:
+    """The records of what has run: results, and failures, which are rows."""
     pending = {node.key for node in plan.pending()}
     return [record for record in collect(plan) if record.key not in pending]
 
@@ -82,7 +88,8 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
     from ddbench.results.tuning import ledger_of
 
     target, page = given["target"], given["page"]
-    records = _tried(wanted, store, registries) if target or given["preset"] else []
+    plan = _whole(wanted, store, registries) if target or given["preset"] else None
+    records = [] if plan is None else _tried(plan)
     if target:
         if not records:
             raise UsageError(f"{store.out}: nothing of {wanted.where} has run: `ddbench tune {wanted.where}` first")
@@ -104,9 +111,10 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
         if old != new:
             leaderboard.write(page, new)
         click.echo(f"{page}: {'up to date' if old == new else 'rewritten'}")
-    if given["preset"]:
-        where = str(page) if page else wanted.where
-        click.echo(preset_entries(ledger_of(wanted, records, registries), given["preset"], where), nl=False)
+    if plan is not None and given["preset"]:
+        ledger, (data,) = ledger_of(wanted, records, registries), plan.grid.data
+        size = data.info.size if data.info.pool > 1 else None  # presets of a data set's own size name none
+        click.echo(preset_entries(ledger, given["preset"], str(page or wanted.where), size), nl=False)
 
 
 def _seen(path: Path, page: Path) -> str:

@@ -18,6 +18,7 @@ from ddbench.core.store.jsonl import read_records
 from ddbench.plan.rows import shown
 from ddbench.plan.tuning import REPETITIONS, Tuning, load
 from ddbench.publish.text.render import markdown_grid
+from ddbench.publish.views.inside_methods import quantities, told
 from ddbench.results.tables.figures import NONE
 from ddbench.results.tuning import Ledger, Trial, best_of, edges, ledger_of, within
 
@@ -71,16 +72,15 @@ def markdown(ledger: Ledger, registries: Registries) -> str:
     """
     blocks = [_caption(ledger)]
     if ledger.missing:
-        told = ", ".join(f"{t.method} at {t.budget.label}: {_name(t)}" for t in ledger.missing[:5])
+        first = ", ".join(f"{t.method} at {t.budget.label}: {_name(t)}" for t in ledger.missing[:5])
         more = f" and {len(ledger.missing) - 5} more" if len(ledger.missing) > 5 else ""
         blocks.append(
             f"**Incomplete**: {len(ledger.missing)} of {len(ledger.trials)} configurations have not all their results "
-            f"({told}{more}). Nothing is to be chosen from it yet."
+            f"({first}{more}). Nothing is to be chosen from it yet."
         )
     for budget in ledger.tuning.budgets:
         blocks += [f"### {budget.label}", _grid(_tried(ledger, budget))]
-        if len(inside := list(_inside(ledger, budget))) > 1:
-            blocks += ["What the methods say about these runs, means over the repetitions:", _grid(inside)]
+        blocks += _inside(ledger, budget)
     blocks += ["### What all configurations of a method share", "\n".join(_bases(ledger))]
     blocks += ["### Best of k", _best_caption(ledger), _grid(_curves(ledger))]
     blocks += ["### At equal cost", _equal_caption(ledger), _grid(_equal(ledger))]
@@ -106,7 +106,8 @@ def _caption(ledger: Ledger) -> str:
         f"{' · '.join(part for part in what if part)}. Accuracy [%] on {where} that this view leaves out, of one "
         f"student each in repetitions {first} and {second}, which are never reported; no test image was opened. "
         f"{tuning.count} configurations of every method at every budget, **the best** in bold (`{RANDOM}` has nothing "
-        f"to tune: it has its one). The best of several is chosen by these numbers, so they flatter it. lr: the "
+        "to tune: it has its one; a preset that there was before is measured beside them, and not chosen). The best of "
+        "several is chosen by these numbers, so they flatter it. lr: the "
         f"student's, chosen on val by repetition {first}. Seconds are {TIMERS[ledger.timer]} of both repetitions; "
         "what several sets read (experts, features) is divided among them."
     )
@@ -143,13 +144,15 @@ def _tried(ledger: Ledger, budget: Budget) -> Iterator[list[str]]:
             ]  # fmt: skip
 
 
-def _inside(ledger: Ledger, budget: Budget) -> Iterator[list[str]]:
+def _inside(ledger: Ledger, budget: Budget) -> list[str]:
+    """What the methods say about their runs: a table, and what its columns are; nothing where none says anything."""
     said = [trial for trial in ledger.trials if trial.budget == budget and trial.details]
-    names = dict.fromkeys(name for trial in said for name in trial.details)
-    yield ["method", "configuration", *names]
-    for trial in said:
-        values = (trial.details.get(name) for name in names)
-        yield [trial.method, _name(trial), *(NONE if value is None else f"{value:.4g}" for value in values)]
+    shown = quantities([trial.details for trial in said])
+    rows = [["method", "configuration", *(each.header for each in shown)]]
+    rows += [[trial.method, _name(trial), *(told(each, trial.details) for each in shown)] for trial in said]
+    notes = [f"{each.header}: {each.meaning}" for each in shown if each.meaning]
+    caption = "What the methods say about these runs, means over the repetitions:"
+    return [caption, _grid(rows), *(["<br>\n".join(notes)] if notes else [])] if said else []
 
 
 def _bases(ledger: Ledger) -> Iterator[str]:
@@ -157,9 +160,7 @@ def _bases(ledger: Ledger) -> Iterator[str]:
     found: dict[str, dict[str, list[str]]] = {}
     for method in ledger.tuning.methods:
         for budget in ledger.tuning.budgets:
-            base = next(
-                (_base(t) for t in ledger.of(method, budget) if t.configuration and not t.configuration.before), ""
-            )
+            base = next(map(_base, ledger.tried(method, budget)), "")
             found.setdefault(base, {}).setdefault(method, []).append(budget.label)
     for base, methods in found.items():
         places: dict[str, list[str]] = {}
@@ -168,7 +169,7 @@ def _bases(ledger: Ledger) -> Iterator[str]:
         where = "; ".join(f"{', '.join(names)} at {labels}" for labels, names in places.items())
         yield f"- {where}: {base or 'the defaults'}"
     for trial in ledger.trials:
-        if trial.configuration is not None and trial.configuration.before:
+        if trial.configuration is not None and trial.before:
             yield f"- preset before, {trial.method} at {trial.budget.label}: {shown(trial.configuration.given)}"
 
 
@@ -196,7 +197,7 @@ def _curves(ledger: Ledger) -> Iterator[list[str]]:
     for method in (RANDOM, *ledger.tuning.methods):
         curves = []
         for budget in ledger.tuning.budgets:
-            trials = [trial for trial in ledger.of(method, budget) if trial.is_finished]
+            trials = [trial for trial in ledger.tried(method, budget) if trial.is_finished]
             curves.append([best_of(_scores(trials), min(k, len(trials))) if trials else (None, 0.0) for k in ks])
             yield [method, budget.label, *(_worth(value) for value in curves[-1])]
         if len(curves) > 1:
@@ -210,7 +211,7 @@ def _mean(values: Sequence[tuple[float | None, float]]) -> tuple[float | None, f
 
 def _limits(ledger: Ledger, budget: Budget) -> tuple[str, float]:
     """The cheapest method at a budget and its seconds."""
-    totals = {method: sum(trial.seconds for trial in ledger.of(method, budget)) for method in ledger.tuning.methods}
+    totals = {method: sum(trial.seconds for trial in ledger.tried(method, budget)) for method in ledger.tuning.methods}
     cheapest = min(totals, key=lambda method: totals[method])
     return cheapest, totals[cheapest]
 
@@ -236,7 +237,7 @@ def _equal(ledger: Ledger) -> Iterator[list[str]]:
         _, seconds = _limits(ledger, budget)
         found = []
         for method in ledger.tuning.methods:
-            trials = ledger.of(method, budget)
+            trials = ledger.tried(method, budget)
             worth = within([(trial.score, trial.seconds) for trial in trials], seconds)
             found.append((method, worth, sum(trial.seconds for trial in trials)))
         # What does not always end in a result stands below what does.
@@ -280,7 +281,7 @@ def preset_entries(ledger: Ledger, method: str, source: str, size: int | None = 
         ledger: The ledger.
         method: Name of the method.
         source: The page or the file that shows the ledger.
-        size: Side of the images [pixels] where presets tell these apart.
+        size: Side of the images [pixels], if it is not the data set's own.
 
     Raises:
         UsageError: If the method was not tuned, or not all of it has run.
@@ -293,23 +294,24 @@ def preset_entries(ledger: Ledger, method: str, source: str, size: int | None = 
             f"{method}: not all configurations have run at {', '.join(dict.fromkeys(unfinished))}; "
             f"`ddbench tune {tuning.where}` runs them"
         )
-    lines = []
+    lines, space = [], tuning.suite.preprocess[0]
     for budget in tuning.budgets:
         best = ledger.best(method, budget)
         if best is None or best.configuration is None:
             raise UsageError(f"{method} at {budget.label}: all configurations failed, so there is nothing to choose")
         where: dict[str, Any] = {"dataset": tuning.suite.datasets[0].name.partition("=")[0]}
         where |= ({} if size is None else {"size": size}) | budget.key() | {"profile": tuning.suite.profile}
-        told = ", ".join(f"{best.scores[r]:.1f}" for r in REPETITIONS)
+        scores = ", ".join(f"{best.scores[r]:.1f}" for r in REPETITIONS)
         random = _percent(ledger.random(budget).score)
         said = (
-            f"{source}: repetitions {' and '.join(map(_minus, REPETITIONS))} had {told} on training images that the "
+            f"{source}: repetitions {' and '.join(map(_minus, REPETITIONS))} had {scores} on training images that the "
             f"view leaves out, the best of {tuning.count} configurations (random {random})"
         )
         lines += [
             f"- for: {_flow(where)}",
             f"  params: {_flow(best.configuration.given)}",
             f"  source: {_quoted(said)}",
+            *([] if space == "meanstd" else [f"  preprocess: {space}"]),
         ]
     return "\n".join(lines) + "\n"
 
