@@ -96,7 +96,8 @@ def reference_contrasts(a: npt.ArrayLike, b: npt.ArrayLike) -> Contrasts:
                     + 2 s_ab²/(n m (m−1)) − 4 s_a² s_ab/(n m (n−1)) − 4 s_b² s_ab/(m²(m−1)) ],
 
     held within [n − 1, n + m − 2], what the paired test and two independent samples have. For s_ab = 0 known it is
-    Welch's.
+    Welch's. As the approximation is slightly too generous for few n (it called .056–.059 of tables of equal rows), what
+    counts is the harmonic mean of that number and n − 1: simulated, errors stay below .05 (benchmarks/statistics.py).
 
     Args:
         a: Scores [..., n], n ≥ 2.
@@ -116,7 +117,8 @@ def reference_contrasts(a: npt.ArrayLike, b: npt.ArrayLike) -> Contrasts:
         + 2 * ab**2 / (n * m * (m - 1)) - 4 * aa * ab / (n * m * (n - 1)) - 4 * bb * ab / (m**2 * (m - 1))
     )  # fmt: skip
     most = np.full_like(variance, n + m - 2)
-    df = np.clip(np.divide(variance**2, spread, out=most.copy(), where=spread > 0), n - 1, most)
+    satterthwaite = np.clip(np.divide(variance**2, spread, out=most.copy(), where=spread > 0), n - 1, most)
+    df = 2 / (1 / satterthwaite + 1 / (n - 1))
     difference = np.round(ours.mean(axis=-1) - theirs.mean(axis=-1), DIGITS)
     return _contrasts(difference, np.sqrt(variance), df, n, m)
 
