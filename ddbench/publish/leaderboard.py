@@ -21,7 +21,7 @@ from ddbench.publish.ledger import ledger, read_published
 from ddbench.publish.page import board as html
 from ddbench.publish.text.render import markdown_grid, render
 from ddbench.publish.tuning import tuning_block
-from ddbench.publish.views.catalog import check_names
+from ddbench.publish.views.catalog import ONCE, check_names
 from ddbench.results.tables.figures import plural
 from ddbench.results.tables.tables import tables_of
 
@@ -262,7 +262,7 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
     """The blocks of a page, in order.
 
     Raises:
-        UsageError: If a marker is malformed, opened twice or not closed.
+        UsageError: If a marker is malformed, opened twice or not closed, or claims of one page are in several blocks.
     """
     blocks: list[Block] = []
     opened: tuple[int, dict[str, str]] | None = None
@@ -281,6 +281,9 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
             details = values.get("details") == "yes"
             views = _names(values.get("views", ""))
             protocol = values.get("protocol", "")
+            if again := sorted(ONCE & {*views} & {view for block in blocks for view in block.views}):
+                what = f"a second block of {again[0]}, whose claims on one page are judged together"
+                raise wrong(first, f"{what}; name all records in one: records=a.jsonl,b.jsonl")
             blocks.append(Block(first + 1, index, files, names, protocol, details, views, published, file))
             opened = None
         else:
