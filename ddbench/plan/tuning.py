@@ -58,7 +58,8 @@ class Tried(Section):
 
     Attributes:
         try_: What each changes on top of the base.
-        before: One that stands for itself, without the base: the preset that there was before.
+        before: One that stands beside them, without the base: the preset that there was before. It is measured alike,
+            and neither counted nor chosen.
     """
 
     try_: tuple[dict[str, Any], ...] = Field(default=(), alias="try")
@@ -142,11 +143,15 @@ class Tuning:
     @property
     def count(self) -> int:
         """Configurations of each method at each budget."""
-        return len(self.of(self.methods[0], self.budgets[0]))
+        return len(self.tried(self.methods[0], self.budgets[0]))
 
     def of(self, method: str, budget: Budget) -> list[Configuration]:
-        """The configurations of a method at a budget."""
+        """The configurations of a method at a budget, and the preset before."""
         return [one for one in self.configurations if (one.method, one.budget) == (method, budget)]
+
+    def tried(self, method: str, budget: Budget) -> list[Configuration]:
+        """Those that are chosen from."""
+        return [one for one in self.of(method, budget) if not one.before]
 
 
 def load(name: str, registries: Registries) -> Tuning:
@@ -249,7 +254,7 @@ def _check_counts(tuning: Tuning) -> None:
         UsageError: Naming the counts.
     """
     counts = {
-        (name, budget.label): len(tuning.of(name, budget)) for name in tuning.methods for budget in tuning.budgets
+        (name, budget.label): len(tuning.tried(name, budget)) for name in tuning.methods for budget in tuning.budgets
     }
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} {count} at {label}" for (name, label), count in counts.items())

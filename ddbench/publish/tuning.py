@@ -106,7 +106,8 @@ def _caption(ledger: Ledger) -> str:
         f"{' · '.join(part for part in what if part)}. Accuracy [%] on {where} that this view leaves out, of one "
         f"student each in repetitions {first} and {second}, which are never reported; no test image was opened. "
         f"{tuning.count} configurations of every method at every budget, **the best** in bold (`{RANDOM}` has nothing "
-        f"to tune: it has its one). The best of several is chosen by these numbers, so they flatter it. lr: the "
+        "to tune: it has its one; a preset that there was before is measured beside them, and not chosen). The best of "
+        "several is chosen by these numbers, so they flatter it. lr: the "
         f"student's, chosen on val by repetition {first}. Seconds are {TIMERS[ledger.timer]} of both repetitions; "
         "what several sets read (experts, features) is divided among them."
     )
@@ -159,9 +160,7 @@ def _bases(ledger: Ledger) -> Iterator[str]:
     found: dict[str, dict[str, list[str]]] = {}
     for method in ledger.tuning.methods:
         for budget in ledger.tuning.budgets:
-            base = next(
-                (_base(t) for t in ledger.of(method, budget) if t.configuration and not t.configuration.before), ""
-            )
+            base = next(map(_base, ledger.tried(method, budget)), "")
             found.setdefault(base, {}).setdefault(method, []).append(budget.label)
     for base, methods in found.items():
         places: dict[str, list[str]] = {}
@@ -170,7 +169,7 @@ def _bases(ledger: Ledger) -> Iterator[str]:
         where = "; ".join(f"{', '.join(names)} at {labels}" for labels, names in places.items())
         yield f"- {where}: {base or 'the defaults'}"
     for trial in ledger.trials:
-        if trial.configuration is not None and trial.configuration.before:
+        if trial.configuration is not None and trial.before:
             yield f"- preset before, {trial.method} at {trial.budget.label}: {shown(trial.configuration.given)}"
 
 
@@ -198,7 +197,7 @@ def _curves(ledger: Ledger) -> Iterator[list[str]]:
     for method in (RANDOM, *ledger.tuning.methods):
         curves = []
         for budget in ledger.tuning.budgets:
-            trials = [trial for trial in ledger.of(method, budget) if trial.is_finished]
+            trials = [trial for trial in ledger.tried(method, budget) if trial.is_finished]
             curves.append([best_of(_scores(trials), min(k, len(trials))) if trials else (None, 0.0) for k in ks])
             yield [method, budget.label, *(_worth(value) for value in curves[-1])]
         if len(curves) > 1:
@@ -212,7 +211,7 @@ def _mean(values: Sequence[tuple[float | None, float]]) -> tuple[float | None, f
 
 def _limits(ledger: Ledger, budget: Budget) -> tuple[str, float]:
     """The cheapest method at a budget and its seconds."""
-    totals = {method: sum(trial.seconds for trial in ledger.of(method, budget)) for method in ledger.tuning.methods}
+    totals = {method: sum(trial.seconds for trial in ledger.tried(method, budget)) for method in ledger.tuning.methods}
     cheapest = min(totals, key=lambda method: totals[method])
     return cheapest, totals[cheapest]
 
@@ -238,7 +237,7 @@ def _equal(ledger: Ledger) -> Iterator[list[str]]:
         _, seconds = _limits(ledger, budget)
         found = []
         for method in ledger.tuning.methods:
-            trials = ledger.of(method, budget)
+            trials = ledger.tried(method, budget)
             worth = within([(trial.score, trial.seconds) for trial in trials], seconds)
             found.append((method, worth, sum(trial.seconds for trial in trials)))
         # What does not always end in a result stands below what does.

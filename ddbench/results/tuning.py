@@ -60,6 +60,11 @@ class Trial:
     details: dict[str, float] = field(default_factory=dict)
 
     @property
+    def before(self) -> bool:
+        """Whether it is the preset that there was before."""
+        return self.configuration is not None and self.configuration.before
+
+    @property
     def score(self) -> float | None:
         """Mean over the repetitions [%]; None where one has no result."""
         return round(fmean(self.scores.values()), DIGITS) if len(self.scores) == len(REPETITIONS) else None
@@ -96,8 +101,12 @@ class Ledger:
     arch: str
 
     def of(self, method: str, budget: Budget) -> list[Trial]:
-        """What was tried of a method at a budget."""
+        """What was measured of a method at a budget, the preset before among it."""
         return [trial for trial in self.trials if (trial.method, trial.budget) == (method, budget)]
+
+    def tried(self, method: str, budget: Budget) -> list[Trial]:
+        """What is chosen from."""
+        return [trial for trial in self.of(method, budget) if not trial.before]
 
     def random(self, budget: Budget) -> Trial:
         """The baseline."""
@@ -105,7 +114,7 @@ class Ledger:
 
     def best(self, method: str, budget: Budget) -> Trial | None:
         """The configuration with the highest score, the first of equals; None where none has one."""
-        return max((t for t in self.of(method, budget) if t.score is not None), key=_score, default=None)
+        return max((t for t in self.tried(method, budget) if t.score is not None), key=_score, default=None)
 
     @property
     def missing(self) -> list[Trial]:
@@ -329,9 +338,9 @@ def edges(ledger: Ledger, registries: Registries) -> list[Edge]:
         for budget in ledger.tuning.budgets:
             best = ledger.best(method, budget)
             chosen = best.configuration if best is not None else None
-            if chosen is None or chosen.before:
+            if chosen is None:
                 continue
-            tried = [one for one in ledger.tuning.of(method, budget) if not one.before]
+            tried = ledger.tuning.tried(method, budget)
             for name in dict.fromkeys(name for one in tried for name in one.own):
                 grid = sorted({one.params[name] for one in tried if _number(one.params[name])})
                 value = chosen.params[name]

@@ -61,10 +61,10 @@ def test_presets_take_no_part(monkeypatch):
 
 def test_the_preset_of_before_stands_without_the_base():
     sections = [
-        {"methods": ["dm"], "try": [{"lr_img": 1.0}], "before": {"lr_img": 30.0}},
+        {"methods": ["dm"], "try": [{"lr_img": 1.0}, {"lr_img": 3.0}], "before": {"lr_img": 30.0}},
         {"methods": ["dsa"], "try": [{"iterations": 1}, {"iterations": 2}]},
     ]
-    before = parse(configurations=sections).of("dm", ONE)[1]
+    before = parse(configurations=sections).of("dm", ONE)[2]
     assert before.before
     assert before.params["iterations"] == 20_000
     assert before.label == "dm (preset before)"

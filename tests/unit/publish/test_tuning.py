@@ -22,12 +22,13 @@ FILE = {
     "base": [{"methods": ["dm"], "params": {"iterations": 100}}],
     "configurations": [
         {"methods": ["dm"], "try": [{"lr_img": 1.0}, {"lr_img": 3.0}, {"lr_img": 10.0}]},
-        {"methods": ["dsa"], "try": [{"lr_img": 0.1}, {"lr_img": 0.3}], "before": {"iterations": 10}},
+        {"methods": ["dsa"], "try": [{"lr_img": 0.1}, {"lr_img": 0.3}, {"lr_img": 0.2}], "before": {"iterations": 10}},
     ],
 }  # fmt: skip
 SCORES = {
     ("dm", 1): [(50, 52), (60, 64), (61, 59)], ("dm", 10): [(70, 72), (71, 75), (80, 80)],
-    ("dsa", 1): [(40, 44), (None, 90), (55, 55)], ("dsa", 10): [(70, 72), (73, 75), (60, 60)],
+    ("dsa", 1): [(40, 44), (None, 90), (55, 55), (90, 90)],
+    ("dsa", 10): [(70, 72), (73, 75), (60, 60), (90, 90)],
 }  # fmt: skip
 
 
@@ -102,7 +103,8 @@ def test_every_configuration_is_a_row_and_the_best_is_marked(file):
         ["dm", "lr_img=10.0", "61.0", "59.0", "60.0"],
         ["dsa", "lr_img=0.1", "40.0", "44.0", "42.0"],
         ["dsa", "lr_img=0.3", "–", "90.0", "nan: loss is nan at step 17"],
-        ["dsa", "**preset before**", "55.0", "55.0", "**55.0**"],
+        ["dsa", "**lr_img=0.2**", "55.0", "55.0", "**55.0**"],
+        ["dsa", "preset before", "90.0", "90.0", "90.0"],
     ]
     assert rows[1][5:] == ["0.01", "20", "20", "10", "50"]  # two repetitions of 10 s, a sixth of 60 s, 5 s
     assert table(text, "What the methods say")[:2] == [
@@ -135,14 +137,14 @@ def test_a_failure_is_below_all_scores(file):
     ledger = ledger_of(file, tried(file), active())
     failed = ledger.of("dsa", ONE)[1]
     assert failed.score is None
-    assert ledger.best("dsa", ONE).configuration.before
+    assert ledger.best("dsa", ONE).configuration.own == {"lr_img": 0.2}
 
 
 def test_choices_at_the_edge_extend_their_grids(file):
     found = edges(ledger_of(file, tried(file), active()), active())
     assert [(e.method, e.budget.ipc, e.parameter, e.value, e.end, e.add) for e in found] == [
         ("dm", 10, "lr_img", 10.0, "largest", 30.0),
-        ("dsa", 10, "lr_img", 0.3, "largest", 0.9),
+        ("dsa", 10, "lr_img", 0.3, "largest", 0.4),
     ]
     assert "dm at ipc 10: lr_img 10 is the largest that was tried: add 30" in ledger_text(file, tried(file), active())
 
@@ -150,7 +152,7 @@ def test_choices_at_the_edge_extend_their_grids(file):
 def test_an_incomplete_ledger_says_so_and_gives_no_presets(file):
     records = tried(file, keep=lambda method, ipc, number: (method, ipc, number) != ("dm", 10, 2))
     text = ledger_text(file, records, active())
-    assert "**Incomplete**: 1 of 14 configurations" in text
+    assert "**Incomplete**: 1 of 16 configurations" in text
     assert "dm at ipc 10: lr_img=10.0" in text
     ledger = ledger_of(file, records, active())
     with pytest.raises(UsageError, match="not all configurations have run at ipc 10"):
@@ -160,7 +162,7 @@ def test_an_incomplete_ledger_says_so_and_gives_no_presets(file):
 
 def test_nothing_tried_is_a_ledger_too(file):
     text = ledger_text(file, [], active())
-    assert "14 of 14" in text
+    assert "16 of 16" in text
 
 
 def test_presets_are_entries_as_presets_yaml_has_them(file):

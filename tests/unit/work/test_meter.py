@@ -276,7 +276,7 @@ def test_peak_memory_sees_what_was_freed_again():
 
 BOUND_MB = 12.0
 """How far two peaks of one cell may lie apart: free pages between live blocks, and pages of libraries that only it
-touches, are some megabytes; a cold start is 150 MB away (torch imports its optimisers' machinery with the first step)."""
+touches, are some megabytes. Without the warm-up the first node of a process reads 29 MB more than the second."""
 
 ONE_CELL = """
 import json, sys, tempfile
