@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ddbench.core.roles import RECIPE_OF
+from ddbench.results.tables.effort import below_published
 from ddbench.results.tables.observations import Observation
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ def _texts(
 ) -> list[str]:
     warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
-    return [*warned, *_conditions(row, trains_student), *_purchase(row, observations), *_shortfall(row, columns)]
+    return [
+        *warned, *_conditions(row, trains_student), *_purchase(row, observations), *_shortfall(row, columns),
+        *below_published(observations),
+    ]  # fmt: skip
 
 
 def named(rows: Sequence[Row]) -> str:
