@@ -34,12 +34,16 @@ def list_() -> None:
             "preprocess": content["spec"]["data"]["preprocess"],
             "arch": content["spec"]["arch"] or "",
             "what": _what(content["spec"]["params"]),
-            "seconds": round(content["cost"]["seconds"], 1),
+            **{f"{timer} s": _rounded(store.seconds_of(content, timer)) for timer in ("cpu", "wall")},
             "MB": round(sum(file["bytes"] for file in content["files"].values()) / 1e6, 1),
         }
         for kind, key, content in store.stored()
     ]
     click.echo(tabulate(rows, headers="keys", tablefmt="simple") if rows else "no artifacts yet")
+
+
+def _rounded(seconds: float | None) -> float | str:
+    return "" if seconds is None else round(seconds, 1)
 
 
 def _what(params: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ pages_argument = click.argument("pages", metavar="[PAGE]...", nargs=-1, type=cli
 def leaderboard() -> None:
     """Write the tables of leaderboard pages from records, or check them.
 
-    Without PAGE: leaderboards/*.md, leaderboards/*.html and README.md, as far as they hold tables.
+    Without PAGE: all .md below leaderboards/, leaderboards/*.html and README.md, as far as they hold tables.
     """
 
 
@@ -73,7 +73,7 @@ def _default_pages() -> list[Path]:
     from ddbench.publish.leaderboard import has_markers
 
     boards = Path("leaderboards")
-    candidates = [*sorted(boards.glob("*.md")), *sorted(boards.glob("*.html")), Path("README.md")]
+    candidates = [*sorted(boards.rglob("*.md")), *sorted(boards.glob("*.html")), Path("README.md")]
     found = [page for page in candidates if page.is_file() and has_markers(page)]
     if not found:
         raise UsageError(

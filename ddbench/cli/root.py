@@ -11,6 +11,7 @@ from ddbench.core.errors import unknown
 COMMANDS = {
     "run": ("ddbench.cli.run:run", "Run methods on data sets and print the comparison table."),
     "plan": ("ddbench.cli.run:plan", "Show what a run would do: one row per node (run --dry-run)."),
+    "tune": ("ddbench.cli.tune:tune", "Try configurations of methods where nothing is reported; their ledger."),
     "list": ("ddbench.cli.list:list_members", "List methods, datasets, archs, protocols or artifacts."),
     "describe": ("ddbench.cli.list:describe", "Describe a member: parameters, presets, paper, who registered it."),
     "plugin": ("ddbench.cli.plugin.commands:plugin", "List, check, diagnose and start plugins."),

@@ -65,9 +65,13 @@ WHAT = [
     click.option("--controls", is_flag=True, help="Plan the control rows of every method as well."),
     PLUGIN,
 ]
-HOW = [
+KEPT = [
     click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Results folder."),
     click.option("--retry-failed", is_flag=True, help="Run cells again that failed before."),
+    click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
+]
+HOW = [
+    *KEPT,
     click.option("--reference-limit", type=Duration(), default="30m", show_default=True,
                  help="References that would take longer are not measured."),
     click.option("--format", "style", type=click.Choice(STYLES), default="table"),
@@ -75,7 +79,6 @@ HOW = [
     click.option("--views", type=NAMES, multiple=True,
                  help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts. "
                       "[main]"),
-    click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
 ]  # fmt: skip
 WHERE = [
     click.option("--dry-run", is_flag=True, help="Only show the plan."),
@@ -129,13 +132,8 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
     """
     executor = executor_name(given["executor"], given["jobs"])
     if given["dry_run"]:
-        return _print_plan(plan, store, given["style"])
-    _say_notes(plan)
-    settle_references(plan, store, given)
-    if plan.pending():
-        store.check_writable()
-        plan.write(store.out / "plan.jsonl")
-        _execute(plan, store, given, executor)
+        return print_plan(plan, store, given["style"])
+    perform(plan, store, given, executor)
     remember(plan, store)
     return _report(plan, given["style"], details=given["details"], views=views)
 
@@ -145,7 +143,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
 def plan(**given: Any) -> int:
     """Show what a run would do: one row per node with its key, state and forecast."""
     store, planned = planned_from(given)
-    return _print_plan(planned, store, given["style"])
+    return print_plan(planned, store, given["style"])
 
 
 def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
@@ -155,6 +153,23 @@ def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
     planned = planner.make(grid.build(suite, active(), profile(suite.profile)))
     assess(planned, store, retry_failed=given["retry_failed"])
     return store, planned
+
+
+def perform(plan: planning.Plan, store: Store, given: dict[str, Any], executor: str) -> None:
+    """Say the notes of an assessed plan, and run what is pending.
+
+    Args:
+        plan: The plan.
+        store: Where results go.
+        given: The values of the options WHERE, ``retry_failed`` and ``reference_limit``.
+        executor: From :func:`ddbench.work.executors.base.executor_name`.
+    """
+    _say_notes(plan)
+    settle_references(plan, store, given)
+    if plan.pending():
+        store.check_writable()
+        plan.write(store.out / "plan.jsonl")
+        _execute(plan, store, given, executor)
 
 
 def settle_references(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
@@ -252,6 +267,11 @@ def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str])
     click.echo(render(tables_of(collect(plan)), style, details=details, views=views), nl=False)
     for reason in dict.fromkeys(node.reason for node in plan.nodes.values() if node.state == "unmeasured"):
         click.echo(f"ddbench: full: {reason}; --reference-limit says how long it may take", err=True)
+    return say_failures(plan)
+
+
+def say_failures(plan: planning.Plan) -> int:
+    """Tell which nodes of a plan that was run have no result; the exit code."""
     broken = [node for node in plan.nodes.values() if node.state in ("failed", "resume")]
     for node in broken:
         click.echo(f"ddbench: {node.title}: {node.reason}", err=True)
@@ -272,7 +292,14 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _print_plan(plan: planning.Plan, store: Store, style: str) -> int:
+def print_plan(plan: planning.Plan, store: Store, style: str) -> int:
+    """Print the nodes of an assessed plan with their states and forecasts; the exit code.
+
+    Args:
+        plan: The plan.
+        store: Whose records say how long nodes take.
+        style: One of STYLES.
+    """
     import json
 
     from tabulate import tabulate

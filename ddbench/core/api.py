@@ -360,6 +360,7 @@ class EvalInputs(Protocol):
         params: The protocol's resolved params.
         lr: The learning rate to use, one of ``params.lr`` or the set's own.
         recipe: The recipe that ``native`` follows, else None.
+        recipe_images: Images of the set that it came with, else None.
         dataset: Facts about the data.
         device: Where to train.
     """
@@ -367,6 +368,7 @@ class EvalInputs(Protocol):
     params: Any
     lr: float
     recipe: Recipe | None
+    recipe_images: int | None
     dataset: DatasetInfo
     device: torch.device
 

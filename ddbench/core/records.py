@@ -114,7 +114,8 @@ class Record(BaseModel):
         source: ``measured`` here, ``imported``, or ``reported`` by someone.
         document: The node's: everything that decided the result, plus the row's label; ``spec`` in JSON.
         metrics: Of an evaluation: top1, loss, per_class, correct (:mod:`ddbench.core.correctness`), train_top1,
-            val_top1 at U/4, U/2, U; later also quartiles and difficulty (:mod:`ddbench.results.audit.quartiles`). Of a
+            val_top1 at U/4, U/2, U; updates where the protocol's params could not know them, and recipe_updates where
+            a recipe asked for more; later also quartiles and difficulty (:mod:`ddbench.results.audit.quartiles`). Of a
             condensation: what the method says about its run (:meth:`ddbench.core.api.Method.diagnostics`).
         n_test: Test images behind ``metrics``.
         selection: What was chosen on val and how many configurations were tried.
@@ -168,6 +169,12 @@ class Record(BaseModel):
         assert isinstance(self.document, EvaluationDocument)
         return self.document
 
+    @property
+    def updates(self) -> int | None:
+        """Of an evaluation: updates of its student."""
+        made = self.metrics.get("updates", self.evaluation.eval.protocol_params.get("updates"))
+        return made if isinstance(made, int) else None
+
     def train_s(self, timer: Timer = "wall") -> float | None:
         """Of an evaluation: seconds to train and test one student, the share of its updates in all updates done.
 
@@ -176,10 +183,9 @@ class Record(BaseModel):
         Args:
             timer: Which seconds; None is returned where they were not measured.
         """
-        spent = self.cost.by(timer)
+        spent, updates = self.cost.by(timer), self.updates
         if spent is None:
             return None
-        updates = self.evaluation.eval.protocol_params.get("updates")
         if not updates or self.cost.steps <= updates:
             return spent.evaluate_s
         return float(spent.evaluate_s * updates / self.cost.steps)

@@ -48,12 +48,12 @@ def _space(preprocess: Preprocess) -> str:
 
 
 class Recipe(BaseModel):
-    """How a set wants a student to be trained (``native@1``).
+    """How a set wants a student to be trained (``native``).
 
     Attributes:
         loss: ``ce`` on the set's labels (hard, probabilities, or softmax of logits), or ``mse`` to them.
         lr: Learning rate; None: the protocol's own.
-        updates: Number of updates; None: the protocol's own.
+        updates: Number of updates; None: the protocol's number of passes over the set.
         batch: Batch size; None: the protocol's own.
         momentum: SGD momentum.
         weight_decay: SGD weight decay.

@@ -259,9 +259,9 @@ class EvalSpec(Keyed):
     artifacts: tuple[str, ...] = ()
 
 
-def reported(r: int, split: str) -> bool:
+def reported(r: int, split: SplitName) -> bool:
     """Whether a repetition stands in tables: those below 0 choose for the others, and are results where one tunes."""
-    return r >= 0 or split == "tune"
+    return r >= 0 or split == TUNE
 
 
 @dataclass(frozen=True, slots=True)

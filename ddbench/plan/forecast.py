@@ -1,4 +1,4 @@
-"""How long a node will take: the median of seconds per step in finished records of its kind, else unknown."""
+"""How long a node will take [wall seconds]: the median per step in finished records of its kind, else unknown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from ddbench.core.documents import CellDocument, EvaluationDocument
+from ddbench.core.keys import canonical
 from ddbench.core.profiles import for_tests_only
 from ddbench.core.records import Record
 from ddbench.core.store.folder import Store
@@ -24,12 +25,14 @@ class Speeds:
     Attributes:
         cells: (method, data set, arch) → seconds per outer step.
         students: (data set, arch, other protocol, batch) → seconds per update.
+        lengths: What decides a recipe → updates of a student that followed it.
     """
 
     cells: dict[tuple[str, str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     students: dict[tuple[str, str, str], dict[int, list[float]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
+    lengths: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Speeds:
@@ -47,6 +50,8 @@ class Speeds:
             self.cells[_condensed(document)].append((cost.prepare_s + cost.condense_s) / cost.steps)
         else:
             self.students[_trained(document)][_batch(document)].append(cost.evaluate_s / cost.steps)
+            if "updates" in record.metrics and record.updates is not None:
+                self.lengths[_recipe_of(document)] = record.updates
 
     def seconds(self, node: Node) -> float | None:
         """Expected seconds of a node; None when nothing comparable has finished."""
@@ -56,7 +61,8 @@ class Speeds:
                 return median(seen) * node.steps if seen else None
             case EvaluationDocument() as document if by_batch := self.students.get(_trained(document)):
                 medians = {seen: median(times) for seen, times in by_batch.items()}
-                return seconds_per_update(medians, _batch(document)) * node.steps * students(document)
+                updates = self.lengths.get(_recipe_of(document), node.steps)
+                return seconds_per_update(medians, _batch(document)) * updates * students(document)
         return None
 
 
@@ -71,8 +77,16 @@ def _trained(document: EvaluationDocument) -> tuple[str, str, str]:
     return document.cell.data.name, document.eval.arch, other
 
 
+def _recipe_of(document: EvaluationDocument) -> str:
+    """What must agree for students to follow recipes of one length: protocol, and all of the set but its repetition."""
+    made = document.recipe or document.set
+    params = {name: value for name, value in document.eval.protocol_params.items() if name != "recipe_of"}
+    return canonical([document.protocol, params, made.cell.model_dump(mode="json", exclude={"r", "master"})])
+
+
 def _batch(document: EvaluationDocument) -> int:
-    return int(document.eval.protocol_params.get("batch", 1))
+    batch = int(document.eval.protocol_params.get("batch", 1))
+    return min(batch, document.facts.n or batch)
 
 
 def seconds_per_update(seen: Mapping[int, float], batch: int) -> float:

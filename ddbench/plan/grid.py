@@ -174,6 +174,8 @@ class Grid:
 
     def excludes(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
         """Whether the suite leaves this out; of a twin only rules that name a role say anything."""
+        if row.at not in (None, budget):
+            return True
         served = [other for other in self.rows if row.role.buys and other.label in row.role.of]
         if served and all(self.excludes(other, data, budget, arch, **more) for other in served):
             return True

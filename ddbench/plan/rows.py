@@ -24,7 +24,8 @@ class Row:
     """A row of the table: a method and the parameters in which it differs from its preset.
 
     A control stands beside another row and takes over the parameters that both have (see :mod:`ddbench.plan.controls`).
-    The budget of one at equal bytes is what the sets of the rows of its role buy.
+    The budget of one at equal bytes is what the sets of the rows of its role buy. A row may stand ``at`` one budget
+    alone.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Row:
     requested: bool
     role: Role = field(default_factory=Role)
     control_of: Row | None = None
+    at: Budget | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -64,8 +66,8 @@ def rows_of(suite: Suite, registries: Registries) -> list[Row]:
     for entry in entries:
         info = registries.methods.get(entry.name)
         overrides = {**entry.params, **suite.set.get(entry.name, {})}
-        shown = ", ".join(f"{name}={_shown(value)}" for name, value in sorted(overrides.items()))
-        label = entry.label or (f"{entry.name} ({shown})" if shown else entry.name)
+        named = f"{entry.name} ({shown(overrides)})" if overrides else entry.name
+        label = entry.label or named
         role = _role(info, plain=label == entry.name)
         row = Row(label, info, registries.methods.origin(entry.name).key, overrides, entry.name in requested, role)
         validated(row, overrides, partial=True)
@@ -82,8 +84,10 @@ def _role(info: MethodInfo, *, plain: bool) -> Role:
     return Role("control") if info.name in CONTROLS else Role()
 
 
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def shown(params: Mapping[str, Any]) -> str:
+    """Parameters for people: ``iterations=500, lr_img=1.0``."""
+    values = {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}
+    return ", ".join(f"{name}={value}" for name, value in sorted(values.items()))
 
 
 def validated(row: Row, values: Mapping[str, Any], *, partial: bool = False) -> Params:
@@ -112,13 +116,15 @@ def validated(row: Row, values: Mapping[str, Any], *, partial: bool = False) -> 
 def resolved(
     row: Row, data: DatasetInfo, budget: Budget, profile: Profile, per_class: int | None = None
 ) -> tuple[Params, Chosen]:
-    """The params of a row for some data at one budget, and the preset that they start from.
+    """The params of a row for some data at one budget, and the preset that they start from; none if the row gives all.
 
     ``per_class``: images per class that a fraction comes to.
 
     Raises:
         UsageError: If a preset and the row's own values do not go together.
     """
+    if params_class(row.method).model_fields.keys() <= row.overrides.keys():
+        return validated(row, row.overrides), Chosen({})
     preset = choose(row.method, data.name, budget, profile.name, per_class=per_class, size=data.size, pool=data.pool)
     shared: dict[str, Any] = {}
     if row.control_of is not None:

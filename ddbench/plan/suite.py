@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -258,10 +258,28 @@ def parse(content: Mapping[str, Any], where: str) -> Suite:
     """
     if content.get("split") == TUNE:
         raise UsageError(f"{where}: split: {TUNE!r} is set by `ddbench tune` alone; a suite has 'default' or 'paper'")
+    return checked(Suite, content, where, LEVELS)
+
+
+M = TypeVar("M", bound=Frozen)
+
+
+def checked(model: type[M], content: Mapping[str, Any], where: str, levels: Mapping[str, type[Frozen]]) -> M:
+    """A mapping as a model.
+
+    Args:
+        model: What it should be.
+        content: The mapping.
+        where: File name or ``command line``, for messages.
+        levels: Models of what stands below its keys, for messages.
+
+    Raises:
+        UsageError: If a key is unknown or a value impossible.
+    """
     try:
-        return Suite.model_validate(dict(content))
+        return model.model_validate(dict(content))
     except ValidationError as error:
-        raise UsageError(f"{where}: {_explain(error)}") from None
+        raise UsageError(f"{where}: {_explain(error, model, levels)}") from None
 
 
 LEVELS: dict[str, type[Frozen]] = {
@@ -270,11 +288,11 @@ LEVELS: dict[str, type[Frozen]] = {
 """Which keys a suite has below its own."""
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, model: type[Frozen], levels: Mapping[str, type[Frozen]]) -> str:
     problem = error.errors()[0]
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        level = LEVELS.get(str(problem["loc"][0]) if len(problem["loc"]) > 1 else "", Suite)
+        level = levels.get(str(problem["loc"][0]) if len(problem["loc"]) > 1 else "", model)
         known = [field.alias or name for name, field in level.model_fields.items()]
         near = get_close_matches(str(problem["loc"][-1]), known, n=1)
         return f"unknown key {place!r}" + (

@@ -20,15 +20,18 @@ from ddbench.core.store.jsonl import read_records
 from ddbench.publish.ledger import ledger, read_published
 from ddbench.publish.page import board as html
 from ddbench.publish.text.render import markdown_grid, render
+from ddbench.publish.tuning import tuning_block
 from ddbench.publish.views.catalog import check_names
 from ddbench.results.tables.figures import plural
 from ddbench.results.tables.tables import tables_of
 
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
+TUNING = "<!-- ddbench:tuning records=records/tuning-fm14.jsonl file=../configs/tune-fm14.yaml -->"
 LEDGER = "<!-- ddbench:ledger published=published.yaml records=records/digits.jsonl,records/mnist.jsonl -->"
 FIELDS = {
     "table": {"records", "datasets", "protocol", "details", "views"},
     "ledger": {"records", "published"},
+    "tuning": {"records", "file"},
     "end": set[str](),
 }
 END = "<!-- ddbench:end -->"
@@ -50,6 +53,7 @@ class Block:
         details: Whether to show what methods say about their runs.
         views: Which tables to show; empty: the main ones.
         published: File of the published numbers: the block is a reproduction ledger then.
+        file: File of the configurations that were tried: the block is a tuning ledger then.
     """
 
     first: int
@@ -60,6 +64,7 @@ class Block:
     details: bool = False
     views: tuple[str, ...] = ()
     published: Path | None = None
+    file: Path | None = None
 
 
 def has_markers(path: Path) -> bool:
@@ -88,7 +93,7 @@ def fresh(path: Path) -> tuple[str, str]:
     if not blocks:
         raise UsageError(f"{path}: no table to render; add a line `{EXAMPLE}` and a line `{END}`")
     for block in reversed(blocks):
-        text_of = _table if block.published is None else _ledger
+        text_of = _ledger if block.published else _tuning if block.file else _table
         made = ["", *text_of(block).rstrip("\n").split("\n"), ""]
         lines[block.first : block.last] = [line + ending for line in made]
     return text, "\n".join(lines)
@@ -123,6 +128,11 @@ def _ledger(block: Block) -> str:
     assert block.published is not None
     records = [record for path in block.records for record in read_records(path)]
     return ledger(read_published(block.published), records, markdown_grid)
+
+
+def _tuning(block: Block) -> str:
+    assert block.file is not None
+    return tuning_block(block.file, block.records)
 
 
 def _page(path: Path, text: str) -> str:
@@ -267,11 +277,11 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
             first, values = opened
             files = tuple(path.parent / part for part in values["records"].split(","))
             names = _names(values.get("datasets", ""))
-            published = path.parent / values["published"] if "published" in values else None
+            published, file = (path.parent / values[n] if n in values else None for n in ("published", "file"))
             details = values.get("details") == "yes"
             views = _names(values.get("views", ""))
             protocol = values.get("protocol", "")
-            blocks.append(Block(first + 1, index, files, names, protocol, details, views, published))
+            blocks.append(Block(first + 1, index, files, names, protocol, details, views, published, file))
             opened = None
         else:
             raise wrong(
@@ -301,10 +311,13 @@ def _markers(
         marker = _MARKER.fullmatch(line.strip())
         name = "" if marker is None else marker["name"]
         if marker is None or name not in FIELDS:
-            raise wrong(index, f"malformed marker `{line.strip()}`; write `{EXAMPLE}`, `{LEDGER}` or `{END}`")
+            raise wrong(
+                index, f"malformed marker `{line.strip()}`; write `{EXAMPLE}`, `{LEDGER}`, `{TUNING}` or `{END}`"
+            )
         fields = dict(field.split("=", 1) for field in marker["fields"].split())
-        unknown, example = fields.keys() - FIELDS[name], LEDGER if name == "ledger" else EXAMPLE
-        missing = {"table": {"records"}, "ledger": {"records", "published"}}.get(name, set()) - fields.keys()
+        unknown, example = fields.keys() - FIELDS[name], {"ledger": LEDGER, "tuning": TUNING}.get(name, EXAMPLE)
+        needed = {"records"} if name == "table" else FIELDS[name]
+        missing = needed - fields.keys()
         if unknown or missing:
             what = f"unknown field {min(unknown)!r}" if unknown else f"the field {min(missing)}=PATH is missing"
             raise wrong(index, f"{what}; write `{example}`")

@@ -92,7 +92,7 @@ class _Making:
         )  # fmt: skip
         meter = self.attempt.meter
         self.running = Condensation(method, ctx, self.clock, meter, self.folder, self.history, info.kind)
-        self.shares = {name: _share(method.params, name, spec, ctx) for name in document.artifacts}
+        self.shares = {name: _share(method.params, name, spec, ctx) for name in method.params.artifacts(spec)}
         return self.running.run()
 
     def record(self, ended: Ended[Made]) -> Record:

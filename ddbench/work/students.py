@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from ddbench.core.api import CondensedSet, Recipe, State
+from ddbench.core.api import CondensedSet, State
 from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import CorruptFileError, NodeFailureError
 from ddbench.core.plugin.loader import base_of
@@ -72,6 +72,7 @@ class _Training:
     def run(self) -> Result:
         """Choose the learning rate, train, test."""
         document = self.job.document
+        followed = _followed(self.job, self.condensed)
         evaluation = Evaluation(
             spec=document.eval,
             protocol=self.job.registries.protocols.get(document.eval.protocol),
@@ -80,7 +81,8 @@ class _Training:
             device=torch.device(self.engine.device),
             registries=self.job.registries,
             whole=document.whole,
-            recipe=_recipe(self.job, self.condensed),
+            recipe=None if followed is None else followed.recipe,
+            recipe_images=None if followed is None else len(followed),
             chosen=_choice(self.job),
             folders=verified_folders(document.set.artifacts, only="whitening") | verified_folders(document.artifacts),
             tick=self.tick,
@@ -132,14 +134,14 @@ def _resumed(checkpoint: Path, engine: Engine) -> tuple[Engine, dict[str, Any] |
         return engine, None
 
 
-def _recipe(job: Job[EvaluationDocument], condensed: CondensedSet) -> Recipe | None:
-    """The recipe to follow under ``native``: the set's own, or that of the set it stands beside."""
+def _followed(job: Job[EvaluationDocument], condensed: CondensedSet) -> CondensedSet | None:
+    """Whose recipe is followed under ``native``: the set itself, or the one that it stands beside."""
     document = job.document
     if not job.registries.protocols.get(document.eval.protocol).follows_recipe:
         return None
     if document.recipe is None:
-        return condensed.recipe
-    return job.store.load_set(job.store.folder(document.recipe))[0].recipe
+        return condensed
+    return job.store.load_set(job.store.folder(document.recipe))[0]
 
 
 def _choice(job: Job[EvaluationDocument]) -> dict[str, Any] | None:

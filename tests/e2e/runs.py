@@ -99,3 +99,9 @@ def evaluations(out: Path) -> dict[Path, dict[str, Any]]:
     """The records of the evaluations that stand in tables, by path."""
     found = {path: json.loads(path.read_text()) for path in sorted(out.rglob("eval/*.json"))}
     return {path: record for path, record in found.items() if record["spec"]["eval"]["r"] >= 0}
+
+
+def folders(out: Path, method: str) -> list[Path]:
+    """The folders of a method's sets of digits that stand in tables."""
+    found = (out / "digits" / method).rglob("condense.json")
+    return sorted(path.parent for path in found if json.loads(path.read_text())["spec"]["cell"]["r"] >= 0)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.e2e.runs import SMOKE, ddbench
+from tests.e2e.runs import SMOKE, ddbench, folders
 
 BASE = ("--methods", "random,kmeans", "--ipc", "1", "--seeds", "2", *SMOKE)
 
@@ -57,7 +57,7 @@ def test_tables_scores_regimes_verify_and_page_take_it(run, tmp_path, capsys):
     own = [record for record in records if record["spec"]["eval"]["protocol"] == "ncm"]
     assert {record["spec"]["eval"]["e"] for record in own} == {0}, "nothing is trained: there is one student"
     assert all("artifacts" not in record["spec"]["eval"] for record in records)
-    key = next(path.parent.name for path in (tmp_path / "runs").rglob("kmeans/**/condense.json"))
+    key = folders(tmp_path / "runs", "kmeans")[0].name
     assert ddbench("results", "show", "--views", "scores,regime") == 0, "without the plugin, from the records alone"
     assert capsys.readouterr().out == shown
     assert ddbench("results", "verify", key, "--plugin", tmp_path / "ncm_e2e.py", "--same") == 0
@@ -72,7 +72,7 @@ OLD = "recorded with another text of the plugin of protocol 'ncm': name that fil
 
 def test_verify_verifies_what_it_can_and_says_which_text_the_rest_wants(run, tmp_path, capsys):
     assert run("--reference-limit", "0s") == run("--reference-limit", "0s", text=EDITED) == 0
-    folder = next(path.parent for path in (tmp_path / "runs").rglob("kmeans/**/condense.json"))
+    folder = folders(tmp_path / "runs", "kmeans")[0]
     assert len(list((folder / "eval").glob("*.json"))) == 3
     capsys.readouterr()
     assert ddbench("results", "verify", folder.name, "--plugin", tmp_path / "ncm_e2e.py", "--same") == 1

@@ -217,6 +217,7 @@ def test_a_longer_run_goes_on_where_a_shorter_one_ended(tmp_path, capsys):
         assert (seven[r]["env"]["continues"], seven[r]["cost"]["attempts"]) == (four[r]["key"], 3)
         assert "continues" not in whole[r]["env"]
         assert seven[r]["cost"]["condense_s"] > four[r]["cost"]["condense_s"]
+        assert seven[r]["cost"]["cpu"]["condense_s"] > four[r]["cost"]["cpu"]["condense_s"]
     place = next(p.parent for p in (tmp_path / "grown").rglob("condense.json") if seven[0]["key"][:16] in str(p))
     assert {int(p.stem) for p in (place / "snapshots").iterdir()} == {1, 2, 3, 4, 5, 6, 7}
     assert "continues" not in run("grown", 9, pause_s=0.001)[0]["env"], "another cell is no forerunner"

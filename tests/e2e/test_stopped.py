@@ -73,7 +73,7 @@ def test_records_get_the_accuracy_of_full_trained_for_so_long_and_nothing_else_c
     assert ddbench("results", "full-stopped", "--out", out) == 0
     told = capsys.readouterr()
     assert "4 of 8 evaluations have full_stopped; 4 new" in told.out
-    assert "digits native@1 convnet2-w32-in: full was not measured there: no full_stopped" in told.err
+    assert "digits native@2 convnet2-w32-in: full was not measured there: no full_stopped" in told.err
     assert contents(out) == files
     store = Store(out)
     known = list(store.records())

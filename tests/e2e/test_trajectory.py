@@ -8,7 +8,10 @@ import json
 
 import pytest
 
+from ddbench.core.plugin.loader import installed, params_class
+from ddbench.core.store import artifacts
 from ddbench.core.store.folder import Store
+from ddbench.data.dataset import facts_of
 from tests.e2e.runs import SMOKE, ddbench
 
 METHODS = "mtt,tesla,ftd,datm"
@@ -40,13 +43,13 @@ def test_every_row_has_a_result_in_both_spaces(done):
     assert code == 0
     tables = {(table["preprocess"], table["protocol"]): table for table in json.loads(out)}
     assert set(tables) == {
-        (space, protocol) for space in ("meanstd", "zca-kornia") for protocol in ("hard@2", "native@1")
+        (space, protocol) for space in ("meanstd", "zca-kornia") for protocol in ("hard@2", "native@2")
     }
     for (_, protocol), table in tables.items():
         names = {row["row"] for row in table["rows"]}
         methods = METHODS.split(",")
         assert {*methods, *(f"{name} (0 steps)" for name in methods), "random_soft"} <= names
-        assert {"random (recipe of datm)"} <= names if protocol == "native@1" else {"random", "full"} <= names
+        assert {"random (recipe of datm)"} <= names if protocol == "native@2" else {"random", "full"} <= names
         assert all(cell["status"] == "ok" for row in table["rows"] for cell in row["cells"])
 
 
@@ -72,10 +75,31 @@ def test_native_trains_at_the_rate_that_the_set_learned(done):
         assert (condensed.preprocess.matrices is None) == (condensed.preprocess.id == "meanstd")
 
 
-def test_the_experts_are_charged_to_every_method_that_reads_them(done):
+def test_random_under_a_recipe_is_trained_as_long_as_the_set_that_it_stands_beside(done):
+    students = [r for r in of(done[2], "evaluation") if r.evaluation.eval.protocol == "native"]
+    lengths = {r.evaluation.eval.set: r.metrics["updates"] for r in students if r.evaluation.recipe is None}
+    twins = [r for r in students if r.evaluation.recipe is not None]
+    assert twins and all(r.metrics["updates"] == lengths[r.evaluation.recipe.key] for r in twins)
+    assert all(r.cost.steps == r.metrics["updates"] == r.updates for r in students)
+
+
+def test_the_experts_are_charged_to_every_method_as_far_as_it_opens_them(done, monkeypatch):
+    monkeypatch.setenv("DDBENCH_HOME", str(done[3] / "home"))
     for name in (*METHODS.split(","), "random_soft"):
         records = of(done[2], "condense", method=name)
-        assert records and all(record.cost.artifact_s > 0 for record in records)
+        assert records
+        for record in records:
+            document, cost = record.document, record.cost
+            built = {key: artifacts.manifest(*place)["cost"] for key, place in document.artifacts.items()}
+            params = params_class(installed().methods.get(name)).model_validate(document.cell.params)
+            share = params.opens("experts", document.cell, facts_of(document.cell.data, installed().datasets))
+            pool = built.pop("experts")
+            for spent, seconds in ((cost, "seconds"), (cost.cpu, "cpu_seconds")):
+                others = sum(one[seconds] for one in built.values())  # whitening matrices: needed as a whole
+                assert spent.artifact_s == pytest.approx(share * pool[seconds] + others)
+                assert spent.artifact_rest_s == pytest.approx((1 - share) * pool[seconds])
+            whole = name in ("datm", "random_soft")
+            assert share == 1.0 if whole else 0.0 < share < 1.0 if params.steps else share == 0.0
 
 
 def test_records_say_where_on_the_experts_way_the_segments_lay(done):

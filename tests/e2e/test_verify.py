@@ -16,7 +16,7 @@ from ddbench.core.store.folder import CONDENSE, Store, write_record
 from ddbench.core.store.tensors import load_set, save_set
 from ddbench.results.audit.verify import cases_of
 from ddbench.results.stats.prediction import prediction_interval
-from tests.e2e.runs import PLUGIN, SMOKE, ddbench
+from tests.e2e.runs import PLUGIN, SMOKE, ddbench, folders
 from tests.factories import pair
 
 
@@ -94,12 +94,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def runs(made, tmp_path):
     return shutil.copytree(made, tmp_path / "runs")
-
-
-def folders(out, method, *, reported=True):
-    """Of the sets that stand in tables, or of the one that is made for the choice of a learning rate."""
-    found = (out / "digits" / method).rglob("condense.json")
-    return sorted(p.parent for p in found if (json.loads(p.read_text())["spec"]["cell"]["r"] >= 0) == reported)
 
 
 def evaluation(folder, protocol="hard"):

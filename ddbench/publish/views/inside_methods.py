@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from ddbench.blocks.said import SAID, Quantity
@@ -18,25 +18,34 @@ def details_view(table: Table) -> View:
     """A row per cell about which its method says anything, a column for each thing that is said."""
     rows = [one for one in table.filled() if not one.row.spans and one.cell.details]
     columns = [column("row", value=attrgetter("row.label"), text=attrgetter("row.shown_label")), column("budget")]
-    told = [each for quantity in quantities(rows) for each in _columns(quantity)]
+    shown = [each for quantity in quantities([one.cell.details for one in rows]) for each in _columns(quantity)]
     return View(
-        "details", CAPTION, [f"{each.header}: {each.note}" for each in told if each.note], [*columns, *told], rows
+        "details", CAPTION, [f"{each.header}: {each.note}" for each in shown if each.note], [*columns, *shown], rows
     )
 
 
-def quantities(rows: Sequence[Filled]) -> list[Quantity]:
-    """What the rows say: what is known in its order, then what is not, under its own name.
+def quantities(rows: Sequence[Mapping[str, float]]) -> list[Quantity]:
+    """What rows say: what is known in its order, then what is not, under its own name.
 
     Numbers that are shown together stand alone where a row has only some of them.
+
+    Args:
+        rows: What each says, by name.
     """
-    names = dict.fromkeys(name for one in rows for name in one.cell.details)
+    names = dict.fromkeys(name for said in rows for name in said)
     found = [known for known in SAID if not names.keys().isdisjoint(known.names) and _together(known, rows)]
     covered = {name for known in found for name in known.names}
     return [*found, *(Quantity((name,), name, "") for name in names if name not in covered)]
 
 
-def _together(quantity: Quantity, rows: Iterable[Filled]) -> bool:
-    return all(sum(name in one.cell.details for name in quantity.names) in (0, len(quantity.names)) for one in rows)
+def _together(quantity: Quantity, rows: Iterable[Mapping[str, float]]) -> bool:
+    return all(sum(name in said for name in quantity.names) in (0, len(quantity.names)) for said in rows)
+
+
+def told(quantity: Quantity, said: Mapping[str, float]) -> str:
+    """The numbers of a quantity as people read them, where a row says all of them."""
+    values = [said[name] for name in quantity.names if name in said]
+    return quantity.text(values) if len(values) == len(quantity.names) else NONE
 
 
 def _columns(quantity: Quantity) -> list[Column[Filled]]:
@@ -44,8 +53,7 @@ def _columns(quantity: Quantity) -> list[Column[Filled]]:
     first, *others = quantity.names
 
     def text(one: Filled) -> str:
-        values = [one.cell.details.get(name) for name in quantity.names]
-        return NONE if None in values else quantity.text([value for value in values if value is not None])
+        return told(quantity, one.cell.details)
 
     shown = Column(first, quantity.header, _value(first), text, quantity.meaning, quantity.shown)
     return [shown, *(column(name, header="", value=_value(name)) for name in others)]

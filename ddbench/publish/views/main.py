@@ -54,11 +54,13 @@ CELL: tuple[Column[Cell], ...] = (
     column("high", value=lambda found: _end(found, 1)).of(_summary),
     column("bold"),
     *(column(name, value=partial(_place, end=end)) for end, name in enumerate(("rank_best", "rank_worst"))),
+    column("n_needed"),
     column("updates"),
     *(column(cost.name).of(attrgetter("cost")) for cost in fields(CellCost)),
 )
 """What programs read of a cell: scores in percent, ``low`` and ``high`` the 95 % t-interval, ``rank_best`` and
-``rank_worst`` the places among the methods of its column that the verdicts leave it, costs per set."""
+``rank_worst`` the places among the methods of its column that the verdicts leave it, ``n_needed`` the repetitions that
+these take, costs per set."""
 
 
 def mean_column(

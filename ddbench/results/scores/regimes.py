@@ -22,7 +22,7 @@ class Regimes:
 
     Attributes:
         caption: What they have in common.
-        protocols: One per column, ``native@1+random`` for the column of ``random`` under each row's own recipe.
+        protocols: One per column, ``native@2+random`` for the column of ``random`` under each row's own recipe.
         headers: What the columns are called.
         rows: Label → one cell per column, None where there is none.
     """

@@ -1,9 +1,7 @@
-"""Intervals, tests and resampling; numbers in, numbers out."""
+"""Intervals, tests and verdicts; numbers in, numbers out."""
 
-from ddbench.results.stats.bootstrap import Interval, bootstrap, bootstrap_difference
 from ddbench.results.stats.families import Family, family
 from ddbench.results.stats.intervals import DIGITS, LEVEL, MARGIN, Paired, Scores, Summary, paired, summary
-from ddbench.results.stats.lossless import Lossless, lossless
 from ddbench.results.stats.noninferior import Against, Crossed, NonInferior, against_full, non_inferior
 from ddbench.results.stats.ranks import Friedman, average_ranks, friedman, kendall_tau, ranks
 from ddbench.results.stats.verdicts import (
@@ -30,8 +28,6 @@ __all__ = [
     "Crossed",
     "Family",
     "Friedman",
-    "Interval",
-    "Lossless",
     "Need",
     "NonInferior",
     "Paired",
@@ -40,14 +36,11 @@ __all__ = [
     "Verdict",
     "against_full",
     "average_ranks",
-    "bootstrap",
-    "bootstrap_difference",
     "compare",
     "family",
     "friedman",
     "holm",
     "kendall_tau",
-    "lossless",
     "minus_random",
     "needed_n",
     "non_inferior",

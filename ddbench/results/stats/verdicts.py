@@ -56,7 +56,7 @@ class Comparison:
         verdict: About the first of the pair.
         needed: Fewest repetitions with which this many pairs can be decided.
         draws: Draws of the second of the pair: all that it has, where it is a reference of more than ``paired.n``.
-        power: Chance that a true difference of 0 were found equivalent, at the measured spread; 0 below ``needed``.
+        power: Chance that two equal ones would be found equivalent, at the measured spread; 0 below ``needed``.
         sd: Standard deviation of the differences [points]; None where they are not paired.
         comparisons: Of the family.
     """
@@ -86,14 +86,12 @@ class Decisions:
         p: Holm-adjusted p-values.
         separated: Better or worse, as the sign of the difference says.
         equivalent: Equivalent, and not separated.
-        power: Of equivalence, see :class:`Comparison`.
         needed: Fewest repetitions with which m comparisons can be decided.
     """
 
     p: Floats
     separated: Bools
     equivalent: Bools
-    power: Floats
     needed: int
 
 
@@ -134,35 +132,39 @@ def decide(found: Contrasts, margin: float = MARGIN) -> Decisions:
     separated = enough & (adjusted < _ALPHA)
     level = _ALPHA / max(1, m)
     inside = np.abs(found.difference) + found.half_width(1 - 2 * level) < margin
-    power = np.where(enough, equivalence_power(found.se, found.df, level, margin=margin), 0.0)
-    return Decisions(adjusted, separated, ~separated & inside & (power >= LEAST_POWER), power, needed)
+    equivalent = enough & ~separated & inside
+    power = equivalence_power(found.se[equivalent], found.df[equivalent], level, margin=margin)
+    equivalent[equivalent] = power >= LEAST_POWER
+    return Decisions(adjusted, separated, equivalent, needed)
 
 
 def equivalence_power(
     se: npt.ArrayLike, df: npt.ArrayLike, level: float, *, difference: npt.ArrayLike = 0.0, margin: float = MARGIN
 ) -> Floats:
-    """Chance that two one-sided t-tests find a true difference to lie within ±``margin``.
+    """Chance of the verdict equivalent: two one-sided t-tests reject ±``margin``, and the two-sided one not 0.
 
-    With s the estimated over the true standard error, which are χ-distributed about each other,
-    E max(0, Φ((margin − d)/se − t s) − Φ((−margin − d)/se + t s)), by Gauss-Legendre quadrature over s.
+    With s the estimated over the true standard error (χ-distributed with ``df``) and t₁, t₂ the quantiles of the two
+    kinds of tests, the estimate must lie within ±min(``margin`` − t₁ s se, t₂ s se): a normal probability, averaged
+    over s by Gauss-Legendre quadrature.
 
     Args:
         se: True standard errors [points], any shape.
         df: Degrees of freedom of their estimates.
-        level: Of each one-sided test.
+        level: Of each test: α divided by the number of comparisons (the first step of Holm's adjustment).
         difference: True difference d [points].
         margin: What does not matter [points].
     """
     scale, nu, d = (x[..., None] for x in np.broadcast_arrays(*(np.asarray(x, float) for x in (se, df, difference))))
     scale = np.clip(scale, 10.0**-DIGITS, 10.0**DIGITS)
-    t = stdtrit(nu, 1 - level)
+    one_sided, two_sided = stdtrit(nu, 1 - level), stdtrit(nu, 1 - level / 2)
     reach = 8 / np.sqrt(2 * nu)
-    low, high = np.maximum(0, 1 - reach), np.minimum(margin / (t * scale), 1 + reach)
+    low, high = np.maximum(0, 1 - reach), np.minimum(margin / (one_sided * scale), 1 + reach)
     half = np.maximum(0, high - low) / 2
     s = np.maximum(low + half * (1 + _NODES), 1e-300)
     density = np.exp(math.log(2) + nu / 2 * np.log(nu / 2) - gammaln(nu / 2) + (nu - 1) * np.log(s) - nu * s**2 / 2)
-    chance = ndtr((margin - d) / scale - t * s) - ndtr((-margin - d) / scale + t * s)
-    return np.asarray(np.clip((half * _WEIGHTS * density * np.maximum(0, chance)).sum(axis=-1), 0, 1))
+    inside = np.maximum(0, np.minimum(margin / scale - one_sided * s, two_sided * s))
+    chance = ndtr(inside - d / scale) - ndtr(-inside - d / scale)
+    return np.asarray(np.clip((half * _WEIGHTS * density * chance).sum(axis=-1), 0, 1))
 
 
 def separation_power(ratio: Floats, df: Floats, level: float) -> Floats:
@@ -175,7 +177,8 @@ def separation_power(ratio: Floats, df: Floats, level: float) -> Floats:
     """
     away = np.minimum(np.abs(ratio), 30.0)  # beyond, the non-central t overflows
     t = stdtrit(df, 1 - level / 2)
-    return np.asarray(1 - nctdtr(df, away, t) + nctdtr(df, away, -t), dtype=np.float64)
+    wrong = np.nan_to_num(nctdtr(df, away, -t))  # of the other sign: NaN where it underflows
+    return np.asarray(1 - nctdtr(df, away, t) + wrong, dtype=np.float64)
 
 
 @lru_cache(4096)
@@ -223,6 +226,7 @@ def minus_random(method: Scores, random: Scores) -> Comparison | None:
 def compared(found: Contrasts) -> list[Comparison | None]:
     """Judge contrasts [m] as one family; those of fewer than three repetitions count, and are None."""
     decisions, half = decide(found), found.half_width()
+    powers = equivalence_power(found.se, found.df, _ALPHA / max(1, len(found.n)))
     comparisons: list[Comparison | None] = []
     for i, (difference, n) in enumerate(zip(found.difference.tolist(), found.n.tolist(), strict=True)):
         verdict: Verdict = "undecided"
@@ -233,7 +237,7 @@ def compared(found: Contrasts) -> list[Comparison | None]:
         draws = int(found.draws[i])
         sd = float(found.se[i]) * math.sqrt(n) if draws == n else None
         interval = Paired(difference, difference - float(half[i]), difference + float(half[i]), n)
-        p, power = float(decisions.p[i]), float(decisions.power[i])
+        p, power = float(decisions.p[i]), float(powers[i]) if n >= decisions.needed else 0.0
         one = Comparison(interval, p, verdict, decisions.needed, draws, power, sd, len(found.n))
         comparisons.append(one if n >= LEAST_N else None)
     return comparisons

@@ -34,6 +34,7 @@ class Cell:
         bold: Whether the verdicts of its column leave it among the best.
         rank: The best and the worst place that they leave it among the methods of its column, 1 the first; None for
             what takes no part.
+        n_needed: Fewest repetitions with which these verdicts can be decided; None where there are none on it.
         marks: Numbers of its footnotes.
         per_class: Accuracy on the test images of each class, mean over repetitions [%]; None when a result lacks it.
         quartiles: Accuracy on each quarter of the test images by difficulty, easiest first [%]; None as before, or
@@ -64,6 +65,7 @@ class Cell:
     details: Mapping[str, float] = field(default_factory=dict)
     bold: bool = False
     rank: tuple[int, int] | None = None
+    n_needed: int | None = None
     marks: tuple[int, ...] = ()
     per_class: tuple[float, ...] | None = None
     quartiles: tuple[float, ...] | None = None

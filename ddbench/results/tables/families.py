@@ -76,6 +76,10 @@ class ColumnFamily:
         needed = self.family.needed
         return any(one is not None and one.paired.n >= needed for one in self.family.pairs.values())
 
+    def needed_of(self, row: str) -> int | None:
+        """Fewest repetitions with which the pairs can be decided; None of a row that is in none."""
+        return self.family.needed if self.family.pairs and row in self.rows else None
+
     def pairs(self) -> list[Pair]:
         """All pairs, those of the best row first."""
         place = {row: i for i, row in enumerate(self.rows)}

@@ -54,10 +54,9 @@ def _texts(
 ) -> list[str]:
     warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
-    return [
-        *warned, *_conditions(row, trains_student), *_purchase(row, observations), *_shortfall(row, columns),
-        *below_published(observations),
-    ]  # fmt: skip
+    sizes = [*_purchase(row, observations), *_shortfall(row, columns)]
+    effort = [*_cut(observations, columns), *below_published(observations)]
+    return [*warned, *_conditions(row, trains_student), *sizes, *effort]
 
 
 def named(rows: Sequence[Row]) -> str:
@@ -126,3 +125,15 @@ def _shortfall(row: Row, columns: Sequence[BudgetColumn]) -> list[str]:
     if len(found) == 1:
         return [f"{n} images; the column's budget has {column.n}" for n, column in found]
     return [f"{n} images; the budget of {column.budget.label} has {column.n}" for n, column in found]
+
+
+def _cut(observations: Sequence[Observation], columns: Sequence[BudgetColumn]) -> list[str]:
+    """By how much recipes were cut."""
+    found = {o.budget: (o.metrics["recipe_updates"], o.updates) for o in observations if "recipe_updates" in o.metrics}
+    several = len({o.budget for o in observations}) > 1
+    return [
+        "its recipe's {:,} updates were cut to {:,}".format(*found[column.budget])
+        + (f" at {column.budget.label}" if several else "")
+        for column in columns
+        if column.budget in found
+    ]

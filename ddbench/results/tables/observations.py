@@ -171,7 +171,7 @@ def _of_evaluation(record: Record, condensations: dict[str, Record], owners: Own
         r=student.r,
         e=student.e,
         top1=record.metrics.get("top1") if record.status == "ok" else None,
-        updates=student.protocol_params.get("updates"),
+        updates=record.updates,
         evaluate={timer: spent.evaluate_s for timer in TIMERS if (spent := record.cost.by(timer)) is not None},
         train={timer: spent_s for timer in TIMERS if (spent_s := record.train_s(timer)) is not None},
         set_key=student.set,

@@ -309,8 +309,10 @@ def _competing(rows: Sequence[Row], place: int) -> dict[str, Cell]:
 
 def _placed(row: Row, families: Sequence[ColumnFamily], places: Sequence[Mapping[str, tuple[int, int]]]) -> Row:
     """A row with what the verdicts of its columns say of it."""
-    cells = tuple(
-        None if cell is None else replace(cell, bold=row.label in one.family.bold, rank=left.get(row.label))
-        for cell, one, left in zip(row.cells, families, places, strict=True)
-    )
-    return replace(row, cells=cells)
+
+    def judged(cell: Cell, one: ColumnFamily, left: Mapping[str, tuple[int, int]]) -> Cell:
+        name = row.label
+        return replace(cell, bold=name in one.family.bold, rank=left.get(name), n_needed=one.needed_of(name))
+
+    columns = zip(row.cells, families, places, strict=True)
+    return replace(row, cells=tuple(cell and judged(cell, one, left) for cell, one, left in columns))

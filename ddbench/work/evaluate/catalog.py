@@ -16,13 +16,13 @@ LABELS: dict[str | None, Literal["soft", "own"]] = {"soft": "soft", "own": "own"
 
 def _sgd(
     name: str, summary: str, version: int = 1, standing: Standing | None = None, lr_repetition: Literal[-1, 0] = 0,
-    draws_random: bool = False, **defaults: Any,
+    draws_random: bool = False, params: str = "SGDParams", **defaults: Any,
 ) -> ProtocolInfo:  # fmt: skip
     return ProtocolInfo(
         name=name,
         version=version,
         target="ddbench.work.evaluate.sgd:SGDProtocol",
-        params="ddbench.work.evaluate.params:SGDParams",
+        params=f"ddbench.work.evaluate.params:{params}",
         summary=summary,
         defaults=defaults,
         labels=LABELS.get(defaults.get("targets"), "hard"),
@@ -45,8 +45,8 @@ PROTOCOLS: tuple[ProtocolInfo, ...] = (
          standing=Standing("hard labels, no augmentation")),
     _sgd("soft", "hard with probabilities or softmax(logits) as targets", updates="capped", lr="grid", learned_lr=True,
          targets="soft", standing=Standing("soft labels, DSA")),
-    _sgd("native", "the set's own recipe; random under the same recipe beside it", updates="capped", lr=0.01,
-         targets="recipe", standing=Standing("own recipe", full_under="real")),
+    _sgd("native", "the set's own recipe; random under the same recipe beside it", 2, params="RecipeParams",
+         passes=1001, lr=0.01, targets="recipe", standing=Standing("own recipe", full_under="real")),
     _sgd("dc2021", "301 passes at .01/.001, no augmentation (as in DC, 2021)", updates="dc2021", lr=0.01),
     _sgd("cropflip", "hard with crops and mirroring instead of DSA", updates="capped", lr="grid", learned_lr=True,
          augmentation="crop_flip"),

@@ -24,6 +24,7 @@ class Inputs:
     """The inputs of one student's training (:class:`ddbench.core.api.EvalInputs`).
 
     Attributes:
+        recipe_images: As in :class:`ddbench.core.api.EvalInputs`.
         notes: Filled by ``note``.
         resumed: What ``resume`` returns.
         on_tick: Called by ``tick``.
@@ -37,6 +38,7 @@ class Inputs:
     dataset: DatasetInfo
     device: torch.device
     folders: Mapping[str, Path] = field(default_factory=dict)
+    recipe_images: int | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     resumed: State | None = None
     on_tick: Callable[[int, int, Callable[[], State]], None] = lambda done, total, state: None

@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from ddbench.core.api import ProtocolParams
+from ddbench.core.api import ProtocolParams, Recipe
 from ddbench.core.profiles import Profile
 from ddbench.core.specs import DatasetInfo, StudentInfo
 
 BATCH = 256
+TEST_PASSES = 4
+"""In the profile for tests."""
 
 
 class SGDParams(ProtocolParams):
@@ -65,11 +67,49 @@ class SGDParams(ProtocolParams):
         values["flip"] = data.flip
         return cls(**values)
 
+    def length(self, recipe: Recipe | None, n: int) -> tuple[int, int]:
+        """How many updates are wanted, and how many of them are made.
+
+        Args:
+            recipe: The one that is followed, if any.
+            n: Images of the set that it came with.
+        """
+        return self.updates, self.updates
+
+
+class RecipeParams(SGDParams):
+    """What a set's own recipe leaves open; ``updates`` and ``drop_after`` are estimates, for forecasts.
+
+    A recipe is known once its set is made, and so are its batches.
+    """
+
+    passes: PositiveInt = Field(description="passes over the set where its recipe names no number of updates")
+    longest: PositiveInt = Field(description="most updates; a recipe that asks for more is cut")
+
+    @classmethod
+    def resolve(
+        cls, defaults: Mapping[str, Any], *, n: int, data: DatasetInfo, student: StudentInfo, profile: Profile
+    ) -> RecipeParams:
+        """As :meth:`SGDParams.resolve`, with ``passes`` among the defaults."""
+        passes, longest = defaults["passes"] if profile.tabulated else TEST_PASSES, profile.updates_max
+        usual = min(longest, passes * math.ceil(n / BATCH))
+        values = {**defaults, "passes": passes, "longest": longest, "updates": usual}
+        found = super().resolve(values, n=n, data=data, student=student, profile=profile)
+        assert isinstance(found, cls)
+        return found.model_copy(update={"batch": BATCH})
+
+    def length(self, recipe: Recipe | None, n: int) -> tuple[int, int]:
+        """The recipe's own number, else so many passes in its batches."""
+        if recipe is None:
+            return self.updates, self.updates
+        wanted = recipe.updates or self.passes * math.ceil(n / (recipe.batch or self.batch))
+        return wanted, min(wanted, self.longest)
+
 
 def _dc2021(n: int, augmentation: str | None, profile: Profile) -> dict[str, Any]:
     """301 passes without augmentation, 1001 with one (DC authors' code: MNIST, and ConvNets with batch norm)."""
     passes, first = (301, 152) if augmentation is None else (1001, 502)
     if not profile.tabulated:
-        passes, first = 4, 2
+        passes, first = TEST_PASSES, TEST_PASSES // 2
     per_pass = math.ceil(n / BATCH)
     return {"updates": passes * per_pass, "drop_after": first * per_pass, "augmentation": augmentation or "none"}

@@ -35,9 +35,13 @@ class SGDProtocol(EvalProtocol):
         """Train a student; see :class:`EvalProtocol`."""
         params: SGDParams = artifacts.params
         if artifacts.recipe is not None and artifacts.recipe.teacher is not None:
-            raise NodeFailureError("failed", "the set's recipe asks for a teacher, which native@1 cannot use yet")
+            raise NodeFailureError("failed", "the set's recipe asks for a teacher, which no protocol can use yet")
         recipe = artifacts.recipe or Recipe(lr=artifacts.lr, momentum=params.momentum, weight_decay=params.weight_decay)
-        updates = recipe.updates or params.updates
+        wanted, updates = params.length(artifacts.recipe, artifacts.recipe_images or len(condensed))
+        if artifacts.recipe is not None:
+            artifacts.note("updates", updates)
+        if wanted > updates:
+            artifacts.note("recipe_updates", wanted)
         drop_after = params.drop_after if updates == params.updates else -(-updates // 2)
         targets = _targets(condensed, params, artifacts)
         model = make_model(seed_of(seed, "model")).train()

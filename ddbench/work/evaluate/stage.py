@@ -71,6 +71,7 @@ class Evaluation:
         registries: Loaded plugins.
         whole: Whether the set is all of train ∪ val (references): the learning rate is chosen on train and val first.
         recipe: Recipe to follow (native), else None.
+        recipe_images: Images of the set that it came with, else None.
         chosen: What another repetition chose (its record's ``selection``), None when there is nothing to reuse.
         folders: Artifact folders, ``whitening`` among them.
         tick: Called after every update with progress and a function that gives the state to resume from.
@@ -85,6 +86,7 @@ class Evaluation:
     registries: Registries
     whole: bool = False
     recipe: Recipe | None = None
+    recipe_images: int | None = None
     chosen: Mapping[str, Any] | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
     tick: Tick = lambda done, total, state: None
@@ -184,7 +186,7 @@ class Evaluation:
         state = stopped["state"] if stopped and (stopped["lr"], stopped["final"]) == (lr, final) else None
         inputs = Inputs(
             self.params, lr, self.recipe, train, seen, self.info, self.device, self.folders,
-            resumed=state, on_tick=self._ticker(lr, final),
+            recipe_images=self.recipe_images, resumed=state, on_tick=self._ticker(lr, final),
         )  # fmt: skip
         protocol: EvalProtocol = import_target(self.protocol.target)()
         spec = self.spec

@@ -191,4 +191,4 @@ def test_suites_leave_out_by_role_what_they_left_out_by_label(name):
     assert list(new.nodes) == list(old.nodes)
     assert new.entries == old.entries
     assert "datm (0 steps)" in rows(new)
-    assert ("mtt (0 steps)", "native@1") not in {(entry.row, entry.table.protocol) for entry in new.entries}
+    assert ("mtt (0 steps)", "native@2") not in {(entry.row, entry.table.protocol) for entry in new.entries}

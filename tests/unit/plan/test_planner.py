@@ -319,6 +319,19 @@ def test_a_forecast_is_steps_times_the_median_of_what_was_seen():
     assert next(n for n in nodes(made, "cell") if n.title.startswith("random")).forecast_s is None
 
 
+def test_a_student_that_follows_a_recipe_is_forecast_to_train_as_long_as_others_did():
+    made = planned(methods=["dm"], protocols=["native"], seeds={"condense": 2})
+    first, twin, second, other = nodes(made, "evaluation")
+    assert twin.document.recipe.key == first.document.set.key and other.document.recipe.key == second.document.set.key
+    record = finished(made, first, 30.0, 3000)
+    record.metrics = {"top1": 50.0, "updates": 3000}
+    forecast(made, Speeds.of([record]))
+    assert [node.forecast_s for node in (second, twin, other)] == [pytest.approx(30.0)] * 3
+    record.metrics = {"top1": 50.0}
+    forecast(made, Speeds.of([record]))
+    assert second.forecast_s == pytest.approx(0.01 * second.steps, abs=0.05)
+
+
 def test_a_few_steps_among_fixed_costs_say_nothing_about_long_runs():
     made = planned(methods=["dm"])
     cell = next(node for node in nodes(made, "cell") if node.title.startswith("dm"))

@@ -206,10 +206,9 @@ def test_csv_has_a_line_per_cell_with_numbers_or_a_reason():
 
 def test_json_is_what_csv_says_and_the_differences():
     (table,) = json.loads(text(decided(), "json"))
-    places = {
-        (row["row"], one["bold"], one["rank_best"], one["rank_worst"]) for row in table["rows"] for one in row["cells"]
-    }
-    assert places == {("random", False, None, None), ("dm", False, 2, 2), ("datm", True, 1, 1)}
+    names = ("bold", "rank_best", "rank_worst", "n_needed")
+    places = {row["row"]: tuple(one[name] for name in names) for row in table["rows"] for one in row["cells"]}
+    assert places == {"random": (False, None, None, None), "dm": (False, 2, 2, 6), "datm": (True, 1, 1, 6)}
     (table,) = json.loads(text(demo(), "json"))
     flat = [row["row"] for row in table["rows"] for _ in row["cells"]]
     assert flat == [row["row"] for row in csv.DictReader(io.StringIO(text(demo(), "csv")))]
@@ -258,9 +257,9 @@ print(sorted({"torch", "pandas", "scipy.stats"} & set(sys.modules)))"""
 
 def test_two_hundred_cells_take_a_fraction_of_a_second():
     records = [x for m in range(13) for ipc in (1, 5, 10, 20, 50) for x in cell(f"m{m}", [50.0, 51.0, 52.0], ipc=ipc)]
-    began = time.perf_counter()
+    began = time.process_time()
     text(records)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_controls_do_not_make_the_family_of_the_verdicts_larger():

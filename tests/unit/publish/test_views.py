@@ -182,6 +182,30 @@ def test_orders_of_different_data_are_not_compared():
     assert stabilities(tables_of(three(3.0, 2.0, 1.0) + three(3.0, 2.0, 1.0, data=MNIST))) == []
 
 
+# --- verdicts
+
+
+def test_programs_read_every_pair_and_the_family_that_it_is_judged_with():
+    experts = cell("mtt", [50.0 + r % 3 for r in range(6)], artifacts={"experts": ["experts", "e" * 64]})
+    (document,) = json.loads(render(tables_of(decided() + experts), "json", views=["verdicts"]))
+    (line,) = document["lines"]
+    assert (line["row"], line["versus"], line["n"], line["verdict"], line["n_needed"]) == ("datm", "dm", 6, "better", 6)
+    assert line["interval"][0] < line["difference"] < line["interval"][1]
+    assert document["families"] == [
+        {
+            "budget": "ipc 1", "rows": ["datm", "dm"], "pairs": 1, "n": 6, "n_needed": 6, "bold": ["datm"],
+            "ranks": {"datm": [1, 1], "dm": [2, 2]}, "conditional": {"mtt": ["experts"]},
+        }
+    ]  # fmt: skip
+
+
+def test_a_pair_is_shown_from_the_better_one_whatever_the_order_of_the_rows():
+    up, down = (cell(name, [mean + k * r % 7 / 9 for r in range(6)]) for name, mean, k in (("a", 50, 1), ("b", 60, 3)))
+    (there,), (back,) = (views_of(tables_of(records), ["verdicts"])[0].grid[1:] for records in (up + down, down + up))
+    assert there == back
+    assert there[:2] == ["b", "a"]
+
+
 # --- regimes
 
 

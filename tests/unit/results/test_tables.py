@@ -36,6 +36,27 @@ def test_results_that_are_not_comparable_stand_in_different_tables(other):
     assert len(tables_of(cell("dm", [50.0, 51.0]) + cell("dm", [60.0, 61.0], **other))) == 2
 
 
+@pytest.mark.parametrize("status", ["ok", "nan"])
+def test_a_repetition_that_chose_for_the_others_stands_in_no_table(status):
+    shown = [*cell("full", [90.0, 91.0]), *cell("random", [40.0, 41.0]), *cell("dm", [50.0, 51.0])]
+    extra = [one for method in ("full", "random", "dm") for one in pair(method, 99.0, r=-1, status=status)]
+    assert tables_of([*extra, *shown]) == tables_of(shown)
+    assert tables_of(extra) == []
+
+
+def test_where_one_tunes_repetitions_below_0_are_results():
+    tuning = [one for r in (-1, -2) for one in pair("dm", 50.0 + r, r=r, data={"split": "tune"})]
+    assert only(tuning).rows[0].cells[0].scores == {-1: 49.0, -2: 48.0}
+
+
+def test_more_draws_of_random_are_all_kept_and_comparisons_use_the_common_ones():
+    draws = [40.0 + (7 * r) % 5 for r in range(30)]
+    methods = [*cell("dm", [50.0, 53.0, 51.0]), *cell("kmeans", [60.0, 60.0, 63.0])]
+    few, more = (only([*cell("random", draws[:n]), *methods]) for n in (3, 30))
+    assert row_of(more, "random").cells[0].scores == dict(enumerate(draws))
+    assert [row_of(more, label) for label in ("dm", "kmeans")] == [row_of(few, label) for label in ("dm", "kmeans")]
+
+
 def test_references_come_first_and_the_rest_in_order_of_appearance():
     table = only([*cell("mtt", [50.0]), *cell("dm", [50.0]), *cell("random", [40.0]), *cell("full", [90.0])])
     assert [row.label for row in table.rows] == ["full", "random", "mtt", "dm"]
@@ -170,6 +191,25 @@ def test_each_reason_is_one_footnote_whoever_has_it():
     table = only(skipped("a", "too large", ipc=500) + skipped("b", "too large", ipc=500) + cell("b", [None] * 2, ipc=1))
     assert table.footnotes == ("skipped: too large", "nan: loss is nan at step 17")
     assert reasons(table, row_of(table, "b").cells[0]) == ["nan: loss is nan at step 17"]
+
+
+def test_a_recipe_that_was_cut_is_a_footnote_and_what_was_made_stands_in_the_caption():
+    recipes = {"protocol": "native", "updates": 2002}  # as the plan expected
+    cut = {"updates": 3000, "recipe_updates": 4004}
+    table = only(cell("datm", [50.0, 51.0], metrics=cut, **recipes))
+    assert table.footnotes == ("datm: its recipe's 4,004 updates were cut to 3,000",)
+    assert table.rows[0].cells[0].updates == 3000
+    assert "native@1 (short: 3000 updates)" in render([table], "table")
+    shorter = cell("datm", [50.0, 51.0], ipc=10, metrics={"updates": 1001}, **recipes)
+    both = only([*cell("datm", [50.0, 51.0], metrics=cut, **recipes), *shorter])
+    assert both.footnotes == ("datm: its recipe's 4,004 updates were cut to 3,000 at ipc 1",)
+    assert "native@1 (short: 1001–3000 updates)" in render([both], "table")
+
+
+def test_the_seconds_of_a_student_are_those_of_the_updates_that_it_made():
+    (_, told), (_, plain) = (pair("dm", metrics=m, evaluate_s=8.0, steps=4000) for m in ({"updates": 4000}, {}))
+    assert (told.updates, told.train_s()) == (4000, 8.0)
+    assert (plain.updates, plain.train_s()) == (1000, 2.0)
 
 
 def test_warnings_of_a_set_are_footnotes_of_its_row_once_each():

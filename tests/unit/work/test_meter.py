@@ -10,9 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
+from ddbench.core.api import Method, Params
+from ddbench.core.store.tensors import save_state
+from ddbench.work.condense import Condensation, History
+from ddbench.work.continuation import _unprepared
+from ddbench.work.costs import cost_of
 from ddbench.work.meter import Meter, Spent
-from ddbench.work.timers import HOST, added, cpu_seconds
+from ddbench.work.timers import HOST, added, cpu_seconds, gpu_of
+from tests.fakes import FakeContext, toy
 
 
 class Hands:
@@ -104,6 +111,45 @@ def test_waiting_takes_no_cpu_seconds():
     assert float(run.stdout) < 0.5
 
 
+def test_cuda_tells_seconds_and_megabytes(monkeypatch):
+    """Its side of the interface, with torch's functions replaced: this machine may have no GPU."""
+    time_ms, told = [1000.0], []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            self.at = time_ms[0]
+
+        def synchronize(self):
+            told.append("waited")
+
+        def elapsed_time(self, later):
+            return later.at - self.at
+
+    for name, found in {
+        "Event": Event, "reset_peak_memory_stats": lambda: told.append("reset"),
+        "memory_allocated": lambda: 3 * 2**20, "max_memory_allocated": lambda: 5 * 2**20,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, found)
+    gpu = gpu_of("cuda")
+    time_ms[0] += 250.0
+    assert (gpu.now(), gpu.level_mb(), gpu.peak_mb()) == (0.25, 3.0, 5.0)
+    gpu.reset_peak()
+    assert told == ["waited", "waited", "reset"], "a reading waits for what the device was given"
+    assert gpu_of("cpu") is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_real_gpu_is_measured():
+    meter = Meter(0.0, gpu=gpu_of("cuda"))
+    with meter.phase("a"):
+        block = torch.ones(2**25, device="cuda")
+        block = block @ block
+    assert meter.device_mb >= 127 and meter.seconds["device"]["a"] > 0
+
+
 def test_attempts_add_up_by_the_timers_that_all_of_them_had():
     old, new = {"wall": {"a": 1.0}}, {"wall": {"a": 2.0, "b": 5.0}, "cpu": {"a": 1.5, "b": 4.0}}
     assert added(None, new) == new
@@ -142,6 +188,69 @@ def test_what_attempts_of_before_took_is_read_as_wall_seconds(tmp_path):
     assert Spent.read(tmp_path) == Spent()
 
 
+class Still(Method):
+    """A method that takes no steps."""
+
+    def __init__(self):
+        super().__init__(Params())
+
+    def state_dict(self):
+        return {"x": torch.ones(1)}
+
+
+def condensing(folder, meter):
+    ctx = FakeContext(toy(), toy((2, 2, 2), seed=9))
+    ctx.step = 5
+    return Condensation(Still(), ctx, None, meter, folder, History.read(folder), "distillation")
+
+
+def test_a_resumed_cell_adds_up_what_all_attempts_took(tmp_path):
+    gpu = FakeGpu()
+    for _ in range(3):
+        hands = Hands()
+        meter = Meter(0.0, timers=hands.timers, gpu=gpu, others=lambda: 1)
+        running = condensing(tmp_path, meter)
+        with meter.phase("prepare"):
+            hands.move(wall=1.0, cpu=0.5)
+        with meter.phase("condense"):
+            hands.move(wall=8.0, cpu=2.0)
+            gpu.clock += 1.5
+            gpu.hold(40.0)
+            running.checkpoint()
+            hands.move(wall=1000.0, cpu=1000.0)  # lost: the process was killed before the next checkpoint
+    spent = History.read(tmp_path).spent
+    assert spent.seconds == {
+        "wall": {"prepare": 3.0, "condense": 24.0}, "cpu": {"prepare": 1.5, "condense": 6.0},
+        "device": {"prepare": 0.0, "condense": 4.5},
+    }  # fmt: skip
+    assert (spent.attempts, spent.beside) == (3, 1)
+
+
+def test_a_checkpoint_of_before_goes_on_and_its_cpu_seconds_stay_unknown(tmp_path):
+    before = {"step": 5, "state": {"x": torch.ones(1)}, "generator": torch.Generator().get_state(), "warnings": [],
+              "forerunner": "", "seconds": {"prepare": 1.0, "condense": 7.0}, "peak_mb": 12.0, "attempts": 2}  # fmt: skip
+    save_state(tmp_path / "checkpoint.safetensors", before)
+    history = History.read(tmp_path)
+    assert history.spent == Spent(seconds={"wall": {"prepare": 1.0, "condense": 7.0}}, peak_mb=12.0, attempts=2)
+    hands = Hands()
+    meter = Meter(0.0, timers=hands.timers)
+    with meter.phase("condense"):
+        hands.move(wall=2.0, cpu=1.0)
+    cost = cost_of(history.spent.plus(meter), meter, {}, steps=9, shares={})
+    assert (cost.prepare_s, cost.condense_s, cost.cpu, cost.attempts) == (1.0, 9.0, None, 3)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_longer_run_is_charged_once_for_preparing(before):
+    taken = {"prepare": 1.0, "condense": 7.0}
+    if before:
+        assert _unprepared({"seconds": taken})["seconds"] == {"condense": 7.0}
+    else:
+        spent = asdict(Spent(seconds={"wall": taken, "cpu": dict(taken)}, attempts=2))
+        left = _unprepared({"spent": spent})["spent"]
+        assert Spent(**left) == Spent(seconds={"wall": {"condense": 7.0}, "cpu": {"condense": 7.0}}, attempts=2)
+
+
 def test_the_most_nodes_beside_are_remembered():
     seen = iter([0, 3, 1, 0, 0])
     meter = Meter(0.0, others=lambda: next(seen))
@@ -167,7 +276,7 @@ def test_peak_memory_sees_what_was_freed_again():
 
 BOUND_MB = 12.0
 """How far two peaks of one cell may lie apart: free pages between live blocks, and pages of libraries that only it
-touches, are some megabytes; a cold start is 150 MB away (torch imports its optimisers' machinery with the first step)."""
+touches, are some megabytes. Without the warm-up the first node of a process reads 29 MB more than the second."""
 
 ONE_CELL = """
 import json, sys, tempfile

@@ -138,6 +138,25 @@ def test_native_follows_the_sets_recipe():
     result = evaluation(doc, recipe=recipe, tick=lambda done, total, state: updates.append(total)).run()
     assert result.selection["lr"] == 0.02
     assert updates == [7] * 7
+    assert result.metrics["updates"] == 7 and "recipe_updates" not in result.metrics
+
+
+@pytest.mark.parametrize(
+    ("recipe", "images", "wanted"), [(Recipe(), 20, 4), (Recipe(batch=3), 7, 12), (Recipe(updates=99), 7, 99)]
+)
+def test_a_student_is_trained_as_long_as_the_set_whose_recipe_it_follows(recipe, images, wanted):
+    updates = []
+    doc = document("native", row="dm")
+    told = evaluation(
+        doc, recipe=recipe, recipe_images=images, tick=lambda done, total, state: updates.append(total)
+    ).run()
+    made = min(wanted, 10)  # the longest that profile smoke allows
+    assert updates == [made] * made == [told.metrics["updates"]] * made
+    assert told.metrics.get("recipe_updates") == (wanted if wanted > made else None)
+
+
+def test_under_other_protocols_the_params_say_how_long_a_student_trains():
+    assert not {"updates", "recipe_updates"} & evaluation(document()).run().metrics.keys()
 
 
 def soft_set(label_space, labels):

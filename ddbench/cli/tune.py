@@ -1,0 +1,122 @@
+"""`ddbench tune`: configurations are tried where no result is reported, and the ledger counts all of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ddbench.cli.options import PLUGIN, CommaList, join
+from ddbench.cli.run import KEPT, NAMES, WHERE, options, perform, print_plan, say_failures
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import Registries, active
+from ddbench.core.records import Record
+from ddbench.core.specs import Budget
+from ddbench.core.store.files import atomic_write
+from ddbench.core.store.folder import Store
+from ddbench.plan import planner, suite, tuning
+from ddbench.plan.collect import collect
+from ddbench.plan.graph import Plan
+from ddbench.plan.status import assess
+from ddbench.work.executors.base import executor_name
+
+PATH = click.Path(path_type=Path)
+PART = [
+    click.option("--methods", type=NAMES, multiple=True, help="Try only the configurations of these methods now."),
+    click.option("--ipc", type=CommaList(int), multiple=True, help="Try only those for these images per class now."),
+    click.option("--fraction", type=CommaList(float), multiple=True, help="The same for shares of train."),
+]
+READ = [
+    click.option("--to", "target", type=PATH, help="Run nothing; write the records of what was tried to this .jsonl."),
+    click.option("--ledger", "page", type=PATH, help="Run nothing; write the ledger to this page, from its records."),
+    click.option("--preset", metavar="METHOD", help="Run nothing; print presets.yaml entries for what was chosen."),
+]
+
+
+@click.command()
+@click.argument("file", metavar="FILE")
+@options(PART, READ, KEPT, WHERE)
+@PLUGIN
+def tune(file: str, **given: Any) -> int:
+    """Try the configurations of a tuning FILE, and print the ledger of all that were tried.
+
+    Scores are on training images that the reported view leaves out, by repetitions that are never reported. Everything
+    finished is kept: the same command continues after a kill. See docs/explanation/tuning.md.
+    """
+    registries, store = active(), Store(given["out"])
+    wanted = tuning.load(file, registries)
+    if given["preset"] or given["target"] or given["page"]:
+        _write(wanted, suite.find(file), store, registries, given)
+        return 0
+    budgets = [Budget(ipc=n) for n in join(given["ipc"])] + [Budget(fraction=x) for x in join(given["fraction"])]
+    part = planner.make(tuning.grid_of(wanted, registries, methods=join(given["methods"]), budgets=budgets))
+    assess(part, store, retry_failed=given["retry_failed"])
+    executor = executor_name(given["executor"], given["jobs"])
+    if given["dry_run"]:
+        return print_plan(part, store, "table")
+    perform(part, store, given | {"reference_limit": 0.0}, executor)
+    from ddbench.publish.tuning import ledger_text
+
+    click.echo(ledger_text(wanted, _tried(_whole(wanted, store, registries)), registries), nl=False)
+    return say_failures(part)
+
+
+def _whole(wanted: tuning.Tuning, store: Store, registries: Registries) -> Plan:
+    """The plan of all that a file says, assessed."""
+    plan = planner.make(tuning.grid_of(wanted, registries))
+    assess(plan, store)
+    return plan
+
+
+def _tried(plan: Plan) -> list[Record]:
+    """The records of what has run: results, and failures, which are rows."""
+    pending = {node.key for node in plan.pending()}
+    return [record for record in collect(plan) if record.key not in pending]
+
+
+def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registries, given: dict[str, Any]) -> None:
+    """Write what was asked for from what has been tried.
+
+    Raises:
+        UsageError: If nothing has, if a file would lose results, or if it is not known whose records a page shows.
+    """
+    from ddbench.core.store.jsonl import read_records, write_records
+    from ddbench.publish import leaderboard
+    from ddbench.publish.tuning import new_page, preset_entries
+    from ddbench.results.tuning import ledger_of
+
+    target, page = given["target"], given["page"]
+    plan = _whole(wanted, store, registries) if target or given["preset"] else None
+    records = [] if plan is None else _tried(plan)
+    if target:
+        if not records:
+            raise UsageError(f"{store.out}: nothing of {wanted.where} has run: `ddbench tune {wanted.where}` first")
+        kept = {record.key for record in records}
+        lost = [r for r in (read_records(target) if target.exists() else []) if r.key not in kept]
+        if lost:
+            raise UsageError(
+                f"{target}: holds {len(lost)} records that {wanted.where} or {store.out} does not have, among them "
+                f"{lost[0].document.label}: a ledger counts all that was tried; put them back, or remove the file"
+            )
+        write_records(target, records)
+        click.echo(f"{target}: {len(records)} records")
+    if page:
+        if not page.exists():
+            if target is None:
+                raise UsageError(f"--ledger {page}: there is no such page yet; with --to RECORDS.jsonl it is made")
+            atomic_write(page, new_page(wanted, _seen(file, page), _seen(target, page)).encode())
+        old, new = leaderboard.fresh(page)
+        if old != new:
+            leaderboard.write(page, new)
+        click.echo(f"{page}: {'up to date' if old == new else 'rewritten'}")
+    if plan is not None and given["preset"]:
+        ledger, (data,) = ledger_of(wanted, records, registries), plan.grid.data
+        size = data.info.size if data.info.pool > 1 else None  # presets of a data set's own size name none
+        click.echo(preset_entries(ledger, given["preset"], str(page or wanted.where), size), nl=False)
+
+
+def _seen(path: Path, page: Path) -> str:
+    """A file's path as a page names it."""
+    return Path(os.path.relpath(path, page.parent)).as_posix()

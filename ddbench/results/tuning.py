@@ -1,0 +1,381 @@
+"""From the records of a tuning run to its ledger: what each configuration came to, and what choosing among k is worth.
+
+Scores are on training images that the reported view leaves out. They decide which configuration becomes a preset, and
+nothing else: the best of several is no unbiased estimate of what it will reach.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from math import comb
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from ddbench.core.api import Params
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import Registries, params_class
+from ddbench.core.records import Cost, Record, Seconds, Timer
+from ddbench.core.roles import RANDOM
+from ddbench.core.specs import TUNE, Budget, CellSpec
+from ddbench.data.prepared.views import canonical_view
+from ddbench.plan.tuning import REPETITIONS, Configuration, Tuning
+from ddbench.results.stats import DIGITS
+
+EXACT = 12
+"""Configurations up to which all orders of drawing them are counted; beyond, ORDERS of them are drawn."""
+ORDERS = 20_000
+
+
+@dataclass(slots=True)
+class Trial:
+    """A configuration with what its records say; sums and means are over the repetitions.
+
+    Attributes:
+        configuration: None for ``random``.
+        method: Name of the method.
+        budget: The budget.
+        scores: Repetition → accuracy on the part that only tuning sees [%].
+        problems: Why a repetition has no score, in words.
+        lr: The learning rate that the protocol chose.
+        condense_s: Seconds of condensing.
+        artifact_s: Its share in the seconds of building what it read.
+        evaluate_s: Seconds of training and testing students.
+        details: What the method says about its runs.
+    """
+
+    configuration: Configuration | None
+    method: str
+    budget: Budget
+    scores: dict[int, float] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    lr: float | None = None
+    condense_s: float = 0.0
+    artifact_s: float = 0.0
+    evaluate_s: float = 0.0
+    details: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def before(self) -> bool:
+        """Whether it is the preset that there was before."""
+        return self.configuration is not None and self.configuration.before
+
+    @property
+    def score(self) -> float | None:
+        """Mean over the repetitions [%]; None where one has no result."""
+        return round(fmean(self.scores.values()), DIGITS) if len(self.scores) == len(REPETITIONS) else None
+
+    @property
+    def seconds(self) -> float:
+        """All that it took."""
+        return self.condense_s + self.artifact_s + self.evaluate_s
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether each repetition has a score, or a reason why it has none."""
+        return len(self.scores) + len(self.problems) >= len(REPETITIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All that was tried.
+
+    Attributes:
+        tuning: The file that says what is tried.
+        trials: ``random`` first, then the methods, in the order of the file.
+        timer: What the seconds are read from: what all records know, the clock of the GPU first, then that of the CPU.
+        facts: Label of the data, training images, and images behind the scores; empty without records.
+        protocol: Id with version, as the records have it; empty without records.
+        arch: Of networks and students; empty without records.
+    """
+
+    tuning: Tuning
+    trials: list[Trial]
+    timer: Timer
+    facts: Mapping[str, Any]
+    protocol: str
+    arch: str
+
+    def of(self, method: str, budget: Budget) -> list[Trial]:
+        """What was measured of a method at a budget, the preset before among it."""
+        return [trial for trial in self.trials if (trial.method, trial.budget) == (method, budget)]
+
+    def tried(self, method: str, budget: Budget) -> list[Trial]:
+        """What is chosen from."""
+        return [trial for trial in self.of(method, budget) if not trial.before]
+
+    def random(self, budget: Budget) -> Trial:
+        """The baseline."""
+        return self.of(RANDOM, budget)[0]
+
+    def best(self, method: str, budget: Budget) -> Trial | None:
+        """The configuration with the highest score, the first of equals; None where none has one."""
+        return max((t for t in self.tried(method, budget) if t.score is not None), key=_score, default=None)
+
+    @property
+    def missing(self) -> list[Trial]:
+        """Those that have not all their results yet."""
+        return [trial for trial in self.trials if not trial.is_finished]
+
+
+def _score(trial: Trial) -> float:
+    assert trial.score is not None
+    return trial.score
+
+
+def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries) -> Ledger:
+    """The ledger of a tuning file.
+
+    Args:
+        tuning: The file.
+        records: Those of its run; of what has not run yet there is none.
+        registries: Loaded plugins.
+
+    Raises:
+        UsageError: If a record is none of tuning (a test image stands behind it), or of a configuration that the file
+            does not name: a ledger hides nothing that was tried.
+    """
+    known = list(records)
+    for record in known:
+        _check(record, tuning)
+    made = {record.key: record for record in known if record.kind == "condense"}
+    readers = Counter(_artifacts(record) for record in made.values())
+    timer = timer_of(known)
+    trials = [Trial(None, RANDOM, budget) for budget in tuning.budgets]
+    trials += [Trial(one, one.method, one.budget) for one in tuning.configurations]
+    details: dict[int, list[Mapping[str, Any]]] = {}
+    for record in (record for record in known if record.kind == "evaluation"):
+        trial = _trial(record.document.cell, trials, registries)
+        if trial is None:
+            raise UsageError(
+                f"{tuning.where}: there are results of {record.document.label} at {record.document.cell.budget.label}, "
+                "which it does not name: a ledger counts all that was tried; put the configuration back"
+            )
+        student, condensation = record.evaluation.eval, made.get(record.evaluation.eval.set)
+        if record.status == "ok":
+            trial.scores[student.r] = record.metrics["top1"]
+            trial.lr = (record.selection or {}).get("lr") if student.r == REPETITIONS[0] else trial.lr
+        else:
+            trial.problems.append(f"{record.status}: {record.reason}")
+        trial.evaluate_s += _seconds(record, timer).evaluate_s
+        if condensation is not None:
+            cost, sharers = _seconds(condensation, timer), readers[_artifacts(condensation)]
+            trial.condense_s += cost.prepare_s + cost.condense_s
+            trial.artifact_s += ((cost.artifact_s or 0.0) + (cost.artifact_rest_s or 0.0)) / sharers
+            details.setdefault(id(trial), []).append(condensation.metrics)
+    for trial in trials:
+        said = details.get(id(trial), [])
+        names = dict.fromkeys(name for metrics in said for name, value in metrics.items() if _number(value))
+        trial.details = {name: fmean([m[name] for m in said if _number(m.get(name))]) for name in names}
+    one = next((r.evaluation for r in known if r.kind == "evaluation" and r.key), None)
+    parts = {record.n_test for record in known if record.n_test is not None}
+    facts = {} if one is None else {"data": one.facts.dataset, "n_train": one.facts.n_train, "n": max(parts, default=0)}
+    return Ledger(tuning, trials, timer, facts, one.protocol if one else "", one.eval.arch if one else "")
+
+
+def timer_of(records: Iterable[Record]) -> Timer:
+    """The timer that all records which cost anything know."""
+    spent = [record for record in records if record.cost != Cost()]
+    timers: tuple[Timer, ...] = ("device", "cpu")
+    return next((timer for timer in timers if spent and all(_knows(record, timer) for record in spent)), "wall")
+
+
+def _knows(record: Record, timer: Timer) -> bool:
+    seconds = record.cost.by(timer)
+    read = record.kind == "condense" and record.document.set.artifacts
+    return seconds is not None and (not read or seconds.artifact_s is not None)
+
+
+def _seconds(record: Record, timer: Timer) -> Seconds:
+    """What a record cost by a timer; nothing where none was read: it never ran."""
+    return record.cost.by(timer) or Seconds()
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _artifacts(record: Record) -> tuple[str, ...]:
+    """Keys of what a set was made from: sets with equal keys shared it."""
+    return tuple(sorted(key for _, key in record.document.set.artifacts.values()))
+
+
+def _check(record: Record, tuning: Tuning) -> None:
+    """Refuse what is no result of this tuning.
+
+    Raises:
+        UsageError: If it is one of other data, of test images, or of a repetition that is reported.
+    """
+    cell, (data,) = record.document.cell, tuning.suite.datasets
+    r = record.evaluation.eval.r if record.kind == "evaluation" else cell.r
+    if cell.data.split != TUNE or r not in REPETITIONS:
+        raise UsageError(
+            f"{tuning.where}: {record.document.label} is of split {cell.data.split!r}, repetition {r}: a ledger holds "
+            f"results of split 'tune' and repetitions {' and '.join(map(str, REPETITIONS))} alone"
+        )
+    if (cell.data.name, cell.data.view) != (data.name.partition("=")[0], canonical_view(data.view)):
+        raise UsageError(f"{tuning.where}: {record.document.label} is of other data: {cell.data.name} {cell.data.view}")
+
+
+def _trial(cell: CellSpec, trials: Sequence[Trial], registries: Registries) -> Trial | None:
+    """The trial that a cell belongs to."""
+    here = [trial for trial in trials if (trial.method, trial.budget) == (cell.method, cell.budget)]
+    if cell.method == RANDOM:
+        return here[0] if here else None
+    fields = params_class(registries.methods.get(cell.method)).model_fields
+    # A parameter that came after the record stands at its default there.
+    given = {name: cell.params.get(name, one.default) for name, one in fields.items()}
+    return next((one for one in here if one.configuration is not None and one.configuration.params == given), None)
+
+
+# ------------------------------------------------------------------------------------------------- best of several
+
+
+def best_of(scores: Sequence[float | None], k: int) -> tuple[float | None, float]:
+    """What the best of k configurations is worth that are drawn from those tried, without putting back.
+
+    Of the sorted scores s_(1) ≤ … ≤ s_(m) of the m configurations that have one, s_(i) is the best of those drawn with
+    probability C(f + i − 1, k − 1) / C(K, k), where f = K − m failed: these rank below all others.
+
+    Args:
+        scores: Of K configurations [%]; None: it failed.
+        k: How many are drawn, 1 … K.
+
+    Returns:
+        The expected best where one of those drawn has a score (None where none ever has), and how probable that is.
+    """
+    total, ok = len(scores), sorted(score for score in scores if score is not None)
+    failed = total - len(ok)
+    weights = [comb(failed + i, k - 1) / comb(total, k) for i in range(len(ok))]
+    some = sum(weights)
+    return (sum(w * s for w, s in zip(weights, ok, strict=True)) / some if some else None), some
+
+
+def within(trials: Sequence[tuple[float | None, float]], seconds: float, seed: int = 0) -> tuple[float | None, float]:
+    """What tuning is worth that may take so many seconds.
+
+    Configurations are drawn in a random order, all orders alike, and tried one after the other; the first that does not
+    fit into what is left ends it. Exact for K ≤ EXACT: a set S of j configurations is what was tried with probability
+    1 / C(K, j) times the share of the others that do not fit after it. Else the mean over ORDERS drawn orders.
+
+    Args:
+        trials: Score [%] (None: it failed) and seconds of each of K configurations.
+        seconds: What there is.
+        seed: Of the draws.
+
+    Returns:
+        As :func:`best_of`.
+    """
+    slack = seconds * (1 + 1e-9)  # the cheapest method's own total must not fail by the order of its sum
+    found = _exactly(trials, slack) if len(trials) <= EXACT else _drawn(trials, slack, np.random.default_rng([seed, 7]))
+    ok = [(weight, best) for weight, best in found if best is not None]
+    some = sum(weight for weight, _ in ok)
+    return (sum(weight * best for weight, best in ok) / some if ok else None), some
+
+
+Weighted = list[tuple[float, "float | None"]]
+
+
+def _exactly(trials: Sequence[tuple[float | None, float]], seconds: float) -> Weighted:
+    total, found = len(trials), Weighted()
+    for j in range(total + 1):
+        for chosen in combinations(range(total), j):
+            spent = sum(trials[i][1] for i in chosen)
+            if spent > seconds:
+                continue
+            rest = [cost for i, (_, cost) in enumerate(trials) if i not in chosen]
+            ends = sum(spent + cost > seconds for cost in rest) / len(rest) if rest else 1.0
+            if ends:
+                found.append((ends / comb(total, j), _best(trials[i][0] for i in chosen)))
+    return found
+
+
+def _drawn(trials: Sequence[tuple[float | None, float]], seconds: float, generator: np.random.Generator) -> Weighted:
+    found = Weighted()
+    for _ in range(ORDERS):
+        order = generator.permutation(len(trials))
+        spent = np.cumsum([trials[i][1] for i in order])
+        found.append((1 / ORDERS, _best(trials[i][0] for i in order[: int((spent <= seconds).sum())])))
+    return found
+
+
+def _best(scores: Iterable[float | None]) -> float | None:
+    return max((score for score in scores if score is not None), default=None)
+
+
+# -------------------------------------------------------------------------------------------------------- edges
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A chosen value at the end of its grid.
+
+    Attributes:
+        method: Name of the method; ``budget`` its budget.
+        parameter: Name of the parameter.
+        value: What was chosen.
+        end: ``smallest`` or ``largest`` of those tried.
+        add: The next value of the grid; None where the parameter allows none.
+    """
+
+    method: str
+    budget: Budget
+    parameter: str
+    value: float
+    end: str
+    add: float | None
+
+
+def edges(ledger: Ledger, registries: Registries) -> list[Edge]:
+    """Which choices stand at the edge of their grids: their grids are to be extended, for all methods."""
+    found = []
+    for method in ledger.tuning.methods:
+        cls = params_class(registries.methods.get(method))
+        for budget in ledger.tuning.budgets:
+            best = ledger.best(method, budget)
+            chosen = best.configuration if best is not None else None
+            if chosen is None:
+                continue
+            tried = ledger.tuning.tried(method, budget)
+            for name in dict.fromkeys(name for one in tried for name in one.own):
+                grid = sorted({one.params[name] for one in tried if _number(one.params[name])})
+                value = chosen.params[name]
+                if len(grid) < 2 or value not in (grid[0], grid[-1]):
+                    continue
+                end = "smallest" if value == grid[0] else "largest"
+                found.append(Edge(method, budget, name, value, end, _beyond(cls, chosen, name, grid, end)))
+    return found
+
+
+def _beyond(cls: type[Params], chosen: Configuration, name: str, grid: Sequence[float], end: str) -> float | None:
+    """The next value of a grid, as far as the parameter allows it."""
+    value = next_value(grid if end == "largest" else grid[::-1])
+    try:
+        params = cls.model_validate({**chosen.params, name: value})
+    except ValueError:
+        return None
+    return value if getattr(params, name) == value and value not in grid else None
+
+
+def next_value(grid: Sequence[float]) -> float:
+    """Where a grid would go on: 1, 3, 10 → 30; 30, 10 → 3.3; 4, 8, 12 → 16.
+
+    Equal steps go on as they are, and so does what holds a zero or a sign. All else goes on by ratio: the last two
+    ratios alternate, so that 1-3-10 grids stay what they are.
+
+    Args:
+        grid: At least two values, towards the end that is to be extended.
+    """
+    whole = all(isinstance(value, int) for value in grid)
+    steps = np.diff(grid)
+    if min(grid) <= 0 or (len(grid) > 2 and np.allclose(steps, steps[0])):
+        found = float(grid[-1] + steps[-1])
+    elif len(grid) > 2:
+        found = grid[-2] * (grid[-1] / grid[-3])
+    else:
+        found = grid[-1] ** 2 / grid[-2]
+    return round(found) if whole else float(f"{found:.2g}")

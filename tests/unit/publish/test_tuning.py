@@ -1,0 +1,224 @@
+"""The ledger of a tuning file, from records that nobody ran."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import active
+from ddbench.core.specs import Budget
+from ddbench.core.store.jsonl import write_records
+from ddbench.plan import tuning
+from ddbench.publish import leaderboard
+from ddbench.publish.tuning import ledger_text, new_page, preset_entries
+from ddbench.results.tuning import edges, ledger_of
+from tests.factories import key_of, pair
+
+ONE = Budget(ipc=1)
+FILE = {
+    "datasets": [{"name": "digits", "view": {"train_size": 200}}], "archs": ["convnet2-w32"],
+    "budget": {"ipc": [1, 10]},
+    "base": [{"methods": ["dm"], "params": {"iterations": 100}}],
+    "configurations": [
+        {"methods": ["dm"], "try": [{"lr_img": 1.0}, {"lr_img": 3.0}, {"lr_img": 10.0}]},
+        {"methods": ["dsa"], "try": [{"lr_img": 0.1}, {"lr_img": 0.3}, {"lr_img": 0.2}], "before": {"iterations": 10}},
+    ],
+}  # fmt: skip
+SCORES = {
+    ("dm", 1): [(50, 52), (60, 64), (61, 59)], ("dm", 10): [(70, 72), (71, 75), (80, 80)],
+    ("dsa", 1): [(40, 44), (None, 90), (55, 55), (90, 90)],
+    ("dsa", 10): [(70, 72), (73, 75), (60, 60), (90, 90)],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def file():
+    return tuning.parse(FILE, "tune.yaml", active())
+
+
+def trial(method, top1, r, *, ipc, params, condense_s=10.0):
+    """The records of one configuration in one repetition."""
+    bad = {"status": "nan", "reason": "loss is nan at step 17"} if top1 is None else {}
+    condensation, student = pair(
+        method, top1, r=r, ipc=ipc, params=params, label=f"{method} {sorted(params.items())}",
+        data={"split": "tune", "view": [{"name": "train_size", "size": 200, "seed": 0}]},
+        cost={"condense_s": condense_s, "prepare_s": 0.0, "artifact_s": 0.0 if method == "random" else 60.0},
+        artifacts={} if method == "random" else {"experts": ("experts", key_of(method, r))}, evaluate_s=5.0,
+        facts={"dataset": "digits [train_size 200]"}, **bad,
+    )  # fmt: skip
+    condensation.metrics = {"c": 0.8, "c_sd": 0.1, "mine": 0.5, "note": "text"} if method == "dm" else {}
+    if top1 is not None:
+        student.n_test, student.selection = 997, {"lr": 0.01 if r == -1 else 0.5}
+    return [condensation, student]
+
+
+def tried(file, keep=lambda method, ipc, number: True):
+    """The records of a whole run, or of a part."""
+    found = []
+    for ipc in (1, 10):
+        for r, top1 in ((-1, 45.0), (-2, 47.0)):
+            found += trial("random", top1, r, ipc=ipc, params={})
+        for method in file.methods:
+            for number, one in enumerate(file.of(method, Budget(ipc=ipc))):
+                if not keep(method, ipc, number):
+                    continue
+                for r, top1 in zip((-1, -2), SCORES[method, ipc][number], strict=True):
+                    cost = 10.0 if method == "dm" else 20.0
+                    found += trial(method, top1, r, ipc=ipc, params=dict(one.params), condense_s=cost)
+    return found
+
+
+def table(text, heading):
+    """The rows of the first table below a heading, as lists of cells."""
+    lines = text[text.index(heading) :].split("\n")
+    first = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[first:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return [rows[0], *rows[2:]]
+
+
+def test_every_configuration_is_a_row_and_the_best_is_marked(file):
+    text = ledger_text(file, tried(file), active())
+    head, *rows = table(text, "### ipc 1")
+    assert head == [
+        "method",
+        "configuration",
+        "r −1",
+        "r −2",
+        "mean",
+        "lr",
+        "condense",
+        "shared inputs",
+        "students",
+        "wall s",
+    ]
+    assert [row[:5] for row in rows] == [
+        ["random", "", "45.0", "47.0", "46.0"],
+        ["dm", "lr_img=1.0", "50.0", "52.0", "51.0"],
+        ["dm", "**lr_img=3.0**", "60.0", "64.0", "**62.0**"],
+        ["dm", "lr_img=10.0", "61.0", "59.0", "60.0"],
+        ["dsa", "lr_img=0.1", "40.0", "44.0", "42.0"],
+        ["dsa", "lr_img=0.3", "–", "90.0", "nan: loss is nan at step 17"],
+        ["dsa", "**lr_img=0.2**", "55.0", "55.0", "**55.0**"],
+        ["dsa", "preset before", "90.0", "90.0", "90.0"],
+    ]
+    assert rows[1][5:] == ["0.01", "20", "20", "10", "50"]  # two repetitions of 10 s, a sixth of 60 s, 5 s
+    assert table(text, "What the methods say")[:2] == [
+        ["method", "configuration", "c", "mine"], ["dm", "lr_img=1.0", "0.80 ± 0.10", "0.5"],
+    ]  # fmt: skip
+    assert "997 training images that this view leaves out" in text
+    assert "3 configurations of every method at every budget" in text
+    assert "Incomplete" not in text
+
+
+def test_what_several_sets_read_is_divided_among_them(file):
+    records = tried(file)
+    ledger = ledger_of(file, records, active())
+    assert sum(trial.artifact_s for trial in ledger.trials) == pytest.approx(4 * 60.0)  # two methods, two repetitions
+    assert ledger.random(ONE).artifact_s == 0
+
+
+def test_best_of_k_and_equal_cost(file):
+    text = ledger_text(file, tried(file), active())
+    assert table(text, "### Best of k")[4] == ["dm", "ipc 1", "57.7", "61.3", "62.0"]
+    assert table(text, "### Best of k")[6] == ["dm", "all", "66.2", "69.5", "71.0"]
+    # Of 42, 55 and a failure: one is worth 48.5 where it has a result; of the pairs two hold 55, and one 42 alone.
+    assert table(text, "### Best of k")[7] == ["dsa", "ipc 1", "48.5 (67 %)", "50.7", "55.0"]
+    rows = table(text, "### At equal cost")
+    assert rows[1] == ["ipc 1", "1", "dm", "62.0", "150"]
+    assert rows[2][:3] == ["ipc 1", "2", "dsa"]
+
+
+def test_a_failure_is_below_all_scores(file):
+    ledger = ledger_of(file, tried(file), active())
+    failed = ledger.of("dsa", ONE)[1]
+    assert failed.score is None
+    assert ledger.best("dsa", ONE).configuration.own == {"lr_img": 0.2}
+
+
+def test_choices_at_the_edge_extend_their_grids(file):
+    found = edges(ledger_of(file, tried(file), active()), active())
+    assert [(e.method, e.budget.ipc, e.parameter, e.value, e.end, e.add) for e in found] == [
+        ("dm", 10, "lr_img", 10.0, "largest", 30.0),
+        ("dsa", 10, "lr_img", 0.3, "largest", 0.4),
+    ]
+    assert "dm at ipc 10: lr_img 10 is the largest that was tried: add 30" in ledger_text(file, tried(file), active())
+
+
+def test_an_incomplete_ledger_says_so_and_gives_no_presets(file):
+    records = tried(file, keep=lambda method, ipc, number: (method, ipc, number) != ("dm", 10, 2))
+    text = ledger_text(file, records, active())
+    assert "**Incomplete**: 1 of 16 configurations" in text
+    assert "dm at ipc 10: lr_img=10.0" in text
+    ledger = ledger_of(file, records, active())
+    with pytest.raises(UsageError, match="not all configurations have run at ipc 10"):
+        preset_entries(ledger, "dm", "page.md")
+    assert preset_entries(ledger, "dsa", "page.md")
+
+
+def test_nothing_tried_is_a_ledger_too(file):
+    text = ledger_text(file, [], active())
+    assert "16 of 16" in text
+
+
+def test_presets_are_entries_as_presets_yaml_has_them(file):
+    text = preset_entries(ledger_of(file, tried(file), active()), "dm", "leaderboards/tuning/fm14.md")
+    first, second = yaml.safe_load(text)
+    assert first["for"] == {"dataset": "digits", "ipc": 1, "profile": "short"}
+    assert first["params"] == {"iterations": 100, "lr_img": 3.0}
+    assert first["source"] == (
+        "leaderboards/tuning/fm14.md: repetitions −1 and −2 had 60.0, 64.0 on training images that the view leaves out, "
+        "the best of 3 configurations (random 46.0)"
+    )
+    assert second["params"] == {"iterations": 100, "lr_img": 10.0}
+    pooled = preset_entries(ledger_of(file, tried(file), active()), "dm", "page.md", size=14)
+    assert yaml.safe_load(pooled)[0]["for"] == {"dataset": "digits", "size": 14, "ipc": 1, "profile": "short"}
+    with pytest.raises(UsageError, match="does not tune 'mtt'"):
+        preset_entries(ledger_of(file, tried(file), active()), "mtt", "page.md")
+
+
+def test_a_result_that_is_reported_has_no_place(file):
+    reported = trial("random", 45.0, 0, ipc=1, params={})
+    with pytest.raises(UsageError, match="repetition 0: a ledger holds results of split 'tune'"):
+        ledger_text(file, reported, active())
+    on_test = pair("random", 45.0, r=-1)
+    with pytest.raises(UsageError, match="is of split 'default'"):
+        ledger_text(file, on_test, active())
+
+
+def test_what_was_tried_cannot_be_left_out(file):
+    dropped = trial("dm", 99.0, -1, ipc=1, params={**file.of("dm", ONE)[0].params, "lr_img": 100.0})
+    with pytest.raises(UsageError, match="a ledger counts all that was tried"):
+        ledger_text(file, dropped, active())
+
+
+def test_a_parameter_that_is_younger_than_the_records_stands_at_its_default(file):
+    records = tried(file)
+    for record in records:
+        record.document.cell.params.pop("augment", None)
+    assert not ledger_of(file, records, active()).missing
+
+
+def test_a_page_is_made_from_its_file_and_records_and_checked(file, tmp_path):
+    (tmp_path / "tune.yaml").write_text(yaml.safe_dump(FILE))
+    write_records(tmp_path / "records/tune.jsonl", tried(file))
+    page = tmp_path / "tune.md"
+    page.write_text(new_page(file, "tune.yaml", "records/tune.jsonl"))
+    old, new = leaderboard.fresh(page)
+    assert old != new
+    assert "**lr_img=3.0**" in new
+    page.write_text(new)
+    assert leaderboard.fresh(page) == (new, new)
+    page.write_text(new.replace("62.0", "63.0"))
+    old, new = leaderboard.fresh(page)
+    assert old != new
+
+
+def test_a_marker_without_its_file_is_refused(tmp_path):
+    (tmp_path / "tune.md").write_text("<!-- ddbench:tuning records=a.jsonl -->\n<!-- ddbench:end -->\n")
+    with pytest.raises(UsageError, match="file=PATH is missing"):
+        leaderboard.fresh(tmp_path / "tune.md")
