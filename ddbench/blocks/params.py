@@ -124,6 +124,8 @@ def images_per_stored(parametrisation: str, factor: int) -> int:
 class GradientMatchingParams(StartParams):
     """What DC, DSA and IDC share: fresh networks, in each of which T matchings alternate with training the network."""
 
+    effort: ClassVar[tuple[str, ...]] = ("iterations", "outer_steps", "batch_real")
+
     iterations: NonNegativeInt = Field(default=1000, description="K, fresh networks")
     outer_steps: PositiveInt = Field(default=1, description="T, matching steps per network")
     batch_real: PositiveInt = Field(
@@ -142,6 +144,8 @@ class GradientMatchingParams(StartParams):
 
 class CondensationParams(GradientMatchingParams):
     """What DC and DSA share: networks are trained on the synthetic images."""
+
+    effort: ClassVar[tuple[str, ...]] = (*GradientMatchingParams.effort, "inner_epochs")
 
     inner_epochs: NonNegativeInt = Field(
         default=1, description="ζ, epochs of the network on the synthetic images between two matching steps"
@@ -252,6 +256,8 @@ STEP_SIZE = (
 
 class TrajectoryParams(PoolParams, StartParams):
     """What all trajectory-matching methods share: the experts, the segment that is matched, the student, the steps."""
+
+    effort: ClassVar[tuple[str, ...]] = ("iterations", "experts", "expert_epochs", "syn_steps")
 
     syn_steps: PositiveInt = Field(default=50, description="N, updates of the student")
     match_snapshots: PositiveInt = Field(default=2, description="M, snapshots from the start to the target")

@@ -48,9 +48,15 @@ Predictor: TypeAlias = "Callable[[Tensor], Tensor]"
 
 
 class Params(BaseModel):
-    """Base of all hyper-parameters: frozen, no unknown fields, each described with its unit; imports no torch."""
+    """Base of all hyper-parameters: frozen, no unknown fields, each described with its unit; imports no torch.
+
+    Attributes:
+        effort: Names of the parameters that say how much work is done, more of it by larger numbers: tables tell where
+            these are below those of the preset of profile ``paper``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    effort: ClassVar[tuple[str, ...]] = ()
 
     @property
     def steps(self) -> int:
@@ -119,6 +125,7 @@ class DistillationParams(Params):
             number): then it goes on where the longest finished one ended, instead of starting over.
     """
 
+    effort: ClassVar[tuple[str, ...]] = ("iterations",)
     continues: ClassVar[bool] = False
 
     iterations: NonNegativeInt = Field(description="outer steps; 0: the initialisation itself")

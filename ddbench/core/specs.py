@@ -91,7 +91,7 @@ class DataSpec(Keyed):
     """Which images a cell sees; its fields but ``origin`` are the ``data`` part of every key.
 
     Attributes:
-        name: Registered name, or the one the user gave (``cifar10-jpeg``).
+        name: Registered name, or the one the user gave (``cifar10-original``).
         revision: Content hash of the decoded images and labels, 16 hex digits.
         split: ``default``, ``paper`` or ``tune`` (:data:`SplitName`).
         view: Named transforms of the splits in canonical form, or None.

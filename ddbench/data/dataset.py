@@ -42,7 +42,7 @@ def open_data(
     """The data set that a user names; embedded and path sources are decoded on first use.
 
     Args:
-        name: As the user types it: ``digits``, ``cifar10-jpeg=hf:PATH``.
+        name: As the user types it: ``digits``, ``cifar10-original=hf:PATH``.
         view: As suites write it; None: all images.
         split: ``default``, ``paper`` (train ∪ val is train), or ``tune`` (test is what the view leaves out of train).
         preprocess: The space of networks.

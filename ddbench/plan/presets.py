@@ -54,6 +54,7 @@ class Chosen:
         note: Said in the plan when the preset is another budget's, else "".
         preprocess: The space that the source used; None when it does not say.
         resized: Said in the plan when the preset is for the data set's own size and the view pools pixels, else "".
+        budget: The one that the preset is for; the cell's own where it is for every one, or where there is no preset.
     """
 
     params: Mapping[str, Any]
@@ -61,6 +62,7 @@ class Chosen:
     note: str = ""
     preprocess: str | None = None
     resized: str = ""
+    budget: Budget | None = None
 
     def notes(self, method: str, preprocess: str) -> tuple[str, ...]:
         """What the plan says about a cell of ``method`` in the space ``preprocess``."""
@@ -134,7 +136,7 @@ def choose(
                 found = specificity, preset
     if found is None or found[0][-2] in (Fit.NO, Fit.LARGER):
         missing = f"{info.name}: no preset of profile {profile} for {dataset}, {budget.label}: defaults"
-        return Chosen({}, note=missing if presets(info) else "")
+        return Chosen({}, note=missing if presets(info) else "", budget=budget)
     (*_, fit, amount), preset = found
     own = budget
     if fit is Fit.PER_CLASS or (fit is Fit.SMALLER and budget.ipc is not None):
@@ -146,7 +148,7 @@ def choose(
     if pool > 1 and size is not None and preset.where.dataset is not None and preset.where.size is None:
         of, here = (f"{side} × {side}" for side in (size * pool, size))
         resized = f"{info.name}: its preset is for {dataset} of {of} pixels, this view has {here}"
-    return Chosen(preset.params, preset.source, note, preset.preprocess, resized)
+    return Chosen(preset.params, preset.source, note, preset.preprocess, resized, own)
 
 
 def _fit(where: Condition, budget: Budget, per_class: int | None) -> tuple[Fit, float]:

@@ -34,7 +34,7 @@ class MethodEntry(Frozen):
 
 
 class DatasetEntry(Frozen):
-    """A data set as the user names it (``digits``, ``cifar10-jpeg=hf:PATH``), with an optional view of it."""
+    """A data set as the user names it (``digits``, ``cifar10-original=hf:PATH``), with an optional view of it."""
 
     name: str
     view: dict[str, Any] | list[dict[str, Any]] | None = None

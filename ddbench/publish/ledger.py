@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import UsageError
@@ -20,6 +20,7 @@ from ddbench.core.specs import Budget, CellSpec, Frozen
 from ddbench.plan.presets import choose
 from ddbench.results.stats import DIGITS, Summary, summary
 from ddbench.results.tables.figures import NONE, superscript
+from ddbench.results.tables.versions import WAITS, protocol_now
 
 
 class Published(Frozen):
@@ -63,16 +64,46 @@ class Published(Frozen):
         return arch, preprocess
 
 
+class SamePixels(Frozen):
+    """That a data set has the pixels of another one, under whose name numbers were published.
+
+    Attributes:
+        dataset: Name of the other one.
+        note: How it is known, and what else differs.
+    """
+
+    dataset: str
+    note: str
+
+
+class Sources(Frozen):
+    """A file of published numbers.
+
+    Attributes:
+        published: What papers report.
+        pixels_of: Name of a data set of ours → the one that it is a copy of.
+    """
+
+    published: tuple[Published, ...]
+    pixels_of: Mapping[str, SamePixels] = Field(default_factory=dict)
+
+    def name_of(self, dataset: str) -> str:
+        """The name under which numbers were published."""
+        return self.pixels_of[dataset].dataset if dataset in self.pixels_of else dataset
+
+
 @dataclass(slots=True)
 class Ours:
     """What records hold of one published cell.
 
     Attributes:
         iterations: K, outer steps of the paper.
+        copies: Names of the data sets, where these are not the published one's but have its pixels.
         runs: k → whether train ∪ val was condensed → repetition (master seed, r) → accuracies of its students [%].
     """
 
     iterations: int
+    copies: dict[str, None] = field(default_factory=dict)
     runs: dict[int, dict[bool, dict[tuple[int, int], list[float]]]] = field(default_factory=dict)
 
     def add(self, k: int, whole: bool, r: tuple[int, int], top1: float) -> None:
@@ -87,6 +118,11 @@ class Ours:
         """Over repetitions, each the mean of its students."""
         return summary([round(fmean(students), DIGITS) for _, students in sorted(self.best(k)[1].items())])
 
+    @property
+    def furthest(self) -> Summary:
+        """Of the most steps that were made."""
+        return self.summary(max(self.runs))
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -100,7 +136,7 @@ class Line:
     how: str = ""
 
 
-def read_published(path: Path) -> tuple[Published, ...]:
+def read_published(path: Path) -> Sources:
     """The published numbers in a file.
 
     Raises:
@@ -108,15 +144,27 @@ def read_published(path: Path) -> tuple[Published, ...]:
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return tuple(TypeAdapter(list[Published]).validate_python(document))
+        return Sources.model_validate(document)
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise UsageError(f"published numbers {path}: {' '.join(str(error).split())}") from None
+
+
+def distance(theirs: tuple[float, float | None] | None, ours: Ours) -> float | None:
+    """Points between the published mean and ours after the most steps; None where nothing was published."""
+    return None if theirs is None else round(abs(ours.furthest.mean - theirs[0]), DIGITS)
+
+
+def within(theirs: tuple[float, float | None] | None, ours: Ours) -> bool | None:
+    """Whether our mean lies within twice the published sd of the published mean; None where there is no sd."""
+    found = distance(theirs, ours)
+    return None if found is None or theirs is None or theirs[1] is None else found <= 2 * theirs[1]
 
 
 def verdict(theirs: tuple[float, float | None] | None, ours: Ours) -> str:
     """``reproduced`` or not, when all steps were made on all data by three repetitions or more; else what is missing.
 
-    Reproduced: our 95 % interval meets the published mean ± sd.
+    Reproduced: our mean lies within the published mean ± 2 sd, and our 95 % interval is no wider than that; not
+    reproduced: all of our interval lies outside. Without a published sd: our interval holds the published mean, or not.
     """
     k = max(ours.runs)
     if theirs is None:
@@ -128,29 +176,35 @@ def verdict(theirs: tuple[float, float | None] | None, ours: Ours) -> str:
         few = found.half_width is None
         needed = [*([] if whole else ["--split paper"]), *(["3 repetitions"] if few else [])]
         return f"open (needs {' and '.join(needed)})"
-    mean, sd = theirs
-    meets = abs(found.mean - mean) <= found.half_width + (sd or 0.0)
-    return "reproduced" if meets else "not reproduced"
+    apart, band = abs(found.mean - theirs[0]), 2 * (theirs[1] or 0.0)
+    if apart > band + found.half_width:
+        return "not reproduced"
+    if theirs[1] is not None and (apart > band or found.half_width > band):
+        return "open (our interval is too wide)"
+    return "reproduced"
 
 
-def lines_of(published: Sequence[Published], records: Iterable[Record]) -> list[Line]:
+def lines_of(sources: Sources, records: Iterable[Record]) -> list[Line]:
     """The cells that records speak of, in the order of the published numbers.
 
     Runs with the paper's settings for which nobody published a number come last, by protocol.
     """
+    published = sources.published
     found: dict[tuple[int, str, int], Ours] = {}
     foreign: dict[tuple[str, ...], Ours] = {}
     for record in {record.key: record for record in records}.values():
         cell, ipc = record.document.cell, record.document.cell.budget.ipc
         if ipc is None or not _counts(record):
             continue
-        method, dataset, student = cell.method, cell.data.name, record.evaluation.eval
+        method, dataset, student = cell.method, sources.name_of(cell.data.name), record.evaluation.eval
         whole, repetition = cell.data.split == "paper", (student.master, student.r)
         run = cell.params.get("iterations", 0), whole, repetition, record.metrics["top1"]
         for i, entry in enumerate(published):
-            if _same(entry, record.evaluation, ipc):
+            if _same(entry, record.evaluation, dataset, ipc):
                 total = _paper(entry, dataset, ipc).get("iterations", 0)
-                found.setdefault((i, dataset, ipc), Ours(total)).add(*run)
+                ours = found.setdefault((i, dataset, ipc), Ours(total))
+                ours.add(*run)
+                ours.copies |= {cell.data.name: None} if cell.data.name != dataset else {}
         known = any(entry.method == method and ipc in entry.numbers.get(dataset, {}) for entry in published)
         if not known and _follows(cell, _resolved(method, dataset, ipc, ())):
             nets = f"{cell.arch} → {student.arch}" if cell.arch != student.arch else student.arch
@@ -178,9 +232,9 @@ def _counts(record: Record) -> bool:
     return document.profile == "paper"  # other profiles train shorter
 
 
-def _same(entry: Published, document: EvaluationDocument, ipc: int) -> bool:
+def _same(entry: Published, document: EvaluationDocument, dataset: str, ipc: int) -> bool:
     """Whether a record is a run, or the first steps, of what was published."""
-    cell, dataset = document.cell, document.cell.data.name
+    cell = document.cell
     if cell.method != entry.method or ipc not in entry.numbers.get(dataset, {}):
         return False
     arch, preprocess = entry.place(dataset, ipc)
@@ -214,33 +268,32 @@ def _resolved(method: str, dataset: str, ipc: int, extra: tuple[tuple[str, Any],
     return dict(params_class(info).model_validate(given).model_dump(mode="json"))
 
 
-def ledger(
-    published: Sequence[Published], records: Iterable[Record], grid: Callable[[Sequence[list[str]]], list[str]]
-) -> str:
+def ledger(sources: Sources, records: Iterable[Record], grid: Callable[[Sequence[list[str]]], list[str]]) -> str:
     """The ledger as markdown: what was run with its verdict, then what was published and not run.
 
     Args:
-        published: From :func:`read_published`.
+        sources: From :func:`read_published`.
         records: All records that may speak of it.
         grid: Lays out rows of cells as lines of a markdown table.
     """
-    lines = lines_of(published, records)
+    lines = lines_of(sources, records)
     notes: dict[str, int] = {}
-    rows = [["method", "data", "published", "ours", "verdict"]]
+    rows = [["method", "data", "published", "ours", "apart", "within 2 sd", "verdict"]]
     for line in lines:
         entry = line.published
         about = [line.how] if entry is None else [_theirs(entry), entry.deltas]
+        about += [f"{name}: {sources.pixels_of[name].note}" for name in line.ours.copies]
         about += _conditions(line)
         marks = [notes.setdefault(note, len(notes) + 1) for note in about]
         rows.append(
             [f"{line.name} {superscript(marks)}".strip(), line.where, _number(line.theirs), _ours(line.ours),
-             verdict(line.theirs, line.ours)]
+             *_comparison(line), verdict(line.theirs, line.ours)]
         )  # fmt: skip
     blocks = ["\n".join(grid(rows))] if lines else ["no run yet"]
     if notes:
         blocks.append("<br>\n".join(f"{superscript([mark])} {note}" for note, mark in notes.items()))
     blocks.append(LEGEND)
-    missing = list(_not_run(published, {(line.name, line.where) for line in lines}))
+    missing = list(_not_run(sources.published, {(line.name, line.where) for line in lines}))
     if missing:
         blocks += [
             "Published and not run:",
@@ -250,14 +303,24 @@ def ledger(
 
 
 LEGEND = (
-    "test top-1 %; ours: mean ± sd over repetitions with its 95 % interval (n), for fewer iterations the curve. "
-    "reproduced: all iterations, condensed from train ∪ val (`--split paper`), and our interval meets the published "
-    "mean ± sd; partial: fewer iterations, no verdict"
+    "test top-1 %; ours: mean ± sd over repetitions with its 95 % interval (n), for fewer iterations the curve; apart: "
+    "points between the published mean and ours after the most iterations; within 2 sd: whether that is at most twice "
+    "the published sd, which is the spread of networks (dc and dsa: a hundred, of five sets), no error of "
+    "the mean. reproduced: all iterations, condensed from train ∪ val (`--split paper`), three repetitions or more, our "
+    "mean within 2 sd and our interval no wider than ± 2 sd; not reproduced: all of our interval outside; without a "
+    "published sd our interval must hold the published mean; partial: fewer iterations, no verdict"
 )
 
 
+def _comparison(line: Line) -> list[str]:
+    apart, near = distance(line.theirs, line.ours), within(line.theirs, line.ours)
+    return [NONE if apart is None else f"{apart:.1f}", NONE if near is None else "yes" if near else "no"]
+
+
 def _theirs(entry: Published) -> str:
-    return f"{entry.name}: {entry.source}; ± over {entry.over}; ours under {entry.protocol}"
+    now = protocol_now(entry.protocol)
+    under = entry.protocol + (f" (ddbench has {now}: {WAITS})" if now else "")
+    return f"{entry.name}: {entry.source}; ± over {entry.over}; ours under {under}"
 
 
 def _conditions(line: Line) -> Iterator[str]:

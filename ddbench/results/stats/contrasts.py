@@ -55,12 +55,21 @@ class Contrasts:
     def p(self) -> Floats:
         """Two-sided p-values. Without any spread, 1 for no difference and 0 for any other."""
         known = np.where(self.se > 0, self.se, 1.0)
-        tested = 2 * stdtr(self.df, -np.abs(self.difference) / known)
+        tested = 2 * stdtr(self.tested_df, -np.abs(self.difference) / known)
         return np.where(self.se > 0, tested, np.where(self.difference == 0, 1.0, 0.0))
 
-    def half_width(self, level: float = LEVEL) -> Floats:
-        """Half of the two-sided intervals of this coverage, none adjusted for the others."""
-        return np.asarray(stdtrit(self.df, (1 + level) / 2) * self.se)
+    @property
+    def tested_df(self) -> Floats:
+        """Degrees of freedom of tests: the harmonic mean of ``df`` and n − 1, which are equal for paired differences.
+
+        Satterthwaite's approximation is good enough for an interval of 95 %, and too generous at the levels of a
+        family: by ``df`` .056–.059 of tables of equal rows held a false verdict (benchmarks/statistics.py).
+        """
+        return np.asarray(2 / (1 / self.df + 1 / np.maximum(self.n - 1, 1)))
+
+    def half_width(self, level: float = LEVEL, *, tested: bool = False) -> Floats:
+        """Half of the two-sided intervals of this coverage, none adjusted for the others; ``tested``: of tests."""
+        return np.asarray(stdtrit(self.tested_df if tested else self.df, (1 + level) / 2) * self.se)
 
 
 def paired_contrasts(differences: npt.ArrayLike) -> Contrasts:
@@ -96,8 +105,7 @@ def reference_contrasts(a: npt.ArrayLike, b: npt.ArrayLike) -> Contrasts:
                     + 2 s_ab²/(n m (m−1)) − 4 s_a² s_ab/(n m (n−1)) − 4 s_b² s_ab/(m²(m−1)) ],
 
     held within [n − 1, n + m − 2], what the paired test and two independent samples have. For s_ab = 0 known it is
-    Welch's. As the approximation is slightly too generous for few n (it called .056–.059 of tables of equal rows), what
-    counts is the harmonic mean of that number and n − 1: simulated, errors stay below .05 (benchmarks/statistics.py).
+    Welch's.
 
     Args:
         a: Scores [..., n], n ≥ 2.
@@ -117,8 +125,7 @@ def reference_contrasts(a: npt.ArrayLike, b: npt.ArrayLike) -> Contrasts:
         + 2 * ab**2 / (n * m * (m - 1)) - 4 * aa * ab / (n * m * (n - 1)) - 4 * bb * ab / (m**2 * (m - 1))
     )  # fmt: skip
     most = np.full_like(variance, n + m - 2)
-    satterthwaite = np.clip(np.divide(variance**2, spread, out=most.copy(), where=spread > 0), n - 1, most)
-    df = 2 / (1 / satterthwaite + 1 / (n - 1))
+    df = np.clip(np.divide(variance**2, spread, out=most.copy(), where=spread > 0), n - 1, most)
     difference = np.round(ours.mean(axis=-1) - theirs.mean(axis=-1), DIGITS)
     return _contrasts(difference, np.sqrt(variance), df, n, m)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ddbench.core.roles import RECIPE_OF
+from ddbench.results.tables.effort import below_published
 from ddbench.results.tables.observations import Observation
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def _texts(
     warned = dict.fromkeys(w for o in observations if o.condensation is not None for w in o.condensation.warnings)
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
     sizes = [*_purchase(row, observations), *_shortfall(row, columns)]
-    return [*warned, *_conditions(row, trains_student), *sizes, *_cut(observations, columns)]
+    effort = [*_cut(observations, columns), *below_published(observations)]
+    return [*warned, *_conditions(row, trains_student), *sizes, *effort]
 
 
 def named(rows: Sequence[Row]) -> str:

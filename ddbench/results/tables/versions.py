@@ -27,7 +27,7 @@ def outdated(observations: Sequence[Observation]) -> tuple[str, ...]:
     """
     measured = [o for o in observations if o.key and o.source == "measured"]
     protocols = dict.fromkeys(str(o.setting.protocol) for o in measured)
-    lines = [f"made under {used}; ddbench has {now}" for used in protocols if (now := _newer_protocol(used))]
+    lines = [f"made under {used}; ddbench has {now}" for used in protocols if (now := protocol_now(used))]
     found: dict[str, dict[str, None]] = {}
     for o in measured:
         for what in _of_set(o.made, active()) if o.made is not None else ():
@@ -36,8 +36,8 @@ def outdated(observations: Sequence[Observation]) -> tuple[str, ...]:
     return tuple(f"{line}: {WAITS}" for line in lines)
 
 
-def _newer_protocol(used: str) -> str | None:
-    """The id of a protocol as it is now, if its version is another one."""
+def protocol_now(used: str) -> str | None:
+    """The id of a protocol as this ddbench has it, if that is another version than the one used; else None."""
     name = name_of(used)
     if " " in used:  # of several plugins, told apart
         return None

@@ -1,6 +1,6 @@
 """Hyper-parameters of DM. No torch."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -9,6 +9,8 @@ from ddbench.blocks.params import StartParams
 
 class DMParams(StartParams):
     """Hyper-parameters of DM; defaults follow the authors' CIFAR-10 script."""
+
+    effort: ClassVar[tuple[str, ...]] = ("iterations", "batch_real")
 
     iterations: NonNegativeInt = Field(default=20_000, description="outer steps, each with a fresh random net")
     lr_img: float = Field(default=1.0, gt=0, description="SGD learning rate on pixels [normalised units]")

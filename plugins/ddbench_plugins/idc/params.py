@@ -1,6 +1,6 @@
 """Hyper-parameters of IDC. No torch."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -10,6 +10,8 @@ from ddbench.blocks.params import GradientMatchingParams
 
 class IDCParams(GradientMatchingParams):
     """Hyper-parameters of IDC; defaults follow the authors' settings for MNIST-like data at ipc 10."""
+
+    effort: ClassVar[tuple[str, ...]] = (*GradientMatchingParams.effort, "batch_syn", "net_images")
 
     parametrisation: Literal["pixels", "multi-formation", "upsampled"] = Field(
         default="multi-formation", description="what is stored; pixels: the authors' IDC-I"

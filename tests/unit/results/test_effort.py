@@ -1,0 +1,71 @@
+"""Each row says how far its parameters are below the published recipe."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddbench.core.plugin.loader import installed, params_class
+from ddbench.core.specs import Budget
+from ddbench.plan.presets import choose
+from ddbench.results.tables.tables import tables_of
+from tests.factories import cell
+
+
+def run(method, ipc, profile="short", dataset="digits", **fields):
+    info = installed().methods.get(method)
+    chosen = {**choose(info, dataset, Budget(ipc=ipc), profile).params, **fields.pop("changed", {})}
+    params = params_class(info).model_validate(chosen).model_dump(mode="json")
+    return cell(method, [50.0, 51.0], ipc=ipc, params=params, data={"name": dataset}, **fields)
+
+
+def notes(records):
+    (table,) = tables_of(records)
+    return [note for note in table.footnotes if "published recipe" in note]
+
+
+def test_what_is_as_published_says_nothing():
+    for method in ("dc", "dm", "mtt", "datm"):
+        assert notes(run(method, 10, "paper", "cifar10")) == []
+    assert notes(run("mtt", 10, "paper", "cifar10", changed={"iterations": 6000})) == [], "more is not below"
+
+
+def test_fewer_steps_and_experts_are_told_beside_those_of_the_paper():
+    changed = {"iterations": 100, "experts": 5, "syn_steps": 10}
+    (note,) = notes(run("datm", 10, "paper", "cifar10", changed=changed))
+    assert note == "datm: below the published recipe: 100 of 10,000 iterations, 5 of 100 experts, 10 of 80 syn_steps"
+
+
+def test_other_settings_are_no_effort():
+    assert notes(run("mtt", 10, "paper", "cifar10", changed={"lr_img": 0.1, "momentum": 0.0})) == []
+
+
+def test_data_without_a_recipe_are_held_against_cifar10_and_budgets_against_the_nearest_smaller():
+    (note,) = notes(run("mtt", 24, "paper", "cifar10", changed={"iterations": 100}))
+    assert note == "mtt: below the published recipe (at ipc 24 that of ipc 10): 100 of 5,000 iterations"
+    params = params_class(installed().methods.get("mtt"))(iterations=100).model_dump(mode="json")
+    (note,) = notes(cell("mtt", [50.0], ipc=10, params=params))
+    assert note == "mtt: below the published recipe (cifar10's): 100 of 5,000 iterations"
+
+
+def test_budgets_of_a_row_are_one_note_with_the_range_of_each_parameter():
+    records = [
+        *run("mtt", 1, "paper", "cifar10", changed={"iterations": 200, "syn_steps": 20}),
+        *run("mtt", 10, "paper", "cifar10", changed={"iterations": 100, "syn_steps": 10}),
+    ]
+    assert notes(records) == ["mtt: below the published recipe: 100–200 of 5,000 iterations, 10–20 of 30–50 syn_steps"]
+
+
+@pytest.mark.parametrize("role", ["start", "control"])
+def test_controls_have_no_published_recipe(role):
+    facts = {"role": {"kind": role, "of": ["mtt"]}}
+    assert notes(run("mtt", 10, "paper", "cifar10", changed={"iterations": 0}, facts=facts)) == []
+
+
+def test_every_parameter_of_effort_is_a_number_of_its_method():
+    told = 0
+    for info in installed().methods:
+        fields = params_class(info).model_fields
+        for name in params_class(info).effort:
+            assert name in fields, f"{info.name}: no parameter {name}"
+            told += 1
+    assert told > 20
