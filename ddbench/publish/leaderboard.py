@@ -66,6 +66,11 @@ class Block:
     published: Path | None = None
     file: Path | None = None
 
+    @property
+    def is_table(self) -> bool:
+        """Whether it is no ledger."""
+        return self.published is None and self.file is None
+
 
 def has_markers(path: Path) -> bool:
     """Whether a page holds at least one table.
@@ -110,7 +115,7 @@ def outdated(path: Path) -> list[str]:
         marked = html.marker_of(text)
         shown = [_joined(html.parse(marked, path).records)[0]] if marked is not None else []
     else:
-        shown = [_shown(block) for block in _blocks(path, text.split("\n"))]
+        shown = [_shown(block) if block.is_table else _all(block) for block in _blocks(path, text.split("\n"))]
     found = Counter(line for records in shown for table in tables_of(records) for line in table.outdated)
     return [f"{line} ({plural(str(count), 'table')})" for line, count in found.items()]
 
@@ -126,13 +131,17 @@ def write(path: Path, text: str) -> None:
 
 def _ledger(block: Block) -> str:
     assert block.published is not None
-    records = [record for path in block.records for record in read_records(path)]
-    return ledger(read_published(block.published), records, markdown_grid)
+    return ledger(read_published(block.published), _all(block), markdown_grid)
 
 
 def _tuning(block: Block) -> str:
     assert block.file is not None
-    return tuning_block(block.file, block.records)
+    return tuning_block(block.file, _all(block))
+
+
+def _all(block: Block) -> list[Record]:
+    """The records of a ledger."""
+    return [record for path in block.records for record in read_records(path)]
 
 
 def _page(path: Path, text: str) -> str:
