@@ -5,14 +5,14 @@ Symbols: n condensed images, N training images, K classes, [n, C, H, W] an image
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
+from ddbench.core.evaluation import EvalInputs, EvalProtocol, Predictor, State
 from ddbench.core.images import Images
 from ddbench.core.infos import (
     ALL_AXES,
@@ -29,7 +29,7 @@ from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, Plan
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
     from ddbench.core.profiles import Profile
 
@@ -39,12 +39,6 @@ __all__ = [
     "Paper", "Params", "PlannedEvaluation", "Predictor", "Preprocess", "ProtocolInfo", "ProtocolParams", "Recipe",
     "RunContext", "Selection", "Selector", "Standing", "State", "StorageBytes", "StudentInfo",
 ]  # fmt: skip
-
-State: TypeAlias = "Mapping[str, Any]"
-"""Nested dict/list of Tensor | int | float | str | bool | None."""
-
-Predictor: TypeAlias = "Callable[[Tensor], Tensor]"
-"""Images [n, C, H, W] → logits [n, K]."""
 
 
 class Params(BaseModel):
@@ -351,69 +345,3 @@ class Selector(Method[P]):
     def load_state_dict(self, state: State) -> None:
         """Restore the selection."""
         self.selection = Selection(**state) if state else None
-
-
-class EvalInputs(Protocol):
-    """What an evaluation recipe may use besides the set: real data without the test split, and the core's services.
-
-    Attributes:
-        params: The protocol's resolved params.
-        lr: The learning rate to use, one of ``params.lr`` or the set's own.
-        recipe: The recipe that ``native`` follows, else None.
-        recipe_images: Images of the set that it came with, else None.
-        dataset: Facts about the data.
-        device: Where to train.
-    """
-
-    params: Any
-    lr: float
-    recipe: Recipe | None
-    recipe_images: int | None
-    dataset: DatasetInfo
-    device: torch.device
-
-    @property
-    def train(self) -> Images:
-        """Real training images (what a set's ``indices`` point into)."""
-        ...
-
-    @property
-    def val(self) -> Images | None:
-        """Validation images; None when they are part of the training set (references)."""
-        ...
-
-    def artifact(self, name: str) -> Path:
-        """Folder of an artifact that ``ProtocolParams.artifacts`` declared."""
-        ...
-
-    def resume(self) -> State | None:
-        """The state of an interrupted training, or None."""
-        ...
-
-    def tick(self, done: int, total: int, state: Callable[[], State]) -> None:
-        """Call after every update: progress, checkpoints, interruption and time limits."""
-        ...
-
-    def note(self, name: str, value: Any) -> None:
-        """Put a number beside the metrics of the record (train accuracy, flip rate)."""
-        ...
-
-
-class EvalProtocol(ABC):
-    """An evaluation recipe: trains a fresh student on a condensed set."""
-
-    @abstractmethod
-    def fit(
-        self, condensed: CondensedSet, make_model: Callable[[int], nn.Module], seed: int, artifacts: EvalInputs
-    ) -> Predictor:
-        """Train a student.
-
-        Args:
-            condensed: The set.
-            make_model: seed → freshly initialised student.
-            seed: The student's seed; every draw derives from it.
-            artifacts: Real data (never test), parameters and services.
-
-        Returns:
-            The predictor. Networks that it runs must be in eval mode.
-        """

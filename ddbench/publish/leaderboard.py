@@ -21,7 +21,7 @@ from ddbench.publish.ledger import ledger, read_published
 from ddbench.publish.page import board as html
 from ddbench.publish.text.render import markdown_grid, render
 from ddbench.publish.tuning import tuning_block
-from ddbench.publish.views.catalog import check_names
+from ddbench.publish.views.catalog import ONCE, check_names
 from ddbench.results.tables.figures import plural
 from ddbench.results.tables.tables import tables_of
 
@@ -65,6 +65,11 @@ class Block:
     views: tuple[str, ...] = ()
     published: Path | None = None
     file: Path | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is no ledger."""
+        return self.published is None and self.file is None
 
 
 def has_markers(path: Path) -> bool:
@@ -110,7 +115,7 @@ def outdated(path: Path) -> list[str]:
         marked = html.marker_of(text)
         shown = [_joined(html.parse(marked, path).records)[0]] if marked is not None else []
     else:
-        shown = [_shown(block) for block in _blocks(path, text.split("\n"))]
+        shown = [_shown(block) if block.is_table else _all(block) for block in _blocks(path, text.split("\n"))]
     found = Counter(line for records in shown for table in tables_of(records) for line in table.outdated)
     return [f"{line} ({plural(str(count), 'table')})" for line, count in found.items()]
 
@@ -126,13 +131,17 @@ def write(path: Path, text: str) -> None:
 
 def _ledger(block: Block) -> str:
     assert block.published is not None
-    records = [record for path in block.records for record in read_records(path)]
-    return ledger(read_published(block.published), records, markdown_grid)
+    return ledger(read_published(block.published), _all(block), markdown_grid)
 
 
 def _tuning(block: Block) -> str:
     assert block.file is not None
-    return tuning_block(block.file, block.records)
+    return tuning_block(block.file, _all(block))
+
+
+def _all(block: Block) -> list[Record]:
+    """The records of a ledger."""
+    return [record for path in block.records for record in read_records(path)]
 
 
 def _page(path: Path, text: str) -> str:
@@ -262,7 +271,7 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
     """The blocks of a page, in order.
 
     Raises:
-        UsageError: If a marker is malformed, opened twice or not closed.
+        UsageError: If a marker is malformed, opened twice or not closed, or claims of one page are in several blocks.
     """
     blocks: list[Block] = []
     opened: tuple[int, dict[str, str]] | None = None
@@ -281,6 +290,9 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
             details = values.get("details") == "yes"
             views = _names(values.get("views", ""))
             protocol = values.get("protocol", "")
+            if again := sorted(ONCE & {*views} & {view for block in blocks for view in block.views}):
+                what = f"a second block of {again[0]}, whose claims on one page are judged together"
+                raise wrong(first, f"{what}; name all records in one: records=a.jsonl,b.jsonl")
             blocks.append(Block(first + 1, index, files, names, protocol, details, views, published, file))
             opened = None
         else:

@@ -14,7 +14,6 @@ from ddbench.core.plugin.loader import Registries, active
 from ddbench.core.records import Record
 from ddbench.core.roles import RANDOM
 from ddbench.core.specs import Budget
-from ddbench.core.store.jsonl import read_records
 from ddbench.plan.rows import shown
 from ddbench.plan.tuning import REPETITIONS, Tuning, load
 from ddbench.publish.text.render import markdown_grid
@@ -45,7 +44,7 @@ def new_page(tuning: Tuning, file: str, records: str) -> str:
     return PAGE.format(name=Path(file).stem, where=tuning.where, records=records, file=file)
 
 
-def tuning_block(file: Path, records: Sequence[Path]) -> str:
+def tuning_block(file: Path, records: Iterable[Record]) -> str:
     """The ledger of a tuning file from committed records, as it stands between markers.
 
     Raises:
@@ -54,8 +53,7 @@ def tuning_block(file: Path, records: Sequence[Path]) -> str:
     if not file.is_file():
         raise UsageError(f"tuning file {file}: there is none")
     registries = active()
-    found = [record for path in records for record in read_records(path)]
-    return ledger_text(load(str(file), registries), found, registries)
+    return ledger_text(load(str(file), registries), records, registries)
 
 
 def ledger_text(tuning: Tuning, records: Iterable[Record], registries: Registries) -> str:

@@ -142,6 +142,17 @@ def test_a_wrong_marker_is_a_usage_error_that_says_why(site, marker, message):
         assert message in str(result.exception)
 
 
+def test_claims_that_are_judged_together_stand_in_one_block(site):
+    one = "<!-- ddbench:table records=records/digits.jsonl views=main,lossless -->\n"
+    with_marker(one)
+    assert call("render").exit_code == 0
+    with_marker(f"{one}<!-- ddbench:end -->\n{one}")
+    result = call("render")
+    assert isinstance(result.exception, UsageError)
+    assert "digits.md:7: a second block of lossless" in str(result.exception)
+    assert "records=a.jsonl,b.jsonl" in str(result.exception)
+
+
 def test_a_table_without_an_end_is_a_usage_error(site):
     Path("leaderboards/digits.md").write_text(PAGE[: PAGE.index("<!-- ddbench:end")])
     assert "has no `<!-- ddbench:end -->`" in str(call("render").exception)

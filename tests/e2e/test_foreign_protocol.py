@@ -103,7 +103,7 @@ def test_what_another_text_recorded_gets_no_metric_and_the_rest_does(run, tmp_pa
         "tests.e2e.test_foreign_protocol.BASE", ("--methods", "dm", "--set", "dm.iterations=2", *BASE[2:])
     )
     assert run(record="{'updates': 9}, " + RECORD) == 0
-    monkeypatch.setattr("ddbench.results.audit.full_stopped.seconds_of", lambda made, student: 1e-6)
+    monkeypatch.setattr("ddbench.results.audit.full_stopped.seconds_of", lambda made, student, timer: 1e-6)
     edit(tmp_path / "ncm_e2e.py")
     capsys.readouterr()
     assert ddbench("results", command, "--out", tmp_path / "runs", "--plugin", tmp_path / "ncm_e2e.py") == 1

@@ -190,3 +190,5 @@ VIEWS: dict[str, Callable[[Sequence[Table]], list[View]]] = {
     "lossless": lossless_views,
     "verdicts": verdict_views,
 }
+ONCE = frozenset({"lossless"})
+"""Views whose verdicts are adjusted for all claims of a page, so that one block of a page must make them all."""

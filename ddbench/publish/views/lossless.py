@@ -78,4 +78,6 @@ def _view(table: Table, fulls: Sequence[str], members: Sequence[Claim], count: s
         notes.append("claims are about methods: real images and controls are shown beside them, without a verdict")
     if table.follows_recipe and not any(row.role.kind == "control" for row in table.rows):
         notes.append("no control with labels of its own stands beside them: --controls adds random_soft")
+    known = {mark for row in table.rows if row.competes for mark in row.marks}
+    notes += [table.footnotes[mark - 1] for mark in sorted(known)]
     return View("lossless", f"{CAPTION} · {place(table)}", notes, LOSSLESS, members, {"where": place(table)})

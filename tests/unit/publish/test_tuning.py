@@ -47,7 +47,7 @@ def trial(method, top1, r, *, ipc, params, condense_s=10.0):
         artifacts={} if method == "random" else {"experts": ("experts", key_of(method, r))}, evaluate_s=5.0,
         facts={"dataset": "digits [train_size 200]"}, **bad,
     )  # fmt: skip
-    condensation.metrics = {"c": 0.8, "c_sd": 0.1, "mine": 0.5, "note": "text"} if method == "dm" else {}
+    condensation.metrics = {"c": 0.8, "c_sd": 0.1, "mine": 0.5} if method == "dm" else {}
     if top1 is not None:
         student.n_test, student.selection = 997, {"lr": 0.01 if r == -1 else 0.5}
     return [condensation, student]
@@ -213,6 +213,8 @@ def test_a_page_is_made_from_its_file_and_records_and_checked(file, tmp_path):
     assert "**lr_img=3.0**" in new
     page.write_text(new)
     assert leaderboard.fresh(page) == (new, new)
+    (older,) = leaderboard.outdated(page)
+    assert older.startswith("made under hard@1")  # which is what these records say
     page.write_text(new.replace("62.0", "63.0"))
     old, new = leaderboard.fresh(page)
     assert old != new

@@ -56,7 +56,16 @@ def test_the_formula_written_out(a, b):
     assert (found.n, found.draws) == (n, m)
     assert found.difference == pytest.approx(np.mean(a) - np.mean(b))
     assert found.se == pytest.approx(np.sqrt(variance))
-    assert n - 1 <= found.df <= n + m - 2
+    spread = (
+        aa**2 / (n**2 * (n - 1)) + bb**2 / (m**2 * (m - 1)) + 2 * (aa * bb + ab**2) / (m**2 * (n - 1))
+        + 2 * ab**2 / (n * m * (m - 1)) - 4 * aa * ab / (n * m * (n - 1)) - 4 * bb * ab / (m**2 * (m - 1))
+    )  # fmt: skip
+    assume(spread > 1e-6)
+    satterthwaite = min(n + m - 2, max(n - 1, variance**2 / spread))
+    assert found.df == pytest.approx(satterthwaite, rel=1e-6)
+    assert found.tested_df == pytest.approx(2 / (1 / satterthwaite + 1 / (n - 1)), rel=1e-6)
+    tested = 2 * oracle.t.sf(abs(found.difference) / found.se, float(found.tested_df))
+    assert found.p == pytest.approx(tested, abs=1e-9)
 
 
 def test_degrees_of_freedom_are_those_that_the_variance_of_the_variance_has():

@@ -138,6 +138,12 @@ def test_the_view_says_what_decides():
     assert any("--controls adds random_soft" in note for note in native.notes)
 
 
+def test_what_a_reader_must_know_of_a_row_stands_below_the_claim_about_it():
+    records = [*FULL, *rows("dm", 290, ipc=24, protocol="native", warnings=["cut from 4004 to 3000 updates"])]
+    (view,) = views_of(tables_of(records), ["lossless"])
+    assert "dm: cut from 4004 to 3000 updates" in view.notes
+
+
 def test_without_the_protocol_there_is_nothing_to_show():
     (view,) = views_of(tables_of(pair("dm")), ["lossless"])
     assert view.grid == []
