@@ -305,10 +305,10 @@ def ledger(sources: Sources, records: Iterable[Record], grid: Callable[[Sequence
 LEGEND = (
     "test top-1 %; ours: mean ± sd over repetitions with its 95 % interval (n), for fewer iterations the curve; apart: "
     "points between the published mean and ours after the most iterations; within 2 sd: whether that is at most twice "
-    "the published sd, which is the spread of networks (dc and dsa: a hundred, of five sets), no error of "
-    "the mean. reproduced: all iterations, condensed from train ∪ val (`--split paper`), three repetitions or more, "
-    "our mean within 2 sd and our interval no wider than ± 2 sd; not reproduced: all of our interval outside; without "
-    "a published sd our interval must hold the published mean; partial: fewer iterations, no verdict"
+    "the published sd, which is the spread of networks (dc and dsa: a hundred, of five sets), no error of the mean. "
+    "reproduced: all iterations, condensed from train ∪ val (`--split paper`), three repetitions or more, our mean "
+    "within 2 sd and our interval no wider than ± 2 sd; not reproduced: all of our interval outside; without a "
+    "published sd our interval must hold the published mean; partial: fewer iterations, no verdict"
 )
 
 

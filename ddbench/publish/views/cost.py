@@ -70,6 +70,8 @@ COSTS: tuple[Column[CostLine], ...] = (
     *_timed("train"),
     *map(_spent, ("peak_mb", "device_mb", "bytes", "warm", "contended", "beside")),
     _of_cell("top1_uint8", "uint8 top-1 %", note="uint8: the set rounded to 8-bit pixels before training"),
+    _derived("at_uint8", _ONE, "random@uint8 %",
+             note="random@uint8: as many real images as the bytes of the set with uint8 images buy"),
     _of_cell("full_stopped", "full stopped %",
              note="full stopped: all images, trained for no longer than the set, what it can open of its artifacts and "
                   "one student took, at the pace that full was recorded with (updates rounded down to two digits, the "

@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from ddbench.core.records import Timer
-from ddbench.core.roles import RANDOM, baseline_of
+from ddbench.core.roles import RANDOM, Kind, baseline_of
 from ddbench.results.stats import DIGITS
 from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.costs import MAKING, timer_of
@@ -89,6 +89,7 @@ class CostLine:
             ``full`` − those of one of the set), by :func:`break_even_timer`; ``math.inf`` when training on the set is
             not faster; None without ``full``.
         break_even_with_artifacts: The same with the artifacts charged to this set alone.
+        at_uint8: Accuracy of as many real images as the set's bytes with uint8 images pay for, from their own row [%].
         pareto: Of ``seconds`` (condensing and artifacts, by :func:`making_timer`), ``memory`` and ``bytes`` those for
             which no line of the table, whatever its budget, is at least as accurate and at least as cheap, and better
             in one of both; empty for what is not ranked.
@@ -101,6 +102,7 @@ class CostLine:
     cell: Cell
     break_even: float | None = None
     break_even_with_artifacts: float | None = None
+    at_uint8: float | None = None
     pareto: tuple[str, ...] = ()
 
 
@@ -169,6 +171,7 @@ def cost_of(table: Table) -> list[CostLine]:
             cell=cell,
             break_even=break_even(cost.get("condense", whole), full_s, student_s),
             break_even_with_artifacts=break_even(cost.making(whole), full_s, student_s),
+            at_uint8=_mean_of(None if row.spans else _at_bytes(table, row.label, one.place, "at_uint8")),
         )
         found.append(line)
         if competes(row, cell):
@@ -277,10 +280,14 @@ def _over_random(table: Table, label: str, place: int | None) -> float | None:
     return _gain(cell, _random(table, row, place)) if cell is not None and cell.complete else None
 
 
-def _at_bytes(table: Table, label: str, place: int) -> Cell | None:
-    """The cell of as many real images as a row's sets cost."""
-    cells = [row.cells[place] for row in table.rows if row.role.kind == "at_bytes" and label in row.role.of]
+def _at_bytes(table: Table, label: str, place: int, kind: Kind = "at_bytes") -> Cell | None:
+    """The cell of as many real images as a row's sets cost, or would cost with uint8 images."""
+    cells = [row.cells[place] for row in table.rows if row.role.kind == kind and label in row.role.of]
     return next((cell for cell in cells if cell is not None and cell.counts), None)
+
+
+def _mean_of(cell: Cell | None) -> float | None:
+    return None if cell is None or cell.summary is None else cell.summary.mean
 
 
 def _gain(cell: Cell, base: Cell | None) -> float | None:

@@ -42,6 +42,7 @@ METRICS = {
     "top1_uint8": 49.04, "full_stopped": 88.88, "full_stopped_updates": 120.0,
 }  # fmt: skip
 BUYS = {"of": ["dm"], "images": 40, "budget": {"ipc": 1, "fraction": None}}
+AT_UINT8 = {"role": {"kind": "at_uint8", "of": ["dm"]}}
 SPENT = {"condense_s": 3.0, "artifact_s": 123.4, "artifact_rest_s": 55.5}
 EXPERTS = {
     "artifact_s": 1234.5, "artifact_rest_s": 44.0, "condense_s": 30.04, "contended": True, "peak_mb": 2345.6, "warm": True,
@@ -63,6 +64,14 @@ def filled():
             )
             found += cell("dc", [49.0, 58.0 - ipc, 55.04], ipc=ipc, **where)
         found += cell("random", [47.04, 48.0, 50.0], ipc=4, label="random@bytes", facts={"buys": BUYS}, **where)
+        found += cell(
+            "random",
+            [46.04, 47.0, 49.0],
+            ipc=2,
+            label="random@uint8 (for dm)",
+            facts={"buys": BUYS} | AT_UINT8,
+            **where,
+        )
         found += cell("theirs", [80.0, 82.0, None], source="imported", **where)
     found += cell("random", [45.0, 46.0, 47.0], label="random (recipe of dm)", protocol="native")
     for record in found:
