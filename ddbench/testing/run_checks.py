@@ -93,7 +93,9 @@ def bytes_are_foreseen(bench: Bench) -> None:
         assert foreseen == taken, f"ipc {ipc}: foreseen are {foreseen} bytes, the set takes {taken}: {size}"
         pixels = bench.params(place).stored_pixels(sum(ctx.per_class), ctx.dataset)
         if pixels is not None:
-            assert 4 * pixels == size.images, f"ipc {ipc}: foreseen are {pixels} float32 pixels, the set has {size}"
+            assert 4 * pixels == size.images + size.codes, (
+                f"ipc {ipc}: foreseen are {pixels} float32 pixels, the set has {size}"
+            )
 
 
 def sets_survive_the_file(bench: Bench) -> None:

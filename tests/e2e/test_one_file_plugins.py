@@ -85,7 +85,7 @@ def test_an_edit_while_a_run_goes_on_changes_nothing_of_it(lost, tmp_path, fresh
         "--seeds",
         "1",
     )
-    words = (*words, *SMOKE, "--jobs", "2", "--reference-limit", "0s", "--out", out)
+    words = (*words, *SMOKE, "--protocols", "hard-fixed", "--jobs", "2", "--reference-limit", "0s", "--out", out)
     run = start(*words)
 
     def workers() -> list[int]:

@@ -60,7 +60,7 @@ def test_one_pool_serves_all_methods_of_a_space(done):
 
 def test_native_trains_at_the_rate_that_the_set_learned(done):
     records = done[2]
-    made_by_datm = of(records, "condense", method="datm")
+    made_by_datm = [record for record in of(records, "condense", method="datm") if record.document.cell.r >= 0]
     assert len(made_by_datm) == 8  # two budgets, two spaces, with and without steps
     for made in made_by_datm:
         (student,) = (

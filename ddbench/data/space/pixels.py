@@ -105,9 +105,9 @@ def _undone(images: Tensor, space: Preprocess, data: DataSpec, whitening: Path |
         return unstandardise(images, space.mean, space.std)
     if whitening is None:
         raise DataError("the record names no whitening matrices")
-    standardised = ZCA[space.id] == "frepo"
-    prepared = seen(find(data.name, data.revision), data.view)
-    mean, std = constants(prepared, space.id) if standardised else ((), ())
+    if ZCA[space.id] != "frepo":
+        return unwhiten(images, space, whitening, (), ())
+    mean, std = constants(seen(find(data.name, data.revision), data.view), space.id)
     return unwhiten(images, space, whitening, mean, std)
 
 

@@ -42,6 +42,7 @@ class Bench:
         content = {
             "methods": [{"name": "mean", "params": params}], "budget": {"ipc": [1]}, "archs": ["convnet2-w8"],
             "seeds": {"condense": 1, "evaluate": 1}, "profile": "smoke",
+            "protocols": ["hard-fixed"],
         }  # fmt: skip
         made = planner.make(grid.build(suite.parse(content, "test"), self.registries, profile("smoke")))
         entry = next(entry for entry in made.entries if entry.method.name == "mean")
