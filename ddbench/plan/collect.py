@@ -94,12 +94,35 @@ def _why(plan: Plan, entry: Entry, node: Node | None) -> tuple[Any, str]:
     if entry.skip is not None:
         return "skipped", entry.skip
     assert node is not None
+    return _cause(plan, node) or ("failed", node.reason or "not run")
+
+
+def _cause(plan: Plan, node: Node) -> tuple[Any, str] | None:
+    """Status and reason of the node because of which there is no result: this one, or one that it needs.
+
+    Whoever inherits a failure inherits its status, which decides whether a row is ranked last or not at all.
+    """
+    if node.record is not None:
+        return None if node.record.status == "ok" else (node.record.status, node.record.reason or "")
     if node.state == "unmeasured":
         return "skipped", node.reason or "not measured"
-    cell = plan.nodes[node.needs[0]]
-    if cell.record is not None and cell.record.status != "ok":
-        return cell.record.status, cell.record.reason or ""
-    return "failed", node.reason or "not run"
+    for key in node.needs:
+        need = plan.nodes[key]
+        if (found := _cause(plan, need)) is not None:
+            status, reason = found
+            return status, _inherited(node, need, status, reason)
+    return (node.status, node.reason or "") if node.state == "failed" else None
+
+
+def _inherited(node: Node, need: Node, status: str, reason: str) -> str:
+    """The reason of a node whose need has none to give: that of its set, or what it needs and what became of that."""
+    document = node.document
+    if not isinstance(document, EvaluationDocument) or need.key == document.eval.set:
+        return reason
+    choice = document.choice
+    if choice is not None and need.key == choice.key:
+        return f"{status} at repetition {choice.r}, which chooses the learning rate: {reason}"
+    return f"needs {need.title}: {status}: {reason}"
 
 
 def _document(plan: Plan, entry: Entry, node: Node | None) -> EvaluationDocument:

@@ -82,5 +82,5 @@ def test_where_nothing_could_be_chosen_the_row_says_whose_choice_is_missing(made
             other.unlink()
     assert ddbench(*RUN, "--out", out) == 1
     told = capsys.readouterr()
-    assert "needs dm ipc 1 r-1 · hard@2 convnet2-w32-in e0, chooses the learning rate, which failed" in told.out
+    assert "nan at repetition -1, which chooses the learning rate: too large" in told.out
     assert "too large" in told.err
