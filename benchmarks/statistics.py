@@ -28,7 +28,15 @@ from tqdm import tqdm
 from ddbench.results.stats.contrasts import Contrasts, paired_contrasts, reference_contrasts
 from ddbench.results.stats.families import bold_rows, worse_than
 from ddbench.results.stats.intervals import MARGIN
-from ddbench.results.stats.noninferior import Against, against_full, crossed, non_inferior, within
+from ddbench.results.stats.noninferior import (
+    ERROR_SHARE,
+    Against,
+    against_full,
+    crossed,
+    non_inferior,
+    of_squares,
+    within,
+)
 from ddbench.results.stats.verdicts import decide, equivalence_power, smallest_n
 
 Floats = npt.NDArray[np.float64]
@@ -297,48 +305,64 @@ def equivalences() -> Iterator[Scenario]:
         )  # fmt: skip
 
 
-def losslessness() -> Iterator[Scenario]:
-    """A set against full over repetitions (sd .2 points), images (sd 15 per image) and their interaction (sd 25)."""
+SD_REP, SD_IMG, SD_INT = 0.2, 15.0, 25.0
+"""Between repetitions [points], between images and of their interaction [points per image]."""
 
-    def components(rng: Rng, n: int) -> Floats:
-        return (0.2 * normal(rng, (n, 1)) + 15 * normal(rng, (1, T)) + 25 * normal(rng, (n, T))) / 100
+
+def losslessness() -> Iterator[Scenario]:
+    """A set against full over repetitions, images and their interaction, and by right and wrong answers."""
 
     def lossless(*fulls: Against) -> bool:
         return non_inferior([{str(i): found for i, found in enumerate(fulls)}])[0].verdict == "lossless"
 
     def one_full(n: int) -> Run:
-        """The same draws, once with the set worse by the margin and once with the set as good."""
-
-        def one(drawn: Floats) -> tuple[bool, bool]:
-            worse, equal = (within(crossed(drawn - by), MARGIN) for by in (MARGIN / 100, 0.0))
-            return lossless(worse), lossless(equal)
+        """By the exact distribution of mean and mean squares: a set worse by the margin, and one as good."""
+        rep, img, inter = (sd**2 / 1e4 for sd in (SD_REP, SD_IMG, SD_INT))
+        freedom = np.array([n - 1, T - 1, (n - 1) * (T - 1)])
+        expected = np.array([inter + T * rep, inter + n * img, inter])
+        se = np.sqrt((expected[0] + expected[1] - inter) / (n * T))
 
         def judge(rng: Rng, size: int) -> Mapping[str, npt.NDArray[np.generic]]:
-            worse, equal = np.array([one(components(rng, n)) for _ in range(size)]).T
+            means = se * normal(rng, (size,))
+            squares = expected * rng.chisquare(freedom, (size, 3)) / freedom
+            worse, equal = (
+                np.array([
+                    lossless(within(of_squares(mean - by, of_run, n, T), MARGIN))
+                    for mean, of_run in zip(means.tolist(), squares, strict=True)
+                ])
+                for by in (MARGIN / 100, 0.0)
+            )  # fmt: skip
             return {LOSSLESS: worse, SEES_LOSSLESS: equal}
 
         return judge
 
     def two_fulls(n: int) -> Run:
-        """Each difference has the components of above, half of each variance the set's own."""
+        """Whole matrices: each difference has the components of above, half of each variance the set's own."""
+
+        def components(rng: Rng) -> Floats:
+            parts = zip((SD_REP, SD_IMG, SD_INT), ((n, 1), (1, T), (n, T)), strict=True)
+            return sum((sd / 100 * normal(rng, shape) for sd, shape in parts), np.zeros((n, T))) / np.sqrt(2)
 
         def one(rng: Rng) -> bool:
-            ours, *fulls = (components(rng, n) / np.sqrt(2) for _ in range(3))
+            ours, *fulls = (components(rng) for _ in range(3))
             return lossless(*(within(crossed(ours - full), MARGIN) for full in fulls))
 
         return lambda rng, size: {SEES_LOSSLESS: np.array([one(rng) for _ in range(size)])}
 
-    def students(n: int, better: float) -> Run:
-        """Right and wrong answers: an image's difficulty, what a method makes of it, and luck; 90 % for full."""
-        inner = np.sqrt(1 + 0.3**2 + 0.4**2)
+    def students(n: int, n_test: int, accuracy: float, better: float) -> Run:
+        """Right and wrong answers: an image's difficulty, what a method makes of it, and luck."""
+        inner = np.sqrt(1 + 0.3**2 + 0.4**2 + 0.01**2)
 
-        def answers(rng: Rng, difficulty: Floats, accuracy: float) -> npt.NDArray[np.bool_]:
-            own = difficulty + 0.3 * normal(rng, (1, T)) + 0.4 * normal(rng, (n, T)) + 0.01 * normal(rng, (n, 1))
-            return np.asarray(own < inner * ndtri(accuracy))
+        def answers(rng: Rng, difficulty: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.bool_]:
+            shift = 0.01 * normal(rng, (n, 1)).astype(np.float32)
+            own = difficulty + np.float32(0.3) * rng.standard_normal((1, n_test), np.float32)
+            luck = np.float32(0.4) * rng.standard_normal((n, n_test), np.float32)
+            return np.asarray(luck < np.float32(inner * ndtri(share)) - shift - own)
 
         def one(rng: Rng) -> bool:
-            difficulty = normal(rng, (1, T))
-            return lossless(against_full(answers(rng, difficulty, 0.9 + better), answers(rng, difficulty, 0.9)))
+            difficulty = rng.standard_normal((1, n_test), np.float32)
+            ours, full = (answers(rng, difficulty, share) for share in (accuracy + better, accuracy))
+            return lossless(against_full(ours, full))
 
         def judge(rng: Rng, size: int) -> Mapping[str, npt.NDArray[np.generic]]:
             found = np.array([one(rng) for _ in range(size)])
@@ -348,10 +372,13 @@ def losslessness() -> Iterator[Scenario]:
 
     for n, power in ((6, 0.75), (10, 0.85)):
         goals = {LOSSLESS: ERROR, SEES_LOSSLESS: Goal(power, power=True)}
-        yield Scenario(f"n = {n}, normal components", one_full(n), goals, part=0.5)
+        yield Scenario(f"n = {n}, normal components", one_full(n), goals)
         yield Scenario(f"n = {n}, normal components, two fulls as good", two_fulls(n), {SEES_LOSSLESS: None}, part=0.1)
-    yield Scenario("n = 6, right and wrong answers", students(6, -MARGIN / 100), {LOSSLESS: ERROR}, part=0.25)
-    yield Scenario("n = 6, right and wrong answers", students(6, 0), {SEES_LOSSLESS: None}, part=0.1)
+    for n_test, accuracy in ((T, 0.9), (300, 0.9), (300, 0.99)):
+        margin = min(MARGIN / 100, ERROR_SHARE * (1 - accuracy))
+        truth = f"n = 6, right and wrong answers on {n_test} images, {100 * accuracy:g} %"
+        yield Scenario(truth, students(6, n_test, accuracy, -margin), {LOSSLESS: ERROR})
+        yield Scenario(truth, students(6, n_test, accuracy, 0.0), {SEES_LOSSLESS: None}, part=0.1)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ From θ*_t an expert is trained anew over M snapshots, twice, each time on other
 
     c(t, M) = cos(θ' − θ*_t, θ'' − θ*_t)
 
-No student can end nearer to fresh continuations than their mean does: its matching loss on these stays above about
-1 − c. A smaller loss on the pool itself is the noise of the pool's few experts, learned by heart. Symbols: M snapshots
-from start to target, P parameters.
+No student can end nearer to such continuations, which no step has seen, than their mean does: its matching loss on
+these stays above about 1 − c. They start from snapshots of the pool that is matched, so they are no other experts: only
+their ends are new. A smaller loss on the pool itself is the noise of the pool's few experts, learned by heart. Symbols:
+M snapshots from start to target, P parameters.
 """
 
 from __future__ import annotations

@@ -241,7 +241,10 @@ class TrajectoryMethod(Method[P]):
         return {"accepted_steps": accepted, "skipped_percent": refused, "segment_norm": length}
 
     def _reproducible(self, ctx: RunContext) -> dict[str, float]:
-        """How far the window is reproducible, and how near the finished set comes to experts it was not fitted to."""
+        """How far the window is reproducible, and how near the finished set comes to continuations no step has seen.
+
+        These start from snapshots of the pool. Not for imported pools, whose recipe is not known, nor for short runs.
+        """
         p, made = self.params, self.finalise(ctx)
         assert made.images is not None and made.recipe.lr is not None
         images, labels = made.images.to(self.start), made.labels.to(self.start.device)

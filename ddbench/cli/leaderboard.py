@@ -43,12 +43,13 @@ def render_(pages: tuple[Path, ...]) -> None:
 
 @leaderboard.command("check")
 @PLUGIN
-@click.option("--fresh", is_flag=True, help="Exit with 1, too, if other versions of ddbench's parts made results.")
+@click.option("--fresh", is_flag=True, help="Exit with 1, too, if any of these made results.")
 @pages_argument
 def check_(pages: tuple[Path, ...], fresh: bool) -> None:
     """Exit with 1 if a PAGE says something else than its records.
 
-    Results that other versions of a method, a protocol or an artifact kind made are named, and are no error.
+    Results that other versions of a method, a protocol or an artifact kind made are named, and are no error without
+    --fresh. Engines, networks and readers of data are not looked at: docs/explanation/keys.md says why.
     """
     from ddbench.publish import leaderboard as board
 

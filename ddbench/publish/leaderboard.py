@@ -105,7 +105,7 @@ def fresh(path: Path) -> tuple[str, str]:
 
 
 def outdated(path: Path) -> list[str]:
-    """What other versions of ddbench's parts made of what a page shows, each with the number of its tables.
+    """What other versions of methods, protocols and artifact kinds made of a page, each with the number of its tables.
 
     Raises:
         UsageError: As :func:`fresh`.

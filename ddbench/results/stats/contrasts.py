@@ -1,7 +1,8 @@
 """Differences of means with their standard errors: paired, and against a reference of more draws.
 
 Symbols: ``n`` repetitions that both sides have, ``m`` draws of the reference. Scores are in percent, differences in
-points. All functions take arrays over any number of leading axes, so that a simulation of many runs is one call.
+points. All functions take arrays over any number of leading axes, so that a simulation of many runs is one call; scores
+that are not finite are a ValueError.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def paired_contrasts(differences: npt.ArrayLike) -> Contrasts:
     Args:
         differences: Of the repetitions, [..., n].
     """
-    found = np.round(np.asarray(differences, dtype=np.float64), DIGITS)
+    found = np.round(_finite(differences), DIGITS)
     n = found.shape[-1]
     if n < 2:
         mean = found.sum(axis=-1)
@@ -111,7 +112,7 @@ def reference_contrasts(a: npt.ArrayLike, b: npt.ArrayLike) -> Contrasts:
         a: Scores [..., n], n ≥ 2.
         b: Scores of the reference [..., m], m > n; those paired with ``a`` first, in its order.
     """
-    ours, theirs = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    ours, theirs = _finite(a), _finite(b)
     n, m = ours.shape[-1], theirs.shape[-1]
     common = theirs[..., :n]
     aa, bb = ours.var(axis=-1, ddof=1), theirs.var(axis=-1, ddof=1)
@@ -147,3 +148,10 @@ def paired_contrast(a: Scores, b: Scores) -> Contrasts:
 def _contrasts(difference: Floats, se: Floats, df: Floats, n: int, draws: int) -> Contrasts:
     arrays = (np.asarray(difference), np.where(se < _NOISE, 0.0, se), np.asarray(df))
     return Contrasts(*arrays, np.full(arrays[0].shape, n), np.full(arrays[0].shape, draws))
+
+
+def _finite(scores: npt.ArrayLike) -> Floats:
+    found = np.asarray(scores, dtype=np.float64)
+    if not np.isfinite(found).all():
+        raise ValueError("scores must be finite")
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -53,8 +54,14 @@ def family(scores: Mapping[str, Scores], conditional: Collection[str] = ()) -> F
         scores: Row → its repetitions.
         conditional: Rows that take part in no verdict: those whose repetitions share an artifact, or that are
             incomplete. They are left out, and make the family no larger.
+
+    Raises:
+        ValueError: If a score of a row that takes part is not finite.
     """
     rows = {row: found for row, found in scores.items() if row not in conditional}
+    for row, own in rows.items():
+        if wrong := {r: score for r, score in own.items() if not math.isfinite(score)}:
+            raise ValueError(f"row {row!r}: scores must be finite, got {wrong}")
     names, pairs = list(rows), list(combinations(rows, 2))
     found = Contrasts.stacked([paired_contrast(rows[a], rows[b]) for a, b in pairs])
     comparisons = dict(zip(pairs, compared(found), strict=True))

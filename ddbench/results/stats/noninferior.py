@@ -7,7 +7,7 @@ test set, so both are random; all repetitions meet the same images, so they are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -124,6 +124,12 @@ def crossed(differences: npt.ArrayLike) -> Crossed:
     in_rep, in_img = n_test * float(by_rep @ by_rep), n * float(by_img @ by_img)
     freedom = np.array([n - 1, n_test - 1, (n - 1) * (n_test - 1)])
     squares = np.array([in_rep, in_img, max(0.0, whole - in_rep - in_img)]) / freedom
+    return of_squares(mean, squares, n, n_test)
+
+
+def of_squares(mean: float, squares: npt.NDArray[np.float64], n: int, n_test: int) -> Crossed:
+    """:func:`crossed` from the mean and from MS_rep, MS_img and MS_int [3], all that it takes from a matrix."""
+    freedom = np.array([n - 1, n_test - 1, (n - 1) * (n_test - 1)])
     rep, img, inter = squares.tolist()
     parts = squares / (n * n_test)
     if img > inter:
@@ -146,6 +152,12 @@ def crossed(differences: npt.ArrayLike) -> Crossed:
 def against_full(correct: Correct, full: Correct) -> Against:
     """Compare a set with one ``full``, paired by repetition and by test image.
 
+    V is never below max(δ, 1/T)/T, and has n − 1 degrees of freedom there. A set that gets a share δ of the images
+    wrong for good has differences with the variance δ (1 − δ) between images, whatever the T images at hand show; and
+    the mean is no surer than one image more or less. Without this floor few images on which both never differ would
+    prove anything: a set that loses 0.5 points so differs on none of 50 images with a chance of .78, on none of 300
+    with one of .22.
+
     Args:
         correct: Of the set's students.
         full: Of full's students, equal n and T.
@@ -157,7 +169,11 @@ def against_full(correct: Correct, full: Correct) -> Against:
     if ours.shape != theirs.shape:
         raise ValueError(f"correctness of shapes {ours.shape} and {theirs.shape} cannot be paired")
     margin = min(MARGIN, ERROR_SHARE * 100 * (1 - float(theirs.mean())))
-    return within(crossed(ours - theirs), margin)
+    found = crossed(ours - theirs)
+    least = 100 * (max(margin / 100, 1 / found.n_test) / found.n_test) ** 0.5
+    if found.se < least:
+        found = replace(found, se=least, df=float(found.n - 1))
+    return within(found, margin)
 
 
 def within(found: Crossed, margin: float) -> Against:

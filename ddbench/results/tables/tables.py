@@ -128,7 +128,7 @@ class Table:
         rows: References, then methods, then controls, each in order of appearance.
         footnotes: Text of footnote 1, 2, …
         notes: What a reader must know about the data set.
-        outdated: What other versions of ddbench's parts made, a line each.
+        outdated: What other versions of a method, protocol or artifact kind made, a line each.
         n_test: Test images, None when nothing was tested.
         families: Verdicts on the methods of each column.
         versus_random: Differences to ``random``, None without enough repetitions.

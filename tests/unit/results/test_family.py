@@ -167,3 +167,17 @@ def test_fewer_than_two_rows_show_nothing(column):
 def test_a_pair_that_is_none_of_the_family_is_refused():
     with pytest.raises(KeyError):
         family({"a": {0: 1.0}, "b": {0: 2.0}}).verdict("a", "c")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", range(3))
+def test_scores_that_are_not_finite_are_refused_by_name(value, place):
+    column = {f"row {i}": scores([60.0 + i, 61.0, 60.5 + i, 62.0, 60.2, 61.1]) for i in range(3)}
+    column[f"row {place}"][4] = value
+    with pytest.raises(ValueError, match=f"row 'row {place}': scores must be finite, got {{4: {value}}}"):
+        family(column)
+    assert family(column, conditional={f"row {place}"}).pairs, "a row that takes no part is not looked at"
+    other = scores([60.0] * 6)
+    for pair in ((column[f"row {place}"], other), (other, column[f"row {place}"])):
+        with pytest.raises(ValueError, match="scores must be finite"):
+            compare([pair])

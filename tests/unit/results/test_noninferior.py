@@ -150,10 +150,35 @@ def test_nothing_may_be_lost_to_a_full_without_error():
 
 
 def test_five_repetitions_show_nothing():
-    (found,) = judge((exactly(100, 5), {"full": exactly(100, 5)}))
-    assert (found.verdict, found.power, found.p) == ("not shown", 0.0, 0.0)
-    (found,) = judge((exactly(100), {"full": exactly(100)}))
-    assert (found.verdict, found.power) == ("lossless", 1.0)
+    (found,) = judge((exactly(1000, 5, 10_000), {"full": exactly(1000, 5, 10_000)}))
+    assert (found.verdict, found.power) == ("not shown", 0.0)
+    assert found.p < 0.01
+    (found,) = judge((exactly(1000, 6, 10_000), {"full": exactly(1000, 6, 10_000)}))
+    assert found.verdict == "lossless"
+    assert found.power > 0.99
+
+
+@pytest.mark.parametrize("n_test", [50, 300, 600])
+def test_few_images_on_which_both_never_differ_show_nothing(n_test):
+    one = against_full(exactly(n_test // 10, 6, n_test), exactly(n_test // 10, 6, n_test))
+    (found,) = non_inferior([{"full": one}])
+    assert one.crossed.difference == 0
+    assert one.crossed.se == pytest.approx(100 * np.sqrt(max(0.005, 1 / n_test) / n_test))
+    assert found.verdict == "not shown"
+    assert found.power < 0.5
+
+
+@pytest.mark.parametrize("n_test", [50, 200, 410, 550, 700, 1000, 2000, 10_000])
+def test_a_set_that_loses_a_share_of_the_images_for_good_is_rarely_found_as_good(n_test):
+    """Exact: the number of lost images is binomial with the margin's share."""
+    full = exactly(n_test // 10, 6, n_test)
+    shown = 0.0
+    for lost in range(n_test // 200 + 1):
+        if against_full(exactly(n_test // 10 + lost, 6, n_test), full).p >= 0.05:
+            break
+        shown += oracle.binom.pmf(lost, n_test, 0.005)
+    assert shown <= 0.05
+    assert n_test < 1000 or shown > 0
 
 
 def test_claims_of_a_page_are_adjusted_together():
