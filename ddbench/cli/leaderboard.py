@@ -48,7 +48,8 @@ def render_(pages: tuple[Path, ...]) -> None:
 def check_(pages: tuple[Path, ...], fresh: bool) -> None:
     """Exit with 1 if a PAGE says something else than its records.
 
-    Results that other versions of a method, a protocol or an artifact kind made are named, and are no error.
+    Results that other versions of a method, a protocol or an artifact kind, or other settings of a profile made are
+    named, and are no error.
     """
     from ddbench.publish import leaderboard as board
 
