@@ -106,9 +106,9 @@ def seconds_per_update(seen: Mapping[int, float], batch: int) -> float:
 
 
 def students(document: EvaluationDocument) -> int:
-    """How many students an evaluation trains: one per learning rate tried, and one more for a reference's final one."""
+    """How many students an evaluation trains: one per learning rate tried, and a reported reference's final one."""
     tried = len(document.eval.protocol_params.get("lr", [0]))
-    return 1 if document.choice is not None or tried == 1 else tried + document.whole
+    return 1 if document.choice is not None or tried == 1 else tried + (document.whole and document.reported)
 
 
 def forecast(plan: Plan, speeds: Speeds) -> None:

@@ -233,7 +233,8 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
         arch_names.parse(arch, registries.architectures)
     data = list(_data(suite, registries))
     for item in data:
-        for arch in networks:
+        usual = [] if suite.archs else [item.info.default_arch]
+        for arch in [*networks, *usual]:
             name = arch_names.parse(arch, registries.architectures)
             why = arch_names.too_deep(name, channels=item.info.channels, size=item.info.size)
             if why is not None:

@@ -68,6 +68,10 @@ class _Planner:
         served |= {key for node in self.plan.nodes.values() for key in node.needs}
         for key in self.refused - served:  # sets that no protocol can evaluate
             del self.plan.nodes[key]
+        every, wanted = len(self.grid.repetitions), self.grid.random_seeds
+        if 0 < wanted < every:
+            why = f"{wanted} for it alone (--random-seeds {wanted}) are fewer, and ignored"
+            self.notes[f"random has {every} repetitions like every row: {why}"] = None
         self.plan.notes = list(self.notes)
         return self.plan
 

@@ -27,7 +27,7 @@ from ddbench.core.keys import student_seed
 from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.plugin.protocols import CONTRACT
 from ddbench.core.sets import other_space
-from ddbench.core.specs import DatasetInfo, DataSpec, EvalSpec
+from ddbench.core.specs import DatasetInfo, DataSpec, EvalSpec, reported
 from ddbench.data.dataset import facts_of
 from ddbench.data.space.split import Split, open_splits, open_test, open_whole
 from ddbench.work.evaluate.inputs import Inputs, network
@@ -70,6 +70,7 @@ class Evaluation:
         device: Where to train.
         registries: Loaded plugins.
         whole: Whether the set is all of train ∪ val (references): the learning rate is chosen on train and val first.
+            Where nothing but that choice is wanted (what is not reported), the student that was chosen is tested.
         recipe: Recipe to follow (native), else None.
         recipe_images: Images of the set that it came with, else None.
         chosen: What another repetition chose (its record's ``selection``), None when there is nothing to reuse.
@@ -128,8 +129,9 @@ class Evaluation:
         student: Student | None = None
         if len(rates) > 1:
             lr, student = self._choose(rates)
-        if student is None or self.whole:
-            student = self._fit(lr, final=True)
+        retrain = self.whole and reported(self.spec.r, self.data.split)
+        if student is None or retrain:
+            student = self._fit(lr, final=retrain or not self.whole)
         predictor, notes = student
         tried = {repr(trial["lr"]): trial["val_top1"] for trial in self._trials}
         learned = len(rates) > 1 and any(rate["lr"] == lr and rate["learned"] for rate in rates)

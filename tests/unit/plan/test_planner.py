@@ -239,6 +239,23 @@ def test_a_net_too_deep_for_the_images_is_said_before_anything_runs(where):
         planned(methods=["dm"], **{where: ["convnet4-w8"]})
 
 
+@pytest.mark.parametrize("pool", [4, 8])
+def test_the_usual_net_of_a_data_set_is_held_against_its_images_too(pool):
+    data = [{"name": "digits", "view": {"pool": pool}}]
+    with pytest.raises(UsageError, match=f"convnet2 halves its images 2 times: {8 // pool} pixels are too few"):
+        planned(datasets=data)
+    assert planned(datasets=data, archs=["mlp"]).nodes
+
+
+def test_fewer_draws_of_random_than_of_all_rows_are_said_to_change_nothing():
+    def told(**seeds):
+        return [note for note in planned(seeds=seeds).notes if "random" in note]
+
+    (note,) = told(condense=3, random=2)
+    assert note == "random has 3 repetitions like every row: 2 for it alone (--random-seeds 2) are fewer, and ignored"
+    assert told(condense=3, random=3) == told(condense=3, random=4) == told(condense=3) == []
+
+
 def test_each_row_that_cannot_run_has_its_own_reason():
     with pytest.raises(UsageError, match=r"mtt \(max_start=200\): .*200.*; datm \(max_start=300\): .*300"):
         planned(methods=["mtt", "datm"], set={"mtt": {"max_start": 200}, "datm": {"max_start": 300}})
@@ -352,10 +369,14 @@ def test_references_beyond_the_limit_are_left_out_with_their_forecast(tmp_path, 
     assert limit_references(planned(), Store(tmp_path), 1e9) == []
 
 
-def test_a_reference_that_chooses_its_rate_trains_one_more_student():
-    made = planned()
-    trained = {students(node.document) for node in nodes(made, "evaluation") if node.is_reference}
-    assert trained == {1, 3}
+def test_only_a_reported_reference_that_chooses_its_rate_trains_one_more_student():
+    trained = {
+        (protocol, node.document.reported): students(node.document)
+        for protocol in ("hard", "real")
+        for node in nodes(planned(protocols=[protocol]), "evaluation")
+        if node.is_reference and node.document.choice is None
+    }
+    assert trained == {("hard", False): 2, ("real", True): 3}
 
 
 def test_an_update_on_a_larger_batch_is_forecast_from_smaller_ones():

@@ -7,13 +7,18 @@ import pytest
 from ddbench.core.keys import artifact_key
 from ddbench.core.plugin.kinds import Kind
 from ddbench.core.plugin.loader import installed, params_class
+from ddbench.core.plugin.protocols import Protocol
+from ddbench.core.profiles import profile
+from ddbench.core.specs import StudentInfo
 from ddbench.core.store.jsonl import write_records
+from ddbench.data.dataset import open_data
 from ddbench.publish.text.render import render
 from ddbench.results.tables.protocols import OURS
 from ddbench.results.tables.tables import tables_of
 from tests.factories import cell, change, pair
 
 KNOWN = installed()
+DIGITS = open_data("digits", None, "default", "meanstd", KNOWN).info
 HARD, MTT = OURS["hard"].version, KNOWN.methods.get("mtt").version
 EXPERTS = Kind.find("experts", KNOWN)
 
@@ -68,6 +73,67 @@ def test_of_members_that_are_not_here_nothing_is_told(cell_of):
     for record in records:
         change(record, cell=cell_of)
     assert lines(records) == ()
+
+
+def resolved(records, protocol="noaug", **params):
+    """The evaluations as profile short resolves the protocol today, except for some settings."""
+    known = Protocol.find(protocol, KNOWN)
+    for record in records:
+        if record.kind == "evaluation":
+            document = record.document
+            found = known.resolve(
+                n=document.facts.n, data=DIGITS,
+                student=StudentInfo(document.eval.arch), profile=profile("short"),
+            )  # fmt: skip
+            values = found.model_dump(mode="json") | params
+            change(record, eval={"protocol_version": known.info.version, "protocol_params": values})
+    return records
+
+
+def of_random(protocol="noaug", **fields):
+    records = cell("random", [40.0, 41.0], protocol=protocol, **fields)
+    for record in records:
+        change(record, cell={"method_version": KNOWN.methods.get("random").version})
+    return records
+
+
+def outdated_of(records):
+    return [line for table in tables_of(records) for line in table.outdated]
+
+
+@pytest.mark.parametrize("protocol", list(OURS))
+@pytest.mark.parametrize("ipc", [1, 100])
+def test_what_the_protocol_resolves_today_waits_for_nothing(protocol, ipc):
+    records = resolved(of_random(protocol, ipc=ipc) + cell("full", [90.0, 91.0], protocol=protocol), protocol)
+    assert outdated_of(records) == []
+
+
+def test_other_learning_rates_of_the_profile_are_told_once_for_all_rows():
+    old = resolved(of_random() + cell("full", [90.0, 91.0], protocol="noaug"), lr=[0.01, 0.03])
+    told = "made with learning rates .01, .03; ddbench tries .003, .01, .03: waits for new runs"
+    assert outdated_of(old) == [told]
+    mixed = resolved(of_random(), lr=[0.01, 0.03]) + resolved(cell("full", [90.0, 91.0], protocol="noaug"))
+    assert outdated_of(mixed) == [f"random: {told}"]
+
+
+def test_another_length_is_told_too():
+    assert outdated_of(resolved(of_random(), updates=500)) == [
+        "made with updates 500; ddbench has 1000: waits for new runs"
+    ]
+
+
+def test_another_version_speaks_for_its_settings():
+    records = resolved(of_random("hard"), "hard", lr=[0.01, 0.03])
+    assert len(outdated_of(records)) == 1
+    for record in records:
+        if record.kind == "evaluation":
+            change(record, eval={"protocol_version": 1})
+    assert outdated_of(records) == [f"made under hard@1; ddbench has hard@{HARD}: waits for new runs"]
+
+
+def test_where_the_profile_is_unknown_no_settings_are_told():
+    for profile_of in (None, "theirs"):
+        assert outdated_of(resolved(of_random(profile=profile_of), lr=[0.01, 0.03])) == []
 
 
 def test_two_versions_of_a_method_are_two_rows_and_two_of_a_protocol_two_tables():

@@ -131,6 +131,37 @@ def test_references_train_on_train_and_val_and_choose_on_val_first():
     assert len(stage.as_set(stage.open_whole(whole.data, device="cpu"), whole.condensed)) == len(train) + len(val)
 
 
+@pytest.mark.parametrize("chosen", [None, {"lr": 0.03, "learned": False}], ids=["it chooses", "another one chose"])
+def test_a_reference_that_only_chooses_never_trains_on_val(monkeypatch, chosen):
+    """Its student is the one that was best on val: learning from val as well would be work for nothing."""
+    doc = document(row="full")
+    doc = doc.model_copy(update={"eval": doc.eval.model_copy(update={"r": -1})})
+    assert doc.whole and not doc.reported
+    monkeypatch.setattr(stage, "open_whole", None)
+    train, _ = open_splits(doc.cell.data, device="cpu")
+    condensed = stage.as_set(train, CondensedSet.of_images(train.images()[:1], train.labels[:1], train.preprocess))
+    updates = []
+    result = evaluation(doc, condensed, chosen=chosen, tick=lambda done, total, state: updates.append(total)).run()
+    trained = 2 if chosen is None else 1
+    assert len(updates) == trained * 10
+    assert result.metrics["val_top1"] != {} and result.n_test == 300
+    if chosen is None:
+        best = max(result.selection["val_top1"].values())
+        assert result.metrics["val_top1"]["U"] == best, "it is the student that was chosen"
+
+
+def test_a_choosing_reference_that_was_interrupted_tests_the_same_student(monkeypatch):
+    doc = document(row="full")
+    doc = doc.model_copy(update={"eval": doc.eval.model_copy(update={"r": -1})})
+    train, _ = open_splits(doc.cell.data, device="cpu")
+    condensed = stage.as_set(train, CondensedSet.of_images(train.images()[:1], train.labels[:1], train.preprocess))
+    monkeypatch.setattr(stage, "open_whole", None)
+    straight = evaluation(doc, condensed).run()
+    trials = [{"lr": float(lr), "val_top1": top1} for lr, top1 in straight.selection["val_top1"].items()]
+    resumed = evaluation(doc, condensed, resumed={"trials": trials}).run()
+    assert torch.equal(resumed.logits, straight.logits) and resumed.selection == straight.selection
+
+
 def test_native_follows_the_sets_recipe():
     doc = document("native", row="dm")
     recipe = Recipe(lr=0.02, updates=7, batch=3, augmentation="none", order="fixed")
