@@ -110,6 +110,16 @@ def params_are_closed(cls: type[Params]) -> None:
     assert cls.model_config.get("extra") == "forbid", 'params must keep extra="forbid", else typing errors go unnoticed'
 
 
+def effort_is_numbers(bench: Bench) -> None:
+    """`Params.effort` names parameters that are numbers: reports compare them with those of the published recipe."""
+    cls = params_class(bench.info)
+    assert isinstance(cls.effort, tuple), f"Params.effort is a {type(cls.effort).__name__}, not a tuple of names"
+    given = bench.params(bench.place()).model_dump()
+    for name in cls.effort:
+        number = isinstance(given[name], int | float) and not isinstance(given[name], bool)
+        assert number, f"Params.effort names {name!r}, which is {given[name]!r}: no number"
+
+
 def defaults_are_valid(bench: Bench) -> None:
     """Defaults with presets make valid params on digits at any budget, under every profile."""
     row = _row(bench.subject)
@@ -235,6 +245,7 @@ RECORD_CHECKS: tuple[Any, ...] = (
     record_is_well_formed,
     params_import_no_torch,
     params_are_described,
+    effort_is_numbers,
     defaults_are_valid,
     presets_are_valid,
     declarations_are_pure,

@@ -98,6 +98,12 @@ BROKEN = {
                        "params_are_described", "no description: rate"),
     "open params": (SOUND, "class SoundParams(DistillationParams):", "class SoundParams(DistillationParams, extra='allow'):",
                     "params_are_described", 'extra="forbid"'),
+    "effort of no parameter": (SOUND, "    continues = True", "    continues = True\n    effort = ('iterations', 'epochs')",
+                               "effort_is_numbers", "effort names no parameter: 'epochs'"),
+    "effort in words": (SOUND, "    continues = True", "    continues = True\n    effort = ('iterations', 'selection')",
+                        "effort_is_numbers", "names 'selection', which is 'last': no number"),
+    "effort of letters": (SOUND, "    continues = True", "    continues = True\n    effort = 'rate'",
+                          "effort_is_numbers", "effort names no parameter: 'r'"),
     "required param": (SOUND, 'Field(default=0.1, description', "Field(description", "defaults_are_valid", "rate"),
     "impure artifacts": (SOUND, "    def unsupported", """    def artifacts(self, cell):
         import time

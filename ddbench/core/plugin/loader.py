@@ -355,9 +355,11 @@ def params_class(info: MethodInfo) -> type[Any]:
     """Import a method's params class (no torch).
 
     Raises:
-        PluginError: If it is none.
+        PluginError: If it is none, or if its ``effort`` names what is no parameter.
     """
     found = import_target(info.params)
     if not (isinstance(found, type) and issubclass(found, Params)):
         raise PluginError(f"method {info.name!r}: {info.params} is not a subclass of ddbench.Params")
+    if wrong := [name for name in found.effort if name not in found.model_fields]:
+        raise PluginError(f"method {info.name!r}: {info.params}.effort names no parameter: {wrong[0]!r}")
     return found

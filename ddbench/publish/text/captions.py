@@ -8,7 +8,7 @@ from ddbench.publish.text.verdicts import verdict_lines
 from ddbench.results.scores.scores import making_timer
 from ddbench.results.stats import MARGIN, Comparison, smallest_n
 from ddbench.results.tables.cells import Cell
-from ddbench.results.tables.conditions import _updates, place
+from ddbench.results.tables.conditions import place, updates_of
 from ddbench.results.tables.costs import WORDS, CellCost
 from ddbench.results.tables.differences import Difference
 from ddbench.results.tables.figures import plural, span
@@ -64,7 +64,7 @@ def _scores(table: Table, *, judged: bool) -> str:
 
 def _reference_updates(table: Table) -> Iterator[str]:
     """References train on more images, so usually longer: said where that is so."""
-    usual = set(_updates(table))
+    usual = set(updates_of(table))
     for row in table.rows:
         cell = row.cells[0] if row.spans else None
         if cell is not None and cell.scores and cell.updates is not None and cell.updates not in usual:
@@ -150,11 +150,13 @@ def differences_legend(table: Table) -> str:
         powers = [one.power for one in found if one.verdict == "equivalent"]
         if powers:
             parts[-1] += f" of power {percent(powers)}"
+    if any(one.draws > one.paired.n and one.paired.n < smallest_n(1) for one in table.versus_random.shown()):
+        parts.append(f"n < {smallest_n(1)} beside more draws of random: intervals of 95 % cover about 92 %")
     paired = [row.label for row in table.versus_random.rows if _stays_paired(row, table)]
     if paired:
         parts.append(f"paired by repetition: {', '.join(paired)}")
     if any(row.conditional for row in table.versus_random.rows):
-        parts.append("no verdict, whatever n, where repetitions share an artifact")
+        parts.append("no verdict, whatever n, where repetitions share an artifact or one set")
     if any(row.control for row in table.versus_random.rows):
         parts.append("no verdict on controls")
     return "; ".join(parts)

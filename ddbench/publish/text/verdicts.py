@@ -14,6 +14,9 @@ MOST = 3
 OWN_ARTIFACTS: Mapping[str, str] = {"experts": "expert_seed=per_rep gives each repetition experts of its own"}
 """Name of a shared artifact → how not to share it."""
 
+ONE_SET = ("set",)
+"""What rows share whose repetitions are students of one set."""
+
 
 def verdict_lines(table: Table) -> list[str]:
     """What is decided about the methods of each column, and what would decide the rest."""
@@ -29,12 +32,20 @@ def in_words(family: ColumnFamily) -> str:
     """The verdicts of one column; empty where there is nothing to compare."""
     parts = [_decided(family)] if len(family.rows) > 1 else []
     if family.conditional and len(family.rows) + len(family.conditional) > 1:
-        kinds = sorted({name for names in family.conditional.values() for name in names})
-        ways = [OWN_ARTIFACTS[name] for name in kinds if name in OWN_ARTIFACTS]
-        rows = ", ".join(_few(list(family.conditional), 2 * MOST))
-        why = f"all repetitions share one artifact ({', '.join(kinds)})"
-        parts.append("; ".join([f"no significance is claimed for {rows}: {why}", *ways]))
+        alone = [row for row, names in family.conditional.items() if names == ONE_SET]
+        sharing = [row for row in family.conditional if row not in alone]
+        if sharing:
+            kinds = sorted({name for row in sharing for name in family.conditional[row]})
+            ways = [OWN_ARTIFACTS[name] for name in kinds if name in OWN_ARTIFACTS]
+            parts.append("; ".join([_unclaimed(sharing, f"one artifact ({', '.join(kinds)})"), *ways]))
+        if alone:
+            parts.append(_unclaimed(alone, "one set"))
     return "; ".join(parts)
+
+
+def _unclaimed(rows: Sequence[str], what: str) -> str:
+    named = ", ".join(_few(rows, 2 * MOST))
+    return f"no significance is claimed for {named}: all repetitions share {what}"
 
 
 def _decided(family: ColumnFamily) -> str:

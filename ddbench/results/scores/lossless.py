@@ -140,6 +140,8 @@ def _lacks(cell: Cell, fulls: Mapping[str, Cell | None], n: int) -> str:
     if cell.shared or cell.one_set:
         what = "one set" if cell.one_set else f"one artifact ({', '.join(cell.shared)})"
         return f"all repetitions share {what}"
+    if cell.recipe_updates is not None:
+        return f"its recipe was cut to {cell.updates:,} of {cell.recipe_updates:,} updates"
     if not n:
         return "no repetition of which records say which test images were right"
     return "" if n >= LEAST_N else f"fewer than {LEAST_N} repetitions"

@@ -206,16 +206,14 @@ def needed_n(difference: float, sd: float, comparisons: int, margin: float = MAR
 
 
 def compare(pairs: Sequence[tuple[Scores, Scores]]) -> list[Comparison | None]:
-    """Judge pairs (a, b) that are looked at together; None for those with fewer than three common repetitions.
+    """Judge pairs (a, b) that are looked at together; None for fewer than three common repetitions.
+
+    Those count in the family all the same, as in :func:`compared`.
 
     Where ``b`` has more repetitions than ``a``, as ``random`` may, all of them count
     (:func:`ddbench.results.stats.contrasts.reference_contrasts`); else the pair is paired by repetition.
     """
-    contrasts = [contrast(a, b) for a, b in pairs]
-    known = [i for i, one in enumerate(contrasts) if one.n >= LEAST_N]
-    judged = compared(Contrasts.stacked([contrasts[i] for i in known]))
-    found = dict(zip(known, judged, strict=True))
-    return [found.get(i) for i in range(len(pairs))]
+    return compared(Contrasts.stacked([contrast(a, b) for a, b in pairs]))
 
 
 def minus_random(method: Scores, random: Scores) -> Comparison | None:

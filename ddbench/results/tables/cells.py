@@ -47,6 +47,7 @@ class Cell:
         own_n: Images of its sets where these have not the column's size: as many as another row's bytes buy, or as an
             imported set has; None: they have.
         as_run: Whether a claim about it is one about these runs alone (:attr:`ddbench.core.records.Record.as_run`).
+        recipe_updates: Updates that the recipe of its sets asks for, where some student had fewer; None: all had them.
         correct: Repetition → which test images each of its students was right about (see
             :mod:`ddbench.core.correctness`); only repetitions all of whose records say so.
     """
@@ -76,7 +77,13 @@ class Cell:
     full_stopped_by: tuple[Timer, ...] = ()
     own_n: int | None = None
     as_run: bool = False
+    recipe_updates: int | None = None
     correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def conditional(self) -> tuple[str, ...]:
+        """What several repetitions share, so that ± does not show what another would give: ``set``, or artifacts."""
+        return ("set",) if self.one_set else self.shared
 
     @property
     def summary(self) -> Summary | None:
@@ -128,6 +135,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         shared=_shared(ordered),
         details=_details(ordered),
         as_run=any(o.condensation is not None and o.condensation.as_run for o in ordered),
+        recipe_updates=max((o.metrics["recipe_updates"] for o in ordered if _was_cut(o)), default=None),
         per_class=_means(counted, "per_class"),
         quartiles=_means(counted, "quartiles") if len(difficulties) < 2 else None,
         difficulties=difficulties,
@@ -138,6 +146,12 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         own_n=_own_n(first),
         correct={r: found for r in scores if (found := _correct(repetitions[r]))},
     )
+
+
+def _was_cut(observation: Observation) -> bool:
+    """Whether a student was trained for fewer updates than its recipe asks for."""
+    wanted = observation.metrics.get("recipe_updates")
+    return wanted is not None and (observation.updates is None or observation.updates < wanted)
 
 
 def _own_n(observation: Observation) -> int | None:

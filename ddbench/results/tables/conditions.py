@@ -22,14 +22,14 @@ def conditions(table: Table) -> str:
 
 def protocol_of(table: Table) -> str:
     """``hard@2 (short: 1000 updates)``."""
-    profile, updates = table.setting.profile, span(_updates(table)) if table.trains_student else ""
+    profile, updates = table.setting.profile, span(updates_of(table)) if table.trains_student else ""
     details = "smoke: for tests only" if for_tests_only(profile) else profile or ""
     separator = ", " if for_tests_only(profile) else ": "
     details = separator.join(part for part in (details, updates and plural(updates, "update")) if part)
     return f"{table.setting.protocol}" + (f" ({details})" if details else "")
 
 
-def _updates(table: Table) -> list[int]:
+def updates_of(table: Table) -> list[int]:
     """Updates of the students; a reference's own only where nothing else was trained."""
     cells = table.cells() or [cell for row in table.rows for cell in row.cells if cell is not None]
     return [cell.updates for cell in cells if cell.updates is not None]

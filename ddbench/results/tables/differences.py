@@ -39,8 +39,8 @@ class Compared:
 
     @property
     def conditional(self) -> bool:
-        """Whether its repetitions share an artifact."""
-        return any(cell.shared for cell in self.cells if cell is not None)
+        """Whether its repetitions share an artifact or one set."""
+        return any(cell.conditional for cell in self.cells if cell is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Difference:
     Attributes:
         label: Label of the row.
         comparisons: One per shown column, None where there is nothing to compare.
-        conditional: Whether its repetitions share an artifact: intervals are then too narrow for verdicts.
+        conditional: Whether its repetitions share an artifact or one set: intervals are then too narrow for verdicts.
         control: Whether it is a control.
     """
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from ddbench.core.errors import PluginError
 from ddbench.core.infos import MethodInfo
 from ddbench.core.plugin.loader import active, params_class
 from ddbench.core.specs import Budget
@@ -15,17 +16,19 @@ from ddbench.results.tables.observations import Observation
 
 PAPER, USUAL = "paper", "cifar10"
 """The profile of published recipes, and the data set whose recipe stands in where nobody published one."""
+NUMBERS = (int, float)
+"""Types of parameters that can be more or less; bool is none of them."""
 
 
 class Recipe(NamedTuple):
     """The published values of a cell.
 
     Attributes:
-        values: Parameter → value.
+        values: Parameter that says how much work is done → value, where that is a number.
         whose: Of which data set and budget these are, where not of the cell's own.
     """
 
-    values: dict[str, Any]
+    values: dict[str, float]
     whose: tuple[str, ...]
 
 
@@ -39,17 +42,16 @@ def below_published(observations: Sequence[Observation]) -> list[str]:
     info = active().methods.find(first.method)
     if info is None or first.role.kind != "method" or first.kind != "distillation" or first.source != "measured":
         return []
-    compared: dict[str, dict[tuple[int, int], None]] = {}
+    compared: dict[str, dict[tuple[float, float], None]] = {}
     whose: dict[str, None] = {}
     for budget, params in {o.budget: o.made.cell.params for o in observations if o.made is not None}.items():
         if budget is None or not params:  # a row that was never planned does not know its parameters
             continue
         dataset = next(o.made.cell.data.name for o in observations if o.made is not None)
         recipe = _published(info, dataset, budget)
-        for name in params_class(info).effort if recipe is not None else ():
-            assert recipe is not None
-            ours, theirs = params.get(name), recipe.values[name]
-            if isinstance(ours, int) and ours < theirs:
+        for name, theirs in () if recipe is None else recipe.values.items():
+            ours = params.get(name)
+            if type(ours) in NUMBERS and ours < theirs:
                 compared.setdefault(name, {})[ours, theirs] = None
                 whose |= dict.fromkeys(recipe.whose)
     if not compared:
@@ -62,18 +64,23 @@ def below_published(observations: Sequence[Observation]) -> list[str]:
 
 
 def _published(info: MethodInfo, dataset: str, budget: Budget) -> Recipe | None:
-    """The preset of the paper for this data and budget, or for the nearest that it has; else the defaults."""
-    chosen, whose = choose(info, dataset, budget, PAPER), []
-    if not chosen.source:
-        chosen = choose(info, USUAL, budget, PAPER)
-        whose.append(f"{USUAL}'s" if chosen.source else "its defaults")
+    """The preset of the paper for this data and budget, or for the nearest that it has; else the defaults.
+
+    None where the plugin cannot say: planning tells what is wrong with it, and results stand without it.
+    """
+    try:
+        chosen, whose = choose(info, dataset, budget, PAPER), []
+        if not chosen.source:
+            chosen = choose(info, USUAL, budget, PAPER)
+            whose.append(f"{USUAL}'s" if chosen.source else "its defaults")
+        cls = params_class(info)
+        known = cls.model_validate(dict(chosen.params)).model_dump()
+    except (PluginError, ValidationError):  # a broken plugin; one whose preset needs more than is known here
+        return None
     if chosen.source and chosen.budget not in (None, budget):
         assert chosen.budget is not None
         whose.append(f"at {budget.label} that of {chosen.budget.label}")
-    try:
-        values = params_class(info).model_validate(dict(chosen.params)).model_dump()
-    except ValidationError:  # a plugin whose preset needs more than is known here
-        return None
+    values = {name: known[name] for name in cls.effort if type(known[name]) in NUMBERS}
     return Recipe(values, tuple(whose))
 
 

@@ -1,8 +1,8 @@
 """The family of a column: which of its rows verdicts are about, and what these leave open.
 
 It is all pairs of the column's methods. Real images at random, controls, starts, twins, references and imported sets
-are outside, as are rows whose repetitions share an artifact: their spread does not show what another artifact would
-give, so no significance is claimed.
+are outside, as are rows whose repetitions share an artifact or one set: their spread does not show what another one
+would give, so no significance is claimed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ColumnFamily:
         family: All pairs of the rows that can be judged.
         rows: Those rows, the highest mean over their common repetitions first.
         n: Repetitions that all of them have.
-        conditional: Row that can not → names of the artifacts that its repetitions share.
+        conditional: Row that can not → names of the artifacts that its repetitions share, ``set`` for the set itself.
     """
 
     family: Family
@@ -120,7 +120,7 @@ def column_family(cells: Mapping[str, Cell]) -> ColumnFamily:
         cells: Row → its cell, of methods alone; those that are not ranked are left out.
     """
     ranked = {row: cell for row, cell in cells.items() if cell.ranked and cell.scores}
-    conditional = {row: cell.shared for row, cell in ranked.items() if cell.shared}
+    conditional = {row: cell.conditional for row, cell in ranked.items() if cell.conditional}
     scores = {row: cell.scores for row, cell in ranked.items() if row not in conditional}
     common = sorted(set.intersection(*map(set, scores.values()))) if scores else []
     means = {row: fmean(found[r] for r in common) if common else 0.0 for row, found in scores.items()}

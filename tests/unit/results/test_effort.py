@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from ddbench.core.infos import MethodInfo
 from ddbench.core.plugin.loader import installed, params_class
 from ddbench.core.specs import Budget
 from ddbench.plan.presets import choose
@@ -59,6 +62,39 @@ def test_budgets_of_a_row_are_one_note_with_the_range_of_each_parameter():
 def test_controls_have_no_published_recipe(role):
     facts = {"role": {"kind": role, "of": ["mtt"]}}
     assert notes(run("mtt", 10, "paper", "cifar10", changed={"iterations": 0}, facts=facts)) == []
+
+
+@pytest.mark.parametrize(
+    ("effort", "presets", "said"),
+    [
+        (("iterations", "epochs"), None, []),  # the plugin is broken: planning says so
+        (
+            ("iterations", "selection", "rate"),
+            None,
+            ["mine: below the published recipe (its defaults): 1 of 9 iterations"],
+        ),
+        (("iterations",), "presets.yaml", []),
+    ],
+    ids=["no parameter", "no number", "no presets"],
+)
+def test_a_broken_plugin_takes_no_table_away(effort, presets, said, monkeypatch, tmp_path):
+    name = f"mine{len(effort)}{presets is None}"
+    text = "from ddbench import DistillationParams\n\nclass P(DistillationParams):\n"
+    text += f"    effort = {effort!r}\n    iterations: int = 9\n    rate: float | None = None\n"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "params.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    info = MethodInfo(name="mine", kind="distillation", target=f"{name}.params:P", params=f"{name}.params:P",
+                      summary="mine", presets=presets)  # fmt: skip
+    known = installed()
+    methods = {one.name: one for one in known.methods} | {"mine": info}
+    monkeypatch.setattr("ddbench.results.tables.effort.active", lambda: SimpleNamespace(
+        methods=SimpleNamespace(find=methods.get)
+    ))  # fmt: skip
+    params = {"iterations": 1, "selection": "last", "rate": 0.5, "epochs": 1}
+    (table,) = tables_of(cell("mine", [50.0, 51.0], ipc=1, params=params))
+    assert [note for note in table.footnotes if "recipe" in note] == said
+    assert len(table.cells()) == 1
 
 
 def test_every_parameter_of_effort_is_a_number_of_its_method():

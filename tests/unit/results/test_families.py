@@ -102,6 +102,17 @@ def test_rows_that_share_experts_get_no_verdict_and_the_legend_names_the_way_out
     assert "expert_seed=per_rep" in line
 
 
+def test_rows_of_one_set_get_no_verdict_and_the_legend_says_why():
+    table = only(
+        [*ladder(2, 6), *cell("herding", scores(7, 99.0, 6), one_set=True), *cell("random", scores(9, 20.0, 6))]
+    )
+    assert table.families[0].conditional == {"herding": ("set",)}
+    assert bold(table) == {"m1"}
+    (line,) = verdict_lines(table)
+    assert line.endswith("no significance is claimed for herding: all repetitions share one set")
+    assert {row.label: row.judged for row in table.versus_random.rows} == {"m0": True, "m1": True, "herding": False}
+
+
 def test_a_table_of_rows_that_share_experts_has_no_verdicts_at_all():
     records = [x for row in range(3) for x in cell(f"m{row}", scores(row, 40 + 9 * row, 9), artifacts=EXPERTS)]
     table = only(records)

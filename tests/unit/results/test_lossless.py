@@ -101,6 +101,17 @@ def test_where_students_follow_their_own_recipe_the_full_that_suits_real_data_is
     assert (other.verdict, other.why) == ("not shown", "full was not measured under real@1"), "another space"
 
 
+@pytest.mark.parametrize(("made", "verdict"), [(1000, "lossless"), (999, "not shown")])
+def test_a_set_whose_recipe_was_cut_is_not_shown_to_be_lossless(made, verdict):
+    native = {"protocol": "native", "ipc": 24, "updates": made}
+    records = rows("dm", 288, **native)
+    for record in records:
+        if record.kind == "evaluation":
+            record.metrics["recipe_updates"] = 1000
+    claim = found(records, protocol="native@1")
+    assert (claim.verdict, claim.why) == (verdict, "" if made == 1000 else "its recipe was cut to 999 of 1,000 updates")
+
+
 def test_controls_stand_beside_the_claims_and_make_their_family_no_larger():
     native = {"protocol": "native", "ipc": 24}
     parts = [rows("dm", 288, seed=50, ipc=24), rows("random", 290, ipc=24), rows("dm", 290, ipc=24, label="dm (0 steps)"),

@@ -121,12 +121,12 @@ def test_three_repetitions_decide_nothing_however_far_apart():
     assert compare([(scores([90.0, 91, 90]), scores([10.0, 11, 10]))])[0].verdict == "undecided"
 
 
-def test_pairs_without_an_interval_do_not_burden_the_others():
+def test_pairs_without_an_interval_count_in_the_family():
     good = (scores([60.0, 61, 62, 60, 61, 62]), scores([50.0, 52, 51, 50, 52, 51]))
     short = (scores([1.0, 2.0]), scores([1.0, 2.0]))
     found = compare([good, short, short])
     assert found[1:] == [None, None]
-    assert (found[0].needed, found[0].verdict) == (6, "better")
+    assert (found[0].needed, found[0].verdict, found[0].comparisons) == (7, "undecided", 3)
 
 
 def test_nothing_to_compare_is_no_family():
