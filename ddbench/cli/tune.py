@@ -29,7 +29,7 @@ PART = [
     click.option("--fraction", type=CommaList(float), multiple=True, help="The same for shares of train."),
 ]
 READ = [
-    click.option("--to", "target", type=PATH, help="Run nothing; write the records of what was tried to this .jsonl."),
+    click.option("--to", "target", type=PATH, help="Run nothing; add the records of what was tried to this .jsonl."),
     click.option("--ledger", "page", type=PATH, help="Run nothing; write the ledger to this page, from its records."),
     click.option("--preset", metavar="METHOD", help="Run nothing; print presets.yaml entries for what was chosen."),
 ]
@@ -80,7 +80,8 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
     """Write what was asked for from what has been tried.
 
     Raises:
-        UsageError: If nothing has, if a file would lose results, or if it is not known whose records a page shows.
+        UsageError: If nothing has, if the file holds results that ``wanted`` does not name, or if it is not known whose
+            records a page shows.
     """
     from ddbench.core.store.jsonl import read_records, write_records
     from ddbench.publish import leaderboard
@@ -93,13 +94,9 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
     if target:
         if not records:
             raise UsageError(f"{store.out}: nothing of {wanted.where} has run: `ddbench tune {wanted.where}` first")
-        kept = {record.key for record in records}
-        lost = [r for r in (read_records(target) if target.exists() else []) if r.key not in kept]
-        if lost:
-            raise UsageError(
-                f"{target}: holds {len(lost)} records that {wanted.where} or {store.out} does not have, among them "
-                f"{lost[0].document.label}: a ledger counts all that was tried; put them back, or remove the file"
-            )
+        made = {record.key for record in records}
+        records = [r for r in (read_records(target) if target.exists() else []) if r.key not in made] + records
+        ledger_of(wanted, records, registries)  # refuses what the file does not name: all that was tried counts
         write_records(target, records)
         click.echo(f"{target}: {len(records)} records")
     if page:

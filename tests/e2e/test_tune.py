@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ddbench.core.store.folder import Store
+from ddbench.core.store.jsonl import read_records
 from tests.e2e.runs import ddbench, start
 
 FILE = {
@@ -104,6 +105,12 @@ def test_the_ledger_is_a_page_that_is_checked_and_loses_nothing(done, capsys):
     page = Path("boards/tune.md").read_text()
     assert "records=records/tune.jsonl file=../tune-digits.yaml" in page
     assert "on 997 training images that this view leaves out" in page
+    written = read_records(Path("boards/records/tune.jsonl"))
+    part = ("tune", "tune-digits.yaml", "--out", "elsewhere", *HOW, "--methods", "dm", "--ipc", "1")
+    assert ddbench(*part) == 0  # a part, run on another machine, is added to what was tried
+    assert ddbench(*part, "--to", "boards/records/tune.jsonl") == 0
+    again = {record.key: record for record in read_records(Path("boards/records/tune.jsonl"))}
+    assert again.keys() == {record.key for record in written}
     shorter = {**FILE, "configurations": [{**section, "try": section["try"][:1]} for section in FILE["configurations"]]}
     Path("shorter.yaml").write_text(yaml.safe_dump(shorter))
     assert ddbench("tune", "shorter.yaml", "--out", "runs", "--to", "boards/records/tune.jsonl") == 2
