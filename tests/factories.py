@@ -66,6 +66,7 @@ def pair(
     updates: int = 1000,
     metrics: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
+    n_test: int = 300,
     evaluate_s: float = 4.0,
     steps: int | None = None,
     student: Mapping[str, Any] | None = None,
@@ -118,7 +119,7 @@ def pair(
     evaluation = Record(
         key="" if skipped else key_of("eval", *where, profile, protocol, eval_arch, r, e, updates),
         kind="evaluation", status=status, reason=reason, source=source, document=spec,
-        metrics={"top1": top1, **(metrics or {})} if status == "ok" else {}, n_test=300 if status == "ok" else None,
+        metrics={"top1": top1, **(metrics or {})} if status == "ok" else {}, n_test=n_test if status == "ok" else None,
         cost=Cost(evaluate_s=evaluate_s, steps=updates if steps is None else steps, **(student or {})),
         started=WHEN, finished=WHEN,
     )  # fmt: skip

@@ -11,13 +11,13 @@ from ddbench.results.scores.lossless import claims_of
 from ddbench.results.tables.tables import tables_of
 from tests.factories import pair
 
-T = 300
+T, TENFOLD = 3000, 10
 SIX = range(6)
 
 
 def hits(right: int, seed: int) -> np.ndarray:
-    """Correctness of ``right`` of the test images, the same hard ones for all but a few."""
-    wrong = np.random.default_rng(seed).permutation(40)[: T - right]
+    """Correctness of ``right`` in 300 of the test images, the same hard ones for all but a few."""
+    wrong = np.random.default_rng(seed).permutation(40 * TENFOLD)[: T - TENFOLD * right]
     found = np.ones(T, dtype=bool)
     found[wrong] = False
     return found
@@ -28,7 +28,7 @@ def rows(method, right, *, repetitions=SIX, protocol="hard-long", told=True, see
     for r in repetitions:
         correct = hits(right, seed=seed + r)
         metrics = {"correct": pack(correct)} if told else {}
-        records += pair(method, 100 * correct.mean(), r=r, protocol=protocol, metrics=metrics, **fields)
+        records += pair(method, 100 * correct.mean(), r=r, protocol=protocol, metrics=metrics, n_test=T, **fields)
     return records
 
 
