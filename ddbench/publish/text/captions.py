@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from ddbench.core.specs import TUNE
 from ddbench.publish.text.verdicts import verdict_lines
 from ddbench.results.scores.scores import making_timer
 from ddbench.results.stats import MARGIN, Comparison, smallest_n
@@ -22,7 +23,8 @@ def caption(table: Table) -> str:
         cell for row in table.rows for cell in row.cells if cell
     ]
     students = plural(span(cell.students for cell in counted), "student")
-    return f"{place(table)} · test top-1 %, mean ± sd over {_repetitions(table, counted)} × {students}"
+    what = "test top-1 %" if table.split != TUNE else "top-1 % on training images that the view leaves out"
+    return f"{place(table)} · {what}, mean ± sd over {_repetitions(table, counted)} × {students}"
 
 
 def _repetitions(table: Table, counted: Sequence[Cell]) -> str:
@@ -57,7 +59,9 @@ def _scores(table: Table, *, judged: bool) -> str:
     if any(row.source != "measured" for row in table.rows):
         parts.append("imported and reported rows are shown, never ranked")
     parts.extend(_reference_updates(table))
-    if table.n_test:
+    if table.split == TUNE:
+        parts.append("configurations of a tuning run: `ddbench tune FILE` prints their ledger")
+    elif table.n_test:
         parts.append(f"one of {table.n_test} test images is {100 / table.n_test:.2g} points")
     return "; ".join(parts)
 
@@ -130,7 +134,7 @@ def differences_caption(table: Table) -> str:
     n = span(one.paired.n for one in shown)
     draws = span(one.draws for one in shown if one.draws > one.paired.n)
     how = f"{plural(n, 'repetition')} beside {draws} draws of random" if draws else f"paired over {n} repetitions"
-    return f"minus random · points, {how}, 95 % interval, conditional on the one split of the data"
+    return f"minus random · points, {how}, 95 % interval"
 
 
 def differences_legend(table: Table) -> str:
@@ -152,6 +156,10 @@ def differences_legend(table: Table) -> str:
             parts[-1] += f" of power {percent(powers)}"
     if any(one.draws > one.paired.n and one.paired.n < smallest_n(1) for one in table.versus_random.shown()):
         parts.append(f"n < {smallest_n(1)} beside more draws of random: intervals of 95 % cover about 92 %")
+    compared = {row.label for row in table.versus_random.rows if row.judged}
+    as_run = [row.label for row in table.rows if row.label in compared and any(c and c.as_run for c in row.cells)]
+    if as_run:
+        parts.append(f"claims are about {', '.join(as_run)} as run (too few steps, or too many refused)")
     paired = [row.label for row in table.versus_random.rows if _stays_paired(row, table)]
     if paired:
         parts.append(f"paired by repetition: {', '.join(paired)}")

@@ -53,36 +53,38 @@ def _decided(family: ColumnFamily) -> str:
     size = f"{plural(str(len(family.rows)), 'method')}, {plural(str(len(pairs)), 'pair')}"
     if not family.enough:
         return f"{size}: verdicts need n ≥ {needed}; n = {family.n}: nothing is bold"
-    parts = [size, *_few(_better(pairs))]
+    parts = [size, *_few(_better(family))]
     equal = [pair for pair in pairs if pair.verdict == "equivalent"]
     if equal:
-        parts.append(f"equivalent within {MARGIN:g} points: {', '.join(_few(list(map(_equal, equal))))}")
+        parts.append(
+            f"equivalent within {MARGIN:g} points: {', '.join(_few([_equal(pair, family) for pair in equal]))}"
+        )
     left = sorted((pair for pair in pairs if pair.verdict == "undecided"), key=lambda pair: pair.wanted or MOST_N + 1)
     if left:
-        parts.append(f"undecided: {', '.join(_few(list(map(_open, left))))}")
+        parts.append(f"undecided: {', '.join(_few([_open(pair, family) for pair in left]))}")
     return "; ".join(parts)
 
 
-def _better(pairs: Sequence[Pair]) -> list[str]:
+def _better(family: ColumnFamily) -> list[str]:
     """``datm, mtt better than dc, dm``: rows that are better than the same others, together."""
     beaten: dict[str, list[str]] = {}
-    for pair in pairs:
+    for pair in family.pairs():
         if pair.verdict == "better":
-            beaten.setdefault(pair.row, []).append(pair.versus)
+            beaten.setdefault(family.named(pair.row), []).append(family.named(pair.versus))
     alike: dict[tuple[str, ...], list[str]] = {}
     for row, others in beaten.items():
         alike.setdefault(tuple(others), []).append(row)
     return [f"{', '.join(rows)} better than {', '.join(others)}" for others, rows in alike.items()]
 
 
-def _equal(pair: Pair) -> str:
+def _equal(pair: Pair, family: ColumnFamily) -> str:
     power = 0.0 if pair.comparison is None else pair.comparison.power
-    return f"{pair.row} ≈ {pair.versus} (power {100 * power:.0f} %)"
+    return f"{family.named(pair.row)} ≈ {family.named(pair.versus)} (power {100 * power:.0f} %)"
 
 
-def _open(pair: Pair) -> str:
+def _open(pair: Pair, family: ColumnFamily) -> str:
     n = wanted_text(pair)
-    return f"{pair.row} – {pair.versus}" + (f" (n {n} would do)" if n else "")
+    return f"{family.named(pair.row)} – {family.named(pair.versus)}" + (f" (n {n} would do)" if n else "")
 
 
 def wanted_text(pair: Pair) -> str:

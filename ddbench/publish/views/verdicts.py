@@ -61,8 +61,9 @@ def _power(line: Line) -> float | None:
 
 
 LINES: tuple[Column[Line], ...] = (
-    column("row", value=attrgetter("pair.row")),
-    column("versus", header="versus", value=attrgetter("pair.versus")),
+    column("row", value=attrgetter("pair.row"), text=lambda line: line.family.named(line.pair.row)),
+    column("versus", header="versus", value=attrgetter("pair.versus"),
+           text=lambda line: line.family.named(line.pair.versus)),
     column("budget", value=attrgetter("column.label")),
     column("n", COUNT, value=_of("paired.n")),
     column("difference", decimals(2, sign=True), "difference", value=_part(0)),
@@ -108,5 +109,6 @@ def _families(table: Table) -> Iterator[dict[str, Any]]:
             "n_needed": family.family.needed,
             "bold": [row for row in family.rows if row in family.family.bold],
             "ranks": {row: list(family.family.ranks[row]) for row in family.rows},
+            "as_run": sorted(family.as_run),
             "conditional": {row: list(names) for row, names in family.conditional.items()},
         }

@@ -62,6 +62,7 @@ class ColumnFamily:
         family: All pairs of the rows that can be judged.
         rows: Those rows, the highest mean over their common repetitions first.
         n: Repetitions that all of them have.
+        as_run: Rows of which a claim is one about these runs alone (:attr:`ddbench.core.records.Record.as_run`).
         conditional: Row that can not → names of the artifacts that its repetitions share, ``set`` for the set itself.
     """
 
@@ -69,6 +70,11 @@ class ColumnFamily:
     rows: tuple[str, ...]
     n: int
     conditional: Mapping[str, tuple[str, ...]]
+    as_run: frozenset[str] = frozenset()
+
+    def named(self, row: str) -> str:
+        """The row in a claim: ``mtt (as run)`` where it is about these runs alone."""
+        return f"{row} (as run)" if row in self.as_run else row
 
     @property
     def enough(self) -> bool:
@@ -125,4 +131,5 @@ def column_family(cells: Mapping[str, Cell]) -> ColumnFamily:
     common = sorted(set.intersection(*map(set, scores.values()))) if scores else []
     means = {row: fmean(found[r] for r in common) if common else 0.0 for row, found in scores.items()}
     rows = sorted(scores, key=lambda row: -means[row])
-    return ColumnFamily(family(scores), tuple(rows), len(common), conditional)
+    as_run = frozenset(row for row in rows if cells[row].as_run)
+    return ColumnFamily(family(scores), tuple(rows), len(common), conditional, as_run)

@@ -11,7 +11,7 @@ from ddbench.core.infos import Standing
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.records import Record
 from ddbench.core.roles import Role, baseline_of
-from ddbench.core.specs import Budget
+from ddbench.core.specs import TUNE, Budget
 from ddbench.results.tables.cells import Cell, cell_of
 from ddbench.results.tables.differences import Compared, Differences, differences
 from ddbench.results.tables.families import ColumnFamily, column_family
@@ -225,17 +225,18 @@ def _named_apart_from(table: Table, others: set[tuple[str, str]]) -> Table:
 
 
 def _table(setting: Setting, observations: list[Observation]) -> Table:
+    data: dict[str, Any] = json.loads(setting.data)
     columns = _columns(observations)
     by_row: dict[str, list[Observation]] = {}
     for observation in sorted(observations, key=_group):
         by_row.setdefault(observation.row, []).append(observation)
     plain = [_row(label, members, columns) for label, members in by_row.items()]
-    families = tuple(column_family(_competing(plain, place)) for place in range(len(columns)))
+    judged = data.get("split") != TUNE  # configurations are chosen by a ledger, not judged
+    families = tuple(column_family(_competing(plain, place) if judged else {}) for place in range(len(columns)))
     places = [family.places([*family.rows, *family.conditional]) for family in families]
     rows = [row if row.spans else _placed(row, families, places) for row in plain]
     declared = declared_by(str(setting.protocol), [o.facts for o in observations])
     rows, footnotes = annotated(rows, by_row, columns, declared.trains_student)
-    data: dict[str, Any] = json.loads(setting.data)
     dataset = next((o.facts.dataset for o in observations if o.facts.dataset), data["name"])
     return Table(
         setting=setting,

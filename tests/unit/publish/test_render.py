@@ -36,7 +36,7 @@ digits · convnet2-w32-in → the same · meanstd · hard@1 (short: 1000 updates
 n < 6: no significance claimed; (2 of 3): the others have no result, so the mean is not compared; full: 3000 updates; \
 one of 300 test images is 0.33 points
 
-minus random · points, paired over 3 repetitions, 95 % interval, conditional on the one split of the data
+minus random · points, paired over 3 repetitions, 95 % interval
 
 | method |        ipc 1 (0.8 %) |    ipc 10 (8.4 %) |
 |--------|----------------------|-------------------|

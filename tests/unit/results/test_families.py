@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ddbench.publish.text.captions import caption
 from ddbench.publish.text.verdicts import verdict_lines
+from ddbench.publish.views.verdicts import verdict_views
 from ddbench.results.stats import smallest_n
 from ddbench.results.tables.tables import tables_of
 from tests.factories import cell
@@ -124,6 +126,27 @@ def test_rows_of_unequal_length_are_judged_over_the_repetitions_they_share():
     longer = cell("a", [*scores(0, 50.0, 6), *[0.0] * 6])
     table = only(longer + cell("b", scores(1, 45.0, 6)))
     assert (bold(table), table.families[0].n) == ({"a"}, 6)
+
+
+def test_a_claim_about_a_row_of_few_accepted_steps_is_worded_as_run():
+    records = ladder(2, 8)
+    for record in records:
+        if record.kind == "condense" and record.document.label == "m1":
+            record.metrics = {"accepted_steps": 12.0, "skipped_percent": 0.0}
+    table = only(records)
+    (line,) = verdict_lines(table)
+    assert "m1 (as run) better than m0" in line
+    (view,) = verdict_views([table])
+    assert view.facts["families"][0]["as_run"] == ["m1"]
+    assert view.grid[1][:2] == ["m1 (as run)", "m0"]
+    assert bold(table) == {"m1"}, "it stays in ranks"
+
+
+def test_configurations_of_a_tuning_run_are_not_judged():
+    records = [x for row in range(2) for x in cell(f"m{row}", scores(row, 40 + 3 * row, 8), data={"split": "tune"})]
+    table = only(records)
+    assert verdict_lines(table) == [] and bold(table) == set()
+    assert "training images that the view leaves out" in caption(table)
 
 
 def test_a_single_method_is_neither_bold_nor_placed_against_anyone():
