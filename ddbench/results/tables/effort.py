@@ -49,9 +49,11 @@ def below_published(observations: Sequence[Observation]) -> list[str]:
             continue
         dataset = next(o.made.cell.data.name for o in observations if o.made is not None)
         recipe = _published(info, dataset, budget)
-        for name, theirs in () if recipe is None else recipe.values.items():
+        if recipe is None:
+            continue
+        for name, theirs in recipe.values.items():
             ours = params.get(name)
-            if type(ours) in NUMBERS and ours < theirs:
+            if isinstance(ours, int | float) and type(ours) in NUMBERS and ours < theirs:
                 compared.setdefault(name, {})[ours, theirs] = None
                 whose |= dict.fromkeys(recipe.whose)
     if not compared:

@@ -91,11 +91,12 @@ def _settings_now(o: Observation, made: CellDocument, flip: bool, registries: Re
     The data itself is not opened: a plugin whose protocol asks for more of it than records know gets no answer.
     """
     protocol, profile = name_of(str(o.setting.protocol)), profiles().get(made.profile or "")
-    if profile is None or o.facts.n is None or registries.protocols.find(protocol) is None:
+    spec, facts = made.cell.data, o.facts
+    n = facts.n
+    if profile is None or n is None or registries.protocols.find(protocol) is None:
         return None
     if registries.origins(protocol=protocol).get("protocol", "") != o.recipe.get(ORIGIN, ""):
         return None
-    spec, facts = made.cell.data, o.facts
     known = registries.datasets.find(spec.name)
     data = SimpleNamespace(
         name=spec.name, revision=spec.revision, n_train=facts.n_train, n_val=facts.n_val, flip=flip,
@@ -104,7 +105,7 @@ def _settings_now(o: Observation, made: CellDocument, flip: bool, registries: Re
     try:
         student = arch_names.student(str(o.setting.eval_arch), registries.architectures)
         found = Protocol.find(protocol, registries).resolve(
-            n=facts.n, data=cast(DatasetInfo, data), student=student, profile=profile
+            n=n, data=cast(DatasetInfo, data), student=student, profile=profile
         )
     except DDBenchError:
         return None
