@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -30,15 +32,34 @@ FILE = {
 HOW = ("--progress", "plain", "--threads", "1")
 
 
+class Done:
+    """A tuning run: its plan, a part of it, all of it, its page. What each told is kept: exit code, stdout, stderr."""
+
+    def __init__(self, folder):
+        (folder / "tune-digits.yaml").write_text(yaml.safe_dump(FILE))
+        self.folder = folder
+        self.plan = told("--dry-run")
+        self.planned_nothing = not Path("runs").exists()
+        self.part = told("--methods", "dm", "--ipc", "1")
+        self.budgets_of_part = {r.document.cell.budget.ipc for r in records()}
+        self.whole = told()
+        self.page = told("--to", "boards/records/tune.jsonl", "--ledger", "boards/tune.md")
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A tuning run of everything, after one of a part that was printed."""
     folder = tmp_path_factory.mktemp("tune")
-    (folder / "tune-digits.yaml").write_text(yaml.safe_dump(FILE))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DDBENCH_HOME", str(folder / "home"))
         patch.chdir(folder)
-        yield folder
+        yield Done(folder)
+
+
+def told(*arguments):
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = ddbench("tune", "tune-digits.yaml", "--out", "runs", *HOW, *arguments)
+    return code, out.getvalue(), err.getvalue()
 
 
 def tune(capsys, *arguments):
@@ -50,22 +71,22 @@ def records():
     return [record for _, record in Store(Path("runs")).records()]
 
 
-def test_a_plan_runs_nothing(done, capsys):
-    code, out, _ = tune(capsys, "--dry-run")
+def test_a_plan_runs_nothing(done):
+    code, out, _ = done.plan
     assert code == 0
     assert "mtt (lr_img=30.0) ipc 2 r-1" in out
-    assert not Path("runs").exists()
+    assert done.planned_nothing
 
 
-def test_a_part_leaves_an_incomplete_ledger(done, capsys):
-    code, out, _ = tune(capsys, "--methods", "dm", "--ipc", "1")
+def test_a_part_leaves_an_incomplete_ledger(done):
+    code, out, _ = done.part
     assert code == 0
     assert "**Incomplete**: 7 of 10 configurations" in out
-    assert {r.document.cell.budget.ipc for r in records()} == {1}
+    assert done.budgets_of_part == {1}
 
 
-def test_the_rest_completes_it_and_a_failure_is_a_row(done, capsys):
-    code, out, err = tune(capsys)
+def test_the_rest_completes_it_and_a_failure_is_a_row(done):
+    code, out, err = done.whole
     assert code == 1
     assert "Incomplete" not in out
     assert "Traceback" not in err
@@ -83,7 +104,7 @@ def test_no_record_is_of_a_test_image_or_of_a_reported_repetition(done):
         if record.kind == "evaluation":
             assert record.evaluation.eval.r < 0
             assert record.n_test in (None, 1197 - 200)  # the training images that the view leaves out; test has 300
-    pools = list((done / "home/artifacts/experts").glob("*/artifact.json"))
+    pools = list((done.folder / "home/artifacts/experts").glob("*/artifact.json"))
     assert len(pools) == 2  # one for each repetition
 
 
@@ -96,7 +117,7 @@ def test_a_second_run_computes_nothing(done, capsys):
 
 
 def test_the_ledger_is_a_page_that_is_checked_and_loses_nothing(done, capsys):
-    code, out, _ = tune(capsys, "--to", "boards/records/tune.jsonl", "--ledger", "boards/tune.md")
+    code, out, _ = done.page
     assert code == 0
     assert "boards/tune.md: rewritten" in out
     assert ddbench("leaderboard", "check", "boards/tune.md") == 0

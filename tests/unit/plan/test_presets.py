@@ -72,7 +72,7 @@ def without_sizes(info, dataset, budget, profile, per_class):
     found = None
     for preset in presets(info):
         where = preset.where
-        if where.dataset in (None, dataset) and where.profile in (None, profile):
+        if where.size is None and where.dataset in (None, dataset) and where.profile in (None, profile):
             place = (where.dataset is not None, where.profile is not None, *_fit(where, budget, per_class))
             if found is None or place > found[0]:
                 found = place, preset

@@ -194,7 +194,7 @@ def test_programs_read_every_pair_and_the_family_that_it_is_judged_with():
     assert document["families"] == [
         {
             "budget": "ipc 1", "rows": ["datm", "dm"], "pairs": 1, "n": 6, "n_needed": 6, "bold": ["datm"],
-            "ranks": {"datm": [1, 1], "dm": [2, 2]}, "conditional": {"mtt": ["experts"]},
+            "ranks": {"datm": [1, 1], "dm": [2, 2]}, "as_run": [], "conditional": {"mtt": ["experts"]},
         }
     ]  # fmt: skip
 
