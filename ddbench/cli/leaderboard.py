@@ -56,14 +56,14 @@ def check_(pages: tuple[Path, ...], fresh: bool) -> None:
 
     stale, waiting = [], []
     for page in pages or _default_pages():
-        old, new = board.fresh(page)
+        old, new, outdated = board.look(page)
         if old != new:
             stale.append(page)
             _show_difference(page, old, new)
         click.echo(f"{page}: {'differs from its records' if old != new else 'up to date'}")
-        for line in (lines := board.outdated(page)):
+        for line in outdated:
             click.echo(f"  {line}")
-        waiting += [page] if lines else []
+        waiting += [page] if outdated else []
     if stale:
         names = " ".join(map(str, stale))
         raise DDBenchError(f"out of date: {names} (`ddbench leaderboard render {names}` writes them anew)")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import UsageError
@@ -23,7 +23,7 @@ from ddbench.publish.text.render import markdown_grid, render
 from ddbench.publish.tuning import tuning_block
 from ddbench.publish.views.catalog import ONCE, check_names
 from ddbench.results.tables.figures import plural
-from ddbench.results.tables.tables import tables_of
+from ddbench.results.tables.tables import Table, tables_of
 
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
 TUNING = "<!-- ddbench:tuning records=records/tuning-fm14.jsonl file=../configs/tune-fm14.yaml -->"
@@ -66,11 +66,6 @@ class Block:
     published: Path | None = None
     file: Path | None = None
 
-    @property
-    def is_table(self) -> bool:
-        """Whether it is no ledger."""
-        return self.published is None and self.file is None
-
 
 def has_markers(path: Path) -> bool:
     """Whether a page holds at least one table.
@@ -83,41 +78,72 @@ def has_markers(path: Path) -> bool:
     return bool(_blocks(path, _read(path).split("\n")))
 
 
+class Look(NamedTuple):
+    """A page beside its records.
+
+    Attributes:
+        old: What it says.
+        new: What it should say.
+        outdated: What other versions of methods, protocols and artifact kinds made of it, each with the number of its
+            tables.
+    """
+
+    old: str
+    new: str
+    outdated: list[str]
+
+
+class Made(NamedTuple):
+    """What is made of records: a text, and the tables that it shows or is about."""
+
+    text: str
+    tables: Sequence[Table]
+
+
 def fresh(path: Path) -> tuple[str, str]:
     """A page as it is and as it should be.
+
+    Raises:
+        UsageError: As :func:`look`.
+    """
+    found = look(path)
+    return found.old, found.new
+
+
+def look(path: Path) -> Look:
+    """Hold a page against its records.
 
     Raises:
         UsageError: If a marker is malformed, or its records are missing, corrupt or not fit for a leaderboard.
     """
     text = _read(path)
     if path.suffix == ".html":
-        return text, _page(path, text)
+        whole = _page(path, text)
+        new, made = whole.text, [whole]
+    else:
+        new, made = _rendered(path, text)
+    found = Counter(line for each in made for table in each.tables for line in table.outdated)
+    return Look(text, new, [f"{line} ({plural(str(count), 'table')})" for line, count in found.items()])
+
+
+def _rendered(path: Path, text: str) -> tuple[str, list[Made]]:
+    """A Markdown page with its blocks made anew, and these in order."""
     lines = text.split("\n")
     ending = "\r" if "\r\n" in text else ""
     blocks = _blocks(path, lines)
     if not blocks:
         raise UsageError(f"{path}: no table to render; add a line `{EXAMPLE}` and a line `{END}`")
-    for block in reversed(blocks):
-        text_of = _ledger if block.published else _tuning if block.file else _table
-        made = ["", *text_of(block).rstrip("\n").split("\n"), ""]
-        lines[block.first : block.last] = [line + ending for line in made]
-    return text, "\n".join(lines)
+    made = [_of_block(block) for block in blocks]
+    for block, each in reversed([*zip(blocks, made, strict=True)]):
+        inside = ["", *each.text.rstrip("\n").split("\n"), ""]
+        lines[block.first : block.last] = [line + ending for line in inside]
+    return "\n".join(lines), made
 
 
-def outdated(path: Path) -> list[str]:
-    """What other versions of methods, protocols and artifact kinds made of a page, each with the number of its tables.
-
-    Raises:
-        UsageError: As :func:`fresh`.
-    """
-    text = _read(path)
-    if path.suffix == ".html":
-        marked = html.marker_of(text)
-        shown = [_joined(html.parse(marked, path).records)[0]] if marked is not None else []
-    else:
-        shown = [_shown(block) if block.is_table else _all(block) for block in _blocks(path, text.split("\n"))]
-    found = Counter(line for records in shown for table in tables_of(records) for line in table.outdated)
-    return [f"{line} ({plural(str(count), 'table')})" for line, count in found.items()]
+def _of_block(block: Block) -> Made:
+    if block.published is not None:
+        return _ledger(block, block.published)
+    return _table(block) if block.file is None else _tuning(block, block.file)
 
 
 def write(path: Path, text: str) -> None:
@@ -129,14 +155,14 @@ def write(path: Path, text: str) -> None:
     atomic_write(path, text.encode())
 
 
-def _ledger(block: Block) -> str:
-    assert block.published is not None
-    return ledger(read_published(block.published), _all(block), markdown_grid)
+def _ledger(block: Block, published: Path) -> Made:
+    records = _all(block)
+    return Made(ledger(read_published(published), records, markdown_grid), tables_of(records))
 
 
-def _tuning(block: Block) -> str:
-    assert block.file is not None
-    return tuning_block(block.file, _all(block))
+def _tuning(block: Block, file: Path) -> Made:
+    records = _all(block)
+    return Made(tuning_block(file, records), tables_of(records))
 
 
 def _all(block: Block) -> list[Record]:
@@ -144,13 +170,15 @@ def _all(block: Block) -> list[Record]:
     return [record for path in block.records for record in read_records(path)]
 
 
-def _page(path: Path, text: str) -> str:
+def _page(path: Path, text: str) -> Made:
     marked = html.marker_of(text)
     if marked is None:
         raise UsageError(f"{path}: none of its first lines says what it is made from; write `{html.EXAMPLE}`")
     wanted = html.parse(marked, path)
     records, notes = _joined(wanted.records)
-    return html.board(wanted, ordered(records), notes)
+    records = ordered(records)
+    tables = tables_of(records)
+    return Made(html.board(wanted, records, notes, tables), tables)
 
 
 def _fit(path: Path) -> list[Record]:
@@ -172,19 +200,13 @@ def _fit(path: Path) -> list[Record]:
     return records
 
 
-def _table(block: Block) -> str:
-    notes = _joined(block.records)[1]
-    text = render(tables_of(ordered(_shown(block))), "markdown", details=block.details, views=block.views)
-    return "\n".join([text, *notes]) if notes else text
-
-
-def _shown(block: Block) -> list[Record]:
-    """The records that a block shows.
+def _table(block: Block) -> Made:
+    """The tables of a block.
 
     Raises:
         UsageError: If it names a data set or a protocol of which there are none.
     """
-    records = _joined(block.records)[0]
+    records, notes = _joined(block.records)
     path = ", ".join(map(str, block.records))
     for name in block.datasets:
         if not any(_dataset(record) == name for record in records):
@@ -194,7 +216,9 @@ def _shown(block: Block) -> list[Record]:
     if not any(record.kind == "evaluation" for record in shown):
         what = f" under protocol {block.protocol}" if block.protocol else ""
         raise UsageError(f"{path}: no evaluations{what}, so there is no table to show")
-    return shown
+    tables = tables_of(ordered(shown))
+    text = render(tables, "markdown", details=block.details, views=block.views)
+    return Made("\n".join([text, *notes]) if notes else text, tables)
 
 
 def _joined(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:

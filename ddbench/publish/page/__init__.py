@@ -11,6 +11,7 @@ from ddbench.core.records import Record
 from ddbench.publish.looks import palette
 from ddbench.publish.page.document import document
 from ddbench.publish.page.tiles import Picture
+from ddbench.results.tables.tables import Table, tables_of
 
 _HERE = Path(__file__).parent
 
@@ -18,6 +19,7 @@ _HERE = Path(__file__).parent
 def page(
     records: Sequence[Record],
     *,
+    tables: Sequence[Table] | None = None,
     title: str,
     sources: Sequence[str],
     notes: Sequence[str] = (),
@@ -28,6 +30,7 @@ def page(
 
     Args:
         records: Condensations and evaluations; their order decides the order of tables and rows.
+        tables: Made of the records; None: they are made here.
         title: Its heading.
         sources: Where the records come from, named on the page.
         notes: What must be said about these, likewise.
@@ -44,7 +47,7 @@ def page(
     # The browser runs this one script and no other: a label that got through escaping would still not run.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = environment.get_template("template.html").render(
-        document(records, title, sources, notes, pictures),
+        document(records, tables_of(records) if tables is None else tables, title, sources, notes, pictures),
         script=Markup(script),
         style=Markup(style),
         digest=digest,

@@ -11,6 +11,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
 from ddbench.publish.page import page
 from ddbench.publish.page.tiles import beside, read_pictures
+from ddbench.results.tables.tables import Table
 
 EXAMPLE = '<!-- ddbench:page title="Digits" records=records/a.jsonl,records/b.jsonl -->'
 FIRST_LINES = 5
@@ -62,13 +63,14 @@ def parse(marker: str, path: Path) -> Wanted:
     return Wanted(marker, fields["title"], tuple(path.parent / name for name in names), names)
 
 
-def board(wanted: Wanted, records: Sequence[Record], notes: Sequence[str]) -> str:
+def board(wanted: Wanted, records: Sequence[Record], notes: Sequence[str], tables: Sequence[Table]) -> str:
     """The page.
 
     Args:
         wanted: What it is made from.
         records: Those of its files, in the order of tables and rows.
         notes: Where the files disagree.
+        tables: Made of the records.
 
     Raises:
         UsageError: If there is no evaluation, or a file of pictures is malformed.
@@ -76,4 +78,7 @@ def board(wanted: Wanted, records: Sequence[Record], notes: Sequence[str]) -> st
     if not any(record.kind == "evaluation" for record in records):
         raise UsageError(f"{', '.join(wanted.names)}: no evaluations, so there is no table to show")
     pictures = [picture for file in wanted.records for picture in read_pictures(beside(file))]
-    return page(records, title=wanted.title, sources=wanted.names, notes=notes, pictures=pictures, marker=wanted.marker)
+    return page(
+        records, tables=tables, title=wanted.title, sources=wanted.names, notes=notes, pictures=pictures,
+        marker=wanted.marker,
+    )  # fmt: skip

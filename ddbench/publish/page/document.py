@@ -40,7 +40,7 @@ from ddbench.results.scores.scores import front_of, making_timer
 from ddbench.results.tables.conditions import protocol_of
 from ddbench.results.tables.figures import compact
 from ddbench.results.tables.observations import Observation, observe
-from ddbench.results.tables.tables import BudgetColumn, Row, Table, tables_of
+from ddbench.results.tables.tables import BudgetColumn, Row, Table
 
 ACROSS = {
     "regime": "Labels and augmentation", "ranks": "Average ranks",
@@ -54,10 +54,11 @@ PER_CLASS, SHARE, IMAGES = "images per class", "share of the training images [%]
 
 
 def document(
-    records: Sequence[Record], title: str, sources: Sequence[str], notes: Sequence[str], pictures: Iterable[Picture]
-) -> dict[str, Any]:
+    records: Sequence[Record], tables: Sequence[Table], title: str, sources: Sequence[str], notes: Sequence[str],
+    pictures: Iterable[Picture],
+) -> dict[str, Any]:  # fmt: skip
     """All values of the template."""
-    tables, pictures = tables_of(records), list(pictures)
+    pictures = list(pictures)
     places = _by_place(observe(records))
     seen = looks(drawn(tables))
     panels = Panels({record.key: record for record in records if record.kind == "evaluation"}, places)

@@ -213,7 +213,7 @@ def test_a_page_is_made_from_its_file_and_records_and_checked(file, tmp_path):
     assert "**lr_img=3.0**" in new
     page.write_text(new)
     assert leaderboard.fresh(page) == (new, new)
-    (older,) = leaderboard.outdated(page)
+    (older,) = leaderboard.look(page).outdated
     assert older.startswith("made under hard@1")  # which is what these records say
     page.write_text(new.replace("62.0", "63.0"))
     old, new = leaderboard.fresh(page)
