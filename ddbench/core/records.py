@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, get_args
+from collections.abc import Callable
+from typing import Any, Literal, TypeGuard, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,6 +21,16 @@ TIMERS: tuple[Timer, ...] = get_args(Timer)
 _EXTRA = ("extra_forbidden", "unexpected_keyword_argument")
 """How pydantic calls a field that a model or a data class does not have."""
 FAILURES: frozenset[str] = frozenset({"failed", "oom", "nan"})
+
+
+def first_known(knows: Callable[[Timer], bool]) -> Timer:
+    """The first timer of :data:`TIMERS` that something holds of; the wall's where it holds of none."""
+    return next(filter(knows, TIMERS), "wall")
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value of a document is a number; ``true`` is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Seconds(BaseModel):

@@ -17,11 +17,10 @@ from ddbench.core.specs import Budget
 from ddbench.plan.rows import shown
 from ddbench.plan.tuning import REPETITIONS, Tuning, load
 from ddbench.publish.text.render import markdown_grid
+from ddbench.publish.views.columns import WORD
 from ddbench.publish.views.inside_methods import quantities, told
 from ddbench.results.tables.figures import NONE
 from ddbench.results.tuning import Ledger, Trial, best_of, edges, ledger_of, within
-
-TIMERS = {"device": "device s", "cpu": "CPU s", "wall": "wall s"}
 
 PAGE = """\
 # What was tried: {name}
@@ -86,6 +85,11 @@ def markdown(ledger: Ledger, registries: Registries) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def _seconds(ledger: Ledger) -> str:
+    """What its seconds are called: ``CPU s``."""
+    return f"{WORD[ledger.timer]} s"
+
+
 def _grid(rows: Iterable[list[str]]) -> str:
     return "\n".join(markdown_grid(list(rows)))
 
@@ -106,7 +110,7 @@ def _caption(ledger: Ledger) -> str:
         f"{tuning.count} configurations of every method at every budget, **the best** in bold (`{RANDOM}` has nothing "
         "to tune: it has its one; a preset that there was before is measured beside them, and not chosen). The best of "
         "several is chosen by these numbers, so they flatter it. lr: the "
-        f"student's, chosen on val by repetition {first}. Seconds are {TIMERS[ledger.timer]} of both repetitions; "
+        f"student's, chosen on val by repetition {first}. Seconds are {_seconds(ledger)} of both repetitions; "
         "what several sets read (experts, features) is divided among them."
     )
 
@@ -122,7 +126,7 @@ def _name(trial: Trial) -> str:
 def _tried(ledger: Ledger, budget: Budget) -> Iterator[list[str]]:
     yield [
         "method", "configuration", *(f"r {_minus(r)}" for r in REPETITIONS), "mean", "lr", "condense", "shared inputs",
-        "students", TIMERS[ledger.timer],
+        "students", _seconds(ledger),
     ]  # fmt: skip
     for method in (RANDOM, *ledger.tuning.methods):
         best = ledger.best(method, budget) if method != RANDOM else None
@@ -221,7 +225,7 @@ def _equal_caption(ledger: Ledger) -> str:
         for method, seconds in [_limits(ledger, budget)]
     )
     return (
-        f"Each method gets as many {TIMERS[ledger.timer]} as all configurations of the cheapest method took: "
+        f"Each method gets as many {_seconds(ledger)} as all configurations of the cheapest method took: "
         f"{', '.join(limits)}. Its configurations are drawn in a random order and tried one after the other, each at "
         "what it took above; the first that does not fit into what is left ends it. Shown: the expected best of those "
         "that were tried, over all orders. A share in brackets: how often any of them has a result."

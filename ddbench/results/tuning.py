@@ -19,7 +19,7 @@ import numpy as np
 from ddbench.core.api import Params
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, params_class
-from ddbench.core.records import Cost, Record, Seconds, Timer
+from ddbench.core.records import Cost, Record, Seconds, Timer, first_known, is_number
 from ddbench.core.roles import RANDOM
 from ddbench.core.specs import TUNE, Budget, CellSpec
 from ddbench.data.prepared.views import canonical_view
@@ -169,8 +169,8 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
             details.setdefault(id(trial), []).append(condensation.metrics)
     for trial in trials:
         said = details.get(id(trial), [])
-        names = dict.fromkeys(name for metrics in said for name, value in metrics.items() if _number(value))
-        trial.details = {name: fmean([m[name] for m in said if _number(m.get(name))]) for name in names}
+        names = dict.fromkeys(name for metrics in said for name, value in metrics.items() if is_number(value))
+        trial.details = {name: fmean([m[name] for m in said if is_number(m.get(name))]) for name in names}
     one = next((r.evaluation for r in known if r.kind == "evaluation" and r.key), None)
     parts = {record.n_test for record in known if record.n_test is not None}
     facts = {} if one is None else {"data": one.facts.dataset, "n_train": one.facts.n_train, "n": max(parts, default=0)}
@@ -180,8 +180,7 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
 def timer_of(records: Iterable[Record]) -> Timer:
     """The timer that all records which cost anything know."""
     spent = [record for record in records if record.cost != Cost()]
-    timers: tuple[Timer, ...] = ("device", "cpu")
-    return next((timer for timer in timers if spent and all(_knows(record, timer) for record in spent)), "wall")
+    return first_known(lambda timer: bool(spent) and all(_knows(record, timer) for record in spent))
 
 
 def _knows(record: Record, timer: Timer) -> bool:
@@ -193,10 +192,6 @@ def _knows(record: Record, timer: Timer) -> bool:
 def _seconds(record: Record, timer: Timer) -> Seconds:
     """What a record cost by a timer; nothing where none was read: it never ran."""
     return record.cost.by(timer) or Seconds()
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _artifacts(record: Record) -> tuple[str, ...]:
@@ -342,7 +337,7 @@ def edges(ledger: Ledger, registries: Registries) -> list[Edge]:
                 continue
             tried = ledger.tuning.tried(method, budget)
             for name in dict.fromkeys(name for one in tried for name in one.own):
-                grid = sorted({one.params[name] for one in tried if _number(one.params[name])})
+                grid = sorted({one.params[name] for one in tried if is_number(one.params[name])})
                 value = chosen.params[name]
                 if len(grid) < 2 or value not in (grid[0], grid[-1]):
                     continue

@@ -16,6 +16,7 @@ from ddbench.core.api import Method, Params
 from ddbench.core.errors import DDBenchError
 from ddbench.core.plugin.loader import method_class, params_class
 from ddbench.core.profiles import profiles
+from ddbench.core.records import is_number
 from ddbench.core.specs import Budget
 from ddbench.plan import rows
 from ddbench.plan.presets import Preset, choose, presets
@@ -116,8 +117,7 @@ def effort_is_numbers(bench: Bench) -> None:
     assert isinstance(cls.effort, tuple), f"Params.effort is a {type(cls.effort).__name__}, not a tuple of names"
     given = bench.params(bench.place()).model_dump()
     for name in cls.effort:
-        number = isinstance(given[name], int | float) and not isinstance(given[name], bool)
-        assert number, f"Params.effort names {name!r}, which is {given[name]!r}: no number"
+        assert is_number(given[name]), f"Params.effort names {name!r}, which is {given[name]!r}: no number"
 
 
 def defaults_are_valid(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ddbench.core.documents import EvaluationDocument
 from ddbench.core.keys import canonical
-from ddbench.core.records import TIMERS, Record, Timer
+from ddbench.core.records import Record, Timer, first_known
 from ddbench.core.store.folder import GONE, Store, amend
 from ddbench.plan.collect import place_of
 from ddbench.results.audit.retrain import MakeWorker, finished, title_of, train_again, with_its_rate
@@ -108,10 +108,11 @@ def _table_of(record: Record) -> str:
 def _timer_of(members: Iterable[tuple[Path, Record, Record, Record]]) -> Timer:
     """The seconds that all of a table have: of a GPU, else of the CPU, else on the wall."""
     known = list(members)
-    for timer in TIMERS:
-        if all(seconds_of(made, record, timer) is not None and full.train_s(timer) for _, record, full, made in known):
-            return timer
-    return "wall"
+    return first_known(
+        lambda timer: all(
+            seconds_of(made, record, timer) is not None and full.train_s(timer) for _, record, full, made in known
+        )
+    )
 
 
 def seconds_of(made: Record, student: Record, timer: Timer) -> float | None:

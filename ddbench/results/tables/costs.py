@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import Any, Literal
 
-from ddbench.core.records import TIMERS, Cost, Timer
+from ddbench.core.records import TIMERS, Cost, Timer, first_known
 from ddbench.results.tables.observations import Observation
 
 Phase = Literal["condense", "artifact", "artifact_rest", "evaluate", "train"]
@@ -87,10 +87,11 @@ def timer_of(costs: Iterable[CellCost], phases: Sequence[Phase] = MAKING) -> Tim
         return "wall"
     # Half of the cells on a GPU, the other half not: their CPU seconds are not of one kind of work.
     mixed = len({cost.get(phase, "device") is None for cost, phase in known if cost.get(phase, "wall")}) > 1
-    for timer in TIMERS:
-        if all(cost.get(phase, timer) is not None for cost, phase in known) and not (timer == "cpu" and mixed):
-            return timer
-    return "wall"
+    return first_known(
+        lambda timer: (
+            all(cost.get(phase, timer) is not None for cost, phase in known) and not (timer == "cpu" and mixed)
+        )
+    )
 
 
 def cost_of_cell(observations: Sequence[Observation]) -> CellCost:

@@ -10,14 +10,13 @@ from pydantic import ValidationError
 from ddbench.core.errors import PluginError
 from ddbench.core.infos import MethodInfo
 from ddbench.core.plugin.loader import active, params_class
+from ddbench.core.records import is_number
 from ddbench.core.specs import Budget
 from ddbench.plan.presets import choose
 from ddbench.results.tables.observations import Observation
 
 PAPER, USUAL = "paper", "cifar10"
 """The profile of published recipes, and the data set whose recipe stands in where nobody published one."""
-NUMBERS = (int, float)
-"""Types of parameters that can be more or less; bool is none of them."""
 
 
 class Recipe(NamedTuple):
@@ -53,7 +52,7 @@ def below_published(observations: Sequence[Observation]) -> list[str]:
             continue
         for name, theirs in recipe.values.items():
             ours = params.get(name)
-            if isinstance(ours, int | float) and type(ours) in NUMBERS and ours < theirs:
+            if is_number(ours) and ours < theirs:
                 compared.setdefault(name, {})[ours, theirs] = None
                 whose |= dict.fromkeys(recipe.whose)
     if not compared:
@@ -82,7 +81,7 @@ def _published(info: MethodInfo, dataset: str, budget: Budget) -> Recipe | None:
     if chosen.source and chosen.budget not in (None, budget):
         assert chosen.budget is not None
         whose.append(f"at {budget.label} that of {chosen.budget.label}")
-    values = {name: known[name] for name in cls.effort if type(known[name]) in NUMBERS}
+    values = {name: known[name] for name in cls.effort if is_number(known[name])}
     return Recipe(values, tuple(whose))
 
 
