@@ -47,7 +47,7 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
         "spec": spec.model_dump(mode="json"),
         "kind_version": kind.version,
         "cost": artifacts.cost_facts(
-            {timer: sum(phases.values()) for timer, phases in (spent.seconds or {}).items()},
+            spent.totals,
             peak_mb=spent.peak_mb,
             device_mb=spent.device_mb,
             beside=spent.beside,

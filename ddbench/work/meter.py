@@ -137,10 +137,10 @@ class Spent:
             attempts=self.attempts + 1,
         )
 
-    def total(self, timer: Timer) -> float | None:
-        """Seconds over all phases; None where the timer was not read in every attempt."""
-        phases = (self.seconds or {}).get(timer)
-        return None if phases is None else sum(phases.values())
+    @property
+    def totals(self) -> dict[Timer, float]:
+        """Seconds over all phases, by the timers that were read in every attempt."""
+        return {timer: sum(phases.values()) for timer, phases in (self.seconds or {}).items()}
 
     @classmethod
     def load(cls, kept: Mapping[str, Any], phase: str) -> Spent:
