@@ -58,6 +58,11 @@ class Budget(Frozen):
             raise ValueError("a budget is either an ipc or a fraction")
         return self
 
+    @property
+    def place(self) -> tuple[bool, float]:
+        """Where it stands in an ascending order: images per class before fractions."""
+        return self.ipc is None, self.ipc or self.fraction or 0.0
+
     def resolve(self, counts: Sequence[int]) -> tuple[int, ...]:
         """Images of each class, for classes that have ``counts`` training images (a class without any gets none)."""
         if self.ipc is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ddbench.core.roles import RECIPE_OF
@@ -99,7 +100,7 @@ def _purchase(row: Row, observations: Sequence[Observation]) -> list[str]:
     if not row.role.buys:
         return []
     bought = {o.budget: o.facts.buys for o in observations if o.budget and o.facts.buys}
-    columns = sorted(bought, key=lambda budget: (budget.ipc is None, budget.ipc or budget.fraction or 0.0))
+    columns = sorted(bought, key=attrgetter("place"))
     sizes = ", ".join(f"{bought[budget].images} at {budget.label}" for budget in columns)
     form = " with uint8 images" if row.role.kind == "at_uint8" else ""
     what = f"as many real images as the bytes of {', '.join(row.role.of)}{form} buy, {sizes}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ddbench.core.infos import Standing
@@ -279,11 +280,7 @@ def _columns(observations: list[Observation]) -> tuple[BudgetColumn, ...]:
     for observation in observations:
         if observation.budget is not None and sizes.get(observation.budget, (None, None))[0] is None:
             sizes[observation.budget] = observation.facts.n, observation.facts.n_train
-    return tuple(_column(budget, *sizes[budget]) for budget in sorted(sizes, key=_size))
-
-
-def _size(budget: Budget) -> tuple[bool, float]:
-    return budget.ipc is None, budget.ipc or budget.fraction or 0.0
+    return tuple(_column(budget, *sizes[budget]) for budget in sorted(sizes, key=attrgetter("place")))
 
 
 def _column(budget: Budget, n: int | None, n_train: int | None) -> BudgetColumn:
