@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ddbench.results.stats import MARGIN, MOST_N
+from ddbench.results.tables.cells import ONE_SET, in_common
 from ddbench.results.tables.families import ColumnFamily, Pair
 from ddbench.results.tables.figures import plural
 from ddbench.results.tables.tables import Table
@@ -13,9 +14,6 @@ MOST = 3
 """Rows or pairs that a line names of each kind; the view ``verdicts`` has all."""
 OWN_ARTIFACTS: Mapping[str, str] = {"experts": "expert_seed=per_rep gives each repetition experts of its own"}
 """Name of a shared artifact → how not to share it."""
-
-ONE_SET = ("set",)
-"""What rows share whose repetitions are students of one set."""
 
 
 def verdict_lines(table: Table) -> list[str]:
@@ -37,15 +35,14 @@ def in_words(family: ColumnFamily) -> str:
         if sharing:
             kinds = sorted({name for row in sharing for name in family.conditional[row]})
             ways = [OWN_ARTIFACTS[name] for name in kinds if name in OWN_ARTIFACTS]
-            parts.append("; ".join([_unclaimed(sharing, f"one artifact ({', '.join(kinds)})"), *ways]))
+            parts.append("; ".join([_unclaimed(sharing, kinds), *ways]))
         if alone:
-            parts.append(_unclaimed(alone, "one set"))
+            parts.append(_unclaimed(alone, ONE_SET))
     return "; ".join(parts)
 
 
-def _unclaimed(rows: Sequence[str], what: str) -> str:
-    named = ", ".join(_few(rows, 2 * MOST))
-    return f"no significance is claimed for {named}: all repetitions share {what}"
+def _unclaimed(rows: Sequence[str], names: Collection[str]) -> str:
+    return f"no significance is claimed for {', '.join(_few(rows, 2 * MOST))}: {in_common(names)}"
 
 
 def _decided(family: ColumnFamily) -> str:

@@ -16,7 +16,7 @@ from ddbench.core.correctness import unpack
 from ddbench.core.infos import ProtocolInfo
 from ddbench.results.scores.scores import full_of, siblings
 from ddbench.results.stats import Against, NonInferior, against_full, non_inferior, smallest_n
-from ddbench.results.tables.cells import Cell
+from ddbench.results.tables.cells import Cell, in_common
 from ddbench.results.tables.protocols import OURS, id_of, name_of
 from ddbench.results.tables.tables import Filled, Table
 
@@ -137,9 +137,8 @@ def _lacks(cell: Cell, fulls: Mapping[str, Cell | None], n: int) -> str:
     """Why nothing is claimed of a method's cell."""
     if missing := [name for name, full in fulls.items() if full is None]:
         return f"full was not measured under {' and '.join(missing)}"
-    if cell.shared or cell.one_set:
-        what = "one set" if cell.one_set else f"one artifact ({', '.join(cell.shared)})"
-        return f"all repetitions share {what}"
+    if cell.conditional:
+        return in_common(cell.conditional)
     if cell.recipe_updates is not None:
         return f"its recipe was cut to {cell.updates:,} of {cell.recipe_updates:,} updates"
     if not n:

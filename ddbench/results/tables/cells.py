@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -12,6 +12,15 @@ from ddbench.core.records import Timer
 from ddbench.results.stats import DIGITS, Summary, summary
 from ddbench.results.tables.costs import CellCost, cost_of_cell
 from ddbench.results.tables.observations import Observation
+
+ONE_SET = ("set",)
+"""What repetitions share that are students of one set."""
+
+
+def in_common(names: Collection[str]) -> str:
+    """``all repetitions share one set``, ``… one artifact (experts)``: :attr:`Cell.conditional` in words."""
+    what = "one set" if names == ONE_SET else f"one artifact ({', '.join(names)})"
+    return f"all repetitions share {what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ class Cell:
     @property
     def conditional(self) -> tuple[str, ...]:
         """What several repetitions share, so that ± does not show what another would give: ``set``, or artifacts."""
-        return ("set",) if self.one_set else self.shared
+        return ONE_SET if self.one_set else self.shared
 
     @property
     def summary(self) -> Summary | None:
