@@ -186,10 +186,13 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
             raise UsageError(f"{where}: {several}: a ledger is of one: write a file for each")
     _check_sections(own, methods, suite.budget, where)
     for name in methods:
-        info = registries.methods.get(name)
-        if name == RANDOM or info.kind == "reference":
-            why = "has nothing to tune: it is always there, with its one configuration" if name == RANDOM else info.kind
-            raise UsageError(f"{where}: configurations: {name} {why if name == RANDOM else f'is a {why}'}")
+        info, why = registries.methods.get(name), None
+        if name == RANDOM:
+            why = "has nothing to tune: it is always there, with its one configuration"
+        elif info.kind == "reference":
+            why = "is a reference"
+        if why is not None:
+            raise UsageError(f"{where}: configurations: {name} {why}")
     found = tuple(
         one
         for name in methods
