@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.matching import batched, class_gradients, gradient_distance
-from ddbench.blocks.moved import image_change, pixels_moved
+from ddbench.blocks.moved import how_far
 from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.params import CondensationParams, GradientMatchingParams
 from ddbench.blocks.sampling import ClassSampler
@@ -68,8 +68,7 @@ class GradientMethod(Method[P]):
 
     def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
         """Seconds of matching gradients, and of training networks between matchings; how far images moved."""
-        moved = pixels_moved(ctx, self.form, self.start, self.reported)
-        return self.seconds | {"image_change": image_change(self.start, self.reported)} | moved
+        return self.seconds | how_far(ctx, self.form, self.start, self.reported)
 
     @property
     def reported(self) -> Tensor:

@@ -18,6 +18,11 @@ def image_change(first: Tensor, last: Tensor) -> float:
     return float((last - first).norm() / first.norm())
 
 
+def how_far(ctx: RunContext, form: Parametrisation, first: Tensor, last: Tensor) -> dict[str, float]:
+    """``image_change`` and :func:`pixels_moved`, with its arguments: what distillers of images say of their run."""
+    return {"image_change": image_change(first, last)} | pixels_moved(ctx, form, first, last)
+
+
 def pixels_moved(ctx: RunContext, form: Parametrisation, first: Tensor, last: Tensor) -> dict[str, float]:
     """How far the pixels that networks see moved.
 

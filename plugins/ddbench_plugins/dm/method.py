@@ -18,7 +18,7 @@ from ddbench.blocks.augment import DSA, siamese
 from ddbench.blocks.features import chunk_size, embed, frozen
 from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.matching import class_mean_feature_distance
-from ddbench.blocks.moved import image_change, pixels_moved
+from ddbench.blocks.moved import how_far
 from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.sampling import ClassSampler
 from ddbench.blocks.trajectory import Learned
@@ -78,8 +78,7 @@ class DM(Method[DMParams]):
 
     def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
         """How far the images moved."""
-        moved = pixels_moved(ctx, self.form, self.start, self.images.value)
-        return {"image_change": image_change(self.start, self.images.value)} | moved
+        return how_far(ctx, self.form, self.start, self.images.value)
 
     def state_dict(self) -> State:
         """Images and momentum."""
