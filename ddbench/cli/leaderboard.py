@@ -48,9 +48,9 @@ def render_(pages: tuple[Path, ...]) -> None:
 def check_(pages: tuple[Path, ...], fresh: bool) -> None:
     """Exit with 1 if a PAGE says something else than its records.
 
-    Results that other versions of a method, a protocol or an artifact kind, or other settings of a profile made are
-    named, and are no error without --fresh. Engines, networks and readers of data are not looked at:
-    docs/explanation/keys.md says why.
+    Results that other versions of a method, a protocol or an artifact kind, other settings of a profile, or code
+    paths that are gone made are named, and are no error without --fresh. Networks and readers of data are not looked
+    at: docs/explanation/keys.md says why.
     """
     from ddbench.publish import leaderboard as board
 

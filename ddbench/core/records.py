@@ -13,6 +13,9 @@ from ddbench.core.errors import CorruptFileError, NewerRecordError
 from ddbench.core.infos import IMPORTED
 
 Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
+ENGINES = ("eager",)
+"""The code paths that this ddbench computes by; ``env.engine`` of a record names its own."""
+
 Origin = Literal["measured", "imported", "reported"]
 Timer = Literal["device", "cpu", "wall"]
 """What seconds are read from: the clock of a GPU, that of the process's threads, the one on the wall."""

@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 
 from ddbench.core.cpu import cores
 from ddbench.core.errors import UsageError
+from ddbench.core.records import ENGINES
 from ddbench.core.specs import Frozen
 
 LARGE_BLOCK = 32 * 2**20
@@ -32,12 +33,12 @@ class Engine(Frozen):
     Attributes:
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.
-        engine: ``eager``; compiled paths come with names of their own.
+        engine: The code path, one of :data:`ddbench.core.records.ENGINES`.
     """
 
     device: str
     threads: PositiveInt
-    engine: str = "eager"
+    engine: str = ENGINES[0]
 
     def apply(self) -> None:
         """Make this process compute so."""

@@ -71,6 +71,7 @@ class Observation:
         artifacts: Artifacts that the set was made from, by the name its method gave them.
         condensation: The record of the set, if it is among the records.
         made: The document of the set, which says what it was made by.
+        engines: The code paths that made the set and trained the student, as far as records name them.
         warning: What a reader must know about the choice of this result.
         metrics: All that was measured on the test images; empty unless ``ok``.
     """
@@ -99,6 +100,7 @@ class Observation:
     artifacts: dict[str, str] = field(default_factory=dict)
     condensation: Record | None = None
     made: CellDocument | None = None
+    engines: tuple[str, ...] = ()
     warning: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -199,8 +201,9 @@ def _of_condensation(record: Record, owners: Owners) -> Observation:
     )
 
 
-def _observation(record: Record, facts: Facts, **fields: Any) -> Observation:
+def _observation(record: Record, facts: Facts, *, condensation: Record | None, **fields: Any) -> Observation:
     document = record.document
+    named = [made.env.get("engine") for made in (record, condensation) if made is not None]
     kind = _kind(document.set, facts)
     column = document.cell.budget if facts.buys is None else facts.buys.budget
     return Observation(
@@ -219,6 +222,8 @@ def _observation(record: Record, facts: Facts, **fields: Any) -> Observation:
         metrics=record.metrics if record.kind == "evaluation" and record.status == "ok" else {},
         artifacts={name: key for name, (_, key) in document.set.artifacts.items()},
         made=document.set,
+        condensation=condensation,
+        engines=tuple(sorted({str(name) for name in named if name})),
         **fields,
     )
 

@@ -1,5 +1,7 @@
 """Which results were made by other versions of a method, a protocol or an artifact kind than this ddbench has.
 
+And by code paths that it no longer computes by.
+
 And under which learning rates, lengths and other settings that a profile gives a protocol no more.
 """
 
@@ -19,6 +21,7 @@ from ddbench.core.plugin.kinds import Kind
 from ddbench.core.plugin.loader import Registries, active, params_class
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.profiles import profiles
+from ddbench.core.records import ENGINES
 from ddbench.core.specs import ArtifactSpec, DatasetInfo
 from ddbench.data.space.ids import artifact_for
 from ddbench.models import names as arch_names
@@ -43,6 +46,10 @@ def outdated(observations: Sequence[Observation]) -> tuple[str, ...]:
     for o in measured:
         for what in _of_set(o.made, active()) if o.made is not None else ():
             found.setdefault(what, {})[o.row] = None
+        for engine in o.engines:
+            if engine not in ENGINES:
+                what = f"computed by {engine}; ddbench computes by {' or '.join(ENGINES)}"
+                found.setdefault(what, {})[o.row] = None
     lines += [f"{', '.join(rows)}: {what}" for what, rows in found.items()]
     lines += _of_settings(measured, active())
     return tuple(f"{line}: {WAITS}" for line in lines)

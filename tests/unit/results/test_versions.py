@@ -54,6 +54,15 @@ def test_another_version_of_the_protocol_is_told_once_for_all_rows():
     assert found == (f"made under hard@97; ddbench has hard@{HARD}: waits for new runs",)
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_engine_that_is_gone_is_told_for_sets_and_for_students(which):
+    records = made()
+    records[which].env = {"engine": "blocked"}
+    assert lines(records) == ("mtt: computed by blocked; ddbench computes by eager: waits for new runs",)
+    records[which].env = {"engine": "eager"}
+    assert lines(records) == ()
+
+
 def test_another_version_of_a_method_names_its_rows():
     records = made(version=98) + made(version=98, label="mtt, other", ipc=10)
     assert lines(records) == (f"mtt, mtt, other: made by mtt@98; ddbench has mtt@{MTT}: waits for new runs",)
