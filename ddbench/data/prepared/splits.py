@@ -97,7 +97,10 @@ def make_splits(
     _require_every_class(splits, labels, class_names)
     if "test" in missing:
         sizes = f"{len(splits.train)}/{len(splits.val)}/{len(splits.test)}"
-        notes.append(f"the source has no test split: stratified {sizes} images (train/val/test), fixed seed")
+        notes.append(
+            f"the source has no test split: stratified {sizes} images (train/val/test), fixed seed; all results are "
+            "conditional on this one split"
+        )
     return Splits(splits.train, splits.val, splits.test, tuple(notes))
 
 

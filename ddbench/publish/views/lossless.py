@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from ddbench.publish.views.columns import COUNT, P_VALUE, Column, column, decimals
+from ddbench.publish.views.columns import COUNT, NONE, P_VALUE, Column, column, decimals
 from ddbench.publish.views.view import View, empty_view
 from ddbench.results.scores.lossless import LEAST_N, NEEDED, Claim, claims, fulls_of
 from ddbench.results.stats import MARGIN, Against
@@ -48,6 +48,11 @@ def _against_text(claim: Claim) -> str:
     return ", ".join(f"{_POINTS.text(one.crossed.difference)} to {name}" for name, one in claim.against.items())
 
 
+def _verdict(claim: Claim) -> str:
+    """``lossless (as run)`` where that is said of these runs alone."""
+    return f"{claim.verdict or NONE}{' (as run)' if claim.as_run and claim.claimed else ''}"
+
+
 LOSSLESS: tuple[Column[Claim], ...] = (
     column("row"), column("budget"), column("accuracy", decimals(1)), column("n", COUNT),
     column("full", header="full", value=attrgetter("hardest")),
@@ -56,7 +61,7 @@ LOSSLESS: tuple[Column[Claim], ...] = (
     column("margin", decimals(2), "δ", value=_hardest(lambda found: found.margin)),
     column("p_holm", P_VALUE, "p (Holm)", value=_found("p")),
     column("power", decimals(2), "power", value=_found("power")),
-    column("verdict", header="verdict"),
+    column("verdict", header="verdict", text=_verdict),
     column("why", header="why", value=lambda claim: claim.why or None, optional=True),
     column("against", value=_against, text=_against_text),
 )  # fmt: skip

@@ -45,6 +45,7 @@ class Claim:
         found: The verdict; None where nothing is claimed.
         why: Why nothing is, about a method; empty otherwise.
         beside: Whether the row is no method's own: claims are about methods, and it is shown beside them.
+        as_run: Whether the claim is one about these runs alone (:attr:`ddbench.core.records.Record.as_run`).
     """
 
     row: str
@@ -55,6 +56,7 @@ class Claim:
     found: NonInferior | None = None
     why: str = ""
     beside: bool = False
+    as_run: bool = False
 
     @property
     def claimed(self) -> bool:
@@ -130,7 +132,9 @@ def _claim(one: Filled, fulls: Mapping[str, Cell | None], n_test: int | None) ->
         against = {name: against_full(ours, _matrix(full, shared, n_test)) for name, full in fulls.items() if full}
     beside = not one.row.competes
     why = "" if beside else _lacks(cell, fulls, len(shared))
-    return Claim(one.row.label, one.budget, len(shared), summary.mean, against, why=why, beside=beside)
+    return Claim(
+        one.row.label, one.budget, len(shared), summary.mean, against, why=why, beside=beside, as_run=cell.as_run
+    )
 
 
 def _lacks(cell: Cell, fulls: Mapping[str, Cell | None], n: int) -> str:

@@ -155,6 +155,13 @@ def test_what_a_reader_must_know_of_a_row_stands_below_the_claim_about_it():
     assert "dm: cut from 4004 to 3000 updates" in view.notes
 
 
+def test_claims_about_runs_that_hardly_moved_are_worded_as_run():
+    records = rows("dm", 290, seed=50, ipc=24)
+    records[0].metrics["accepted_steps"] = 49
+    (view,) = views_of(tables_of([*FULL, *records, *rows("dc", 250, ipc=24)]), ["lossless"])
+    assert [row[-1] for row in view.grid[1:]] == ["lossless (as run)", "not shown"]
+
+
 def test_without_the_protocol_there_is_nothing_to_show():
     (view,) = views_of(tables_of(pair("dm")), ["lossless"])
     assert view.grid == []
