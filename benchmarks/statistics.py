@@ -216,6 +216,8 @@ def references() -> Iterator[Scenario]:
 
     for n, correlation, sd in (
         (3, 0.3, 1),
+        (4, 0.3, 1),
+        (5, 0.3, 1),
         (6, 0, 1),
         (6, 0.3, 1),
         (6, 0.3, 0.3),
