@@ -94,10 +94,10 @@ def _why(plan: Plan, entry: Entry, node: Node | None) -> tuple[Any, str]:
     if entry.skip is not None:
         return "skipped", entry.skip
     assert node is not None
-    return _cause(plan, node) or ("failed", node.reason or "not run")
+    return cause(plan, node) or ("failed", node.reason or "not run")
 
 
-def _cause(plan: Plan, node: Node) -> tuple[Any, str] | None:
+def cause(plan: Plan, node: Node) -> tuple[Any, str] | None:
     """Status and reason of the node because of which there is no result: this one, or one that it needs.
 
     Whoever inherits a failure inherits its status, which decides whether a row is ranked last or not at all.
@@ -108,7 +108,7 @@ def _cause(plan: Plan, node: Node) -> tuple[Any, str] | None:
         return "skipped", node.reason or "not measured"
     for key in node.needs:
         need = plan.nodes[key]
-        if (found := _cause(plan, need)) is not None:
+        if (found := cause(plan, need)) is not None:
             status, reason = found
             return status, _inherited(node, need, status, reason)
     return (node.status, node.reason or "") if node.state == "failed" else None

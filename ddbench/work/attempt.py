@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from ddbench.core.api import Limits
-from ddbench.core.documents import CellDocument, Document, Recorded
+from ddbench.core.documents import Document, EvaluationDocument, Recorded
 from ddbench.core.errors import InterruptedRunError, StoreError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.registry import FIRST_PARTY
@@ -18,7 +18,7 @@ from ddbench.core.provenance import environment
 from ddbench.core.records import Cost, Record, Status, source_of
 from ddbench.core.specs import DataSpec, Frozen
 from ddbench.core.store.files import store_error
-from ddbench.core.store.folder import CONDENSE, Store, write_record
+from ddbench.core.store.folder import CONDENSE, Store, evaluation_path, write_record
 from ddbench.work.clock import Clock
 from ddbench.work.engine import Engine
 from ddbench.work.failures import failure
@@ -160,13 +160,27 @@ def environment_of(plugin: str, data: DataSpec, origins: Mapping[str, str], *par
     return dict(environment(plugin, data=data.origin or FIRST_PARTY, **others))
 
 
-def fail_cell(store: Store, document: CellDocument, status: Status, reason: str) -> Record:
-    """Publish the failure of a cell that could not be started, with the status of what it needed."""
-    folder = make_folder(store.folder(document))
+def fail_unstarted(
+    store: Store, document: Recorded, status: Status, reason: str, *, set_sha256: str | None = None
+) -> Record:
+    """Publish the failure of a cell or evaluation that could not be started, with the status of what it needed.
+
+    Args:
+        store: Where.
+        document: The node's.
+        status: Of what it needed.
+        reason: One line.
+        set_sha256: Of the set that an evaluation would have been of, if it is there.
+    """
+    path = store.folder(document.set) / CONDENSE
+    if isinstance(document, EvaluationDocument):
+        path = evaluation_path(path.parent, document.key)
+    make_folder(path.parent)
     spec = document.cell
     env = environment_of(spec.origin, spec.data, spec.origins, *spec.origins)
     record = Attempt().record(document, Ended(None, status, reason), Cost(), env)
-    write_record(folder / CONDENSE, record)
+    record.set_sha256 = set_sha256
+    write_record(path, record)
     return record
 
 

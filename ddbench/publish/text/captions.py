@@ -16,7 +16,7 @@ from ddbench.results.tables.figures import plural, span
 from ddbench.results.tables.tables import Table
 
 TRUSTED = 5
-"""Repetitions from which intervals of minus random beside more draws cover their 95 % (docs/explanation/statistics.md)."""
+"""Repetitions from which intervals beside more draws of random cover their 95 % (docs/explanation/statistics.md)."""
 
 
 def caption(table: Table) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from ddbench.publish.views.columns import COUNT, NONE, P_VALUE, Column, column, decimals
+from ddbench.publish.views.columns import COUNT, P_VALUE, Column, column, decimals
 from ddbench.publish.views.view import View, empty_view
 from ddbench.results.scores.lossless import LEAST_N, NEEDED, Claim, claims, fulls_of
 from ddbench.results.stats import MARGIN, Against
 from ddbench.results.stats.noninferior import ERROR_SHARE
 from ddbench.results.tables.conditions import place
-from ddbench.results.tables.figures import plural
+from ddbench.results.tables.figures import NONE, plural
 from ddbench.results.tables.tables import Table
 
 CAPTION = "lossless?"

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from ddbench.core.documents import ArtifactDocument, CellDocument
+from ddbench.core.documents import ArtifactDocument, CellDocument, EvaluationDocument
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.keys import short
 from ddbench.core.store.claims import Watch, acquire
 from ddbench.core.store.folder import Store
+from ddbench.plan.collect import cause
 from ddbench.plan.forecast import limit_references
 from ddbench.plan.graph import Node, Plan
 from ddbench.plan.status import look_up
-from ddbench.work.attempt import Outcome, fail_cell
+from ddbench.work.attempt import Outcome, fail_unstarted
 from ddbench.work.executors.base import Executor, Handle, Resources
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Monitor
@@ -155,14 +156,25 @@ class Schedule:
         self.monitor.end(node)
 
     def _inherit(self, node: Node, broken: Node) -> None:
-        """What needs a failed node fails as well; a cell says so in a record: it is a row, and is not retried."""
-        if isinstance(node.document, CellDocument):
-            node.record = fail_cell(self.store, node.document, broken.status, broken.reason or "its input failed")
-            node.state, node.status, node.reason = "failed", broken.status, f"{broken.status}: {broken.reason}"
+        """What needs a failed node fails as well.
+
+        It says so in a record, because it is a row, unless a record of its set does; failed ones are not retried.
+        """
+        document = node.document
+        node.state, node.status = "failed", broken.status
+        if isinstance(document, CellDocument):
+            node.record = fail_unstarted(self.store, document, broken.status, broken.reason or "its input failed")
+            node.reason = f"{broken.status}: {broken.reason}"
+        elif broken.key == node.needs[0]:
+            node.reason = broken.reason
         else:
-            same = node.kind == "evaluation" and broken.key == node.needs[0]
-            node.state, node.status = "failed", broken.status
-            node.reason = broken.reason if same else f"needs {broken.title}, which failed"
+            node.reason = f"needs {broken.title}, which failed"
+            if isinstance(document, EvaluationDocument) and broken.state == "failed":
+                made = self.plan.nodes[node.needs[0]].record
+                status, reason = cause(self.plan, node) or (broken.status, node.reason)
+                node.record = fail_unstarted(
+                    self.store, document, status, reason, set_sha256=None if made is None else made.set_sha256
+                )
         self.monitor.end(node)
 
     def _repair(self, node: Node, reason: str | None) -> None:

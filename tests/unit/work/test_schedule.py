@@ -10,7 +10,7 @@ from ddbench.core.keys import short
 from ddbench.core.records import Record
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec
 from ddbench.core.store.claims import Watch, acquire
-from ddbench.core.store.folder import CONDENSE, SET, Store, write_record
+from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path, write_record
 from ddbench.plan.graph import Node, Plan
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Resources
@@ -140,6 +140,25 @@ def test_more_slots_run_independent_nodes_at_once_and_nothing_too_early(tmp_path
     schedule(tmp_path, nodes, executor).run()
     assert executor.most == 2
     assert sorted(executor.log) == sorted(["a", "c1", "c2", "e1", "e2", "close"])
+
+
+@pytest.mark.parametrize("status", ["oom", "nan", "timeout"])
+def test_a_student_that_needs_a_failed_one_is_a_row_of_the_folder(tmp_path, status):
+    nodes = chains()
+    running = schedule(tmp_path, nodes, Scripted(nodes, e1=[Outcome(status=status, reason="not at repetition −1")]))
+    running.run()
+    student = nodes[-1]
+    kept = running.store.evaluation(running.store.folder(student.document.set), student.key, "0" * 64)
+    assert (kept.status, kept.reason) == (status, f"needs e1: {status}: not at repetition −1")
+    assert (student.state, student.record) == ("failed", kept)
+
+
+def test_a_student_whose_own_set_failed_needs_no_row_beside_that_of_its_set(tmp_path):
+    nodes = chains()
+    running = schedule(tmp_path, nodes, Scripted(nodes, a=[Outcome(status="oom", reason="artifact: out of memory")]))
+    running.run()
+    assert nodes[-1].state == "failed"
+    assert not evaluation_path(running.store.folder(nodes[-1].document.set), nodes[-1].key).exists()
 
 
 def test_what_needs_a_failed_artifact_fails_with_its_status_and_the_rest_goes_on(tmp_path):
