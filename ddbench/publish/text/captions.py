@@ -15,9 +15,6 @@ from ddbench.results.tables.differences import Difference
 from ddbench.results.tables.figures import plural, span
 from ddbench.results.tables.tables import Table
 
-TRUSTED = 5
-"""Repetitions from which intervals beside more draws of random cover their 95 % (docs/explanation/statistics.md)."""
-
 
 def caption(table: Table) -> str:
     """What the numbers of the main table are: data, architectures, preprocessing, protocol, and what ± is over."""
@@ -157,8 +154,6 @@ def differences_legend(table: Table) -> str:
         powers = [one.power for one in found if one.verdict == "equivalent"]
         if powers:
             parts[-1] += f" of power {percent(powers)}"
-    if any(one.draws > one.paired.n < TRUSTED for one in table.versus_random.shown()):
-        parts.append(f"n < {TRUSTED} beside more draws of random: intervals of 95 % cover 92 % at n = 3, 94 % at n = 4")
     compared = {row.label for row in table.versus_random.rows if row.judged}
     as_run = [row.label for row in table.rows if row.label in compared and any(c and c.as_run for c in row.cells)]
     if as_run:

@@ -23,7 +23,7 @@ MEANING = (
 )
 COLUMNS = (
     "full: the one that decides; lower end: of the one-sided 95 % interval, before the adjustment; power: the chance "
-    "of the verdict for a set that equals full, at the measured spread"
+    "of the verdict for a set that equals every full, at the measured spread"
 )
 _POINTS = decimals(2, sign=True)
 

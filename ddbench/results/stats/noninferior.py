@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -86,8 +87,9 @@ class NonInferior:
         verdict: ``lossless``, or ``not shown`` (never "lossy": absence of evidence).
         p: Adjusted for all claims of the page (Holm); the larger of those against each ``full``.
         hardest: Name of the ``full`` that p is about.
-        power: Chance of the verdict for a set that equals ``full``, at the measured components and at level 0.05
-            divided by the number of claims: the smaller of those against each ``full``.
+        power: Chance of the verdict for a set that equals every ``full``, at the measured components and at level 0.05
+            divided by the number of claims: the product of those against each ``full``, a little too low, because
+            these share the set.
     """
 
     verdict: Literal["lossless", "not shown"]
@@ -200,7 +202,7 @@ def non_inferior(claims: Sequence[Mapping[str, Against]]) -> list[NonInferior]:
     verdicts = []
     for found, name, p in zip(claims, hardest, adjusted, strict=True):
         enough = all(one.crossed.n >= smallest_n(1) for one in found.values())
-        power = min(one.power(_ALPHA / len(claims)) for one in found.values()) if enough else 0.0
+        power = prod(one.power(_ALPHA / len(claims)) for one in found.values()) if enough else 0.0
         verdicts.append(NonInferior("lossless" if enough and p < _ALPHA else "not shown", p, name, power))
     return verdicts
 

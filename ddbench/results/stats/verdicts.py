@@ -131,9 +131,9 @@ def decide(found: Contrasts, margin: float = MARGIN) -> Decisions:
     enough, adjusted = found.n >= needed, holm(found.p)
     separated = enough & (adjusted < _ALPHA)
     level = _ALPHA / max(1, m)
-    inside = np.abs(found.difference) + found.half_width(1 - 2 * level, tested=True) < margin
+    inside = np.abs(found.difference) + found.half_width(1 - 2 * level) < margin
     equivalent = enough & ~separated & inside
-    power = equivalence_power(found.se[equivalent], found.tested_df[equivalent], level, margin=margin)
+    power = equivalence_power(found.se[equivalent], found.df[equivalent], level, margin=margin)
     equivalent[equivalent] = power >= LEAST_POWER
     return Decisions(adjusted, separated, equivalent, needed)
 
@@ -224,7 +224,7 @@ def minus_random(method: Scores, random: Scores) -> Comparison | None:
 def compared(found: Contrasts) -> list[Comparison | None]:
     """Judge contrasts [m] as one family; those of fewer than three repetitions count, and are None."""
     decisions, half = decide(found), found.half_width()
-    powers = equivalence_power(found.se, found.tested_df, _ALPHA / max(1, len(found.n)))
+    powers = equivalence_power(found.se, found.df, _ALPHA / max(1, len(found.n)))
     comparisons: list[Comparison | None] = []
     for i, (difference, n) in enumerate(zip(found.difference.tolist(), found.n.tolist(), strict=True)):
         verdict: Verdict = "undecided"

@@ -287,9 +287,3 @@ def test_rows_that_share_an_artifact_do_not_make_the_family_larger_either():
     assert "no verdict, whatever n, where repetitions share an artifact" in shown
     alone = text(cell("random", random[:3]) + cell("mtt", dm[:3], artifacts=experts))
     assert "need n" not in alone
-
-
-@pytest.mark.parametrize(("n", "draws", "told"), [(3, 30, True), (4, 30, True), (3, 3, False), (5, 30, False)])
-def test_narrow_intervals_beside_more_draws_of_random_are_told(n, draws, told):
-    records = cell("random", [40.0 + r % 5 for r in range(draws)]) + cell("dm", [50.0 + r % 3 for r in range(n)])
-    assert ("beside more draws of random: intervals of 95 % cover 92 %" in text(records)) == told

@@ -111,6 +111,24 @@ def test_the_power_is_how_often_equal_ones_are_found_as_good():
     assert np.median([one.power() for one in found]) == pytest.approx(truth, abs=0.05)
 
 
+def test_the_power_beside_a_verdict_is_that_of_both_fulls_together():
+    """Each difference has half of its variance from the set, so the two are found together more often than apart."""
+    rng = np.random.default_rng(7)
+
+    def drawn():
+        return 0.002 * rng.normal(size=(6, 1)) + 0.02 * rng.normal(size=(6, 200))
+
+    found = []
+    for _ in range(1500):
+        ours, *fulls = drawn(), drawn(), drawn()
+        found += non_inferior([{str(i): within(crossed(ours - full), 0.5) for i, full in enumerate(fulls)}])
+    seen = np.mean([one.verdict == "lossless" for one in found])
+    alone = within(crossed(drawn() - drawn()), 0.5)
+    assert seen - 0.15 < np.mean([one.power for one in found]) < seen + 0.02
+    both = non_inferior([{"one": alone, "other": alone}])[0]
+    assert both.power == pytest.approx(alone.power() ** 2)
+
+
 def exactly(errors, repetitions=6, examples=1000):
     """Correct but for the first ``errors`` examples."""
     return np.repeat((np.arange(examples) >= errors)[None, :], repetitions, axis=0)
