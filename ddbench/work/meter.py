@@ -117,7 +117,7 @@ class Spent:
     """What the attempts so far took.
 
     Attributes:
-        seconds: By timer and phase; None: there was no attempt.
+        seconds: By timer and phase, as :func:`ddbench.work.timers.added` adds them; None: there was no attempt.
         steps: Outer steps or updates.
         peak_mb: The largest peak.
         device_mb: The largest peak on the GPU; None on the CPU.
