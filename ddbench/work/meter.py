@@ -32,7 +32,8 @@ class Meter:
     the largest of samples taken by a thread, and not known (0, ``peak_from`` empty) where the system has no ``/proc``.
     The level at the start of the node is subtracted, after giving back memory
     that earlier nodes left unused; of a GPU's memory likewise. Peaks, and whether others used the cores, are noted when
-    a phase ends and with every checkpoint, so that a later attempt keeps what a killed one used.
+    a phase ends and with every checkpoint, so that a later attempt keeps what a killed one used. Of child processes no
+    memory is seen, and CPU seconds as :func:`ddbench.work.timers.cpu_seconds` says.
 
     Args:
         base_mb: Level to subtract [MB]; None: the present one.

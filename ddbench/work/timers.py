@@ -22,7 +22,11 @@ interruptions, or were charged to the shorter run that this one goes on from."""
 
 
 def cpu_seconds() -> float:
-    """Seconds that cores spent on this process: on all its threads, and on children that have ended [s]."""
+    """Seconds that cores spent on this process: on all its threads, and on children that have ended [s].
+
+    A child counts with all its seconds at the moment when it has ended and was waited for, before that with none: who
+    starts processes ends them within the phase that they work for.
+    """
     children = os.times()
     return time.process_time() + children.children_user + children.children_system
 
