@@ -40,7 +40,7 @@ class Seconds(BaseModel):
     """Seconds of one timer, over all attempts.
 
     Attributes:
-        prepare_s: In ``prepare``.
+        prepare_s: In ``prepare``, of the last attempt: each prepares anew. Records of before have it of all attempts.
         condense_s: In the outer loop.
         evaluate_s: Of training and testing the student.
         artifact_s: To build what the node can open of the artifacts that it read, whether or not they were built for

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Mapping
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
@@ -161,6 +163,22 @@ def settings_are_untouched(bench: Bench) -> None:
         compare.restore(before)
 
 
+def processes_are_ended(bench: Bench) -> None:
+    """No process that the method started runs on after the last `finalise`: seconds of living ones are not counted."""
+    before = set(multiprocessing.active_children())
+    left: set[BaseProcess] = set()
+
+    def probe(method: Method[Any], ctx: Context, where: str) -> None:
+        if where == "finalise":
+            left.update(set(multiprocessing.active_children()) - before)
+
+    bench.drive(bench.place(), probe)
+    for process in left:
+        process.kill()
+    names = ", ".join(sorted(process.name for process in left))
+    assert not left, f"still running after finalise: {names}; end and join what prepare or step starts"
+
+
 def shared_tensors_are_untouched(bench: Bench) -> None:
     """No stage writes into the tensors that the context lends: images and labels of train and val."""
     ctx = bench.context(bench.place())
@@ -314,6 +332,7 @@ RUN_CHECKS: tuple[Any, ...] = (
     axes_are_honest,
     global_randomness_is_untouched,
     settings_are_untouched,
+    processes_are_ended,
     shared_tensors_are_untouched,
     val_decides_nothing,
     artifacts_are_declared,

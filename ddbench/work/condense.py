@@ -21,6 +21,7 @@ from ddbench.work.clock import Clock
 from ddbench.work.context import Context
 from ddbench.work.continuation import FINAL, continues
 from ddbench.work.meter import Meter, Spent
+from ddbench.work.timers import PREPARE
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ class Condensation:
             InterruptedRunError: If the user asked to stop; a checkpoint is written.
         """
         ctx, method = self.ctx, self.method
-        with self.meter.phase("prepare"):
+        with self.meter.phase(PREPARE):
             method.prepare(ctx)
         if self.history.state is not None:
             assert self.history.generator is not None

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ddbench.core.api import DistillationParams, Params, State
+from ddbench.core.api import DistillationParams, Params
 from ddbench.core.documents import Artifacts, CellDocument
 from ddbench.core.errors import CorruptFileError
 from ddbench.core.specs import CellSpec
@@ -48,7 +48,7 @@ def adopt(folder: Path, document: CellDocument, device: str) -> None:
             spec = json.loads((place / "spec.json").read_bytes())
             if Engine.model_validate(spec["engine"]).device != device:
                 continue
-            state = _unprepared(load_state(place / FINAL))
+            state = load_state(place / FINAL)
             snapshots = {path.name: path.read_bytes() for path in sorted((place / "snapshots").glob("*.safetensors"))}
         except (OSError, ValueError, KeyError, TypeError, CorruptFileError) as error:
             warnings.warn(f"{place}: cannot be continued ({error}); starting over", StoreWarning, stacklevel=2)
@@ -59,17 +59,6 @@ def adopt(folder: Path, document: CellDocument, device: str) -> None:
         atomic_write(folder / "spec.json", json.dumps(spec, indent=1).encode())
         save_state(folder / CHECKPOINT, {**state, "forerunner": key})  # last: it says that there is a start
         return
-
-
-def _unprepared(state: State) -> State:
-    """A state without the seconds of ``prepare``: preparing is done again, and is charged once."""
-    if "spent" not in state:  # written before CPU seconds were measured
-        return {**state, "seconds": {phase: s for phase, s in state["seconds"].items() if phase != "prepare"}}
-    timers = state["spent"]["seconds"]
-    seconds = {
-        timer: {phase: s for phase, s in phases.items() if phase != "prepare"} for timer, phases in timers.items()
-    }
-    return {**state, "spent": {**state["spent"], "seconds": seconds}}
 
 
 def _shorter(folder: Path, document: CellDocument) -> Iterator[tuple[int, str, Path]]:

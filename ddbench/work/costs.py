@@ -8,8 +8,9 @@ from ddbench.core.documents import Artifacts
 from ddbench.core.records import Cost, Seconds, Timer
 from ddbench.core.store import artifacts
 from ddbench.work.meter import Meter, Spent
+from ddbench.work.timers import PREPARE
 
-PHASES = ("prepare", "condense", "evaluate")
+PHASES = (PREPARE, "condense", "evaluate")
 
 
 def cost_of(

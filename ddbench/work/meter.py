@@ -31,7 +31,9 @@ class Meter:
     Peak memory is the resident set's high-water mark, reset at the start of each phase where the kernel allows it, else
     the largest of samples taken by a thread, and not known (0, ``peak_from`` empty) where the system has no ``/proc``.
     The level at the start of the node is subtracted, after giving back memory
-    that earlier nodes left unused; of a GPU's memory likewise.
+    that earlier nodes left unused; of a GPU's memory likewise. Peaks, and whether others used the cores, are noted when
+    a phase ends and with every checkpoint, so that a later attempt keeps what a killed one used. Of child processes no
+    memory is seen, and CPU seconds as :func:`ddbench.work.timers.cpu_seconds` says.
 
     Args:
         base_mb: Level to subtract [MB]; None: the present one.
@@ -61,28 +63,28 @@ class Meter:
         self._gpu, self._gpu_base = gpu, 0.0 if gpu is None else gpu.level_mb()
         self._others = others
         self._open: dict[str, dict[Timer, float]] = {}
+        self._sampler: _Sampler | None = None
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a phase and note its peak; seconds of equal names add up."""
-        sampler = _Sampler() if not _reset_peak() else None
-        if self._gpu is not None:
-            self._gpu.reset_peak()
+        """Time a phase and note its peak; seconds of equal names add up, a phase inside another resets no peak."""
+        if not self._open:
+            self._sampler = None if _reset_peak() else _Sampler()
+            if self._gpu is not None:
+                self._gpu.reset_peak()
         self._look()
         self._open[name] = self._read()
         try:
             yield
         finally:
-            self.seconds = self._until_now({name: self._open.pop(name)})
-            peak = sampler.stop() if sampler is not None else _field_mb("VmHWM")
-            self.peak_mb = max(self.peak_mb, peak - self.base_mb, 0.0)
+            self.seconds = self._until_now({name: self._open[name]})
             self._look()
-            if self._gpu is not None:
-                self.device_mb = max(self.device_mb or 0.0, self._gpu.peak_mb() - self._gpu_base)
-            self.contended = self.contended or _busy()
+            del self._open[name]
+            if self._sampler is not None and not self._open:
+                self._sampler.stop()
 
     def running(self) -> Seconds:
-        """Seconds per timer and phase so far, open phases included."""
+        """Seconds per timer and phase so far, open phases included; notes their peaks, too."""
         self._look()
         return self._until_now(self._open)
 
@@ -99,8 +101,16 @@ class Meter:
         return {timer: read() for timer, read in self._timers.items()}
 
     def _look(self) -> None:
+        """Note who runs besides, and the peaks of open phases so far."""
         if self._others is not None:
             self.beside = max(self.beside or 0, self._others())
+        if not self._open:
+            return
+        peak = _field_mb("VmHWM") if self._sampler is None else self._sampler.peak()
+        self.peak_mb = max(self.peak_mb, peak - self.base_mb)
+        if self._gpu is not None:
+            self.device_mb = max(self.device_mb or 0.0, self._gpu.peak_mb() - self._gpu_base)
+        self.contended = self.contended or _busy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +118,7 @@ class Spent:
     """What the attempts so far took.
 
     Attributes:
-        seconds: By timer and phase; None: there was no attempt.
+        seconds: By timer and phase, as :func:`ddbench.work.timers.added` adds them; None: there was no attempt.
         steps: Outer steps or updates.
         peak_mb: The largest peak.
         device_mb: The largest peak on the GPU; None on the CPU.
@@ -188,10 +198,12 @@ class _Sampler:
         while not self._stop.wait(SAMPLE_S):
             self._peak = max(self._peak, resident_mb())
 
-    def stop(self) -> float:
+    def peak(self) -> float:
+        return max(self._peak, resident_mb())
+
+    def stop(self) -> None:
         self._stop.set()
         self._thread.join()
-        return max(self._peak, resident_mb())
 
 
 def _busy() -> bool:

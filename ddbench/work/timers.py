@@ -16,10 +16,17 @@ from ddbench.core.records import Timer
 Timers = Mapping[Timer, Callable[[], float]]
 Seconds = dict[Timer, dict[str, float]]
 """Timer → phase → seconds."""
+PREPARE = "prepare"
+"""The phase that every attempt does anew. A record has its seconds in the last one: the others are the price of
+interruptions, or were charged to the shorter run that this one goes on from."""
 
 
 def cpu_seconds() -> float:
-    """Seconds that cores spent on this process: on all its threads, and on children that have ended [s]."""
+    """Seconds that cores spent on this process: on all its threads, and on children that have ended [s].
+
+    A child counts with all its seconds at the moment when it has ended and was waited for, before that with none: who
+    starts processes ends them within the phase that they work for.
+    """
     children = os.times()
     return time.process_time() + children.children_user + children.children_system
 
@@ -86,7 +93,7 @@ def gpu_of(device: str) -> Gpu | None:
 
 
 def added(earlier: Seconds | None, now: Seconds) -> Seconds:
-    """Seconds of several attempts together, by the timers that all of them had.
+    """Seconds of several attempts together, by the timers that all of them had; of :data:`PREPARE` those of the last.
 
     Args:
         earlier: Of those before; None: there were none.
@@ -96,6 +103,7 @@ def added(earlier: Seconds | None, now: Seconds) -> Seconds:
         return now
     found: Seconds = {}
     for timer in now.keys() & earlier.keys():
-        before, since = earlier[timer], now[timer]
-        found[timer] = {phase: before.get(phase, 0.0) + since.get(phase, 0.0) for phase in {*before, *since}}
+        before = earlier[timer]
+        more = {phase: s if phase == PREPARE else before.get(phase, 0.0) + s for phase, s in now[timer].items()}
+        found[timer] = {**before, **more}
     return found

@@ -169,6 +169,8 @@ BROKEN = {
     "manual_seed": (SOUND, "chosen =", "torch.manual_seed(0)\n        chosen =", "global_randomness_is_untouched", "prepare"),
     "default dtype": (SOUND, UPDATE, UPDATE + "\n        torch.set_default_dtype(torch.float64)", "settings_are_untouched", "dtype"),
     "grad mode": (SOUND, UPDATE, UPDATE + "\n        torch.set_grad_enabled(False)", "settings_are_untouched", "grad"),
+    "leaves a process": (SOUND, "chosen =", "import multiprocessing, time\n        multiprocessing.Process(target=time.sleep, args=(600,), name='worker', daemon=True).start()\n        chosen =",
+                         "processes_are_ended", "still running after finalise: worker"),
     "writes into train": (SOUND, UPDATE, UPDATE + "\n        ctx.train.images().mul_(0.5)", "shared_tensors_are_untouched",
                           "step 1 writes into ctx.train.images()"),
     "writes into labels": (SOUND, UPDATE, UPDATE + "\n        ctx.val.labels.zero_()", "shared_tensors_are_untouched", "ctx.val.labels"),

@@ -108,6 +108,7 @@ def cost_view(table: Table) -> View:
         "what it can open of the artifacts it reads (the rest of them apart), to train and test one student, without "
         "the search for a learning rate; wall: on the clock; CPU: of all threads; device: on a GPU's clock, idle "
         "moments included; peak memory of condensing above a warm start; stored bytes (real images as uint8; k = 10³)",
+        "where repetition −1 chose the learning rate, no column has its set and its student",
         *cost_remarks(table),
     ]
     # A twin is the set of another line, trained otherwise: it costs the same.

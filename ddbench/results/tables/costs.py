@@ -32,8 +32,9 @@ class CellCost:
         condense_cpu_s: The same by the other timers, and so on.
         artifact_s: Seconds to build what the method can open of the artifacts it read.
         artifact_rest_s: Seconds to build the rest of them; None where records do not tell it apart.
-        evaluate_s: Seconds of training and testing per student, searches for a learning rate included.
-        train_s: Seconds to train and test one student, without them.
+        evaluate_s: Seconds of training and testing per student, and of its own search for a learning rate. Where
+            repetition −1 chose for all, they made none, and what its set and student took is in no field.
+        train_s: Seconds to train and test one student, without a search.
         peak_mb: Peak memory of condensing [MB].
         device_mb: Peak memory on a GPU [MB].
         bytes: Stored bytes, mean over repetitions.

@@ -62,7 +62,7 @@ class Observation:
         top1: Test accuracy [%]; None unless ``ok``.
         n_test: Test images behind it.
         updates: Updates of the student.
-        evaluate: Timer → seconds of training and testing, the search for a learning rate included.
+        evaluate: Timer → seconds of training and testing, its own search for a learning rate included.
         train: The same without that search.
         set_key: Key of the condensed set.
         recipe: What repetitions of one cell must share: version, resolved parameters of method and protocol.

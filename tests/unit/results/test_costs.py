@@ -16,6 +16,7 @@ from ddbench.core.records import Cost, Record
 from ddbench.core.store import artifacts
 from ddbench.core.store.jsonl import read_records
 from ddbench.publish.text.render import render
+from ddbench.publish.views.cost import cost_view
 from ddbench.publish.views.main import main_view
 from ddbench.results.scores.scores import break_even_timer, cost_of, making_timer
 from ddbench.results.tables.costs import CellCost, timer_of
@@ -133,6 +134,15 @@ def test_rows_that_ran_beside_others_are_named():
     assert "not made with --jobs 1, but beside up to 2 other nodes of ddbench: dm" in " ".join(main_view(table).notes)
     alone = measured("dm", *[spent(beside=0)] * 2)
     assert "--jobs" not in main_view(tables_of(alone)[0]).notes[-1]
+
+
+def test_what_repetition_minus_1_took_is_in_no_column_and_the_view_says_so():
+    reported = measured("dm", spent(4.0, 6.0, peak_mb=9.0))
+    choosing = pair("dm", 60.0, r=-1, cost=spent(4000.0, 6000.0, peak_mb=9000.0), evaluate_s=500.0, student=STUDENT)
+    (alone,), (both,) = tables_of(reported), tables_of(reported + list(choosing))
+    assert cost_view(both).grid == cost_view(alone).grid
+    said = "where repetition −1 chose the learning rate, no column has its set and its student"
+    assert said in cost_view(alone).notes
 
 
 def test_break_even_and_the_front_are_by_cpu_seconds_where_all_have_them():

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ddbench.core.api import Method, Params
 from ddbench.core.store.tensors import save_state
+from ddbench.work import meter as meters
 from ddbench.work.condense import Condensation, History
-from ddbench.work.continuation import _unprepared
 from ddbench.work.costs import cost_of
 from ddbench.work.meter import Meter, Spent
 from ddbench.work.timers import HOST, added, cpu_seconds, gpu_of
@@ -220,10 +222,10 @@ def test_a_resumed_cell_adds_up_what_all_attempts_took(tmp_path):
             hands.move(wall=1000.0, cpu=1000.0)  # lost: the process was killed before the next checkpoint
     spent = History.read(tmp_path).spent
     assert spent.seconds == {
-        "wall": {"prepare": 3.0, "condense": 24.0}, "cpu": {"prepare": 1.5, "condense": 6.0},
+        "wall": {"prepare": 1.0, "condense": 24.0}, "cpu": {"prepare": 0.5, "condense": 6.0},
         "device": {"prepare": 0.0, "condense": 4.5},
     }  # fmt: skip
-    assert (spent.attempts, spent.beside) == (3, 1)
+    assert (spent.attempts, spent.beside, spent.device_mb) == (3, 1, 40.0)
 
 
 def test_a_checkpoint_of_before_goes_on_and_its_cpu_seconds_stay_unknown(tmp_path):
@@ -240,15 +242,26 @@ def test_a_checkpoint_of_before_goes_on_and_its_cpu_seconds_stay_unknown(tmp_pat
     assert (cost.prepare_s, cost.condense_s, cost.cpu, cost.attempts) == (1.0, 9.0, None, 3)
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_a_longer_run_is_charged_once_for_preparing(before):
-    taken = {"prepare": 1.0, "condense": 7.0}
-    if before:
-        assert _unprepared({"seconds": taken})["seconds"] == {"condense": 7.0}
-    else:
-        spent = asdict(Spent(seconds={"wall": taken, "cpu": dict(taken)}, attempts=2))
-        left = _unprepared({"spent": spent})["spent"]
-        assert Spent(**left) == Spent(seconds={"wall": {"condense": 7.0}, "cpu": {"condense": 7.0}}, attempts=2)
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "final.safetensors"], ids=["resumed", "continued"])
+def test_a_cell_is_charged_for_preparing_once_by_its_last_attempt(name, tmp_path):
+    for prepare in (5.0, 3.0, 4.0):
+        hands = Hands()
+        meter = Meter(0.0, timers=hands.timers)
+        running = condensing(tmp_path, meter)
+        with meter.phase("prepare"):
+            hands.move(wall=prepare, cpu=prepare / 2)
+        with meter.phase("condense"):
+            hands.move(wall=8.0, cpu=2.0)
+            running.checkpoint(name)
+        (tmp_path / name).rename(tmp_path / "checkpoint.safetensors")
+    cost = cost_of(History.read(tmp_path).spent, meter, {}, steps=9)
+    assert (cost.prepare_s, cost.condense_s, cost.attempts) == (4.0, 24.0, 3)
+    assert (cost.cpu.prepare_s, cost.cpu.condense_s) == (2.0, 6.0)
+
+
+def test_an_attempt_that_ended_before_it_prepared_leaves_what_preparing_took():
+    seconds = {"wall": {"prepare": 5.0, "condense": 8.0}}
+    assert added(seconds, {"wall": {}}) == seconds
 
 
 def test_the_most_nodes_beside_are_remembered():
@@ -272,6 +285,49 @@ def test_peak_memory_sees_what_was_freed_again():
         time.sleep(0.1)
         del block
     assert loud.peak_mb - quiet.peak_mb > 150
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize("resets", [True, False])
+def test_a_checkpoint_keeps_at_least_the_memory_that_its_phase_used_so_far(resets, monkeypatch):
+    import numpy as np
+
+    if not resets:
+        monkeypatch.setattr(meters, "_reset_peak", lambda: False)
+    meter = Meter()
+    with meter.phase("condense"):
+        block = np.ones(200 * 2**20, dtype=np.uint8)
+        kept = Spent().plus(meter)
+        del block
+    assert meter.peak_mb >= kept.peak_mb > 180
+
+
+HELD_MB = st.floats(0.0, 1e4)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.tuples(HELD_MB, HELD_MB), min_size=1, max_size=4))
+def test_the_peak_of_a_resumed_node_is_the_largest_of_its_attempts(attempts):
+    gpu, spent = FakeGpu(), Spent()
+    for in_prepare, in_condense in attempts:
+        meter = Meter(0.0, gpu=gpu)
+        with meter.phase("prepare"):
+            gpu.hold(in_prepare)
+        with meter.phase("condense"):
+            gpu.hold(in_condense)
+            spent = spent.plus(meter)
+            gpu.hold(1e6)  # lost: the process was killed before the next checkpoint
+    assert spent.device_mb == pytest.approx(max(map(max, attempts)))
+
+
+def test_a_checkpoint_keeps_that_others_used_the_cores(monkeypatch):
+    busy = iter([False, True, False])
+    monkeypatch.setattr(meters, "_busy", lambda: next(busy))
+    meter = Meter(0.0)
+    with meter.phase("condense"):
+        assert not Spent().plus(meter).contended
+        assert Spent().plus(meter).contended
+    assert meter.contended
 
 
 BOUND_MB = 12.0
