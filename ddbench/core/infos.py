@@ -158,6 +158,7 @@ class ArchInfo:
         target: ``"module:function"``: ``build(name: ArchName, *, channels, classes, size)``; a module with ``.embed``.
         summary: One line for ``ddbench list archs``.
         width: Width when the name gives none.
+        narrow: Width up to which one CPU thread computes such a network: more of them would wait for each other.
         norms: Allowed norm suffixes, the default first; at least one (``nn``: none).
         variants: Suffixes for other forms of the family (``ap``: average pooling instead of strides).
         dc_augmentation: By norm, what the protocol ``dc2021`` does to images in 1001 passes, unless the data set says;
@@ -173,6 +174,7 @@ class ArchInfo:
     target: str
     summary: str
     width: int = 128
+    narrow: int = 64
     norms: tuple[str, ...] = ("in", "bn", "nn")
     variants: tuple[str, ...] = ()
     dc_augmentation: Mapping[str, DCAugmentation] = field(default_factory=dict, hash=False)
