@@ -186,8 +186,9 @@ class ArchInfo:
             _check_names(who, what, names, _WORD)
             if not names and what != "variants":
                 raise PluginError(f"{who}: {what} is empty; it needs at least one")
-        if not (isinstance(self.width, int) and self.width >= 1):
-            raise PluginError(f"{who}: width {self.width!r} is not an integer from 1")
+        for what, width, least in (("width", self.width, 1), ("narrow", self.narrow, 0)):
+            if not (isinstance(width, int) and width >= least):
+                raise PluginError(f"{who}: {what} {width!r} is not an integer from {least}")
 
 
 @dataclass(frozen=True, slots=True)
