@@ -46,10 +46,10 @@ def one(gradients: str, n: int, width: int) -> dict[str, float]:
     from ddbench.blocks.functional import flatten
     from ddbench.blocks.trajectory import match
     from ddbench.models import build_model
-    from ddbench.work.engine import steady_heap  # before torch: sets how OpenMP waits
+    from ddbench.work.allocator import keep_freed
     from ddbench.work.meter import Meter
 
-    steady_heap()
+    keep_freed()
     net = build_model(f"convnet3-w{width}", channels=1, classes=10, size=28, seed=0)
     start = flatten(list(net.parameters()))
     images, labels = torch.randn(100, 1, 28, 28), torch.arange(100) % 10

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ddbench.blocks.sgd import SGD
+
 Fetch = Callable[[Tensor], Tensor]
 """Indices [b] on the CPU → images [b, C, H, W] on the device."""
 
@@ -89,11 +91,10 @@ class Trainer:
         self._rest = torch.empty(0, dtype=torch.int64)
         self._optimiser = self._fresh_optimiser(recipe.lr)
 
-    def _fresh_optimiser(self, lr: float) -> torch.optim.SGD:
-        return torch.optim.SGD(
-            self.model.parameters(), lr=lr, momentum=self.recipe.momentum, weight_decay=self.recipe.weight_decay,
-            nesterov=self.recipe.nesterov, foreach=True,
-        )  # fmt: skip
+    def _fresh_optimiser(self, lr: float) -> SGD:
+        recipe, learned = self.recipe, [one for one in self.model.parameters() if one.requires_grad]
+        decay = recipe.weight_decay
+        return SGD(learned, lr, momentum=recipe.momentum, weight_decay=decay, nesterov=recipe.nesterov)
 
     def update(self) -> Tensor:
         """One SGD update; returns the batch's loss, a detached scalar on the device."""
@@ -102,7 +103,7 @@ class Trainer:
             self._optimiser = self._fresh_optimiser(0.1 * recipe.lr)
         if recipe.schedule == "cosine":
             share = self.done / recipe.updates
-            self._optimiser.param_groups[0]["lr"] = 0.5 * recipe.lr * (1 + math.cos(math.pi * share))
+            self._optimiser.lr = 0.5 * recipe.lr * (1 + math.cos(math.pi * share))
         index = self._next_batch()
         images, on_device = self.fetch(index), index.to(self.targets.device)
         targets = self.targets[on_device]
@@ -112,9 +113,7 @@ class Trainer:
         if self.mix is not None:
             images, targets = self.mix(images, targets)
         loss = self._loss(self.model(images), targets, None if self.weights is None else self.weights[on_device])
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+        self._optimiser.step(torch.autograd.grad(loss, self._optimiser.parameters, allow_unused=True))
         self.done += 1
         return loss.detach()
 
@@ -136,14 +135,12 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything that ``update`` changes."""
-        buffers = [
-            self._optimiser.state.get(parameter, {}).get("momentum_buffer") for parameter in self.model.parameters()
-        ]
+        optimiser = self._optimiser
         return {
             "done": self.done,
             "model": dict(self.model.state_dict()),
-            "lr": self._optimiser.param_groups[0]["lr"],
-            "momentum": buffers,
+            "lr": optimiser.lr,
+            "momentum": list(optimiser.buffers),
             "rest": self._rest,
             "order": None if self.order is None else self.order.get_state(),
         }
@@ -153,9 +150,8 @@ class Trainer:
         self.done = state["done"]
         self.model.load_state_dict(state["model"])
         self._optimiser = self._fresh_optimiser(state["lr"])
-        for parameter, buffer in zip(self.model.parameters(), state["momentum"], strict=True):
-            if buffer is not None:
-                self._optimiser.state[parameter]["momentum_buffer"] = buffer.to(parameter)
+        kept = zip(self._optimiser.parameters, state["momentum"], strict=True)
+        self._optimiser.buffers = [None if buffer is None else buffer.to(one) for one, buffer in kept]
         self._rest = state["rest"]
         if self.order is not None:
             self.order.set_state(state["order"])

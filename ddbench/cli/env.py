@@ -8,6 +8,12 @@ import click
 
 from ddbench.core.store.files import home
 
+MEANING = {
+    "kept": "kept for the next step (DDBENCH_KEEP_MEMORY=0 gives it back)",
+    "returned": "given back to the system (DDBENCH_KEEP_MEMORY=0)",
+    "": "left to this system's allocator",
+}
+
 
 @click.command()
 def env() -> None:
@@ -16,6 +22,7 @@ def env() -> None:
     from tabulate import tabulate
 
     from ddbench.core.provenance import environment
+    from ddbench.work.allocator import keep_freed
     from ddbench.work.engine import choose
 
     chosen = choose(device="auto", threads=None)
@@ -23,6 +30,7 @@ def env() -> None:
         **{name: value for name, value in environment("ddbench").items() if name != "plugin"},
         "device": chosen.device if chosen.device == "cpu" else torch.cuda.get_device_name(),
         "threads": chosen.threads,
+        "freed memory": MEANING[keep_freed()],
         "DDBENCH_HOME": str(home()) + ("" if os.environ.get("DDBENCH_HOME") else " (default)"),
     }
     click.echo(tabulate(rows.items(), tablefmt="plain"))

@@ -58,6 +58,20 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+class Jobs(click.ParamType[int | None]):
+    """A number of nodes, or ``auto``, which is None: as many as suit the run."""
+
+    name = "jobs"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """Parse."""
+        if value == "auto" or (isinstance(value, int) and value > 0):
+            return None if value == "auto" else value
+        if re.fullmatch(r"[1-9]\d*", str(value)) is None:
+            self.fail(f"{value!r} is neither auto nor a number from 1", param, ctx)
+        return int(value)
+
+
 class Device(click.ParamType[str]):
     """``auto``, ``cpu``, ``cuda`` or ``cuda:1``; whether it exists is found out when something is to run."""
 

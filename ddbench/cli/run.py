@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Setting, join
+from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Jobs, Setting, join
 from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import active
@@ -22,7 +22,8 @@ from ddbench.plan import graph as planning
 from ddbench.plan import suite as suites
 from ddbench.plan.collect import collect, remember
 from ddbench.plan.status import assess
-from ddbench.work.executors.base import EXECUTORS, Resources, Run, executor_name, make_executor
+from ddbench.work.executors.base import EXECUTORS, Run, check_executor, make_executor
+from ddbench.work.executors.sharing import Sharing, share
 
 NAMES = CommaList(str)
 STYLES = ["table", "json", "csv", "markdown", "latex"]
@@ -84,8 +85,10 @@ WHERE = [
     click.option("--dry-run", is_flag=True, help="Only show the plan."),
     click.option("--executor", type=click.Choice(list(EXECUTORS)),
                  help="Where nodes run: in this process, or in processes of their own. [local; with --jobs processes]"),
-    click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="How many nodes run at once."),
-    click.option("--threads", type=click.IntRange(1), help="CPU threads of each. [all cores, divided among jobs]"),
+    click.option("--jobs", type=Jobs(), default="auto", show_default=True,
+                 help="How many nodes run at once; auto: one a core where long work with narrow networks waits."),
+    click.option("--threads", type=click.IntRange(1),
+                 help="CPU threads of each. [1 for narrow networks, else all cores, divided among --jobs N]"),
     click.option("--device", type=Device(), default="auto", show_default=True, help="auto, cpu or cuda."),
     click.option(
         "--timeout",
@@ -130,10 +133,10 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
         given: The values of the options HOW and WHERE.
         views: From :func:`checked_views`.
     """
-    executor = executor_name(given["executor"], given["jobs"])
+    check_executor(given["executor"], given["jobs"])
     if given["dry_run"]:
-        return print_plan(plan, store, given["style"])
-    perform(plan, store, given, executor)
+        return print_plan(plan, store, given)
+    perform(plan, store, given)
     remember(plan, store)
     return _report(plan, given["style"], details=given["details"], views=views)
 
@@ -143,7 +146,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
 def plan(**given: Any) -> int:
     """Show what a run would do: one row per node with its key, state and forecast."""
     store, planned = planned_from(given)
-    return print_plan(planned, store, given["style"])
+    return print_plan(planned, store, given)
 
 
 def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
@@ -155,21 +158,20 @@ def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
     return store, planned
 
 
-def perform(plan: planning.Plan, store: Store, given: dict[str, Any], executor: str) -> None:
+def perform(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
     """Say the notes of an assessed plan, and run what is pending.
 
     Args:
         plan: The plan.
         store: Where results go.
         given: The values of the options WHERE, ``retry_failed`` and ``reference_limit``.
-        executor: From :func:`ddbench.work.executors.base.executor_name`.
     """
     _say_notes(plan)
     settle_references(plan, store, given)
     if plan.pending():
         store.check_writable()
         plan.write(store.out / "plan.jsonl")
-        _execute(plan, store, given, executor)
+        _execute(plan, store, given)
 
 
 def settle_references(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
@@ -205,7 +207,7 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
     return suites.parse(content, "command line")
 
 
-def _execute(plan: planning.Plan, store: Store, given: dict[str, Any], executor: str) -> None:
+def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
     """Run what is pending; torch is imported here, by the executor, and not before."""
     from ddbench.work.interrupts import Interrupts
 
@@ -213,23 +215,26 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any], executor:
     watcher = Progress(given["progress"], len(plan.pending()))
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
-            from ddbench.work.executors.processes import threads_per_job
             from ddbench.work.executors.schedule import Schedule
 
             for protocol in plan.grid.protocols:
                 if protocol.declared is not None:  # of a plugin: before anything is condensed for one that cannot run
                     protocol.load()
-            jobs = min(given["jobs"], len(plan.pending()))
-            what = Run(store, plan.grid.registries, jobs, interrupts, watcher, given["keep_logits"])
-            threads = threads_per_job(given["jobs"], given["threads"])  # not of what is left to do: results know them
-            resources = Resources(device=given["device"], threads=threads, timeout_s=given["timeout"])
+            sharing = _sharing(plan, given)
+            what = Run(store, plan.grid.registries, sharing.jobs, interrupts, watcher, given["keep_logits"])
+            place = make_executor(given["executor"] or sharing.executor, what)
             limit, retry = given["reference_limit"], given["retry_failed"]
-            place = make_executor(executor, what)
-            Schedule(plan, store, place, resources, interrupts, watcher, limit, retry).run()
+            Schedule(plan, store, place, sharing.of, interrupts, watcher, limit, retry).run()
     except InterruptedRunError as error:
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
     finally:
         watcher.close()
+
+
+def _sharing(plan: planning.Plan, given: dict[str, Any]) -> Sharing:
+    jobs = 1 if given.get("executor") == "local" else given.get("jobs")
+    more = {"threads": given.get("threads"), "timeout_s": given.get("timeout")}
+    return share(plan, jobs=jobs, device=given.get("device", "auto"), **more)
 
 
 def _say_notes(plan: planning.Plan) -> None:
@@ -292,18 +297,19 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def print_plan(plan: planning.Plan, store: Store, style: str) -> int:
+def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     """Print the nodes of an assessed plan with their states and forecasts; the exit code.
 
     Args:
         plan: The plan.
         store: Whose records say how long nodes take.
-        style: One of STYLES.
+        given: The values of the options WHERE, and of ``--format`` where there is one.
     """
     import json
 
     from tabulate import tabulate
 
+    style = given.get("style", "table")
     if plan.pending():
         forecast.forecast(plan, forecast.Speeds.of(record for _, record in store.records()))
     rows = list(planning.listing(plan))
@@ -326,6 +332,7 @@ def print_plan(plan: planning.Plan, store: Store, style: str) -> int:
     known = [node.forecast_s for node in pending if node.forecast_s is not None]
     parts = [f"≈ {forecast.duration(sum(known))} for {len(known)} of them"] if known else []
     parts += [f"{len(pending) - len(known)} of unknown length"] if len(known) < len(pending) else []
+    parts += [_sharing(plan, given).text] if pending else []
     click.echo("; ".join([f"{len(pending)} nodes to run of {len(plan.nodes)}", *parts]), err=True)
     _say_notes(plan)
     sys.stdout.flush()

@@ -20,7 +20,7 @@ from ddbench.plan import planner, suite, tuning
 from ddbench.plan.collect import collect
 from ddbench.plan.graph import Plan
 from ddbench.plan.status import assess
-from ddbench.work.executors.base import executor_name
+from ddbench.work.executors.base import check_executor
 
 PATH = click.Path(path_type=Path)
 PART = [
@@ -53,10 +53,10 @@ def tune(file: str, **given: Any) -> int:
     budgets = [Budget(ipc=n) for n in join(given["ipc"])] + [Budget(fraction=x) for x in join(given["fraction"])]
     part = planner.make(tuning.grid_of(wanted, registries, methods=join(given["methods"]), budgets=budgets))
     assess(part, store, retry_failed=given["retry_failed"])
-    executor = executor_name(given["executor"], given["jobs"])
+    check_executor(given["executor"], given["jobs"])
     if given["dry_run"]:
-        return print_plan(part, store, "table")
-    perform(part, store, given | {"reference_limit": 0.0}, executor)
+        return print_plan(part, store, given)
+    perform(part, store, given | {"reference_limit": 0.0})
     from ddbench.publish.tuning import ledger_text
 
     click.echo(ledger_text(wanted, _tried(_whole(wanted, store, registries)), registries), nl=False)

@@ -158,6 +158,7 @@ class ArchInfo:
         target: ``"module:function"``: ``build(name: ArchName, *, channels, classes, size)``; a module with ``.embed``.
         summary: One line for ``ddbench list archs``.
         width: Width when the name gives none.
+        narrow: Width up to which one CPU thread computes such a network: more of them would wait for each other.
         norms: Allowed norm suffixes, the default first; at least one (``nn``: none).
         variants: Suffixes for other forms of the family (``ap``: average pooling instead of strides).
         dc_augmentation: By norm, what the protocol ``dc2021`` does to images in 1001 passes, unless the data set says;
@@ -173,6 +174,7 @@ class ArchInfo:
     target: str
     summary: str
     width: int = 128
+    narrow: int = 64
     norms: tuple[str, ...] = ("in", "bn", "nn")
     variants: tuple[str, ...] = ()
     dc_augmentation: Mapping[str, DCAugmentation] = field(default_factory=dict, hash=False)
@@ -184,8 +186,9 @@ class ArchInfo:
             _check_names(who, what, names, _WORD)
             if not names and what != "variants":
                 raise PluginError(f"{who}: {what} is empty; it needs at least one")
-        if not (isinstance(self.width, int) and self.width >= 1):
-            raise PluginError(f"{who}: width {self.width!r} is not an integer from 1")
+        for what, width, least in (("width", self.width, 1), ("narrow", self.narrow, 0)):
+            if not (isinstance(width, int) and width >= least):
+                raise PluginError(f"{who}: {what} {width!r} is not an integer from {least}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class Cost(BaseModel):
         peak_from: How the peak was measured; empty: it was not.
         warm: Whether that level was taken after a warm-up that imports what the node needs, so that the first node of a
             process and a later one have the same peak.
+        kept: Whether the process kept what it had freed (:mod:`ddbench.work.allocator`), which can raise its peak.
         device_mb: Peak memory of tensors on the GPU minus the level at the start [MB]; None: it ran on the CPU.
         bytes: Stored bytes of the set, by part.
         contended: Whether other processes used the cores meanwhile.
@@ -96,6 +97,7 @@ class Cost(BaseModel):
     peak_mb: float = 0.0
     peak_from: Literal["clear_refs", "sampled", "cuda", ""] = ""
     warm: bool = False
+    kept: bool = False
     device_mb: float | None = None
     bytes: dict[str, int] = Field(default_factory=dict)
     contended: bool = False

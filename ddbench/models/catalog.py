@@ -19,6 +19,7 @@ FAMILIES: tuple[ArchInfo, ...] = (
         bases=("mlp",),
         target="ddbench.models.mlp_lenet_alexnet_vgg:mlp",
         summary="two hidden linear layers with ReLU",
+        narrow=512,
         norms=("nn",),
     ),
     ArchInfo(
@@ -27,6 +28,7 @@ FAMILIES: tuple[ArchInfo, ...] = (
         target="ddbench.models.mlp_lenet_alexnet_vgg:lenet",
         summary="LeNet-5 with ReLU and max pooling",
         width=6,
+        narrow=16,
         norms=("nn",),
     ),
     ArchInfo(
@@ -42,6 +44,7 @@ FAMILIES: tuple[ArchInfo, ...] = (
         target="ddbench.models.mlp_lenet_alexnet_vgg:vgg11",
         summary="VGG-11 for small images: eight convolutions 3×3, five max poolings, one linear layer",
         width=64,
+        narrow=16,
     ),
     ArchInfo(
         name="resnet",
@@ -49,6 +52,7 @@ FAMILIES: tuple[ArchInfo, ...] = (
         target="ddbench.models.resnet:resnet18",
         summary="ResNet-18 with a 3×3 stem; -ap: average pooling instead of strides, no global pooling",
         width=64,
+        narrow=16,
         variants=("ap",),
     ),
 )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ddbench.core.documents import Artifacts
 from ddbench.core.records import Cost, Seconds, Timer
 from ddbench.core.store import artifacts
+from ddbench.work.allocator import keep_freed
 from ddbench.work.meter import Meter, Spent
 from ddbench.work.timers import PREPARE
 
@@ -36,7 +37,8 @@ def cost_of(
     wall = seconds("wall") or Seconds(artifact_s=0.0)
     return Cost(
         **wall.model_dump(), cpu=seconds("cpu"), device=seconds("device"), steps=steps,
-        peak_mb=spent.peak_mb, peak_from=meter.peak_from, warm=True, device_mb=spent.device_mb,
+        peak_mb=spent.peak_mb, peak_from=meter.peak_from, warm=True, kept=keep_freed() == "kept",
+        device_mb=spent.device_mb,
         contended=spent.contended, beside=spent.beside, attempts=spent.attempts,
     )  # fmt: skip
 

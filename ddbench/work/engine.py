@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 
 from pydantic import PositiveInt
@@ -12,19 +10,7 @@ from ddbench.core.cpu import cores
 from ddbench.core.errors import UsageError
 from ddbench.core.records import ENGINES
 from ddbench.core.specs import Frozen
-
-LARGE_BLOCK = 32 * 2**20
-"""Bytes from which glibc gives a block back as soon as it is freed; fixed, because left alone it drifts."""
-
-
-def steady_heap() -> None:
-    """Keep glibc from raising its threshold for large blocks; elsewhere nothing happens.
-
-    When it does, the heap fragments: peak memory of 80 equal steps was twice that of 10 (1.1 times with this, as
-    fast; benchmarks/trajectory_memory.py).
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(-3, LARGE_BLOCK)  # M_MMAP_THRESHOLD
+from ddbench.work.allocator import keep_freed
 
 
 class Engine(Frozen):
@@ -44,7 +30,7 @@ class Engine(Frozen):
         """Make this process compute so."""
         import torch
 
-        steady_heap()
+        keep_freed()
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
 

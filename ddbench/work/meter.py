@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import threading
@@ -14,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from ddbench.core.records import Timer
 from ddbench.core.store.files import atomic_write
+from ddbench.work.allocator import give_back
 from ddbench.work.timers import HOST, Gpu, Seconds, Timers, added
 
 N = TypeVar("N", int, float)
@@ -217,8 +217,7 @@ def _busy() -> bool:
 
 def _level_mb() -> float:
     """Resident memory without what the allocator merely keeps [MB]."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # TypeError: Windows has no "this process" library
-        ctypes.CDLL(None).malloc_trim(0)  # glibc
+    give_back()
     return resident_mb()
 
 

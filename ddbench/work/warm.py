@@ -13,9 +13,8 @@ from ddbench.core.plugin.loader import Registries, base_of, import_target
 def warm_up(device: str = "cpu") -> None:
     """Run two updates of a tiny network through the parts that nodes have in common, once per process and device.
 
-    torch imports its optimisers' machinery (150 MB) only then, a GPU's context lives from then on, and the pages of the
-    libraries that are used come into memory: forward and backward passes, the second backward pass of a gradient that
-    is matched, augmentation, and files of tensors.
+    A GPU's context lives from then on, and the pages of the libraries that are used come into memory: forward and
+    backward passes, the second backward pass of a gradient that is matched, augmentation, and files of tensors.
 
     Args:
         device: Where nodes will run.
@@ -26,19 +25,18 @@ def warm_up(device: str = "cpu") -> None:
     from torch.nn import functional
 
     from ddbench.blocks.augment import DSA
+    from ddbench.blocks.sgd import SGD
 
     where, draws = torch.device(device), torch.Generator().manual_seed(0)
     images, labels = torch.zeros(4, 1, 8, 8, device=where), torch.arange(4, device=where) % 2
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         layers = (nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(4, 4), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten())
         model = nn.Sequential(*layers, nn.Linear(64, 2)).to(where)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4, foreach=True)
+    optimiser = SGD(list(model.parameters()), 0.01, momentum=0.9, weight_decay=1e-4)
     dsa = DSA.for_dataset(flip=False)
     for _ in range(2):
         shown = dsa(images, dsa.draw(draws, n=len(images))).requires_grad_()
-        optimiser.zero_grad()
-        torch.autograd.backward(functional.cross_entropy(model(shown), labels))
-        optimiser.step()
+        optimiser.step(torch.autograd.grad(functional.cross_entropy(model(shown), labels), optimiser.parameters))
         loss = functional.cross_entropy(model(shown), labels)
         grads = torch.autograd.grad(loss, list(model.parameters()), create_graph=True)
         torch.autograd.grad(torch.stack([grad.square().sum() for grad in grads]).sum(), shown)

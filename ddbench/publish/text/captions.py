@@ -84,7 +84,8 @@ def costs_legend(table: Table) -> str:
     text += f"{WORDS[making_timer(table)]} to prepare and condense"
     if any(cell.cost.artifact_s for cell in cells):
         text += ", those to build what it can open of the shared artifacts it reads"
-    text += ", peak memory, stored bytes (real images as uint8; k = 10³)"
+    kept = " of a process that keeps what it frees" if any(cell.cost.kept for cell in cells) else ""
+    text += f", peak memory{kept}, stored bytes (real images as uint8; k = 10³)"
     return "; ".join([text, *cost_remarks(table)])
 
 

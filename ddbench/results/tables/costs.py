@@ -39,6 +39,7 @@ class CellCost:
         device_mb: Peak memory on a GPU [MB].
         bytes: Stored bytes, mean over repetitions.
         warm: Whether all peaks are above the level after a warm-up; None without a peak.
+        kept: Whether one of the processes kept what it had freed.
         contended: Whether other processes used the cores meanwhile.
         beside: The most nodes of ddbench that were seen to run beside one of its sets; None where nobody looked.
     """
@@ -62,6 +63,7 @@ class CellCost:
     device_mb: float | None = None
     bytes: float | None = None
     warm: bool | None = None
+    kept: bool = False
     contended: bool = False
     beside: int | None = None
 
@@ -140,6 +142,7 @@ def _of_sets(costs: Sequence[Cost]) -> dict[str, Any]:
         "device_mb": _median([cost.device_mb for cost in costs]),
         "bytes": fmean(sum(cost.bytes.values()) for cost in costs),
         "warm": all(cost.warm for cost in peaks) if peaks else None,
+        "kept": any(cost.kept for cost in peaks),
         "contended": any(cost.contended for cost in costs),
         "beside": max((cost.beside for cost in costs if cost.beside is not None), default=None),
     }

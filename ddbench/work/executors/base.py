@@ -28,11 +28,13 @@ class Resources(Frozen):
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None: as many as there are cores.
         timeout_s: Longest time of one attempt [s]; None: no limit.
+        alone: Whether no other node of the run may run meanwhile.
     """
 
     device: str = "auto"
     threads: PositiveInt | None = None
     timeout_s: float | None = None
+    alone: bool = False
 
 
 class Executor(Protocol):
@@ -95,19 +97,18 @@ EXECUTORS: Mapping[str, str] = {
 """Name → class, made from a :class:`Run`; imported when it is used, because ``local`` imports torch."""
 
 
-def executor_name(name: str | None, jobs: int) -> str:
-    """The name of the executor to use.
+def check_executor(name: str | None, jobs: int | None) -> None:
+    """Refuse what an executor cannot do.
 
     Args:
-        name: One of :data:`EXECUTORS`; None: ``local`` for one job, else ``processes``.
-        jobs: How many nodes are to run at once.
+        name: What ``--executor`` says, one of :data:`EXECUTORS`.
+        jobs: What ``--jobs`` says; None: as many as suit the run.
 
     Raises:
         UsageError: If it cannot run so many.
     """
-    if name == "local" and jobs > 1:
+    if name == "local" and jobs is not None and jobs > 1:
         raise UsageError(f"--executor local runs one node at a time: leave it out, or --jobs {jobs}")
-    return name or ("local" if jobs == 1 else "processes")
 
 
 def make_executor(name: str, run: Run) -> Executor:

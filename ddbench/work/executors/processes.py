@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ddbench.core import errors
-from ddbench.core.cpu import cores
 from ddbench.core.documents import Document
 from ddbench.core.errors import DDBenchError
 from ddbench.work.attempt import Outcome
@@ -23,13 +22,6 @@ from ddbench.work.executors.base import Handle, Resources, Run
 
 REDO = 2
 """How often a node is run again whose process was lost: killed, for instance, because memory was short."""
-
-
-def threads_per_job(jobs: int, threads: int | None) -> int | None:
-    """CPU threads of each job: as asked, else the cores divided among the jobs; None: all cores, for one job."""
-    if threads is not None or jobs == 1:
-        return threads
-    return max(1, cores() // jobs)
 
 
 @dataclass

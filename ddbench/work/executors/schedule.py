@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from ddbench.core.documents import ArtifactDocument, CellDocument, EvaluationDocument
+from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.keys import short
 from ddbench.core.store.claims import Watch, acquire
@@ -34,7 +34,7 @@ class Schedule:
         plan: The assessed plan.
         store: Where results go.
         executor: Where nodes run; closed at the end.
-        resources: What each of them may use.
+        resources: What a node may use.
         interrupts: Whether the user wants to stop.
         monitor: Is told which nodes begin and end.
         reference_limit_s: Longest forecast for which a reference's row is measured; 0: never.
@@ -45,7 +45,7 @@ class Schedule:
     plan: Plan
     store: Store
     executor: Executor
-    resources: Resources
+    resources: Callable[[Document], Resources]
     interrupts: Interrupts
     monitor: Monitor
     reference_limit_s: float
@@ -54,6 +54,7 @@ class Schedule:
     watch: Watch = field(default_factory=Watch)
     repairs: dict[str, int] = field(default_factory=dict)
     running: dict[Handle, tuple[Node, ExitStack]] = field(default_factory=dict, init=False)
+    alone: bool = field(default=False, init=False)
 
     def run(self) -> None:
         """Run all pending nodes; each node's state, reason and record tell what became of it.
@@ -112,6 +113,9 @@ class Schedule:
             return True
         if any(need.pending for need in needs):
             return False
+        resources = self.resources(node.document)
+        if self.running and (resources.alone or self.alone):
+            return False
         shared = isinstance(node.document, ArtifactDocument) or node.document.set.shared
         claim = acquire(self.store.claims(shared=shared), short(node.key), self.watch)
         if claim is None:
@@ -120,8 +124,9 @@ class Schedule:
             held.enter_context(claim)
             if not self._look(node):  # another run may have finished it while we were waiting for the claim
                 self.monitor.begin(node)
-                handle = self.executor.submit(node.document, self.resources)
+                handle = self.executor.submit(node.document, resources)
                 self.running[handle] = node, held.pop_all()
+                self.alone = resources.alone
         return True
 
     def _look(self, node: Node) -> bool:

@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from ddbench.core.cpu import cores
-from ddbench.work.executors.processes import threads_per_job
 
 ASKED = ("process_cpu_count", "sched_getaffinity", "cpu_count")
 """From the best answer to the poorest."""
@@ -32,7 +31,6 @@ def test_the_best_answer_of_the_system_counts_and_silence_is_one_core(monkeypatc
         else:
             monkeypatch.delattr(os, name, raising=False)
     assert cores() == expected
-    assert threads_per_job(2, None) == max(1, expected // 2)
 
 
 def python(code: str, **environment: str) -> str:

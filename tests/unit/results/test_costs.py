@@ -21,6 +21,7 @@ from ddbench.publish.views.main import main_view
 from ddbench.results.scores.scores import break_even_timer, cost_of, making_timer
 from ddbench.results.tables.costs import CellCost, timer_of
 from ddbench.results.tables.tables import tables_of
+from ddbench.work.allocator import keep_freed
 from ddbench.work.costs import charged
 from ddbench.work.costs import cost_of as cost_of_node
 from ddbench.work.meter import Meter, Spent
@@ -249,7 +250,7 @@ def test_a_record_says_what_every_timer_that_was_read_said(monkeypatch):
     found = cost_of_node(taken, meter, used, steps=9, shares={"experts": 0.5})
     assert found == Cost(
         prepare_s=1.0, condense_s=5.0, artifact_s=5.0, artifact_rest_s=5.0, steps=9, peak_mb=7.0, warm=True,
-        peak_from=meter.peak_from, beside=1, attempts=2,
+        kept=keep_freed() == "kept", peak_from=meter.peak_from, beside=1, attempts=2,
         cpu={"condense_s": 2.0, "artifact_s": 2.0, "artifact_rest_s": 2.0},
     )  # fmt: skip
     assert found.device is None

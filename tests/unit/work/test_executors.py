@@ -11,7 +11,7 @@ from ddbench.core.plugin.loader import load
 from ddbench.core.profiles import profile
 from ddbench.core.store.folder import Store
 from ddbench.plan import grid, planner, suite
-from ddbench.work.executors.base import EXECUTORS, Resources, Run, executor_name, make_executor
+from ddbench.work.executors.base import EXECUTORS, Resources, Run, check_executor, make_executor
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
 from tests.e2e.runs import ddbench, plugin
@@ -139,11 +139,11 @@ def test_a_device_that_is_not_there_ends_the_run(tmp_path):
             bench.executor.close()
 
 
-def test_the_executor_follows_from_the_jobs_unless_it_is_named():
-    assert [executor_name(None, 1), executor_name(None, 2)] == ["local", "processes"]
-    assert executor_name("processes", 1) == "processes"
+def test_one_process_runs_one_node_at_a_time():
+    for name, jobs in ((None, None), (None, 2), ("local", 1), ("local", None), ("processes", 1)):
+        check_executor(name, jobs)
     with pytest.raises(UsageError, match="--jobs 2"):
-        executor_name("local", 2)
+        check_executor("local", 2)
 
 
 @pytest.mark.parametrize(

@@ -105,10 +105,10 @@ class Watching(Silent):
         self.told.append(("waiting", nodes))
 
 
-def schedule(tmp_path, nodes, executor, **more):
+def schedule(tmp_path, nodes, executor, of=lambda document: Resources(), **more):
     plan = Plan(None, {node.key: node for node in nodes})
     given = {"interrupts": Interrupts(), "monitor": Watching(), "reference_limit_s": 0.0, **more}
-    return Schedule(plan, Store(tmp_path), executor, Resources(), **given)
+    return Schedule(plan, Store(tmp_path), executor, of, **given)
 
 
 def claims(tmp_path):
@@ -159,6 +159,21 @@ def test_a_student_whose_own_set_failed_needs_no_row_beside_that_of_its_set(tmp_
     running.run()
     assert nodes[-1].state == "failed"
     assert not evaluation_path(running.store.folder(nodes[-1].document.set), nodes[-1].key).exists()
+
+
+def test_a_node_that_uses_all_cores_runs_when_no_other_one_does(tmp_path):
+    nodes = [cell("c1"), cell("c2"), cell("wide"), cell("c3")]
+    executor, seen = Scripted(nodes, slots=4), []
+    given = executor.submit
+    executor.submit = lambda document, resources: (
+        seen.append((document.label, sorted(node.title for node in executor.running))),
+        given(document, resources),
+    )[1]
+    schedule(tmp_path, nodes, executor, lambda document: Resources(alone=document.label == "wide")).run()
+    beside = dict(seen)
+    assert beside["wide"] == []
+    assert all("wide" not in others for others in beside.values())
+    assert executor.most > 1, "the others share the machine"
 
 
 def test_what_needs_a_failed_artifact_fails_with_its_status_and_the_rest_goes_on(tmp_path):
