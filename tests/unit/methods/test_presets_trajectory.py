@@ -31,17 +31,39 @@ def test_the_target_is_further_than_the_student_can_walk_and_within_reach_of_the
         assert p.max_start - 1 + p.match_snapshots <= p.last_snapshot(n), where
 
 
-@pytest.mark.parametrize("profile", ["short", "smoke"])
+@pytest.mark.parametrize(("profile", "flat"), [("short", ("ftd",)), ("smoke", ())])
 @pytest.mark.parametrize("dataset", TRAIN)
-def test_short_and_smoke_share_one_pool_of_plain_experts(profile, dataset):
-    pools = set()
+def test_short_and_smoke_share_one_pool_of_plain_experts(profile, flat, dataset):
+    pools = {}
     for name in (*METHODS, "random_soft"):
         info = installed().methods.get(name)
         for ipc in (1, 10, 50, 500):
             chosen = choose(info, dataset, Budget(ipc=ipc), profile)
-            pools.add(params_class(info).model_validate(dict(chosen.params)).pool)
-    (pool,) = {item.model_dump_json() for item in pools}
-    assert '"optimiser":"sgd"' in pool
+            pool = params_class(info).model_validate(dict(chosen.params)).pool
+            pools.setdefault("gsam" if name in flat else "sgd", set()).add(pool.model_dump_json())
+    assert all(len(found) == 1 and f'"optimiser":"{name}"' in next(iter(found)) for name, found in pools.items())
+
+
+VALUES = {"digits": 64, "mnist": 784, "fashionmnist": 784, "cifar10": 3072}
+"""Of an image."""
+
+
+def tuned(name, ipc):
+    """What was chosen on fm14."""
+    return dict(choose(installed().methods.get(name), "fashionmnist", Budget(ipc=ipc), "short", size=14, pool=2).params)
+
+
+@pytest.mark.parametrize("name", [*METHODS, "dm"])
+@pytest.mark.parametrize("ipc", [1, 10, 50])
+@pytest.mark.parametrize("dataset", [*VALUES, "svhn"])
+def test_presets_of_other_data_follow_from_the_tuned_ones(name, ipc, dataset):
+    """The rule of docs/explanation/tuning.md."""
+    expected = tuned(name, ipc)
+    if name in METHODS:
+        expected["lr_img"] = float(f"{expected['lr_img'] * VALUES.get(dataset, 784) / 196:.2g}")
+        if dataset in VALUES:
+            expected |= {"expert_epochs": -(-800 // -(-TRAIN[dataset] // 128)), "snapshot_updates": 40}
+    assert dict(choose(installed().methods.get(name), dataset, Budget(ipc=ipc), "short").params) == expected
 
 
 PUBLISHED = {  # N, M, T⁻, T⁺, batch_syn, lr_img, lr_lr, β₀ as the papers and their authors' code print them
