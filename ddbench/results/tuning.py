@@ -1,4 +1,4 @@
-"""From the records of a tuning run to its ledger: what each configuration came to, and what choosing among k is worth.
+"""From the records of a tuning run to its ledger: what each configuration came to, and which grids to extend.
 
 Scores are on training images that the reported view leaves out. They decide which configuration becomes a preset, and
 nothing else: the best of several is no unbiased estimate of what it will reach.
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
-from math import comb
 from statistics import fmean
 from typing import Any
 
@@ -25,10 +23,7 @@ from ddbench.core.specs import TUNE, Budget, CellSpec
 from ddbench.data.prepared.views import canonical_view
 from ddbench.plan.tuning import REPETITIONS, Configuration, Tuning
 from ddbench.results.stats import DIGITS
-
-EXACT = 12
-"""Configurations up to which all orders of drawing them are counted; beyond, ORDERS of them are drawn."""
-ORDERS = 20_000
+from ddbench.results.tries import Keys, Try, parts_of, seconds_of, within
 
 
 @dataclass(slots=True)
@@ -43,7 +38,9 @@ class Trial:
         problems: Why a repetition has no score, in words.
         lr: The learning rate that the protocol chose.
         condense_s: Seconds of condensing.
-        artifact_s: Its share in the seconds of building what it read.
+        readings: What its sets and students read, as records have it → seconds to make all of that.
+        inputs: The same in parts that other configurations of its method at its budget may read, too.
+        artifact_s: Its share in the seconds of these parts: each is divided among the configurations that read it.
         evaluate_s: Seconds of training and testing students.
         details: What the method says about its runs.
     """
@@ -55,6 +52,8 @@ class Trial:
     problems: list[str] = field(default_factory=list)
     lr: float | None = None
     condense_s: float = 0.0
+    readings: dict[Keys, float] = field(default_factory=dict)
+    inputs: dict[Keys, float] = field(default_factory=dict)
     artifact_s: float = 0.0
     evaluate_s: float = 0.0
     details: dict[str, float] = field(default_factory=dict)
@@ -71,8 +70,13 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """All that it took."""
+        """What it took itself, and its share in what it read: these of a method add up to its whole."""
         return self.condense_s + self.artifact_s + self.evaluate_s
+
+    @property
+    def as_try(self) -> Try:
+        """Its score and its price."""
+        return Try(self.score, self.condense_s + self.evaluate_s, self.inputs)
 
     @property
     def is_finished(self) -> bool:
@@ -116,6 +120,21 @@ class Ledger:
         """The configuration with the highest score, the first of equals; None where none has one."""
         return max((t for t in self.tried(method, budget) if t.score is not None), key=_score, default=None)
 
+    def whole(self, method: str, budget: Budget) -> float:
+        """Seconds of all its configurations that have run, and of each shared input that they read once."""
+        return seconds_of(trial.as_try for trial in self.tried(method, budget))
+
+    def limit(self, budget: Budget) -> tuple[str, float] | None:
+        """The method whose whole is the cheapest at a budget, and this [s]; None where nothing has run."""
+        wholes = {name: seconds for name in self.tuning.methods if (seconds := self.whole(name, budget))}
+        return min(wholes.items(), key=lambda item: item[1], default=None)
+
+    def at_equal_cost(self, method: str, budget: Budget) -> tuple[float | None, float]:
+        """What tuning a method within the limit of a budget is worth, as :func:`ddbench.results.tries.within`."""
+        finished = [trial.as_try for trial in self.tried(method, budget) if trial.is_finished]
+        _, seconds = self.limit(budget) or ("", 0.0)
+        return within(finished, seconds)
+
     @property
     def missing(self) -> list[Trial]:
         """Those that have not all their results yet."""
@@ -143,7 +162,6 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
     for record in known:
         _check(record, tuning)
     made = {record.key: record for record in known if record.kind == "condense"}
-    readers = Counter(_artifacts(record) for record in made.values())
     timer = timer_of(known)
     trials = [Trial(None, RANDOM, budget) for budget in tuning.budgets]
     trials += [Trial(one, one.method, one.budget) for one in tuning.configurations]
@@ -162,11 +180,17 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
         else:
             trial.problems.append(f"{record.status}: {record.reason}")
         trial.evaluate_s += _seconds(record, timer).evaluate_s
+        _read(trial, record, timer)
         if condensation is not None:
-            cost, sharers = _seconds(condensation, timer), readers[_artifacts(condensation)]
+            cost = _seconds(condensation, timer)
             trial.condense_s += cost.prepare_s + cost.condense_s
-            trial.artifact_s += ((cost.artifact_s or 0.0) + (cost.artifact_rest_s or 0.0)) / sharers
+            _read(trial, condensation, timer)
             details.setdefault(id(trial), []).append(condensation.metrics)
+    payers: dict[tuple[str, Budget, bool], list[Trial]] = {}
+    for trial in trials:
+        payers.setdefault((trial.method, trial.budget, trial.before), []).append(trial)
+    for several in payers.values():
+        _share(several)
     for trial in trials:
         said = details.get(id(trial), [])
         names = dict.fromkeys(name for metrics in said for name, value in metrics.items() if is_number(value))
@@ -185,8 +209,7 @@ def timer_of(records: Iterable[Record]) -> Timer:
 
 def _knows(record: Record, timer: Timer) -> bool:
     seconds = record.cost.by(timer)
-    read = record.kind == "condense" and record.document.set.artifacts
-    return seconds is not None and (not read or seconds.artifact_s is not None)
+    return seconds is not None and (not record.document.artifacts or seconds.artifact_s is not None)
 
 
 def _seconds(record: Record, timer: Timer) -> Seconds:
@@ -194,9 +217,27 @@ def _seconds(record: Record, timer: Timer) -> Seconds:
     return record.cost.by(timer) or Seconds()
 
 
-def _artifacts(record: Record) -> tuple[str, ...]:
-    """Keys of what a set was made from: sets with equal keys shared it."""
-    return tuple(sorted(key for _, key in record.document.set.artifacts.values()))
+def _read(trial: Trial, record: Record, timer: Timer) -> None:
+    """Remember what a set, or a student, was made from."""
+    keys = frozenset(key for _, key in record.document.artifacts.values())
+    cost = _seconds(record, timer)
+    seconds = (cost.artifact_s or 0.0) + (cost.artifact_rest_s or 0.0)
+    if keys:
+        trial.readings[keys] = max(seconds, trial.readings.get(keys, 0.0))
+
+
+def _share(trials: Sequence[Trial]) -> None:
+    """Price what several trials read that pay together: those of one method at one budget."""
+    readings: dict[Keys, float] = {}
+    for trial in trials:
+        for keys, seconds in trial.readings.items():
+            readings[keys] = max(seconds, readings.get(keys, 0.0))
+    parts = parts_of(readings)
+    for trial in trials:
+        trial.inputs = {part: seconds for keys in trial.readings for part, seconds in parts[keys].items()}
+    readers = Counter(part for trial in trials for part in trial.inputs)
+    for trial in trials:
+        trial.artifact_s = sum(seconds / readers[part] for part, seconds in trial.inputs.items())
 
 
 def _check(record: Record, tuning: Tuning) -> None:
@@ -225,81 +266,6 @@ def _trial(cell: CellSpec, trials: Sequence[Trial], registries: Registries) -> T
     # A parameter that came after the record stands at its default there.
     given = {name: cell.params.get(name, one.default) for name, one in fields.items()}
     return next((one for one in here if one.configuration is not None and one.configuration.params == given), None)
-
-
-# ------------------------------------------------------------------------------------------------- best of several
-
-
-def best_of(scores: Sequence[float | None], k: int) -> tuple[float | None, float]:
-    """What the best of k configurations is worth that are drawn from those tried, without putting back.
-
-    Of the sorted scores s_(1) ≤ … ≤ s_(m) of the m configurations that have one, s_(i) is the best of those drawn with
-    probability C(f + i − 1, k − 1) / C(K, k), where f = K − m failed: these rank below all others.
-
-    Args:
-        scores: Of K configurations [%]; None: it failed.
-        k: How many are drawn, 1 … K.
-
-    Returns:
-        The expected best where one of those drawn has a score (None where none ever has), and how probable that is.
-    """
-    total, ok = len(scores), sorted(score for score in scores if score is not None)
-    failed = total - len(ok)
-    weights = [comb(failed + i, k - 1) / comb(total, k) for i in range(len(ok))]
-    some = sum(weights)
-    return (sum(w * s for w, s in zip(weights, ok, strict=True)) / some if some else None), some
-
-
-def within(trials: Sequence[tuple[float | None, float]], seconds: float, seed: int = 0) -> tuple[float | None, float]:
-    """What tuning is worth that may take so many seconds.
-
-    Configurations are drawn in a random order, all orders alike, and tried one after the other; the first that does not
-    fit into what is left ends it. Exact for K ≤ EXACT: a set S of j configurations is what was tried with probability
-    1 / C(K, j) times the share of the others that do not fit after it. Else the mean over ORDERS drawn orders.
-
-    Args:
-        trials: Score [%] (None: it failed) and seconds of each of K configurations.
-        seconds: What there is.
-        seed: Of the draws.
-
-    Returns:
-        As :func:`best_of`.
-    """
-    slack = seconds * (1 + 1e-9)  # the cheapest method's own total must not fail by the order of its sum
-    found = _exactly(trials, slack) if len(trials) <= EXACT else _drawn(trials, slack, np.random.default_rng([seed, 7]))
-    ok = [(weight, best) for weight, best in found if best is not None]
-    some = sum(weight for weight, _ in ok)
-    return (sum(weight * best for weight, best in ok) / some if ok else None), some
-
-
-Weighted = list[tuple[float, "float | None"]]
-
-
-def _exactly(trials: Sequence[tuple[float | None, float]], seconds: float) -> Weighted:
-    total, found = len(trials), Weighted()
-    for j in range(total + 1):
-        for chosen in combinations(range(total), j):
-            spent = sum(trials[i][1] for i in chosen)
-            if spent > seconds:
-                continue
-            rest = [cost for i, (_, cost) in enumerate(trials) if i not in chosen]
-            ends = sum(spent + cost > seconds for cost in rest) / len(rest) if rest else 1.0
-            if ends:
-                found.append((ends / comb(total, j), _best(trials[i][0] for i in chosen)))
-    return found
-
-
-def _drawn(trials: Sequence[tuple[float | None, float]], seconds: float, generator: np.random.Generator) -> Weighted:
-    found = Weighted()
-    for _ in range(ORDERS):
-        order = generator.permutation(len(trials))
-        spent = np.cumsum([trials[i][1] for i in order])
-        found.append((1 / ORDERS, _best(trials[i][0] for i in order[: int((spent <= seconds).sum())])))
-    return found
-
-
-def _best(scores: Iterable[float | None]) -> float | None:
-    return max((score for score in scores if score is not None), default=None)
 
 
 # -------------------------------------------------------------------------------------------------------- edges

@@ -12,6 +12,7 @@ from ddbench.core.store.jsonl import write_records
 from ddbench.plan import tuning
 from ddbench.publish import leaderboard
 from ddbench.publish.tuning import ledger_text, new_page, preset_entries
+from ddbench.results.tries import seconds_of
 from ddbench.results.tuning import edges, ledger_of
 from tests.factories import key_of, pair
 
@@ -37,14 +38,18 @@ def file():
     return tuning.parse(FILE, "tune.yaml", active())
 
 
-def trial(method, top1, r, *, ipc, params, condense_s=10.0):
+def everything(method, ipc, number):
+    return True
+
+
+def trial(method, top1, r, *, ipc, params, condense_s=10.0, pool=None):
     """The records of one configuration in one repetition."""
     bad = {"status": "nan", "reason": "loss is nan at step 17"} if top1 is None else {}
     condensation, student = pair(
         method, top1, r=r, ipc=ipc, params=params, label=f"{method} {sorted(params.items())}",
         data={"split": "tune", "view": [{"name": "train_size", "size": 200, "seed": 0}]},
         cost={"condense_s": condense_s, "prepare_s": 0.0, "artifact_s": 0.0 if method == "random" else 60.0},
-        artifacts={} if method == "random" else {"experts": ("experts", key_of(method, r))}, evaluate_s=5.0,
+        artifacts={} if method == "random" else {"experts": ("experts", key_of(pool or method, r))}, evaluate_s=5.0,
         facts={"dataset": "digits [train_size 200]"}, **bad,
     )  # fmt: skip
     condensation.metrics = {"c": 0.8, "c_sd": 0.1, "mine": 0.5} if method == "dm" else {}
@@ -53,7 +58,7 @@ def trial(method, top1, r, *, ipc, params, condense_s=10.0):
     return [condensation, student]
 
 
-def tried(file, keep=lambda method, ipc, number: True):
+def tried(file, keep=everything, *, shared=False):
     """The records of a whole run, or of a part."""
     found = []
     for ipc in (1, 10):
@@ -65,7 +70,8 @@ def tried(file, keep=lambda method, ipc, number: True):
                     continue
                 for r, top1 in zip((-1, -2), SCORES[method, ipc][number], strict=True):
                     cost = 10.0 if method == "dm" else 20.0
-                    found += trial(method, top1, r, ipc=ipc, params=dict(one.params), condense_s=cost)
+                    pool, params = "pool" if shared else None, dict(one.params)
+                    found += trial(method, top1, r, ipc=ipc, params=params, condense_s=cost, pool=pool)
     return found
 
 
@@ -106,7 +112,8 @@ def test_every_configuration_is_a_row_and_the_best_is_marked(file):
         ["dsa", "**lr_img=0.2**", "55.0", "55.0", "**55.0**"],
         ["dsa", "preset before", "90.0", "90.0", "90.0"],
     ]
-    assert rows[1][5:] == ["0.01", "20", "20", "10", "50"]  # two repetitions of 10 s, a sixth of 60 s, 5 s
+    assert rows[1][5:] == ["0.01", "20", "40", "10", "70"]  # two repetitions of 10 s, a third of 60 s, 5 s
+    assert rows[7][5:] == ["0.01", "40", "120", "10", "170"]  # the preset before reads the same, and pays for itself
     assert table(text, "What the methods say")[:2] == [
         ["method", "configuration", "c", "mine"], ["dm", "lr_img=1.0", "0.80 ± 0.10", "0.5"],
     ]  # fmt: skip
@@ -115,11 +122,38 @@ def test_every_configuration_is_a_row_and_the_best_is_marked(file):
     assert "Incomplete" not in text
 
 
-def test_what_several_sets_read_is_divided_among_them(file):
-    records = tried(file)
-    ledger = ledger_of(file, records, active())
-    assert sum(trial.artifact_s for trial in ledger.trials) == pytest.approx(4 * 60.0)  # two methods, two repetitions
+def prices(ledger, method, ipc):
+    """What tuning a method at a budget takes, configuration by configuration, and what it is worth at a limit."""
+    trials = ledger.tried(method, Budget(ipc=ipc))
+    return [(t.as_try, t.seconds) for t in trials], ledger.whole(method, Budget(ipc=ipc))
+
+
+def test_a_method_pays_for_what_it_reads_once_at_each_budget(file):
+    """Two pools of 60 s; three configurations of 2 · 10 s and two students of 5 s."""
+    ledger = ledger_of(file, tried(file), active())
+    for ipc in (1, 10):
+        (first, _), *_ = prices(ledger, "dm", ipc)[0]
+        assert seconds_of([first]) == pytest.approx(120 + 30)
+        assert ledger.whole("dm", Budget(ipc=ipc)) == pytest.approx(120 + 3 * 30)
+        assert sum(t.seconds for t in ledger.tried("dm", Budget(ipc=ipc))) == pytest.approx(120 + 3 * 30)
+        assert ledger.limit(Budget(ipc=ipc)) == ("dm", pytest.approx(210))
     assert ledger.random(ONE).artifact_s == 0
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        lambda method, ipc, number: method == "dm", lambda method, ipc, number: ipc == 1,
+        lambda method, ipc, number: method == "dm" or number < 3,  # without the preset before
+    ],
+    ids=["another method", "another budget", "a preset before"],
+)  # fmt: skip
+@pytest.mark.parametrize("shared", [False, True], ids=["own pools", "the same pools"])
+def test_what_else_is_in_the_ledger_changes_no_price(file, kept, shared):
+    whole, part = (ledger_of(file, tried(file, keep, shared=shared), active()) for keep in (everything, kept))
+    for method, ipc in [("dm", 1), ("dm", 10), ("dsa", 1), ("dsa", 10)]:
+        if kept(method, ipc, 0):
+            assert prices(part, method, ipc) == prices(whole, method, ipc)
 
 
 def test_best_of_k_and_equal_cost(file):
@@ -129,8 +163,25 @@ def test_best_of_k_and_equal_cost(file):
     # Of 42, 55 and a failure: one is worth 48.5 where it has a result; of the pairs two hold 55, and one 42 alone.
     assert table(text, "### Best of k")[7] == ["dsa", "ipc 1", "48.5 (67 %)", "50.7", "55.0"]
     rows = table(text, "### At equal cost")
-    assert rows[1] == ["ipc 1", "1", "dm", "62.0", "150"]
-    assert rows[2][:3] == ["ipc 1", "2", "dsa"]
+    # 210 s: what dm takes. The first of dsa takes 120 + 50 s, and 40 s are too few for a second one.
+    assert rows[1] == ["ipc 1", "1", "dm", "62.0", "210"]
+    assert rows[2] == ["ipc 1", "2", "dsa", "48.5 (67 %)", "270"]
+    assert "210 at ipc 1 (dm), 210 at ipc 10 (dm)" in text
+
+
+def test_a_method_whose_inputs_alone_exceed_the_limit_has_no_result_and_no_rank(file):
+    records = tried(file)
+    for record in records:
+        if record.kind == "condense" and record.document.cell.method == "dsa":
+            record.cost.artifact_s = 150.0
+    rows = table(ledger_text(file, records, active()), "### At equal cost")
+    assert rows[2] == ["ipc 1", "–", "dsa", "–", "450"]
+
+
+def test_a_budget_of_which_nothing_has_run_has_no_limit(file):
+    text = ledger_text(file, tried(file, lambda method, ipc, number: ipc == 1), active())
+    assert "what they read: 210 at ipc 1 (dm). Its" in text
+    assert table(text, "### At equal cost")[4] == ["ipc 10", "–", "dm", "–", "–"]
 
 
 def test_a_failure_is_below_all_scores(file):
