@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -17,12 +18,13 @@ import numpy as np
 from ddbench.core.api import Params
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, params_class
-from ddbench.core.records import Cost, Record, Seconds, Timer, first_known, is_number
+from ddbench.core.records import Cost, Record, Timer, is_number
 from ddbench.core.roles import RANDOM
 from ddbench.core.specs import TUNE, Budget, CellSpec
 from ddbench.data.prepared.views import canonical_view
 from ddbench.plan.tuning import REPETITIONS, Configuration, Tuning
 from ddbench.results.stats import DIGITS
+from ddbench.results.tables.costs import comparable
 from ddbench.results.tries import Keys, Try, parts_of, seconds_of, within
 
 
@@ -91,7 +93,7 @@ class Ledger:
     Attributes:
         tuning: The file that says what is tried.
         trials: ``random`` first, then the methods, in the order of the file.
-        timer: What the seconds are read from: what all records know, the clock of the GPU first, then that of the CPU.
+        timer: What the seconds are read from, by the rule of :func:`ddbench.results.tables.costs.comparable`.
         facts: Label of the data, training images, and images behind the scores; empty without records.
         protocol: Id with version, as the records have it; empty without records.
         arch: Of networks and students; empty without records.
@@ -179,11 +181,10 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
             trial.lr = (record.selection or {}).get("lr") if student.r == REPETITIONS[0] else trial.lr
         else:
             trial.problems.append(f"{record.status}: {record.reason}")
-        trial.evaluate_s += _seconds(record, timer).evaluate_s
+        trial.evaluate_s += _own_s(record, timer) or 0.0
         _read(trial, record, timer)
         if condensation is not None:
-            cost = _seconds(condensation, timer)
-            trial.condense_s += cost.prepare_s + cost.condense_s
+            trial.condense_s += _own_s(condensation, timer) or 0.0
             _read(trial, condensation, timer)
             details.setdefault(id(trial), []).append(condensation.metrics)
     payers: dict[tuple[str, Budget, bool], list[Trial]] = {}
@@ -202,28 +203,30 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
 
 
 def timer_of(records: Iterable[Record]) -> Timer:
-    """The timer that all records which cost anything know."""
+    """The timer by which all records can be added up; what never ran cost nothing by any."""
     spent = [record for record in records if record.cost != Cost()]
-    return first_known(lambda timer: bool(spent) and all(_knows(record, timer) for record in spent))
+    return comparable(partial(seconds, record) for record in spent for seconds in (_own_s, _inputs_s))
 
 
-def _knows(record: Record, timer: Timer) -> bool:
-    seconds = record.cost.by(timer)
-    return seconds is not None and (not record.document.artifacts or seconds.artifact_s is not None)
+def _own_s(record: Record, timer: Timer) -> float | None:
+    """Seconds of condensing, or of a student."""
+    spent = record.cost.by(timer)
+    return None if spent is None else spent.prepare_s + spent.condense_s + spent.evaluate_s
 
 
-def _seconds(record: Record, timer: Timer) -> Seconds:
-    """What a record cost by a timer; nothing where none was read: it never ran."""
-    return record.cost.by(timer) or Seconds()
+def _inputs_s(record: Record, timer: Timer) -> float | None:
+    """Seconds of making what it read; None where it read nothing, or they are not known."""
+    spent = record.cost.by(timer)
+    if not record.document.artifacts or spent is None or spent.artifact_s is None:
+        return None
+    return spent.artifact_s + (spent.artifact_rest_s or 0.0)
 
 
 def _read(trial: Trial, record: Record, timer: Timer) -> None:
     """Remember what a set, or a student, was made from."""
     keys = frozenset(key for _, key in record.document.artifacts.values())
-    cost = _seconds(record, timer)
-    seconds = (cost.artifact_s or 0.0) + (cost.artifact_rest_s or 0.0)
     if keys:
-        trial.readings[keys] = max(seconds, trial.readings.get(keys, 0.0))
+        trial.readings[keys] = max(_inputs_s(record, timer) or 0.0, trial.readings.get(keys, 0.0))
 
 
 def _share(trials: Sequence[Trial]) -> None:

@@ -7,6 +7,7 @@ import yaml
 
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import active
+from ddbench.core.records import Seconds
 from ddbench.core.specs import Budget
 from ddbench.core.store.jsonl import write_records
 from ddbench.plan import tuning
@@ -176,6 +177,22 @@ def test_a_method_whose_inputs_alone_exceed_the_limit_has_no_result_and_no_rank(
             record.cost.artifact_s = 150.0
     rows = table(ledger_text(file, records, active()), "### At equal cost")
     assert rows[2] == ["ipc 1", "–", "dsa", "–", "450"]
+
+
+def test_cpu_seconds_of_gpu_runs_are_not_added_to_those_of_cpu_runs(file):
+    """The rule of tables: with a run on a GPU among those on the CPU only wall seconds are of one kind."""
+
+    def timer(on_gpu):
+        records = tried(file)
+        for number, record in enumerate(records):
+            record.cost.cpu = Seconds(condense_s=1.0, evaluate_s=1.0, artifact_s=2.0)
+            record.cost.device = Seconds(condense_s=0.5, evaluate_s=0.5, artifact_s=1.0) if on_gpu(number) else None
+        return ledger_of(file, records, active()).timer
+
+    assert timer(lambda number: False) == "cpu"
+    assert timer(lambda number: True) == "device"
+    assert timer(lambda number: number == 7) == "wall"
+    assert timer(lambda number: number != 7) == "wall"
 
 
 def test_a_budget_of_which_nothing_has_run_has_no_limit(file):
