@@ -68,7 +68,7 @@ def markdown(ledger: Ledger, registries: Registries) -> str:
         ledger: The ledger.
         registries: Loaded plugins.
     """
-    blocks = [_caption(ledger)]
+    blocks = [_caption(ledger), *(["<br>\n".join(ledger.outdated)] if ledger.outdated else [])]
     if ledger.missing:
         first = ", ".join(f"{t.method} at {t.budget.label}: {_name(t)}" for t in ledger.missing[:5])
         more = f" and {len(ledger.missing) - 5} more" if len(ledger.missing) > 5 else ""

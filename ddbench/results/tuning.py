@@ -20,12 +20,14 @@ from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.records import Cost, Record, Timer, is_number
 from ddbench.core.roles import RANDOM
-from ddbench.core.specs import TUNE, Budget, CellSpec
-from ddbench.data.prepared.views import canonical_view
+from ddbench.core.specs import Budget, CellSpec
 from ddbench.plan.tuning import REPETITIONS, Configuration, Tuning
 from ddbench.results.stats import DIGITS
 from ddbench.results.tables.costs import comparable
+from ddbench.results.tables.observations import observe
+from ddbench.results.tables.versions import outdated
 from ddbench.results.tries import Keys, Try, parts_of, seconds_of, within
+from ddbench.results.tuning_records import apart, check, titled
 
 
 @dataclass(slots=True)
@@ -97,6 +99,7 @@ class Ledger:
         facts: Label of the data, training images, and images behind the scores; empty without records.
         protocol: Id with version, as the records have it; empty without records.
         arch: Of networks and students; empty without records.
+        outdated: What other versions than those that are here made, a line each.
     """
 
     tuning: Tuning
@@ -105,6 +108,7 @@ class Ledger:
     facts: Mapping[str, Any]
     protocol: str
     arch: str
+    outdated: tuple[str, ...]
 
     def of(self, method: str, budget: Budget) -> list[Trial]:
         """What was measured of a method at a budget, the preset before among it."""
@@ -157,17 +161,18 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
         registries: Loaded plugins.
 
     Raises:
-        UsageError: If a record is none of tuning (a test image stands behind it), or of a configuration that the file
-            does not name: a ledger hides nothing that was tried.
+        UsageError: If a record is none of this tuning (:func:`ddbench.results.tuning_records.check`), or of a
+            configuration that the file does not name: a ledger hides nothing that was tried; or if two are of one
+            configuration and repetition.
     """
     known = list(records)
-    for record in known:
-        _check(record, tuning)
+    check(known, tuning, registries)
     made = {record.key: record for record in known if record.kind == "condense"}
     timer = timer_of(known)
     trials = [Trial(None, RANDOM, budget) for budget in tuning.budgets]
     trials += [Trial(one, one.method, one.budget) for one in tuning.configurations]
     details: dict[int, list[Mapping[str, Any]]] = {}
+    counted: dict[tuple[int, int], Record] = {}
     for record in (record for record in known if record.kind == "evaluation"):
         trial = _trial(record.document.cell, trials, registries)
         if trial is None:
@@ -176,6 +181,12 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
                 "which it does not name: a ledger counts all that was tried; put the configuration back"
             )
         student, condensation = record.evaluation.eval, made.get(record.evaluation.eval.set)
+        if (other := counted.get((id(trial), student.r))) is not None:
+            raise UsageError(
+                f"{tuning.where}: {titled(other)} and {titled(record)} are results of one configuration and "
+                f"repetition, and a ledger counts each once: {apart(tuning)}"
+            )
+        counted[id(trial), student.r] = record
         if record.status == "ok":
             trial.scores[student.r] = record.metrics["top1"]
             trial.lr = (record.selection or {}).get("lr") if student.r == REPETITIONS[0] else trial.lr
@@ -199,7 +210,8 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
     one = next((r.evaluation for r in known if r.kind == "evaluation" and r.key), None)
     parts = {record.n_test for record in known if record.n_test is not None}
     facts = {} if one is None else {"data": one.facts.dataset, "n_train": one.facts.n_train, "n": max(parts, default=0)}
-    return Ledger(tuning, trials, timer, facts, one.protocol if one else "", one.eval.arch if one else "")
+    protocol, arch = (one.protocol, one.eval.arch) if one else ("", "")
+    return Ledger(tuning, trials, timer, facts, protocol, arch, outdated(observe(known)))
 
 
 def timer_of(records: Iterable[Record]) -> Timer:
@@ -241,23 +253,6 @@ def _share(trials: Sequence[Trial]) -> None:
     readers = Counter(part for trial in trials for part in trial.inputs)
     for trial in trials:
         trial.artifact_s = sum(seconds / readers[part] for part, seconds in trial.inputs.items())
-
-
-def _check(record: Record, tuning: Tuning) -> None:
-    """Refuse what is no result of this tuning.
-
-    Raises:
-        UsageError: If it is one of other data, of test images, or of a repetition that is reported.
-    """
-    cell, (data,) = record.document.cell, tuning.suite.datasets
-    r = record.evaluation.eval.r if record.kind == "evaluation" else cell.r
-    if cell.data.split != TUNE or r not in REPETITIONS:
-        raise UsageError(
-            f"{tuning.where}: {record.document.label} is of split {cell.data.split!r}, repetition {r}: a ledger holds "
-            f"results of split 'tune' and repetitions {' and '.join(map(str, REPETITIONS))} alone"
-        )
-    if (cell.data.name, cell.data.view) != (data.name.partition("=")[0], canonical_view(data.view)):
-        raise UsageError(f"{tuning.where}: {record.document.label} is of other data: {cell.data.name} {cell.data.view}")
 
 
 def _trial(cell: CellSpec, trials: Sequence[Trial], registries: Registries) -> Trial | None:

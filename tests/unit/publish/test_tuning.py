@@ -15,7 +15,7 @@ from ddbench.publish import leaderboard
 from ddbench.publish.tuning import ledger_text, new_page, preset_entries
 from ddbench.results.tries import seconds_of
 from ddbench.results.tuning import edges, ledger_of
-from tests.factories import key_of, pair
+from tests.factories import change, key_of, pair
 
 ONE = Budget(ipc=1)
 FILE = {
@@ -43,15 +43,15 @@ def everything(method, ipc, number):
     return True
 
 
-def trial(method, top1, r, *, ipc, params, condense_s=10.0, pool=None):
+def trial(method, top1, r, *, ipc, params, condense_s=10.0, pool=None, view=200, **more):
     """The records of one configuration in one repetition."""
     bad = {"status": "nan", "reason": "loss is nan at step 17"} if top1 is None else {}
     condensation, student = pair(
         method, top1, r=r, ipc=ipc, params=params, label=f"{method} {sorted(params.items())}",
-        data={"split": "tune", "view": [{"name": "train_size", "size": 200, "seed": 0}]},
+        data={"split": "tune", "view": [{"name": "train_size", "size": view, "seed": 0}], **more.pop("data", {})},
         cost={"condense_s": condense_s, "prepare_s": 0.0, "artifact_s": 0.0 if method == "random" else 60.0},
         artifacts={} if method == "random" else {"experts": ("experts", key_of(pool or method, r))}, evaluate_s=5.0,
-        facts={"dataset": "digits [train_size 200]"}, **bad,
+        facts={"dataset": "digits [train_size 200]"}, **bad, **more,
     )  # fmt: skip
     condensation.metrics = {"c": 0.8, "c_sd": 0.1, "mine": 0.5} if method == "dm" else {}
     if top1 is not None:
@@ -256,6 +256,72 @@ def test_a_result_that_is_reported_has_no_place(file):
     on_test = pair("random", 45.0, r=-1)
     with pytest.raises(UsageError, match="is of split 'default'"):
         ledger_text(file, on_test, active())
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "changed", "message"),
+    [
+        ({"protocol": "native"}, {}, "protocol is native, but the file says hard"),
+        ({"eval_arch": "mlp-w128-nn"}, {}, "student network is mlp-w128-nn, but the file says convnet2-w32-in"),
+        ({"arch": "convnet2-w8-in"}, {}, "condensing network is convnet2-w8-in, but the file says convnet2-w32-in"),
+        ({"data": {"preprocess": "zca-kip"}}, {}, "preprocessing is zca-kip, but the file says meanstd"),
+        ({"profile": "paper"}, {}, "profile is paper, but the file says short"),
+        ({"e": 1}, {}, "student number is 1, but the file says 0"),
+        ({}, {"cell": {"master": 5}}, "master seed is 5, but the file says 0"),
+        ({}, {"eval": {"master": 5}}, "master seed is 5, but the file says 0"),
+        ({"view": 300}, {}, 'data is digits .*300.*, but the file says digits .*200'),
+        ({}, {"eval": {"protocol_version": 2}}, "protocol: random .* is of hard@1, dm .* of hard@2"),
+        ({}, {"cell": {"method_version": 2}}, "method dm: dm .* is of dm@1, dm .* of dm@2"),
+        ({}, {"cell": {"origin": "abc"}}, "method dm: dm .* is of dm@1, dm .* of dm@1 of abc"),
+        ({}, {"data": {"revision": "1" * 16}}, "data: random .* is of revision 0000000000000000, dm .* of revision 1111"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["condense", "evaluation"])
+def test_what_was_made_otherwise_than_the_file_says_has_no_place(file, otherwise, changed, message, kind):
+    records = tried(file, lambda method, ipc, number: (method, ipc, number) != ("dm", 10, 2))
+    odd = trial("dm", 99.0, -2, ipc=10, params=dict(file.of("dm", Budget(ipc=10))[2].params), **otherwise)
+    for record in odd:
+        change(
+            record, **{name: what for name, what in changed.items() if name != "eval" or record.kind == "evaluation"}
+        )
+    records += [r for r in odd if kind == "evaluation" or r.kind == "condense"]
+    if kind == "condense" and ("eval" in changed or otherwise.keys() & {"protocol", "eval_arch", "profile", "e"}):
+        assert ledger_text(file, records, active())  # the set is the same, whoever made it
+        return
+    with pytest.raises(UsageError, match=message) as error:
+        ledger_text(file, records, active())
+    assert "dm [('augment'" in str(error.value)
+    assert " at ipc 10, repetition -2 (" in str(error.value)
+    assert "`ddbench tune tune.yaml --to NEW.jsonl`" in str(error.value)
+
+
+def test_two_results_of_one_configuration_and_repetition_are_refused(file):
+    params = dict(file.of("dm", ONE)[0].params)
+    again = trial("dm", 52.0, -1, ipc=1, params=params, updates=2000)
+    with pytest.raises(
+        UsageError, match="are results of one configuration and repetition, and a ledger counts each once"
+    ):
+        ledger_text(file, tried(file) + again, active())
+    with pytest.raises(UsageError, match=r"counts each once: .*--to NEW\.jsonl"):
+        ledger_text(file, tried(file) * 2, active())
+
+
+def test_a_ledger_of_older_versions_says_so_with_the_words_of_tables(file):
+    now, records = {info.name: info.version for info in active().methods}, tried(file)
+
+    def versions(protocol, dm):
+        for record in records:
+            name = record.document.cell.method
+            change(record, cell={"method_version": dm if name == "dm" else now[name]})
+            if record.kind == "evaluation":
+                change(record, eval={"protocol_version": protocol})
+        return ledger_text(file, records, active())
+
+    hard = active().protocols.get("hard").version
+    assert "ddbench has" not in versions(hard, now["dm"])
+    text = versions(hard - 1, now["dm"] + 1)
+    assert f"\nmade under hard@{hard - 1}; ddbench has hard@{hard}: waits for new runs<br>\n" in text
+    assert f": made by dm@{now['dm'] + 1}; ddbench has dm@{now['dm']}: waits for new runs\n" in text
 
 
 def test_what_was_tried_cannot_be_left_out(file):
