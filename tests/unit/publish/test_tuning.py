@@ -170,6 +170,18 @@ def test_best_of_k_and_equal_cost(file):
     assert "210 at ipc 1 (dm), 210 at ipc 10 (dm)" in text
 
 
+def test_what_students_read_is_paid_for_like_what_sets_read(file):
+    """A teacher of 30 s that the protocol has, of all students at both budgets."""
+    records = tried(file)
+    for record in records:
+        if record.kind == "evaluation":
+            change(record, artifacts={"teacher": ["experts", key_of("teacher")]})
+            record.cost.artifact_s = 30.0
+    ledger = ledger_of(file, records, active())
+    assert [ledger.whole("dm", Budget(ipc=ipc)) for ipc in (1, 10)] == pytest.approx([240, 240])
+    assert ledger.random(ONE).artifact_s == pytest.approx(30)
+
+
 def test_a_method_whose_inputs_alone_exceed_the_limit_has_no_result_and_no_rank(file):
     records = tried(file)
     for record in records:
@@ -352,6 +364,16 @@ def test_a_page_is_made_from_its_file_and_records_and_checked(file, tmp_path):
     page.write_text(new.replace("62.0", "63.0"))
     old, new = leaderboard.fresh(page)
     assert old != new
+
+
+def test_a_ledger_of_a_profile_for_tests_is_no_page(file, tmp_path):
+    (tmp_path / "tune.yaml").write_text(yaml.safe_dump({**FILE, "profile": "smoke"}))
+    write_records(tmp_path / "tune.jsonl", trial("random", 45.0, -1, ipc=1, params={}, profile="smoke"))
+    (tmp_path / "tune.md").write_text(new_page(file, "tune.yaml", "tune.jsonl"))
+    with pytest.raises(
+        UsageError, match=r"tune\.jsonl: profile smoke is for tests; random .* has no place in a leaderb"
+    ):
+        leaderboard.fresh(tmp_path / "tune.md")
 
 
 def test_a_marker_without_its_file_is_refused(tmp_path):
