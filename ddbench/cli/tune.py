@@ -12,6 +12,7 @@ from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.cli.run import KEPT, NAMES, WHERE, options, perform, print_plan, say_failures
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, active
+from ddbench.core.profiles import for_tests_only
 from ddbench.core.records import Record
 from ddbench.core.specs import Budget
 from ddbench.core.store.files import atomic_write
@@ -80,8 +81,8 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
     """Write what was asked for from what has been tried.
 
     Raises:
-        UsageError: If nothing has, if the file holds results that ``wanted`` does not name, or if it is not known whose
-            records a page shows.
+        UsageError: If nothing has, if the file holds results that ``wanted`` does not name, if it is not known whose
+            records a page shows, or if what was tried means nothing.
     """
     from ddbench.core.store.jsonl import read_records, write_records
     from ddbench.publish import leaderboard
@@ -89,6 +90,11 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
     from ddbench.results.tuning import ledger_of
 
     target, page = given["target"], given["page"]
+    if for_tests_only(wanted.suite.profile) and (page or given["preset"]):
+        raise UsageError(
+            f"{wanted.where}: profile {wanted.suite.profile} is for tests; what was tried has no place in a "
+            "leaderboard or among presets"
+        )
     plan = _whole(wanted, store, registries) if target or given["preset"] else None
     records = [] if plan is None else _tried(plan)
     if target:

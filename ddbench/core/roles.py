@@ -19,6 +19,8 @@ BEST_OF_K = "random_best_of_k"
 """The method that chooses on val among as many sets as a distiller may."""
 CONTROLS = (BEST_OF_K, "random_soft")
 """Methods that are nothing but controls."""
+SCORING = "val"
+"""The protocol by which methods score their own sets (``ctx.score``); what it says is no result."""
 
 ZERO_STEPS = " (0 steps)"
 """What the label of a start ends in."""

@@ -95,10 +95,7 @@ class Grid:
         found = [name for name in named if self._evaluates(protocol, name)]
         left = [name for name in named if name not in found]
         if not found:
-            own = protocol.info.students
-            usual = arch if self._evaluates(protocol, arch) else own[0]
-            predictors = _predictors([protocol], self.registries.architectures)
-            found = [usual if usual in predictors else self.canonical(usual)]
+            found = [usual_student(protocol, arch, self.registries)]
         if not left:
             return found, None
         instead = "" if any(name in named for name in found) else f"; {found[0]} is used"
@@ -184,6 +181,18 @@ class Grid:
         known = {name: value for name, value in fields.items() if value is not None}
         of = frozenset(row.role.of)
         return any(rule.matches(method=row.names, role=row.role.kind, of=of, **known) for rule in rules)
+
+
+def usual_student(protocol: Protocol, arch: str, registries: Registries) -> str:
+    """What a protocol evaluates sets condensed with ``arch`` by where nobody names a student that it can evaluate.
+
+    That network, or the protocol's own default where it cannot evaluate that; in canonical form.
+    """
+    own, families = protocol.info.students, registries.architectures
+    name = arch_names.parse(arch, families)
+    if not own or name.family in own or name.base in own:
+        return name.canonical
+    return own[0] if own[0] in _predictors([protocol], families) else arch_names.parse(own[0], families).canonical
 
 
 def ask(params: Params, spec: CellSpec, info: DatasetInfo) -> tuple[str | None, dict[str, ArtifactSpec]]:

@@ -16,7 +16,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.keys import canonical
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.profiles import profile
-from ddbench.core.roles import RANDOM
+from ddbench.core.roles import CONTROLS, RANDOM, SCORING
 from ddbench.core.specs import TUNE, Budget, Frozen
 from ddbench.plan import suite as suites
 from ddbench.plan.grid import Grid, build
@@ -172,11 +172,17 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
         registries: Loaded plugins.
 
     Raises:
-        UsageError: If a key, a method or a parameter is unknown, or the methods do not get equally many configurations.
+        UsageError: If a key, a method or a parameter is unknown, the methods do not get equally many configurations, or
+            one of them, or the protocol, stands for no results of a method.
     """
     if odd := [key for key in content if key not in OWN + SHARED]:
         raise UsageError(f"{where}: unknown key {odd[0]!r}; known keys: {', '.join(SHARED + OWN)}")
     own = suites.checked(Own, {key: content[key] for key in OWN if key in content}, where, LEVELS)
+    if own.protocol.partition("@")[0] == SCORING:
+        raise UsageError(
+            f"{where}: protocol: {own.protocol} is what methods score their own sets by: tune under one that results "
+            "are reported under (see `ddbench list protocols`)"
+        )
     methods = list(dict.fromkeys(name for section in own.configurations for name in section.methods))
     shared = {key: content[key] for key in SHARED if key in content}
     suite = suites.parse({**shared, "methods": methods, "protocols": [own.protocol]}, where)
@@ -189,6 +195,8 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
         info, why = registries.methods.get(name), None
         if name == RANDOM:
             why = "has nothing to tune: it is always there, with its one configuration"
+        elif name in CONTROLS:
+            why = "is a control: it stands beside a method and takes over that method's parameters; leave it out"
         elif info.kind == "reference":
             why = "is a reference"
         if why is not None:

@@ -167,7 +167,7 @@ def _tuning(block: Block, file: Path) -> Made:
 
 def _all(block: Block) -> list[Record]:
     """The records of a ledger."""
-    return [record for path in block.records for record in read_records(path)]
+    return [record for path in block.records for record in _meant(path)]
 
 
 def _page(path: Path, text: str) -> Made:
@@ -181,16 +181,26 @@ def _page(path: Path, text: str) -> Made:
     return Made(html.board(wanted, records, notes, tables), tables)
 
 
+def _meant(path: Path) -> list[Record]:
+    """The records of a file.
+
+    Raises:
+        UsageError: If one is of a run whose results mean nothing.
+    """
+    records = read_records(path)
+    smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.document.profile)), None)
+    if smoke is not None:
+        raise UsageError(f"{path}: profile smoke is for tests; {smoke.document.label} has no place in a leaderboard")
+    return records
+
+
 def _fit(path: Path) -> list[Record]:
     """The records of a file.
 
     Raises:
         UsageError: If they are not fit for a leaderboard.
     """
-    records = read_records(path)
-    smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.document.profile)), None)
-    if smoke is not None:
-        raise UsageError(f"{path}: profile smoke is for tests; {smoke.document.label} has no place in a leaderboard")
+    records = _meant(path)
     tuned = next((r for r in records if r.document.cell.data.split == TUNE), None)
     if tuned is not None:
         raise UsageError(

@@ -20,7 +20,8 @@ from ddbench.publish.text.render import markdown_grid
 from ddbench.publish.views.columns import WORD
 from ddbench.publish.views.inside_methods import quantities, told
 from ddbench.results.tables.figures import NONE
-from ddbench.results.tuning import Ledger, Trial, best_of, edges, ledger_of, within
+from ddbench.results.tries import best_of
+from ddbench.results.tuning import Ledger, Trial, edges, ledger_of
 
 PAGE = """\
 # What was tried: {name}
@@ -67,7 +68,7 @@ def markdown(ledger: Ledger, registries: Registries) -> str:
         ledger: The ledger.
         registries: Loaded plugins.
     """
-    blocks = [_caption(ledger)]
+    blocks = [_caption(ledger), *(["<br>\n".join(ledger.outdated)] if ledger.outdated else [])]
     if ledger.missing:
         first = ", ".join(f"{t.method} at {t.budget.label}: {_name(t)}" for t in ledger.missing[:5])
         more = f" and {len(ledger.missing) - 5} more" if len(ledger.missing) > 5 else ""
@@ -110,8 +111,9 @@ def _caption(ledger: Ledger) -> str:
         f"{tuning.count} configurations of every method at every budget, **the best** in bold (`{RANDOM}` has nothing "
         "to tune: it has its one; a preset that there was before is measured beside them, and not chosen). The best of "
         "several is chosen by these numbers, so they flatter it. lr: the "
-        f"student's, chosen on val by repetition {first}. Seconds are {_seconds(ledger)} of both repetitions; "
-        "what several sets read (experts, features) is divided among them."
+        f"student's, chosen on val by repetition {first}. Seconds are {_seconds(ledger)} of both repetitions. Shared "
+        "inputs (experts, features): each is divided among the configurations of its method at that budget that read "
+        "it, so that a method's rows add up to what tuning it took; a preset before shows all that it reads."
     )
 
 
@@ -211,43 +213,36 @@ def _mean(values: Sequence[tuple[float | None, float]]) -> tuple[float | None, f
     return fmean(known) if len(known) == len(values) else None, min(share for _, share in values)
 
 
-def _limits(ledger: Ledger, budget: Budget) -> tuple[str, float]:
-    """The cheapest method at a budget and its seconds."""
-    totals = {method: sum(trial.seconds for trial in ledger.tried(method, budget)) for method in ledger.tuning.methods}
-    cheapest = min(totals, key=lambda method: totals[method])
-    return cheapest, totals[cheapest]
-
-
 def _equal_caption(ledger: Ledger) -> str:
-    limits = (
-        f"{seconds:.0f} at {budget.label} ({method})"
+    limits = [
+        f"{limit[1]:.0f} at {budget.label} ({limit[0]})"
         for budget in ledger.tuning.budgets
-        for method, seconds in [_limits(ledger, budget)]
-    )
+        if (limit := ledger.limit(budget)) is not None
+    ]
     return (
-        f"Each method gets as many {_seconds(ledger)} as all configurations of the cheapest method took: "
-        f"{', '.join(limits)}. Its configurations are drawn in a random order and tried one after the other, each at "
-        "what it took above; the first that does not fit into what is left ends it. Shown: the expected best of those "
-        "that were tried, over all orders. A share in brackets: how often any of them has a result."
+        f"Each method gets as many {_seconds(ledger)} as the cheapest method took for all its configurations and what "
+        f"they read: {', '.join(limits) or 'nothing has run'}. Its configurations are drawn in a random order and "
+        "tried one after the other. The first that needs a shared input pays for all of it, of both repetitions, and "
+        "later ones read it for nothing; what other methods or budgets read changes no price. The first that does not "
+        "fit into what is left ends it. Shown: the expected best of those that were tried, over all orders. A share in "
+        "brackets: how often any of them has a result; –: never. All of its tuning: all its configurations, and each "
+        "shared input once."
     )
 
 
 def _equal(ledger: Ledger) -> Iterator[list[str]]:
-    """Methods by what they are worth at equal cost, the best first."""
+    """Methods by what they are worth at equal cost, the best first; those without a result have no rank."""
     yield ["budget", "rank", "method", "expected best", "all of its tuning"]
     for budget in ledger.tuning.budgets:
-        _, seconds = _limits(ledger, budget)
-        found = []
-        for method in ledger.tuning.methods:
-            trials = ledger.tried(method, budget)
-            worth = within([(trial.score, trial.seconds) for trial in trials], seconds)
-            found.append((method, worth, sum(trial.seconds for trial in trials)))
+        found = [(method, *ledger.at_equal_cost(method, budget)) for method in ledger.tuning.methods]
         # What does not always end in a result stands below what does.
-        found.sort(key=lambda one: (one[1][1] < 1 - 1e-9, one[1][0] is None, -(one[1][0] or 0.0)))
-        for rank, (method, worth, total) in enumerate(found, 1):
-            yield [budget.label, str(rank), method, _worth(worth), f"{total:.0f}"]
+        found.sort(key=lambda one: (one[1] is None, one[2] < 1 - 1e-9, -(one[1] or 0.0)))
+        for rank, (method, best, share) in enumerate(found, 1):
+            place, whole = NONE if best is None else str(rank), ledger.whole(method, budget)
+            yield [budget.label, place, method, _worth((best, share)), f"{whole:.0f}" if whole else NONE]
         baseline = ledger.random(budget)
-        yield [budget.label, NONE, RANDOM, _percent(baseline.score), f"{baseline.seconds:.0f}"]
+        whole = baseline.seconds
+        yield [budget.label, NONE, RANDOM, _percent(baseline.score), f"{whole:.0f}" if whole else NONE]
 
 
 def _edges(ledger: Ledger, registries: Registries) -> Iterator[str]:

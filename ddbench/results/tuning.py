@@ -1,4 +1,4 @@
-"""From the records of a tuning run to its ledger: what each configuration came to, and what choosing among k is worth.
+"""From the records of a tuning run to its ledger: what each configuration came to, and which grids to extend.
 
 Scores are on training images that the reported view leaves out. They decide which configuration becomes a preset, and
 nothing else: the best of several is no unbiased estimate of what it will reach.
@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
-from math import comb
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -19,16 +18,16 @@ import numpy as np
 from ddbench.core.api import Params
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, params_class
-from ddbench.core.records import Cost, Record, Seconds, Timer, first_known, is_number
+from ddbench.core.records import Cost, Record, Timer, is_number
 from ddbench.core.roles import RANDOM
-from ddbench.core.specs import TUNE, Budget, CellSpec
-from ddbench.data.prepared.views import canonical_view
+from ddbench.core.specs import Budget, CellSpec
 from ddbench.plan.tuning import REPETITIONS, Configuration, Tuning
 from ddbench.results.stats import DIGITS
-
-EXACT = 12
-"""Configurations up to which all orders of drawing them are counted; beyond, ORDERS of them are drawn."""
-ORDERS = 20_000
+from ddbench.results.tables.costs import comparable
+from ddbench.results.tables.observations import observe
+from ddbench.results.tables.versions import outdated
+from ddbench.results.tries import Keys, Try, parts_of, seconds_of, within
+from ddbench.results.tuning_records import apart, check, titled
 
 
 @dataclass(slots=True)
@@ -43,7 +42,9 @@ class Trial:
         problems: Why a repetition has no score, in words.
         lr: The learning rate that the protocol chose.
         condense_s: Seconds of condensing.
-        artifact_s: Its share in the seconds of building what it read.
+        readings: What its sets and students read, as records have it → seconds to make all of that.
+        inputs: The same in parts that other configurations of its method at its budget may read, too.
+        artifact_s: Its share in the seconds of these parts: each is divided among the configurations that read it.
         evaluate_s: Seconds of training and testing students.
         details: What the method says about its runs.
     """
@@ -55,6 +56,8 @@ class Trial:
     problems: list[str] = field(default_factory=list)
     lr: float | None = None
     condense_s: float = 0.0
+    readings: dict[Keys, float] = field(default_factory=dict)
+    inputs: dict[Keys, float] = field(default_factory=dict)
     artifact_s: float = 0.0
     evaluate_s: float = 0.0
     details: dict[str, float] = field(default_factory=dict)
@@ -71,8 +74,13 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """All that it took."""
+        """What it took itself, and its share in what it read: these of a method add up to its whole."""
         return self.condense_s + self.artifact_s + self.evaluate_s
+
+    @property
+    def as_try(self) -> Try:
+        """Its score and its price."""
+        return Try(self.score, self.condense_s + self.evaluate_s, self.inputs)
 
     @property
     def is_finished(self) -> bool:
@@ -87,10 +95,11 @@ class Ledger:
     Attributes:
         tuning: The file that says what is tried.
         trials: ``random`` first, then the methods, in the order of the file.
-        timer: What the seconds are read from: what all records know, the clock of the GPU first, then that of the CPU.
+        timer: What the seconds are read from, by the rule of :func:`ddbench.results.tables.costs.comparable`.
         facts: Label of the data, training images, and images behind the scores; empty without records.
         protocol: Id with version, as the records have it; empty without records.
         arch: Of networks and students; empty without records.
+        outdated: What other versions than those that are here made, a line each.
     """
 
     tuning: Tuning
@@ -99,6 +108,7 @@ class Ledger:
     facts: Mapping[str, Any]
     protocol: str
     arch: str
+    outdated: tuple[str, ...]
 
     def of(self, method: str, budget: Budget) -> list[Trial]:
         """What was measured of a method at a budget, the preset before among it."""
@@ -115,6 +125,21 @@ class Ledger:
     def best(self, method: str, budget: Budget) -> Trial | None:
         """The configuration with the highest score, the first of equals; None where none has one."""
         return max((t for t in self.tried(method, budget) if t.score is not None), key=_score, default=None)
+
+    def whole(self, method: str, budget: Budget) -> float:
+        """Seconds of all its configurations that have run, and of each shared input that they read once."""
+        return seconds_of(trial.as_try for trial in self.tried(method, budget))
+
+    def limit(self, budget: Budget) -> tuple[str, float] | None:
+        """The method whose whole is the cheapest at a budget, and this [s]; None where nothing has run."""
+        wholes = {name: seconds for name in self.tuning.methods if (seconds := self.whole(name, budget))}
+        return min(wholes.items(), key=lambda item: item[1], default=None)
+
+    def at_equal_cost(self, method: str, budget: Budget) -> tuple[float | None, float]:
+        """What tuning a method within the limit of a budget is worth, as :func:`ddbench.results.tries.within`."""
+        finished = [trial.as_try for trial in self.tried(method, budget) if trial.is_finished]
+        _, seconds = self.limit(budget) or ("", 0.0)
+        return within(finished, seconds)
 
     @property
     def missing(self) -> list[Trial]:
@@ -136,18 +161,18 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
         registries: Loaded plugins.
 
     Raises:
-        UsageError: If a record is none of tuning (a test image stands behind it), or of a configuration that the file
-            does not name: a ledger hides nothing that was tried.
+        UsageError: If a record is none of this tuning (:func:`ddbench.results.tuning_records.check`), or of a
+            configuration that the file does not name: a ledger hides nothing that was tried; or if two are of one
+            configuration and repetition.
     """
     known = list(records)
-    for record in known:
-        _check(record, tuning)
+    check(known, tuning, registries)
     made = {record.key: record for record in known if record.kind == "condense"}
-    readers = Counter(_artifacts(record) for record in made.values())
     timer = timer_of(known)
     trials = [Trial(None, RANDOM, budget) for budget in tuning.budgets]
     trials += [Trial(one, one.method, one.budget) for one in tuning.configurations]
     details: dict[int, list[Mapping[str, Any]]] = {}
+    counted: dict[tuple[int, int], Record] = {}
     for record in (record for record in known if record.kind == "evaluation"):
         trial = _trial(record.document.cell, trials, registries)
         if trial is None:
@@ -156,17 +181,28 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
                 "which it does not name: a ledger counts all that was tried; put the configuration back"
             )
         student, condensation = record.evaluation.eval, made.get(record.evaluation.eval.set)
+        if (other := counted.get((id(trial), student.r))) is not None:
+            raise UsageError(
+                f"{tuning.where}: {titled(other)} and {titled(record)} are results of one configuration and "
+                f"repetition, and a ledger counts each once: {apart(tuning)}"
+            )
+        counted[id(trial), student.r] = record
         if record.status == "ok":
             trial.scores[student.r] = record.metrics["top1"]
             trial.lr = (record.selection or {}).get("lr") if student.r == REPETITIONS[0] else trial.lr
         else:
             trial.problems.append(f"{record.status}: {record.reason}")
-        trial.evaluate_s += _seconds(record, timer).evaluate_s
+        trial.evaluate_s += _own_s(record, timer) or 0.0
+        _read(trial, record, timer)
         if condensation is not None:
-            cost, sharers = _seconds(condensation, timer), readers[_artifacts(condensation)]
-            trial.condense_s += cost.prepare_s + cost.condense_s
-            trial.artifact_s += ((cost.artifact_s or 0.0) + (cost.artifact_rest_s or 0.0)) / sharers
+            trial.condense_s += _own_s(condensation, timer) or 0.0
+            _read(trial, condensation, timer)
             details.setdefault(id(trial), []).append(condensation.metrics)
+    payers: dict[tuple[str, Budget, bool], list[Trial]] = {}
+    for trial in trials:
+        payers.setdefault((trial.method, trial.budget, trial.before), []).append(trial)
+    for several in payers.values():
+        _share(several)
     for trial in trials:
         said = details.get(id(trial), [])
         names = dict.fromkeys(name for metrics in said for name, value in metrics.items() if is_number(value))
@@ -174,46 +210,49 @@ def ledger_of(tuning: Tuning, records: Iterable[Record], registries: Registries)
     one = next((r.evaluation for r in known if r.kind == "evaluation" and r.key), None)
     parts = {record.n_test for record in known if record.n_test is not None}
     facts = {} if one is None else {"data": one.facts.dataset, "n_train": one.facts.n_train, "n": max(parts, default=0)}
-    return Ledger(tuning, trials, timer, facts, one.protocol if one else "", one.eval.arch if one else "")
+    protocol, arch = (one.protocol, one.eval.arch) if one else ("", "")
+    return Ledger(tuning, trials, timer, facts, protocol, arch, outdated(observe(known)))
 
 
 def timer_of(records: Iterable[Record]) -> Timer:
-    """The timer that all records which cost anything know."""
+    """The timer by which all records can be added up; what never ran cost nothing by any."""
     spent = [record for record in records if record.cost != Cost()]
-    return first_known(lambda timer: bool(spent) and all(_knows(record, timer) for record in spent))
+    return comparable(partial(seconds, record) for record in spent for seconds in (_own_s, _inputs_s))
 
 
-def _knows(record: Record, timer: Timer) -> bool:
-    seconds = record.cost.by(timer)
-    read = record.kind == "condense" and record.document.set.artifacts
-    return seconds is not None and (not read or seconds.artifact_s is not None)
+def _own_s(record: Record, timer: Timer) -> float | None:
+    """Seconds of condensing, or of a student."""
+    spent = record.cost.by(timer)
+    return None if spent is None else spent.prepare_s + spent.condense_s + spent.evaluate_s
 
 
-def _seconds(record: Record, timer: Timer) -> Seconds:
-    """What a record cost by a timer; nothing where none was read: it never ran."""
-    return record.cost.by(timer) or Seconds()
+def _inputs_s(record: Record, timer: Timer) -> float | None:
+    """Seconds of making what it read; None where it read nothing, or they are not known."""
+    spent = record.cost.by(timer)
+    if not record.document.artifacts or spent is None or spent.artifact_s is None:
+        return None
+    return spent.artifact_s + (spent.artifact_rest_s or 0.0)
 
 
-def _artifacts(record: Record) -> tuple[str, ...]:
-    """Keys of what a set was made from: sets with equal keys shared it."""
-    return tuple(sorted(key for _, key in record.document.set.artifacts.values()))
+def _read(trial: Trial, record: Record, timer: Timer) -> None:
+    """Remember what a set, or a student, was made from."""
+    keys = frozenset(key for _, key in record.document.artifacts.values())
+    if keys:
+        trial.readings[keys] = max(_inputs_s(record, timer) or 0.0, trial.readings.get(keys, 0.0))
 
 
-def _check(record: Record, tuning: Tuning) -> None:
-    """Refuse what is no result of this tuning.
-
-    Raises:
-        UsageError: If it is one of other data, of test images, or of a repetition that is reported.
-    """
-    cell, (data,) = record.document.cell, tuning.suite.datasets
-    r = record.evaluation.eval.r if record.kind == "evaluation" else cell.r
-    if cell.data.split != TUNE or r not in REPETITIONS:
-        raise UsageError(
-            f"{tuning.where}: {record.document.label} is of split {cell.data.split!r}, repetition {r}: a ledger holds "
-            f"results of split 'tune' and repetitions {' and '.join(map(str, REPETITIONS))} alone"
-        )
-    if (cell.data.name, cell.data.view) != (data.name.partition("=")[0], canonical_view(data.view)):
-        raise UsageError(f"{tuning.where}: {record.document.label} is of other data: {cell.data.name} {cell.data.view}")
+def _share(trials: Sequence[Trial]) -> None:
+    """Price what several trials read that pay together: those of one method at one budget."""
+    readings: dict[Keys, float] = {}
+    for trial in trials:
+        for keys, seconds in trial.readings.items():
+            readings[keys] = max(seconds, readings.get(keys, 0.0))
+    parts = parts_of(readings)
+    for trial in trials:
+        trial.inputs = {part: seconds for keys in trial.readings for part, seconds in parts[keys].items()}
+    readers = Counter(part for trial in trials for part in trial.inputs)
+    for trial in trials:
+        trial.artifact_s = sum(seconds / readers[part] for part, seconds in trial.inputs.items())
 
 
 def _trial(cell: CellSpec, trials: Sequence[Trial], registries: Registries) -> Trial | None:
@@ -225,81 +264,6 @@ def _trial(cell: CellSpec, trials: Sequence[Trial], registries: Registries) -> T
     # A parameter that came after the record stands at its default there.
     given = {name: cell.params.get(name, one.default) for name, one in fields.items()}
     return next((one for one in here if one.configuration is not None and one.configuration.params == given), None)
-
-
-# ------------------------------------------------------------------------------------------------- best of several
-
-
-def best_of(scores: Sequence[float | None], k: int) -> tuple[float | None, float]:
-    """What the best of k configurations is worth that are drawn from those tried, without putting back.
-
-    Of the sorted scores s_(1) ≤ … ≤ s_(m) of the m configurations that have one, s_(i) is the best of those drawn with
-    probability C(f + i − 1, k − 1) / C(K, k), where f = K − m failed: these rank below all others.
-
-    Args:
-        scores: Of K configurations [%]; None: it failed.
-        k: How many are drawn, 1 … K.
-
-    Returns:
-        The expected best where one of those drawn has a score (None where none ever has), and how probable that is.
-    """
-    total, ok = len(scores), sorted(score for score in scores if score is not None)
-    failed = total - len(ok)
-    weights = [comb(failed + i, k - 1) / comb(total, k) for i in range(len(ok))]
-    some = sum(weights)
-    return (sum(w * s for w, s in zip(weights, ok, strict=True)) / some if some else None), some
-
-
-def within(trials: Sequence[tuple[float | None, float]], seconds: float, seed: int = 0) -> tuple[float | None, float]:
-    """What tuning is worth that may take so many seconds.
-
-    Configurations are drawn in a random order, all orders alike, and tried one after the other; the first that does not
-    fit into what is left ends it. Exact for K ≤ EXACT: a set S of j configurations is what was tried with probability
-    1 / C(K, j) times the share of the others that do not fit after it. Else the mean over ORDERS drawn orders.
-
-    Args:
-        trials: Score [%] (None: it failed) and seconds of each of K configurations.
-        seconds: What there is.
-        seed: Of the draws.
-
-    Returns:
-        As :func:`best_of`.
-    """
-    slack = seconds * (1 + 1e-9)  # the cheapest method's own total must not fail by the order of its sum
-    found = _exactly(trials, slack) if len(trials) <= EXACT else _drawn(trials, slack, np.random.default_rng([seed, 7]))
-    ok = [(weight, best) for weight, best in found if best is not None]
-    some = sum(weight for weight, _ in ok)
-    return (sum(weight * best for weight, best in ok) / some if ok else None), some
-
-
-Weighted = list[tuple[float, "float | None"]]
-
-
-def _exactly(trials: Sequence[tuple[float | None, float]], seconds: float) -> Weighted:
-    total, found = len(trials), Weighted()
-    for j in range(total + 1):
-        for chosen in combinations(range(total), j):
-            spent = sum(trials[i][1] for i in chosen)
-            if spent > seconds:
-                continue
-            rest = [cost for i, (_, cost) in enumerate(trials) if i not in chosen]
-            ends = sum(spent + cost > seconds for cost in rest) / len(rest) if rest else 1.0
-            if ends:
-                found.append((ends / comb(total, j), _best(trials[i][0] for i in chosen)))
-    return found
-
-
-def _drawn(trials: Sequence[tuple[float | None, float]], seconds: float, generator: np.random.Generator) -> Weighted:
-    found = Weighted()
-    for _ in range(ORDERS):
-        order = generator.permutation(len(trials))
-        spent = np.cumsum([trials[i][1] for i in order])
-        found.append((1 / ORDERS, _best(trials[i][0] for i in order[: int((spent <= seconds).sum())])))
-    return found
-
-
-def _best(scores: Iterable[float | None]) -> float | None:
-    return max((score for score in scores if score is not None), default=None)
 
 
 # -------------------------------------------------------------------------------------------------------- edges

@@ -14,6 +14,7 @@ from ddbench.core.errors import PluginError
 from ddbench.core.keys import seed_of
 from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.profiles import Profile
+from ddbench.core.roles import SCORING
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, ipc_of
 from ddbench.data.dataset import facts_of
 from ddbench.data.space.split import Split, open_splits
@@ -104,7 +105,7 @@ class Context:
 
     def score(self, condensed: CondensedSet) -> float:
         """Accuracy on val [%] under the protocol ``val``."""
-        info = self.registries.protocols.get("val")
+        info = self.registries.protocols.get(SCORING)
         student = arch_names.student(self.arch, self.registries.architectures)
         params = import_target(info.params).resolve(
             info.defaults, n=sum(self.per_class), data=self.dataset, student=student, profile=self.profile

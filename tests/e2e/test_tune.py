@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ddbench.core.profiles import Profile
 from ddbench.core.store.folder import Store
 from ddbench.core.store.jsonl import read_records
 from tests.e2e.runs import ddbench, start
@@ -52,6 +53,8 @@ def done(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DDBENCH_HOME", str(folder / "home"))
         patch.chdir(folder)
+        # Students of a profile that pages show would take minutes: here they show smoke's.
+        patch.setattr(Profile, "tabulated", property(lambda self: True))
         yield Done(folder)
 
 
@@ -145,6 +148,16 @@ def test_presets_are_printed(done, capsys):
     assert [entry["for"]["ipc"] for entry in entries] == [1, 2]
     assert all(entry["source"].startswith("boards/tune.md: repetitions −1 and −2 had ") for entry in entries)
     assert all(entry["params"]["batch_real"] == 8 for entry in entries)
+
+
+@pytest.mark.parametrize("what", [("--preset", "dm"), ("--to", "new.jsonl", "--ledger", "new.md")])
+def test_what_a_profile_for_tests_tried_becomes_neither_a_page_nor_a_preset(done, capsys, monkeypatch, what):
+    monkeypatch.setattr(Profile, "tabulated", property(lambda self: False))
+    code, out, err = tune(capsys, *what)
+    assert (code, out) == (2, "")
+    assert "tune-digits.yaml: profile smoke is for tests; what was tried has no place in a leaderboard" in err
+    assert not Path("new.md").exists()
+    assert not Path("new.jsonl").exists()
 
 
 @pytest.mark.parametrize(

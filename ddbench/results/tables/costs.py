@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean, median
 from typing import Any, Literal
 
@@ -85,16 +86,21 @@ def timer_of(costs: Iterable[CellCost], phases: Sequence[Phase] = MAKING) -> Tim
         costs: What is compared.
         phases: Of these; what a cost has no wall seconds of did not happen, and is no hindrance.
     """
-    known = [(cost, phase) for cost in costs for phase in phases if cost.get(phase, "wall") is not None]
+    return comparable(partial(cost.get, phase) for cost in costs for phase in phases)
+
+
+def comparable(spent: Iterable[Callable[[Timer], float | None]]) -> Timer:
+    """The timer by which several things can be compared, or added up.
+
+    Args:
+        spent: Of each, its seconds by a timer, None where that was not read; what has no wall seconds did not happen.
+    """
+    known = [by for by in spent if by("wall") is not None]
     if not known:
         return "wall"
-    # Half of the cells on a GPU, the other half not: their CPU seconds are not of one kind of work.
-    mixed = len({cost.get(phase, "device") is None for cost, phase in known if cost.get(phase, "wall")}) > 1
-    return first_known(
-        lambda timer: (
-            all(cost.get(phase, timer) is not None for cost, phase in known) and not (timer == "cpu" and mixed)
-        )
-    )
+    # Half of them on a GPU, the other half not: their CPU seconds are not of one kind of work.
+    mixed = len({by("device") is None for by in known if by("wall")}) > 1
+    return first_known(lambda timer: all(by(timer) is not None for by in known) and not (timer == "cpu" and mixed))
 
 
 def cost_of_cell(observations: Sequence[Observation]) -> CellCost:
