@@ -32,6 +32,9 @@ Made by `ddbench tune {where}`; what the numbers mean and which rules hold: docs
 <!-- ddbench:end -->
 """
 
+SURE = 1 - 1e-9
+"""A share from which something happens always, but for the rounding of sums."""
+
 
 def new_page(tuning: Tuning, file: str, records: str) -> str:
     """A page for a ledger that is not rendered yet.
@@ -81,7 +84,8 @@ def markdown(ledger: Ledger, registries: Registries) -> str:
         blocks += _inside(ledger, budget)
     blocks += ["### What all configurations of a method share", "\n".join(_bases(ledger))]
     blocks += ["### Best of k", _best_caption(ledger), _grid(_curves(ledger))]
-    blocks += ["### At equal cost", _equal_caption(ledger), _grid(_equal(ledger))]
+    blocks += ["### At equal cost", _equal_caption(ledger)]
+    blocks += [_grid(_equal(ledger, budget)) for budget in ledger.tuning.budgets]
     blocks += ["### Choices at the edge of their grids", "\n".join(_edges(ledger, registries))]
     return "\n\n".join(blocks) + "\n"
 
@@ -214,35 +218,33 @@ def _mean(values: Sequence[tuple[float | None, float]]) -> tuple[float | None, f
 
 
 def _equal_caption(ledger: Ledger) -> str:
-    limits = [
-        f"{limit[1]:.0f} at {budget.label} ({limit[0]})"
-        for budget in ledger.tuning.budgets
-        if (limit := ledger.limit(budget)) is not None
-    ]
     return (
-        f"Each method gets as many {_seconds(ledger)} as the cheapest method took for all its configurations and what "
-        f"they read: {', '.join(limits) or 'nothing has run'}. Its configurations are drawn in a random order and "
-        "tried one after the other. The first that needs a shared input pays for all of it, of both repetitions, and "
-        "later ones read it for nothing; what other methods or budgets read changes no price. The first that does not "
-        "fit into what is left ends it. Shown: the expected best of those that were tried, over all orders. A share in "
-        "brackets: how often any of them has a result; –: never. All of its tuning: all its configurations, and each "
-        "shared input once."
+        f"Each column gives all methods as many {_seconds(ledger)} as one of them took for all its configurations and "
+        "what they read. A method's configurations are drawn in a random order and tried one after the other. The "
+        "first that needs a shared input pays for all of it, of both repetitions, and later ones read it for nothing; "
+        "what other methods or budgets read changes no price. The first that does not fit into what is left ends it. "
+        "Shown: the expected best of those that were tried, over all orders, **the highest** of those that always have "
+        "a result in bold. A share in brackets: how often any of them has a result; –: never."
     )
 
 
-def _equal(ledger: Ledger) -> Iterator[list[str]]:
-    """Methods by what they are worth at equal cost, the best first; those without a result have no rank."""
-    yield ["budget", "rank", "method", "expected best", "all of its tuning"]
-    for budget in ledger.tuning.budgets:
-        found = [(method, *ledger.at_equal_cost(method, budget)) for method in ledger.tuning.methods]
-        # What does not always end in a result stands below what does.
-        found.sort(key=lambda one: (one[1] is None, one[2] < 1 - 1e-9, -(one[1] or 0.0)))
-        for rank, (method, best, share) in enumerate(found, 1):
-            place, whole = NONE if best is None else str(rank), ledger.whole(method, budget)
-            yield [budget.label, place, method, _worth((best, share)), f"{whole:.0f}" if whole else NONE]
-        baseline = ledger.random(budget)
-        whole = baseline.seconds
-        yield [budget.label, NONE, RANDOM, _percent(baseline.score), f"{whole:.0f}" if whole else NONE]
+def _equal(ledger: Ledger, budget: Budget) -> Iterator[list[str]]:
+    """What methods are worth at a budget when all get as many seconds as one of them took."""
+    limits = ledger.limits(budget)
+    yield [budget.label, *(f"{seconds:.0f} ({name})" for name, seconds in limits)]
+    found = {
+        method: [ledger.at_equal_cost(method, budget, seconds) for _, seconds in limits]
+        for method in ledger.tuning.methods
+    }
+    columns = zip(*found.values(), strict=True)
+    highest = [max((best for best, share in column if best and share > SURE), default=None) for column in columns]
+    for method, row in found.items():
+        texts = [
+            f"**{_worth((best, share))}**" if share > SURE and best == most else _worth((best, share))
+            for (best, share), most in zip(row, highest, strict=True)
+        ]
+        yield [method, *texts]
+    yield [RANDOM, *([_percent(ledger.random(budget).score)] * len(limits))]
 
 
 def _edges(ledger: Ledger, registries: Registries) -> Iterator[str]:
@@ -268,7 +270,7 @@ def _worth(value: tuple[float | None, float]) -> str:
     best, share = value
     if best is None:
         return NONE
-    return f"{best:.1f}" if share > 1 - 1e-9 else f"{best:.1f} ({100 * share:.0f} %)"
+    return f"{best:.1f}" if share > SURE else f"{best:.1f} ({100 * share:.0f} %)"
 
 
 def preset_entries(ledger: Ledger, method: str, source: str, size: int | None = None) -> str:

@@ -130,16 +130,14 @@ class Ledger:
         """Seconds of all its configurations that have run, and of each shared input that they read once."""
         return seconds_of(trial.as_try for trial in self.tried(method, budget))
 
-    def limit(self, budget: Budget) -> tuple[str, float] | None:
-        """The method whose whole is the cheapest at a budget, and this [s]; None where nothing has run."""
-        wholes = {name: seconds for name in self.tuning.methods if (seconds := self.whole(name, budget))}
-        return min(wholes.items(), key=lambda item: item[1], default=None)
+    def limits(self, budget: Budget) -> list[tuple[str, float]]:
+        """What all tuning of each method took at a budget [s], the cheapest first; of those that have run."""
+        wholes = [(name, seconds) for name in self.tuning.methods if (seconds := self.whole(name, budget))]
+        return sorted(wholes, key=lambda item: item[1])
 
-    def at_equal_cost(self, method: str, budget: Budget) -> tuple[float | None, float]:
-        """What tuning a method within the limit of a budget is worth, as :func:`ddbench.results.tries.within`."""
-        finished = [trial.as_try for trial in self.tried(method, budget) if trial.is_finished]
-        _, seconds = self.limit(budget) or ("", 0.0)
-        return within(finished, seconds)
+    def at_equal_cost(self, method: str, budget: Budget, seconds: float) -> tuple[float | None, float]:
+        """What tuning a method within so many seconds is worth, as :func:`ddbench.results.tries.within`."""
+        return within([trial.as_try for trial in self.tried(method, budget) if trial.is_finished], seconds)
 
     @property
     def missing(self) -> list[Trial]:

@@ -137,7 +137,7 @@ def test_a_method_pays_for_what_it_reads_once_at_each_budget(file):
         assert seconds_of([first]) == pytest.approx(120 + 30)
         assert ledger.whole("dm", Budget(ipc=ipc)) == pytest.approx(120 + 3 * 30)
         assert sum(t.seconds for t in ledger.tried("dm", Budget(ipc=ipc))) == pytest.approx(120 + 3 * 30)
-        assert ledger.limit(Budget(ipc=ipc)) == ("dm", pytest.approx(210))
+        assert ledger.limits(Budget(ipc=ipc)) == [("dm", pytest.approx(210)), ("dsa", pytest.approx(270))]
     assert ledger.random(ONE).artifact_s == 0
 
 
@@ -164,10 +164,11 @@ def test_best_of_k_and_equal_cost(file):
     # Of 42, 55 and a failure: one is worth 48.5 where it has a result; of the pairs two hold 55, and one 42 alone.
     assert table(text, "### Best of k")[7] == ["dsa", "ipc 1", "48.5 (67 %)", "50.7", "55.0"]
     rows = table(text, "### At equal cost")
-    # 210 s: what dm takes. The first of dsa takes 120 + 50 s, and 40 s are too few for a second one.
-    assert rows[1] == ["ipc 1", "1", "dm", "62.0", "210"]
-    assert rows[2] == ["ipc 1", "2", "dsa", "48.5 (67 %)", "270"]
-    assert "210 at ipc 1 (dm), 210 at ipc 10 (dm)" in text
+    # 210 s: what dm takes. The first of dsa takes 120 + 50 s, and 40 s are too few for a second one. 270 s: what dsa takes.
+    assert rows[0] == ["ipc 1", "210 (dm)", "270 (dsa)"]
+    assert rows[1] == ["dm", "**62.0**", "**62.0**"]
+    assert rows[2] == ["dsa", "48.5 (67 %)", "55.0"]
+    assert rows[3] == ["random", "46.0", "46.0"]
 
 
 def test_what_students_read_is_paid_for_like_what_sets_read(file):
@@ -188,7 +189,8 @@ def test_a_method_whose_inputs_alone_exceed_the_limit_has_no_result_and_no_rank(
         if record.kind == "condense" and record.document.cell.method == "dsa":
             record.cost.artifact_s = 150.0
     rows = table(ledger_text(file, records, active()), "### At equal cost")
-    assert rows[2] == ["ipc 1", "–", "dsa", "–", "450"]
+    assert rows[0] == ["ipc 1", "210 (dm)", "450 (dsa)"]
+    assert rows[2] == ["dsa", "–", "55.0"]
 
 
 def test_cpu_seconds_of_gpu_runs_are_not_added_to_those_of_cpu_runs(file):
@@ -209,8 +211,8 @@ def test_cpu_seconds_of_gpu_runs_are_not_added_to_those_of_cpu_runs(file):
 
 def test_a_budget_of_which_nothing_has_run_has_no_limit(file):
     text = ledger_text(file, tried(file, lambda method, ipc, number: ipc == 1), active())
-    assert "what they read: 210 at ipc 1 (dm). Its" in text
-    assert table(text, "### At equal cost")[4] == ["ipc 10", "–", "dm", "–", "–"]
+    assert "| ipc 1" in text[text.index("### At equal cost") :]
+    assert ledger_of(file, tried(file, lambda method, ipc, number: ipc == 1), active()).limits(Budget(ipc=10)) == []
 
 
 def test_a_failure_is_below_all_scores(file):
