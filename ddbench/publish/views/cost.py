@@ -68,7 +68,7 @@ COSTS: tuple[Column[CostLine], ...] = (
     column("n", header="", value=lambda line: len(line.cell.scores)), column("accuracy", _ONE),
     *_timed("condense", _busy), *_timed("artifact"), *_timed("artifact_rest", _rest), *_timed("evaluate"),
     *_timed("train"),
-    *map(_spent, ("peak_mb", "device_mb", "bytes", "warm", "contended", "beside")),
+    *map(_spent, ("peak_mb", "device_mb", "bytes", "warm", "kept", "contended", "beside")),
     _of_cell("top1_uint8", "uint8 top-1 %", note="uint8: the set rounded to 8-bit pixels before training"),
     _derived("at_uint8", _ONE, "random@uint8 %",
              note="random@uint8: as many real images as the bytes of the set with uint8 images buy"),
