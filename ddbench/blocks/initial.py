@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ddbench.blocks.clusters import cover, medoids
+from ddbench.blocks.clusters import cover
 from ddbench.blocks.features import select_per_class
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench.core.api import RunContext
@@ -46,5 +46,8 @@ def real_start(ctx: RunContext, rule: Literal["real", "kcenter", "kmeans"], time
     """
     if rule == "real":
         return first_of_each_class(ctx, times)
-    choose = cover if rule == "kcenter" else partial(medoids, seed=ctx.seed("kmeans") % 2**32)
-    return select_per_class(ctx, choose, times)
+    if rule == "kcenter":
+        return select_per_class(ctx, cover, times)
+    from ddbench.blocks.medoids import medoids  # scikit-learn, for those who cluster
+
+    return select_per_class(ctx, partial(medoids, seed=ctx.seed("kmeans") % 2**32), times)

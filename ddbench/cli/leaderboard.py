@@ -54,9 +54,13 @@ def check_(pages: tuple[Path, ...], fresh: bool) -> None:
     """
     from ddbench.publish import leaderboard as board
 
-    stale, waiting = [], []
+    stale, waiting, broken = [], [], []
     for page in pages or _default_pages():
-        old, new, outdated = board.look(page)
+        try:
+            old, new, outdated = board.look(page)
+        except UsageError as error:
+            broken.append(str(error))
+            continue
         if old != new:
             stale.append(page)
             _show_difference(page, old, new)
@@ -64,9 +68,12 @@ def check_(pages: tuple[Path, ...], fresh: bool) -> None:
         for line in outdated:
             click.echo(f"  {line}")
         waiting += [page] if outdated else []
+    names = " ".join(map(str, stale))
+    told = [f"out of date: {names} (`ddbench leaderboard render {names}` writes them anew)"] if stale else []
+    if broken:
+        raise UsageError("; ".join([*broken, *told]))
     if stale:
-        names = " ".join(map(str, stale))
-        raise DDBenchError(f"out of date: {names} (`ddbench leaderboard render {names}` writes them anew)")
+        raise DDBenchError(told[0])
     if fresh and waiting:
         raise DDBenchError(f"made by other versions: {' '.join(map(str, waiting))} (run their commands again)")
 

@@ -10,7 +10,9 @@ import click
 
 from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.cli.run import KEPT, NAMES, WHERE, options, perform, print_plan, say_failures
+from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import UsageError
+from ddbench.core.keys import canonical
 from ddbench.core.plugin.loader import Registries, active
 from ddbench.core.profiles import for_tests_only
 from ddbench.core.records import Record
@@ -54,6 +56,7 @@ def tune(file: str, **given: Any) -> int:
     budgets = [Budget(ipc=n) for n in join(given["ipc"])] + [Budget(fraction=x) for x in join(given["fraction"])]
     part = planner.make(tuning.grid_of(wanted, registries, methods=join(given["methods"]), budgets=budgets))
     assess(part, store, retry_failed=given["retry_failed"])
+    _refuse_what_is_left_out(wanted, store, registries)
     check_executor(given["executor"], given["jobs"])
     if given["dry_run"]:
         return print_plan(part, store, given)
@@ -69,6 +72,30 @@ def _whole(wanted: tuning.Tuning, store: Store, registries: Registries) -> Plan:
     plan = planner.make(tuning.grid_of(wanted, registries))
     assess(plan, store)
     return plan
+
+
+def _refuse_what_is_left_out(wanted: tuning.Tuning, store: Store, registries: Registries) -> None:
+    """What a results folder holds of this file's methods under its own conditions was tried, and must be named.
+
+    Raises:
+        UsageError: If the file does not name it any more.
+    """
+    plan = planner.make(tuning.grid_of(wanted, registries))
+    planned = [node.document for node in plan.nodes.values() if isinstance(node.document, EvaluationDocument)]
+    own, places = {document.key for document in planned}, {_place(document) for document in planned}
+    for _, record in store.records():
+        if record.kind == "evaluation" and record.key not in own and _place(record.evaluation) in places:
+            cell = record.document.cell
+            raise UsageError(
+                f"{store.out}: holds a result of {record.document.label} at {cell.budget.label}, which {wanted.where} "
+                "does not name: a ledger counts all that was tried; put the configuration back, or use another --out"
+            )
+
+
+def _place(document: EvaluationDocument) -> str:
+    """All that decides a result but its method's parameters."""
+    cell = document.cell.model_dump(mode="json", exclude={"params"})
+    return canonical([cell, document.eval.model_dump(mode="json", exclude={"set", "artifacts"})])
 
 
 def _tried(plan: Plan) -> list[Record]:
@@ -95,6 +122,8 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
             f"{wanted.where}: profile {wanted.suite.profile} is for tests; what was tried has no place in a "
             "leaderboard or among presets"
         )
+    if target or given["preset"]:
+        _refuse_what_is_left_out(wanted, store, registries)
     plan = _whole(wanted, store, registries) if target or given["preset"] else None
     records = [] if plan is None else _tried(plan)
     if target:

@@ -197,22 +197,27 @@ def _sequence(value: Any) -> Any:
     return value
 
 
-def load(name: str) -> dict[str, Any]:
+def load(name: str, what: str = "suite", names: str = "*") -> dict[str, Any]:
     """Read a suite: a path, else a name in the installed package, else one in the repository's ``configs/``.
 
+    Args:
+        name: The path or name.
+        what: As for :func:`find`.
+        names: As for :func:`find`.
+
     Raises:
-        UsageError: If there is no such suite, or it is not a YAML mapping.
+        UsageError: If there is no such file, or it is not a YAML mapping.
     """
-    path = find(name)
+    path = find(name, what, names)
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"suite {path}: not YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{what} {path}: not YAML: {' '.join(str(error).split())}") from None
     except OSError as error:
-        raise UsageError(f"suite {path}: {error.strerror}") from None
+        raise UsageError(f"{what} {path}: {error.strerror}") from None
     if not isinstance(content, dict):
         raise UsageError(
-            f"suite {path}: expected a mapping with keys such as methods and budget, see configs/demo.yaml"
+            f"{what} {path}: expected a mapping with keys such as methods and budget, see configs/demo.yaml"
         )
     return content
 
@@ -233,17 +238,23 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def find(name: str) -> Path:
-    """The file behind a suite name."""
+def find(name: str, what: str = "suite", names: str = "*") -> Path:
+    """The file behind a name.
+
+    Args:
+        name: A path, or the name of a file that comes with ddbench.
+        what: What it is called in messages.
+        names: Pattern of the known names.
+    """
     folders = [Path(str(files("ddbench") / "_configs")), Path(__file__).parents[2] / "configs"]
     candidates = [Path(name), *(folder / f"{name.removesuffix('.yaml')}.yaml" for folder in folders)]
     for path in candidates:
         if path.is_file():
             return path
-    known = sorted({path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.yaml")})
+    known = sorted({path.stem for folder in folders if folder.is_dir() for path in folder.glob(f"{names}.yaml")})
     near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known suites: {', '.join(known) or 'none'}"
-    raise UsageError(f"no suite {name!r}: neither a file nor a known name; {hint}")
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+    raise UsageError(f"no {what} {name!r}: neither a file nor a known name; {hint}")
 
 
 def parse(content: Mapping[str, Any], where: str) -> Suite:

@@ -160,7 +160,7 @@ def load(name: str, registries: Registries) -> Tuning:
     Raises:
         UsageError: If there is none, or it breaks a rule of :func:`parse`.
     """
-    return parse(suites.load(name), name, registries)
+    return parse(suites.load(name, "tuning file", "tune-*"), name, registries)
 
 
 def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tuning:
@@ -190,7 +190,6 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
     for several in ("datasets", "archs", "preprocess"):
         if len(getattr(suite, several)) > 1:
             raise UsageError(f"{where}: {several}: a ledger is of one: write a file for each")
-    _check_sections(own, methods, suite.budget, where)
     for name in methods:
         info, why = registries.methods.get(name), None
         if name == RANDOM:
@@ -201,6 +200,7 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
             why = "is a reference"
         if why is not None:
             raise UsageError(f"{where}: configurations: {name} {why}")
+    _check_sections(own, methods, suite.budget, where, registries)
     found = tuple(
         one
         for name in methods
@@ -212,7 +212,7 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
     return tuning
 
 
-def _check_sections(own: Own, methods: Sequence[str], axis: BudgetAxis, where: str) -> None:
+def _check_sections(own: Own, methods: Sequence[str], axis: BudgetAxis, where: str, registries: Registries) -> None:
     """Refuse sections of what is not tuned: they would say nothing.
 
     Raises:
@@ -225,6 +225,7 @@ def _check_sections(own: Own, methods: Sequence[str], axis: BudgetAxis, where: s
                     raise UsageError(f"{where}: {kind}: {budget.label} is not among the file's budgets")
             for name in section.methods:
                 if name not in methods:
+                    registries.methods.get(name)
                     raise UsageError(f"{where}: {kind}: method {name!r} has no configurations")
 
 

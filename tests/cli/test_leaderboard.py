@@ -164,6 +164,15 @@ def test_one_wrong_page_leaves_all_pages_untouched(site):
     assert Path("leaderboards/digits.md").read_text() == PAGE
 
 
+def test_one_wrong_page_does_not_hide_the_others(site):
+    Path("leaderboards/alone.md").write_text(PAGE.replace("digits.jsonl", "zoo.jsonl"))
+    result = call("check")
+    assert exit_code(result) == 2
+    assert "digits.md: differs from its records" in result.output
+    told = str(result.exception)
+    assert "zoo.jsonl: No such file" in told and "out of date: leaderboards/digits.md" in told
+
+
 @pytest.mark.parametrize("line", ["{", "{}", "null", '{"schema": 1}', '{"schema": 2}'])
 def test_a_corrupt_line_is_a_usage_error_with_its_number(site, line):
     file = Path("leaderboards/records/digits.jsonl")

@@ -137,7 +137,13 @@ def test_the_ledger_is_a_page_that_is_checked_and_loses_nothing(done, capsys):
     assert again.keys() == {record.key for record in written}
     shorter = {**FILE, "configurations": [{**section, "try": section["try"][:1]} for section in FILE["configurations"]]}
     Path("shorter.yaml").write_text(yaml.safe_dump(shorter))
-    assert ddbench("tune", "shorter.yaml", "--out", "runs", "--to", "boards/records/tune.jsonl") == 2
+    for options in ((), ("--dry-run",), ("--preset", "dm"), ("--to", "new.jsonl"), ("--methods", "dm")):
+        assert ddbench("tune", "shorter.yaml", "--out", "runs", *HOW, *options) == 2
+        assert "does not name: a ledger counts all that was tried" in capsys.readouterr().err
+    assert not Path("new.jsonl").exists()
+    elsewhere = ("tune", "shorter.yaml", "--out", "part", *HOW)
+    assert ddbench(*elsewhere, "--methods", "dm", "--ipc", "1") == 0
+    assert ddbench(*elsewhere, "--to", "boards/records/tune.jsonl") == 2
     assert "a ledger counts all that was tried" in capsys.readouterr().err
 
 
@@ -173,6 +179,14 @@ def test_what_is_not_there_is_refused(done, capsys, arguments, message):
     code, _, err = tune(capsys, *arguments)
     assert code == 2
     assert message in err
+
+
+def test_a_file_that_is_not_there_is_no_suite(capsys):
+    assert ddbench("tune", "tune-fm41") == 2
+    assert (
+        "no tuning file 'tune-fm41': neither a file nor a known name; did you mean tune-fm14?"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_killed_run_continues(tmp_path, monkeypatch, capsys):

@@ -95,7 +95,7 @@ def _ranks_view(ranking: Ranking) -> View:
         else "no cell in which every method has a result"
     ]
     if ranking.average and not ranking.decided:
-        notes.append("no pair is decided, so every place is open: the averages are no order (see the view verdicts)")
+        notes.append("no row is found better, so every place is open: averages are no order (see the view verdicts)")
     notes += [f"not counted: {cell.where} ({cell.why})" for cell in ranking.excluded]
     if ranking.left_out:
         notes.append(f"not ranked, because not in every table: {', '.join(ranking.left_out)}")

@@ -8,7 +8,7 @@ from functools import partial
 
 from ddbench import RunContext, Selection, Selector
 from ddbench.blocks import features
-from ddbench.blocks.clusters import medoids
+from ddbench.blocks.medoids import medoids
 from ddbench_plugins.kmeans.params import KMeansMedoidsParams
 
 

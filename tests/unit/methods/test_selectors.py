@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ddbench.blocks import features
-from ddbench.blocks.clusters import cover, nearest_distinct
+from ddbench.blocks.clusters import cover
+from ddbench.blocks.medoids import nearest_distinct
 from ddbench.blocks.params import FeaturesParams
 from ddbench.blocks.sampling import class_order
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec

@@ -92,6 +92,8 @@ def test_the_preset_of_before_stands_without_the_base():
         ({"configurations": [{"methods": ["dm"], "tries": [{}]}]}, "known keys: methods, budget, try, before"),
         ({"configurations": []}, "configurations"),
         ({"base": [{"methods": ["mtt"], "params": {}}]}, "base: method 'mtt' has no configurations"),
+        ({"configurations": [{"methods": ["dmm"], "try": [{}]}]}, "unknown method 'dmm'"),
+        ({"base": [{"methods": ["dmm"], "params": {}}]}, "unknown method 'dmm'"),
         ({"base": [{"methods": ["dm"], "budget": {"ipc": [50]}, "params": {}}]}, "ipc 50 is not among"),
         ({"protocols": ["hard", "native"]}, "unknown key 'protocols'"),
         ({"protocol": ["hard", "native"]}, "protocol"),

@@ -150,8 +150,8 @@ def test_without_verdicts_every_place_is_open_and_rows_are_not_put_in_an_order()
     records = three(1.0, 2.0, 3.0)
     assert list(ranking(records).average) == ["a", "b", "c"]
     assert list(grid(records, "ranks")["c"].values()) == ["1.00 [1, 3]"]
-    assert "no pair is decided, so every place is open" in notes(records, "ranks")
-    assert "no pair is decided" not in notes(ladder(), "ranks")
+    assert "no row is found better, so every place is open" in notes(records, "ranks")
+    assert "no row is found better" not in notes(ladder(), "ranks")
 
 
 def test_a_diverged_row_is_behind_all_that_have_a_result_and_no_verdict_is_needed_for_that():
