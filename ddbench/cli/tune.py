@@ -55,39 +55,38 @@ def tune(file: str, **given: Any) -> int:
         return 0
     budgets = [Budget(ipc=n) for n in join(given["ipc"])] + [Budget(fraction=x) for x in join(given["fraction"])]
     part = planner.make(tuning.grid_of(wanted, registries, methods=join(given["methods"]), budgets=budgets))
+    whole = planner.make(tuning.grid_of(wanted, registries))
     assess(part, store, retry_failed=given["retry_failed"])
-    _refuse_what_is_left_out(wanted, store, registries)
+    _refuse_what_is_left_out(whole, store, wanted.where)
     check_executor(given["executor"], given["jobs"])
     if given["dry_run"]:
         return print_plan(part, store, given)
     perform(part, store, given | {"reference_limit": 0.0})
     from ddbench.publish.tuning import ledger_text
 
-    click.echo(ledger_text(wanted, _tried(_whole(wanted, store, registries)), registries), nl=False)
+    assess(whole, store)
+    click.echo(ledger_text(wanted, _tried(whole), registries), nl=False)
     return say_failures(part)
 
 
-def _whole(wanted: tuning.Tuning, store: Store, registries: Registries) -> Plan:
-    """The plan of all that a file says, assessed."""
-    plan = planner.make(tuning.grid_of(wanted, registries))
-    assess(plan, store)
-    return plan
+def _refuse_what_is_left_out(whole: Plan, store: Store, where: str) -> None:
+    """What a results folder holds of a file's methods under its own conditions was tried, and must be named.
 
-
-def _refuse_what_is_left_out(wanted: tuning.Tuning, store: Store, registries: Registries) -> None:
-    """What a results folder holds of this file's methods under its own conditions was tried, and must be named.
+    Args:
+        whole: The plan of all that the file says.
+        store: The folder.
+        where: The file, for messages.
 
     Raises:
         UsageError: If the file does not name it any more.
     """
-    plan = planner.make(tuning.grid_of(wanted, registries))
-    planned = [node.document for node in plan.nodes.values() if isinstance(node.document, EvaluationDocument)]
+    planned = [node.document for node in whole.nodes.values() if isinstance(node.document, EvaluationDocument)]
     own, places = {document.key for document in planned}, {_place(document) for document in planned}
     for _, record in store.records():
         if record.kind == "evaluation" and record.key not in own and _place(record.evaluation) in places:
             cell = record.document.cell
             raise UsageError(
-                f"{store.out}: holds a result of {record.document.label} at {cell.budget.label}, which {wanted.where} "
+                f"{store.out}: holds a result of {record.document.label} at {cell.budget.label}, which {where} "
                 "does not name: a ledger counts all that was tried; put the configuration back, or use another --out"
             )
 
@@ -122,10 +121,12 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
             f"{wanted.where}: profile {wanted.suite.profile} is for tests; what was tried has no place in a "
             "leaderboard or among presets"
         )
+    plan, records = None, []
     if target or given["preset"]:
-        _refuse_what_is_left_out(wanted, store, registries)
-    plan = _whole(wanted, store, registries) if target or given["preset"] else None
-    records = [] if plan is None else _tried(plan)
+        plan = planner.make(tuning.grid_of(wanted, registries))
+        _refuse_what_is_left_out(plan, store, wanted.where)
+        assess(plan, store)
+        records = _tried(plan)
     if target:
         if not records:
             raise UsageError(f"{store.out}: nothing of {wanted.where} has run: `ddbench tune {wanted.where}` first")

@@ -237,7 +237,9 @@ def _equal(ledger: Ledger, budget: Budget) -> Iterator[list[str]]:
         for method in ledger.tuning.methods
     }
     columns = zip(*found.values(), strict=True)
-    highest = [max((best for best, share in column if best and share > SURE), default=None) for column in columns]
+    highest = [
+        max((best for best, share in column if best is not None and share > SURE), default=None) for column in columns
+    ]
     for method, row in found.items():
         texts = [
             f"**{_worth((best, share))}**" if share > SURE and best == most else _worth((best, share))

@@ -62,7 +62,7 @@ class Sharing:
 
     @property
     def text(self) -> str:
-        """``2 processes``, for people."""
+        """``in 2 processes``, for people."""
         return "in this process" if self.jobs == 1 else f"in {self.jobs} processes"
 
 
