@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,15 @@ os.environ.pop("DDBENCH_PLUGINS_STRICT", None)
 def _session_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoded digits and artifacts are shared by the tests of one worker."""
     os.environ["DDBENCH_HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(autouse=True)
+def _plain_operations() -> Iterator[None]:
+    """Every test begins as a new process does: a node that was run here leaves its engine behind."""
+    yield
+    block = sys.modules.get("ddbench.models.fused.block")
+    if block is not None:
+        block.turn(False)
 
 
 @pytest.fixture

@@ -13,8 +13,12 @@ from ddbench.core.errors import CorruptFileError, NewerRecordError
 from ddbench.core.infos import IMPORTED
 
 Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
-ENGINES = ("eager",)
-"""The code paths that this ddbench computes by; ``env.engine`` of a record names its own."""
+ENGINES = ("eager", "fused")
+"""The code paths that this ddbench computes by; ``env.engine`` of a record names its own.
+
+``eager``: PyTorch's operations. ``fused``: norm, ReLU and pooling of a ConvNet's block as one operation on a CPU, in
+which sums are taken in another order; other networks compute as under ``eager``, to the bit.
+"""
 
 Origin = Literal["measured", "imported", "reported"]
 Timer = Literal["device", "cpu", "wall"]

@@ -12,6 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from ddbench.core.errors import UsageError
+from ddbench.models.fused import block as fused
 from ddbench.models.names import ArchName, too_deep
 
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {
@@ -46,11 +47,22 @@ class ConvNet(nn.Module):
             layers += [nn.ReLU(inplace=True), nn.AvgPool2d(kernel_size=2, stride=2)]
             size = (size + 2 * padding - 2) // 2
         self.features = nn.Sequential(*layers)
+        self._fusible = norm == "in"
         self.classifier = nn.Linear(width * size * size, classes)
+
+    @property
+    def fused(self) -> bool:
+        """Whether norm, ReLU and pooling of a block are one operation now; within ``torch.func`` they never are."""
+        return self._fusible and fused.in_use()
 
     def embed(self, x: Tensor) -> Tensor:
         """Images [n, C, H, W] → the flattened input of the classifier [n, D]."""
-        return cast("Tensor", self.features(x)).flatten(1)
+        if not (self._fusible and fused.serves(x)):
+            return cast("Tensor", self.features(x)).flatten(1)
+        for conv, norm in zip(self.features[::4], self.features[1::4], strict=True):
+            assert isinstance(norm, nn.GroupNorm)
+            x = fused.norm_relu_pool(conv(x), norm.weight, norm.bias, norm.eps)
+        return x.flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images [n, C, H, W] → logits [n, K]."""

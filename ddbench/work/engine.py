@@ -10,6 +10,7 @@ from ddbench.core.cpu import cores
 from ddbench.core.errors import UsageError
 from ddbench.core.records import ENGINES
 from ddbench.core.specs import Frozen
+from ddbench.models.fused.library import missing
 from ddbench.work.allocator import keep_freed
 
 
@@ -27,21 +28,28 @@ class Engine(Frozen):
     engine: str = ENGINES[0]
 
     def apply(self) -> None:
-        """Make this process compute so."""
+        """Make this process compute so.
+
+        Raises:
+            NoLibraryError: If its code path does not exist on this machine.
+        """
         import torch
 
+        from ddbench.models.fused import block
+
         keep_freed()
+        block.turn(self.engine == "fused")
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
 
 
-def choose(*, device: str, threads: int | None) -> Engine:
-    """The engine for a device option (``auto``, ``cpu``, ``cuda``) and a thread option.
+def choose(*, device: str, threads: int | None, engine: str = "auto") -> Engine:
+    """The engine for a device option (``auto``, ``cpu``, ``cuda``), a thread option, and one for the code path.
 
-    Without the latter there are as many threads as ``OMP_NUM_THREADS`` says, else as there are cores.
+    Without the second there are as many threads as ``OMP_NUM_THREADS`` says, else as there are cores.
 
     Raises:
-        UsageError: If the device does not exist.
+        UsageError: If the device or the code path does not exist here.
     """
     import torch
 
@@ -53,4 +61,18 @@ def choose(*, device: str, threads: int | None) -> Engine:
         raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from None
     wished = os.environ.get("OMP_NUM_THREADS", "")
     allowed = int(wished) if wished.isdigit() and int(wished) else cores()
-    return Engine(device=device, threads=threads or allowed)
+    return Engine(device=device, threads=threads or allowed, engine=_code_path(engine, device))
+
+
+def _code_path(wished: str, device: str) -> str:
+    """One of :data:`ddbench.core.records.ENGINES`; ``auto``: what is fast on the device, if it exists there.
+
+    Raises:
+        UsageError: If what is wished for does not.
+    """
+    if wished == "eager" or (wished == "auto" and device != "cpu"):
+        return "eager"
+    why = f"it is for CPUs, not for {device}" if device != "cpu" else missing()
+    if why and wished != "auto":
+        raise UsageError(f"--engine {wished}: {why}")
+    return "eager" if why else "fused"
