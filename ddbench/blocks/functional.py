@@ -43,10 +43,14 @@ class FlatModel:
 
     def __call__(self, flat: Tensor, images: Tensor) -> Tensor:
         """Logits [n, K] of the network with parameters ``flat`` [P]; differentiable in both arguments."""
-        parts = torch.split(flat, [shape.numel() for shape in self.shapes])
-        views = {name: part.view(shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)}
+        views = dict(zip(self.names, self.views(flat), strict=True))
         logits: Tensor = functional_call(self.model, views, (images,))
         return logits
+
+    def views(self, flat: Tensor) -> list[Tensor]:
+        """The parts of a vector [P] in the shapes of the parameters."""
+        parts = torch.split(flat, [shape.numel() for shape in self.shapes])
+        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
 
 def flatten(parameters: Tensor | Sequence[Tensor]) -> Tensor:

@@ -17,8 +17,9 @@ the last assignment, which is not the exact gradient for N > 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,9 @@ Augment = Callable[[Tensor, int], Tensor]
 """(images [b, C, H, W], step) → images; pure in the step, so that a reverse pass can replay it."""
 
 Gradients = Literal["exact", "unrolled", "tesla"]
+
+TAPES = 256 * 10**6
+"""Bytes for tapes of steps that are kept instead of made again; made again, they are the same to the bit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,14 +57,17 @@ class Unrolled:
     final: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class _Graph:
-    """One step's gradient with the graph that leads to it."""
+class _Step(Protocol):
+    """One step's gradient, and what it takes to differentiate it again."""
 
-    theta: Tensor
-    images: Tensor
-    labels: Tensor
     gradient: Tensor
+    """[P], detached."""
+    nbytes: int
+    """What it holds, if that was asked for."""
+
+    def pull(self, along: Tensor, *, theta: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The gradients of ⟨gradient, along⟩ in the batch's images, in its float labels, and in θ if that is wanted."""
+        ...
 
 
 def backward(
@@ -93,7 +100,7 @@ def backward(
         momentum: μ.
         window: Differentiate only through the last so many steps (truncation); None: through all.
         keep_bytes: Memory that ``exact`` and ``tesla`` may spend on keeping graphs of steps instead of rebuilding them;
-            None: none. The result does not depend on it.
+            None: none, or :data:`TAPES` where the network is fused. The result does not depend on it.
 
     Raises:
         ValueError: If there is no batch, or the window is not positive.
@@ -150,26 +157,76 @@ class _Student:
     labels: Tensor
     augment: Augment | None
 
+    @property
+    def taped(self) -> bool:
+        """Whether the network writes its second derivatives out itself (:mod:`ddbench.models.fused`)."""
+        return bool(getattr(self.model.model, "fused", False))
+
     def gradient(self, theta: Tensor, images: Tensor, labels: Tensor, step: int, *, graph: bool) -> Tensor:
         """g_i at ``theta`` for a batch that is cut out already."""
-        batch = images if self.augment is None else self.augment(images, step)
-        loss = student_loss(self.model(theta, batch), labels)
+        loss = student_loss(self.model(theta, self.seen(images, step)), labels)
         (gradient,) = torch.autograd.grad(loss, theta, create_graph=graph)
         return gradient
 
-    def graph(self, theta: Tensor, batch: Tensor, step: int) -> _Graph:
-        """g_i with its graph to θ_i, the batch's images and its labels."""
-        theta = theta.detach().requires_grad_()
-        images = self.images[batch].requires_grad_()
-        labels = self.labels[batch]
-        if labels.is_floating_point():
-            labels.requires_grad_()
-        return _Graph(theta, images, labels, self.gradient(theta, images, labels, step, graph=True))
+    def seen(self, images: Tensor, step: int) -> Tensor:
+        """A batch as the network sees it."""
+        return images if self.augment is None else self.augment(images, step)
+
+    def step(self, theta: Tensor, batch: Tensor, step: int, *, measured: bool = False) -> _Step:
+        """g_i, to be differentiated again."""
+        return (_Taped if self.taped else _Graph)(self, theta, batch, step, measured)
 
     def plain(self, theta: Tensor, batch: Tensor, step: int) -> Tensor:
         """g_i without a graph."""
         leaf = theta.detach().requires_grad_()
         return self.gradient(leaf, self.images[batch], self.labels[batch], step, graph=False)
+
+
+class _Graph:
+    """A step with the graph of its gradient to θ_i, the batch's images and its labels."""
+
+    def __init__(self, student: _Student, theta: Tensor, batch: Tensor, step: int, measured: bool) -> None:
+        self.theta = theta.detach().requires_grad_()
+        self.images, self.labels = student.images[batch].requires_grad_(), student.labels[batch]
+        if self.labels.is_floating_point():
+            self.labels.requires_grad_()
+        seen: dict[int, int] = {}
+        with _noting(seen) if measured else nullcontext():
+            self._made = student.gradient(self.theta, self.images, self.labels, step, graph=True)
+        self.gradient, self.nbytes = self._made.detach(), sum(seen.values())
+
+    def pull(self, along: Tensor, *, theta: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        soft = [self.labels] if self.labels.requires_grad else []
+        wanted = [self.images, *soft, *([self.theta] if theta else [])]
+        found = list(torch.autograd.grad(self._made, wanted, grad_outputs=along))
+        return found[0], found[1] if soft else None, found[-1] if theta else None
+
+
+def _noting(seen: dict[int, int]) -> torch.autograd.graph.saved_tensors_hooks:
+    """Notes the storages that a graph saves, and their bytes."""
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+
+
+class _Taped:
+    """A step whose second derivatives the network writes out itself; the graph is that of the augmentation alone."""
+
+    def __init__(self, student: _Student, theta: Tensor, batch: Tensor, step: int, measured: bool) -> None:
+        self._images, self._views = student.images[batch].requires_grad_(), student.model.views
+        self._seen = student.seen(self._images, step)
+        network = cast("Any", student.model.model)
+        self._tape = network.tape(self._views(theta.detach()), self._seen.detach(), student.labels[batch], student_loss)
+        self.gradient, self.nbytes = flatten(self._tape.gradient), self._tape.nbytes
+
+    def pull(self, along: Tensor, *, theta: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        seen, labels, parameters = self._tape.pull(self._views(along), parameters=theta)
+        (images,) = torch.autograd.grad(self._seen, self._images, grad_outputs=seen)
+        return images, labels, flatten(parameters) if theta else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,15 +269,17 @@ def _reverse(path: _Path, outer: Outer, *, exact: bool, keep_bytes: int) -> Unro
     student, start, batches, beta = path.student, path.start, path.batches, path.beta
     momentum, first = path.momentum, path.first
     thetas, velocities = [start], [torch.zeros_like(start)]
-    kept: dict[int, _Graph] = {}
-    ration = _Ration(keep_bytes)
+    kept: dict[int, _Step] = {}
+    ration = _Ration(max(keep_bytes, TAPES if student.taped else 0))
     for i, batch in enumerate(batches):
-        if i >= first and ration.allows(sum(map(len, batches[i:]))):
-            with ration.counting(len(batch)):
-                kept[i] = student.graph(thetas[i], batch, i)
-            gradient = kept[i].gradient.detach()
-            if not ration.allows(len(batch)):  # one graph alone is too much: that is known now
-                del kept[i]
+        left = sum(map(len, batches[i:]))
+        if i >= first and ration.allows(left):
+            made = student.step(thetas[i], batch, i, measured=ration.per_image == 0)
+            ration.per_image = ration.per_image or made.nbytes / len(batch)
+            if ration.allows(left):  # the first one was made to find out
+                kept[i] = made
+            gradient = made.gradient
+            del made
         else:
             gradient = student.plain(thetas[i], batch, i)
         velocities.append(momentum * velocities[i] + gradient)
@@ -234,44 +293,31 @@ def _reverse(path: _Path, outer: Outer, *, exact: bool, keep_bytes: int) -> Unro
     for i in range(len(batches) - 1, first - 1, -1):
         grad_lr -= torch.dot(adjoint, velocities[i + 1])
         pull = momentum * pull - beta * adjoint
-        graph = kept.pop(i) if i in kept else student.graph(thetas[i], batches[i], i)
-        wanted = [graph.images, *([graph.labels] if grad_labels is not None else []), *([graph.theta] if exact else [])]
-        found = list(torch.autograd.grad(graph.gradient, wanted, grad_outputs=pull))
-        grad_images.index_add_(0, batches[i].to(grad_images.device), found.pop(0))
-        if grad_labels is not None:
-            grad_labels.index_add_(0, batches[i].to(grad_labels.device), found.pop(0))
-        if exact:
-            adjoint = adjoint + found.pop(0)
+        step = kept.pop(i) if i in kept else student.step(thetas[i], batches[i], i)
+        of_images, of_labels, of_theta = step.pull(pull, theta=exact)
+        grad_images.index_add_(0, batches[i].to(grad_images.device), of_images)
+        if grad_labels is not None and of_labels is not None:
+            grad_labels.index_add_(0, batches[i].to(grad_labels.device), of_labels)
+        if of_theta is not None:
+            adjoint = adjoint + of_theta
         thetas.pop()
         velocities.pop()
-        del graph, found, wanted  # before the next step's graph is built: only one is ever in memory
+        del step, of_images, of_labels, of_theta  # before the next step is made again: only one is ever in memory
     return Unrolled(loss.detach(), grad_images, grad_labels, grad_lr, end.detach())
 
 
+@dataclass(slots=True)
 class _Ration:
-    """How many steps' graphs fit into a number of bytes: the last ones, because they are used up first."""
+    """How many steps fit into a number of bytes: the last ones, because they are used up first.
 
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self.per_image = 0.0
+    Attributes:
+        budget: Bytes.
+        per_image: Bytes of one image of a step; 0: the first step is made to find out.
+    """
+
+    budget: int
+    per_image: float = 0.0
 
     def allows(self, images: int) -> bool:
-        """Whether the graphs of steps on so many images in all fit; the first graph is made to find out."""
-        if self.budget == 0:
-            return False
-        return self.per_image == 0 or images * self.per_image <= self.budget
-
-    def counting(self, images: int) -> torch.autograd.graph.saved_tensors_hooks:
-        """Measures what the first graph saves, on so many images."""
-        seen: set[int] = set()
-
-        def pack(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in seen:
-                seen.add(storage.data_ptr())
-                if not measured:
-                    self.per_image += storage.nbytes() / images
-            return tensor
-
-        measured = self.per_image > 0
-        return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+        """Whether steps on so many images in all fit."""
+        return self.budget > 0 and images * self.per_image <= self.budget

@@ -6,13 +6,14 @@ initialisation. Instance norm is group norm with one channel per group (affine, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from torch import Tensor, nn
 
 from ddbench.core.errors import UsageError
 from ddbench.models.fused import block as fused
+from ddbench.models.fused.tape import Loss, Tape
 from ddbench.models.names import ArchName, too_deep
 
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {
@@ -63,6 +64,20 @@ class ConvNet(nn.Module):
             assert isinstance(norm, nn.GroupNorm)
             x = fused.norm_relu_pool(conv(x), norm.weight, norm.bias, norm.eps)
         return x.flatten(1)
+
+    def tape(self, parameters: Sequence[Tensor], images: Tensor, labels: Tensor, loss: Loss) -> Tape | None:
+        """The gradient of a loss at other parameters than its own, to be differentiated again; None if not fused.
+
+        Args:
+            parameters: Like :meth:`parameters`.
+            images: [b, C, H, W].
+            labels: [b] int64 classes, or [b, K] floats.
+            loss: Of logits and labels.
+        """
+        if not (self._fusible and fused.serves(images)):
+            return None
+        paddings = [cast("int", cast("nn.Conv2d", conv).padding[0]) for conv in self.features[::4]]
+        return Tape(parameters, paddings, cast("nn.GroupNorm", self.features[1]).eps, images, labels, loss)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images [n, C, H, W] → logits [n, K]."""

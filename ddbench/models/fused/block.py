@@ -7,6 +7,7 @@ taken in another order than PyTorch's: equal within rounding, not to the bit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -67,6 +68,61 @@ def norm_relu_pool(x: Tensor, gain: Tensor, bias: Tensor, eps: float) -> Tensor:
     return out
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The operation at one input: what its derivatives are taken from.
+
+    Attributes:
+        x: [n, C, H, W].
+        gain: γ, [C].
+        bias: β, [C].
+        mean: Of each plane, [n, C].
+        rstd: 1 / √(variance + eps) of each plane, [n, C].
+    """
+
+    x: Tensor
+    gain: Tensor
+    bias: Tensor
+    mean: Tensor
+    rstd: Tensor
+
+    @classmethod
+    def at(cls, x: Tensor, gain: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Block]:
+        """The output [n, C, H // 2, W // 2], and the operation at this input."""
+        n, channels, h, w = x.shape
+        x, gain, bias = x.contiguous(), gain.contiguous(), bias.contiguous()
+        out, mean, rstd = x.new_empty(n, channels, h // 2, w // 2), x.new_empty(n, channels), x.new_empty(n, channels)
+        _call("forward", x, x, gain, bias, eps, out, mean, rstd)
+        return out, cls(x, gain, bias, mean, rstd)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them, in their order."""
+        return self.x, self.gain, self.bias, self.mean, self.rstd
+
+    def gradients(self, dout: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients in x, gain and bias, given that of the output, which is contiguous."""
+        dx, dgain, dbias = torch.empty_like(self.x), torch.empty_like(self.mean), torch.empty_like(self.mean)
+        _call("backward", self.x, dout, *self.tensors, dx, dgain, dbias)
+        return dx, dgain.sum(0), dbias.sum(0)
+
+    def tangent(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        """Derivative of the output along a in x, b in gain and c in bias, which are contiguous.
+
+        It is the gradient in ``dout`` of S = ⟨dx, a⟩ + ⟨dgain, b⟩ + ⟨dbias, c⟩ of :meth:`gradients`, too.
+        """
+        n, channels, h, w = self.x.shape
+        along = self.x.new_empty(n, channels, h // 2, w // 2)
+        _call("tangent", self.x, *self.tensors, a, b, c, along)
+        return along
+
+    def second(self, dout: Tensor, a: Tensor, b: Tensor, dx: Tensor) -> Tensor:
+        """Add the gradient in x of S at ``dout`` to ``dx``; returns that in gain (the one in bias is 0)."""
+        dgain = torch.empty_like(self.mean)
+        _call("second", self.x, dout, *self.tensors, a, b, dx, dgain)
+        return dgain.sum(0)
+
+
 def _call(name: str, x: Tensor, *given: Tensor | float) -> None:
     """Run a function of the library over all planes of x [n, C, H, W].
 
@@ -84,41 +140,30 @@ class _Forward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, eps: float) -> Tensor:
-        n, channels, h, w = x.shape
-        x, gain, bias = x.contiguous(), gain.contiguous(), bias.contiguous()
-        out, mean, rstd = x.new_empty(n, channels, h // 2, w // 2), x.new_empty(n, channels), x.new_empty(n, channels)
-        _call("forward", x, x, gain, bias, eps, out, mean, rstd)
-        ctx.save_for_backward(x, gain, bias, mean, rstd)
+        out, made = Block.at(x, gain, bias, eps)
+        ctx.save_for_backward(*made.tensors)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         given = grads[0].contiguous(), *ctx.saved_tensors
-        return *(_Backward.apply(*given) if torch.is_grad_enabled() else _gradients(*given)), None
-
-
-def _gradients(
-    dout: Tensor, x: Tensor, gain: Tensor, bias: Tensor, mean: Tensor, rstd: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients in x, gain and bias."""
-    dx, dgain, dbias = torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
-    _call("backward", x, dout, x, gain, bias, mean, rstd, dx, dgain, dbias)
-    return dx, dgain.sum(0), dbias.sum(0)
+        return *(_Backward.apply(*given) if torch.is_grad_enabled() else Block(*given[1:]).gradients(given[0])), None
 
 
 class _Backward(torch.autograd.Function):
-    """:func:`_gradients`, to be differentiated again."""
+    """Its gradients, to be differentiated again."""
 
     @staticmethod
     def forward(ctx: Any, *given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ctx.save_for_backward(*given)
-        return _gradients(*given)
+        return Block(*given[1:]).gradients(given[0])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        dout, x, gain, bias, mean, rstd = ctx.saved_tensors
+        dout, *rest = ctx.saved_tensors
+        made = Block(*rest)
         a, b, c = (one.contiguous() for one in grads)
-        ddout, dx, dgain = torch.empty_like(dout), torch.empty_like(x), torch.empty_like(mean)
-        _call("second", x, dout, x, gain, bias, mean, rstd, a, b, c, ddout, dx, dgain)
-        return ddout, dx, dgain.sum(0), None, None, None
+        dx = torch.zeros_like(made.x)
+        dgain = made.second(dout, a, b, dx)
+        return made.tangent(a, b, c), dx, dgain, None, None, None

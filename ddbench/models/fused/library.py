@@ -68,7 +68,7 @@ def _opened(path: Path) -> ctypes.CDLL:
         OSError: If there is no such file, or it is no such library.
     """
     found = ctypes.CDLL(str(path))
-    pointers = {"forward": 6, "backward": 9, "second": 12}
+    pointers = {"forward": 6, "backward": 9, "tangent": 9, "second": 10}
     try:
         for name, suffix in itertools.product(pointers, ("_f32", "_f64")):
             takes: list[type] = [ctypes.c_void_p] * pointers[name]

@@ -30,7 +30,7 @@
     int lacks = 0; \
     _Pragma("omp parallel num_threads(threads) reduction(|:lacks) if(threads > 1)") \
     { \
-        REAL *scratch = malloc((2 * (size_t)m + w) * sizeof(REAL)); \
+        REAL *scratch = malloc(((size_t)m + w) * sizeof(REAL)); \
         lacks |= !scratch; \
         BY_SIZE(PLANE) \
         free(scratch); \
@@ -117,18 +117,38 @@ INLINE void NAMED(plane_backward)(const REAL *restrict dout, const REAL *restric
     *dbias = sum;
 }
 
-/* The gradients of  S = <dx, a> + dgain b + dbias c  for a [m] and numbers b, c of the plane's channel, in dout, x and gain.
-   The map d -> dx / gain is its own transpose, P(a) = rstd (a - mean(a) - n mean(a n)), so that
-       d:     gain P(a) + b n + c, where u > 0
-       gain:  T = sum(d P(a))
-       x:     P(e) - T gain rstd / m n,   e = -rstd / m (gain d sum(a n) + a gain sum(d n)) + b d  (through n; then rstd) */
-INLINE void NAMED(plane_second)(const REAL *restrict dout, const REAL *restrict x, REAL gain, REAL bias, REAL mean, REAL rstd,
-                                const REAL *restrict a, REAL b, REAL c, REAL *restrict ddout, REAL *restrict dx,
-                                REAL *restrict dgain, int h, int w, REAL *restrict d)
+/* P(a) = rstd (a - mean(a) - n mean(a n)) is the derivative of n along a, and its own transpose. */
+
+/* Derivative of the output along a [m] in x and numbers b, c in gain and bias: pool(gain P(a) + b n + c, where u > 0).
+   It is the gradient of  S = <dx, a> + dgain b + dbias c  in dout, too. */
+INLINE void NAMED(plane_tangent)(const REAL *restrict x, REAL gain, REAL bias, REAL mean, REAL rstd, const REAL *restrict a,
+                                 REAL b, REAL c, REAL *restrict along, int h, int w, REAL *restrict scratch)
 {
     const int m = h * w;
     const REAL scale = rstd * gain, shift = bias - mean * scale;
-    REAL *restrict through = d + m;
+    REAL a_sum = 0, a_along = 0;
+#pragma omp simd reduction(+ : a_sum, a_along)
+    for (int i = 0; i < m; i++) {
+        a_sum += a[i];
+        a_along += a[i] * (x[i] - mean) * rstd;
+    }
+    const REAL a_mean = a_sum / m, slope = a_along / m;
+    for (int i = 0; i < m; i++) {
+        const REAL n = (x[i] - mean) * rstd, found = scale * (a[i] - a_mean - n * slope) + b * n + c;
+        scratch[i] = x[i] * scale + shift <= 0 ? 0 : found;
+    }
+    NAMED(pool)(scratch, along, h, w, scratch + m);
+}
+
+/* The gradients of S in x, which is added to dx, and in gain (that in bias is 0):
+       gain:  T = sum(d P(a))
+       x:     P(e) - T gain rstd / m n,   e = b d - gain rstd / m (d sum(a n) + a sum(d n))    (through n; then rstd) */
+INLINE void NAMED(plane_second)(const REAL *restrict dout, const REAL *restrict x, REAL gain, REAL bias, REAL mean, REAL rstd,
+                                const REAL *restrict a, REAL b, REAL *restrict dx, REAL *restrict dgain, int h, int w,
+                                REAL *restrict d)
+{
+    const int m = h * w;
+    const REAL scale = rstd * gain, shift = bias - mean * scale;
     REAL d_sum = 0, d_along = 0, a_sum = 0, a_along = 0, both = 0;
     NAMED(spread)(dout, d, h, w);
 #pragma omp simd reduction(+ : d_sum, d_along, a_sum, a_along, both)
@@ -144,14 +164,8 @@ INLINE void NAMED(plane_second)(const REAL *restrict dout, const REAL *restrict 
     const REAL t = rstd * (both - d_sum * a_sum / m - d_along * a_along / m);
     const REAL of_d = b - scale / m * a_along, of_a = -scale / m * d_along;
     const REAL e_sum = of_d * d_sum + of_a * a_sum, e_along = of_d * d_along + of_a * a_along;
-    const REAL constant = e_sum / m, slope = (e_along + t * gain) / m, a_mean = a_sum / m, a_slope = a_along / m;
-    for (int i = 0; i < m; i++) {
-        const REAL n = (x[i] - mean) * rstd;
-        const REAL found = scale * (a[i] - a_mean - n * a_slope) + b * n + c;
-        through[i] = x[i] * scale + shift <= 0 ? 0 : found;
-        dx[i] = rstd * (of_d * d[i] + of_a * a[i] - constant - n * slope);
-    }
-    NAMED(pool)(through, ddout, h, w, through + m);
+    const REAL constant = e_sum / m, slope = (e_along + t * gain) / m * rstd;
+    for (int i = 0; i < m; i++) dx[i] += rstd * (of_d * d[i] + of_a * a[i] - constant - (x[i] - mean) * slope);
     *dgain = t;
 }
 
@@ -176,14 +190,22 @@ int NAMED(backward)(const REAL *dout, const REAL *x, const REAL *gain, const REA
 }
 
 /* b and c: [channels]. */
+int NAMED(tangent)(const REAL *x, const REAL *gain, const REAL *bias, const REAL *mean, const REAL *rstd, const REAL *a,
+                   const REAL *b, const REAL *c, REAL *along, long planes, int channels, int h, int w, int threads)
+{
+#define PLANE(H, W) \
+    EACH_PLANE NAMED(plane_tangent)(x + p * m, gain[p % channels], bias[p % channels], mean[p], rstd[p], a + p * m, \
+                                    b[p % channels], c[p % channels], along + p * q, H, W, scratch);
+    OVER_PLANES(PLANE)
+#undef PLANE
+}
+
 int NAMED(second)(const REAL *dout, const REAL *x, const REAL *gain, const REAL *bias, const REAL *mean, const REAL *rstd,
-                  const REAL *a, const REAL *b, const REAL *c, REAL *ddout, REAL *dx, REAL *dgain, long planes, int channels,
-                  int h, int w, int threads)
+                  const REAL *a, const REAL *b, REAL *dx, REAL *dgain, long planes, int channels, int h, int w, int threads)
 {
 #define PLANE(H, W) \
     EACH_PLANE NAMED(plane_second)(dout + p * q, x + p * m, gain[p % channels], bias[p % channels], mean[p], rstd[p], \
-                                   a + p * m, b[p % channels], c[p % channels], ddout + p * q, dx + p * m, dgain + p, H, W, \
-                                   scratch);
+                                   a + p * m, b[p % channels], dx + p * m, dgain + p, H, W, scratch);
     OVER_PLANES(PLANE)
 #undef PLANE
 }

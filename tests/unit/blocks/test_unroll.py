@@ -5,13 +5,25 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ddbench.blocks import unroll
 from ddbench.blocks.augment import DSA
 from ddbench.blocks.functional import FlatModel, flatten
 from ddbench.blocks.trajectory import match
 from ddbench.blocks.unroll import backward
 from ddbench.models import build_model
+from ddbench.models.fused import block, library
 
 N_IMAGES, CLASSES = 8, 4
+
+
+@pytest.fixture(autouse=True, params=["eager", "fused"])
+def engine(request):
+    """Both code paths: autograd's graphs, and tapes of networks that write their second derivatives out."""
+    if request.param == "fused" and library.missing():
+        pytest.skip(library.missing())
+    block.turn(request.param == "fused")
+    yield request.param
+    block.turn(False)
 
 
 def network():
@@ -78,6 +90,42 @@ def test_what_is_kept_changes_nothing(keep_bytes):
     assert_same(match(*args, keep_bytes=keep_bytes), match(*args), tolerance=1e-13)
 
 
+@pytest.mark.parametrize("budget", [1, 20_000, 10**9])
+@pytest.mark.parametrize("gradients", ["exact", "tesla"])
+def test_tapes_that_are_kept_change_no_bit(engine, monkeypatch, budget, gradients):
+    if engine == "eager":
+        pytest.skip("no tapes")
+    net, *args = problem(soft=True)
+    options = {"momentum": 0.7, "augment": replayed(), "gradients": gradients}
+    for dtype in (torch.float64, torch.float32):
+        given = [one.to(dtype) if isinstance(one, torch.Tensor) else one for one in args]
+        monkeypatch.setattr(unroll, "TAPES", 0)
+        without = match(net.to(dtype), *given, **options)
+        monkeypatch.setattr(unroll, "TAPES", budget)
+        assert_same(match(net, *given, **options), without, tolerance=0)
+
+
+def test_only_as_many_tapes_are_kept_as_fit(engine, monkeypatch):
+    if engine == "eager":
+        pytest.skip("no tapes")
+    made = []
+
+    class Watched(unroll._Taped):
+        def __init__(self, *given):
+            super().__init__(*given)
+            made.append(self.nbytes)
+
+    monkeypatch.setattr(unroll, "_Taped", Watched)
+    args = problem(steps=5)
+    match(*args)
+    assert len(made) == 5, "each step once"
+    one = made[0]
+    made.clear()
+    monkeypatch.setattr(unroll, "TAPES", 2 * one)
+    match(*args)
+    assert len(made) == 1 + 5, "one to find out, the last two once, three again"
+
+
 def test_tesla_is_exact_for_one_step_and_only_there():
     args = problem(steps=1)
     assert_same(match(*args, gradients="tesla"), match(*args, gradients="exact"))
@@ -91,7 +139,6 @@ def test_tesla_is_exact_for_one_step_and_only_there():
 
 def test_a_known_curvature_gives_the_known_gradients():
     """ℓ = ½ (θ − x)²: two steps give ∂θ_2/∂x_0 = β(1−β) exactly, and β by TESLA."""
-    from ddbench.blocks import unroll
 
     class Scalar(torch.nn.Module):
         def __init__(self):
