@@ -135,14 +135,19 @@ class Processes:
         Raises:
             DDBenchError: If a worker cannot start, or what ended its work, as that would have ended it here.
         """
-        end, done = time.monotonic() + wait_s, None
+        end, done, dead = time.monotonic() + wait_s, None, self._dead()
         while done is None:
             try:
                 worker, answer = self._told.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
-                return []
-            done = self._lost(worker) if answer is None else self._heard(worker, answer)
+                return [lost for worker in dead if worker in self._workers for lost in self._lost(worker)]
+            if worker in self._workers:
+                done = self._lost(worker) if answer is None else self._heard(worker, answer)
         return done
+
+    def _dead(self) -> list[_Worker]:
+        """Workers that have ended; their pipes need not have: what they started may hold those for longer."""
+        return [worker for worker in self._workers if worker.process.poll() is not None]
 
     def _heard(self, worker: _Worker, answer: Mapping[str, Any]) -> list[tuple[Handle, Outcome]] | None:
         """What is done now; None where nothing has changed."""

@@ -35,6 +35,10 @@ for line in sys.stdin:
             time.sleep(0.01)
     if what == "die-once" and sum(seen.startswith(what) for seen in open(LOG)) == 1 or what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "orphan":
+        wait = "import os, time\\nwhile not os.path.exists(" + repr(LOG + ".go") + "): time.sleep(0.1)"
+        subprocess.Popen([sys.executable, "-c", wait], stdin=subprocess.DEVNULL)
+        os.kill(os.getpid(), signal.SIGKILL)
     if what == "refuse":
         tell(error={"kind": "UsageError", "text": "--device cuda: no GPU"})
     tell(outcome={"status": "ok", "reason": f"on {gpu}"})
@@ -149,6 +153,12 @@ def test_a_node_that_kills_every_process_is_a_failure_and_the_rest_goes_on(bench
     found.submit("wait", "wait")
     found.go()
     assert {one.reason for one in found.outcomes(2)} == {"on 4", "on 5"}, "both GPUs are still in use"
+
+
+def test_a_process_is_dead_though_what_it_started_keeps_its_pipe_open(bench):
+    found = bench("cuda:0", jobs=1)
+    found.submit("orphan")
+    assert found.outcomes(1)[0].status == "failed"
 
 
 def test_a_gpu_that_cannot_be_used_is_named(bench):
