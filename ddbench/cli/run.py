@@ -228,7 +228,7 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
             )  # fmt: skip
             place = make_executor(given["executor"] or sharing.executor, what)
             limit, retry = given["reference_limit"], given["retry_failed"]
-            Schedule(plan, store, place, sharing.of, interrupts, watcher, limit, retry).run()
+            Schedule(plan, store, place, sharing.of, interrupts, watcher, limit, retry, sharing.jobs > 1).run()
     except InterruptedRunError as error:
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
     finally:
