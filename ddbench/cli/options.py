@@ -10,6 +10,7 @@ from typing import Any
 import click
 import yaml
 
+GPU = r"cuda:(0|[1-9]\d*)"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -73,14 +74,21 @@ class Jobs(click.ParamType[int | None]):
 
 
 class Device(click.ParamType[str]):
-    """``auto``, ``cpu``, ``cuda`` or ``cuda:1``; whether it exists is found out when something is to run."""
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:1``, of ``several`` also ``cuda:0,cuda:1`` or ``all``; only the form."""
 
     name = "device"
 
+    def __init__(self, *, several: bool = False) -> None:
+        self.several = several
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the form."""
-        if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(value)) is None:
-            self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:1, mps", param, ctx)
+        more, known = (rf"|all|{GPU}(,{GPU})+", "; cuda:0,cuda:1; all") if self.several else ("", "")
+        if re.fullmatch(rf"auto|cpu|mps|cuda|{GPU}{more}", str(value)) is None:
+            self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:1, mps{known}", param, ctx)
+        names = str(value).split(",")
+        if len(set(names)) < len(names):
+            self.fail(f"{value!r} names a GPU twice; --jobs {len(names)} starts so many processes", param, ctx)
         return str(value)
 
 

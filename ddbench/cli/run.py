@@ -89,7 +89,8 @@ WHERE = [
                  help="How many nodes run at once; auto: one a core where long work with narrow networks waits."),
     click.option("--threads", type=click.IntRange(1),
                  help="CPU threads of each. [1 for narrow networks, else all cores, divided among --jobs N]"),
-    click.option("--device", type=Device(), default="auto", show_default=True, help="auto, cpu or cuda."),
+    click.option("--device", type=Device(several=True), default="auto", show_default=True,
+                 help="auto, cpu or cuda; GPUs by name, cuda:1 or cuda:0,cuda:1, or all: a process on each."),
     click.option(
         "--timeout",
         type=Duration(positive=True),
@@ -133,7 +134,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
         given: The values of the options HOW and WHERE.
         views: From :func:`checked_views`.
     """
-    check_executor(given["executor"], given["jobs"])
+    check_executor(given["executor"], given["jobs"], given["device"])
     if given["dry_run"]:
         return print_plan(plan, store, given)
     perform(plan, store, given)
@@ -145,6 +146,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
 @options(WHAT, HOW, WHERE)
 def plan(**given: Any) -> int:
     """Show what a run would do: one row per node with its key, state and forecast."""
+    check_executor(given["executor"], given["jobs"], given["device"])
     store, planned = planned_from(given)
     return print_plan(planned, store, given)
 
@@ -221,10 +223,12 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
                 if protocol.declared is not None:  # of a plugin: before anything is condensed for one that cannot run
                     protocol.load()
             sharing = _sharing(plan, given)
-            what = Run(store, plan.grid.registries, sharing.jobs, interrupts, watcher, given["keep_logits"])
+            what = Run(
+                store, plan.grid.registries, sharing.jobs, interrupts, watcher, given["keep_logits"], sharing.gpus
+            )  # fmt: skip
             place = make_executor(given["executor"] or sharing.executor, what)
             limit, retry = given["reference_limit"], given["retry_failed"]
-            Schedule(plan, store, place, sharing.of, interrupts, watcher, limit, retry).run()
+            Schedule(plan, store, place, sharing.of, interrupts, watcher, limit, retry, sharing.jobs > 1).run()
     except InterruptedRunError as error:
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
     finally:
@@ -232,9 +236,8 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
 
 
 def _sharing(plan: planning.Plan, given: dict[str, Any]) -> Sharing:
-    jobs = 1 if given.get("executor") == "local" else given.get("jobs")
-    more = {"threads": given.get("threads"), "timeout_s": given.get("timeout")}
-    return share(plan, jobs=jobs, device=given.get("device", "auto"), **more)
+    more = {name: given.get(name) for name in ("executor", "jobs", "threads")}
+    return share(plan, device=given.get("device", "auto"), timeout_s=given.get("timeout"), **more)
 
 
 def _say_notes(plan: planning.Plan) -> None:

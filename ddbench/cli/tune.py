@@ -58,7 +58,7 @@ def tune(file: str, **given: Any) -> int:
     whole = planner.make(tuning.grid_of(wanted, registries))
     assess(part, store, retry_failed=given["retry_failed"])
     _refuse_what_is_left_out(whole, store, wanted.where)
-    check_executor(given["executor"], given["jobs"])
+    check_executor(given["executor"], given["jobs"], given["device"])
     if given["dry_run"]:
         return print_plan(part, store, given)
     perform(part, store, given | {"reference_limit": 0.0})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -16,6 +16,9 @@ from ddbench.plan.graph import Node, Plan
 
 OVERHEAD = 32
 """Images that take as long as an update's fixed costs (between 5 and 80 on the networks measured)."""
+
+SURE = 2
+"""A reference is measured by the first forecast there is if so many times that is still below its limit."""
 
 
 @dataclass(slots=True)
@@ -36,22 +39,30 @@ class Speeds:
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Speeds:
-        """Learn from finished records; not from those of profile smoke, a few steps among fixed costs."""
+        """Learn from records."""
         speeds = cls()
         for record in records:
-            if record.status == "ok" and record.cost.steps and not for_tests_only(record.document.profile):
-                speeds.add(record)
+            speeds.add(record)
         return speeds
 
-    def add(self, record: Record) -> None:
-        """Learn from one finished record."""
+    def add(self, record: Record) -> bool:
+        """Learn from a record that has a result; not of profile smoke, a few steps among fixed costs.
+
+        Returns:
+            Whether forecasts are worth renewing: of the record's kind there are twice as many as when they last were.
+        """
         document, cost = record.document, record.cost
+        if record.status != "ok" or not cost.steps or for_tests_only(document.profile):
+            return False
         if isinstance(document, CellDocument):
-            self.cells[_condensed(document)].append((cost.prepare_s + cost.condense_s) / cost.steps)
+            seen = self.cells[_condensed(document)]
+            seen.append((cost.prepare_s + cost.condense_s) / cost.steps)
         else:
-            self.students[_trained(document)][_batch(document)].append(cost.evaluate_s / cost.steps)
+            seen = self.students[_trained(document)][_batch(document)]
+            seen.append(cost.evaluate_s / cost.steps)
             if "updates" in record.metrics and record.updates is not None:
                 self.lengths[_recipe_of(document)] = record.updates
+        return len(seen).bit_count() == 1
 
     def seconds(self, node: Node) -> float | None:
         """Expected seconds of a node; None when nothing comparable has finished."""
@@ -118,29 +129,52 @@ def forecast(plan: Plan, speeds: Speeds) -> None:
         node.forecast_s = None if seconds is None else round(seconds, 1)
 
 
-def limit_references(plan: Plan, store: Store, limit_s: float) -> list[Node]:
-    """Leave out references that would take longer than allowed; their rows say how long.
-
-    A row of a table is measured as a whole or not at all, so forecasts add up over repetitions and students.
-
-    Args:
-        plan: The plan, with everything else done.
-        store: Where to learn speeds from.
-        limit_s: Longest time of a row [s]; 0: none is measured.
-
-    Returns:
-        The nodes left out.
-    """
+def _reference_rows(plan: Plan) -> list[list[Node]]:
+    """Pending students of references; a row of a table is measured as a whole or not at all."""
     rows: dict[tuple[str, ...], list[Node]] = defaultdict(list)
     for node in plan.pending():
         if isinstance(node.document, EvaluationDocument) and node.is_reference:
             spec = node.document.eval
             rows[spec.set, spec.protocol, spec.arch].append(node)
+    return list(rows.values())
+
+
+def sure_references(plan: Plan, limit_s: float) -> list[Node]:
+    """Students of references that need not wait until forecasts are at their best: they are far below the limit.
+
+    Args:
+        plan: The plan, with forecasts.
+        limit_s: Longest time of a row [s].
+    """
+    return [
+        node
+        for row in _reference_rows(plan)
+        if all(node.forecast_s is not None for node in row)
+        and SURE * sum(node.forecast_s or 0.0 for node in row) < limit_s
+        for node in row
+    ]
+
+
+def limit_references(plan: Plan, store: Store, limit_s: float, decided: Collection[str] = ()) -> list[Node]:
+    """Leave out references that would take longer than allowed; their rows say how long.
+
+    Forecasts add up over the repetitions and students of a row.
+
+    Args:
+        plan: The plan, with everything else done.
+        store: Where to learn speeds from.
+        limit_s: Longest time of a row [s]; 0: none is measured.
+        decided: Keys of nodes that are measured in any case.
+
+    Returns:
+        The nodes left out.
+    """
+    rows = [row for row in _reference_rows(plan) if not any(node.key in decided for node in row)]
     if not rows:
         return []
     forecast(plan, Speeds.of(record for _, record in store.records()))
     left_out = []
-    for row in rows.values():
+    for row in rows:
         seconds = sum(node.forecast_s or 0.0 for node in row)
         if seconds > limit_s or limit_s == 0:
             for node in row:

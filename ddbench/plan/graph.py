@@ -59,7 +59,7 @@ class Node:
 
     @property
     def is_reference(self) -> bool:
-        """Whether it trains a student on everything: such nodes run last, once their length can be told."""
+        """Whether it trains a student on everything: such nodes wait until their length can be told."""
         return isinstance(self.document, EvaluationDocument) and self.document.whole
 
     @property

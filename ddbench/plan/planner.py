@@ -51,7 +51,7 @@ CHOOSES = ", chooses the learning rate"
 
 
 class _Planner:
-    """Collects nodes, each once; evaluations of references go last because they take longest."""
+    """Collects nodes, each once; evaluations of references go last because others tell how long they take."""
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid

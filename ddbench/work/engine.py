@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pydantic import PositiveInt
+from pydantic import PositiveInt, field_validator
 
 from ddbench.core.cpu import cores
 from ddbench.core.errors import UsageError
@@ -18,7 +18,7 @@ class Engine(Frozen):
     """What a resumed node must reuse to continue to the bit.
 
     Attributes:
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu`` or ``cuda``, never which one of several GPUs: a node continues on another one.
         threads: CPU threads.
         engine: The code path, one of :data:`ddbench.core.records.ENGINES`.
     """
@@ -26,6 +26,11 @@ class Engine(Frozen):
     device: str
     threads: PositiveInt
     engine: str = ENGINES[0]
+
+    @field_validator("device")
+    @classmethod
+    def _without_index(cls, device: str) -> str:
+        return device.partition(":")[0]
 
     def apply(self) -> None:
         """Make this process compute so.
@@ -46,6 +51,7 @@ class Engine(Frozen):
 def choose(*, device: str, threads: int | None, engine: str = "auto") -> Engine:
     """The engine for a device option (``auto``, ``cpu``, ``cuda``), a thread option, and one for the code path.
 
+    One GPU of several (``cuda:1``) is this process's ``cuda`` from now on.
     Without the second there are as many threads as ``OMP_NUM_THREADS`` says, else as there are cores.
 
     Raises:
@@ -59,9 +65,12 @@ def choose(*, device: str, threads: int | None, engine: str = "auto") -> Engine:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from None
+    if ":" in device:
+        torch.cuda.set_device(device)
     wished = os.environ.get("OMP_NUM_THREADS", "")
     allowed = int(wished) if wished.isdigit() and int(wished) else cores()
-    return Engine(device=device, threads=threads or allowed, engine=_code_path(engine, device))
+    kind = device.partition(":")[0]
+    return Engine(device=kind, threads=threads or allowed, engine=_code_path(engine, kind))
 
 
 def _code_path(wished: str, device: str) -> str:

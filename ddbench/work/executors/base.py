@@ -14,6 +14,7 @@ from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.specs import Frozen
 from ddbench.core.store.folder import Store
 from ddbench.work.attempt import Outcome
+from ddbench.work.executors.devices import named
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Monitor
 
@@ -25,7 +26,7 @@ class Resources(Frozen):
     """What a node may use; decides how it is computed, never what.
 
     Attributes:
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu`` or ``cuda``; in this process also ``cuda:1``.
         threads: CPU threads; None: as many as there are cores.
         timeout_s: Longest time of one attempt [s]; None: no limit.
         alone: Whether no other node of the run may run meanwhile.
@@ -80,6 +81,8 @@ class Run:
         interrupts: Whether the user wants to stop.
         monitor: Is told about the steps of nodes.
         keep_logits: Store logits beside predictions.
+        gpus: Those that processes take in turn, each one of them: ``cuda:0``, ``cuda:1``; none: what nodes' resources
+            say.
     """
 
     store: Store
@@ -88,6 +91,7 @@ class Run:
     interrupts: Interrupts
     monitor: Monitor
     keep_logits: bool = False
+    gpus: tuple[str, ...] = ()
 
 
 EXECUTORS: Mapping[str, str] = {
@@ -97,18 +101,22 @@ EXECUTORS: Mapping[str, str] = {
 """Name → class, made from a :class:`Run`; imported when it is used, because ``local`` imports torch."""
 
 
-def check_executor(name: str | None, jobs: int | None) -> None:
+def check_executor(name: str | None, jobs: int | None, device: str) -> None:
     """Refuse what an executor cannot do.
 
     Args:
         name: What ``--executor`` says, one of :data:`EXECUTORS`.
         jobs: What ``--jobs`` says; None: as many as suit the run.
+        device: What ``--device`` says.
 
     Raises:
-        UsageError: If it cannot run so many.
+        UsageError: If it cannot run so many, or a GPU that is named is not there.
     """
+    gpus = named(device)
     if name == "local" and jobs is not None and jobs > 1:
         raise UsageError(f"--executor local runs one node at a time: leave it out, or --jobs {jobs}")
+    if name == "local" and len(gpus) > 1:
+        raise UsageError(f"--executor local computes on one device: leave it out, or --device {gpus[0]}")
 
 
 def make_executor(name: str, run: Run) -> Executor:

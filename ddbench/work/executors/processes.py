@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,6 +21,7 @@ from ddbench.core.documents import Document
 from ddbench.core.errors import DDBenchError
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Handle, Resources, Run
+from ddbench.work.executors.devices import environment
 
 REDO = 2
 """How often a node is run again whose process was lost: killed, for instance, because memory was short."""
@@ -38,13 +41,15 @@ class _Task:
 
 
 class _Worker:
-    """A process that runs `ddbench work`: a task per line goes in, answers come out."""
+    """A process that runs `ddbench work`: a task per line goes in, answers come out; ``gpu``: all that it sees."""
 
-    def __init__(self, command: list[str], told: _Told) -> None:
+    def __init__(self, command: list[str], gpu: str | None, told: _Told) -> None:
         # A session of its own, so that a Ctrl-C in the terminal does not reach it as a second signal.
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+            env=os.environ | ({} if gpu is None else environment(gpu)),
+        )  # fmt: skip
+        self.gpu = gpu
         self.task: _Task | None = None
         self.ready = False
         self._stopping = False
@@ -86,6 +91,15 @@ _Told: TypeAlias = "queue.Queue[tuple[_Worker, dict[str, Any] | None]]"
 """Answers of workers as they come; None: its process has ended."""
 
 
+def command(run: Run) -> list[str]:
+    """What a worker of a run is started with."""
+    here = str(Path.cwd()) in sys.path or "" in sys.path
+    safe = [] if here else ["-P"]  # `-m` alone lets modules of the current folder in that this process does not see
+    plugins = [part for file in run.registries.files for part in ("--plugin", str(file))]
+    logits = ["--keep-logits"] * run.keep_logits
+    return [sys.executable, *safe, "-m", "ddbench", "work", "--out", str(run.store.out), *plugins, *logits]
+
+
 class Processes:
     """Starts its workers at once, and gives the node of a lost one to another."""
 
@@ -93,12 +107,9 @@ class Processes:
         self._monitor = run.monitor
         self._told: _Told = queue.Queue()
         self._waiting: list[_Task] = []
-        here = str(Path.cwd()) in sys.path or "" in sys.path
-        safe = [] if here else ["-P"]  # `-m` alone lets modules of the current folder in that this process does not see
-        self._command = [sys.executable, *safe, "-m", "ddbench", "work", "--out", str(run.store.out)]
-        self._command += [part for file in run.registries.files for part in ("--plugin", str(file))]
-        self._command += ["--keep-logits"] * run.keep_logits
-        self._workers = [_Worker(self._command, self._told) for _ in range(run.jobs)]
+        self._command = command(run)
+        gpus = islice(cycle(run.gpus or [None]), run.jobs)
+        self._workers = [_Worker(self._command, gpu, self._told) for gpu in gpus]
 
     @property
     def slots(self) -> int:
@@ -113,9 +124,10 @@ class Processes:
         return task.handle
 
     def _place(self) -> None:
-        for worker in self._workers:
-            if self._waiting and worker.ready and worker.task is None:
-                worker.give(self._waiting.pop(0))
+        """Give what waits to idle workers, those first whose GPU has the fewest nodes."""
+        while self._waiting and (idle := [one for one in self._workers if one.ready and one.task is None]):
+            busy = [worker.gpu for worker in self._workers if worker.task is not None]
+            min(idle, key=lambda worker: busy.count(worker.gpu)).give(self._waiting.pop(0))
 
     def poll(self, wait_s: float) -> list[tuple[Handle, Outcome]]:
         """Hear what workers say until one is ready or done with its node, or for ``wait_s`` seconds.
@@ -123,14 +135,19 @@ class Processes:
         Raises:
             DDBenchError: If a worker cannot start, or what ended its work, as that would have ended it here.
         """
-        end, done = time.monotonic() + wait_s, None
+        end, done, dead = time.monotonic() + wait_s, None, self._dead()
         while done is None:
             try:
                 worker, answer = self._told.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
-                return []
-            done = self._lost(worker) if answer is None else self._heard(worker, answer)
+                return [lost for worker in dead if worker in self._workers for lost in self._lost(worker)]
+            if worker in self._workers:
+                done = self._lost(worker) if answer is None else self._heard(worker, answer)
         return done
+
+    def _dead(self) -> list[_Worker]:
+        """Workers that have ended; their pipes need not have: what they started may hold those for longer."""
+        return [worker for worker in self._workers if worker.process.poll() is not None]
 
     def _heard(self, worker: _Worker, answer: Mapping[str, Any]) -> list[tuple[Handle, Outcome]] | None:
         """What is done now; None where nothing has changed."""
@@ -138,7 +155,8 @@ class Processes:
             self._monitor.progress(*answer["progress"])
             return None
         if "error" in answer:
-            raise _error(**answer["error"])
+            told = answer["error"]
+            raise _error(told["kind"], f"{worker.gpu}: {told['text']}" if worker.gpu else told["text"])
         if "ready" in answer:
             worker.ready = True
             self._place()
@@ -154,7 +172,7 @@ class Processes:
         self._workers.remove(worker)
         if not worker.ready:
             raise DDBenchError(f"a process for --jobs {how} while it started; what it said stands above")
-        self._workers.append(_Worker(self._command, self._told))
+        self._workers.append(_Worker(self._command, worker.gpu, self._told))
         if task is None:
             return []
         task.lost += 1

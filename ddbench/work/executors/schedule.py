@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.keys import short
+from ddbench.core.records import Record
 from ddbench.core.store.claims import Watch, acquire
 from ddbench.core.store.folder import Store
 from ddbench.plan.collect import cause
-from ddbench.plan.forecast import limit_references
+from ddbench.plan.forecast import Speeds, forecast, limit_references, sure_references
 from ddbench.plan.graph import Node, Plan
+from ddbench.plan.order import longest_first, seconds_left
 from ddbench.plan.status import look_up
 from ddbench.work.attempt import Outcome, fail_unstarted
 from ddbench.work.executors.base import Executor, Handle, Resources
@@ -39,6 +41,7 @@ class Schedule:
         monitor: Is told which nodes begin and end.
         reference_limit_s: Longest forecast for which a reference's row is measured; 0: never.
         retry_failed: Whether failures of other runs are run again too.
+        longest_first: Whether the longest way to the end goes first, else the order of the plan; for several slots.
         sleep: Waits between looks at what other runs do.
     """
 
@@ -50,11 +53,15 @@ class Schedule:
     monitor: Monitor
     reference_limit_s: float
     retry_failed: bool = False
+    longest_first: bool = False
     sleep: Callable[[float], None] = time.sleep
     watch: Watch = field(default_factory=Watch)
     repairs: dict[str, int] = field(default_factory=dict)
     running: dict[Handle, tuple[Node, ExitStack]] = field(default_factory=dict, init=False)
     alone: bool = field(default=False, init=False)
+    measured: set[str] = field(default_factory=set, init=False)
+    speeds: Speeds | None = field(default=None, init=False)
+    left: dict[str, float] = field(default_factory=dict, init=False)
 
     def run(self) -> None:
         """Run all pending nodes; each node's state, reason and record tell what became of it.
@@ -65,10 +72,10 @@ class Schedule:
             UsageError: If the executor cannot give what the nodes may use.
         """
         try:
-            self._drain(lambda node: not node.is_reference)
-            for node in limit_references(self.plan, self.store, self.reference_limit_s):
-                self.monitor.end(node)
-            self._drain(lambda node: True)
+            if self.longest_first:
+                self.speeds = Speeds.of(record for _, record in self.store.records())
+                self._forecast()
+            self._drain()
         finally:
             for handle in self.running:
                 self.executor.cancel(handle)
@@ -76,21 +83,49 @@ class Schedule:
             for _, claim in self.running.values():
                 claim.close()
 
-    def _drain(self, chosen: Callable[[Node], bool]) -> None:
-        """Run the chosen nodes until none is left; where only other runs' are left, wait for those."""
-        while queue := [node for node in self.plan.pending() if chosen(node)]:
-            advanced = False
+    def _drain(self) -> None:
+        """Run nodes until none is left; where only other runs' are left, wait for those."""
+        while self.plan.pending():
+            advanced, queue = False, self._queue()
             for node in queue:
-                while len(self.running) >= self.executor.slots:
-                    self._collect()
                 self._stop_if_asked()
-                if node.pending and not self._is_running(node):
+                if len(self.running) >= self.executor.slots:
+                    break
+                if node.pending:
                     advanced = self._advance(node) or advanced
-            if self.running:
+            if self.running or not self.executor.slots:
                 self._collect()
-            elif not advanced:
+            elif queue and not advanced:
                 self.monitor.waiting(len(queue))
                 self.sleep(WAIT_S)
+
+    def _queue(self) -> list[Node]:
+        """What may start, the next one first; references of which it is not decided yet whether they are measured wait.
+
+        That is decided for all when nothing else is left, and before only for what is sure to be below the limit.
+        """
+        pending = self.plan.pending()
+        if all(node.is_reference for node in pending):
+            for node in limit_references(self.plan, self.store, self.reference_limit_s, self.measured):
+                self.monitor.end(node)
+            pending = self.plan.pending()
+            self.measured |= {node.key for node in pending}
+        running = {node.key for node, _ in self.running.values()}
+        queue = [
+            node for node in pending if node.key not in running and (not node.is_reference or node.key in self.measured)
+        ]
+        return longest_first(queue, self.left) if self.longest_first else queue
+
+    def _learn(self, record: Record | None) -> None:
+        """Forecast again with what a node that is done took, where that is news."""
+        if self.speeds is not None and record is not None and self.speeds.add(record):
+            self._forecast()
+
+    def _forecast(self) -> None:
+        assert self.speeds is not None
+        forecast(self.plan, self.speeds)
+        self.left = seconds_left(self.plan)
+        self.measured |= {node.key for node in sure_references(self.plan, self.reference_limit_s)}
 
     def _stop_if_asked(self) -> None:
         """Notice a signal whose exception was swallowed by the code it hit.
@@ -100,9 +135,6 @@ class Schedule:
         """
         if self.interrupts.requested:
             raise InterruptedRunError("interrupted")
-
-    def _is_running(self, node: Node) -> bool:
-        return any(running is node for running, _ in self.running.values())
 
     def _advance(self, node: Node) -> bool:
         """Submit a node if its turn has come; whether anything changed."""
@@ -136,6 +168,7 @@ class Schedule:
         if found.pending:
             return False
         node.state, node.reason, node.record = found.state, found.reason, found.record
+        self._learn(node.record)
         self.monitor.end(node)
         return True
 
@@ -154,6 +187,7 @@ class Schedule:
         node.record = outcome.record
         if outcome.status == "ok":
             node.state, node.reason = "cached", None
+            self._learn(node.record)
         else:
             node.state, node.status, node.reason = "failed", outcome.status, outcome.reason
             if outcome.record is not None:

@@ -17,6 +17,7 @@ from ddbench.core.plugin.loader import Registries
 from ddbench.models import names
 from ddbench.plan.graph import Plan
 from ddbench.work.executors.base import Resources
+from ddbench.work.executors.devices import named
 
 WORTH = 3000
 """Updates of pending students from which processes of their own are worth the seconds in which they start."""
@@ -31,7 +32,8 @@ class Sharing:
     Attributes:
         jobs: Processes.
         registries: Know the networks.
-        device: What ``--device`` says.
+        device: Of nodes: what ``--device`` says; ``cuda`` where processes see one GPU each.
+        gpus: Those that processes take in turn: ``cuda:0``, ``cuda:1``; none: none is named.
         threads: What ``--threads`` says; None: by the rule.
         wide: CPU threads of nodes with wide networks where the rule holds; None: all cores.
         alone: Whether such a node waits until no other one runs.
@@ -45,6 +47,7 @@ class Sharing:
     wide: int | None = None
     alone: bool = False
     timeout_s: float | None = None
+    gpus: tuple[str, ...] = ()
 
     def of(self, document: Document) -> Resources:
         """What a node may use."""
@@ -57,30 +60,51 @@ class Sharing:
 
     @property
     def executor(self) -> str:
-        """The executor that suits: none of its own for one process."""
-        return "local" if self.jobs == 1 else "processes"
+        """The executor that suits: one process is this one, unless it is to see one GPU only."""
+        return "local" if self.jobs == 1 and not self.gpus else "processes"
 
     @property
     def text(self) -> str:
-        """``in 2 processes``, for people."""
-        return "in this process" if self.jobs == 1 else f"in {self.jobs} processes"
+        """``in 2 processes on cuda:0, cuda:1``, for people."""
+        where = f" on {', '.join(self.gpus)}" if self.gpus else ""
+        if self.executor == "local":
+            return "in this process" + (f" on {self.device}" if ":" in self.device else "")
+        return f"in {self.jobs} process{'' if self.jobs == 1 else 'es'}{where}"
 
 
-def share(plan: Plan, *, jobs: int | None, threads: int | None, device: str, timeout_s: float | None = None) -> Sharing:
+def share(
+    plan: Plan,
+    *,
+    jobs: int | None,
+    threads: int | None,
+    device: str,
+    executor: str | None = None,
+    timeout_s: float | None = None,
+) -> Sharing:
     """How the pending nodes of an assessed plan share this machine.
 
     Args:
         plan: The plan.
-        jobs: What ``--jobs`` says; None: one process for each core where there are narrow networks to train for long
-            enough, else one.
+        jobs: What ``--jobs`` says; None: one process for each GPU that is named; where none is, for each core where
+            there are narrow networks to train for long enough, else one.
         threads: What ``--threads`` says.
         device: What ``--device`` says.
+        executor: What ``--executor`` says.
         timeout_s: What ``--timeout`` says.
+
+    Raises:
+        UsageError: If a GPU that is named is not there.
     """
+    gpus = named(device)
+    if executor == "local":
+        jobs, device, gpus = 1, (*gpus, device)[0], ()
+    elif gpus:
+        jobs, device = jobs or len(gpus), "cuda"
     registries, most = plan.grid.registries, max(1, len(plan.pending()))
     if jobs is not None:
         wide = max(1, cores() // jobs)  # not by what is left to do: results know their threads
-        return Sharing(min(jobs, most), registries, device, threads, wide, timeout_s=timeout_s)
+        jobs = min(jobs, most)
+        return Sharing(jobs, registries, device, threads, wide, timeout_s=timeout_s, gpus=gpus[:jobs])
     students = [node for node in plan.pending() if isinstance(node.document, EvaluationDocument)]
     updates = sum(node.steps for node in students if narrow(node.document, registries))
     on_cpu = device == "cpu" or (device == "auto" and not any(path.exists() for path in GPUS))

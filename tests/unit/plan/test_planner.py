@@ -336,6 +336,14 @@ def test_a_forecast_is_steps_times_the_median_of_what_was_seen():
     assert next(n for n in nodes(made, "cell") if n.title.startswith("random")).forecast_s is None
 
 
+def test_forecasts_are_renewed_when_as_much_again_was_seen():
+    made = planned(methods=["dm"])
+    cell = next(node for node in nodes(made, "cell") if node.title.startswith("dm"))
+    speeds = Speeds()
+    assert [speeds.add(finished(made, cell, 1.0, 10)) for _ in range(8)] == [n in (1, 2, 4, 8) for n in range(1, 9)]
+    assert not speeds.add(finished(made, cell, 1.0, 10, profile="smoke"))
+
+
 def test_a_student_that_follows_a_recipe_is_forecast_to_train_as_long_as_others_did():
     made = planned(methods=["dm"], protocols=["native"], seeds={"condense": 2})
     first, twin, second, other = nodes(made, "evaluation")

@@ -141,9 +141,9 @@ def test_a_device_that_is_not_there_ends_the_run(tmp_path):
 
 def test_one_process_runs_one_node_at_a_time():
     for name, jobs in ((None, None), (None, 2), ("local", 1), ("local", None), ("processes", 1)):
-        check_executor(name, jobs)
+        check_executor(name, jobs, "auto")
     with pytest.raises(UsageError, match="--jobs 2"):
-        check_executor("local", 2)
+        check_executor("local", 2, "auto")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from ddbench.core.plugin.loader import installed
 from ddbench.core.store.folder import Store
 from ddbench.plan.status import assess
-from ddbench.work.executors import sharing
+from ddbench.work.executors import devices, sharing
 from ddbench.work.executors.sharing import narrow, share
 from tests.unit.plan.test_planner import planned
 
@@ -84,6 +84,34 @@ def test_beside_a_gpu_one_process_computes(tmp_path, fresh_home, monkeypatch):
     monkeypatch.setattr(sharing, "GPUS", (tmp_path,))
     assert shared(made).jobs == 1
     assert shared(made, device="cpu").jobs == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "jobs", "gpus"),
+    [
+        ({"device": "cuda:0,cuda:2"}, 2, ("cuda:0", "cuda:2")),
+        ({"device": "all"}, 3, ("cuda:0", "cuda:1", "cuda:2")),
+        ({"device": "all", "jobs": 5}, 5, ("cuda:0", "cuda:1", "cuda:2")),
+        ({"device": "all", "jobs": 2}, 2, ("cuda:0", "cuda:1")),
+        ({"device": "cuda:1"}, 1, ("cuda:1",)),
+    ],
+)
+def test_gpus_that_are_named_get_a_process_each_unless_the_user_says_how_many(
+    tmp_path, fresh_home, monkeypatch, options, jobs, gpus
+):
+    monkeypatch.setenv(devices.VARIABLE, "0,1,2")
+    made = plan_of(tmp_path, "convnet2-w128")
+    found = shared(made, **options)
+    assert (found.jobs, found.gpus, found.executor) == (jobs, gpus, "processes")
+    assert {(one.device, one.threads) for one in resources(made, found).values()} == {("cuda", max(1, 4 // jobs))}
+
+
+def test_in_this_process_one_gpu_can_be_named(tmp_path, fresh_home, monkeypatch):
+    monkeypatch.setenv(devices.VARIABLE, "0,1,2")
+    made = plan_of(tmp_path)
+    found = shared(made, device="cuda:1", executor="local")
+    assert (found.jobs, found.gpus, found.executor) == (1, (), "local")
+    assert {one.device for one in resources(made, found).values()} == {"cuda:1"}
 
 
 def test_a_fixed_number_of_threads_divides_the_cores(tmp_path, fresh_home):

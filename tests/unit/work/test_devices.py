@@ -1,0 +1,107 @@
+"""GPUs that are named: which there are, and what a process of its own for each of them sees. No GPU is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddbench.core.errors import UsageError
+from ddbench.work.engine import Engine
+from ddbench.work.executors import devices
+from ddbench.work.executors.devices import VARIABLE, environment, named
+from tests.e2e.runs import ddbench
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    """A machine without GPUs, until a test makes their files."""
+    folder = tmp_path / "dev"
+    folder.mkdir()
+    monkeypatch.setattr(devices, "FILES", folder)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    return folder
+
+
+def with_gpus(folder, n):
+    for name in [*(f"nvidia{index}" for index in range(n)), "nvidiactl", "nvidia-uvm"]:
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "mps"])
+def test_a_word_names_no_gpu(files, device):
+    with_gpus(files, 2)
+    assert named(device) == ()
+
+
+def test_all_are_those_that_the_driver_shows(files):
+    with_gpus(files, 3)
+    assert named("all") == ("cuda:0", "cuda:1", "cuda:2")
+    assert named("cuda:2,cuda:0") == ("cuda:2", "cuda:0")
+    assert [environment(name) for name in named("all")] == [{VARIABLE: "0"}, {VARIABLE: "1"}, {VARIABLE: "2"}]
+
+
+@pytest.mark.parametrize(("told", "seen"), [("4,6", ["4", "6"]), (" GPU-a , GPU-b", ["GPU-a", "GPU-b"])])
+def test_gpus_are_counted_among_those_that_this_process_was_given(files, monkeypatch, told, seen):
+    with_gpus(files, 8)
+    monkeypatch.setenv(VARIABLE, told)
+    assert named("all") == ("cuda:0", "cuda:1")
+    assert [environment(name)[VARIABLE] for name in named("all")] == seen
+    with pytest.raises(UsageError, match="cuda:2: there is no such GPU here; there are: cuda:0, cuda:1"):
+        named("cuda:1,cuda:2")
+
+
+@pytest.mark.parametrize("told", ["", "-1", "-1,0"])
+def test_a_process_that_was_given_none_has_none(files, monkeypatch, told):
+    with_gpus(files, 2)
+    monkeypatch.setenv(VARIABLE, told)
+    for device in ("all", "cuda:0"):
+        with pytest.raises(UsageError, match=f"--device {device}: "):
+            named(device)
+
+
+def test_where_files_say_nothing_a_name_is_taken_at_its_word_and_all_is_refused():
+    assert named("cuda:1") == ("cuda:1",)
+    assert environment("cuda:1") == {VARIABLE: "1"}
+    with pytest.raises(UsageError, match="name them"):
+        named("all")
+
+
+def test_an_engine_knows_no_index_so_that_a_node_continues_on_another_gpu():
+    kept = Engine.model_validate({"device": "cuda:1", "threads": 1, "engine": "eager"})
+    assert kept == Engine(device="cuda:0", threads=1) == Engine(device="cuda", threads=1)
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--device", "cuda:0,cuda:7"), "--device cuda:7: there is no such GPU here; there are: cuda:0, cuda:1"),
+        (("--device", "cuda:0,cpu"), "'cuda:0,cpu' is none of auto, cpu, cuda"),
+        (("--device", "cuda:0,"), "'cuda:0,' is none of auto, cpu, cuda"),
+        (("--device", "all,cuda:0"), "'all,cuda:0' is none of auto, cpu, cuda"),
+        (("--device", "cuda:1,cuda:1"), "'cuda:1,cuda:1' names a GPU twice; --jobs 2"),
+        (("--device", "all", "--executor", "local"), "--executor local computes on one device"),
+    ],
+)
+def test_a_device_that_is_not_there_is_a_mistake_in_the_command(files, tmp_path, capsys, command, options, told):
+    with_gpus(files, 2)
+    assert ddbench(command, "--methods", "random", "--ipc", "1", "--out", tmp_path / "runs", *options) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_file_at_a_time_is_read_on_one_device(capsys, tmp_path):
+    assert ddbench("results", "quartiles", "--out", tmp_path, "--device", "cuda:0,cuda:1") == 2
+    assert "'cuda:0,cuda:1' is none of auto, cpu, cuda, cuda:1, mps" in capsys.readouterr().err
+
+
+def test_the_plan_says_how_many_processes_compute_and_where(files, tmp_path, capsys):
+    with_gpus(files, 2)
+
+    def said(*options):
+        assert ddbench("plan", "--methods", "random", "--ipc", "1", "--out", tmp_path / "runs", *options) == 0
+        return capsys.readouterr().err
+
+    assert "in 2 processes on cuda:0, cuda:1\n" in said("--device", "all")
+    assert "in 3 processes on cuda:0, cuda:1\n" in said("--device", "cuda:0,cuda:1", "--jobs", "3")
+    assert "in 1 process on cuda:1\n" in said("--device", "cuda:1")
+    assert "in this process on cuda:1\n" in said("--device", "cuda:1", "--executor", "local")
