@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ddbench.core.api import CondensedSet
+    from ddbench.core.store.tensors import Framework
 
 SET = "condensed.safetensors"
 CONDENSE = "condense.json"
@@ -89,12 +90,13 @@ class Store:
         save_set(folder / SET, condensed)
         return sha256_file(folder / SET)
 
-    def load_set(self, folder: Path, *, keep: bool = False) -> tuple[CondensedSet, Record]:
+    def load_set(self, folder: Path, *, keep: bool = False, framework: Framework = "pt") -> tuple[CondensedSet, Record]:
         """A set and its record.
 
         Args:
             folder: The set's.
             keep: Leave all files where they are, as commands do that only read.
+            framework: Whose arrays (:func:`ddbench.core.store.tensors.load_set`).
 
         Raises:
             CorruptFileError: If either is missing, or the file is not the one the record names. Unless ``keep``, both
@@ -108,7 +110,7 @@ class Store:
         try:
             if sha256_file(folder / SET) != record.set_sha256:
                 raise CorruptFileError(f"{folder / SET}: not the file that {CONDENSE} names (sha256 differs)")
-            return load_set(folder / SET), record
+            return load_set(folder / SET, framework), record
         except CorruptFileError as error:
             if keep:
                 raise CorruptFileError(f"{error}; {removal(record)} and the run that made it make it again") from None
