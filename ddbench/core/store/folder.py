@@ -146,13 +146,16 @@ class Store:
 
     # ----------------------------------------------------------------------------------------------------- queries
 
-    def records(self) -> Iterator[tuple[Path, Record]]:
+    def records(self, *names: str) -> Iterator[tuple[Path, Record]]:
         """All records below the results folder and of shared references, with their paths, in path order.
 
         Looking changes nothing: a corrupt record is told and passed over, and stays where it is.
+
+        Args:
+            names: Patterns of the files to read, below any folder; none: all records.
         """
         for root in (self.out, home() / "artifacts"):  # the latter for references
-            for path in [*sorted(root.rglob(CONDENSE)), *sorted(root.rglob("eval/*.json"))]:
+            for path in [path for name in names or (CONDENSE, "eval/*.json") for path in sorted(root.rglob(name))]:
                 if REMOVED in path.relative_to(root).parts:
                     continue
                 record = read_record(path, keep=True)

@@ -15,7 +15,7 @@ from ddbench.core.keys import canonical
 from ddbench.core.records import Record
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import atomic_write
-from ddbench.core.store.folder import SET, Store
+from ddbench.core.store.folder import CONDENSE, SET, Store
 
 if TYPE_CHECKING:
     from ddbench.core.api import CondensedSet
@@ -102,9 +102,9 @@ def pictures_of(store: Store, records: Iterable[Record]) -> Iterator[Picture]:
     """
     made = [record for record in records if record.kind == "condense" and record.status == "ok"]
     wanted = {(record.key, record.set_sha256) for record in made}
-    for path, record in store.records():
+    for path, record in store.records(CONDENSE):
         folder, this = path.parent, (record.key, record.set_sha256)
-        if this not in wanted or record.kind != "condense" or not (folder / SET).is_file():
+        if this not in wanted or not (folder / SET).is_file():
             continue
         if record.document.cell.r == 0 and not record.document.set.shared:
             wanted.discard(this)
