@@ -203,9 +203,9 @@ def read_record(path: Path, *, keep: bool = False) -> Record | None:
         return None
 
 
-def write_record(path: Path, record: Record) -> None:
-    """Publish a record."""
-    atomic_write(path, record.to_json().encode())
+def write_record(path: Path, record: Record, *, durable: bool = True) -> None:
+    """Publish a record, after all files that it names (``durable``: see :mod:`ddbench.core.store.files`)."""
+    atomic_write(path, record.to_json().encode(), durable=durable)
 
 
 def amend(path: Path, record: Record, metrics: Mapping[str, Any], also: Sequence[Place] = ()) -> Record | None:
