@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
-    from torch import Tensor
 
     from ddbench.core.api import CondensedSet
     from ddbench.core.records import Record
@@ -57,10 +56,12 @@ def check_png(target: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------- tiles
 
 
-def slots(condensed: CondensedSet, *, stored: bool = False) -> Tensor:
-    """Which class each image stands for, int64 [n] (``stored``: [m], each decodes to n / m images in a row)."""
-    labels = condensed.labels if condensed.labels.ndim == 1 else condensed.labels.argmax(1)
-    found = condensed.aux.get("classes", labels)
+def slots(condensed: CondensedSet, *, stored: bool = False) -> NDArray[np.int64]:
+    """Which class each image stands for, [n] (``stored``: [m], each decodes to n / m images in a row)."""
+    import numpy as np
+
+    labels = np.asarray(condensed.labels)
+    found = np.asarray(condensed.aux.get("classes", labels if labels.ndim == 1 else labels.argmax(1)))
     return found[:: len(found) // len(condensed.aux["codes"])] if stored else found
 
 
@@ -68,15 +69,15 @@ def tiles(condensed: CondensedSet, record: Record, *, per_class: int = 20, store
     """The first ``per_class`` images of each class, uint8 [rows, columns, H, W, C].
 
     Rows are the classes that the set has, ascending (:func:`row_names` says which); arguments, warnings and errors as
-    :func:`~ddbench.data.space.pixels.visible_pixels`.
+    :func:`~ddbench.data.space.visible.visible_pixels`.
     """
     import numpy as np
 
-    from ddbench.data.space.pixels import visible_pixels
+    from ddbench.data.space.visible import visible_pixels
 
     shown = visible_pixels(condensed, record, stored=stored)
-    values = (shown * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    classes = slots(condensed, stored=stored).numpy()
+    values = (shown * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
+    classes = slots(condensed, stored=stored)
     rows = [np.flatnonzero(classes == c)[:per_class] for c in np.unique(classes)]
     grid = np.full((len(rows), max(map(len, rows)), *values.shape[1:]), 255, dtype=np.uint8)
     for place, row in zip(grid, rows, strict=True):

@@ -19,7 +19,7 @@ from ddbench.core.records import Cost, Record, Status, source_of
 from ddbench.core.specs import DataSpec, Frozen
 from ddbench.core.store.files import store_error
 from ddbench.core.store.folder import CONDENSE, Store, evaluation_path, write_record
-from ddbench.work.clock import Clock
+from ddbench.work.clock import CHECKPOINT_S, Clock
 from ddbench.work.engine import Engine
 from ddbench.work.failures import failure
 from ddbench.work.interrupts import Interrupts
@@ -180,8 +180,27 @@ def fail_unstarted(
     env = environment_of(spec.origin, spec.data, spec.origins, *spec.origins)
     record = Attempt().record(document, Ended(None, status, reason), Cost(), env)
     record.set_sha256 = set_sha256
-    write_record(path, record)
+    write_record(path, record, durable=False)
     return record
+
+
+def publish(path: Path, record: Record, checkpoint: Path) -> Outcome:
+    """Write the record of a node, last of all its files; then its checkpoint goes, unless time was up.
+
+    Args:
+        path: The record's file.
+        record: What the node says.
+        checkpoint: Of the node, if there is one.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    cost = record.cost
+    long = cost.prepare_s + cost.condense_s + cost.evaluate_s >= CHECKPOINT_S
+    write_record(path, record, durable=long)  # what a power failure may take is no more than between two checkpoints
+    if record.status != "timeout":
+        checkpoint.unlink(missing_ok=True)
+    return Outcome.of(record)
 
 
 def make_folder(folder: Path) -> Path:

@@ -18,12 +18,12 @@ from ddbench.core.profiles import profile
 from ddbench.core.records import Record
 from ddbench.core.specs import CellSpec
 from ddbench.core.store.files import atomic_write
-from ddbench.core.store.folder import CHECKPOINT, CONDENSE, write_record
+from ddbench.core.store.folder import CHECKPOINT, CONDENSE
 from ddbench.data.exchange.manifest import describe_set
 from ddbench.work.artifact_builds import verified_folders
-from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded, make_folder
+from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded, make_folder, publish
 from ddbench.work.clock import Clock
-from ddbench.work.condense import Condensation, History
+from ddbench.work.condense import SPEC, Condensation, History
 from ddbench.work.context import Context, open_context
 from ddbench.work.continuation import adopt, continues
 from ddbench.work.costs import cost_of
@@ -52,10 +52,7 @@ def condense_cell(job: Job[CellDocument]) -> Outcome:
     record = making.record(ended)
     if ended.result is not None:
         making.publish_set(record, *ended.result)
-    write_record(folder / CONDENSE, record)
-    if ended.status != "timeout":
-        (folder / CHECKPOINT).unlink(missing_ok=True)
-    return Outcome.of(record)
+    return publish(folder / CONDENSE, record, folder / CHECKPOINT)
 
 
 @dataclass
@@ -146,7 +143,7 @@ def _may_continue(job: Job[CellDocument], spec: CellSpec) -> bool:
 
 def _resumed_engine(job: Job[CellDocument], folder: Path) -> Engine:
     """The engine an unfinished attempt used, so that it continues to the bit; else this job's, written down."""
-    path = folder / "spec.json"
+    path = folder / SPEC
     try:
         kept = Engine.model_validate(json.loads(path.read_bytes())["engine"])
     except (OSError, ValueError, KeyError):
@@ -154,5 +151,5 @@ def _resumed_engine(job: Job[CellDocument], folder: Path) -> Engine:
     if kept is not None and (folder / CHECKPOINT).exists() and kept.device == job.engine.device:
         return kept
     text = json.dumps({"document": job.document.model_dump(mode="json"), "engine": job.engine.model_dump()}, indent=1)
-    atomic_write(path, text.encode())
+    atomic_write(path, text.encode(), durable=False)  # a checkpoint makes it so
     return job.engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ import torch
 from ddbench.core.api import CondensedSet, Method
 from ddbench.core.errors import CorruptFileError, InterruptedRunError, NodeFailureError
 from ddbench.core.specs import DatasetInfo, snapshot_points
-from ddbench.core.store.files import StoreWarning, set_aside
+from ddbench.core.store.files import StoreWarning, flush, set_aside
 from ddbench.core.store.folder import CHECKPOINT
 from ddbench.core.store.tensors import load_set, load_state, save_set, save_state
 from ddbench.work.clock import Clock
@@ -22,6 +23,9 @@ from ddbench.work.context import Context
 from ddbench.work.continuation import FINAL, continues
 from ddbench.work.meter import Meter, Spent
 from ddbench.work.timers import PREPARE
+
+SPEC = "spec.json"
+"""File of a cell's document and of the engine that a resumed run reuses."""
 
 
 @dataclass(slots=True)
@@ -113,7 +117,7 @@ class Condensation:
                 condensed, chosen = self.best_on_val(condensed, points)
         check_set(condensed, ctx, self.kind)
         if continues(method.params):
-            self.checkpoint(FINAL)
+            self.keep(FINAL)
         self.diagnostics = self.diagnose()
         return condensed, chosen
 
@@ -131,8 +135,14 @@ class Condensation:
         """File of the snapshot after ``step`` steps."""
         return self.folder / "snapshots" / f"{step:07d}.safetensors"
 
-    def checkpoint(self, name: str = CHECKPOINT) -> None:
-        """Keep everything that the next attempt, or a longer run, needs."""
+    def checkpoint(self) -> None:
+        """Keep everything that the next attempt needs; it goes on with the engine that the cell's file names."""
+        with contextlib.suppress(FileNotFoundError):  # a method's own tests write none
+            flush(self.folder / SPEC)
+        self.keep(CHECKPOINT)
+
+    def keep(self, name: str) -> None:
+        """Write where the method is by now."""
         state = {
             "step": self.ctx.step,
             "state": self.method.state_dict(),

@@ -17,10 +17,10 @@ from ddbench.core.errors import CorruptFileError, NodeFailureError
 from ddbench.core.plugin.loader import base_of
 from ddbench.core.records import Record
 from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
-from ddbench.core.store.folder import CHECKPOINT, evaluation_path, read_record, write_record
+from ddbench.core.store.folder import CHECKPOINT, evaluation_path, read_record
 from ddbench.core.store.tensors import load_state, save_state
 from ddbench.work.artifact_builds import verified_folders
-from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded
+from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded, publish
 from ddbench.work.clock import Clock
 from ddbench.work.costs import cost_of
 from ddbench.work.engine import Engine
@@ -50,10 +50,7 @@ def evaluate_student(job: Job[EvaluationDocument]) -> Outcome:
         record.metrics, record.n_test, record.selection = result.metrics, result.n_test, result.selection
         parts = {"predictions": result.predictions} | ({"logits": result.logits} if job.keep_logits else {})
         atomic_write(path.with_suffix(".safetensors"), save(parts))
-    write_record(path, record)
-    if ended.status != "timeout":
-        checkpoint.unlink(missing_ok=True)
-    return Outcome.of(record)
+    return publish(path, record, checkpoint)
 
 
 @dataclass

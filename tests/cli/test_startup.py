@@ -85,6 +85,15 @@ def test_what_reads_stored_results_imports_no_torch(tmp_path):
         assert "torch" not in heavy_imports(["results", *again], tmp_path)
 
 
+def test_pictures_of_real_and_of_made_images_are_drawn_without_torch(tmp_path):
+    command = ["run", "--methods", "random,dm", "--ipc", "1", "--profile", "smoke", "--threads", "1", "--seeds", "1"]
+    heavy_imports([*command, "--reference-limit", "0"], tmp_path)
+    assert "torch" not in heavy_imports(["results", "page", "--to", "page.html"], tmp_path)
+    assert (tmp_path / "page.html").read_text().count('<img src="data:image/png') >= 2
+    made = next((tmp_path / "runs" / "digits" / "dm" / "ipc1").iterdir()).name
+    assert "torch" not in heavy_imports(["show", made], tmp_path)
+
+
 def test_importing_ddbench_and_its_public_names_for_records_imports_no_torch(tmp_path):
     code = "import sys; from ddbench import Params, MethodInfo, Method, hookimpl; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=120).returncode == 0

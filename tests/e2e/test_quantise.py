@@ -63,8 +63,9 @@ def test_a_set_of_real_images_is_the_same_object():
 def test_whitened_images_of_whole_levels_stay(tmp_path, space):
     from safetensors.torch import save_file
 
+    from ddbench.data.space.matrices import MATRICES
     from ddbench.data.space.params import ZCAParams
-    from ddbench.data.space.preprocess import MATRICES, fronts
+    from ddbench.data.space.preprocess import fronts
     from ddbench.data.space.whitening import fit
 
     variant = space.removeprefix("zca-")

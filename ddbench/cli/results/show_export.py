@@ -179,11 +179,11 @@ def _at(store: Store, folder: Path, step: str | None) -> dict[str, CondensedSet]
     from ddbench.core.store.tensors import load_set
 
     if step is None:
-        return {"": store.load_set(folder, keep=True)[0]}
+        return {"": store.load_set(folder, keep=True, framework="numpy")[0]}
     found = {int(path.stem): path for path in sorted((folder / "snapshots").glob("*.safetensors"))}
     if not found:
         raise UsageError(f"--step {step}: {folder} holds no snapshots (only methods that optimise leave them)")
     wanted = list(found) if step == "all" else [int(step)] if step.isdecimal() else []
     if not wanted or wanted[0] not in found:
         raise UsageError(f"--step {step}: there are snapshots after {', '.join(map(str, found))} steps, or say all")
-    return {f"{k} steps": load_set(found[k]) for k in wanted}
+    return {f"{k} steps": load_set(found[k], "numpy") for k in wanted}

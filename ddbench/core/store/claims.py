@@ -113,12 +113,12 @@ def held_here(folder: Path) -> set[str]:
 
 
 def _create(path: Path, content: bytes) -> bool:
-    """Create ``path`` exclusively and with its content in one step (a link never shows an empty claim)."""
+    """Create ``path`` exclusively and with its content in one step (a link never shows an empty claim).
+
+    The disk need not have it: a claim that a power failure cut short goes stale like any other of a boot before.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    temporary.write_bytes(content)
     try:
         os.link(temporary, path)
     except FileExistsError:

@@ -1,4 +1,17 @@
-"""Where runs share files, and writing so that no kill, full disk or second process leaves half of one behind."""
+"""Where runs share files, and writing so that no kill, full disk or second process leaves half of one behind.
+
+What holds when the power fails, too:
+
+- A file that was written ``durable`` is whole under its name, or is not there. So are all files of numbers: sets,
+  snapshots, predictions, checkpoints.
+- A record is written after them. It may be cut short when it was not written durable; then it is no JSON, and counts as
+  missing. So a record that can be read names files that are whole.
+- The record of a node that took longer than the time between two checkpoints is durable, and its checkpoint goes after
+  it: a power failure costs at most that time, of nodes that ended in the half minute before it.
+
+Whatever else is not durable (claims, ``spec.json`` before the first checkpoint, ``manifest.json``) may be cut short; no
+record names it.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +25,14 @@ from pathlib import Path
 from ddbench.core.errors import StoreError
 
 
-def atomic_write(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write ``content`` under a temporary name in the same folder, fsync, then rename.
+
+    Args:
+        path: The file.
+        content: All of it.
+        durable: Wait until the disk has it; else a power failure within half a minute may leave less under the name,
+            and no kill does.
 
     Raises:
         StoreError: If the folder cannot be written or the disk is full.
@@ -22,10 +41,10 @@ def atomic_write(path: Path, content: bytes) -> None:
     def write(temporary: Path) -> None:
         temporary.write_bytes(content)
 
-    atomic_file(path, write)
+    atomic_file(path, write, durable=durable)
 
 
-def atomic_file(path: Path, write: Callable[[Path], None]) -> None:
+def atomic_file(path: Path, write: Callable[[Path], None], *, durable: bool = True) -> None:
     """Like :func:`atomic_write`, for content that ``write(temporary)`` puts there itself.
 
     Raises:
@@ -35,8 +54,8 @@ def atomic_file(path: Path, write: Callable[[Path], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
-        with temporary.open("r+b") as file:  # writable: Windows flushes no other
-            os.fsync(file.fileno())
+        if durable:
+            flush(temporary)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -44,6 +63,16 @@ def atomic_file(path: Path, write: Callable[[Path], None]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def flush(path: Path) -> None:
+    """Wait until the disk has what a file holds.
+
+    Raises:
+        OSError: If it cannot be opened or written.
+    """
+    with path.open("r+b") as file:  # writable: Windows flushes no other
+        os.fsync(file.fileno())
 
 
 class StoreWarning(UserWarning):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ddbench.core.api import CondensedSet
+    from ddbench.core.store.tensors import Framework
 
 SET = "condensed.safetensors"
 CONDENSE = "condense.json"
@@ -89,12 +90,13 @@ class Store:
         save_set(folder / SET, condensed)
         return sha256_file(folder / SET)
 
-    def load_set(self, folder: Path, *, keep: bool = False) -> tuple[CondensedSet, Record]:
+    def load_set(self, folder: Path, *, keep: bool = False, framework: Framework = "pt") -> tuple[CondensedSet, Record]:
         """A set and its record.
 
         Args:
             folder: The set's.
             keep: Leave all files where they are, as commands do that only read.
+            framework: Whose arrays (:func:`ddbench.core.store.tensors.load_set`).
 
         Raises:
             CorruptFileError: If either is missing, or the file is not the one the record names. Unless ``keep``, both
@@ -108,7 +110,7 @@ class Store:
         try:
             if sha256_file(folder / SET) != record.set_sha256:
                 raise CorruptFileError(f"{folder / SET}: not the file that {CONDENSE} names (sha256 differs)")
-            return load_set(folder / SET), record
+            return load_set(folder / SET, framework), record
         except CorruptFileError as error:
             if keep:
                 raise CorruptFileError(f"{error}; {removal(record)} and the run that made it make it again") from None
@@ -144,13 +146,16 @@ class Store:
 
     # ----------------------------------------------------------------------------------------------------- queries
 
-    def records(self) -> Iterator[tuple[Path, Record]]:
+    def records(self, *names: str) -> Iterator[tuple[Path, Record]]:
         """All records below the results folder and of shared references, with their paths, in path order.
 
         Looking changes nothing: a corrupt record is told and passed over, and stays where it is.
+
+        Args:
+            names: Patterns of the files to read, below any folder; none: all records.
         """
         for root in (self.out, home() / "artifacts"):  # the latter for references
-            for path in [*sorted(root.rglob(CONDENSE)), *sorted(root.rglob("eval/*.json"))]:
+            for path in [path for name in names or (CONDENSE, "eval/*.json") for path in sorted(root.rglob(name))]:
                 if REMOVED in path.relative_to(root).parts:
                     continue
                 record = read_record(path, keep=True)
@@ -198,9 +203,9 @@ def read_record(path: Path, *, keep: bool = False) -> Record | None:
         return None
 
 
-def write_record(path: Path, record: Record) -> None:
-    """Publish a record."""
-    atomic_write(path, record.to_json().encode())
+def write_record(path: Path, record: Record, *, durable: bool = True) -> None:
+    """Publish a record, after all files that it names (``durable``: see :mod:`ddbench.core.store.files`)."""
+    atomic_write(path, record.to_json().encode(), durable=durable)
 
 
 def amend(path: Path, record: Record, metrics: Mapping[str, Any], also: Sequence[Place] = ()) -> Record | None:

@@ -1,4 +1,7 @@
-"""Tensors in safetensors plus JSON: nested states (checkpoints) and condensed sets. Imports torch when called."""
+"""Tensors in safetensors plus JSON: nested states (checkpoints) and condensed sets.
+
+Imports torch when called, unless NumPy is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ddbench.core.api import CondensedSet, Preprocess, Recipe, StorageBytes
 from ddbench.core.errors import CorruptFileError
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
 
 _TENSOR = "__tensor__"
 _PAIRS = "__pairs__"
+_SEEN = ("images", "labels", "indices", "aux.classes", "aux.codes")
+"""What of a set pictures show; the rest may be of types that NumPy does not have."""
+
+Framework: TypeAlias = Literal["pt", "numpy"]
+"""Whose arrays a file is read into."""
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -90,13 +98,17 @@ def save_set(path: Path, condensed: CondensedSet) -> None:
     atomic_write(path, save(tensors, metadata={"ddbench_set": json.dumps(facts)}))
 
 
-def load_set(path: Path) -> CondensedSet:
+def load_set(path: Path, framework: Framework = "pt") -> CondensedSet:
     """Read a condensed set, on the CPU.
+
+    Args:
+        path: Its file.
+        framework: ``numpy``: what is needed to look at the set, as arrays and without torch; no other ``aux``.
 
     Raises:
         CorruptFileError: If the file is cut short or not a condensed set.
     """
-    tensors, metadata = _open(path)
+    tensors, metadata = _open(path, framework)
     try:
         facts = json.loads(metadata["ddbench_set"])
         return CondensedSet(
@@ -114,12 +126,13 @@ def load_set(path: Path) -> CondensedSet:
         raise CorruptFileError(f"{path}: not a condensed set ({error})") from None
 
 
-def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _open(path: Path, framework: Framework = "pt") -> tuple[dict[str, Any], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        with safe_open(str(path), framework=framework) as file:
+            wanted = [name for name in file.keys() if framework == "pt" or name in _SEEN]  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in wanted}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CorruptFileError(f"{path}: {error}") from None
 

@@ -146,12 +146,15 @@ def manifest(
 def describe_set(
     folder: Path, cell: CellSpec, label: str, condensed: CondensedSet, info: DatasetInfo, record: Record
 ) -> None:
-    """Write the manifest of a set that was just published in ``folder``; no key and no record depends on it."""
+    """Write the manifest of a set that was just published in ``folder``; no key and no record depends on it.
+
+    After a power failure it may be cut short: ``ddbench export`` writes another.
+    """
     content = manifest(
         cell, label, condensed, info, key=record.key, set_sha256=record.set_sha256, form="safetensors",
         names=tensors_of(condensed),
     )  # fmt: skip
-    atomic_write(folder / MANIFEST, as_text(content).encode())
+    atomic_write(folder / MANIFEST, as_text(content).encode(), durable=False)
 
 
 def as_text(content: dict[str, Any]) -> str:

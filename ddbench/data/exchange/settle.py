@@ -18,7 +18,8 @@ from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.files import Flags, LabelSpace
 from ddbench.data.exchange.layouts import Stored
 from ddbench.data.space.ids import ZCA
-from ddbench.data.space.pixels import outside, unstandardise
+from ddbench.data.space.pixels import outside
+from ddbench.data.space.visible import unstandardise
 
 SPACES = "--preprocess meanstd, meanstd-mtt, zca-kornia, zca-frepo or zca-kip"
 OURS = "the run that made them: its matrices are unknown, those of ddbench are used"
@@ -177,7 +178,7 @@ def _images(
     found += f", sd {float(images.std()):.3g}"
     if preprocess in ZCA:
         return False, images, found
-    undone = unstandardise(images, info.mean, info.std)
+    undone = torch.from_numpy(unstandardise(images.numpy(), info.mean, info.std))
     span = f"{float(undone.min()):z.2f} to {float(undone.max()):z.2f}"
     return False, images, f"{found}; as pixels {span}, {outside(undone):.1f} % outside [0, 1]"
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ddbench.core.api import Preprocess
-from ddbench.core.errors import DataError
-
-MATRICES = "matrices.safetensors"
+from ddbench.data.space.matrices import read_matrices
 
 
 class Transform(Protocol):
@@ -121,12 +117,6 @@ def load_whitening(preprocess_id: str, place: Path, device: torch.device, rows: 
     Raises:
         DataError: If the file is missing or damaged.
     """
-    path = place / MATRICES if place.is_dir() else place
-    try:
-        content = path.read_bytes()
-        tensors = load_file(path, device=str(device))
-        mean, matrix = tensors["mean"], tensors["whiten"]
-    except Exception as error:
-        raise DataError(f"{path}: cannot read whitening matrices: {type(error).__name__}: {error}") from error
-    declared = Preprocess(id=preprocess_id, matrices=hashlib.sha256(content).hexdigest())
-    return Whiten(declared, mean, matrix, rows)
+    mean, matrix, sha256 = read_matrices(place)
+    declared = Preprocess(id=preprocess_id, matrices=sha256)
+    return Whiten(declared, torch.tensor(mean, device=device), torch.tensor(matrix, device=device), rows)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ddbench.core.api import RunContext
 from ddbench.core.errors import DataError
+from ddbench.data.space.matrices import MATRICES
 from ddbench.data.space.params import ZCAParams
-from ddbench.data.space.preprocess import MATRICES, fronts
+from ddbench.data.space.preprocess import fronts
 
 _CHUNK = 2048
 

@@ -15,7 +15,7 @@ from ddbench.core.keys import canonical
 from ddbench.core.records import Record
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import atomic_write
-from ddbench.core.store.folder import SET, Store
+from ddbench.core.store.folder import CONDENSE, SET, Store
 
 if TYPE_CHECKING:
     from ddbench.core.api import CondensedSet
@@ -95,16 +95,16 @@ def write_pictures(path: Path, pictures: Iterable[Picture]) -> None:
 
 
 def pictures_of(store: Store, records: Iterable[Record]) -> Iterator[Picture]:
-    """The snapshots and the last state of every set of repetition 0 that a folder holds. Imports torch.
+    """The snapshots and the last state of every set of repetition 0 that a folder holds. No torch.
 
     Sets that are gone, damaged or not the very ones of the records have no pictures; references are real images, all of
     them, and need none.
     """
     made = [record for record in records if record.kind == "condense" and record.status == "ok"]
     wanted = {(record.key, record.set_sha256) for record in made}
-    for path, record in store.records():
+    for path, record in store.records(CONDENSE):
         folder, this = path.parent, (record.key, record.set_sha256)
-        if this not in wanted or record.kind != "condense" or not (folder / SET).is_file():
+        if this not in wanted or not (folder / SET).is_file():
             continue
         if record.document.cell.r == 0 and not record.document.set.shared:
             wanted.discard(this)
@@ -119,35 +119,35 @@ def _states(folder: Path, record: Record) -> Iterator[Picture]:
     states = [(step, path) for step, path in sorted(files.items()) if step < last] + [(last, folder / SET)]
     for step, path in states:
         try:
-            yield _picture(load_set(path), record, int(step))
+            yield _picture(load_set(path, "numpy"), record, int(step))
         except CorruptFileError:
             continue
 
 
 def _picture(condensed: CondensedSet, record: Record, step: int) -> Picture:
     """The first images of each class, one column per class, in their native size, a pixel apart."""
-    import torch
+    import numpy as np
     from PIL import Image
 
-    from ddbench.data.space.pixels import visible_pixels
+    from ddbench.data.space.visible import visible_pixels
     from ddbench.publish.pictures import slots
 
     labels = slots(condensed)
-    classes = torch.unique(labels)
+    classes, counts = np.unique(labels, return_counts=True)
     shown = classes[:CLASSES]
     images = visible_pixels(condensed, record)
     channels, height, width = images.shape[1:]
-    most = int(torch.bincount(labels).max())
+    most = int(counts.max())
     per_class = max(1, min(PER_CLASS, most, VALUES // (len(shown) * height * width * channels)))
     # Transparent where nothing stands, so that the page's background shows in both of its themes.
-    canvas = torch.zeros(per_class * (height + 1) - 1, len(shown) * (width + 1) - 1, channels + 1, dtype=torch.uint8)
+    canvas = np.zeros((per_class * (height + 1) - 1, len(shown) * (width + 1) - 1, channels + 1), dtype=np.uint8)
     for column, label in enumerate(shown):
-        for row, index in enumerate((labels == label).nonzero().flatten()[:per_class]):
+        for row, index in enumerate(np.flatnonzero(labels == label)[:per_class]):
             tile = canvas[row * (height + 1) :, column * (width + 1) :][:height, :width]
-            tile[..., :channels] = (images[index] * 255).round().to(torch.uint8).permute(1, 2, 0)
+            tile[..., :channels] = (images[index] * 255).round().astype(np.uint8).transpose(1, 2, 0)
             tile[..., channels] = 255
     out = io.BytesIO()
-    Image.fromarray(canvas.numpy(), "LA" if channels == 1 else "RGBA").save(out, "png", optimize=True)
+    Image.fromarray(canvas, "LA" if channels == 1 else "RGBA").save(out, "png", optimize=True)
     return Picture(
         key=record.key, step=step, set_sha256=record.set_sha256 or "", shown=len(shown), classes=len(classes),
         per_class=per_class, most=most, width=canvas.shape[1], height=canvas.shape[0],

@@ -23,8 +23,8 @@ from ddbench.core.roles import RANDOM, ZERO_STEPS
 from ddbench.core.specs import CellSpec
 from ddbench.core.store.folder import SET, Store
 from ddbench.core.store.tensors import load_set
-from ddbench.data.space.pixels import PictureWarning
 from ddbench.data.space.split import open_splits
+from ddbench.data.space.visible import PictureWarning
 from ddbench.publish.looks import Drawn
 
 NYQUIST = 0.5

@@ -7,12 +7,11 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ddbench.core.errors import UsageError
-from ddbench.data.space.pixels import visible_pixels
+from ddbench.data.space.visible import Floats, visible_pixels
 from ddbench.publish.looks import GREY, Drawn, Look, looks
 from ddbench.publish.pictures import slots
 from ddbench.publish.plots.accuracy import STYLE
@@ -128,8 +127,10 @@ def _strips(figure: Any, shown: Mapping[str, Track], classes: Sequence[int]) -> 
         mine = _first(track, classes)
         start = visible_pixels(track.start, track.record)[mine]
         _show(axes[2 * i, 0], start)
-        changes = {k: (images_of(s) - images_of(track.start))[mine].mean(1) for k, s in track.steps.items() if k}
-        scale = float(np.percentile(torch.stack(list(changes.values())).abs().numpy(), PERCENTILE)) or 1.0
+        changes = {
+            k: (images_of(s) - images_of(track.start))[mine].mean(1).numpy() for k, s in track.steps.items() if k
+        }
+        scale = float(np.percentile(np.abs(np.stack(list(changes.values()))), PERCENTILE)) or 1.0
         for column, step in enumerate(steps, 1):
             if step in changes:
                 _show(axes[2 * i, column], visible_pixels(track.steps[step], track.record)[mine])
@@ -149,22 +150,22 @@ def _first(track: Track, classes: Sequence[int]) -> list[int]:
     return [found.index(c) for c in classes]
 
 
-def _show(axis: Any, images: torch.Tensor) -> None:
+def _show(axis: Any, images: Floats) -> None:
     """Images [n, C, H, W] in [0, 1] side by side."""
     strip = np.concatenate(list(_apart(images, 1.0)), axis=1)
     grey = strip.shape[-1] != 3
     axis.imshow(strip.mean(-1) if grey else strip, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 
-def _show_change(axis: Any, change: torch.Tensor, scale: float) -> None:
+def _show_change(axis: Any, change: Floats, scale: float) -> None:
     """Changes [n, H, W] side by side: blue less, white none, red more."""
     strip = np.concatenate(list(_apart(change[:, None], 0.0)), axis=1)[..., 0]
     axis.imshow(strip, cmap="RdBu_r", vmin=-scale, vmax=scale, interpolation="nearest")
 
 
-def _apart(images: torch.Tensor, fill: float) -> list[Any]:
+def _apart(images: Floats, fill: float) -> list[Any]:
     """[H, W + 1, C] each, with a column between neighbours."""
-    arrays = images.permute(0, 2, 3, 1).numpy()
+    arrays = images.transpose(0, 2, 3, 1)
     return [np.pad(a, ((0, 0), (0, 1), (0, 0)), constant_values=fill) for a in arrays[:-1]] + [arrays[-1]]
 
 

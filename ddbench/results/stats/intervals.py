@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean, stdev
 
 from scipy.special import stdtrit  # not scipy.stats, whose import takes a second
@@ -69,6 +70,12 @@ def summary(values: Sequence[float]) -> Summary:
     """
     if not values:
         raise ValueError("no values to summarise")
+    return _summary(tuple(values))
+
+
+@lru_cache(maxsize=4096)
+def _summary(values: tuple[float, ...]) -> Summary:
+    """Kept: the columns of a table ask for the same cells again and again."""
     n = len(values)
     sd = stdev(values) if n > 1 else None
     return Summary(fmean(values), sd, n, None if sd is None or n < 3 else _half_width(sd, n, LEVEL))

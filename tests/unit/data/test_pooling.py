@@ -21,9 +21,9 @@ from ddbench.data.prepared.pooling import pooled
 from ddbench.data.prepared.prepare import prepare, resolve
 from ddbench.data.prepared.sources import parse_source
 from ddbench.data.prepared.views import apply_view, canonical_view, seen
+from ddbench.data.space.matrices import MATRICES
 from ddbench.data.space.params import ZCAParams
 from ddbench.data.space.pixels import in_space, pixels_of, quantised
-from ddbench.data.space.preprocess import MATRICES
 from ddbench.data.space.split import open_splits, open_test
 from ddbench.data.space.whitening import build, fit
 from tests.unit.data import data_files as files

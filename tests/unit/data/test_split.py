@@ -23,8 +23,9 @@ from ddbench.data.prepared.sources import parse_source
 from ddbench.data.prepared.views import apply_view, canonical_view
 from ddbench.data.space import split as split_module
 from ddbench.data.space.ids import artifact_for
+from ddbench.data.space.matrices import MATRICES
 from ddbench.data.space.params import ZCAParams
-from ddbench.data.space.preprocess import MATRICES, Standardise, fronts
+from ddbench.data.space.preprocess import Standardise, fronts
 from ddbench.data.space.split import Split, open_splits, open_test, open_whole
 from ddbench.data.space.whitening import build, fit
 from tests.unit.data import data_files as files

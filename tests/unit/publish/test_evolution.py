@@ -17,8 +17,8 @@ from ddbench.core.store.folder import Store, write_record
 from ddbench.core.store.tensors import save_set
 from ddbench.data.prepared.prepare import resolve
 from ddbench.data.prepared.sources import parse_source
-from ddbench.data.space.pixels import PictureWarning
 from ddbench.data.space.split import open_splits
+from ddbench.data.space.visible import PictureWarning
 from ddbench.publish.plots.evolution import (
     WHITE_NOISE,
     change_curve,

@@ -23,10 +23,12 @@ from ddbench.core.store.tensors import save_set
 from ddbench.data.prepared.prepare import resolve
 from ddbench.data.prepared.sources import parse_source
 from ddbench.data.space.ids import ZCA
+from ddbench.data.space.matrices import MATRICES
 from ddbench.data.space.params import ZCAParams
-from ddbench.data.space.pixels import PictureWarning, data_of, pixels_of, unwhiten, visible_pixels
-from ddbench.data.space.preprocess import MATRICES, fronts, load_whitening
+from ddbench.data.space.pixels import data_of, pixels_of
+from ddbench.data.space.preprocess import fronts, load_whitening
 from ddbench.data.space.split import open_splits
+from ddbench.data.space.visible import PictureWarning, unwhiten, visible_pixels
 from ddbench.data.space.whitening import fit
 from ddbench.publish.pictures import GAP, picture, png, row_names, slots, tiles
 from tests.factories import change, pair
@@ -34,6 +36,14 @@ from tests.factories import change, pair
 CPU = torch.device("cpu")
 MEAN, STD = (0.3, 0.4, 0.5), (0.2, 0.25, 0.3)
 KEY = "ab" * 32
+
+
+def visible(condensed, record):
+    return torch.from_numpy(visible_pixels(condensed, record))
+
+
+def unwhitened(images, *where):
+    return torch.from_numpy(unwhiten(images.numpy(), *where))
 
 
 def space(**fields):
@@ -80,12 +90,12 @@ def whitened(tmp_path):
 def test_whitened_images_unwhiten_to_their_pixels(whitened, name):
     shown, images, where, place = whitened(name)
     assert not torch.allclose(images, shown, atol=0.1)
-    torch.testing.assert_close(unwhiten(images, where, place, MEAN, STD), shown, atol=1e-5, rtol=0)
+    torch.testing.assert_close(unwhitened(images, where, place, MEAN, STD), shown, atol=1e-5, rtol=0)
 
 
 def test_kip_gives_pixels_back_up_to_brightness_and_contrast(whitened):
     shown, images, where, place = whitened("zca-kip")
-    back = unwhiten(images, where, place, MEAN, STD).flatten(1)
+    back = unwhitened(images, where, place, MEAN, STD).flatten(1)
     standard = ((shown - torch.tensor(MEAN).view(-1, 1, 1)) / torch.tensor(STD).view(-1, 1, 1)).flatten(1)
     for ours, theirs in zip(back, standard, strict=True):
         assert np.corrcoef(ours, theirs)[0, 1] == pytest.approx(1.0, abs=1e-6)
@@ -95,7 +105,7 @@ def test_kip_gives_pixels_back_up_to_brightness_and_contrast(whitened):
 def test_other_matrices_than_the_set_declares_are_refused(whitened):
     _, images, where, place = whitened("zca-kornia")
     with pytest.raises(DataError, match="other whitening matrices"):
-        unwhiten(images, where.model_copy(update={"matrices": "0" * 64}), place, MEAN, STD)
+        unwhitened(images, where.model_copy(update={"matrices": "0" * 64}), place, MEAN, STD)
 
 
 def test_a_whitened_set_is_shown_unwhitened_when_the_artifact_is_there(whitened, record, fresh_home):
@@ -104,7 +114,7 @@ def test_a_whitened_set_is_shown_unwhitened_when_the_artifact_is_there(whitened,
     condensed = CondensedSet(images, torch.arange(40) % 10, "hard", where, Recipe(), StorageBytes(0))
     with warnings.catch_warnings():
         warnings.simplefilter("error", PictureWarning)
-        torch.testing.assert_close(visible_pixels(condensed, record), shown, atol=1e-5, rtol=0)
+        torch.testing.assert_close(visible(condensed, record), shown, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ZCA)
@@ -116,14 +126,14 @@ def test_what_is_shown_is_the_exact_pixels_clipped_wherever_there_are_any(whiten
     condensed = CondensedSet(3 * images, torch.arange(40) % 10, "hard", where, Recipe(), StorageBytes(0))
     if name == "zca-kip":
         with pytest.warns(PictureWarning, match="neither brightness nor contrast"):
-            visible_pixels(condensed, record)
+            visible(condensed, record)
         with pytest.raises(UsageError, match="cannot be turned back"):
             pixels_of(condensed, data_of(record), place)
     else:
         exact = pixels_of(condensed, data_of(record), place)
         assert exact.min() < 0
         assert exact.max() > 1
-        assert torch.equal(visible_pixels(condensed, record), exact.clamp(0, 1))
+        assert torch.equal(visible(condensed, record), exact.clamp(0, 1))
 
 
 @pytest.mark.parametrize("named", [{}, {"whitening": ["zca", KEY]}])
@@ -132,7 +142,7 @@ def test_without_the_matrices_images_are_stretched_and_a_warning_says_so(whitene
     change(record, artifacts=named)
     condensed = CondensedSet(images, torch.arange(40) % 10, "hard", where, Recipe(), StorageBytes(0))
     with pytest.warns(PictureWarning, match="still whitened"):
-        found = visible_pixels(condensed, record)
+        found = visible(condensed, record)
     assert found.amin((1, 2, 3)).tolist() == [0.0] * 40
     torch.testing.assert_close(found.amax((1, 2, 3)), torch.ones(40))
 
@@ -140,7 +150,7 @@ def test_without_the_matrices_images_are_stretched_and_a_warning_says_so(whitene
 def test_standardised_images_are_shown_as_their_pixels_and_clipped(record):
     shown = some()
     shown[0, 0, 0, 0], shown[0, 0, 0, 1] = -0.5, 1.5
-    torch.testing.assert_close(visible_pixels(standardised(shown, torch.arange(8)), record), shown.clamp(0, 1))
+    torch.testing.assert_close(visible(standardised(shown, torch.arange(8)), record), shown.clamp(0, 1))
 
 
 def test_selected_images_are_shown_as_the_source_has_them(record):
@@ -152,7 +162,7 @@ def test_selected_images_are_shown_as_the_source_has_them(record):
         None, torch.tensor([0, 1, 2]), "hard", space(matrices="0" * 64), Recipe(), StorageBytes(0), indices=index
     )
     train = open_splits(data.model_copy(update={"preprocess": "meanstd"}), device="cpu")[0]
-    torch.testing.assert_close(visible_pixels(chosen, record), train.pixels(index))
+    torch.testing.assert_close(visible(chosen, record), train.pixels(index))
     assert row_names(chosen, record) == ["0", "1", "2"]
 
 

@@ -252,7 +252,7 @@ def test_a_cell_is_charged_for_preparing_once_by_its_last_attempt(name, tmp_path
             hands.move(wall=prepare, cpu=prepare / 2)
         with meter.phase("condense"):
             hands.move(wall=8.0, cpu=2.0)
-            running.checkpoint(name)
+            running.keep(name)
         (tmp_path / name).rename(tmp_path / "checkpoint.safetensors")
     cost = cost_of(History.read(tmp_path).spent, meter, {}, steps=9)
     assert (cost.prepare_s, cost.condense_s, cost.attempts) == (4.0, 24.0, 3)
