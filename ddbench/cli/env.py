@@ -22,6 +22,7 @@ def env() -> None:
     from tabulate import tabulate
 
     from ddbench.core.provenance import environment
+    from ddbench.models.fused.library import missing
     from ddbench.work.allocator import keep_freed
     from ddbench.work.engine import choose
 
@@ -30,6 +31,7 @@ def env() -> None:
         **{name: value for name, value in environment("ddbench").items() if name != "plugin"},
         "device": chosen.device if chosen.device == "cpu" else torch.cuda.get_device_name(),
         "threads": chosen.threads,
+        "engine": chosen.engine + (f" ({missing()})" if missing() else ""),
         "freed memory": MEANING[keep_freed()],
         "DDBENCH_HOME": str(home()) + ("" if os.environ.get("DDBENCH_HOME") else " (default)"),
     }

@@ -16,6 +16,7 @@ from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.core.profiles import DEFAULT, profile
+from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
 from ddbench.plan import forecast, grid, planner
 from ddbench.plan import graph as planning
@@ -91,6 +92,8 @@ WHERE = [
                  help="CPU threads of each. [1 for narrow networks, else all cores, divided among --jobs N]"),
     click.option("--device", type=Device(several=True), default="auto", show_default=True,
                  help="auto, cpu or cuda; GPUs by name, cuda:1 or cuda:0,cuda:1, or all: a process on each."),
+    click.option("--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True,
+                 help="Code path: PyTorch's own operations (eager), or compiled ones for ConvNets on CPUs (fused)."),
     click.option(
         "--timeout",
         type=Duration(positive=True),
@@ -223,6 +226,8 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
                 if protocol.declared is not None:  # of a plugin: before anything is condensed for one that cannot run
                     protocol.load()
             sharing = _sharing(plan, given)
+            if sharing.slower:
+                click.echo(f"ddbench: {sharing.slower}", err=True)
             what = Run(
                 store, plan.grid.registries, sharing.jobs, interrupts, watcher, given["keep_logits"], sharing.gpus
             )  # fmt: skip
@@ -237,7 +242,13 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
 
 def _sharing(plan: planning.Plan, given: dict[str, Any]) -> Sharing:
     more = {name: given.get(name) for name in ("executor", "jobs", "threads")}
-    return share(plan, device=given.get("device", "auto"), timeout_s=given.get("timeout"), **more)
+    return share(
+        plan,
+        device=given.get("device", "auto"),
+        timeout_s=given.get("timeout"),
+        engine=given.get("engine", "auto"),
+        **more,
+    )
 
 
 def _say_notes(plan: planning.Plan) -> None:

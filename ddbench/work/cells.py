@@ -148,7 +148,7 @@ def _resumed_engine(job: Job[CellDocument], folder: Path) -> Engine:
         kept = Engine.model_validate(json.loads(path.read_bytes())["engine"])
     except (OSError, ValueError, KeyError):
         kept = None
-    if kept is not None and (folder / CHECKPOINT).exists() and kept.device == job.engine.device:
+    if kept is not None and (folder / CHECKPOINT).exists() and kept.continues_on(job.engine.device):
         return kept
     text = json.dumps({"document": job.document.model_dump(mode="json"), "engine": job.engine.model_dump()}, indent=1)
     atomic_write(path, text.encode(), durable=False)  # a checkpoint makes it so

@@ -46,7 +46,7 @@ def adopt(folder: Path, document: CellDocument, device: str) -> None:
     for _, key, place in sorted(_shorter(folder, document), reverse=True):
         try:
             spec = json.loads((place / "spec.json").read_bytes())
-            if Engine.model_validate(spec["engine"]).device != device:
+            if not Engine.model_validate(spec["engine"]).continues_on(device):
                 continue
             state = load_state(place / FINAL)
             snapshots = {path.name: path.read_bytes() for path in sorted((place / "snapshots").glob("*.safetensors"))}

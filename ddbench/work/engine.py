@@ -32,6 +32,13 @@ class Engine(Frozen):
     def _without_index(cls, device: str) -> str:
         return device.partition(":")[0]
 
+    def continues_on(self, device: str) -> bool:
+        """Whether what was begun so can go on to the bit on a device of this machine."""
+        try:
+            return self.device == device and code_path(self.engine, device) == self.engine
+        except UsageError:
+            return False
+
     def apply(self) -> None:
         """Make this process compute so.
 
@@ -70,17 +77,26 @@ def choose(*, device: str, threads: int | None, engine: str = "auto") -> Engine:
     wished = os.environ.get("OMP_NUM_THREADS", "")
     allowed = int(wished) if wished.isdigit() and int(wished) else cores()
     kind = device.partition(":")[0]
-    return Engine(device=kind, threads=threads or allowed, engine=_code_path(engine, kind))
+    return Engine(device=kind, threads=threads or allowed, engine=code_path(engine, kind))
 
 
-def _code_path(wished: str, device: str) -> str:
-    """One of :data:`ddbench.core.records.ENGINES`; ``auto``: what is fast on the device, if it exists there.
+def code_path(wished: str, device: str) -> str:
+    """What computes on a device. Imports no torch.
+
+    Args:
+        wished: What ``--engine`` says: ``auto``, or one of :data:`ddbench.core.records.ENGINES`.
+        device: ``cpu`` or ``cuda``.
+
+    Returns:
+        One of the engines; for ``auto`` the fastest one there is.
 
     Raises:
-        UsageError: If what is wished for does not.
+        UsageError: If there is none such.
     """
     if wished == "eager" or (wished == "auto" and device != "cpu"):
         return "eager"
+    if wished not in ("auto", *ENGINES):
+        raise UsageError(f"--engine {wished}: there is no such engine; there are: auto, {', '.join(ENGINES)}")
     why = f"it is for CPUs, not for {device}" if device != "cpu" else missing()
     if why and wished != "auto":
         raise UsageError(f"--engine {wished}: {why}")

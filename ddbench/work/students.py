@@ -121,8 +121,8 @@ def _resumed(checkpoint: Path, engine: Engine) -> tuple[Engine, dict[str, Any] |
     try:
         state = load_state(checkpoint)
         kept = Engine.model_validate(state["engine"])
-        if kept.device != engine.device:
-            raise ValueError(f"it was made on {kept.device}")
+        if not kept.continues_on(engine.device):
+            raise ValueError(f"it was made on {kept.device} by engine {kept.engine}")
         Spent.load(state["earlier"], "evaluate")
         return kept, state
     except (CorruptFileError, KeyError, TypeError, ValueError) as error:

@@ -33,15 +33,15 @@ def students(registries: Registries, total: int) -> Iterator[tuple[MakeWorker, P
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
             from ddbench.work.attempt import Outcome
-            from ddbench.work.engine import Engine, choose
+            from ddbench.work.engine import choose
             from ddbench.work.node import run_node
 
             def worker(scratch: Store, env: Mapping[str, Any]) -> RunNode:
                 try:
-                    used = choose(device=env["device"], threads=env["threads"])
-                except (KeyError, UsageError):  # recorded on a device that is not here
-                    used = choose(device="auto", threads=None)
-                engine = Engine.model_validate(used.model_dump() | {"engine": env.get("engine", used.engine)})
+                    recorded = env.get("engine", "eager")
+                    engine = choose(device=env["device"], threads=env["threads"], engine=recorded)
+                except (KeyError, UsageError):  # a device or a code path that is not here
+                    engine = choose(device="auto", threads=None)
 
                 def train(document: EvaluationDocument) -> Outcome:
                     if (reason := registries.unlike_record(document.spec)) is not None:

@@ -176,6 +176,7 @@ def _document(table: Table) -> dict[str, Any]:
             "caption": caption(table),
             "n_test": table.n_test,
             "notes": list(table.notes),
+            "engines": table.engines,
             "rows": rows,
             "minus_random": [] if versus is None else versus.document["lines"],
         }

@@ -15,6 +15,7 @@ from ddbench.core.roles import Role, baseline_of
 from ddbench.core.specs import TUNE, Budget
 from ddbench.results.tables.cells import Cell, cell_of
 from ddbench.results.tables.differences import Compared, Differences, differences
+from ddbench.results.tables.engines import mixed_engines
 from ddbench.results.tables.families import ColumnFamily, column_family
 from ddbench.results.tables.figures import mark_source
 from ddbench.results.tables.notes import annotated
@@ -129,6 +130,7 @@ class Table:
         rows: References, then methods, then controls, each in order of appearance.
         footnotes: Text of footnote 1, 2, …
         notes: What a reader must know about the data set.
+        engines: Which code paths computed it, where there are several; else empty.
         outdated: What other versions of a method, protocol or artifact kind made, a line each.
         n_test: Test images, None when nothing was tested.
         families: Verdicts on the methods of each column.
@@ -147,6 +149,7 @@ class Table:
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
     notes: tuple[str, ...]
+    engines: str
     outdated: tuple[str, ...]
     n_test: int | None
     families: tuple[ColumnFamily, ...]
@@ -249,6 +252,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         rows=tuple(rows),
         footnotes=footnotes,
         notes=tuple(dict.fromkeys(note for o in observations for note in o.facts.notes)),
+        engines=mixed_engines(observations),
         outdated=outdated(observations),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),
         families=families,

@@ -28,12 +28,14 @@ class Resources(Frozen):
     Attributes:
         device: ``auto``, ``cpu`` or ``cuda``; in this process also ``cuda:1``.
         threads: CPU threads; None: as many as there are cores.
+        engine: ``auto``, or one of :data:`ddbench.core.records.ENGINES`.
         timeout_s: Longest time of one attempt [s]; None: no limit.
         alone: Whether no other node of the run may run meanwhile.
     """
 
     device: str = "auto"
     threads: PositiveInt | None = None
+    engine: str = "auto"
     timeout_s: float | None = None
     alone: bool = False
 

@@ -35,7 +35,7 @@ class Local:
         outcome = run_node(
             document,
             run.store,
-            engine.choose(device=resources.device, threads=resources.threads),
+            engine.choose(device=resources.device, threads=resources.threads, engine=resources.engine),
             registries=run.registries,
             interrupts=run.interrupts,
             monitor=run.monitor,

@@ -53,7 +53,7 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool) -> int:
                 outcome = run_node(
                     parse(task["document"]),
                     store,
-                    engine.choose(device=resources.device, threads=resources.threads),
+                    engine.choose(device=resources.device, threads=resources.threads, engine=resources.engine),
                     registries=registries,
                     interrupts=interrupts,
                     monitor=monitor,

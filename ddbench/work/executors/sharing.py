@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ddbench.core.cpu import cores
 from ddbench.core.documents import ArtifactDocument, Document, EvaluationDocument
 from ddbench.core.errors import UsageError
+from ddbench.core.keys import canonical
 from ddbench.core.plugin.loader import Registries
 from ddbench.models import names
+from ddbench.models.fused.library import missing
 from ddbench.plan.graph import Plan
+from ddbench.work.engine import code_path
 from ddbench.work.executors.base import Resources
 from ddbench.work.executors.devices import named
 
@@ -38,6 +42,8 @@ class Sharing:
         wide: CPU threads of nodes with wide networks where the rule holds; None: all cores.
         alone: Whether such a node waits until no other one runs.
         timeout_s: Longest time of one attempt [s]; None: no limit.
+        engine: What ``--engine`` says.
+        begun: Cells (:func:`row_of`) that other repetitions were computed for by PyTorch's own operations: theirs, too.
     """
 
     jobs: int
@@ -48,6 +54,8 @@ class Sharing:
     alone: bool = False
     timeout_s: float | None = None
     gpus: tuple[str, ...] = ()
+    engine: str = "auto"
+    begun: frozenset[str] = frozenset()
 
     def of(self, document: Document) -> Resources:
         """What a node may use."""
@@ -56,7 +64,8 @@ class Sharing:
         if threads is None and not os.environ.get("OMP_NUM_THREADS", "").isdigit():
             threads = 1 if few else self.wide
         alone = self.alone and threads is None and not few
-        return Resources(device=self.device, threads=threads, timeout_s=self.timeout_s, alone=alone)
+        engine = "eager" if self.engine == "auto" and row_of(document) in self.begun else self.engine
+        return Resources(device=self.device, threads=threads, engine=engine, timeout_s=self.timeout_s, alone=alone)
 
     @property
     def executor(self) -> str:
@@ -65,11 +74,21 @@ class Sharing:
 
     @property
     def text(self) -> str:
-        """``in 2 processes on cuda:0, cuda:1``, for people."""
+        """``in 2 processes on cuda:0, cuda:1 by engine eager``, for people."""
         where = f" on {', '.join(self.gpus)}" if self.gpus else ""
         if self.executor == "local":
-            return "in this process" + (f" on {self.device}" if ":" in self.device else "")
-        return f"in {self.jobs} process{'' if self.jobs == 1 else 'es'}{where}"
+            found = "in this process" + (f" on {self.device}" if ":" in self.device else "")
+        else:
+            found = f"in {self.jobs} process{'' if self.jobs == 1 else 'es'}{where}"
+        more = f" ({len(self.begun)} cells go on by eager)" if self.begun and self.engine == "auto" else ""
+        return f"{found} by engine {code_path(self.engine, _kind(self.device))}{more}"
+
+    @property
+    def slower(self) -> str:
+        """Why nodes compute by a slower engine than they could; empty: they do not."""
+        if self.engine != "auto" or _kind(self.device) != "cpu" or not (why := missing()):
+            return ""
+        return f"ConvNets compute by PyTorch's own operations, which takes up to twice as long: {why}"
 
 
 def share(
@@ -80,6 +99,7 @@ def share(
     device: str,
     executor: str | None = None,
     timeout_s: float | None = None,
+    engine: str = "auto",
 ) -> Sharing:
     """How the pending nodes of an assessed plan share this machine.
 
@@ -91,25 +111,49 @@ def share(
         device: What ``--device`` says.
         executor: What ``--executor`` says.
         timeout_s: What ``--timeout`` says.
+        engine: What ``--engine`` says.
 
     Raises:
-        UsageError: If a GPU that is named is not there.
+        UsageError: If a GPU that is named is not there, or the engine is not.
     """
     gpus = named(device)
     if executor == "local":
         jobs, device, gpus = 1, (*gpus, device)[0], ()
     elif gpus:
         jobs, device = jobs or len(gpus), "cuda"
+    code_path(engine, _kind(device))
     registries, most = plan.grid.registries, max(1, len(plan.pending()))
+    how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": _begun(plan)}
     if jobs is not None:
         wide = max(1, cores() // jobs)  # not by what is left to do: results know their threads
         jobs = min(jobs, most)
-        return Sharing(jobs, registries, device, threads, wide, timeout_s=timeout_s, gpus=gpus[:jobs])
+        return Sharing(jobs, registries, device, threads, wide, gpus=gpus[:jobs], **how)
     students = [node for node in plan.pending() if isinstance(node.document, EvaluationDocument)]
     updates = sum(node.steps for node in students if narrow(node.document, registries))
-    on_cpu = device == "cpu" or (device == "auto" and not any(path.exists() for path in GPUS))
-    many = max(1, cores() // (threads or 1)) if on_cpu and updates >= WORTH else 1
-    return Sharing(min(many, most), registries, device, threads, alone=many > 1, timeout_s=timeout_s)
+    many = max(1, cores() // (threads or 1)) if _kind(device) == "cpu" and updates >= WORTH else 1
+    return Sharing(min(many, most), registries, device, threads, alone=many > 1, **how)
+
+
+def _kind(device: str) -> str:
+    """``cpu`` or ``cuda``: where nodes of a run with such a ``--device`` run, as far as can be told without torch."""
+    if device == "auto":
+        return "cuda" if any(path.exists() for path in GPUS) else "cpu"
+    return device.partition(":")[0]
+
+
+def row_of(document: Document) -> str | None:
+    """What repetitions of a cell share, its students included; None for artifacts."""
+    if isinstance(document, ArtifactDocument):
+        return None
+    return canonical(document.cell.model_dump(mode="json", exclude={"r", "master"}))
+
+
+def _begun(plan: Plan) -> frozenset[str]:
+    """Cells with pending nodes, of which others were computed by PyTorch's own operations."""
+    waiting = {row_of(node.document) for node in plan.pending()}
+    records = (node.record for node in plan.nodes.values() if node.record is not None and not node.pending)
+    eager = {row_of(record.document) for record in records if record.env.get("engine") == "eager"}
+    return frozenset(row for row in waiting & eager if row is not None)
 
 
 def narrow(document: Document, registries: Registries) -> bool:

@@ -101,7 +101,7 @@ def test_the_plan_says_how_many_processes_compute_and_where(files, tmp_path, cap
         assert ddbench("plan", "--methods", "random", "--ipc", "1", "--out", tmp_path / "runs", *options) == 0
         return capsys.readouterr().err
 
-    assert "in 2 processes on cuda:0, cuda:1\n" in said("--device", "all")
-    assert "in 3 processes on cuda:0, cuda:1\n" in said("--device", "cuda:0,cuda:1", "--jobs", "3")
-    assert "in 1 process on cuda:1\n" in said("--device", "cuda:1")
-    assert "in this process on cuda:1\n" in said("--device", "cuda:1", "--executor", "local")
+    assert "in 2 processes on cuda:0, cuda:1 by engine eager\n" in said("--device", "all")
+    assert "in 3 processes on cuda:0, cuda:1 by engine eager\n" in said("--device", "cuda:0,cuda:1", "--jobs", "3")
+    assert "in 1 process on cuda:1 by engine eager\n" in said("--device", "cuda:1")
+    assert "in this process on cuda:1 by engine eager\n" in said("--device", "cuda:1", "--executor", "local")

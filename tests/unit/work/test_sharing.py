@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import installed
 from ddbench.core.store.folder import Store
 from ddbench.plan.status import assess
@@ -38,7 +39,7 @@ def resources(made, found):
 def test_long_work_with_narrow_networks_gets_a_process_of_one_thread_for_each_core(tmp_path, fresh_home):
     made = plan_of(tmp_path)
     found = shared(made)
-    assert (found.jobs, found.executor, found.text) == (4, "processes", "in 4 processes")
+    assert (found.jobs, found.executor, found.text) == (4, "processes", "in 4 processes by engine fused")
     assert {(one.threads, one.alone) for one in resources(made, found).values()} == {(1, False)}
 
 
@@ -70,6 +71,26 @@ def test_what_the_user_says_counts_and_narrow_networks_have_one_thread_in_any_ca
     assert {one.threads for one in resources(made, shared(made, jobs=jobs, threads=2)).values()} == {2}
     wide = plan_of(tmp_path, "convnet2-w128")
     assert {one.threads for one in resources(wide, shared(wide, jobs=jobs)).values()} == {max(1, 4 // jobs)}
+
+
+def test_without_a_compiler_the_plan_says_eager_and_why(tmp_path, fresh_home, monkeypatch):
+    monkeypatch.setattr(sharing, "missing", lambda: "there is no C compiler (cc)")
+    monkeypatch.setattr("ddbench.work.engine.missing", lambda: "there is no C compiler (cc)")
+    found = shared(plan_of(tmp_path))
+    assert found.text.endswith("by engine eager")
+    assert found.slower.endswith("takes up to twice as long: there is no C compiler (cc)")
+    assert not shared(plan_of(tmp_path), engine="eager").slower, "asked for"
+    with pytest.raises(UsageError, match="--engine fused: there is no C compiler"):
+        shared(plan_of(tmp_path), engine="fused")
+
+
+def test_on_a_gpu_pytorch_s_own_operations_compute(tmp_path, fresh_home, monkeypatch):
+    monkeypatch.setattr(sharing, "GPUS", (tmp_path,))
+    found = shared(plan_of(tmp_path))
+    assert (found.text, found.slower) == ("in this process by engine eager", "")
+    with pytest.raises(UsageError, match="--engine fused: it is for CPUs, not for cuda"):
+        shared(plan_of(tmp_path), engine="fused")
+    assert shared(plan_of(tmp_path), device="cpu").text.endswith("by engine fused")
 
 
 def test_threads_of_the_environment_count(tmp_path, fresh_home, monkeypatch):
