@@ -224,7 +224,8 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
                     protocol.load()
             sharing = _sharing(plan, given)
             what = Run(
-                store, plan.grid.registries, sharing.jobs, interrupts, watcher, given["keep_logits"], sharing.gpus
+                store, plan.grid.registries, sharing.jobs, interrupts, watcher, given["keep_logits"], sharing.gpus,
+                sharing.device,
             )  # fmt: skip
             place = make_executor(given["executor"] or sharing.executor, what)
             limit, retry = given["reference_limit"], given["retry_failed"]

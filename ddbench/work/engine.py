@@ -62,3 +62,10 @@ def choose(*, device: str, threads: int | None) -> Engine:
     wished = os.environ.get("OMP_NUM_THREADS", "")
     allowed = int(wished) if wished.isdigit() and int(wished) else cores()
     return Engine(device=device, threads=threads or allowed)
+
+
+def free_mb(engine: Engine) -> float | None:
+    """Memory of the GPU that no process has taken [MB]; None on the CPU."""
+    import torch
+
+    return torch.cuda.mem_get_info()[0] / 2**20 if engine.device == "cuda" else None
