@@ -86,7 +86,8 @@ WHERE = [
     click.option("--executor", type=click.Choice(list(EXECUTORS)),
                  help="Where nodes run: in this process, or in processes of their own. [local; with --jobs processes]"),
     click.option("--jobs", type=Jobs(), default="auto", show_default=True,
-                 help="How many nodes run at once; auto: one a core where long work with narrow networks waits."),
+                 help="How many nodes run at once; auto: one a GPU that --device names, else one a core where long "
+                      "work with narrow networks waits."),
     click.option("--threads", type=click.IntRange(1),
                  help="CPU threads of each. [1 for narrow networks, else all cores, divided among --jobs N]"),
     click.option("--device", type=Device(several=True), default="auto", show_default=True,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from ddbench.core.errors import UsageError
+from ddbench.work import engine
 from ddbench.work.engine import Engine
 from ddbench.work.executors import devices
 from ddbench.work.executors.devices import VARIABLE, environment, named
@@ -68,6 +70,22 @@ def test_where_files_say_nothing_a_name_is_taken_at_its_word_and_all_is_refused(
 def test_an_engine_knows_no_index_so_that_a_node_continues_on_another_gpu():
     kept = Engine.model_validate({"device": "cuda:1", "threads": 1, "engine": "eager"})
     assert kept == Engine(device="cuda:0", threads=1) == Engine(device="cuda", threads=1)
+
+
+def test_in_this_process_a_named_gpu_is_cuda_from_then_on(monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch, "empty", lambda *size, device: taken.append(device))
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    assert engine.choose(device="cuda:1", threads=2) == Engine(device="cuda", threads=2)
+    assert taken == ["cuda:1", "cuda:1"]
+    assert engine.choose(device="cuda", threads=2) == Engine(device="cuda", threads=2)
+    assert taken[2:] == ["cuda"], "torch's own choice stays"
+
+
+def test_free_memory_is_that_of_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3 * 2**30, 4 * 2**30))
+    assert engine.free_mb(Engine(device="cuda", threads=1)) == 3072.0
+    assert engine.free_mb(Engine(device="cpu", threads=1)) is None
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])

@@ -201,6 +201,17 @@ def test_the_last_try_of_a_node_has_the_machine_for_itself(bench):
     assert len(found.seen()) == 1 + REDO + 1
 
 
+def test_a_worker_that_finds_no_device_ends_the_run_before_it_has_a_node(tmp_path):
+    run = Run(Store(tmp_path), installed(), 1, Interrupts(), Silent(), gpus=("cuda:2",), device="nosuch")
+    executor = Processes(run)
+    try:
+        with pytest.raises(UsageError, match="cuda:2: --device nosuch"):
+            while not executor.slots:
+                executor.poll(0.5)
+    finally:
+        executor.close()
+
+
 def test_a_gpu_that_cannot_be_used_is_named(bench):
     found = bench("cuda:0", "cuda:1", jobs=2)
     found.submit("wait", "refuse")
