@@ -165,7 +165,8 @@ class Processes:
         rooms = []
         for worker in self._workers:
             beside = [other.device_mb for gpu, other in busy if gpu == worker.gpu]
-            free = max((one.free_mb for one in self._workers if one.gpu == worker.gpu and one.free_mb), default=None)
+            told = [one.free_mb for one in self._workers if one.gpu == worker.gpu and one.free_mb is not None]
+            free = max(told, default=None)
             if worker.ready and worker.task is None and fits(resources.device_mb, beside, idle=free, now=None):
                 rooms.append((len(beside), worker))
         return min(rooms, key=lambda room: room[0], default=(0, None))[1]

@@ -10,7 +10,7 @@ from ddbench.work import engine
 from ddbench.work.engine import Engine
 from ddbench.work.executors import devices
 from ddbench.work.executors.devices import VARIABLE, environment, named
-from tests.e2e.runs import ddbench
+from tests.e2e.runs import SMOKE, ddbench
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +105,15 @@ def test_a_device_that_is_not_there_is_a_mistake_in_the_command(files, tmp_path,
     assert ddbench(command, "--methods", "random", "--ipc", "1", "--out", tmp_path / "runs", *options) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_gpus_that_torch_cannot_use_end_a_run_before_a_node_begins(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "GPU-nosuch,GPU-neither")
+    out = tmp_path / "runs"
+    assert ddbench("run", "--methods", "random", "--ipc", "1", *SMOKE, "--device", "all", "--out", out) == 2
+    told = capsys.readouterr().err
+    assert any(f"cuda:{index}: --device cuda: " in told for index in (0, 1))
+    assert not list(out.rglob("*.safetensors")) and not list(out.rglob(".claims/*"))
 
 
 def test_one_file_at_a_time_is_read_on_one_device(capsys, tmp_path):
