@@ -87,7 +87,8 @@ WHERE = [
     click.option("--executor", type=click.Choice(list(EXECUTORS)),
                  help="Where nodes run: in this process, or in processes of their own. [local; with --jobs processes]"),
     click.option("--jobs", type=Jobs(), default="auto", show_default=True,
-                 help="How many nodes run at once; auto: one a core where long work with narrow networks waits."),
+                 help="How many nodes run at once; auto: one a GPU that --device names, else one a core where long "
+                      "work with narrow networks waits."),
     click.option("--threads", type=click.IntRange(1),
                  help="CPU threads of each. [1 for narrow networks, else all cores, divided among --jobs N]"),
     click.option("--device", type=Device(several=True), default="auto", show_default=True,
@@ -229,7 +230,8 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
             if sharing.slower:
                 click.echo(f"ddbench: {sharing.slower}", err=True)
             what = Run(
-                store, plan.grid.registries, sharing.jobs, interrupts, watcher, given["keep_logits"], sharing.gpus
+                store, plan.grid.registries, sharing.jobs, interrupts, watcher, given["keep_logits"], sharing.gpus,
+                sharing.device,
             )  # fmt: skip
             place = make_executor(given["executor"] or sharing.executor, what)
             limit, retry = given["reference_limit"], given["retry_failed"]

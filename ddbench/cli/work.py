@@ -16,11 +16,12 @@ from ddbench.core.store.folder import Store
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Results folder.")
 @PLUGIN
 @click.option("--keep-logits", is_flag=True, help="Store test logits beside the predictions.")
-def work(out: Path, keep_logits: bool) -> int:
+@click.option("--device", default="cpu", help="Where most nodes will run: what is free there is told.")
+def work(out: Path, keep_logits: bool, device: str) -> int:
     """Run the nodes whose documents come in on stdin, one JSON line each, and answer on stdout."""
     from ddbench.work.executors.serve import serve
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PluginWarning)  # the run that started this has said so
         registries = active()
-    return serve(Store(out), registries, keep_logits=keep_logits)
+    return serve(Store(out), registries, keep_logits=keep_logits, device=device)

@@ -55,10 +55,10 @@ class Speeds:
         if record.status != "ok" or not cost.steps or for_tests_only(document.profile):
             return False
         if isinstance(document, CellDocument):
-            seen = self.cells[_condensed(document)]
+            seen = self.cells[condensed(document)]
             seen.append((cost.prepare_s + cost.condense_s) / cost.steps)
         else:
-            seen = self.students[_trained(document)][_batch(document)]
+            seen = self.students[trained(document)][_batch(document)]
             seen.append(cost.evaluate_s / cost.steps)
             if "updates" in record.metrics and record.updates is not None:
                 self.lengths[_recipe_of(document)] = record.updates
@@ -68,21 +68,21 @@ class Speeds:
         """Expected seconds of a node; None when nothing comparable has finished."""
         match node.document:
             case CellDocument() as document:
-                seen = self.cells.get(_condensed(document))
+                seen = self.cells.get(condensed(document))
                 return median(seen) * node.steps if seen else None
-            case EvaluationDocument() as document if by_batch := self.students.get(_trained(document)):
+            case EvaluationDocument() as document if by_batch := self.students.get(trained(document)):
                 medians = {seen: median(times) for seen, times in by_batch.items()}
                 updates = self.lengths.get(_recipe_of(document), node.steps)
                 return seconds_per_update(medians, _batch(document)) * updates * students(document)
         return None
 
 
-def _condensed(document: CellDocument) -> tuple[str, str, str]:
+def condensed(document: CellDocument) -> tuple[str, str, str]:
     """What must agree for steps to take as long."""
     return document.cell.method, document.cell.data.name, document.cell.arch
 
 
-def _trained(document: EvaluationDocument) -> tuple[str, str, str]:
+def trained(document: EvaluationDocument) -> tuple[str, str, str]:
     """What must agree for students to take as long: data, network, and a protocol that is not ddbench's own."""
     other = "" if document.facts.protocol is None else document.eval.protocol
     return document.cell.data.name, document.eval.arch, other

@@ -101,3 +101,10 @@ def code_path(wished: str, device: str) -> str:
     if why and wished != "auto":
         raise UsageError(f"--engine {wished}: {why}")
     return "eager" if why else "fused"
+
+
+def free_mb(engine: Engine) -> float | None:
+    """Memory of the GPU that no process has taken [MB]; None on the CPU."""
+    import torch
+
+    return torch.cuda.mem_get_info()[0] / 2**20 if engine.device == "cuda" else None

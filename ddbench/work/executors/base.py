@@ -31,6 +31,8 @@ class Resources(Frozen):
         engine: ``auto``, or one of :data:`ddbench.core.records.ENGINES`.
         timeout_s: Longest time of one attempt [s]; None: no limit.
         alone: Whether no other node of the run may run meanwhile.
+        peak_mb: Memory that it is expected to need beyond what its process has [MB]; 0: not known.
+        device_mb: The same of its GPU, where it runs on one.
     """
 
     device: str = "auto"
@@ -38,6 +40,8 @@ class Resources(Frozen):
     engine: str = "auto"
     timeout_s: float | None = None
     alone: bool = False
+    peak_mb: float = 0.0
+    device_mb: float = 0.0
 
 
 class Executor(Protocol):
@@ -46,6 +50,10 @@ class Executor(Protocol):
     @property
     def slots(self) -> int:
         """How many nodes may be with the executor at once; 0 as long as places to run them are being made."""
+        ...
+
+    def has_room(self, resources: Resources) -> bool:
+        """Whether a node fits beside those that run; where none does, it is not asked."""
         ...
 
     def submit(self, document: Document, resources: Resources) -> Handle:
@@ -85,6 +93,7 @@ class Run:
         keep_logits: Store logits beside predictions.
         gpus: Those that processes take in turn, each one of them: ``cuda:0``, ``cuda:1``; none: what nodes' resources
             say.
+        device: What ``--device`` says of nodes that share one: its free memory is looked at.
     """
 
     store: Store
@@ -94,6 +103,7 @@ class Run:
     monitor: Monitor
     keep_logits: bool = False
     gpus: tuple[str, ...] = ()
+    device: str = "cpu"
 
 
 EXECUTORS: Mapping[str, str] = {

@@ -21,6 +21,10 @@ class Local:
         self._run = run
         self._submitted: tuple[Document, Resources] | None = None
 
+    def has_room(self, resources: Resources) -> bool:
+        """Always: there is nothing beside it."""
+        return True
+
     def submit(self, document: Document, resources: Resources) -> Handle:
         """Keep the node for :meth:`poll`."""
         self._submitted = document, resources

@@ -22,9 +22,13 @@ from ddbench.core.errors import DDBenchError
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.devices import environment
+from ddbench.work.executors.memory import available_mb, fits
 
 REDO = 2
-"""How often a node is run again whose process was lost: killed, for instance, because memory was short."""
+"""How often a node is run again whose process was lost: killed, for instance, because memory was short.
+
+The last time nothing runs beside it.
+"""
 
 
 @dataclass
@@ -41,7 +45,10 @@ class _Task:
 
 
 class _Worker:
-    """A process that runs `ddbench work`: a task per line goes in, answers come out; ``gpu``: all that it sees."""
+    """A process that runs `ddbench work`: a task per line goes in, answers come out; ``gpu``: all that it sees.
+
+    ``free_mb``: what its GPU had free when it was ready.
+    """
 
     def __init__(self, command: list[str], gpu: str | None, told: _Told) -> None:
         # A session of its own, so that a Ctrl-C in the terminal does not reach it as a second signal.
@@ -52,6 +59,7 @@ class _Worker:
         self.gpu = gpu
         self.task: _Task | None = None
         self.ready = False
+        self.free_mb: float | None = None
         self._stopping = False
         threading.Thread(target=self._listen, args=(told,), daemon=True).start()
 
@@ -97,7 +105,8 @@ def command(run: Run) -> list[str]:
     safe = [] if here else ["-P"]  # `-m` alone lets modules of the current folder in that this process does not see
     plugins = [part for file in run.registries.files for part in ("--plugin", str(file))]
     logits = ["--keep-logits"] * run.keep_logits
-    return [sys.executable, *safe, "-m", "ddbench", "work", "--out", str(run.store.out), *plugins, *logits]
+    where = ["--out", str(run.store.out), "--device", run.device]
+    return [sys.executable, *safe, "-m", "ddbench", "work", *where, *plugins, *logits]
 
 
 class Processes:
@@ -107,6 +116,7 @@ class Processes:
         self._monitor = run.monitor
         self._told: _Told = queue.Queue()
         self._waiting: list[_Task] = []
+        self._idle_mb: float | None = None
         self._command = command(run)
         gpus = islice(cycle(run.gpus or [None]), run.jobs)
         self._workers = [_Worker(self._command, gpu, self._told) for gpu in gpus]
@@ -116,6 +126,11 @@ class Processes:
         """As many as there are workers, once they have imported torch."""
         return sum(worker.ready for worker in self._workers)
 
+    def has_room(self, resources: Resources) -> bool:
+        """Whether there is a worker with memory for it, and no node that needs all of it waits or runs."""
+        redone = any(worker.task is not None and worker.task.lost == REDO for worker in self._workers)
+        return not self._waiting and not redone and self._worker_for(resources) is not None
+
     def submit(self, document: Document, resources: Resources) -> Handle:
         """Give the node to an idle worker."""
         task = _Task(document, resources)
@@ -124,10 +139,37 @@ class Processes:
         return task.handle
 
     def _place(self) -> None:
-        """Give what waits to idle workers, those first whose GPU has the fewest nodes."""
-        while self._waiting and (idle := [one for one in self._workers if one.ready and one.task is None]):
-            busy = [worker.gpu for worker in self._workers if worker.task is not None]
-            min(idle, key=lambda worker: busy.count(worker.gpu)).give(self._waiting.pop(0))
+        """Give what waits to idle workers, one after the other."""
+        while self._waiting:
+            task = self._waiting[0]
+            worker = self._worker_for(task.resources, alone=task.lost == REDO)
+            if worker is None:
+                break
+            worker.give(self._waiting.pop(0))
+
+    def _worker_for(self, resources: Resources, *, alone: bool = False) -> _Worker | None:
+        """The idle worker that has memory for a node and whose GPU has the fewest nodes, if there is one.
+
+        Args:
+            resources: The node's.
+            alone: Whether none is to run beside it.
+        """
+        busy = [(worker.gpu, worker.task.resources) for worker in self._workers if worker.task is not None]
+        if alone and busy:
+            return None
+        now = available_mb()
+        if not busy:
+            self._idle_mb = now
+        if not fits(resources.peak_mb, [other.peak_mb for _, other in busy], idle=self._idle_mb, now=now):
+            return None
+        rooms = []
+        for worker in self._workers:
+            beside = [other.device_mb for gpu, other in busy if gpu == worker.gpu]
+            told = [one.free_mb for one in self._workers if one.gpu == worker.gpu and one.free_mb is not None]
+            free = max(told, default=None)
+            if worker.ready and worker.task is None and fits(resources.device_mb, beside, idle=free, now=None):
+                rooms.append((len(beside), worker))
+        return min(rooms, key=lambda room: room[0], default=(0, None))[1]
 
     def poll(self, wait_s: float) -> list[tuple[Handle, Outcome]]:
         """Hear what workers say until one is ready or done with its node, or for ``wait_s`` seconds.
@@ -158,11 +200,12 @@ class Processes:
             told = answer["error"]
             raise _error(told["kind"], f"{worker.gpu}: {told['text']}" if worker.gpu else told["text"])
         if "ready" in answer:
-            worker.ready = True
+            worker.ready, worker.free_mb = True, answer.get("free_mb")
             self._place()
             return []
         assert worker.task is not None
         handle, worker.task = worker.task.handle, None
+        self._place()
         return [(handle, Outcome.model_validate(answer["outcome"]))]
 
     def _lost(self, worker: _Worker) -> list[tuple[Handle, Outcome]]:
@@ -179,6 +222,7 @@ class Processes:
         if task.lost > REDO:
             return [(task.handle, Outcome(status="failed", reason=f"its process {how}, {task.lost} times in a row"))]
         self._waiting.append(task)
+        self._place()
         return []
 
     def cancel(self, handle: Handle) -> None:

@@ -16,6 +16,7 @@ from ddbench.core.store.folder import Store
 from ddbench.plan.collect import cause
 from ddbench.plan.forecast import Speeds, forecast, limit_references, sure_references
 from ddbench.plan.graph import Node, Plan
+from ddbench.plan.memory import Peaks, in_memory
 from ddbench.plan.order import longest_first, seconds_left
 from ddbench.plan.status import look_up
 from ddbench.work.attempt import Outcome, fail_unstarted
@@ -41,7 +42,8 @@ class Schedule:
         monitor: Is told which nodes begin and end.
         reference_limit_s: Longest forecast for which a reference's row is measured; 0: never.
         retry_failed: Whether failures of other runs are run again too.
-        longest_first: Whether the longest way to the end goes first, else the order of the plan; for several slots.
+        parallel: Whether several nodes run at once: then forecasts say which goes first and what memory it needs; else
+            the order is that of the plan.
         sleep: Waits between looks at what other runs do.
     """
 
@@ -53,14 +55,15 @@ class Schedule:
     monitor: Monitor
     reference_limit_s: float
     retry_failed: bool = False
-    longest_first: bool = False
+    parallel: bool = False
     sleep: Callable[[float], None] = time.sleep
     watch: Watch = field(default_factory=Watch)
     repairs: dict[str, int] = field(default_factory=dict)
     running: dict[Handle, tuple[Node, ExitStack]] = field(default_factory=dict, init=False)
     alone: bool = field(default=False, init=False)
     measured: set[str] = field(default_factory=set, init=False)
-    speeds: Speeds | None = field(default=None, init=False)
+    speeds: Speeds = field(default_factory=Speeds, init=False)
+    peaks: Peaks = field(default_factory=Peaks, init=False)
     left: dict[str, float] = field(default_factory=dict, init=False)
 
     def run(self) -> None:
@@ -72,9 +75,8 @@ class Schedule:
             UsageError: If the executor cannot give what the nodes may use.
         """
         try:
-            if self.longest_first:
-                self.speeds = Speeds.of(record for _, record in self.store.records())
-                self._forecast()
+            if self.parallel:
+                self._look_back()
             self._drain()
         finally:
             for handle in self.running:
@@ -114,15 +116,24 @@ class Schedule:
         queue = [
             node for node in pending if node.key not in running and (not node.is_reference or node.key in self.measured)
         ]
-        return longest_first(queue, self.left) if self.longest_first else queue
+        return longest_first(queue, self.left) if self.parallel else queue
+
+    def _look_back(self) -> None:
+        """Learn from all records there are."""
+        self.peaks = Peaks(in_memory(self.plan.grid.data))
+        for _, record in self.store.records():
+            self.peaks.add(record)
+            self.speeds.add(record)
+        self._forecast()
 
     def _learn(self, record: Record | None) -> None:
-        """Forecast again with what a node that is done took, where that is news."""
-        if self.speeds is not None and record is not None and self.speeds.add(record):
-            self._forecast()
+        """Learn from a node that is done, and forecast again where that is news."""
+        if record is not None and self.parallel:
+            self.peaks.add(record)
+            if self.speeds.add(record):
+                self._forecast()
 
     def _forecast(self) -> None:
-        assert self.speeds is not None
         forecast(self.plan, self.speeds)
         self.left = seconds_left(self.plan)
         self.measured |= {node.key for node in sure_references(self.plan, self.reference_limit_s)}
@@ -146,7 +157,9 @@ class Schedule:
         if any(need.pending for need in needs):
             return False
         resources = self.resources(node.document)
-        if self.running and (resources.alone or self.alone):
+        host, device = self.peaks.of(node.document)
+        resources = resources.model_copy(update={"peak_mb": host, "device_mb": device})
+        if self.running and (resources.alone or self.alone or not self.executor.has_room(resources)):
             return False
         shared = isinstance(node.document, ArtifactDocument) or node.document.set.shared
         claim = acquire(self.store.claims(shared=shared), short(node.key), self.watch)
@@ -187,11 +200,11 @@ class Schedule:
         node.record = outcome.record
         if outcome.status == "ok":
             node.state, node.reason = "cached", None
-            self._learn(node.record)
         else:
             node.state, node.status, node.reason = "failed", outcome.status, outcome.reason
             if outcome.record is not None:
                 node.reason = f"{outcome.status}: {outcome.reason}"
+        self._learn(node.record)
         self.monitor.end(node)
 
     def _inherit(self, node: Node, broken: Node) -> None:

@@ -24,16 +24,18 @@ TELL_S = 0.1
 """Seconds between answers about the steps of a node."""
 
 
-def serve(store: Store, registries: Registries, *, keep_logits: bool) -> int:
+def serve(store: Store, registries: Registries, *, keep_logits: bool, device: str = "cpu") -> int:
     """Run nodes until stdin ends; the exit code.
 
-    A line of stdin is ``{"document", "resources"}``. Lines of stdout are ``{"ready"}`` once, ``{"progress"}`` now and
-    then, and for each node ``{"outcome"}`` or, when the run cannot go on, ``{"error": {"kind", "text"}}``.
+    A line of stdin is ``{"document", "resources"}``. Lines of stdout are ``{"ready", "free_mb"}`` once,
+    ``{"progress"}`` now and then, and for each node ``{"outcome"}`` or, when the run cannot go on,
+    ``{"error": {"kind", "text"}}``.
 
     Args:
         store: Where results go.
         registries: The plugins that the run was planned with.
         keep_logits: Store logits beside predictions.
+        device: Where most nodes will run; what is free there is ``free_mb``, None on the CPU.
     """
     interrupts, tasks, busy = Interrupts(), queue.SimpleQueue[str | None](), threading.Event()
     lines, channel = _take_over_pipes()
@@ -45,8 +47,9 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool) -> int:
             from ddbench.work.warm import warm_up
 
             warm_up()
+            free_mb = engine.free_mb(engine.choose(device=device, threads=1))
             threading.Thread(target=_listen, args=(lines, tasks, busy), daemon=True).start()
-            monitor.tell({"ready": True})
+            monitor.tell({"ready": True, "free_mb": free_mb})
             while not interrupts.requested and (line := tasks.get()) is not None:
                 task = json.loads(line)
                 resources = Resources.model_validate(task["resources"])

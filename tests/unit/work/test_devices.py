@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from ddbench.core.errors import UsageError
+from ddbench.work import engine
 from ddbench.work.engine import Engine
 from ddbench.work.executors import devices
 from ddbench.work.executors.devices import VARIABLE, environment, named
-from tests.e2e.runs import ddbench
+from tests.e2e.runs import SMOKE, ddbench
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,22 @@ def test_an_engine_knows_no_index_so_that_a_node_continues_on_another_gpu():
     assert kept == Engine(device="cuda:0", threads=1) == Engine(device="cuda", threads=1)
 
 
+def test_in_this_process_a_named_gpu_is_cuda_from_then_on(monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch, "empty", lambda *size, device: taken.append(device))
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    assert engine.choose(device="cuda:1", threads=2) == Engine(device="cuda", threads=2)
+    assert taken == ["cuda:1", "cuda:1"]
+    assert engine.choose(device="cuda", threads=2) == Engine(device="cuda", threads=2)
+    assert taken[2:] == ["cuda"], "torch's own choice stays"
+
+
+def test_free_memory_is_that_of_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3 * 2**30, 4 * 2**30))
+    assert engine.free_mb(Engine(device="cuda", threads=1)) == 3072.0
+    assert engine.free_mb(Engine(device="cpu", threads=1)) is None
+
+
 @pytest.mark.parametrize("command", ["plan", "run"])
 @pytest.mark.parametrize(
     ("options", "told"),
@@ -87,6 +105,15 @@ def test_a_device_that_is_not_there_is_a_mistake_in_the_command(files, tmp_path,
     assert ddbench(command, "--methods", "random", "--ipc", "1", "--out", tmp_path / "runs", *options) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_gpus_that_torch_cannot_use_end_a_run_before_a_node_begins(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "GPU-nosuch,GPU-neither")
+    out = tmp_path / "runs"
+    assert ddbench("run", "--methods", "random", "--ipc", "1", *SMOKE, "--device", "all", "--out", out) == 2
+    told = capsys.readouterr().err
+    assert any(f"cuda:{index}: --device cuda: " in told for index in (0, 1))
+    assert not list(out.rglob("*.safetensors")) and not list(out.rglob(".claims/*"))
 
 
 def test_one_file_at_a_time_is_read_on_one_device(capsys, tmp_path):

@@ -30,6 +30,9 @@ class Played:
         self.nodes, self.slots, self.store = {node.key: node for node in nodes}, slots, store
         self.now, self.ends, self.begun = 0.0, {}, []
 
+    def has_room(self, resources):
+        return True
+
     def submit(self, document, resources):
         node = self.nodes[document.key]
         assert len(self.ends) < self.slots
@@ -62,11 +65,11 @@ class Played:
         pass
 
 
-def play(plan, store, slots, *, limit=1800.0, longest=True):
+def play(plan, store, slots, *, limit=1800.0, parallel=True):
     executor = Played(plan.nodes.values(), slots, store)
     Schedule(
         plan, store, executor, lambda document: Resources(), Interrupts(), Watching(), limit,
-        longest_first=longest,
+        parallel=parallel,
     ).run()  # fmt: skip
     return executor
 
@@ -147,14 +150,14 @@ def test_full_begins_when_its_time_can_be_told_and_the_run_is_as_long_as_it_must
     full = [at for title, at in found.begun if title.startswith("full r")]
     assert full[0] < 20, "when the first student was done"
     assert found.now <= max(chain(made, "full") + full[0], sum(seconds) / slots + 5.0)
-    later = play(*readme("second"), slots, longest=False)
+    later = play(*readme("second"), slots, parallel=False)
     assert found.now < 0.85 * later.now
     assert sorted(title for title, _ in found.begun) == sorted(title for title, _ in later.begun)
 
 
 def test_one_process_keeps_to_the_plan(readme):
     made, store = readme("one")
-    found = play(made, store, 1, longest=False)
+    found = play(made, store, 1, parallel=False)
     assert [title for title, _ in found.begun] == [node.title for node in made.nodes.values()]
 
 

@@ -26,7 +26,7 @@ FAKE = """
 import json, os, signal, subprocess, sys, time
 def tell(**answer):
     print(json.dumps(answer), flush=True)
-tell(ready=True)
+tell(ready=True, free_mb=FREE)
 for line in sys.stdin:
     what, gpu = json.loads(line)["document"]["artifact"]["kind"], os.environ.get("CUDA_VISIBLE_DEVICES")
     print(f"{what} {gpu}", file=open(LOG, "a"), flush=True)
@@ -88,8 +88,8 @@ class Bench:
 def bench(tmp_path, monkeypatch):
     made = []
 
-    def start(*gpus, jobs):
-        program = FAKE.replace("LOG", repr(str(tmp_path / "log")))
+    def start(*gpus, jobs, free_mb=None):
+        program = FAKE.replace("LOG", repr(str(tmp_path / "log"))).replace("FREE", repr(free_mb))
         monkeypatch.setattr(processes, "command", lambda run: [sys.executable, "-c", program])
         made.append(Bench(tmp_path, gpus, jobs))
         return made[-1]
@@ -134,11 +134,11 @@ def test_a_real_worker_is_shown_its_gpu(tmp_path):
     assert [f"{VARIABLE}=4".encode() in shown[0], f"{VARIABLE}=6".encode() in shown[1]] == [True, True]
 
 
-def test_the_node_of_a_dead_process_is_done_on_the_same_gpu_by_its_successor(bench):
+def test_a_dead_process_has_a_successor_on_its_gpu_that_does_its_node(bench):
     found = bench("cuda:0", "cuda:1", jobs=2)
     found.submit("wait", "die-once")
     assert [outcome.status for outcome in found.outcomes(1)] == ["ok"]
-    assert sorted(found.seen()) == [("die-once", "5"), ("die-once", "5"), ("wait", "4")]
+    assert sorted(found.seen(3)) == [("die-once", "5"), ("die-once", "5"), ("wait", "4")]
     found.submit("b")
     assert found.outcomes(1)[0].reason == "on 5"
 
@@ -159,6 +159,57 @@ def test_a_process_is_dead_though_what_it_started_keeps_its_pipe_open(bench):
     found = bench("cuda:0", jobs=1)
     found.submit("orphan")
     assert found.outcomes(1)[0].status == "failed"
+
+
+def test_a_node_waits_for_memory_unless_nothing_is_beside_it(bench, monkeypatch):
+    free = [1000.0]
+    monkeypatch.setattr(processes, "available_mb", lambda: free[0])
+    found = bench(jobs=3)
+    assert found.executor.has_room(Resources(peak_mb=5000.0)), "nothing runs"
+    found.submit("wait", peak_mb=400.0)
+    assert found.executor.has_room(Resources(peak_mb=500.0))
+    assert not found.executor.has_room(Resources(peak_mb=501.0))
+    free[0] = 500.0  # the first one took 400, and somebody else 100
+    assert not found.executor.has_room(Resources(peak_mb=500.0))
+    assert found.executor.has_room(Resources(peak_mb=400.0))
+    found.go()
+    found.outcomes(1)
+    assert found.executor.has_room(Resources(peak_mb=5000.0))
+
+
+def test_a_node_goes_to_the_gpu_that_has_room_for_it(bench):
+    found = bench("cuda:0", "cuda:1", jobs=4, free_mb=1000.0)
+    found.submit("wait", device_mb=700.0)
+    found.submit("wait", device_mb=300.0)
+    assert not found.executor.has_room(Resources(device_mb=601.0))
+    found.submit("wait", device_mb=600.0)
+    assert not found.executor.has_room(Resources(device_mb=300.0))
+    assert [gpu for _, gpu in sorted(found.seen(3))] in (["4", "5", "5"], ["5", "4", "5"], ["5", "5", "4"])
+
+
+def test_the_last_try_of_a_node_has_the_machine_for_itself(bench):
+    found = bench("cuda:0", "cuda:1", jobs=2)
+    found.submit("wait", "die")
+    while len(found.seen(1)) < 1 + REDO or not found.executor._waiting:
+        found.executor.poll(0.1)
+    for _ in range(5):
+        assert found.executor.poll(0.05) == []
+        assert not found.executor.has_room(Resources()), "nothing else may start"
+    assert sorted(found.seen()) == [("die", "5")] * REDO + [("wait", "4")]
+    found.go()
+    assert sorted(outcome.status for outcome in found.outcomes(2)) == ["failed", "ok"]
+    assert len(found.seen()) == 1 + REDO + 1
+
+
+def test_a_worker_that_finds_no_device_ends_the_run_before_it_has_a_node(tmp_path):
+    run = Run(Store(tmp_path), installed(), 1, Interrupts(), Silent(), gpus=("cuda:2",), device="nosuch")
+    executor = Processes(run)
+    try:
+        with pytest.raises(UsageError, match="cuda:2: --device nosuch"):
+            while not executor.slots:
+                executor.poll(0.5)
+    finally:
+        executor.close()
 
 
 def test_a_gpu_that_cannot_be_used_is_named(bench):

@@ -60,10 +60,15 @@ def record_of(node):
 class Scripted:
     """An executor that gives each node its next scripted outcome (or raises it), the oldest node first."""
 
-    def __init__(self, nodes, slots=1, **script):
+    def __init__(self, nodes, slots=1, room=float("inf"), **script):
         self.nodes, self.slots = {node.key: node for node in nodes}, slots
         self.script = {name: list(outcomes) for name, outcomes in script.items()}
         self.running, self.log, self.most, self.closed = [], [], 0, None
+        self.room, self.peaks = room, []
+
+    def has_room(self, resources):
+        assert self.running, "a node with nothing beside it is not asked about"
+        return self.room >= resources.peak_mb + sum(self.peaks)
 
     def submit(self, document, resources):
         assert len(self.running) < self.slots, "more nodes than slots"
@@ -71,6 +76,7 @@ class Scripted:
         for need in node.needs:
             assert self.nodes[need].state == "cached", f"{node.title} came before {self.nodes[need].title}"
         self.running.append(node)
+        self.peaks.append(resources.peak_mb)
         self.most = max(self.most, len(self.running))
         self.log.append(node.title)
         return node.key
@@ -81,6 +87,7 @@ class Scripted:
         if isinstance(outcome, BaseException):
             raise outcome
         self.running.pop(0)
+        self.peaks.pop(0)
         if outcome.status == "ok" and node.kind != "artifact":
             outcome = Outcome.of(record_of(node))
         return [(node.key, outcome)]
@@ -174,6 +181,17 @@ def test_a_node_that_uses_all_cores_runs_when_no_other_one_does(tmp_path):
     assert beside["wide"] == []
     assert all("wide" not in others for others in beside.values())
     assert executor.most > 1, "the others share the machine"
+
+
+@pytest.mark.parametrize(("room", "most"), [(10.0, 3), (7.0, 2), (1.0, 1), (0.0, 1)])
+def test_nodes_run_beside_each_other_as_far_as_there_is_room_and_all_of_them_run(tmp_path, room, most):
+    nodes = [cell(f"c{i}") for i in range(5)]
+    executor = Scripted(nodes, slots=4, room=room)
+    running = schedule(tmp_path, nodes, executor)
+    running.peaks.data = {"d": 3.0}
+    running.run()
+    assert executor.most == most
+    assert sorted(executor.log) == sorted([*(node.title for node in nodes), "close"])
 
 
 def test_what_needs_a_failed_artifact_fails_with_its_status_and_the_rest_goes_on(tmp_path):

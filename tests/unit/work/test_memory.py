@@ -1,0 +1,35 @@
+"""Whether memory suffices for a node beside others, in plain numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddbench.work.executors import memory
+from ddbench.work.executors.memory import available_mb, fits
+
+
+@pytest.mark.parametrize(
+    ("need", "beside", "idle", "now", "answer"),
+    [
+        (400.0, [500.0], 1000.0, 1000.0, True),  # what runs has taken nothing yet
+        (401.0, [500.0], 1000.0, 1000.0, False),
+        (400.0, [500.0], 1000.0, 500.0, True),  # it has taken all that it needs
+        (400.0, [500.0], 1000.0, 450.0, False),  # and somebody else has taken some
+        (300.0, [300.0, 300.0], 1000.0, None, True),
+        (301.0, [300.0, 300.0], 1000.0, None, False),
+        (5000.0, [], 1000.0, 10.0, True),  # alone
+        (5000.0, [1.0], None, None, True),  # nobody knows
+        (0.0, [0.0], 1000.0, 1000.0, True),
+    ],
+)
+def test_forecasts_fill_at_most_nine_tenths_of_what_is_free(need, beside, idle, now, answer):
+    assert fits(need, beside, idle=idle, now=now) == answer
+
+
+def test_free_memory_is_what_the_system_says_if_it_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    assert available_mb() is None
+    (tmp_path / "meminfo").write_text("MemTotal: 8192000 kB\nMemFree:  1024 kB\nMemAvailable:    2048 kB\n")
+    assert available_mb() == 2.0
+    (tmp_path / "meminfo").write_text("MemTotal: 8192000 kB\nMemFree:  1024 kB\n")
+    assert available_mb() is None
