@@ -30,7 +30,7 @@ def env() -> None:
     rows = {
         **{name: value for name, value in environment("ddbench").items() if name != "plugin"},
         "device": chosen.device if chosen.device == "cpu" else torch.cuda.get_device_name(),
-        "threads": chosen.threads,
+        "threads": chosen.threads if chosen.threads == 1 else f"{chosen.threads} (1 for narrow networks)",
         "engine": chosen.engine + (f" ({missing()})" if missing() else ""),
         "freed memory": MEANING[keep_freed()],
         "DDBENCH_HOME": str(home()) + ("" if os.environ.get("DDBENCH_HOME") else " (default)"),
