@@ -83,7 +83,7 @@ def test_whole_is_the_union_of_train_and_val_and_equals_the_paper_split(spec: Da
     assert len(nothing) == 0 and nothing.images().shape == (0, 1, 8, 8)
 
 
-def uint8_split(count: int = 50, cache_bytes: int = 2**20) -> Split:
+def uint8_split(count: int = 50, cache_bytes: int | None = 2**20) -> Split:
     images = torch.from_numpy(files.pixels(count, 3, 8, 8))
     transform = Standardise(Preprocess(id="meanstd", mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4)), torch.device("cpu"))
     labels = torch.from_numpy(files.cycle(count, 4))
@@ -93,9 +93,21 @@ def uint8_split(count: int = 50, cache_bytes: int = 2**20) -> Split:
 def test_images_are_the_same_to_the_bit_with_and_without_a_cache() -> None:
     cached, uncached = uint8_split(), uint8_split(cache_bytes=0)
     index = torch.tensor([3, 3, 49, 0])
-    assert torch.equal(cached.images(), uncached.images())
     assert torch.equal(cached.images(index), uncached.images(index))
+    assert torch.equal(cached.images(), uncached.images())
     assert torch.equal(cached.images(index), cached.images()[index])
+
+
+def test_a_large_split_is_kept_as_bytes_until_all_its_floats_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split_module, "CPU_CACHE_BYTES", 50 * 3 * 8 * 8 * 4 - 1)
+    large, small = uint8_split(50, None), uint8_split(49, None)
+    whole: list[Split] = []
+    monkeypatch.setattr(Split, "_preprocess_all", lambda self: whole.append(self) or self.pixels())
+    for split in (large, large, small, small):
+        split.images(torch.tensor([3, 4]))
+    assert whole == [small]
+    assert large.images() is large.images()
+    assert whole == [small, large]
 
 
 def test_standardised_images_are_pixels_minus_mean_over_std() -> None:
