@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +13,7 @@ from ddbench.core.errors import DataError
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import DataSpec
 from ddbench.data.prepared.on_disk import Prepared, find
-from ddbench.data.prepared.views import Part, apply_view, seen
+from ddbench.data.prepared.views import Part, parts_of, seen
 from ddbench.data.space.ids import ZCA, constants
 from ddbench.data.space.preprocess import Standardise, Transform, fronts, load_whitening
 
@@ -37,11 +37,12 @@ class Split:
     when all of it was asked for; images are the same to the bit either way.
 
     Args:
-        images: uint8 [N, C, H, W] on the device.
+        images: uint8 [M, C, H, W] on the device, or mapped from a file; never written to.
         labels: int64 [N] on the device.
         transform: The preprocessing.
         levels: Pixel value that maps to 1.0.
         source_indices: int64 [N] on the CPU, positions in the prepared data set.
+        rows: int64 [N] on the device, where among ``images`` these are; None: they are all of them, in order.
         cache_bytes: Largest preprocessed form that is kept from the first batch on [bytes]; None: as suits the device.
     """
 
@@ -53,16 +54,19 @@ class Split:
         *,
         levels: int,
         source_indices: Tensor,
+        rows: Tensor | None = None,
         cache_bytes: int | None = None,
     ) -> None:
         self.labels = labels
         self.source_indices = source_indices
         self._uint8 = images
+        self._rows = torch.arange(len(images), device=images.device) if rows is None else rows
         self._levels = levels
         self._transform = transform
         self._keeps = CPU_CACHE_BYTES if images.device.type == "cpu" else CACHE_BYTES
         if cache_bytes is not None:
             self._keeps = cache_bytes
+        self._shape = (len(labels), *images.shape[1:])
         self._floats: Tensor | None = None
         self._members: dict[int, Tensor] = {}
 
@@ -90,14 +94,14 @@ class Split:
         """
         if self._floats is None:
             most = self._keeps if index is not None else max(self._keeps, CACHE_BYTES)
-            if self._transform.cheap and self._uint8.numel() * 4 > most:
+            if self._transform.cheap and math.prod(self._shape) * 4 > most:
                 return self._transform(self.pixels(index))
             self._floats = self._preprocess_all()
         return self._floats if index is None else self._floats[index.to(self.device)]
 
     def pixels(self, index: Tensor | None = None) -> Tensor:
         """Pixels before preprocessing, float32 [n, C, H, W] in [0, 1] on the device; a new tensor."""
-        stored = self._uint8 if index is None else self._uint8[index.to(self.device)]
+        stored = self._uint8[self._rows if index is None else self._rows[index.to(self.device)]]
         return stored.to(torch.float32).div_(self._levels)
 
     def preprocessed(self, pixels: Tensor) -> Tensor:
@@ -119,7 +123,7 @@ class Split:
 
     def _preprocess_all(self) -> Tensor:
         """In chunks of fixed size, so that the result does not depend on who asks first."""
-        floats = torch.empty(self._uint8.shape, dtype=torch.float32, device=self.device)
+        floats = torch.empty(self._shape, dtype=torch.float32, device=self.device)
         for start in range(0, len(self), _CHUNK):
             index = torch.arange(start, min(start + _CHUNK, len(self)), device=self.device)
             floats[index] = self._transform(self.pixels(index))
@@ -142,7 +146,7 @@ def open_splits(
         UsageError: If the view or the preprocessing is impossible for this data set.
     """
     prepared, transform = _open(spec, device, whitening, known)
-    parts = apply_view(prepared, split=spec.split, view=spec.view)
+    parts = parts_of(prepared, spec.split, spec.view)
     return _split(prepared, parts.train, transform, device), _split(prepared, parts.val, transform, device)
 
 
@@ -151,7 +155,7 @@ def open_whole(
 ) -> Split:
     """Train ∪ val of ``spec`` in the order of the source; arguments and errors as :func:`open_splits`."""
     prepared, transform = _open(spec, device, whitening, known)
-    return _split(prepared, apply_view(prepared, split=spec.split, view=spec.view).whole, transform, device)
+    return _split(prepared, parts_of(prepared, spec.split, spec.view).whole, transform, device)
 
 
 def open_test(
@@ -162,7 +166,7 @@ def open_test(
     Arguments and errors are those of :func:`open_splits`.
     """
     prepared, transform = _open(spec, device, whitening, known)
-    return _split(prepared, apply_view(prepared, split=spec.split, view=spec.view).test, transform, device)
+    return _split(prepared, parts_of(prepared, spec.split, spec.view).test, transform, device)
 
 
 def _open(
@@ -182,11 +186,14 @@ def _open(
 
 
 def _split(prepared: Prepared, part: Part, transform: Transform, device: torch.device | str) -> Split:
-    images = torch.from_numpy(prepared.pixels(part.indices))
+    """On a CPU stored images stay in their file, mapped: opening reads none, and all processes share one copy."""
+    where, indices = torch.device(device), torch.tensor(part.indices)
+    mapped = where.type == "cpu" and prepared.pool == 1
     return Split(
-        images.to(device),
-        torch.from_numpy(np.ascontiguousarray(part.labels)).to(device),
+        torch.from_numpy(prepared.images if mapped else prepared.pixels(part.indices)).to(where),
+        torch.tensor(part.labels, device=where),
         transform,
         levels=prepared.meta.levels,
-        source_indices=torch.from_numpy(part.indices),
+        source_indices=indices,
+        rows=indices.clone() if mapped else None,
     )

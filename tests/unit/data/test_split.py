@@ -17,6 +17,7 @@ from torch import Tensor
 from ddbench.core.api import Preprocess
 from ddbench.core.errors import DataError, UsageError
 from ddbench.core.specs import DataSpec
+from ddbench.data.prepared import views
 from ddbench.data.prepared.on_disk import Prepared
 from ddbench.data.prepared.prepare import resolve
 from ddbench.data.prepared.sources import parse_source
@@ -124,6 +125,32 @@ def test_writing_to_pixels_or_a_batch_changes_nothing(cache_bytes: int) -> None:
     split.pixels().zero_()
     split.images(index).zero_()
     assert torch.equal(split.images(index), before)
+
+
+def test_opening_again_draws_no_view_and_copies_no_pixels(spec: DataSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec.model_copy(update={"view": canonical_view({"train_size": 20, "label_flips": 0.5})})
+    index = torch.arange(5)
+    first = open_splits(spec, device="cpu")[0]
+
+    def refused(*args: object, **kwargs: object) -> None:
+        raise AssertionError("this was done before")
+
+    monkeypatch.setattr(views, "apply_view", refused)
+    monkeypatch.setattr(Prepared, "pixels", refused)
+    again, test = open_splits(spec, device="cpu")[0], open_test(spec, device="cpu")
+    assert torch.equal(again.images(index), first.images(index))
+    assert torch.equal(again.labels, first.labels) and torch.equal(again.source_indices, first.source_indices)
+    assert len(test.images()) == len(test)
+
+
+def test_what_a_node_writes_into_its_split_reaches_neither_the_next_nor_the_files(spec: DataSpec) -> None:
+    one, kept = open_splits(spec, device="cpu")[0], open_splits(spec, device="cpu")[0].images().clone()
+    labels, positions = one.labels.clone(), one.source_indices.clone()
+    for part in (one.images(), one.labels, one.source_indices, one._rows, one._uint8):
+        part.zero_()
+    another = open_splits(spec, device="cpu")[0]
+    assert torch.equal(another.images(), kept)
+    assert torch.equal(another.labels, labels) and torch.equal(another.source_indices, positions)
 
 
 def test_members_of_all_classes_partition_the_split() -> None:
