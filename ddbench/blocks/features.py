@@ -114,13 +114,16 @@ def load(folder: Path) -> Tensor:
     return load_file(folder / FILE)["features"]
 
 
-def select_per_class(ctx: RunContext, rule: Callable[[Tensor, int], Tensor], times: int = 1) -> Tensor:
+def select_per_class(
+    ctx: RunContext, rule: Callable[[Tensor, int], Tensor], times: int = 1, dtype: torch.dtype = torch.float64
+) -> Tensor:
     """Apply a selection rule to the features of each class; the artifact must be called ``features``.
 
     Args:
         ctx: The run.
-        rule: (features of a class [n_c, D] float64, how many) → distinct row numbers, int64.
+        rule: (features of a class [n_c, D], how many) → distinct row numbers, int64.
         times: How many images to choose for each one of the budget.
+        dtype: Of the features; float32, as they are stored, for rules that round as little as in float64.
 
     Returns:
         [n] int64 indices into train, class-major, on the CPU.
@@ -130,7 +133,7 @@ def select_per_class(ctx: RunContext, rule: Callable[[Tensor, int], Tensor], tim
     for c, n in enumerate(ctx.per_class):
         if n:
             members = ctx.train.of_class(c).cpu()
-            chosen.append(members[rule(features[members].to(ctx.device, torch.float64), n * times).cpu()])
+            chosen.append(members[rule(features[members].to(ctx.device, dtype), n * times).cpu()])
         ctx.progress(c + 1, len(ctx.per_class), "classes")
     return torch.cat(chosen)
 

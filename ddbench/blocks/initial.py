@@ -47,7 +47,7 @@ def real_start(ctx: RunContext, rule: Literal["real", "kcenter", "kmeans"], time
     if rule == "real":
         return first_of_each_class(ctx, times)
     if rule == "kcenter":
-        return select_per_class(ctx, cover, times)
+        return select_per_class(ctx, cover, times, torch.float32)
     from ddbench.blocks.medoids import medoids  # scikit-learn, for those who cluster
 
     return select_per_class(ctx, partial(medoids, seed=ctx.seed("kmeans") % 2**32), times)

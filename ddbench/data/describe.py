@@ -6,7 +6,7 @@ import numpy as np
 
 from ddbench.core.specs import DatasetInfo, DataSpec
 from ddbench.data.prepared.on_disk import Prepared
-from ddbench.data.prepared.views import Part, apply_view, seen
+from ddbench.data.prepared.views import Part, parts_of, seen
 from ddbench.data.space.ids import constants
 
 
@@ -23,7 +23,7 @@ def describe(prepared: Prepared, spec: DataSpec) -> DatasetInfo:
     prepared = seen(prepared, spec.view)
     meta, record = prepared.meta, prepared.record
     mean, std = constants(prepared, spec.preprocess)
-    parts = apply_view(prepared, split=spec.split, view=spec.view)
+    parts = parts_of(prepared, spec.split, spec.view)
     return DatasetInfo(
         name=meta.name,
         revision=meta.revision,

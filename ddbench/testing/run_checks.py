@@ -207,7 +207,7 @@ class Negative(Split):
 
     def __init__(self, split: Split) -> None:
         self.__dict__ |= split.__dict__
-        self._keeps_floats = False
+        self._floats = None
 
     def pixels(self, index: Tensor | None = None) -> Tensor:
         """1 − each pixel."""

@@ -143,7 +143,7 @@ class Prepared:
 
     @property
     def images(self) -> Pixels:
-        """All images as they are stored, uint8 [N, C, H, W], memory-mapped."""
+        """All images as they are stored, uint8 [N, C, H, W], memory-mapped; what is written there reaches no file."""
         images: Pixels = _array(self.folder, "images")
         return images
 
@@ -230,4 +230,4 @@ def _pooled_constants(folder: Path, levels: int, k: int) -> Constants:
 
 
 def _array(folder: Path, name: str) -> Any:
-    return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    return np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False)

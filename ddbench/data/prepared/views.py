@@ -6,16 +6,20 @@ numbers of the classes stay the parent's.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ddbench.core.errors import UsageError
+from ddbench.core.keys import canonical
 from ddbench.core.specs import TUNE, Frozen, SplitName
-from ddbench.data.prepared.on_disk import Prepared
+from ddbench.data.prepared.on_disk import Prepared, open_folder
 from ddbench.data.prepared.splits import Indices, stratified
 from ddbench.data.readers.raw import Labels, PartName
 
@@ -194,6 +198,24 @@ def seen(prepared: Prepared, view: View) -> Prepared:
     """
     k = next((item["k"] for item in canonical_view(view) or () if item["name"] == "pool"), 1)
     return prepared if k == 1 else prepared.pooled(k)
+
+
+def parts_of(prepared: Prepared, split: SplitName, view: View) -> Parts:
+    """What :func:`apply_view` gives, drawn once for the nodes of a process that see one view after another.
+
+    The arrays must not be written to. Arguments and errors as :func:`apply_view`.
+    """
+    return _drawn(prepared.folder, split, canonical(view))
+
+
+@lru_cache(maxsize=4)
+def _drawn(folder: Path, split: SplitName, view: str) -> Parts:
+    """A folder's name is the hash of its content."""
+    parts = apply_view(open_folder(folder), split=split, view=json.loads(view))
+    for part in (parts.train, parts.val, parts.test):
+        part.indices.setflags(write=False)
+        part.labels.setflags(write=False)
+    return parts
 
 
 def apply_view(prepared: Prepared, *, split: SplitName = "default", view: View = None) -> Parts:

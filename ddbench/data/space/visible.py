@@ -6,7 +6,6 @@ own norm after taking off its own mean: contrast and brightness are gone, so suc
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ddbench.core.errors import DataError, UsageError
-from ddbench.core.keys import canonical
 from ddbench.core.records import Record
 from ddbench.core.sets import CondensedSet, Preprocess
-from ddbench.core.specs import DataSpec, SplitName
+from ddbench.core.specs import DataSpec
 from ddbench.core.store import artifacts
-from ddbench.data.prepared.on_disk import find, open_folder
+from ddbench.data.prepared.on_disk import find
 from ddbench.data.prepared.splits import Indices
-from ddbench.data.prepared.views import apply_view, seen
+from ddbench.data.prepared.views import parts_of, seen
 from ddbench.data.space.ids import ZCA, constants, keeps_pixels
 from ddbench.data.space.matrices import read_matrices
 
@@ -85,15 +83,9 @@ def real_pixels(data: DataSpec, indices: Indices) -> Floats:
         DataError: If the data set is not prepared.
     """
     prepared = seen(find(data.name, data.revision), data.view)
-    where = _train(prepared.folder, data.split, canonical(data.view))
+    where = parts_of(prepared, data.split, data.view).train.indices
     shown: Floats = prepared.pixels(where[indices]).astype(np.float32)
     return shown / np.float32(prepared.meta.levels)
-
-
-@lru_cache(maxsize=8)
-def _train(folder: Path, split: SplitName, view: str) -> Indices:
-    """Positions of train in the prepared data set; kept, because many sets of one view are shown together."""
-    return apply_view(open_folder(folder), split=split, view=json.loads(view)).train.indices
 
 
 def undone(images: Floats, space: Preprocess, data: DataSpec, whitening: Path | None) -> Floats:

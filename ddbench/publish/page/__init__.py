@@ -11,6 +11,7 @@ from ddbench.core.records import Record
 from ddbench.publish.looks import palette
 from ddbench.publish.page.document import document
 from ddbench.publish.page.tiles import Picture
+from ddbench.results.tables.observations import observe
 from ddbench.results.tables.tables import Table, tables_of
 
 _HERE = Path(__file__).parent
@@ -43,11 +44,20 @@ def page(
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    observed = observe(records)
     script, style = _own("script.js"), _own("style.css").replace("{{ palette }}", palette())
     # The browser runs this one script and no other: a label that got through escaping would still not run.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = environment.get_template("template.html").render(
-        document(records, tables_of(records) if tables is None else tables, title, sources, notes, pictures),
+        document(
+            records,
+            observed,
+            tables_of(records, observed) if tables is None else tables,
+            title,
+            sources,
+            notes,
+            pictures,
+        ),
         script=Markup(script),
         style=Markup(style),
         digest=digest,

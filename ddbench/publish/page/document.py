@@ -39,7 +39,7 @@ from ddbench.results.scores.cross import Cross, cross_tables, groups_of
 from ddbench.results.scores.scores import front_of, making_timer
 from ddbench.results.tables.conditions import protocol_of
 from ddbench.results.tables.figures import compact
-from ddbench.results.tables.observations import Observation, observe
+from ddbench.results.tables.observations import Observation
 from ddbench.results.tables.tables import BudgetColumn, Row, Table
 
 ACROSS = {
@@ -54,12 +54,12 @@ PER_CLASS, SHARE, IMAGES = "images per class", "share of the training images [%]
 
 
 def document(
-    records: Sequence[Record], tables: Sequence[Table], title: str, sources: Sequence[str], notes: Sequence[str],
-    pictures: Iterable[Picture],
+    records: Sequence[Record], observed: Sequence[Observation], tables: Sequence[Table], title: str,
+    sources: Sequence[str], notes: Sequence[str], pictures: Iterable[Picture],
 ) -> dict[str, Any]:  # fmt: skip
     """All values of the template."""
     pictures = list(pictures)
-    places = _by_place(observe(records))
+    places = _by_place(observed)
     seen = looks(drawn(tables))
     panels = Panels({record.key: record for record in records if record.kind == "evaluation"}, places)
     cells: dict[str, Any] = {}

@@ -187,14 +187,15 @@ class Table:
         return [cell for row in self.rows if not row.spans for cell in row.cells if cell is not None]
 
 
-def tables_of(records: Sequence[Record]) -> list[Table]:
+def tables_of(records: Sequence[Record], observed: Sequence[Observation] | None = None) -> list[Table]:
     """The tables that the records fill, in order of first appearance; of several students the condensing network first.
 
     Args:
         records: Condensations and evaluations, of a run (:func:`ddbench.plan.collect.collect`), a folder, a file.
+        observed: What :func:`ddbench.results.tables.observations.observe` makes of them; None: it is asked here.
     """
     groups: dict[Setting, list[Observation]] = {}
-    for observation in observe(records):
+    for observation in observe(records) if observed is None else observed:
         groups.setdefault(observation.setting, []).append(observation)
     # References are shared by all results folders: a table of nothing else belongs to a run of another folder.
     held_against = {s: members for s, members in groups.items() if any(o.kind != "reference" for o in members)}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ddbench import RunContext, Selection, Selector
 from ddbench.blocks import features
+from ddbench.blocks.nearest import Rows
 from ddbench_plugins.herding.params import HerdingParams
 
 
@@ -20,27 +21,25 @@ class Herding(Selector[HerdingParams]):
 
     def select(self, ctx: RunContext) -> Selection:
         """Herd every class."""
-        return Selection(features.select_per_class(ctx, herd))
+        return Selection(features.select_per_class(ctx, herd, dtype=torch.float32))
 
 
 def herd(h: Tensor, n: int) -> Tensor:
     """The rows that herding picks, in order.
 
     Args:
-        h: Features of one class, [N_c, D] float64.
+        h: Features of one class, [N_c, D].
         n: How many rows to pick, ≤ N_c.
 
     Returns:
-        [n] int64, distinct.
+        [n] int64, distinct; the same for features in float32 as for these in float64.
     """
-    mean, squares = h.mean(dim=0), h.square().sum(dim=1)
+    rows = Rows(h)
     free = torch.ones(len(h), dtype=torch.bool, device=h.device)
-    wanted, picked = mean.clone(), []
+    wanted, picked = rows.mean.clone(), []
     for _ in range(n):
-        # ‖wanted − h‖² without ‖wanted‖², which is the same for every image.
-        distance = (squares - 2 * (h @ wanted)).where(free, torch.inf)
-        best = distance.argmin()
+        best = rows.nearest(wanted, free)
         free[best] = False
         picked.append(best)
-        wanted += mean - h[best]
+        wanted += rows.mean - rows.points(best)
     return torch.stack(picked)

@@ -7,6 +7,8 @@ The first centre is the image nearest the class mean μ; then, repeatedly, the i
 Delta: DeepCore starts from a random image; starting at μ makes the result a function of the features.
 """
 
+import torch
+
 from ddbench import RunContext, Selection, Selector
 from ddbench.blocks import features
 from ddbench.blocks.clusters import cover
@@ -18,4 +20,4 @@ class KCenter(Selector[KCenterParams]):
 
     def select(self, ctx: RunContext) -> Selection:
         """Cover every class."""
-        return Selection(features.select_per_class(ctx, cover))
+        return Selection(features.select_per_class(ctx, cover, dtype=torch.float32))

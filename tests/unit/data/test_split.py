@@ -17,6 +17,7 @@ from torch import Tensor
 from ddbench.core.api import Preprocess
 from ddbench.core.errors import DataError, UsageError
 from ddbench.core.specs import DataSpec
+from ddbench.data.prepared import views
 from ddbench.data.prepared.on_disk import Prepared
 from ddbench.data.prepared.prepare import resolve
 from ddbench.data.prepared.sources import parse_source
@@ -83,7 +84,7 @@ def test_whole_is_the_union_of_train_and_val_and_equals_the_paper_split(spec: Da
     assert len(nothing) == 0 and nothing.images().shape == (0, 1, 8, 8)
 
 
-def uint8_split(count: int = 50, cache_bytes: int = 2**20) -> Split:
+def uint8_split(count: int = 50, cache_bytes: int | None = 2**20) -> Split:
     images = torch.from_numpy(files.pixels(count, 3, 8, 8))
     transform = Standardise(Preprocess(id="meanstd", mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4)), torch.device("cpu"))
     labels = torch.from_numpy(files.cycle(count, 4))
@@ -93,9 +94,21 @@ def uint8_split(count: int = 50, cache_bytes: int = 2**20) -> Split:
 def test_images_are_the_same_to_the_bit_with_and_without_a_cache() -> None:
     cached, uncached = uint8_split(), uint8_split(cache_bytes=0)
     index = torch.tensor([3, 3, 49, 0])
-    assert torch.equal(cached.images(), uncached.images())
     assert torch.equal(cached.images(index), uncached.images(index))
+    assert torch.equal(cached.images(), uncached.images())
     assert torch.equal(cached.images(index), cached.images()[index])
+
+
+def test_a_large_split_is_kept_as_bytes_until_all_its_floats_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split_module, "CPU_CACHE_BYTES", 50 * 3 * 8 * 8 * 4 - 1)
+    large, small = uint8_split(50, None), uint8_split(49, None)
+    whole: list[Split] = []
+    monkeypatch.setattr(Split, "_preprocess_all", lambda self: whole.append(self) or self.pixels())
+    for split in (large, large, small, small):
+        split.images(torch.tensor([3, 4]))
+    assert whole == [small]
+    assert large.images() is large.images()
+    assert whole == [small, large]
 
 
 def test_standardised_images_are_pixels_minus_mean_over_std() -> None:
@@ -112,6 +125,32 @@ def test_writing_to_pixels_or_a_batch_changes_nothing(cache_bytes: int) -> None:
     split.pixels().zero_()
     split.images(index).zero_()
     assert torch.equal(split.images(index), before)
+
+
+def test_opening_again_draws_no_view_and_copies_no_pixels(spec: DataSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec.model_copy(update={"view": canonical_view({"train_size": 20, "label_flips": 0.5})})
+    index = torch.arange(5)
+    first = open_splits(spec, device="cpu")[0]
+
+    def refused(*args: object, **kwargs: object) -> None:
+        raise AssertionError("this was done before")
+
+    monkeypatch.setattr(views, "apply_view", refused)
+    monkeypatch.setattr(Prepared, "pixels", refused)
+    again, test = open_splits(spec, device="cpu")[0], open_test(spec, device="cpu")
+    assert torch.equal(again.images(index), first.images(index))
+    assert torch.equal(again.labels, first.labels) and torch.equal(again.source_indices, first.source_indices)
+    assert len(test.images()) == len(test)
+
+
+def test_what_a_node_writes_into_its_split_reaches_neither_the_next_nor_the_files(spec: DataSpec) -> None:
+    one, kept = open_splits(spec, device="cpu")[0], open_splits(spec, device="cpu")[0].images().clone()
+    labels, positions = one.labels.clone(), one.source_indices.clone()
+    for part in (one.images(), one.labels, one.source_indices, one._rows, one._uint8):
+        part.zero_()
+    another = open_splits(spec, device="cpu")[0]
+    assert torch.equal(another.images(), kept)
+    assert torch.equal(another.labels, labels) and torch.equal(another.source_indices, positions)
 
 
 def test_members_of_all_classes_partition_the_split() -> None:

@@ -10,6 +10,8 @@ from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import load
 from ddbench.core.profiles import profile
 from ddbench.core.store.folder import Store
+from ddbench.data.prepared import views
+from ddbench.data.prepared.on_disk import Prepared
 from ddbench.plan import grid, planner, suite
 from ddbench.work.executors.base import EXECUTORS, Resources, Run, check_executor, make_executor
 from ddbench.work.interrupts import Interrupts
@@ -154,3 +156,15 @@ def test_an_executor_that_cannot_run_this_is_refused_before_anything_is(tmp_path
     told = capsys.readouterr().err
     assert all(name in told for name in named)
     assert not (tmp_path / "runs").exists()
+
+
+def test_nodes_in_a_row_draw_their_view_once_and_copy_no_pixels(tmp_path, monkeypatch):
+    drawn, copied = [], []
+    real = views.apply_view
+    monkeypatch.setattr(views, "apply_view", lambda *args, **how: drawn.append(how) or real(*args, **how))
+    monkeypatch.setattr(Prepared, "pixels", lambda *args: copied.append(args))
+    views._drawn.cache_clear()
+    bench = Bench("local", tmp_path / "runs", plugin(tmp_path))
+    assert [bench.run(document).status for document in bench.nodes()] == ["ok", "ok"]
+    assert len(drawn) == 1, "planning, the cell's data, its facts, and the student's train, val and test"
+    assert copied == []

@@ -1,0 +1,65 @@
+"""Which row is nearest: looked for in float32, decided in float64. Symbols: N rows, D features, k points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_CHUNK = 512
+
+
+class Rows:
+    """Rows that are held and multiplied in float32, and compared as if that were float64.
+
+    A product in float32 is wrong by no more than its rounding (Higham, *Accuracy and Stability of Numerical
+    Algorithms*, 2002, eq. 3.5), which leaves few rows that might be the nearest; float64 decides between these.
+
+    Args:
+        h: [N, D], float32 as features are stored; of float64 nothing is saved, and the choice is the same.
+    """
+
+    def __init__(self, h: Tensor) -> None:
+        self.h = h
+        self.squares = torch.cat([part.double().square().sum(dim=1) for part in torch.split(h, _CHUNK)])
+        self.mean = torch.stack([part.double().sum(dim=0) for part in torch.split(h, _CHUNK)]).sum(dim=0) / len(h)
+        self._rounding = 2 * (h.shape[1] + 2) * torch.finfo(h.dtype).eps * self.squares.sqrt()
+
+    def points(self, which: Tensor) -> Tensor:
+        """Rows as float64, [n, D]."""
+        return self.h[which].double()
+
+    def rough(self, point: Tensor) -> Tensor:
+        """Squared distances [N] float64 to a point [D] float64, wrong by :meth:`margin` at most."""
+        return self.squares - 2 * (self.h @ point.to(self.h.dtype)).double() + point.square().sum()
+
+    def margin(self, length: Tensor) -> Tensor:
+        """How wrong :meth:`rough` may be, [N], for points of norm ``length`` or less."""
+        return self._rounding * length
+
+    def exact(self, which: Tensor, points: Tensor) -> Tensor:
+        """Squared distances in float64, [n, k], of the rows ``which`` [n] to points [k, D]."""
+        return self.squares[which, None] - 2 * (self.points(which) @ points.T) + points.square().sum(dim=1)
+
+    def nearest(self, point: Tensor, free: Tensor | None = None) -> Tensor:
+        """The position of the row nearest a point [D] float64, among those that are ``free`` [N] bool."""
+        rough = self.rough(point)
+        if free is not None:
+            rough = rough.where(free, torch.inf)
+        return smallest(rough, self.margin(point.norm()), lambda left: self.exact(left, point[None])[:, 0])
+
+
+def smallest(rough: Tensor, margin: Tensor, exact: Callable[[Tensor], Tensor]) -> Tensor:
+    """The position of the smallest value.
+
+    Args:
+        rough: [N], each wrong by ``margin`` at most.
+        margin: [N].
+        exact: Positions [n] → their values [n]; called with those that may be the smallest.
+
+    Returns:
+        int64 scalar.
+    """
+    left = torch.nonzero(rough - margin <= (rough + margin).min()).flatten()
+    return left[exact(left).argmin()]
