@@ -24,8 +24,8 @@ def distance(real: Sequence[Tensor], syn: Sequence[Tensor]) -> Tensor:
     """Σ over outputs of 1 − cosine between the two gradients of an output's weights."""
     total = torch.zeros((), dtype=syn[0].dtype, device=syn[0].device)
     for a, b in zip(real, syn, strict=True):
-        a, b = a.flatten(1), b.flatten(1)
-        total = total + (1 - (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1) + EPS)).sum()
+        x, s = a.flatten(1), b.flatten(1)
+        total = total + (1 - (x * s).sum(1) / (x.norm(dim=1) * s.norm(dim=1) + EPS)).sum()
     return total
 
 

@@ -1,0 +1,146 @@
+"""The other end of the pipe: sides take turns, A B A B, and medians are kept. No torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks.kit.case import Case
+from benchmarks.kit.places import ROOT
+from benchmarks.kit.worker import ANSWER
+
+PATIENCE_S = 300.0
+"""For one answer."""
+
+
+class SideError(Exception):
+    """A side ended, or did not answer."""
+
+
+class Worker:
+    """A side in a process of its own.
+
+    Args:
+        module: Where it is defined.
+        side: Name of its function.
+        case: What it works on.
+    """
+
+    def __init__(self, module: str, side: str, case: Case) -> None:
+        self.side = side
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        environment = os.environ | {"OMP_NUM_THREADS": str(case.threads), "PYTHONWARNINGS": "ignore"}
+        if case.device == "cpu":
+            environment |= {"CUDA_VISIBLE_DEVICES": ""}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.kit.worker", module, side, case.dump()], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=environment,
+        )  # fmt: skip
+
+    def answer(self) -> dict[str, Any]:
+        """The next answer.
+
+        Raises:
+            SideError: If the side ended, or does not answer for :data:`PATIENCE_S`; says what it wrote last.
+        """
+        assert self._process.stdout is not None
+        impatient = threading.Timer(PATIENCE_S, self._process.kill)
+        impatient.start()
+        try:
+            for line in self._process.stdout:
+                if line.startswith(ANSWER):
+                    found: dict[str, Any] = json.loads(line[len(ANSWER) :])
+                    return found
+        finally:
+            impatient.cancel()
+        self._errors.seek(0)
+        last = [line.strip() for line in self._errors.read().splitlines() if line.strip()][-1:]
+        raise SideError(f"{self.side}: {' '.join(last) or f'no answer in {PATIENCE_S:.0f} s'}")
+
+    def step(self) -> dict[str, Any]:
+        """Ask for one step."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write("go\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the answer says why
+        return self.answer()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            assert stream is not None
+            stream.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a side's steps took.
+
+    Attributes:
+        seconds: Median.
+        spread: (max − min) / median.
+        kernel_share: Of its CPU seconds, those in the kernel; None on a GPU.
+        peak_mb: The largest peak.
+        first_s: The first step, which is not counted.
+        repeats: Steps that are.
+    """
+
+    seconds: float
+    spread: float
+    kernel_share: float | None
+    peak_mb: float
+    first_s: float
+    repeats: int
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON."""
+        return {name: round(v, 5) if isinstance(v, float) else v for name, v in asdict(self).items()}
+
+
+def interleave(workers: Mapping[str, Worker], repeats: int, box_s: float, *, cuda: bool = False) -> dict[str, Taken]:
+    """Let sides take turns.
+
+    Args:
+        workers: By name.
+        repeats: Turns of each, after one that warms up.
+        box_s: Wall seconds after which no further turn begins; one is always made.
+        cuda: Whether the work is done on a GPU.
+
+    Raises:
+        SideError: If a side fails.
+    """
+    for worker in workers.values():
+        worker.answer()
+    began = time.monotonic()
+    first = {name: worker.step()["seconds"] for name, worker in workers.items()}
+    taken: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
+    for turn in range(repeats):
+        if turn and time.monotonic() - began > box_s:
+            break
+        for name, worker in workers.items():
+            taken[name].append(worker.step())
+    return {name: _medians(steps, first[name], cuda=cuda) for name, steps in taken.items()}
+
+
+def _medians(steps: list[dict[str, Any]], first_s: float, *, cuda: bool) -> Taken:
+    seconds = [step["seconds"] for step in steps]
+    middle = median(seconds)
+    cpu = sum(step["cpu_s"] for step in steps)
+    return Taken(
+        middle, (max(seconds) - min(seconds)) / middle if middle else 0.0,
+        None if cuda or not cpu else sum(step["kernel_s"] for step in steps) / cpu,
+        max(step["peak_mb"] for step in steps), first_s, len(steps),
+    )  # fmt: skip
