@@ -15,13 +15,12 @@ SIDE = 2048
 def with_gemm_share(row: Row, options: Options) -> Line:
     """Sides in turns, one of which multiplies matrices."""
     line = paired(row, options)
-    taken = line["sides"]
-    gemm = taken.pop("gemm", None)
-    if gemm is not None and "ours" in taken:
+    gemm, ours = (line["sides"].get(side) for side in ("gemm", "ours"))
+    if gemm is not None and ours is not None:
         rate = 2 * SIDE**3 / gemm["seconds"]
         line["numbers"] |= {"gemm_gflops": rate / 1e9}
         images = row.case.batch * row.case.updates
-        line["numbers"]["gemm_share"] = images * flops(row.case) / taken["ours"]["seconds"] / rate
+        line["numbers"]["gemm_share"] = images * flops(row.case) / ours["seconds"] / rate
     return line
 
 

@@ -19,6 +19,12 @@ def work() -> Path:
     return path
 
 
+def environment(**changed: str) -> dict[str, str]:
+    """Of a process that is to import this checkout."""
+    path = os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "plugins"), os.environ.get("PYTHONPATH", "")]))
+    return os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore", **changed}
+
+
 def peer(name: str) -> Path | None:
     """The checkout of the authors' repository OWNER+NAME below ``$PEERS``; None: there is none."""
     peers = os.environ.get("PEERS")

@@ -88,7 +88,7 @@ class Row:
 
 
 def paired(row: Row, options: Options) -> Line:
-    """Let the sides of a row take turns; the ratio is against the authors, or without them against the plain loop.
+    """Let the sides of a row take turns; the ratio is against the first of them that is not ours.
 
     Raises:
         SideError: If a side fails.
@@ -106,7 +106,7 @@ def paired(row: Row, options: Options) -> Line:
         for worker in workers.values():
             worker.close()
     line: Line = {"sides": {side: one.dump() for side, one in taken.items()}, "data": data.kind(case), "numbers": {}}
-    against = next((side for side in ("authors", "reference") if side in taken), None)
+    against = next((side for side in taken if side != "ours"), None)
     if "ours" in taken:
         line["numbers"] |= {"seconds": taken["ours"].seconds, "peak_mb": taken["ours"].peak_mb}
         if against is not None:

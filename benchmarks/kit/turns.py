@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.kit.case import Case
-from benchmarks.kit.places import ROOT
+from benchmarks.kit.places import ROOT, environment
 from benchmarks.kit.worker import ANSWER
 
 PATIENCE_S = 300.0
@@ -38,12 +37,11 @@ class Worker:
     def __init__(self, module: str, side: str, case: Case) -> None:
         self.side = side
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        environment = os.environ | {"OMP_NUM_THREADS": str(case.threads), "PYTHONWARNINGS": "ignore"}
-        if case.device == "cpu":
-            environment |= {"CUDA_VISIBLE_DEVICES": ""}
+        hidden = {"CUDA_VISIBLE_DEVICES": ""} if case.device == "cpu" else {}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.kit.worker", module, side, case.dump()], cwd=ROOT, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+            env=environment(OMP_NUM_THREADS=str(case.threads), **hidden),
         )  # fmt: skip
 
     def answer(self) -> dict[str, Any]:
