@@ -55,5 +55,5 @@ echo "== rows"
 only=training,experts,evaluation,dm,dsa,dc,idc,mtt,datm,tesla,memory,selection
 [ -z "$quick" ] || only="dm ipc 1"
 timeout 240 "$python" -m benchmarks --device "$device" --only "$only" --repeats 3 --folder "$out" || failed=1
-cat "$out/RESULTS.md"
+(cd "$out" && cat RESULTS.md)
 exit $failed

@@ -1,4 +1,4 @@
-"""Lines become RESULTS.md and a plot. No torch."""
+"""Lines become benchmarks/RESULTS.md and a plot. No torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ held before its first step; of commands, all of the process.
 
 
 def report(lines: Sequence[Line], plot: str | None = PLOT) -> str:
-    """RESULTS.md.
+    """The text of benchmarks/RESULTS.md.
 
     Args:
         lines: Of rows and curves.

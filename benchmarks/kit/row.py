@@ -25,7 +25,7 @@ class Options:
     """How rows are measured.
 
     Attributes:
-        repeats: Turns of each side, at most.
+        repeats: Turns of each side; more of quick ones, fewer of slow ones.
         engine: Of ddbench, ``auto`` or a name.
         device: ``cpu`` or ``cuda``.
         threads: CPU threads of each side.

@@ -14,7 +14,7 @@ def parser(doc: str | None = None) -> argparse.ArgumentParser:
     """The options of :class:`Options`, and ``--only``."""
     found = argparse.ArgumentParser(description=doc)
     found.add_argument("--only", default="", metavar="ROW,…", help="rows of these names, or first words of names")
-    found.add_argument("--repeats", type=int, default=3, help="turns of each side, at most")
+    found.add_argument("--repeats", type=int, default=3, help="turns of each side; more of quick ones")
     found.add_argument("--engine", default="auto", help="of ddbench: auto, eager, …")
     found.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     found.add_argument("--threads", type=int, default=1, help="of each side; with more than one, wall seconds count")

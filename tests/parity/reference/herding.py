@@ -12,5 +12,5 @@ def herd(h: Tensor, n: int) -> Tensor:
     for k in range(n):
         left = torch.tensor([i for i in range(len(h)) if i not in selected])
         wanted = (k + 1) * mean - h[selected].sum(dim=0)
-        selected.append(int(left[(wanted - h[left]).norm(dim=1).argmin()]))
+        selected.append(int(left[int((wanted - h[left]).norm(dim=1).argmin())]))
     return torch.tensor(selected)

@@ -30,7 +30,8 @@ def test_sides_take_turns_and_the_first_step_does_not_count():
     line = measured(toy("reference", "ours", goals=(Goal("ratio", 0.0),)), Options(repeats=2))
     assert line["error"] == ""
     assert list(line["sides"]) == ["reference", "ours"]
-    assert [side["repeats"] for side in line["sides"].values()] == [2, 2]
+    assert len({side["repeats"] for side in line["sides"].values()}) == 1
+    assert 2 <= line["sides"]["ours"]["repeats"] <= 10  # quick ones take more turns
     assert line["against"] == "reference"
     ours, loop = (line["sides"][name]["seconds"] for name in ("ours", "reference"))
     assert line["ratio"] == pytest.approx(loop / ours, rel=0.05)
