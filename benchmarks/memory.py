@@ -16,8 +16,8 @@ SHORT, LONG = 10, 80
 def growth(row: Row, options: Options) -> Line:
     """Two sides of ours."""
     line = paired(row, options)
-    long, short = (line["sides"][side]["peak_mb"] for side in ("ours", "short"))
-    line["numbers"] = {"peak_mb": long, "memory_growth": long / short}
+    long, short = (line["sides"].get(side, {}).get("peak_mb") for side in ("ours", "short"))
+    line["numbers"] = {"peak_mb": long, "memory_growth": long / short} if long and short else {}
     return line
 
 

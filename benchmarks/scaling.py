@@ -14,7 +14,7 @@ from benchmarks.kit.fit import fit
 from benchmarks.kit.places import work
 from benchmarks.kit.row import Line, Options, Row
 from benchmarks.kit.run import main
-from benchmarks.kit.turns import Worker, interleave
+from benchmarks.kit.turns import SideError, Worker, interleave
 
 Points = list[tuple[float, float, float]]
 """Size, seconds, peak memory [MB]."""
@@ -41,10 +41,12 @@ def steps(axis: str, field: str, values: tuple[int, ...], side: str) -> Callable
         try:
             for name, case in cases.items():
                 workers[name] = Worker(row.module, side, case)
-            taken = interleave(workers, options.repeats, row.box_s, cuda=options.device == "cuda")
+            taken, failed = interleave(workers, options.repeats, row.box_s, cuda=options.device == "cuda")
         finally:
             for worker in workers.values():
                 worker.close()
+        if failed:
+            raise SideError("; ".join(failed.values()))
         points = [(float(name), one.seconds, one.peak_mb) for name, one in taken.items()]
         return curve(axis, points) | {"data": max(map(data.kind, cases.values()))}  # noise, if any is
 

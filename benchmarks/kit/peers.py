@@ -49,7 +49,7 @@ def enter(repository: str, case: Case, *folders: str) -> None:
     root = peer(repository)
     assert root is not None
     sys.path[:0] = [str(root / folder) for folder in (*folders, "")]
-    scratch = work() / "scratch" / str(os.getpid())
+    scratch = work() / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
     os.chdir(scratch)
 

@@ -90,8 +90,7 @@ class Row:
 def paired(row: Row, options: Options) -> Line:
     """Let the sides of a row take turns; the ratio is against the first of them that is not ours.
 
-    Raises:
-        SideError: If a side fails.
+    A side that fails is missing, and the line has its error.
     """
     case = replace(row.case, device=options.device, engine=options.engine, threads=options.threads)
     sides = [side for side in row.sides if side != "authors" or peer(row.peer)]
@@ -101,11 +100,12 @@ def paired(row: Row, options: Options) -> Line:
     try:
         for side in sides:
             workers[side] = Worker(row.module, side, case)
-        taken = interleave(workers, options.repeats, row.box_s, cuda=options.device == "cuda")
+        taken, failed = interleave(workers, options.repeats, row.box_s, cuda=options.device == "cuda")
     finally:
         for worker in workers.values():
             worker.close()
     line: Line = {"sides": {side: one.dump() for side, one in taken.items()}, "data": data.kind(case), "numbers": {}}
+    line["error"] = "; ".join(failed.values())
     against = next((side for side in taken if side != "ours"), None)
     if "ours" in taken:
         line["numbers"] |= {"seconds": taken["ours"].seconds, "peak_mb": taken["ours"].peak_mb}
@@ -126,7 +126,7 @@ def measured(row: Row, options: Options) -> Line:
     numbers = line.setdefault("numbers", {})
     line["goals"] = [[goal.of, goal.how, goal.bound] for goal in row.goals]
     met = [goal.met(numbers) for goal in row.goals]
-    line["met"] = None if not met or None in met else all(met)
+    line["met"] = None if line["error"] or not met or None in met else all(met)
     line |= {"device": options.device, "engine": options.engine, "threads": options.threads}
     with contextlib.suppress(KeyError):
         line["ratio"] = numbers["ratio"]

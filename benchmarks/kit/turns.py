@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -110,8 +110,10 @@ class Taken:
         return {name: round(v, 5) if isinstance(v, float) else v for name, v in asdict(self).items()}
 
 
-def interleave(workers: Mapping[str, Worker], repeats: int, box_s: float, *, cuda: bool = False) -> dict[str, Taken]:
-    """Let sides take turns.
+def interleave(
+    workers: Mapping[str, Worker], repeats: int, box_s: float, *, cuda: bool = False
+) -> tuple[dict[str, Taken], dict[str, str]]:
+    """Let sides take turns; one that fails is left out from then on.
 
     Args:
         workers: By name.
@@ -119,21 +121,31 @@ def interleave(workers: Mapping[str, Worker], repeats: int, box_s: float, *, cud
         box_s: Wall seconds after which no further turn begins; one is always made.
         cuda: Whether the work is done on a GPU.
 
-    Raises:
-        SideError: If a side fails.
+    Returns:
+        What sides took, and why others failed.
     """
-    for worker in workers.values():
-        worker.answer()
+    failed: dict[str, str] = {}
+
+    def ask(name: str, question: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+        try:
+            return [] if name in failed else [question()]
+        except SideError as error:
+            failed[name] = str(error)
+            return []
+
+    for name, worker in workers.items():
+        ask(name, worker.answer)
     began = time.monotonic()
-    first = {name: worker.step()["seconds"] for name, worker in workers.items()}
+    first = {name: ask(name, worker.step) for name, worker in workers.items()}
     taken: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
     for turn in range(repeats if repeats == 1 else MOST * repeats):
         so_far = time.monotonic() - began
-        if turn and so_far > (box_s if turn < repeats else min(box_s, LEAST_S)):
+        if len(failed) == len(workers) or (turn and so_far > (box_s if turn < repeats else min(box_s, LEAST_S))):
             break
         for name, worker in workers.items():
-            taken[name].append(worker.step())
-    return {name: _medians(steps, first[name], cuda=cuda) for name, steps in taken.items()}
+            taken[name] += ask(name, worker.step)
+    whole = {name: steps for name, steps in taken.items() if name not in failed}
+    return {name: _medians(steps, first[name][0]["seconds"], cuda=cuda) for name, steps in whole.items()}, failed
 
 
 def _medians(steps: list[dict[str, Any]], first_s: float, *, cuda: bool) -> Taken:

@@ -48,16 +48,26 @@ def test_the_peak_is_that_of_a_step_above_what_there_was_before():
 def test_no_turn_begins_when_the_time_of_a_row_is_up():
     worker = Worker(TOY, "ours", Case())
     try:
-        assert interleave({"ours": worker}, 50, box_s=0.0)["ours"].repeats == 1
+        taken, failed = interleave({"ours": worker}, 50, box_s=0.0)
+        assert (taken["ours"].repeats, failed) == (1, {})
     finally:
         worker.close()
 
 
 @pytest.mark.parametrize(("side", "why"), [("broken", "StopIteration"), ("absent", "nothing to import")])
-def test_a_side_that_fails_is_a_row_with_its_error(side, why):
-    line = measured(toy("ours", side, goals=(Goal("ratio", 2.0),)), Options(repeats=2))
-    assert line["error"].startswith(f"SideError: {side}: ") and why in line["error"]
-    assert (line["met"], line["row"], line["numbers"]) == (None, "toy", {})
+def test_a_side_that_fails_leaves_its_error_and_the_others(side, why):
+    line = measured(toy(side, "ours", goals=(Goal("seconds", 0.0),)), Options(repeats=2))
+    assert line["error"].startswith(f"{side}: ") and why in line["error"]
+    assert list(line["sides"]) == ["ours"] and "ratio" not in line
+    assert line["met"] is None
+
+
+def test_a_row_that_cannot_be_measured_is_a_row_with_its_error():
+    def measure(row, options):
+        raise OSError("no such machine")
+
+    line = measured(Row("toy", "a toy", Case(), TOY, (Goal("ratio", 2.0),), measure=measure), Options())
+    assert (line["row"], line["error"], line["met"], line["numbers"]) == ("toy", "OSError: no such machine", None, {})
 
 
 def test_the_authors_are_left_out_where_there_is_no_checkout(monkeypatch, tmp_path):
