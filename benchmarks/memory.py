@@ -25,7 +25,7 @@ ROWS = [
     Row(
         "memory mtt", f"MTT, peak memory at N = {LONG} (ours) over that at N = {SHORT} (other), ipc 10, width 32",
         Case("mtt", ipc=10, steps=LONG), "benchmarks.memory", (Goal("memory_growth", 1.2, "≤"),),
-        sides=("ours", "short"), measure=growth,
+        sides=("ours", "short"), box_s=1.0, measure=growth,
     )
 ]  # fmt: skip
 

@@ -66,7 +66,9 @@ def row(
     name: str, what: str, case: Case, module: str, axis: str, field: str, values: tuple[int, ...], side: str = "ours"
 ) -> Row:  # fmt: skip
     """A curve of steps."""
-    return Row(f"scaling {name}", what, case, module, sides=(side,), measure=steps(axis, field, values, side))
+    return Row(
+        f"scaling {name}", what, case, module, sides=(side,), box_s=20.0, measure=steps(axis, field, values, side)
+    )
 
 
 IPC, WIDTH, SIZE, N = "images per class", "width", "image size [pixels]", "N, student updates"

@@ -200,6 +200,11 @@ def draw(lines: Sequence[Line], path: Path) -> bool:
             fitted = [power.at(size) for size in sizes]
             panel.plot(sizes, fitted, "-", color=drawn.get_color(), linewidth=1, label=label)
         panel.set(xscale="log", yscale="log", xlabel=axis, ylabel="seconds")
+        panel.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        panel.xaxis.set_minor_formatter("")
+        for formatted in (panel.yaxis.set_major_formatter, panel.yaxis.set_minor_formatter):
+            formatted("{x:g}")
+        panel.tick_params(labelsize=6, which="both")
         panel.legend(fontsize=7)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
