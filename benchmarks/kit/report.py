@@ -192,7 +192,8 @@ def draw(lines: Sequence[Line], path: Path) -> bool:
     mpl.rcParams |= {"svg.hashsalt": "ddbench", "svg.fonttype": "none"}
     figure, panels = pyplot.subplots(1, len(axes), figsize=(3.2 * len(axes), 3.0), squeeze=False, layout="constrained")
     for axis, panel in zip(axes, panels[0], strict=True):
-        for line in (line for line in curves if line["axis"] == axis):
+        shown = [line for line in curves if line["axis"] == axis]
+        for line in shown:
             sizes, seconds, _ = zip(*line["points"], strict=True)
             power = fit(list(zip(sizes, seconds, strict=True)))
             label = f"{line['row'].removeprefix('scaling ')}: {power.exponent:.2f}"
@@ -200,7 +201,8 @@ def draw(lines: Sequence[Line], path: Path) -> bool:
             fitted = [power.at(size) for size in sizes]
             panel.plot(sizes, fitted, "-", color=drawn.get_color(), linewidth=1, label=label)
         panel.set(xscale="log", yscale="log", xlabel=axis, ylabel="seconds")
-        panel.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        ticks = sorted({size for line in shown for size, *_ in line["points"]})
+        panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         panel.xaxis.set_minor_formatter("")
         for formatted in (panel.yaxis.set_major_formatter, panel.yaxis.set_minor_formatter):
             formatted("{x:g}")
