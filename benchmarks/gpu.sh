@@ -40,20 +40,21 @@ failed=0
 echo "== contract of: $methods"
 check='"$1" -m ddbench plugin check "$2" --device "$3" > "$4/$2" 2>&1'
 # shellcheck disable=SC2086
-printf '%s\n' $methods | timeout 200 xargs -P 6 -I NAME bash -c "mkdir -p '$scratch/contract'; $check" _ "$python" NAME "$device" "$scratch/contract" || failed=1
+printf '%s\n' $methods | timeout 130 xargs -P 6 -I NAME bash -c "mkdir -p '$scratch/contract'; $check" _ "$python" NAME "$device" "$scratch/contract" || failed=1
 for name in $methods; do cat "$scratch/contract/$name"; done > "$out/contract.txt" 2>&1
 grep -E '^✗|checks (passed|failed)' "$out/contract.txt"
 
 echo "== digits by $device and by the CPU"
 profile=short
 [ -z "$quick" ] || profile=smoke
-timeout 150 "$python" -m benchmarks.devices --device "$device" --profile "$profile" --folder "$scratch/devices" \
+timeout 100 "$python" -m benchmarks.devices --device "$device" --profile "$profile" --folder "$scratch/devices" \
     > "$out/devices.txt" 2> "$scratch/devices.log" || { failed=1; tail -3 "$scratch/devices.log"; }
 cat "$out/devices.txt"
 
 echo "== rows"
 only=training,experts,evaluation,dm,dsa,dc,idc,mtt,datm,tesla,memory,selection
 [ -z "$quick" ] || only="dm ipc 1"
-timeout 240 "$python" -m benchmarks --device "$device" --only "$only" --repeats 3 --folder "$out" || failed=1
+timeout 230 "$python" -m benchmarks --device "$device" --only "$only" --repeats 3 --folder "$out" || failed=1
+"$python" -m benchmarks --render --folder "$out"  # of what there was time for
 (cd "$out" && cat RESULTS.md)
 exit $failed
