@@ -48,9 +48,7 @@ def plain(case: Case, turns: Turns, *, tesla: bool = False, soft: bool = False) 
     problem, experts = Problem(case), Experts(pool(case)[0])
     net, n = problem.net(), len(problem.images)
     lr = torch.tensor(0.01, device=case.device, requires_grad=True)
-    labels = 5.0 * one_hot(problem.labels, CLASSES).float().requires_grad_() if soft else problem.labels
-    if soft:
-        labels = labels.detach().requires_grad_()
+    labels = (5.0 * one_hot(problem.labels, CLASSES)).requires_grad_() if soft else problem.labels
     groups = [{"params": [problem.images], "lr": 100.0}, {"params": [lr], "lr": 1e-5}]
     optimiser = torch.optim.SGD(groups + ([{"params": [labels], "lr": 2.0}] if soft else []), momentum=0.5)
 

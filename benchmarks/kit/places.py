@@ -14,7 +14,7 @@ FOLDER = ROOT / "benchmarks"
 
 def work() -> Path:
     """A folder for data, pools and scratch files, kept between runs: ``$DDBENCH_BENCHMARKS``, or a temporary one."""
-    path = Path(os.environ.get("DDBENCH_BENCHMARKS") or Path(tempfile.gettempdir(), "ddbench-benchmarks"))
+    path = Path(os.environ.get("DDBENCH_BENCHMARKS") or Path(tempfile.gettempdir(), "ddbench-benchmarks")).absolute()
     path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -28,5 +28,5 @@ def environment(**changed: str) -> dict[str, str]:
 def peer(name: str) -> Path | None:
     """The checkout of the authors' repository OWNER+NAME below ``$PEERS``; None: there is none."""
     peers = os.environ.get("PEERS")
-    path = Path(peers, name) if peers and name else None
+    path = Path(peers, name).absolute() if peers and name else None
     return path if path is not None and path.is_dir() else None

@@ -69,7 +69,7 @@ def _machines(lines: Sequence[Line]) -> list[str]:
         )
         told.setdefault(said, []).append(line["row"])
     images = sorted({line["data"] for line in lines if "data" in line})
-    real = {"fashionmnist": "FashionMNIST, 4,000 images", "noise": "noise of FashionMNIST's shape"}
+    real = {"fashionmnist": "FashionMNIST, 4,000 images", "noise": "noise where it is absent or has another size"}
     shown = [f"Images: {', '.join(real.get(name, name) for name in images)}.\n"] if images else []
     if len(told) == 1:
         return [f"{next(iter(told))}.\n", *shown]
