@@ -56,13 +56,10 @@ def authors(case: Case, turns: Turns) -> None:
     """Their method takes the arg max: another choice, the same work."""
     import types
 
-    peers.enter(peers.DEEPCORE, case)
-    from deepcore.methods import herding
-    from deepcore.methods.methods_utils import euclidean_dist
-
+    herding, utils = peers.load(peers.DEEPCORE, case, "deepcore.methods.herding", "deepcore.methods.methods_utils")
     h = features(case)
     selector = object.__new__(herding.Herding)
-    selector.metric, selector.n_train = euclidean_dist, N
+    selector.metric, selector.n_train = utils.euclidean_dist, N
     selector.args = types.SimpleNamespace(print_freq=10**9, device=case.device)
     turns.serve(lambda: selector.herding(h, case.ipc))
 
