@@ -68,12 +68,14 @@ def _machines(lines: Sequence[Line]) -> list[str]:
             f"engine {line['engine']}, threads of a process {line['threads']}; {m['date']}, commit {m['commit']}"
         )
         told.setdefault(said, []).append(line["row"])
+    loads = [line["load"] for line in lines if "load" in line]
+    load = [f"Load average before a row: {min(loads):.1f} to {max(loads):.1f}.\n"] if loads else []
     images = sorted({line["data"] for line in lines if "data" in line})
     real = {"fashionmnist": "FashionMNIST, 4,000 images", "noise": "noise where it is absent or has another size"}
     shown = [f"Images: {', '.join(real.get(name, name) for name in images)}.\n"] if images else []
     if len(told) == 1:
-        return [f"{next(iter(told))}.\n", *shown]
-    return [*(f"- {said}: {', '.join(rows)}" for said, rows in told.items()), "", *shown]
+        return [f"{next(iter(told))}.\n", *load, *shown]
+    return [*(f"- {said}: {', '.join(rows)}" for said, rows in told.items()), "", *load, *shown]
 
 
 def _side(line: Line, side: str, field: str) -> Any:
@@ -138,6 +140,7 @@ ROW_COLUMNS: Columns = {
     "ratio": _found,
     "goal": _goals,
     "met": _met,
+    "turns": lambda line: str(_side(line, "ours", "repeats") or ""),
     "kernel, authors / ours": _kernel,
     "peak MB, authors / ours": _peak,
 }

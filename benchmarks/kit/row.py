@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -118,7 +119,7 @@ def paired(row: Row, options: Options) -> Line:
 def measured(row: Row, options: Options) -> Line:
     """The line of a row; one that fails has its error, and the run goes on."""
     began = time.monotonic()
-    line: Line = {"row": row.name, "work": row.work, "error": ""}
+    line: Line = {"row": row.name, "work": row.work, "error": "", "load": round(os.getloadavg()[0], 2)}
     try:
         line |= (row.measure or paired)(row, options)
     except Exception as error:

@@ -77,10 +77,12 @@ def test_a_row_shows_all_sides_the_goal_and_whether_it_is_met():
     text = report([paired()])
     assert cells(text, "dm ipc 1") == {
         "row": "dm ipc 1", "work": "a step", "authors [s]": "2", "plain loop [s]": "1.5", "ours [s]": "0.5",
-        "ratio": "4.00", "goal": "≥ 2.50", "met": "yes", "kernel, authors / ours": "40% / 1%",
+        "ratio": "4.00", "goal": "≥ 2.50", "met": "yes", "turns": "3",
+        "kernel, authors / ours": "40% / 1%",
         "peak MB, authors / ours": "100 / 50",
     }  # fmt: skip
     assert "1 of 1 goals met" in text
+    assert "Load average before a row: 0.5 to 3.0" in report([paired(load=0.5), paired("b", load=3.0)])
     assert "a CPU, 2 cores, torch 2.0, Python 3.11; device cpu, engine auto, threads of a process 1; 2026-01-02" in text
     assert "noise" in text
 
