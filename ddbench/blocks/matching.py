@@ -77,7 +77,7 @@ def class_gradients(
 ) -> list[tuple[Tensor, ...]]:
     """The gradient of each class's mean cross-entropy, for parameters of two or more dimensions.
 
-    Small classes of equal size share one batched pass (at one image per class 1.8 times as fast with width 32, at ten
+    Small classes of equal size share one batched pass (at one image per class 1.7 times as fast with width 32, at ten
     no faster: benchmarks/dc_passes.py), unless batch norm in train mode couples them: both
     ways give the same numbers.
 
