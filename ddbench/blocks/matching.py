@@ -77,8 +77,8 @@ def class_gradients(
 ) -> list[tuple[Tensor, ...]]:
     """The gradient of each class's mean cross-entropy, for parameters of two or more dimensions.
 
-    Small classes of equal size share one batched pass (at one image per class and two cores 1.8 times as fast with
-    width 32, 1.3 with 128; at ten slower: benchmarks/dc_step.py), unless batch norm in train mode couples them: both
+    Small classes of equal size share one batched pass (at one image per class 1.7 times as fast with width 32, at ten
+    no faster: benchmarks/dc_passes.py), unless batch norm in train mode couples them: both
     ways give the same numbers.
 
     Args:

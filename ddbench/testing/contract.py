@@ -92,6 +92,7 @@ def bench_of(
     plugin: Path | None = None,
     fast: Mapping[str, Any] | None = None,
     files: Path | None = None,
+    device: str = "cpu",
 ) -> tuple[Home, tuple[Check, ...]]:
     """The bench of a member, and the laws of its kind.
 
@@ -103,6 +104,7 @@ def bench_of(
         plugin: Its file, for a one-file plugin.
         fast: Overrides of params, for methods and artifact kinds.
         files: Folder of the files of a data set.
+        device: Where methods run.
 
     Raises:
         UsageError: If there is no such member.
@@ -124,7 +126,7 @@ def bench_of(
     failed = next((report for report in known.reports if report.error and report.name == name), None)
     if failed is not None and name not in known.methods:
         raise PluginError(failed.line())
-    return Bench(Subject(known.methods.get(name), known, fast or {}, plugin), home), CHECKS
+    return Bench(Subject(known.methods.get(name), known, fast or {}, plugin, device), home), CHECKS
 
 
 class Contract:

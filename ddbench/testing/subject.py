@@ -48,12 +48,14 @@ class Subject:
         registries: Where it is registered.
         fast: Overrides that make a run take seconds, on top of the smoke preset.
         plugin: Its file, for a one-file plugin.
+        device: Where it runs.
     """
 
     info: MethodInfo
     registries: Registries
     fast: Mapping[str, Any] = field(default_factory=dict)
     plugin: Path | None = None
+    device: str = "cpu"
 
     @classmethod
     def find(cls, name: str, fast: Mapping[str, Any] | None = None, plugin: Path | None = None) -> Subject:
@@ -176,8 +178,9 @@ class Bench:
             self._build(planned, node.needs)
             assert isinstance(node.document, ArtifactDocument)
             if artifacts.manifest(node.document.artifact.kind, key) is None:
+                engine = Engine(device=self.subject.device, threads=torch.get_num_threads())
                 made = run_node(
-                    node.document, Store(self._home / "runs"), Engine(device="cpu", threads=torch.get_num_threads()),
+                    node.document, Store(self._home / "runs"), engine,
                     registries=self.subject.registries, interrupts=Interrupts(), monitor=Silent(),
                 )  # fmt: skip
                 if made.status != "ok":
@@ -201,7 +204,7 @@ class Bench:
             folders=place.folders,
             registries=self.subject.registries,
             profile=profile(PROFILE),
-            device="cpu",
+            device=self.subject.device,
             limits=Limits(),
             monitor=Silent(),
             key="",

@@ -15,7 +15,7 @@ import pytest
 import ddbench
 from ddbench.cli import invoke
 from ddbench.cli.plugin.doctor import undeclared
-from ddbench.testing import CHECKS
+from ddbench.testing import CHECKS, subject
 from ddbench.testing.architecture_checks import ARCHITECTURE_CHECKS
 
 pytest_plugins = ["ddbench.testing.fixtures"]
@@ -201,11 +201,21 @@ def test_check_takes_fast_params(plugin_file, capsys):
         (["gone.py"], "no such file"),
         (["FILE", "--set", "first_images.skp=2"], "unknown parameter 'skp'; did you mean skip?"),
         (["FILE", "--set", "dm.iterations=2"], "'dm' is not checked here (checked: first_images)"),
+        (["convnet", "--device", "cuda"], "only methods are checked there, not architecture convnet"),
     ],
 )
 def test_check_answers_wrong_arguments_at_once(arguments, message, plugin_file, capsys):
     assert invoke(["plugin", "check", *[str(plugin_file) if a == "FILE" else a for a in arguments]]) == 2
     assert message in said(capsys)
+
+
+def test_check_runs_a_method_on_the_device_that_is_asked_for(plugin_file, monkeypatch, capsys):
+    asked, opened = set(), subject.open_context
+    monkeypatch.setattr(
+        subject, "open_context", lambda *args, device, **rest: asked.add(device) or opened(*args, device="cpu", **rest)
+    )
+    assert invoke(["plugin", "check", str(plugin_file), "--device", "cuda:1"]) == 0
+    assert asked == {"cuda:1"}
 
 
 def test_check_names_the_error_of_a_plugin_that_did_not_load(fake_distribution, capsys):

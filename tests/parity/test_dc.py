@@ -10,6 +10,7 @@ from ddbench.blocks.matching import class_gradients, gradient_distance
 from ddbench_plugins.dc.method import DC
 from ddbench_plugins.dc.params import DCParams
 from tests.parity.published import assert_agrees, network, read
+from tests.parity.reference.dc import dc_loss
 from tests.parity.test_dm import class_major
 
 
@@ -46,5 +47,14 @@ def test_the_methods_own_loss_agrees(case, monkeypatch, together):
     method.labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
     method.seconds = {"matching_s": 0.0}
     loss, gradient = method.match(net, real, real_counts, syn)
+    assert_agrees(loss, numbers["loss"])
+    assert_agrees(gradient, numbers["grad_x_syn"][order])
+
+
+def test_plain_reference_loop_agrees(case):
+    numbers, net, real, real_counts, order, syn, counts = case
+    syn.requires_grad_()
+    loss = dc_loss(net, real.split(real_counts), syn.split(counts))
+    (gradient,) = torch.autograd.grad(loss, syn)
     assert_agrees(loss, numbers["loss"])
     assert_agrees(gradient, numbers["grad_x_syn"][order])

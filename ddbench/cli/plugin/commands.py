@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, Setting
+from ddbench.cli.options import PLUGIN, Device, Setting
 from ddbench.core.api import MethodInfo
 from ddbench.core.errors import UsageError, unknown
 from ddbench.core.plugin.loader import PluginReport, Registries, active, installed, load, params_class
@@ -60,8 +60,9 @@ def doctor() -> int:
 @click.option("--set", "settings", type=Setting(), multiple=True, help="Make it fast: dm.iterations=3.")
 @click.option("--from", "files", type=click.Path(path_type=Path, exists=True), metavar="DIR",
               help="The files of a data set.")  # fmt: skip
+@click.option("--device", type=Device(), default="cpu", show_default=True, help="Where methods run: cpu or cuda.")
 @PLUGIN
-def check(subject: str, settings: tuple[tuple[str, str, Any], ...], files: Path | None) -> int:
+def check(subject: str, settings: tuple[tuple[str, str, Any], ...], files: Path | None, device: str) -> int:
     """Run the contract checks on a member, or on all members of a plugin; exit code 1 if any fails.
 
     NAME is a member's, an installed plugin's (see `ddbench plugin list`) or its distribution's.
@@ -74,10 +75,12 @@ def check(subject: str, settings: tuple[tuple[str, str, Any], ...], files: Path 
     for name, _, _ in settings:
         if name not in names:
             raise UsageError(f"--set {name}.…: {name!r} is not checked here (checked: {', '.join(names)})")
+    if device != "cpu" and (others := [f"{noun} {name}" for noun, name in members if noun != "method"]):
+        raise UsageError(f"--device {device}: only methods are checked there, not {others[0]}")
     passed = []
     for noun, name in members:
         given = {parameter: value for member, parameter, value in settings if member == name}
-        passed.append(_check(noun, name, registries, file, given, files))
+        passed.append(_check(noun, name, registries, file, given, files, device))
     return 0 if all(passed) else 1
 
 
@@ -113,7 +116,13 @@ def _members(registries: Registries, reports: list[PluginReport]) -> list[tuple[
 
 
 def _check(
-    noun: str, name: str, registries: Registries, file: Path | None, given: dict[str, Any], files: Path | None
+    noun: str,
+    name: str,
+    registries: Registries,
+    file: Path | None,
+    given: dict[str, Any],
+    files: Path | None,
+    device: str,
 ) -> bool:
     """Run all checks on one member, one line each; a reason that several share is said once."""
     import tempfile
@@ -131,7 +140,7 @@ def _check(
     click.echo(f"{noun} {name}{where}, {', '.join(f'{k}={v}' for k, v in fast.items()) or 'no overrides'}")
     reasons: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as home:
-        bench, checks = bench_of(noun, name, registries, Path(home), plugin=file, fast=fast, files=files)
+        bench, checks = bench_of(noun, name, registries, Path(home), plugin=file, fast=fast, files=files, device=device)
         for one in checks:
             outcome = run_check(one, bench)
             if outcome.problem is None:

@@ -21,7 +21,7 @@ def dm_loss(
         syn: For each class, [n_c, C, H, W].
         transforms: A_c of each class, applied to both sides; None: none.
     """
-    total = torch.zeros((), dtype=syn[0].dtype)
+    total = torch.zeros((), dtype=syn[0].dtype, device=syn[0].device)
     for c in range(len(syn)):
         x, s = real[c], syn[c]
         if transforms is not None:

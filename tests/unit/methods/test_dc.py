@@ -17,6 +17,7 @@ from ddbench_plugins.dc.params import DCParams
 from ddbench_plugins.dsa.method import DSAMatching
 from ddbench_plugins.dsa.params import DSAParams
 from tests.fakes import FakeContext, run, toy
+from tests.parity.reference.dc import dc_step
 
 LOOPS = {"iterations": 2, "outer_steps": 3, "inner_epochs": 2, "batch_real": 4, "batch_net": 4}
 
@@ -37,21 +38,7 @@ def plain(ctx, p, images):
         network = torch.optim.SGD(net.parameters(), lr=p.lr_net)
         for t in range(p.outer_steps):
             real = ctx.train.images(probe.sampler.draw(p.batch_real, ctx.generator)).split(p.batch_real)
-            loss = 0
-            for c in range(3):
-                weights = [q for q in net.parameters() if q.ndim > 1]
-                target = torch.full((p.batch_real,), c)
-                a = torch.autograd.grad(functional.cross_entropy(net(real[c]), target), weights)
-                b = torch.autograd.grad(
-                    functional.cross_entropy(net(images[2 * c : 2 * c + 2]), labels[2 * c : 2 * c + 2]), weights,
-                    create_graph=True,
-                )  # fmt: skip
-                for x, y in zip(a, b, strict=True):
-                    for row, other in zip(x.flatten(1), y.flatten(1), strict=True):
-                        loss = loss + 1 - row @ other / (row.norm() * other.norm() + 1e-6)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+            dc_step(net, real, images, [2, 2, 2], optimiser)
             if t == p.outer_steps - 1:
                 break
             for _ in range(p.inner_epochs):

@@ -15,6 +15,7 @@ from ddbench.plan.presets import choose
 from ddbench_plugins.idc.method import IDC
 from ddbench_plugins.idc.params import IDCParams
 from tests.fakes import FakeContext, run, toy
+from tests.parity.reference.idc import idc_match
 from tests.unit.methods.test_mtt import INFO, cell
 
 LOOPS = {"iterations": 2, "outer_steps": 2, "batch_real": 4, "batch_net": 4, "net_images": 8, "lr_img": 0.01}
@@ -33,28 +34,20 @@ def plain(ctx, p, canvases):
     optimiser = torch.optim.SGD([canvases], lr=p.lr_img, momentum=p.momentum)
     matched, trained = Composed(ops=("color", "crop", "cutout")), Composed(ops=("color", "crop"))
     mix = CutMix(p.cutmix, 3, ctx.generator)
+
+    def batch(c):
+        real = ctx.train.images(probe.sampler.real(c, p.batch_real, ctx.generator))
+        syn = form.decode(canvases[2 * c : 2 * c + 2])
+        seen = matched(torch.cat([real, syn]), matched.draw(ctx.generator))
+        return seen[: p.batch_real], seen[p.batch_real :]
+
     for k in range(p.iterations):
         net = ctx.build_model(seed=ctx.seed("net", str(k))).train()
-        weights = [q for q in net.parameters() if q.ndim > 2]
         network = torch.optim.SGD(net.parameters(), lr=p.lr_net, momentum=0.9, weight_decay=5e-4)
         canvases.data.clamp_(0, 1)
         left = torch.empty(0, dtype=torch.int64)
         for t in range(p.outer_steps):
-            for c in range(3):
-                real = ctx.train.images(probe.sampler.real(c, p.batch_real, ctx.generator))
-                syn = form.decode(canvases[2 * c : 2 * c + 2])
-                seen = matched(torch.cat([real, syn]), matched.draw(ctx.generator))
-                a, b = (
-                    torch.autograd.grad(
-                        functional.cross_entropy(net(part), torch.full((len(part),), c)), weights, create_graph=True
-                    )
-                    for part in (seen[: p.batch_real], seen[p.batch_real :])
-                )
-                gaps = [(y - x.detach()) for x, y in zip(a, b, strict=True)]
-                loss = sum(gap.abs().sum() if p.metric == "l1" else gap.square().sum() for gap in gaps)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
+            idc_match(net, batch, 3, optimiser, p.metric)
             if t == p.outer_steps - 1:
                 break
             for _ in range(p.net_images // p.batch_net):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn import functional
 
 from ddbench.blocks.experts import Experts, build
 from ddbench.blocks.params import ExpertsParams
@@ -14,6 +13,7 @@ from ddbench.core.specs import Budget, CellSpec, DatasetInfo, DataSpec
 from ddbench_plugins.mtt.method import MTT
 from ddbench_plugins.mtt.params import MTTParams
 from tests.fakes import FakeContext, run, toy
+from tests.parity.reference.mtt import trajectory_loss
 
 FAST = {
     "iterations": 3,
@@ -41,21 +41,9 @@ def ctx(tmp_path):
 
 
 def plain_step(net, start, target, images, labels, lr, batches):
-    """Algorithm 1 as written, every graph kept, on a list of parameter tensors."""
+    """The loss with every graph kept, and its gradients."""
     images, lr = images.clone().requires_grad_(), lr.clone().requires_grad_()
-    shapes = [parameter.shape for parameter in net.parameters()]
-    names = [name for name, _ in net.named_parameters()]
-
-    def cut(flat):
-        return [part.view(shape) for part, shape in zip(flat.split([s.numel() for s in shapes]), shapes, strict=True)]
-
-    theta = [part.clone().requires_grad_() for part in cut(start)]
-    for batch in batches:
-        logits = torch.func.functional_call(net, dict(zip(names, theta, strict=True)), (images[batch],))
-        gradient = torch.autograd.grad(functional.cross_entropy(logits, labels[batch]), theta, create_graph=True)
-        theta = [t - lr * g for t, g in zip(theta, gradient, strict=True)]
-    reached = torch.cat([part.flatten() for part in theta])
-    loss = (reached - target).square().sum() / (start - target).square().sum()
+    loss = trajectory_loss(net, start, target, images, labels, lr, batches)
     return (loss, *torch.autograd.grad(loss, [images, lr]))
 
 

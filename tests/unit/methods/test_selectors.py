@@ -23,6 +23,7 @@ from ddbench_plugins.kmeans.params import KMeansMedoidsParams
 from ddbench_plugins.random_subset.method import RandomSubset
 from ddbench_plugins.random_subset.params import RandomSubsetParams
 from tests.fakes import FakeContext, FakeSplit, run, toy
+from tests.parity.reference import herding as reference
 
 LOOKING = [(Herding, HerdingParams), (KCenter, KCenterParams), (KMeansMedoids, KMeansMedoidsParams)]
 GREEDY = LOOKING[:2]
@@ -46,15 +47,6 @@ def select(kind, ctx):
     return method(params()).select(ctx).indices
 
 
-def brute_force_herding(h, n):
-    mean, picked = h.mean(0), []
-    for k in range(n):
-        free = [j for j in range(len(h)) if j not in picked]
-        total = h[picked].sum(0)
-        picked.append(min(free, key=lambda j: float(((k + 1) * mean - total - h[j]).norm())))
-    return picked
-
-
 def brute_force_kcenter(h, n):
     picked = [min(range(len(h)), key=lambda j: float((h[j] - h.mean(0)).norm()))]
     while len(picked) < n:
@@ -66,7 +58,7 @@ def brute_force_kcenter(h, n):
 @pytest.mark.parametrize("seed", range(5))
 def test_herding_equals_brute_force(seed):
     h = vectors(25, seed=seed)
-    assert herd(h, 25).tolist() == brute_force_herding(h, 25)
+    assert herd(h, 25).tolist() == reference.herd(h, 25).tolist()
 
 
 @pytest.mark.parametrize("seed", range(5))

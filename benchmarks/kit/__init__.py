@@ -1,0 +1,1 @@
+"""What the benchmarks share: a process per side, turns, rows, and how results are written."""
