@@ -18,12 +18,9 @@ FOREVER = 10**6
 
 def apply_engine(case: Case) -> None:
     """Make this process compute as ddbench does."""
-    from ddbench.work.engine import Engine, choose
+    from ddbench.work.engine import choose
 
-    if case.engine == "auto":
-        choose(device=case.device, threads=case.threads).apply()
-    else:
-        Engine(device=case.device, threads=case.threads, engine=case.engine).apply()
+    choose(device=case.device, threads=case.threads, engine=case.engine).apply()
 
 
 def serve(case: Case, turns: Turns, params: Mapping[str, Any], *, experts: bool = False) -> None:

@@ -78,8 +78,8 @@ def class_gradients(
     """The gradient of each class's mean cross-entropy, for parameters of two or more dimensions.
 
     Small classes of equal size share one batched pass (at one image per class 1.7 times as fast with width 32, at ten
-    no faster: benchmarks/dc_passes.py), unless batch norm in train mode couples them: both
-    ways give the same numbers.
+    no faster: benchmarks/dc_passes.py), unless batch norm in train mode couples them, or the network's blocks are
+    single operations, which are faster class by class. Both ways give the same numbers.
 
     Args:
         net: The network.
@@ -103,7 +103,7 @@ def class_gradients(
 
 def batched(net: nn.Module, counts: Sequence[int]) -> bool:
     """Whether :func:`class_gradients` takes all classes through the network in one pass."""
-    if getattr(net, "fused", False):  # one operation a block is faster class by class (benchmarks)
+    if getattr(net, "fused", False):
         return False
     return len(set(counts)) == 1 and counts[0] <= TOGETHER and next(net.buffers(), None) is None
 
