@@ -70,7 +70,8 @@ def _opened(path: Path) -> ctypes.CDLL:
     found = ctypes.CDLL(str(path))
     pointers = {"forward": 6, "backward": 9, "tangent": 9, "second": 10}
     try:
-        for name, suffix in itertools.product(pointers, ("_f32", "_f64")):
+        every = [*itertools.product(pointers, ("_f32", "_f64")), ("forward", "_bf16"), ("backward", "_bf16")]
+        for name, suffix in every:
             takes: list[type] = [ctypes.c_void_p] * pointers[name]
             takes[3:3] = [ctypes.c_double] if name == "forward" else []  # eps
             getattr(found, name + suffix).argtypes = [*takes, ctypes.c_long, *[ctypes.c_int] * 4]
