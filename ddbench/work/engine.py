@@ -50,7 +50,7 @@ class Engine(Frozen):
         from ddbench.models.fused import block
 
         keep_freed()
-        block.turn(self.engine == "fused")
+        block.turn(self.engine != "eager", bf16=self.engine == "bf16")
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
 

@@ -6,12 +6,10 @@ their updates are float32. Images have the channels of a pixel side by side, as 
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from ddbench.models.fused.library import library
@@ -30,8 +28,8 @@ def block(x: Tensor, conv: nn.Conv2d, norm: nn.GroupNorm) -> Tensor:
     Returns:
         [n, C, ⌊H' / 2⌋, ⌊W' / 2⌋] bfloat16 for H' × W' of the convolution. Differentiable once.
     """
-    half = [one.to(HALF, memory_format=torch.channels_last) for one in (x, conv.weight)]
-    y = functional.conv2d(*half, padding=conv.padding)
+    x, weight = (one.to(HALF, memory_format=torch.channels_last) for one in (x, conv.weight))
+    y = functional.conv2d(x, weight, padding=cast("tuple[int, int]", conv.padding))
     out: Tensor = _NormReluPool.apply(y, conv.bias, norm.weight, norm.bias, norm.eps)
     return out
 
@@ -50,8 +48,9 @@ class _NormReluPool(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # create_graph: what follows would be left out of second derivatives, unsaid
+            raise RuntimeError("networks that are trained in bfloat16 are differentiable once")
         x, gain, bias, mean, rstd = ctx.saved_tensors
         dout = grads[0].contiguous(memory_format=torch.channels_last)
         dx, dgain, dbias = torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
