@@ -32,6 +32,6 @@ def in_bf16(observations: Sequence[Observation]) -> str:
     found: dict[str, dict[str, None]] = {}
     for o in observations:
         for what in o.bf16 if o.status == "ok" else ():
-            found.setdefault(what, {})[o.row] = None
-    told = (("" if what == "student" else f"{what} of ") + ", ".join(rows) for what, rows in found.items())
-    return f"trained in bfloat16: {'; '.join(told)}" if found else ""
+            found.setdefault("" if what == "student" else f"{what} of ", {})[o.row] = None
+    told = "; ".join(what + ", ".join(rows) for what, rows in sorted(found.items()))
+    return told and f"trained in bfloat16: {told}"

@@ -275,10 +275,13 @@ def _compared(rows: Sequence[Row]) -> list[Compared]:
     return found
 
 
-def _group(observation: Observation) -> int:
-    """What all rows are held against comes first, everything and then chance; what is no method's own result last."""
+def _group(observation: Observation) -> float:
+    """What all rows are held against comes first, everything and then chance; what is no method's own result last.
+
+    Of everything the one in float32 where it was trained in both precisions: the first one is what scores look at.
+    """
     if observation.kind == "reference":
-        return 0
+        return 0.5 if "student" in observation.bf16 else 0
     return 1 if observation.role.kind == "reference" else 3 if observation.role.is_control else 2
 
 
