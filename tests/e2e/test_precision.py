@@ -21,7 +21,8 @@ def _here():
 
 
 pytestmark = pytest.mark.skipif(not _here(), reason="no compiler, or a processor without AVX512_BF16")
-WHAT = ("run", "--methods", "mtt", "--archs", "convnet2-w32", "--ipc", "1", "--seeds", "1", *SMOKE)
+NET = "convnet2-w32-in"
+WHAT = ("run", "--methods", "mtt", "--archs", NET, "--ipc", "1", "--seeds", "1", *SMOKE)
 
 
 def records(out: Path):
@@ -48,23 +49,30 @@ def test_experts_and_full_alone_are_trained_so_and_records_and_tables_say_it(tmp
     said = capsys.readouterr().out
     assert "trained in bfloat16: full; experts of mtt\n" in said
     assert "several engines" not in said
+    assert ddbench("artifacts", "list") == 0
+    assert "optimiser sgd, bf16 " in capsys.readouterr().out
 
     assert ddbench(*WHAT, "--out", tmp_path) == 0  # nothing that float32 needs is there yet but random
     said = capsys.readouterr().out
     assert "bfloat16" not in said
     assert ddbench("results", "show", "--out", tmp_path) == 0
     said = capsys.readouterr().out
+    assert "full [precision=bf16]" in said
     assert "mtt [precision=bf16]" in said
     assert "mtt [precision=fp32]" in said
 
 
 def test_a_run_in_bfloat16_is_cached_and_resumes_its_own(tmp_path, fresh_home, capsys):
-    assert ddbench(*WHAT, "--engine", "bf16", "--out", tmp_path) == 0
+    assert ddbench(*WHAT, "--engine", "bf16", "--out", tmp_path / "out") == 0
     first = capsys.readouterr().out
-    assert ddbench(*WHAT, "--engine", "bf16", "--out", tmp_path) == 0
+    assert ddbench(*WHAT, "--engine", "bf16", "--out", tmp_path / "out") == 0
     again = capsys.readouterr()
     assert again.out == first
     assert "done in" not in again.err
+    (evaluation, *_) = home().glob("artifacts/full/*/eval/*.json")
+    key = json.loads(evaluation.read_bytes())["key"]
+    assert ddbench("results", "verify", key[:16], "--out", tmp_path / "out") == 0
+    assert f"full · hard@2 {NET} bf16" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])

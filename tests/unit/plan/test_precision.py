@@ -11,7 +11,11 @@ from ddbench.core.store.folder import Store
 from ddbench.models import parse
 from ddbench.models.fused.offered import IN_BF16
 from ddbench.plan.status import assess
+from ddbench.work.engine import Engine
 from ddbench.work.executors import sharing
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Silent
+from ddbench.work.node import run_node
 from tests.unit.plan.test_planner import nodes, planned
 
 NET = IN_BF16[0]
@@ -100,3 +104,16 @@ def test_a_machine_that_cannot_is_told_so_where_there_is_something_to_train(tmp_
     with pytest.raises(UsageError, match=r"^--engine bf16: it is another machine$"):
         shared(made, tmp_path)
     assert shared(whole, tmp_path)[0]
+
+
+def test_a_node_is_refused_by_an_engine_of_another_precision(tmp_path, fresh_home):
+    whole, made = both(methods=["random"])
+    for plan, engine in ((whole, "bf16"), (made, "eager")):
+        document = next(node.document for node in plan.nodes.values() if node.is_reference)
+        outcome = run_node(
+            document, Store(tmp_path / "runs"), Engine(device="cpu", threads=1, engine=engine),
+            registries=installed(), interrupts=Interrupts(), monitor=Silent(),
+        )  # fmt: skip
+        assert outcome.status == "failed"
+        assert outcome.reason == f"planned in {precision_of(document)}, which engine {engine} does not compute in"
+    assert not (tmp_path / "runs").exists()
