@@ -62,7 +62,7 @@ def test_experts_and_full_alone_are_trained_so_and_records_and_tables_say_it(tmp
     assert "mtt [precision=fp32]" in said
 
 
-def test_a_run_in_bfloat16_is_cached_and_resumes_its_own(tmp_path, fresh_home, capsys):
+def test_a_run_in_bfloat16_is_cached_and_verified_in_bfloat16(tmp_path, fresh_home, capsys):
     assert ddbench(*WHAT, "--engine", "bf16", "--out", tmp_path / "out") == 0
     first = capsys.readouterr().out
     assert ddbench(*WHAT, "--engine", "bf16", "--out", tmp_path / "out") == 0

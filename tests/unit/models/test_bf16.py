@@ -8,8 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from ddbench.blocks.sgd import SGD
+from ddbench.core.errors import UsageError
 from ddbench.models import build_model
 from ddbench.models.fused import bf16, block, library
+from ddbench.work.engine import Engine, choose
 
 pytestmark = pytest.mark.skipif(bool(library.missing()), reason=f"no library: {library.missing()}")
 SHAPES = [(2, 32, 32, 32), (3, 128, 16, 16), (2, 33, 8, 8), (2, 3, 7, 7), (2, 40, 5, 6), (1, 1, 2, 3), (2, 64, 14, 14)]
@@ -146,3 +148,26 @@ def test_the_block_takes_any_batch_that_a_convolution_takes():
     conv, norm = nn.Conv2d(3, 32, 3, padding=1), nn.GroupNorm(32, 32)
     found = bf16.block(torch.randn(2, 8, 3, 8).transpose(1, 2), conv, norm)
     assert (found.shape, found.dtype) == ((2, 32, 4, 4), torch.bfloat16)
+
+
+def test_an_engine_of_that_name_trains_so_and_another_one_does_not():
+    Engine(device="cpu", threads=1, engine="bf16").apply()
+    assert block.trains_in_bf16()
+    assert Engine(device="cpu", threads=1, engine="bf16").continues_on("cpu") == (not library.no_bf16())
+    Engine(device="cpu", threads=1, engine="fused").apply()
+    assert not block.trains_in_bf16()
+
+
+@pytest.mark.parametrize(("lacks", "why"), [("missing", "there is no C compiler"), ("no_bf16", "this processor")])
+def test_a_machine_that_cannot_train_so_says_why_and_never_does_so_by_itself(monkeypatch, lacks, why):
+    monkeypatch.setattr(f"ddbench.work.engine.{lacks}", lambda: why)
+    with pytest.raises(UsageError, match=f"^--engine bf16: {why}$"):
+        choose(device="cpu", threads=1, engine="bf16")
+    assert choose(device="cpu", threads=1).engine in ("eager", "fused")
+
+
+def test_a_processor_says_whether_it_multiplies_such_numbers(monkeypatch):
+    monkeypatch.setattr(library, "_processor", lambda: "flags : avx512f avx512_bf16 amx_bf16")
+    assert library.no_bf16() == ""
+    monkeypatch.setattr(library, "_processor", lambda: "flags : avx2 fma")
+    assert library.no_bf16() == "this processor does not multiply bfloat16 (AVX512_BF16)"
