@@ -27,7 +27,7 @@ class Frozen(BaseModel):
 
 
 class Keyed(Frozen):
-    """A record whose JSON stands in documents and keys: a field that came later is absent while it is empty or usual.
+    """A record whose JSON stands in documents and keys: a field that came later is absent while empty or as by default.
 
     Attributes:
         LATER: Names of these fields.

@@ -133,8 +133,10 @@ class _Planner:
             self.kinds[spec.kind] = Kind.find(spec.kind, self.grid.registries)
         kind = self.kinds[spec.kind]
         spec = self.grid.registries.with_origins(kind.completed(spec, asker))
-        trained = kind.info.bf16 and not spec.params.get("source")
-        spec = spec.model_copy(update={"precision": self.precision(spec.arch, spec.kind) if trained else "fp32"})
+        precision: Precision = "fp32"
+        if kind.info.bf16 and spec.arch is not None and not spec.params.get("source"):
+            precision = self.precision(spec.arch, spec.kind)
+        spec = spec.model_copy(update={"precision": precision})
         needs = self.whitening(spec)
         key = artifact_key(spec, kind.info.version)
         if key not in self.plan.nodes:
@@ -145,7 +147,7 @@ class _Planner:
             self.plan.nodes[key] = Node(" ".join(title.split()), document, tuple(k for _, k in needs.values()))
         return key
 
-    def precision(self, arch: str | None, what: str) -> Precision:
+    def precision(self, arch: str, what: str) -> Precision:
         """What a network is trained in where the suite may say so; ``what``: that needs it, for messages.
 
         Raises:
