@@ -20,6 +20,7 @@ ARTIFACTS: tuple[ArtifactKind, ...] = (
         params="ddbench.blocks.params:ExpertsParams",
         build="ddbench.blocks.experts:build",
         summary="training trajectories on the real data: parameter snapshots of a pool of networks",
+        bf16=True,
     ),
 )
 

@@ -30,14 +30,15 @@ def list_() -> None:
         {
             "kind": kind,
             "key": key,
-            "data": content["spec"]["data"]["name"],
-            "preprocess": content["spec"]["data"]["preprocess"],
-            "arch": content["spec"]["arch"] or "",
-            "what": _what(content["spec"]["params"]),
+            "data": spec["data"]["name"],
+            "preprocess": spec["data"]["preprocess"],
+            "arch": spec["arch"] or "",
+            "what": ", ".join([_what(spec["params"]), *([spec["precision"]] if "precision" in spec else [])]),
             **{f"{timer} s": _rounded(store.seconds_of(content, timer)) for timer in ("cpu", "wall")},
             "MB": round(sum(file["bytes"] for file in content["files"].values()) / 1e6, 1),
         }
         for kind, key, content in store.stored()
+        for spec in (content["spec"],)
     ]
     click.echo(tabulate(rows, headers="keys", tablefmt="simple") if rows else "no artifacts yet")
 

@@ -22,7 +22,7 @@ def env() -> None:
     from tabulate import tabulate
 
     from ddbench.core.provenance import environment
-    from ddbench.models.fused.library import missing
+    from ddbench.models.fused.library import missing, no_bf16
     from ddbench.work.allocator import keep_freed
     from ddbench.work.engine import choose
 
@@ -32,6 +32,7 @@ def env() -> None:
         "device": chosen.device if chosen.device == "cpu" else torch.cuda.get_device_name(),
         "threads": chosen.threads if chosen.threads == 1 else f"{chosen.threads} (1 for narrow networks)",
         "engine": chosen.engine + (f" ({missing()})" if missing() else ""),
+        "engine bf16": missing() or no_bf16() or "there is one",
         "freed memory": MEANING[keep_freed()],
         "DDBENCH_HOME": str(home()) + ("" if os.environ.get("DDBENCH_HOME") else " (default)"),
     }

@@ -94,7 +94,8 @@ WHERE = [
     click.option("--device", type=Device(several=True), default="auto", show_default=True,
                  help="auto, cpu or cuda; GPUs by name, cuda:1 or cuda:0,cuda:1, or all: a process on each."),
     click.option("--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True,
-                 help="Code path: PyTorch's own operations (eager), or compiled ones for ConvNets on CPUs (fused)."),
+                 help="Code path: PyTorch's own operations (eager), or compiled ones for ConvNets on CPUs (fused); "
+                      "bf16: experts and full are trained in bfloat16, all else as under auto."),
     click.option(
         "--timeout",
         type=Duration(positive=True),
@@ -203,6 +204,8 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
     if any(seeds.values()):
         content["seeds"] = {**(content.get("seeds") or {}), **{name: n for name, n in seeds.items() if n}}
     content |= {name: given[name] for name in ("profile", "split", "controls") if given[name]}
+    if given.get("engine") == "bf16":
+        content["precision"] = "bf16"
     for method, parameter, value in given["settings"]:
         content.setdefault("set", {}).setdefault(method, {})[parameter] = value
     if given["suite"]:

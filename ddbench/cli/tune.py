@@ -48,6 +48,8 @@ def tune(file: str, **given: Any) -> int:
     Scores are on training images that the reported view leaves out, by repetitions that are never reported. Everything
     finished is kept: the same command continues after a kill. See docs/explanation/tuning.md.
     """
+    if given["engine"] == "bf16":
+        raise UsageError("--engine bf16: what is tuned is tried in float32, as its file says")
     registries, store = active(), Store(given["out"])
     wanted = tuning.load(file, registries)
     if given["preset"] or given["target"] or given["page"]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, TypeAdapter, computed_field, model_validator
 
 from ddbench.core.roles import Role, parse_label
-from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, EvalSpec, Frozen, Keyed, reported
+from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, EvalSpec, Frozen, Keyed, Precision, reported
 
 Artifacts: TypeAlias = dict[str, tuple[str, str]]
 """What a node reads: kind and key of each artifact, by the name that the node has for it."""
@@ -38,7 +38,7 @@ class ArtifactDocument(Frozen):
         return self.artifact
 
 
-class CellDocument(Frozen):
+class CellDocument(Keyed):
     """A set to condense.
 
     Attributes:
@@ -51,7 +51,10 @@ class CellDocument(Frozen):
         profile: The profile that its params come from; None when the record does not say.
         broken: How its params failed while planning; such a cell is a failure.
         role: What that row is.
+        bf16: Names of the artifacts whose networks were trained in bfloat16, ascending.
     """
+
+    LATER = ("bf16",)
 
     kind: Literal["cell"] = "cell"
     key: str = ""
@@ -63,6 +66,7 @@ class CellDocument(Frozen):
     profile: str | None = None
     broken: str | None = None
     role: Role = Role()
+    bf16: tuple[str, ...] = ()
 
     @property
     def spec(self) -> CellSpec:
@@ -263,6 +267,12 @@ def _with_role(facts: Mapping[str, Any], label: str, method: str) -> dict[str, A
 Recorded: TypeAlias = Annotated[CellDocument | EvaluationDocument, Field(discriminator="kind")]
 """What leaves a record."""
 Document: TypeAlias = ArtifactDocument | CellDocument | EvaluationDocument
+
+
+def precision_of(document: Document) -> Precision:
+    """What a node trains networks in; a method's own are never in bfloat16."""
+    return "fp32" if isinstance(document, CellDocument) else document.spec.precision
+
 
 _ANY: TypeAdapter[Document] = TypeAdapter(Annotated[Document, Field(discriminator="kind")])
 

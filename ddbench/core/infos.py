@@ -291,6 +291,7 @@ class ArtifactKind:
         params: ``"module:Class"`` of its params type.
         build: ``"module:function"``: ``build(ctx: RunContext, folder: Path, params) -> None`` writes into ``folder``.
         summary: One line for ``ddbench list artifacts``.
+        bf16: Whether its networks may be trained in bfloat16 (``--engine bf16``): only by first derivatives.
 
     Raises:
         PluginError: If a field is malformed.
@@ -301,6 +302,7 @@ class ArtifactKind:
     params: str
     build: str
     summary: str
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         _check("artifact kind", self.name, _DASHED, self.version, params=self.params, build=self.build)

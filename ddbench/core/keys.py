@@ -55,8 +55,13 @@ def _origins(origins: Mapping[str, str], data: DataSpec | None = None) -> dict[s
     return {"origins": found} if found else {}
 
 
+def _precision(spec: ArtifactSpec | EvalSpec) -> dict[str, str]:
+    """What networks are trained in, as a part of a key: absent where that is float32."""
+    return {} if spec.precision == "fp32" else {"precision": spec.precision}
+
+
 def artifact_key(spec: ArtifactSpec, kind_version: int) -> str:
-    """Key of an artifact: {kind, kind_version, data, arch, params, seed, origins?}."""
+    """Key of an artifact: {kind, kind_version, data, arch, params, seed, origins?, precision?}."""
     return digest(
         {
             "kind": spec.kind,
@@ -66,6 +71,7 @@ def artifact_key(spec: ArtifactSpec, kind_version: int) -> str:
             "params": spec.params,
             "seed": spec.seed,
             **_origins(spec.origins, spec.data),
+            **_precision(spec),
         }
     )
 
@@ -107,5 +113,6 @@ def eval_key(spec: EvalSpec) -> str:
             "seed": {"master": spec.master, "r": spec.r, "e": spec.e},
             **({"artifacts": sorted(spec.artifacts)} if spec.artifacts else {}),
             **_origins(spec.origins),
+            **_precision(spec),
         }
     )

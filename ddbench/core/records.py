@@ -13,11 +13,12 @@ from ddbench.core.errors import CorruptFileError, NewerRecordError
 from ddbench.core.infos import IMPORTED
 
 Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
-ENGINES = ("eager", "fused")
+ENGINES = ("eager", "fused", "bf16")
 """The code paths that this ddbench computes by; ``env.engine`` of a record names its own.
 
 ``eager``: PyTorch's operations. ``fused``: norm, ReLU and pooling of a ConvNet's block as one operation on a CPU, in
-which sums are taken in another order; other networks compute as under ``eager``, to the bit.
+which sums are taken in another order; other networks compute as under ``eager``, to the bit. ``bf16``: as ``fused``,
+but ConvNets are trained in bfloat16; only what says so in its key is computed by it (``precision``).
 """
 
 Origin = Literal["measured", "imported", "reported"]

@@ -27,7 +27,7 @@ class Frozen(BaseModel):
 
 
 class Keyed(Frozen):
-    """A record whose JSON stands in documents and keys: a field that came later is absent from it while it is empty.
+    """A record whose JSON stands in documents and keys: a field that came later is absent while empty or as by default.
 
     Attributes:
         LATER: Names of these fields.
@@ -38,7 +38,8 @@ class Keyed(Frozen):
     @model_serializer(mode="wrap")
     def _without_what_is_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         found: dict[str, Any] = serialise(self)
-        return {name: value for name, value in found.items() if value or name not in self.LATER}
+        usual = {name: field.default for name, field in type(self).model_fields.items() if name in self.LATER}
+        return {name: value for name, value in found.items() if name not in usual or (value and value != usual[name])}
 
 
 class Budget(Frozen):
@@ -87,6 +88,9 @@ class Budget(Frozen):
 
 TUNE: Final = "tune"
 """The split of ``ddbench tune``: its test part are training images that the view leaves out."""
+
+Precision: TypeAlias = Literal["fp32", "bf16"]
+"""What numbers a network is trained in: float32, or bfloat16 where its convolutions are computed."""
 
 SplitName: TypeAlias = Literal["default", "paper", "tune"]
 """``default`` (train, val, test), ``paper`` (train ∪ val is train, no selection), or :data:`TUNE`."""
@@ -199,9 +203,10 @@ class ArtifactSpec(Keyed):
         seed: ``{"master": …, "r": …}``; r = 0 for artifacts that repetitions share.
         origins: Where the ``artifact`` kind and the ``arch`` come from, as far as they are not ddbench's own; the plan
             fills it in.
+        precision: What its networks are trained in; the plan fills it in, too.
     """
 
-    LATER = ("origins",)
+    LATER = ("origins", "precision")
 
     kind: str
     data: DataSpec
@@ -209,6 +214,7 @@ class ArtifactSpec(Keyed):
     params: dict[str, Any] = Field(default_factory=dict)
     seed: dict[str, int] = Field(default_factory=dict)
     origins: dict[str, str] = Field(default_factory=dict)
+    precision: Precision = "fp32"
 
 
 class CellSpec(Keyed):
@@ -248,9 +254,10 @@ class EvalSpec(Keyed):
         e: Student within the repetition.
         origins: Where the ``protocol`` and the ``arch`` come from, as far as they are not ddbench's own.
         artifacts: Keys of the artifacts that the protocol declared, ascending.
+        precision: What the student is trained in; it predicts in float32.
     """
 
-    LATER = ("origins", "artifacts")
+    LATER = ("origins", "artifacts", "precision")
 
     set: str
     protocol: str
@@ -262,6 +269,7 @@ class EvalSpec(Keyed):
     e: int
     origins: dict[str, str] = Field(default_factory=dict)
     artifacts: tuple[str, ...] = ()
+    precision: Precision = "fp32"
 
 
 def reported(r: int, split: SplitName) -> bool:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from ddbench.core.errors import UsageError
+from ddbench.models.fused import bf16
 from ddbench.models.fused import block as fused
 from ddbench.models.fused.tape import Loss, Tape
 from ddbench.models.names import ArchName, too_deep
@@ -60,10 +62,14 @@ class ConvNet(nn.Module):
         """Images [n, C, H, W] → the flattened input of the classifier [n, D]."""
         if not (self._fusible and fused.serves(x)):
             return cast("Tensor", self.features(x)).flatten(1)
+        half = x.dtype == torch.float32 and fused.trains_in_bf16()
         for conv, norm in zip(self.features[::4], self.features[1::4], strict=True):
-            assert isinstance(norm, nn.GroupNorm)
-            x = fused.norm_relu_pool(conv(x), norm.weight, norm.bias, norm.eps)
-        return x.flatten(1)
+            assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.GroupNorm)
+            if half:
+                x = bf16.block(x, conv, norm)
+            else:
+                x = fused.norm_relu_pool(conv(x), norm.weight, norm.bias, norm.eps)
+        return x.float().flatten(1) if half else x.flatten(1)
 
     def tape(self, parameters: Sequence[Tensor], images: Tensor, labels: Tensor, loss: Loss) -> Tape | None:
         """The gradient of a loss at other parameters than its own, to be differentiated again; None if not fused.

@@ -13,15 +13,17 @@ from ddbench.core.documents import (
     CellDocument,
     Choice,
     EvaluationDocument,
+    precision_of,
 )
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import artifact_key, condense_key, eval_key
 from ddbench.core.plugin.kinds import Kind
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.roles import RECIPE_OF, Role
-from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec, PlannedEvaluation
+from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec, PlannedEvaluation, Precision
 from ddbench.data.dataset import Data
 from ddbench.data.space.ids import artifact_for
+from ddbench.models.fused.offered import IN_BF16
 from ddbench.plan.controls import images_for
 from ddbench.plan.graph import Entry, Node, Plan, TableKey
 from ddbench.plan.grid import Grid, GridCell
@@ -44,6 +46,11 @@ def make(grid: Grid) -> Plan:
     if requested and all(skips.values()):
         raise UsageError("no cell can run: " + ("; ".join(skips) or "everything is excluded"))
     return plan
+
+
+def _bf16(precision: Precision) -> list[str]:
+    """What titles say of it."""
+    return [] if precision == "fp32" else [precision]
 
 
 CHOOSES = ", chooses the learning rate"
@@ -126,14 +133,33 @@ class _Planner:
             self.kinds[spec.kind] = Kind.find(spec.kind, self.grid.registries)
         kind = self.kinds[spec.kind]
         spec = self.grid.registries.with_origins(kind.completed(spec, asker))
+        precision: Precision = "fp32"
+        if kind.info.bf16 and spec.arch is not None and not spec.params.get("source"):
+            precision = self.precision(spec.arch, spec.kind)
+        spec = spec.model_copy(update={"precision": precision})
         needs = self.whitening(spec)
         key = artifact_key(spec, kind.info.version)
         if key not in self.plan.nodes:
             repetition = f"r{spec.seed['r']}" if "r" in spec.seed else ""
-            title = " ".join([spec.kind, self._shown(spec.data, spec.data.name), spec.arch or "", repetition])
+            data = self._shown(spec.data, spec.data.name)
+            title = " ".join([spec.kind, data, spec.arch or "", *_bf16(spec.precision), repetition])
             document = ArtifactDocument(key=key, artifact=spec, artifacts=needs)
             self.plan.nodes[key] = Node(" ".join(title.split()), document, tuple(k for _, k in needs.values()))
         return key
+
+    def precision(self, arch: str, what: str) -> Precision:
+        """What a network is trained in where the suite may say so; ``what``: that needs it, for messages.
+
+        Raises:
+            UsageError: If the suite wants bfloat16, which was not shown to be as accurate for this network.
+        """
+        wanted = self.grid.suite.precision
+        if wanted == "bf16" and (arch not in IN_BF16 or self.grid.registries.origins(arch=arch)):
+            raise UsageError(
+                f"precision bf16: {what} of {arch}: only {', '.join(IN_BF16) or 'none'} were shown to be as accurate "
+                "when trained in bfloat16 (docs/explanation/precision.md)"
+            )
+        return wanted
 
     def whitening(self, spec: ArtifactSpec | CellSpec) -> Artifacts:
         """The whitening matrices that images of this preprocessing need: ``{"whitening": (kind, key)}`` or nothing."""
@@ -155,11 +181,15 @@ class _Planner:
                 key=key, cell=spec, artifacts=used, folder=spec.budget.slug if "budget" in method.axes else "any",
                 shared=method.kind == "reference", label=cell.row.label, role=cell.row.role,
                 profile=self.grid.profile.name, broken=cell.broken,
+                bf16=tuple(sorted(name for name, (_, one) in used.items() if self._in_bf16(one))),
             )  # fmt: skip
             title = f"{self._row_title(cell)} {f'r{spec.r}' if 'seed' in method.axes else ''}"
             shown = " ".join(title.split()) + ("" if document.reported else CHOOSES)
             self.plan.nodes[key] = Node(shown, document, keys, cell.params.steps)
         return key
+
+    def _in_bf16(self, artifact: str) -> bool:
+        return precision_of(self.plan.nodes[artifact].document) == "bf16"
 
     def _row_title(self, cell: GridCell) -> str:
         """Row and, where it matters, budget, data set and condensing network."""
@@ -231,7 +261,8 @@ class _Planner:
             key=key, eval=spec, set=self.made(set_key), label=entry.row, facts=entry.facts,
             recipe=None if recipe_of is None else self.made(recipe_of), choice=chooser, artifacts=used,
         )  # fmt: skip
-        title = f"{self._row_title(cell)} r{cell.spec.r} · {protocol.id} {table.eval_arch} e{e}"
+        network = " ".join([table.eval_arch, *_bf16(spec.precision)])
+        title = f"{self._row_title(cell)} r{cell.spec.r} · {protocol.id} {network} e{e}"
         shown = title if document.reported else title + CHOOSES
         nodes[key] = Node(shown, document, tuple(needs), resolved.updates)
         return found
@@ -246,10 +277,12 @@ class _Planner:
         self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str, params: dict[str, Any], e: int
     ) -> EvalSpec:
         # A reference has one set for all repetitions; its students are still paired with the methods' students by r.
+        whole = cell.row.method.kind == "reference" and protocol.info.trains_student
         return EvalSpec(
             set=set_key, protocol=protocol.info.name, protocol_version=protocol.info.version, protocol_params=params,
             arch=table.eval_arch, master=cell.spec.master, r=cell.spec.r, e=e,
             origins=self.grid.registries.origins(protocol=protocol.info.name, arch=table.eval_arch),
+            precision=self.precision(table.eval_arch, cell.row.label) if whole else "fp32",
         )  # fmt: skip
 
     def _chooser(self, entry: Entry, protocol: Protocol, cell: GridCell) -> Choice | str | None:

@@ -22,7 +22,7 @@ from pydantic import (
 
 from ddbench.core.errors import UsageError
 from ddbench.core.roles import Kind
-from ddbench.core.specs import TUNE, Budget, Frozen, SplitName
+from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
 
 
 class MethodEntry(Frozen):
@@ -146,6 +146,7 @@ class Suite(Frozen):
         profile: ``smoke``, ``short`` or ``paper``.
         split: ``paper`` condenses from train ∪ val, for the reproduction ledger only; ``tune`` is for code alone.
         controls: Plan the control rows of every method as well.
+        precision: ``bf16``: experts, and students of ``full``, are trained in bfloat16.
         master_seed: The seed that all others derive from.
         set: Overrides ``{method: {param: value}}``, as ``--set`` gives them.
         exclude: Cells to leave out.
@@ -165,6 +166,7 @@ class Suite(Frozen):
     profile: str = "short"
     split: SplitName = "default"
     controls: bool = False
+    precision: Precision = "fp32"
     master_seed: NonNegativeInt = 0
     set: dict[str, dict[str, Any]] = Field(default_factory=dict)
     exclude: tuple[Exclusion, ...] = ()

@@ -10,7 +10,7 @@ from ddbench.core.cpu import cores
 from ddbench.core.errors import UsageError
 from ddbench.core.records import ENGINES
 from ddbench.core.specs import Frozen
-from ddbench.models.fused.library import missing
+from ddbench.models.fused.library import missing, no_bf16
 from ddbench.work.allocator import keep_freed
 
 
@@ -50,7 +50,7 @@ class Engine(Frozen):
         from ddbench.models.fused import block
 
         keep_freed()
-        block.turn(self.engine == "fused")
+        block.turn(self.engine != "eager", bf16=self.engine == "bf16")
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
 
@@ -88,7 +88,7 @@ def code_path(wished: str, device: str) -> str:
         device: ``cpu`` or ``cuda``.
 
     Returns:
-        One of the engines; for ``auto`` the fastest one there is.
+        One of the engines; for ``auto`` the fastest one there is that computes in float32.
 
     Raises:
         UsageError: If there is none such.
@@ -98,9 +98,11 @@ def code_path(wished: str, device: str) -> str:
     if wished not in ("auto", *ENGINES):
         raise UsageError(f"--engine {wished}: there is no such engine; there are: auto, {', '.join(ENGINES)}")
     why = f"it is for CPUs, not for {device}" if device != "cpu" else missing()
+    if wished == "bf16":
+        why = why or no_bf16()
     if why and wished != "auto":
         raise UsageError(f"--engine {wished}: {why}")
-    return "eager" if why else "fused"
+    return "eager" if why else "bf16" if wished == "bf16" else "fused"
 
 
 def free_mb(engine: Engine) -> float | None:

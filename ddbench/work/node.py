@@ -6,7 +6,7 @@ import contextlib
 import sys
 
 from ddbench.core.api import Limits
-from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument
+from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument, precision_of
 from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.store.folder import Store
@@ -47,7 +47,7 @@ def run_node(
         InterruptedRunError: If the user asked to stop.
         StoreError: If nothing can be written.
     """
-    refusal = refuse(document, registries)
+    refusal = refuse(document, registries) or _other_precision(document, engine)
     if refusal is not None:
         return Outcome(status="failed", reason=refusal)
     engine.apply()  # what is computed from here on has the node's threads
@@ -65,6 +65,14 @@ def run_node(
                     return evaluate_student(Job(document, *given))
     except CorruptFileError as error:
         return Outcome(status="damaged", reason=str(error))
+
+
+def _other_precision(document: Document, engine: Engine) -> str | None:
+    """Why an engine is not the one of a node, whose key says in which precision networks are trained."""
+    wanted = precision_of(document)
+    if (engine.engine == "bf16") == (wanted == "bf16"):
+        return None
+    return f"planned in {wanted}, which engine {engine.engine} does not compute in"
 
 
 def refuse(document: Document, registries: Registries) -> str | None:

@@ -18,23 +18,32 @@ from torch.autograd.function import once_differentiable
 from ddbench.models.fused.library import library
 
 TYPES = {torch.float32: "_f32", torch.float64: "_f64"}
-_state = {"on": False}
+_state = {"on": False, "bf16": False}
 
 
-def turn(on: bool) -> None:
+def turn(on: bool, *, bf16: bool = False) -> None:
     """Let networks of this process use the operation from now on, or not.
+
+    Args:
+        on: Whether they do.
+        bf16: Whether what they are trained by is bfloat16 then (:mod:`ddbench.models.fused.bf16`).
 
     Raises:
         NoLibraryError: If it cannot be compiled here.
     """
     if on:
         library()
-    _state["on"] = on
+    _state.update(on=on, bf16=on and bf16)
 
 
 def in_use() -> bool:
     """Whether the operation is on."""
     return _state["on"]
+
+
+def trains_in_bf16() -> bool:
+    """Whether gradients that are recorded now are of bfloat16; where none are, networks predict in float32."""
+    return _state["bf16"] and torch.is_grad_enabled()
 
 
 def serves(x: Tensor) -> bool:

@@ -5,13 +5,17 @@
        n = (x - mean) rstd      u = gain n + bias      out = pool(max(u, 0)), [h/2 w/2]; an odd last row or column is left out
 
    Every function takes all planes [images x channels], one after the other; no sum crosses a plane, so that results do not
-   depend on the number of threads. Each comes in float (_f32) and in double (_f64). It returns 0, or 1 if there is no memory. */
+   depend on the number of threads. Each comes in float (_f32) and in double (_f64). It returns 0, or 1 if there is no memory.
+   forward and backward come in bfloat16 (_bf16), too: stored so, with the channels of a pixel side by side, and computed in
+   float. */
 
 #ifndef REAL
 
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define GLUE(name, suffix) name##suffix
 #define JOINED(name, suffix) GLUE(name, suffix)
@@ -50,6 +54,145 @@
 #define ROOT sqrt
 #define SUFFIX _f64
 #include "norm_relu_pool.c"
+
+typedef uint16_t bf16; /* the upper half of a float */
+
+INLINE float widened(bf16 x)
+{
+    const uint32_t bits = (uint32_t)x << 16;
+    float found;
+    memcpy(&found, &bits, sizeof found);
+    return found;
+}
+
+/* To the nearest, of two the even one. */
+INLINE bf16 rounded(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+#define SIDE_BY_SIDE 32 /* channels that are worked on together: a cache line of bf16 */
+#define EACH for (int k = 0; k < some; k++)
+
+/* The pixels of a pooled one in i-th row and j-th column: places of its upper left one, and from there of all four. */
+#define CORNER(i, j) ((2 * (i) * w + 2 * (j)) * channels)
+#define FOUR {0, channels, (long)w * channels, (long)(w + 1) * channels}
+
+/* x: [h, w, channels] of an image, of which `some` channels, the first ones, are worked on. */
+INLINE void image_forward(const bf16 *restrict x, const float *restrict gain, const float *restrict bias, float eps,
+                          bf16 *restrict out, float *restrict mean, float *restrict rstd, int channels, int h, int w, int some)
+{
+    const long m = (long)h * w, four[4] = FOUR;
+    float sum[SIDE_BY_SIDE] = {0}, squares[SIDE_BY_SIDE] = {0}, scale[SIDE_BY_SIDE], shift[SIDE_BY_SIDE];
+    long i = 0;
+    for (; i + 3 < m; i += 4) EACH {
+        const bf16 *here = x + i * channels + k;
+        sum[k] += widened(here[0]) + widened(here[channels]) + widened(here[2 * channels]) + widened(here[3 * channels]);
+    }
+    for (; i < m; i++) EACH sum[k] += widened(x[i * channels + k]);
+    EACH sum[k] /= m;
+    for (i = 0; i + 3 < m; i += 4) EACH {
+        const bf16 *here = x + i * channels + k;
+        const float a = widened(here[0]) - sum[k], b = widened(here[channels]) - sum[k];
+        const float c = widened(here[2 * channels]) - sum[k], d = widened(here[3 * channels]) - sum[k];
+        squares[k] += a * a + b * b + c * c + d * d;
+    }
+    for (; i < m; i++) EACH squares[k] += (widened(x[i * channels + k]) - sum[k]) * (widened(x[i * channels + k]) - sum[k]);
+    EACH {
+        mean[k] = sum[k];
+        rstd[k] = 1 / sqrtf(squares[k] / m + eps);
+        scale[k] = rstd[k] * gain[k];
+        shift[k] = bias[k] - sum[k] * scale[k];
+    }
+    for (i = 0; i < h / 2; i++) for (long j = 0; j < w / 2; j++) EACH {
+        const bf16 *corner = x + CORNER(i, j) + k;
+        float u[4];
+        for (int s = 0; s < 4; s++) {
+            u[s] = widened(corner[four[s]]) * scale[k] + shift[k];
+            u[s] = u[s] <= 0 ? 0 : u[s];
+        }
+        out[(i * (w / 2) + j) * channels + k] = rounded(0.25f * (u[0] + u[1] + u[2] + u[3]));
+    }
+}
+
+/* The formulas of plane_backward. */
+INLINE void image_backward(const bf16 *restrict dout, const bf16 *restrict x, const float *restrict gain,
+                           const float *restrict bias, const float *restrict mean, const float *restrict rstd,
+                           bf16 *restrict dx, float *restrict dgain, float *restrict dbias, int channels, int h, int w, int some)
+{
+    const long m = (long)h * w, four[4] = FOUR;
+    float sum[SIDE_BY_SIDE] = {0}, along[SIDE_BY_SIDE] = {0}, constant[SIDE_BY_SIDE], slope[SIDE_BY_SIDE];
+    float scale[SIDE_BY_SIDE], shift[SIDE_BY_SIDE], middle[SIDE_BY_SIDE];
+    EACH {
+        middle[k] = mean[k];
+        scale[k] = rstd[k] * gain[k];
+        shift[k] = bias[k] - mean[k] * scale[k];
+    }
+    for (long i = 0; i < h / 2; i++) for (long j = 0; j < w / 2; j++) EACH {
+        const bf16 *corner = x + CORNER(i, j) + k;
+        const float d = 0.25f * widened(dout[(i * (w / 2) + j) * channels + k]);
+        float g[4], from[4];
+        for (int s = 0; s < 4; s++) {
+            from[s] = widened(corner[four[s]]);
+            g[s] = from[s] * scale[k] + shift[k] <= 0 ? 0 : d;
+        }
+        sum[k] += g[0] + g[1] + g[2] + g[3];
+        along[k] += g[0] * (from[0] - middle[k]) + g[1] * (from[1] - middle[k]) + g[2] * (from[2] - middle[k])
+                  + g[3] * (from[3] - middle[k]);
+    }
+    EACH {
+        dgain[k] = along[k] * rstd[k];
+        dbias[k] = sum[k];
+        constant[k] = sum[k] / m;
+        slope[k] = dgain[k] / m * rstd[k];
+    }
+#define DX(g, from) rounded(scale[k] * ((g) - constant[k] - ((from) - middle[k]) * slope[k]))
+    for (long i = 0; i < h / 2; i++) for (long j = 0; j < w / 2; j++) EACH {
+        const long corner = CORNER(i, j) + k;
+        const float d = 0.25f * widened(dout[(i * (w / 2) + j) * channels + k]);
+        for (int s = 0; s < 4; s++) {
+            const float from = widened(x[corner + four[s]]);
+            dx[corner + four[s]] = DX(from * scale[k] + shift[k] <= 0 ? 0 : d, from);
+        }
+    }
+    for (long i = 0; i < h; i++) for (long j = i < h / 2 * 2 ? w / 2 * 2 : 0; j < w; j++) EACH { /* the odd row and column */
+        const long here = (i * w + j) * channels + k;
+        dx[here] = DX(0, widened(x[here]));
+    }
+#undef DX
+}
+
+/* All groups of channels of all images; loops over a whole group are compiled for its size. */
+#define OVER_IMAGES(IMAGE) \
+    const long m = (long)h * w, q = (long)(h / 2) * (w / 2), groups = (channels + SIDE_BY_SIDE - 1) / SIDE_BY_SIDE; \
+    _Pragma("omp parallel for schedule(static) num_threads(threads) if(threads > 1)") \
+    for (long p = 0; p < planes / channels * groups; p++) { \
+        const long image = p / groups * channels, c = p % groups * SIDE_BY_SIDE; \
+        if (channels - c >= SIDE_BY_SIDE) { IMAGE(SIDE_BY_SIDE); } else { IMAGE((int)(channels - c)); } \
+    } \
+    return 0;
+
+int forward_bf16(const bf16 *x, const float *gain, const float *bias, double eps, bf16 *out, float *mean, float *rstd,
+                 long planes, int channels, int h, int w, int threads)
+{
+#define IMAGE(SOME) \
+    image_forward(x + image * m + c, gain + c, bias + c, (float)eps, out + image * q + c, mean + image + c, rstd + image + c, \
+                  channels, h, w, SOME)
+    OVER_IMAGES(IMAGE)
+#undef IMAGE
+}
+
+int backward_bf16(const bf16 *dout, const bf16 *x, const float *gain, const float *bias, const float *mean, const float *rstd,
+                  bf16 *dx, float *dgain, float *dbias, long planes, int channels, int h, int w, int threads)
+{
+#define IMAGE(SOME) \
+    image_backward(dout + image * q + c, x + image * m + c, gain + c, bias + c, mean + image + c, rstd + image + c, \
+                   dx + image * m + c, dgain + image + c, dbias + image + c, channels, h, w, SOME)
+    OVER_IMAGES(IMAGE)
+#undef IMAGE
+}
 
 #else
 

@@ -44,7 +44,7 @@ def _repetitions(table: Table, counted: Sequence[Cell]) -> str:
 def legend(table: Table) -> list[str]:
     """How to read the main table, a line each."""
     decided = verdict_lines(table)
-    lines = [*decided, _scores(table, judged=bool(decided)), costs_legend(table), table.engines]
+    lines = [*decided, _scores(table, judged=bool(decided)), costs_legend(table), table.engines, table.in_bf16]
     return [line for line in lines if line] + [f"data: {note}" for note in table.notes]
 
 

@@ -177,6 +177,7 @@ def _document(table: Table) -> dict[str, Any]:
             "n_test": table.n_test,
             "notes": list(table.notes),
             "engines": table.engines,
+            "in_bf16": table.in_bf16,
             "rows": rows,
             "minus_random": [] if versus is None else versus.document["lines"],
         }

@@ -36,7 +36,8 @@ def title_of(record: Record) -> str:
     document = record.evaluation
     where = f" {document.cell.budget.label} r{document.eval.r}"
     place = "" if document.whole else where  # a reference has one set for all of them
-    return f"{document.label}{place} · {document.protocol} {document.eval.arch}"
+    half = "" if document.eval.precision == "fp32" else f" {document.eval.precision}"
+    return f"{document.label}{place} · {document.protocol} {document.eval.arch}{half}"
 
 
 def finished(records: Iterable[tuple[Path, Record]], protocols: Iterable[str] = ()) -> Iterator[tuple[Path, Record]]:

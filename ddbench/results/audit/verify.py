@@ -181,7 +181,13 @@ def _row(record: Record) -> str:
     student = document.eval.model_dump(mode="json", exclude={"set", "r", "e"})
     student["protocol_params"].pop("recipe_of", None)
     return canonical(
-        [document.reported, made, student, None if recipe is None else _cell(recipe.cell, ("arch", "budget"))]
+        [
+            document.reported,
+            made,
+            document.set.bf16,
+            student,
+            None if recipe is None else _cell(recipe.cell, ("arch", "budget")),
+        ]
     )
 
 

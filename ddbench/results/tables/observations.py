@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ddbench.core.documents import CellDocument, Facts, Recorded
+from ddbench.core.documents import CellDocument, Facts, Recorded, precision_of
 from ddbench.core.keys import canonical
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.records import TIMERS, Record, Timer
@@ -72,6 +72,7 @@ class Observation:
         condensation: The record of the set, if it is among the records.
         made: The document of the set, which says what it was made by.
         engines: The code paths that made the set and trained the student, as far as records name them.
+        bf16: What was trained in bfloat16: ``student``, and artifacts of the set by name.
         warning: What a reader must know about the choice of this result.
         metrics: All that was measured on the test images; empty unless ``ok``.
     """
@@ -101,6 +102,7 @@ class Observation:
     condensation: Record | None = None
     made: CellDocument | None = None
     engines: tuple[str, ...] = ()
+    bf16: tuple[str, ...] = ()
     warning: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -165,7 +167,9 @@ def _of_evaluation(record: Record, condensations: dict[str, Record], owners: Own
     student = document.eval
     protocol = owners.tell(document.protocol, student.origins.get("protocol"))
     eval_arch = owners.tell(student.arch, student.origins.get("arch"))
-    recipe = _recipe(document.cell, student.protocol_params) | _origins(student, protocol="protocol", arch="student")
+    recipe = _recipe(document.set, student.protocol_params) | _origins(student, protocol="protocol", arch="student")
+    if recipe.get("precision") == "fp32":
+        recipe["precision"] = student.precision
     return _observation(
         record,
         document.facts,
@@ -196,7 +200,7 @@ def _of_condensation(record: Record, owners: Owners) -> Observation:
         evaluate={},
         train={},
         set_key=record.key,
-        recipe=_recipe(made.cell, {}),
+        recipe=_recipe(made, {}),
         condensation=record,
     )
 
@@ -204,6 +208,7 @@ def _of_condensation(record: Record, owners: Owners) -> Observation:
 def _observation(record: Record, facts: Facts, *, condensation: Record | None, **fields: Any) -> Observation:
     document = record.document
     named = [made.env.get("engine") for made in (record, condensation) if made is not None]
+    half = ["student"] if precision_of(document) == "bf16" else []
     kind = _kind(document.set, facts)
     column = document.cell.budget if facts.buys is None else facts.buys.budget
     return Observation(
@@ -224,6 +229,7 @@ def _observation(record: Record, facts: Facts, *, condensation: Record | None, *
         made=document.set,
         condensation=condensation,
         engines=tuple(sorted({str(name) for name in named if name})),
+        bf16=(*half, *document.set.bf16),
         **fields,
     )
 
@@ -253,13 +259,15 @@ def _no_network_enters(made: CellDocument, facts: Facts) -> bool:
     return "arch" not in facts.axes
 
 
-def _recipe(cell: CellSpec, protocol: dict[str, Any]) -> dict[str, Any]:
+def _recipe(made: CellDocument, protocol: dict[str, Any]) -> dict[str, Any]:
     """What decided the result besides its place in the table; of a row that was never planned, nothing is known."""
     # recipe_of names a set of the same repetition: it differs between repetitions that belong together.
+    cell = made.cell
     params = {f"protocol.{name}": value for name, value in protocol.items() if name != "recipe_of"} | cell.params
     named: dict[str, Any] = {}
     if cell.method_version:
         named = {"version": cell.method_version, "origin": cell.origin, "master seed": cell.master}
+        named["precision"] = "bf16" if made.bf16 else "fp32"
     found = {**named, **_origins(cell, arch="condensing network"), **params}
     return {name: value for name, value in found.items() if value is not None}
 

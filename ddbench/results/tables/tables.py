@@ -15,7 +15,7 @@ from ddbench.core.roles import Role, baseline_of
 from ddbench.core.specs import TUNE, Budget
 from ddbench.results.tables.cells import Cell, cell_of
 from ddbench.results.tables.differences import Compared, Differences, differences
-from ddbench.results.tables.engines import mixed_engines
+from ddbench.results.tables.engines import in_bf16, mixed_engines
 from ddbench.results.tables.families import ColumnFamily, column_family
 from ddbench.results.tables.figures import mark_source
 from ddbench.results.tables.notes import annotated
@@ -131,6 +131,7 @@ class Table:
         footnotes: Text of footnote 1, 2, …
         notes: What a reader must know about the data set.
         engines: Which code paths computed it, where there are several; else empty.
+        in_bf16: What was trained in bfloat16; empty: nothing.
         outdated: What other versions of a method, protocol or artifact kind made, a line each.
         n_test: Test images, None when nothing was tested.
         families: Verdicts on the methods of each column.
@@ -150,6 +151,7 @@ class Table:
     footnotes: tuple[str, ...]
     notes: tuple[str, ...]
     engines: str
+    in_bf16: str
     outdated: tuple[str, ...]
     n_test: int | None
     families: tuple[ColumnFamily, ...]
@@ -254,6 +256,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         footnotes=footnotes,
         notes=tuple(dict.fromkeys(note for o in observations for note in o.facts.notes)),
         engines=mixed_engines(observations),
+        in_bf16=in_bf16(observations),
         outdated=outdated(observations),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),
         families=families,
@@ -273,10 +276,13 @@ def _compared(rows: Sequence[Row]) -> list[Compared]:
     return found
 
 
-def _group(observation: Observation) -> int:
-    """What all rows are held against comes first, everything and then chance; what is no method's own result last."""
+def _group(observation: Observation) -> float:
+    """What all rows are held against comes first, everything and then chance; what is no method's own result last.
+
+    Of everything the one in float32 where it was trained in both precisions: the first one is what scores look at.
+    """
     if observation.kind == "reference":
-        return 0
+        return 0.5 if "student" in observation.bf16 else 0
     return 1 if observation.role.kind == "reference" else 3 if observation.role.is_control else 2
 
 

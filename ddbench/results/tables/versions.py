@@ -48,7 +48,7 @@ def outdated(observations: Sequence[Observation]) -> tuple[str, ...]:
             found.setdefault(what, {})[o.row] = None
         for engine in o.engines:
             if engine not in ENGINES:
-                what = f"computed by {engine}; ddbench computes by {' or '.join(ENGINES)}"
+                what = f"computed by {engine}; ddbench computes by {', '.join(ENGINES[:-1])} or {ENGINES[-1]}"
                 found.setdefault(what, {})[o.row] = None
     lines += [f"{', '.join(rows)}: {what}" for what, rows in found.items()]
     lines += _of_settings(measured, active())
@@ -149,6 +149,7 @@ def _of_artifact(document: str, name: str, kind: str, key: str) -> str | None:
     try:
         now = Kind.find(kind, registries)
         spec = registries.with_origins(now.completed(_declared(made, name, registries), ""))
+        spec = spec.model_copy(update={"precision": "bf16" if name in made.bf16 else "fp32"})
     except (DDBenchError, ValidationError, LookupError):
         return None  # parameters that are no longer there: its method has another version, too
     versions = [version for version in range(now.info.version, 0, -1) if artifact_key(spec, version) == key]

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ddbench.core.cpu import cores
-from ddbench.core.documents import ArtifactDocument, Document, EvaluationDocument
+from ddbench.core.documents import ArtifactDocument, Document, EvaluationDocument, precision_of
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import canonical
 from ddbench.core.plugin.loader import Registries
 from ddbench.models import names
 from ddbench.models.fused.library import missing
-from ddbench.plan.graph import Plan
+from ddbench.plan.graph import Node, Plan
 from ddbench.work.engine import code_path
 from ddbench.work.executors.base import Resources
 from ddbench.work.executors.devices import named
@@ -44,6 +44,7 @@ class Sharing:
         timeout_s: Longest time of one attempt [s]; None: no limit.
         engine: What ``--engine`` says.
         begun: Cells (:func:`row_of`) that other repetitions were computed for by PyTorch's own operations: theirs, too.
+        half: Pending nodes that train in bfloat16.
     """
 
     jobs: int
@@ -56,6 +57,7 @@ class Sharing:
     gpus: tuple[str, ...] = ()
     engine: str = "auto"
     begun: frozenset[str] = frozenset()
+    half: int = 0
 
     def of(self, document: Document) -> Resources:
         """What a node may use."""
@@ -65,6 +67,8 @@ class Sharing:
             threads = 1 if few else self.wide
         alone = self.alone and threads is None and not few
         engine = "eager" if self.engine == "auto" and row_of(document) in self.begun else self.engine
+        if precision_of(document) == "bf16":
+            engine = "bf16"
         return Resources(device=self.device, threads=threads, engine=engine, timeout_s=self.timeout_s, alone=alone)
 
     @property
@@ -81,7 +85,8 @@ class Sharing:
         else:
             found = f"in {self.jobs} process{'' if self.jobs == 1 else 'es'}{where}"
         more = f" ({len(self.begun)} cells go on by eager)" if self.begun and self.engine == "auto" else ""
-        return f"{found} by engine {code_path(self.engine, _kind(self.device))}{more}"
+        half = f", {self.half} nodes by bf16" if self.half else ""
+        return f"{found} by engine {code_path(self.engine, _kind(self.device))}{more}{half}"
 
     @property
     def slower(self) -> str:
@@ -111,7 +116,7 @@ def share(
         device: What ``--device`` says.
         executor: What ``--executor`` says.
         timeout_s: What ``--timeout`` says.
-        engine: What ``--engine`` says.
+        engine: What ``--engine`` says; ``bf16`` is of nodes that are planned so, and ``auto`` for all others.
 
     Raises:
         UsageError: If a GPU that is named is not there, or the engine is not.
@@ -121,9 +126,11 @@ def share(
         jobs, device, gpus = 1, (*gpus, device)[0], ()
     elif gpus:
         jobs, device = jobs or len(gpus), "cuda"
-    code_path(engine, _kind(device))
+    engine, half = "auto" if engine == "bf16" else engine, sum(map(_in_bf16, plan.pending()))
+    for one in (engine, *(["bf16"] if half else [])):
+        code_path(one, _kind(device))
     registries, most = plan.grid.registries, max(1, len(plan.pending()))
-    how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": _begun(plan)}
+    how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": _begun(plan), "half": half}
     if jobs is not None:
         wide = max(1, cores() // jobs)  # not by what is left to do: results know their threads
         jobs = min(jobs, most)
@@ -132,6 +139,10 @@ def share(
     updates = sum(node.steps for node in students if narrow(node.document, registries))
     many = max(1, cores() // (threads or 1)) if _kind(device) == "cpu" and updates >= WORTH else 1
     return Sharing(min(many, most), registries, device, threads, alone=many > 1, **how)
+
+
+def _in_bf16(node: Node) -> bool:
+    return precision_of(node.document) == "bf16"
 
 
 def _kind(device: str) -> str:

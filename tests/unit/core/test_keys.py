@@ -87,6 +87,16 @@ def test_who_registered_what_takes_part_is_in_a_key_unless_ddbench_did():
     assert "origin" not in DATA.model_dump()
 
 
+def test_what_networks_are_trained_in_is_in_a_key_unless_it_is_float32():
+    pool = ArtifactSpec(kind="experts", data=DATA)
+    half = changed(pool, precision="bf16")
+    assert artifact_key(pool, 1) != artifact_key(half, 1)
+    for spec in (pool, EVAL):
+        assert "precision" not in spec.model_dump(mode="json")
+        told = changed(spec, precision="bf16").model_dump(mode="json")
+        assert type(spec).model_validate(told).precision == "bf16"
+
+
 @pytest.mark.parametrize(
     ("axis", "update"), [("budget", {"budget": Budget(ipc=7)}), ("arch", {"arch": "x"}), ("seed", {"r": 3})]
 )
@@ -104,7 +114,7 @@ def test_artifacts_are_in_the_key_whatever_their_order():
 @pytest.mark.parametrize(
     "update",
     [{"set": "e" * 64}, {"protocol": "soft"}, {"protocol_version": 2}, {"protocol_params": {"lr": [0.2]}}, {"arch": "x"},
-     {"master": 1}, {"r": 1}, {"e": 1}],
+     {"master": 1}, {"r": 1}, {"e": 1}, {"precision": "bf16"}],
 )  # fmt: skip
 def test_every_field_of_an_evaluation_is_in_its_key(update):
     assert eval_key(changed(EVAL, **update)) != eval_key(EVAL)

@@ -58,7 +58,7 @@ def test_another_version_of_the_protocol_is_told_once_for_all_rows():
 def test_an_engine_that_is_gone_is_told_for_sets_and_for_students(which):
     records = made()
     records[which].env = {"engine": "blocked"}
-    assert lines(records) == ("mtt: computed by blocked; ddbench computes by eager or fused: waits for new runs",)
+    assert lines(records) == ("mtt: computed by blocked; ddbench computes by eager, fused or bf16: waits for new runs",)
     records[which].env = {"engine": "eager"}
     assert lines(records) == ()
 
