@@ -63,4 +63,5 @@ def training_images(case: Case) -> tuple[Tensor, Tensor]:
 
     with np.load(archive(case)) as arrays:
         x, y = torch.from_numpy(arrays["x_train"]), torch.from_numpy(arrays["y_train"])
-    return (x.permute(0, 3, 1, 2).float() / 255 - MEAN) / STD, y
+    images = torch.empty(len(x), x.shape[3], *x.shape[1:3]).copy_(x.permute(0, 3, 1, 2))  # in memory as data sets are
+    return (images / 255 - MEAN) / STD, y

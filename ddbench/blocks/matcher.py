@@ -168,7 +168,7 @@ class TrajectoryMethod(Method[P]):
         return match(
             self.net, start, target, images, self.labels_now, self.lr.value,
             batches, augment=replayed(self.dsa, batches, ctx.generator), gradients=p.gradients,
-            keep_bytes=p.keep_mb * 10**6,
+            keep_bytes=p.keep_mb * 10**6 or None,
         )  # fmt: skip
 
     def update(self, ctx: RunContext, found: Unrolled) -> Mapping[str, float]:

@@ -39,8 +39,8 @@ class Rows:
         return self._rounding * length
 
     def exact(self, which: Tensor, points: Tensor) -> Tensor:
-        """Squared distances in float64, [n, k], of the rows ``which`` [n] to points [k, D]."""
-        return self.squares[which, None] - 2 * (self.points(which) @ points.T) + points.square().sum(dim=1)
+        """Squared distances in float64, [n, k], of the rows ``which`` [n] to points [k, D], alike for equal rows."""
+        return torch.stack([(self.points(which) - point).square().sum(dim=1) for point in points], dim=1)
 
     def nearest(self, point: Tensor, free: Tensor | None = None) -> Tensor:
         """The position of the row nearest a point [D] float64, among those that are ``free`` [N] bool."""

@@ -114,7 +114,7 @@ def backward(
     path = _Path(student, flatten(start), batches, beta, momentum, first)
     if gradients == "unrolled":
         return _unrolled(path, outer)
-    return _reverse(path, outer, exact=gradients == "exact", keep_bytes=keep_bytes or 0)
+    return _reverse(path, outer, exact=gradients == "exact", keep_bytes=keep_bytes)
 
 
 def walk(
@@ -264,13 +264,13 @@ def _unrolled(path: _Path, outer: Outer) -> Unrolled:
     return Unrolled(loss.detach(), found[0], found[2] if soft else None, found[1], theta.detach())
 
 
-def _reverse(path: _Path, outer: Outer, *, exact: bool, keep_bytes: int) -> Unrolled:
+def _reverse(path: _Path, outer: Outer, *, exact: bool, keep_bytes: int | None) -> Unrolled:
     """Forward without graphs, then back step by step."""
     student, start, batches, beta = path.student, path.start, path.batches, path.beta
     momentum, first = path.momentum, path.first
     thetas, velocities = [start], [torch.zeros_like(start)]
     kept: dict[int, _Step] = {}
-    ration = _Ration(max(keep_bytes, TAPES if student.taped else 0))
+    ration = _Ration(TAPES if keep_bytes is None and student.taped else keep_bytes or 0)
     for i, batch in enumerate(batches):
         left = sum(map(len, batches[i:]))
         if i >= first and ration.allows(left):

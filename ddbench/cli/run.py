@@ -229,7 +229,7 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
             for protocol in plan.grid.protocols:
                 if protocol.declared is not None:  # of a plugin: before anything is condensed for one that cannot run
                     protocol.load()
-            sharing = _sharing(plan, given)
+            sharing = _sharing(plan, store, given)
             if sharing.slower:
                 click.echo(f"ddbench: {sharing.slower}", err=True)
             what = Run(
@@ -245,10 +245,11 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
         watcher.close()
 
 
-def _sharing(plan: planning.Plan, given: dict[str, Any]) -> Sharing:
+def _sharing(plan: planning.Plan, store: Store, given: dict[str, Any]) -> Sharing:
     more = {name: given.get(name) for name in ("executor", "jobs", "threads")}
     return share(
         plan,
+        store,
         device=given.get("device", "auto"),
         timeout_s=given.get("timeout"),
         engine=given.get("engine", "auto"),
@@ -351,7 +352,7 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     known = [node.forecast_s for node in pending if node.forecast_s is not None]
     parts = [f"≈ {forecast.duration(sum(known))} for {len(known)} of them"] if known else []
     parts += [f"{len(pending) - len(known)} of unknown length"] if len(known) < len(pending) else []
-    parts += [_sharing(plan, given).text] if pending else []
+    parts += [_sharing(plan, store, given).text] if pending else []
     click.echo("; ".join([f"{len(pending)} nodes to run of {len(plan.nodes)}", *parts]), err=True)
     _say_notes(plan)
     sys.stdout.flush()

@@ -50,17 +50,32 @@ class ConvNet(nn.Module):
             layers += [nn.ReLU(inplace=True), nn.AvgPool2d(kernel_size=2, stride=2)]
             size = (size + 2 * padding - 2) // 2
         self.features = nn.Sequential(*layers)
-        self._fusible = norm == "in"
         self.classifier = nn.Linear(width * size * size, classes)
 
     @property
     def fused(self) -> bool:
         """Whether norm, ReLU and pooling of a block are one operation now; within ``torch.func`` they never are."""
-        return self._fusible and fused.in_use()
+        return fused.in_use() and self._fusible
+
+    @property
+    def _fusible(self) -> bool:
+        """Whether each block is what the operation does, and nobody listens to the modules that it would pass over."""
+        parts = list(self.features)
+        return len(parts) % 4 == 0 and all(
+            type(conv) is nn.Conv2d
+            and type(norm) is nn.GroupNorm
+            and norm.num_groups == norm.num_channels
+            and type(relu) is nn.ReLU
+            and type(pool) is nn.AvgPool2d
+            and (pool.kernel_size, pool.stride, pool.padding) == (2, 2, 0)
+            and not any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in rest)
+            for conv, *rest in zip(*(parts[i::4] for i in range(4)), strict=True)
+            for norm, relu, pool in [rest]
+        )
 
     def embed(self, x: Tensor) -> Tensor:
         """Images [n, C, H, W] → the flattened input of the classifier [n, D]."""
-        if not (self._fusible and fused.serves(x)):
+        if not (fused.serves(x) and self._fusible):
             return cast("Tensor", self.features(x)).flatten(1)
         half = x.dtype == torch.float32 and fused.trains_in_bf16()
         for conv, norm in zip(self.features[::4], self.features[1::4], strict=True):
@@ -80,7 +95,7 @@ class ConvNet(nn.Module):
             labels: [b] int64 classes, or [b, K] floats.
             loss: Of logits and labels.
         """
-        if not (self._fusible and fused.serves(images)):
+        if not (fused.serves(images) and self._fusible):
             return None
         paddings = [cast("int", cast("nn.Conv2d", conv).padding[0]) for conv in self.features[::4]]
         return Tape(parameters, paddings, cast("nn.GroupNorm", self.features[1]).eps, images, labels, loss)

@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from ddbench.core.documents import ArtifactDocument, Artifacts
+from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import import_target
 from ddbench.core.profiles import profile
 from ddbench.core.store import artifacts
+from ddbench.core.store.files import atomic_write
 from ddbench.work.attempt import Job, Outcome, environment_of, guarded, make_folder
 from ddbench.work.context import open_context
+from ddbench.work.engine import Engine, code_path
 from ddbench.work.meter import Spent
+
+ENGINE = ".engine.json"
+"""File of an artifact's partial folder: the engine that it is built by."""
 
 
 def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
@@ -23,14 +29,15 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
     spec = job.document.artifact
     kind = job.registries.artifacts.get(spec.kind)
     folder = make_folder(artifacts.partial_folder(spec.kind, job.document.key))
-    job.engine.apply()
     meter, earlier = job.meter(), Spent.read(folder)
+    engine = _begun_by(folder, job.engine)
+    engine.apply()
 
     def build() -> None:
         with meter.phase("artifact"):
             ctx = open_context(
                 spec, owner=spec.kind, folders=verified_folders(job.document.artifacts), registries=job.registries,
-                profile=profile("short"), device=job.engine.device, limits=job.limits, monitor=job.monitor,
+                profile=profile("short"), device=engine.device, limits=job.limits, monitor=job.monitor,
                 key=job.document.key,
             )  # fmt: skip
             import_target(kind.build)(ctx, folder, import_target(kind.params).model_validate(spec.params))
@@ -55,10 +62,29 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
             attempts=spent.attempts,
         ),
         "env": environment_of(origin, spec.data, spec.origins, *(["arch"] if spec.arch else []))
-        | job.engine.model_dump(),
+        | engine.facts(resumed=earlier.attempts > 0),
     }
     artifacts.publish(spec.kind, job.document.key, facts)
     return Outcome(status="ok")
+
+
+def _begun_by(folder: Path, engine: Engine) -> Engine:
+    """The engine that an unfinished build began with, if it is one for this device, so that it goes on to the bit."""
+    path = folder / ENGINE
+    try:
+        kept = Engine.model_validate_json(path.read_bytes())
+        if kept.device == engine.device and code_path(kept.engine, kept.device) == kept.engine:
+            return kept
+    except (OSError, ValueError, UsageError):
+        pass
+    atomic_write(path, engine.model_dump_json().encode(), durable=False)
+    return engine
+
+
+def engines_of(used: Artifacts) -> list[str]:
+    """The code paths that made the artifacts of a node, as far as their manifests name them."""
+    found = {(artifacts.manifest(kind, key) or {}).get("env", {}).get("engine") for kind, key in used.values()}
+    return sorted(found - {None})
 
 
 def verified_folders(used: Artifacts, only: str | None = None) -> dict[str, Path]:

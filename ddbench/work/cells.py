@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +18,13 @@ from ddbench.core.plugin.loader import method_class, params_class
 from ddbench.core.profiles import profile
 from ddbench.core.records import Record
 from ddbench.core.specs import CellSpec
-from ddbench.core.store.files import atomic_write
-from ddbench.core.store.folder import CHECKPOINT, CONDENSE
+from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
+from ddbench.core.store.folder import CHECKPOINT, CONDENSE, SPEC
 from ddbench.data.exchange.manifest import describe_set
-from ddbench.work.artifact_builds import verified_folders
+from ddbench.work.artifact_builds import engines_of, verified_folders
 from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded, make_folder, publish
 from ddbench.work.clock import Clock
-from ddbench.work.condense import SPEC, Condensation, History
+from ddbench.work.condense import Condensation, History
 from ddbench.work.context import Context, open_context
 from ddbench.work.continuation import adopt, continues
 from ddbench.work.costs import cost_of
@@ -44,7 +45,7 @@ def condense_cell(job: Job[CellDocument]) -> Outcome:
     spec = job.document.cell
     folder = make_folder(job.store.folder(job.document))
     if _may_continue(job, spec):
-        adopt(folder, job.document, job.engine.device)
+        adopt(folder, job.document, job.engine)
     engine = _resumed_engine(job, folder)
     engine.apply()
     making = _Making(job, spec, folder, engine, Attempt(job.meter()), History.read(folder), job.clock())
@@ -102,7 +103,10 @@ class _Making:
         spec = self.spec
         axes = self.job.registries.methods.get(spec.method).axes
         parts = sorted({*spec.origins, *axes & {"arch"}})  # a method that no network changes has none
-        env = environment_of(spec.origin, spec.data, spec.origins, *parts) | self.engine.model_dump()
+        env = environment_of(spec.origin, spec.data, spec.origins, *parts)
+        env |= self.engine.facts(resumed=history.spent.attempts > 0)
+        if inputs := engines_of(self.job.document.artifacts):
+            env["inputs"] = inputs
         if history.forerunner:
             env["continues"] = history.forerunner
         record = self.attempt.record(self.job.document, ended, cost, env)
@@ -148,8 +152,13 @@ def _resumed_engine(job: Job[CellDocument], folder: Path) -> Engine:
         kept = Engine.model_validate(json.loads(path.read_bytes())["engine"])
     except (OSError, ValueError, KeyError):
         kept = None
-    if kept is not None and (folder / CHECKPOINT).exists() and kept.continues_on(job.engine.device):
-        return kept
+    if kept is not None and (folder / CHECKPOINT).exists():
+        if kept.agrees_with(job.engine):
+            return kept
+        if kept.engine != job.engine.engine:
+            why = f"it was begun by engine {kept.engine}; starting over by {job.engine.engine}"
+            warnings.warn(f"{folder / CHECKPOINT}: {why}", StoreWarning, stacklevel=2)
+            set_aside(folder / CHECKPOINT)
     text = json.dumps({"document": job.document.model_dump(mode="json"), "engine": job.engine.model_dump()}, indent=1)
     atomic_write(path, text.encode(), durable=False)  # a checkpoint makes it so
     return job.engine

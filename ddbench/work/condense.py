@@ -16,16 +16,13 @@ from ddbench.core.api import CondensedSet, Method
 from ddbench.core.errors import CorruptFileError, InterruptedRunError, NodeFailureError
 from ddbench.core.specs import DatasetInfo, snapshot_points
 from ddbench.core.store.files import StoreWarning, flush, set_aside
-from ddbench.core.store.folder import CHECKPOINT
+from ddbench.core.store.folder import CHECKPOINT, SPEC
 from ddbench.core.store.tensors import load_set, load_state, save_set, save_state
 from ddbench.work.clock import Clock
 from ddbench.work.context import Context
 from ddbench.work.continuation import FINAL, continues
 from ddbench.work.meter import Meter, Spent
 from ddbench.work.timers import PREPARE
-
-SPEC = "spec.json"
-"""File of a cell's document and of the engine that a resumed run reuses."""
 
 
 @dataclass(slots=True)

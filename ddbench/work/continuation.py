@@ -12,7 +12,7 @@ from ddbench.core.documents import Artifacts, CellDocument
 from ddbench.core.errors import CorruptFileError
 from ddbench.core.specs import CellSpec
 from ddbench.core.store.files import StoreWarning, atomic_write
-from ddbench.core.store.folder import CHECKPOINT, CONDENSE, read_record
+from ddbench.core.store.folder import CHECKPOINT, CONDENSE, SPEC, read_record
 from ddbench.core.store.tensors import load_state, save_state
 from ddbench.work.engine import Engine
 
@@ -28,7 +28,7 @@ def continues(params: Params) -> bool:
     return isinstance(params, DistillationParams) and params.continues and not params.keeps_best_snapshot
 
 
-def adopt(folder: Path, document: CellDocument, device: str) -> None:
+def adopt(folder: Path, document: CellDocument, engine: Engine) -> None:
     """Begin the cell in ``folder`` with the state and the snapshots of its longest shorter run, if there is one.
 
     What cannot be read costs only its time: the cell then starts from nothing.
@@ -36,7 +36,7 @@ def adopt(folder: Path, document: CellDocument, device: str) -> None:
     Args:
         folder: Of a cell whose params continue; nothing happens if it has a checkpoint of its own.
         document: The cell's.
-        device: Where it will run: a run on another one is no forerunner, its numbers would differ.
+        engine: What computes it: a run by another one, or elsewhere, is no forerunner, its numbers would differ.
 
     Raises:
         StoreError: If nothing can be written.
@@ -45,8 +45,8 @@ def adopt(folder: Path, document: CellDocument, device: str) -> None:
         return
     for _, key, place in sorted(_shorter(folder, document), reverse=True):
         try:
-            spec = json.loads((place / "spec.json").read_bytes())
-            if not Engine.model_validate(spec["engine"]).continues_on(device):
+            spec = json.loads((place / SPEC).read_bytes())
+            if not Engine.model_validate(spec["engine"]).agrees_with(engine):
                 continue
             state = load_state(place / FINAL)
             snapshots = {path.name: path.read_bytes() for path in sorted((place / "snapshots").glob("*.safetensors"))}
@@ -56,7 +56,7 @@ def adopt(folder: Path, document: CellDocument, device: str) -> None:
         for name, content in snapshots.items():
             atomic_write(folder / "snapshots" / name, content)
         spec["document"] = document.model_dump(mode="json")
-        atomic_write(folder / "spec.json", json.dumps(spec, indent=1).encode())
+        atomic_write(folder / SPEC, json.dumps(spec, indent=1).encode())
         save_state(folder / CHECKPOINT, {**state, "forerunner": key})  # last: it says that there is a start
         return
 

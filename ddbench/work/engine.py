@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 from pydantic import PositiveInt, field_validator
 
@@ -10,7 +12,7 @@ from ddbench.core.cpu import cores
 from ddbench.core.errors import UsageError
 from ddbench.core.records import ENGINES
 from ddbench.core.specs import Frozen
-from ddbench.models.fused.library import missing, no_bf16
+from ddbench.models.fused.library import build, missing, no_bf16
 from ddbench.work.allocator import keep_freed
 
 
@@ -32,12 +34,24 @@ class Engine(Frozen):
     def _without_index(cls, device: str) -> str:
         return device.partition(":")[0]
 
-    def continues_on(self, device: str) -> bool:
-        """Whether what was begun so can go on to the bit on a device of this machine."""
-        try:
-            return self.device == device and code_path(self.engine, device) == self.engine
-        except UsageError:
-            return False
+    def agrees_with(self, other: Engine) -> bool:
+        """Whether what one of them began goes on by the other; numbers of threads may differ, the first one counts."""
+        return (self.device, self.engine) == (other.device, other.engine)
+
+    def facts(self, *, resumed: bool) -> dict[str, Any]:
+        """What records say of the node that this process computed last.
+
+        ``engine`` is left out where compiled operations could have been used and were not: any engine gives these bits.
+
+        Args:
+            resumed: Whether another process may have used them for this node.
+        """
+        from ddbench.models.fused import block
+
+        found: dict[str, Any] = self.model_dump()
+        if self.engine == "fused" and not (resumed or block.used()):
+            return {name: value for name, value in found.items() if name != "engine"}
+        return found if self.engine == "eager" else {**found, "compiled": build()}
 
     def apply(self) -> None:
         """Make this process compute so.
@@ -80,12 +94,13 @@ def choose(*, device: str, threads: int | None, engine: str = "auto") -> Engine:
     return Engine(device=kind, threads=threads or allowed, engine=code_path(engine, kind))
 
 
-def code_path(wished: str, device: str) -> str:
+def code_path(wished: str, device: str, *, why_not: Callable[[], str] | None = None) -> str:
     """What computes on a device. Imports no torch.
 
     Args:
         wished: What ``--engine`` says: ``auto``, or one of :data:`ddbench.core.records.ENGINES`.
         device: ``cpu`` or ``cuda``.
+        why_not: Why the compiled engines do not exist here; None: :func:`missing`, which compiles.
 
     Returns:
         One of the engines; for ``auto`` the fastest one there is that computes in float32.
@@ -97,7 +112,7 @@ def code_path(wished: str, device: str) -> str:
         return "eager"
     if wished not in ("auto", *ENGINES):
         raise UsageError(f"--engine {wished}: there is no such engine; there are: auto, {', '.join(ENGINES)}")
-    why = f"it is for CPUs, not for {device}" if device != "cpu" else missing()
+    why = f"it is for CPUs, not for {device}" if device != "cpu" else (why_not or missing)()
     if wished == "bf16":
         why = why or no_bf16()
     if why and wished != "auto":

@@ -110,7 +110,8 @@ class _Training:
         cell, spec = document.cell, document.eval
         network = self.job.registries.architectures.find(base_of(spec.arch))  # None: the protocol's own predictor
         parts = ["protocol"] if network is None else ["protocol", "arch"]
-        env = environment_of(cell.origin, cell.data, spec.origins, *parts) | self.engine.model_dump()
+        env = environment_of(cell.origin, cell.data, spec.origins, *parts)
+        env |= self.engine.facts(resumed=self.resumed is not None)
         return self.attempt.record(document, ended, cost, env)
 
 
@@ -121,7 +122,7 @@ def _resumed(checkpoint: Path, engine: Engine) -> tuple[Engine, dict[str, Any] |
     try:
         state = load_state(checkpoint)
         kept = Engine.model_validate(state["engine"])
-        if not kept.continues_on(engine.device):
+        if not kept.agrees_with(engine):
             raise ValueError(f"it was made on {kept.device} by engine {kept.engine}")
         Spent.load(state["earlier"], "evaluate")
         return kept, state

@@ -22,7 +22,8 @@ def engines(out):
     for path in [*out.rglob("condense.json"), *out.rglob("eval/*.json")]:
         record = json.loads(path.read_bytes())
         cell = record["spec"].get("set", record["spec"])["cell"]
-        found.setdefault((cell["method"], cell["r"]), set()).add(record["env"]["engine"])
+        used = found.setdefault((cell["method"], cell["r"]), set())
+        used |= {record["env"]["engine"]} if "engine" in record["env"] else set()
     return found
 
 
@@ -48,6 +49,57 @@ def test_what_is_asked_for_counts_and_a_row_of_two_engines_says_so(tmp_path, cap
     said = capsys.readouterr().out
     assert "eager and fused: " in said
     assert "dm" in said.split("eager and fused: ")[1].split("\n")[0]
+
+
+def sets(out, name="dm"):
+    """Repetition → the engine of its set's record, of the longest run."""
+    found = {}
+    for path in out.rglob("condense.json"):
+        record = json.loads(path.read_bytes())
+        cell = record["spec"]["cell"]
+        if cell["method"] == name:
+            found.setdefault(cell["r"], []).append((cell["params"]["iterations"], record["env"]["engine"]))
+    return {r: max(runs)[1] for r, runs in found.items()}
+
+
+@pytest.mark.parametrize(("asked", "made"), [((), "eager"), (("--engine", "fused"), "fused")])
+def test_a_longer_run_computes_as_the_shorter_ones_did_unless_another_engine_is_asked_for(tmp_path, asked, made):
+    short, long = ("--set", "dm.iterations=2"), ("--set", "dm.iterations=4")
+    assert ddbench(*WHAT, "--seeds", "1", *short, "--engine", "eager", "--out", tmp_path) == 0
+    assert ddbench(*WHAT, "--seeds", "2", *long, *asked, "--out", tmp_path) == 0
+    assert set(sets(tmp_path).values()) == {made}
+
+
+def test_what_was_begun_by_another_engine_than_asked_for_begins_anew(tmp_path, capsys):
+    from ddbench.core.store.folder import CHECKPOINT, SPEC
+
+    assert ddbench(*WHAT, "--seeds", "1", "--engine", "eager", "--out", tmp_path) == 0
+    folder = next(tmp_path.glob("digits/dm/*/*/condense.json")).parent
+    begun = json.loads((folder / SPEC).read_bytes())
+    assert begun["engine"]["engine"] == "eager"
+    (folder / "final.safetensors").rename(folder / CHECKPOINT)  # as after a kill at the last step
+    (folder / "condense.json").unlink()
+    r = begun["document"]["cell"]["r"]
+    assert ddbench(*WHAT, "--seeds", "1", "--engine", "fused", "--out", tmp_path) == 0
+    assert "it was begun by engine eager; starting over by fused" in capsys.readouterr().err
+    assert sets(tmp_path)[r] == "fused"
+
+
+def test_what_no_compiled_operation_touched_is_of_no_engine(tmp_path):
+    assert ddbench(*WHAT, "--seeds", "1", "--engine", "fused", "--out", tmp_path) == 0
+    selected = json.loads(next(tmp_path.glob("digits/random/*/*/condense.json")).read_bytes())
+    assert "engine" not in selected["env"]
+    trained = json.loads(next(tmp_path.glob("digits/random/*/*/eval/*.json")).read_bytes())
+    assert (trained["env"]["engine"], len(trained["env"]["compiled"])) == ("fused", 33)
+
+
+def test_experts_of_another_engine_are_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DDBENCH_HOME", str(tmp_path / "home"))
+    mtt = ("run", "--methods", "mtt", "--ipc", "1", "--eval-seeds", "1", "--seeds", "1", *SMOKE)
+    assert ddbench(*mtt, "--engine", "eager", "--out", tmp_path / "one") == 0
+    assert "several engines" not in capsys.readouterr().out
+    assert ddbench(*mtt, "--engine", "fused", "--out", tmp_path / "other") == 0
+    assert "eager and fused: mtt" in capsys.readouterr().out
 
 
 def test_one_engine_is_not_worth_a_word_and_both_agree(tmp_path, capsys, monkeypatch):

@@ -32,7 +32,7 @@ def records(out: Path):
         record = json.loads(path.read_bytes())
         spec = record["spec"]
         made = spec.get("set", spec)
-        told = record["env"]["engine"], spec.get("eval", {}).get("precision", "fp32"), tuple(made.get("bf16", ()))
+        told = record["env"].get("engine"), spec.get("eval", {}).get("precision", "fp32"), tuple(made.get("bf16", ()))
         found.setdefault((record["kind"], made["cell"]["method"]), set()).add(told)
     return found
 

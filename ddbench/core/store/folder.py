@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SET = "condensed.safetensors"
 CONDENSE = "condense.json"
 CHECKPOINT = "checkpoint.safetensors"
+SPEC = "spec.json"
+"""File of a cell's document and of the engine that a resumed run reuses."""
 GONE = "changed on disk in the meantime; run the same command again"
 """What is said of a record that :func:`amend` found changed."""
 REMOVED = ".removed"

@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from ddbench.models.fused.library import library
 
 TYPES = {torch.float32: "_f32", torch.float64: "_f64"}
-_state = {"on": False, "bf16": False}
+_state = {"on": False, "bf16": False, "used": False}
 
 
 def turn(on: bool, *, bf16: bool = False) -> None:
-    """Let networks of this process use the operation from now on, or not.
+    """Let networks of this process use the operation from now on, or not; :func:`used` is about what follows.
 
     Args:
         on: Whether they do.
@@ -33,12 +33,17 @@ def turn(on: bool, *, bf16: bool = False) -> None:
     """
     if on:
         library()
-    _state.update(on=on, bf16=on and bf16)
+    _state.update(on=on, bf16=on and bf16, used=False)
 
 
 def in_use() -> bool:
     """Whether the operation is on."""
     return _state["on"]
+
+
+def used() -> bool:
+    """Whether it was used since it was turned on or off."""
+    return _state["used"]
 
 
 def trains_in_bf16() -> bool:
@@ -71,10 +76,16 @@ def norm_relu_pool(x: Tensor, gain: Tensor, bias: Tensor, eps: float) -> Tensor:
         eps: Added to the variance.
 
     Returns:
-        [n, C, H // 2, W // 2]. Differentiable twice in ``x``, ``gain`` and ``bias``.
+        [n, C, H // 2, W // 2]. Differentiable in ``x``, ``gain`` and ``bias``, as often as one likes: from the third
+        time on by PyTorch's own operations.
     """
-    out: Tensor = _Forward.apply(x, gain, bias, eps)
+    out: Tensor = _Forward.apply(x.contiguous(), gain.contiguous(), bias.contiguous(), eps)
     return out
+
+
+def _plainly(x: Tensor, gain: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """The same by PyTorch's operations."""
+    return functional.avg_pool2d(functional.relu(functional.group_norm(x, len(gain), gain, bias, eps)), 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,7 @@ class Block:
         """The output [n, C, H // 2, W // 2], and the operation at this input."""
         n, channels, h, w = x.shape
         x, gain, bias = x.contiguous(), gain.contiguous(), bias.contiguous()
+        _state["used"] = True
         out, mean, rstd = x.new_empty(n, channels, h // 2, w // 2), x.new_empty(n, channels), x.new_empty(n, channels)
         _call("forward", x, x, gain, bias, eps, out, mean, rstd)
         return out, cls(x, gain, bias, mean, rstd)
@@ -110,23 +122,26 @@ class Block:
         return self.x, self.gain, self.bias, self.mean, self.rstd
 
     def gradients(self, dout: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients in x, gain and bias, given that of the output, which is contiguous."""
+        """Gradients in x, gain and bias, given that of the output."""
+        dout = dout.contiguous()
         dx, dgain, dbias = torch.empty_like(self.x), torch.empty_like(self.mean), torch.empty_like(self.mean)
         _call("backward", self.x, dout, *self.tensors, dx, dgain, dbias)
         return dx, dgain.sum(0), dbias.sum(0)
 
     def tangent(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        """Derivative of the output along a in x, b in gain and c in bias, which are contiguous.
+        """Derivative of the output along a in x, b in gain and c in bias.
 
         It is the gradient in ``dout`` of S = ⟨dx, a⟩ + ⟨dgain, b⟩ + ⟨dbias, c⟩ of :meth:`gradients`, too.
         """
         n, channels, h, w = self.x.shape
+        a, b, c = a.contiguous(), b.contiguous(), c.contiguous()
         along = self.x.new_empty(n, channels, h // 2, w // 2)
         _call("tangent", self.x, *self.tensors, a, b, c, along)
         return along
 
     def second(self, dout: Tensor, a: Tensor, b: Tensor, dx: Tensor) -> Tensor:
-        """Add the gradient in x of S at ``dout`` to ``dx``; returns that in gain (the one in bias is 0)."""
+        """Add the gradient in x of S at ``dout`` to ``dx``, which is contiguous; returns that in gain (bias: 0)."""
+        dout, a, b = dout.contiguous(), a.contiguous(), b.contiguous()
         dgain = torch.empty_like(self.mean)
         _call("second", self.x, dout, *self.tensors, a, b, dx, dgain)
         return dgain.sum(0)
@@ -151,28 +166,37 @@ class _Forward(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, eps: float) -> Tensor:
         out, made = Block.at(x, gain, bias, eps)
         ctx.save_for_backward(*made.tensors)
+        ctx.eps = eps
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        given = grads[0].contiguous(), *ctx.saved_tensors
-        return *(_Backward.apply(*given) if torch.is_grad_enabled() else Block(*given[1:]).gradients(given[0])), None
+        if torch.is_grad_enabled():
+            return *_Backward.apply(ctx.eps, grads[0], *ctx.saved_tensors), None
+        return *Block(*ctx.saved_tensors).gradients(grads[0]), None
 
 
 class _Backward(torch.autograd.Function):
     """Its gradients, to be differentiated again."""
 
     @staticmethod
-    def forward(ctx: Any, *given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.save_for_backward(*given)
-        return Block(*given[1:]).gradients(given[0])
+    def forward(ctx: Any, eps: float, dout: Tensor, *block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.save_for_backward(dout, *block)
+        ctx.eps = eps
+        return Block(*block).gradients(dout)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        dout, *rest = ctx.saved_tensors
-        made = Block(*rest)
-        a, b, c = (one.contiguous() for one in grads)
+        dout, *block = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            # Aliases: the derivatives in each alone, though dout is made of the others.
+            dout, x, gain, bias = (
+                t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in (dout, *block[:3])
+            )
+            first = torch.autograd.grad(_plainly(x, gain, bias, ctx.eps), (x, gain, bias), dout, create_graph=True)
+            found = torch.autograd.grad(first, (dout, x, gain), grads, create_graph=True)
+            return None, *found, None, None, None
+        made = Block(*block)
         dx = torch.zeros_like(made.x)
-        dgain = made.second(dout, a, b, dx)
-        return made.tangent(a, b, c), dx, dgain, None, None, None
+        dgain = made.second(dout, grads[0], grads[1], dx)
+        return None, made.tangent(*grads), dx, dgain, None, None, None

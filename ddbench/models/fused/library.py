@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import hashlib
 import itertools
@@ -11,17 +10,24 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
-from ddbench.core.errors import DDBenchError, StoreError
-from ddbench.core.store.files import atomic_file, home
+from ddbench.core.errors import DDBenchError
+from ddbench.core.store.files import atomic_write, home
 
 SOURCE = Path(__file__).with_name("norm_relu_pool.c")
-FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-THREADS = ("-fopenmp", "-fopenmp-simd", "")
-"""From what compilers like most to what all of them know: threads and vectors, vectors, neither."""
+FLAGS = ("-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+FURTHER = (
+    ("-march=native", "-fopenmp"),
+    ("-march=native", "-fopenmp-simd"),
+    ("-march=native",),
+    ("-fopenmp-simd",),
+    (),
+)
+"""From what most compilers know to what all of them do: this processor's vectors and threads first."""
 SECONDS = 60
 """Longest compilation."""
 
@@ -32,33 +38,66 @@ class NoLibraryError(DDBenchError):
 
 @cache
 def library() -> ctypes.CDLL:
-    """The compiled file; compiled where this machine has not done so yet, which takes a second.
-
-    ``$CC`` names the compiler, else it is ``cc``.
+    """The compiled file, opened: after torch is imported, so that both use torch's OpenMP.
 
     Raises:
-        NoLibraryError: If there is no compiler, it fails, or what it made cannot be kept or opened.
+        NoLibraryError: If there is none here.
     """
-    command = shlex.split(os.environ.get("CC", "") or "cc")
-    if shutil.which(command[0]) is None:
-        raise NoLibraryError(f"there is no C compiler ({command[0]})")
-    try:
-        path = home() / "compiled" / f"norm_relu_pool-{_identity(command)}.so"
-        with contextlib.suppress(OSError):  # not there yet, or damaged
-            return _opened(path)
-        atomic_file(path, lambda temporary: _compile(command, temporary))
-        return _opened(path)
-    except (OSError, StoreError, subprocess.SubprocessError) as error:
-        raise NoLibraryError(str(error)) from error
+    if (why := missing()) or (path := _found()[0]) is None:
+        raise NoLibraryError(why)
+    return _opened(path)
 
 
 def missing() -> str:
-    """Why there is no library; empty: there is one."""
+    """Why there is no library; empty: there is one, compiled now if this machine has not done so yet (a second).
+
+    ``$CC`` names the compiler, else it is ``cc``. A process tries once.
+    """
+    return _found()[1]
+
+
+def unlikely() -> str:
+    """Why there will be no library, as far as can be told without compiling; empty: there is a compiler."""
     try:
-        library()
+        _compiler()
     except NoLibraryError as error:
         return str(error)
     return ""
+
+
+def build() -> str:
+    """Names the library by what it was made from and what came out; empty: there is none."""
+    path = _found()[0]
+    return "" if path is None else path.stem.partition("-")[2]
+
+
+@cache
+def _found() -> tuple[Path | None, str]:
+    """The compiled file, or why there is none."""
+    try:
+        command = _compiler()
+        folder, name = home() / "compiled", f"norm_relu_pool-{_identity(command)}-"
+        for path in folder.glob(f"{name}*.so"):
+            if path.stem == name + _digest(path.read_bytes()):  # else it is damaged
+                return path, ""
+        return _compile(command, folder, name), ""
+    except (DDBenchError, OSError, subprocess.SubprocessError) as error:
+        return None, str(error)
+
+
+def _compiler() -> list[str]:
+    """The compiler and its arguments.
+
+    Raises:
+        NoLibraryError: If there is none.
+    """
+    try:
+        command = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    except ValueError as error:
+        raise NoLibraryError(f"$CC is no command: {error}") from error
+    if shutil.which(command[0]) is None:
+        raise NoLibraryError(f"there is no C compiler ({command[0]})")
+    return command
 
 
 def no_bf16() -> str:
@@ -88,8 +127,12 @@ def _opened(path: Path) -> ctypes.CDLL:
 def _identity(command: list[str]) -> str:
     """Names a compiled file by what it was made from: machines with one home may have other processors."""
     version = subprocess.run([*command, "--version"], capture_output=True, check=True, timeout=SECONDS).stdout
-    parts = SOURCE.read_bytes(), version, " ".join(FLAGS + THREADS).encode(), _processor().encode()
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    parts = SOURCE.read_bytes(), repr(command).encode(), version, repr(FLAGS + FURTHER).encode(), _processor().encode()
+    return _digest(b"\0".join(parts))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _processor() -> str:
@@ -102,20 +145,28 @@ def _processor() -> str:
     return "\n".join([platform.platform(), platform.machine(), platform.processor(), *told])
 
 
-def _compile(command: list[str], target: Path) -> None:
-    """Compile into a file with as many flags as the compiler knows.
+def _compile(command: list[str], folder: Path, name: str) -> Path:
+    """Compile with as many flags as the compiler knows, into a file whose name ends with a digest of its content.
 
     Raises:
         NoLibraryError: If it fails with the fewest.
+        OSError: If the folder cannot be written.
+        StoreError: The same.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        for threads in THREADS:
-            made = Path(scratch, "library.so")
-            line = [*command, *FLAGS, *filter(None, [threads]), "-o", str(made), str(SOURCE), "-lm"]
-            done = subprocess.run(line, capture_output=True, text=True, timeout=SECONDS, check=False)
-            if done.returncode == 0:
-                _opened(made)
-                shutil.copyfile(made, target)
-                return
-    said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    raise NoLibraryError(f"{shlex.join(line)}: {said[-1]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    said = ""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        made = Path(scratch, "library.so")
+        for further in FURTHER:
+            line = [*command, *FLAGS, *further, "-o", str(made), str(SOURCE), "-lm"]
+            for step in (line, [sys.executable, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1])", str(made)]):
+                done = subprocess.run(step, capture_output=True, text=True, timeout=SECONDS, check=False)
+                if done.returncode:
+                    said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+                    break
+            else:
+                content = made.read_bytes()
+                path = folder / f"{name}{_digest(content)}.so"
+                atomic_write(path, content)
+                return path
+    raise NoLibraryError(f"{shlex.join(command)}: {said}")

@@ -27,7 +27,7 @@ from ddbench.work.monitor import Monitor
 
 Verdict = Literal["inside", "outside", "same", "differs", "failed"]
 GOOD: frozenset[Verdict] = frozenset({"inside", "same"})
-SAME_TO_THE_BIT = ("device", "threads", "engine", "torch", "machine")
+SAME_TO_THE_BIT = ("device", "threads", "engine", "compiled", "torch", "machine")
 """Where these fields of two records' ``env`` agree, the same seed must give the same predictions."""
 
 

@@ -71,7 +71,7 @@ class Observation:
         artifacts: Artifacts that the set was made from, by the name its method gave them.
         condensation: The record of the set, if it is among the records.
         made: The document of the set, which says what it was made by.
-        engines: The code paths that made the set and trained the student, as far as records name them.
+        engines: The code paths that made the set, what it was made from, and the student, as far as records name them.
         bf16: What was trained in bfloat16: ``student``, and artifacts of the set by name.
         warning: What a reader must know about the choice of this result.
         metrics: All that was measured on the test images; empty unless ``ok``.
@@ -207,7 +207,8 @@ def _of_condensation(record: Record, owners: Owners) -> Observation:
 
 def _observation(record: Record, facts: Facts, *, condensation: Record | None, **fields: Any) -> Observation:
     document = record.document
-    named = [made.env.get("engine") for made in (record, condensation) if made is not None]
+    envs = [made.env for made in (record, condensation) if made is not None]
+    named = [name for env in envs for name in (env.get("engine"), *env.get("inputs", ()))]
     half = ["student"] if precision_of(document) == "bf16" else []
     kind = _kind(document.set, facts)
     column = document.cell.budget if facts.buys is None else facts.buys.budget

@@ -128,8 +128,12 @@ class Processes:
 
     def has_room(self, resources: Resources) -> bool:
         """Whether there is a worker with memory for it, and no node that needs all of it waits or runs."""
-        redone = any(worker.task is not None and worker.task.lost == REDO for worker in self._workers)
-        return not self._waiting and not redone and self._worker_for(resources) is not None
+        return not self._waiting and not self._redone and self._worker_for(resources) is not None
+
+    @property
+    def _redone(self) -> bool:
+        """Whether a node runs for the last time: nothing else may start then."""
+        return any(worker.task is not None and worker.task.lost == REDO for worker in self._workers)
 
     def submit(self, document: Document, resources: Resources) -> Handle:
         """Give the node to an idle worker."""
@@ -140,7 +144,7 @@ class Processes:
 
     def _place(self) -> None:
         """Give what waits to idle workers, one after the other."""
-        while self._waiting:
+        while self._waiting and not self._redone:
             task = self._waiting[0]
             worker = self._worker_for(task.resources, alone=task.lost == REDO)
             if worker is None:

@@ -61,6 +61,7 @@ class Schedule:
     repairs: dict[str, int] = field(default_factory=dict)
     running: dict[Handle, tuple[Node, ExitStack]] = field(default_factory=dict, init=False)
     alone: bool = field(default=False, init=False)
+    waits_for_room: bool = field(default=False, init=False)
     measured: set[str] = field(default_factory=set, init=False)
     speeds: Speeds = field(default_factory=Speeds, init=False)
     peaks: Peaks = field(default_factory=Peaks, init=False)
@@ -88,11 +89,11 @@ class Schedule:
     def _drain(self) -> None:
         """Run nodes until none is left; where only other runs' are left, wait for those."""
         while self.plan.pending():
-            advanced, queue = False, self._queue()
+            advanced, queue, self.waits_for_room = False, self._queue(), False
             for node in queue:
                 self._stop_if_asked()
-                if len(self.running) >= self.executor.slots:
-                    break
+                if self.waits_for_room or len(self.running) >= self.executor.slots:
+                    break  # else small nodes would go on passing a large one by
                 if node.pending:
                     advanced = self._advance(node) or advanced
             if self.running or not self.executor.slots:
@@ -159,7 +160,10 @@ class Schedule:
         resources = self.resources(node.document)
         host, device = self.peaks.of(node.document)
         resources = resources.model_copy(update={"peak_mb": host, "device_mb": device})
-        if self.running and (resources.alone or self.alone or not self.executor.has_room(resources)):
+        if self.running and (resources.alone or self.alone):
+            return False
+        if self.running and not self.executor.has_room(resources):
+            self.waits_for_room = True
             return False
         shared = isinstance(node.document, ArtifactDocument) or node.document.set.shared
         claim = acquire(self.store.claims(shared=shared), short(node.key), self.watch)

@@ -6,18 +6,22 @@ another number of threads are rounded otherwise.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ddbench.core.cpu import cores
-from ddbench.core.documents import ArtifactDocument, Document, EvaluationDocument, precision_of
+from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument, precision_of
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import canonical
 from ddbench.core.plugin.loader import Registries
+from ddbench.core.specs import CellSpec
+from ddbench.core.store.folder import SPEC, Store
 from ddbench.models import names
-from ddbench.models.fused.library import missing
+from ddbench.models.fused.library import missing, unlikely
 from ddbench.plan.graph import Node, Plan
 from ddbench.work.engine import code_path
 from ddbench.work.executors.base import Resources
@@ -86,7 +90,7 @@ class Sharing:
             found = f"in {self.jobs} process{'' if self.jobs == 1 else 'es'}{where}"
         more = f" ({len(self.begun)} cells go on by eager)" if self.begun and self.engine == "auto" else ""
         half = f", {self.half} nodes by bf16" if self.half else ""
-        return f"{found} by engine {code_path(self.engine, _kind(self.device))}{more}{half}"
+        return f"{found} by engine {code_path(self.engine, _kind(self.device), why_not=unlikely)}{more}{half}"
 
     @property
     def slower(self) -> str:
@@ -98,6 +102,7 @@ class Sharing:
 
 def share(
     plan: Plan,
+    store: Store,
     *,
     jobs: int | None,
     threads: int | None,
@@ -110,6 +115,7 @@ def share(
 
     Args:
         plan: The plan.
+        store: Where its results are, and those that were begun.
         jobs: What ``--jobs`` says; None: one process for each GPU that is named; where none is, for each core where
             there are narrow networks to train for long enough, else one.
         threads: What ``--threads`` says.
@@ -128,9 +134,10 @@ def share(
         jobs, device = jobs or len(gpus), "cuda"
     engine, half = "auto" if engine == "bf16" else engine, sum(map(_in_bf16, plan.pending()))
     for one in (engine, *(["bf16"] if half else [])):
-        code_path(one, _kind(device))
+        if device != "auto" or _kind(device) == "cpu":  # else torch may find no GPU, in spite of the driver's files
+            code_path(one, _kind(device), why_not=unlikely)
     registries, most = plan.grid.registries, max(1, len(plan.pending()))
-    how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": _begun(plan), "half": half}
+    how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": _begun(plan, store), "half": half}
     if jobs is not None:
         wide = max(1, cores() // jobs)  # not by what is left to do: results know their threads
         jobs = min(jobs, most)
@@ -153,18 +160,27 @@ def _kind(device: str) -> str:
 
 
 def row_of(document: Document) -> str | None:
-    """What repetitions of a cell share, its students included; None for artifacts."""
-    if isinstance(document, ArtifactDocument):
-        return None
-    return canonical(document.cell.model_dump(mode="json", exclude={"r", "master"}))
+    """What repetitions of a cell share, its students and its shorter runs included; None for artifacts."""
+    return None if isinstance(document, ArtifactDocument) else _row(document.cell)
 
 
-def _begun(plan: Plan) -> frozenset[str]:
-    """Cells with pending nodes, of which others were computed by PyTorch's own operations."""
-    waiting = {row_of(node.document) for node in plan.pending()}
-    records = (node.record for node in plan.nodes.values() if node.record is not None and not node.pending)
-    eager = {row_of(record.document) for record in records if record.env.get("engine") == "eager"}
-    return frozenset(row for row in waiting & eager if row is not None)
+def _row(cell: CellSpec) -> str:
+    found = cell.model_dump(mode="json", exclude={"r", "master"})
+    found["params"].pop("iterations", None)
+    return canonical(found)
+
+
+def _begun(plan: Plan, store: Store) -> frozenset[str]:
+    """Cells with pending nodes, of which others were begun or computed by PyTorch's own operations."""
+    pending = [node.document.set for node in plan.pending() if not isinstance(node.document, ArtifactDocument)]
+    eager: set[str] = set()
+    for place in {store.folder(document).parent for document in pending}:
+        for path in place.glob(f"*/{SPEC}"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # what cannot be read begins anew
+                begun = json.loads(path.read_bytes())
+                if begun["engine"]["engine"] == "eager":
+                    eager.add(_row(CellDocument.model_validate(begun["document"]).cell))
+    return frozenset({_row(document.cell) for document in pending} & eager)
 
 
 def narrow(document: Document, registries: Registries) -> bool:

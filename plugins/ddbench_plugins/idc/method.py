@@ -64,9 +64,9 @@ class IDC(GradientMethod[IDCParams]):
             with self.clock("training_s"):
                 for _ in range(-(-self.params.net_images // self.params.batch_net)):
                     self.trainer.update()
-        return {"loss": sum(losses) / len(losses)}
+        return {"loss": float(torch.stack(losses).double().mean())}
 
-    def match(self, ctx: RunContext, i: int) -> float:
+    def match(self, ctx: RunContext, i: int) -> Tensor:
         """One SGD step of all canvases for the i-th class; returns its distance."""
         p, draws = self.params, ctx.generator
         real = ctx.train.images(self.sampler.real(i, p.batch_real, draws))
@@ -81,7 +81,7 @@ class IDC(GradientMethod[IDCParams]):
         (ours,) = class_gradients(self.trainer.model, seen[n:], labels[n:], [len(syn)], graph=True)
         distance = gradient_difference(theirs, ours, p.metric)
         self.images.step(torch.autograd.grad(distance, canvases)[0])
-        return float(distance.detach())
+        return distance.detach()
 
     def decoded(self, canvases: Tensor) -> Tensor:
         """The images that canvases hold, normalised."""

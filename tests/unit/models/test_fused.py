@@ -106,6 +106,60 @@ def test_tensors_that_are_not_contiguous_are_taken_as_they_are():
     torch.testing.assert_close(mine, theirs)
 
 
+LAYOUTS = {
+    "channels last": lambda x: x.to(memory_format=torch.channels_last),
+    "one channel, rows of an HWC array": lambda x: x[:, :1].permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2),
+    "every other image": lambda x: torch.cat([x, x]).view(2, *x.shape).transpose(0, 1)[:, 0],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_both_orders_are_right_in_any_layout_of_memory(layout):
+    x, gain, bias = inputs((2, 3, 8, 8))
+    moved = LAYOUTS[layout](x.detach()).requires_grad_()
+    channels = moved.shape[1]
+    given = moved, gain[:channels].detach().requires_grad_(), bias[:channels].detach().requires_grad_()
+    for mine, theirs in zip(orders(ours, given), orders(plain, given), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_third_derivatives_are_those_of_plain_operations():
+    def third(function):
+        given = inputs((2, 2, 6, 6))
+        first = torch.autograd.grad(function(*given).pow(3).sum(), given, create_graph=True)
+        second = torch.autograd.grad(sum(one.square().sum() for one in first), given, create_graph=True)
+        return torch.autograd.grad(sum(one.square().sum() for one in second), given)
+
+    for mine, theirs in zip(third(ours), third(plain), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-8)
+
+
+def test_a_block_that_was_changed_or_is_listened_to_computes_module_by_module():
+    net = build_model("convnet2-w8", channels=1, classes=4, size=8, seed=0)
+    x, seen = torch.randn(3, 1, 8, 8), []
+    with torch.no_grad():
+        hook = net.features[1].register_forward_hook(lambda module, given, out: seen.append(out.shape))
+        assert not net.fused
+        net(x)
+        assert len(seen) == 1
+        hook.remove()
+        assert net.fused
+        net.features[3] = torch.nn.MaxPool2d(2)
+        assert not net.fused
+        found = net(x)
+        block.turn(False)
+        torch.testing.assert_close(found, net(x), rtol=0, atol=0)
+
+
+def test_whether_it_was_used_is_known():
+    block.turn(True)
+    assert not block.used()
+    build_model("lenet", channels=1, classes=4, size=28, seed=0)(torch.randn(2, 1, 28, 28))
+    assert not block.used()
+    build_model("convnet2-w8", channels=1, classes=4, size=8, seed=0)(torch.randn(2, 1, 8, 8))
+    assert block.used()
+
+
 def test_nan_is_passed_on_as_relu_does():
     x, gain, bias = inputs((1, 2, 4, 4))
     with torch.no_grad():
@@ -193,9 +247,37 @@ def test_a_compiled_file_is_kept_for_the_next_process(tmp_path):
     made = kept.stat().st_mtime_ns
     assert told(tmp_path) == ""
     assert kept.stat().st_mtime_ns == made
-    kept.write_bytes(b"half")
+    content = kept.read_bytes()
+    kept.write_bytes(content[: len(content) // 2])
     assert told(tmp_path) == ""
-    assert kept.stat().st_size > 1000, "compiled again"
+    assert kept.read_bytes() == content, "compiled again"
+
+
+def test_other_arguments_of_the_compiler_make_another_file(tmp_path):
+    for command in ("cc", "cc -ffast-math"):
+        assert told(tmp_path, CC=command) == ""
+    assert len(list((tmp_path / "home/compiled").iterdir())) == 2
+
+
+@pytest.mark.parametrize("command", ['cc "', "   ", "no-such-compiler --fast"])
+def test_a_command_that_is_none_is_told(tmp_path, command):
+    said = told(tmp_path, CC=command)
+    assert said == "" if not command.strip() else ("no command" in said or "no C compiler (no-such-compiler)" in said)
+
+
+def test_a_home_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "home").write_text("a file")
+    assert "home" in told(tmp_path)
+
+
+def test_a_process_tries_once(tmp_path):
+    path, calls = tmp_path / "cc", tmp_path / "calls"
+    path.write_text(f"#!/bin/sh\necho x >> {calls}\nexit 1\n")
+    path.chmod(0o755)
+    program = "from ddbench.models.fused.library import missing; [missing() for _ in range(5)]"
+    env = os.environ | {"DDBENCH_HOME": str(tmp_path / "home"), "CC": str(path)}
+    subprocess.run([sys.executable, "-c", program], env=env, check=True)
+    assert calls.read_text() == "x\n"
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,19 @@ def test_what_was_never_seen_needs_its_images_as_bytes_and_as_floats():
         assert Peaks().of(node.document) == (0.0, 0.0)
 
 
-def test_the_largest_peak_of_a_kind_counts_on_either_side():
-    made = planned(methods=["dm"], budget={"ipc": [1, 10]})
-    small, large = one(made, "cell", "dm ipc 1 "), one(made, "cell", "dm ipc 10 ")
+def test_the_largest_peak_of_a_kind_and_budget_counts_on_either_side():
+    made = planned(methods=["dm"], budget={"ipc": [1, 2, 10]})
+    small, middle, large = (one(made, "cell", f"dm ipc {n} ") for n in (1, 2, 10))
     peaks = Peaks({"digits": 7.0})
-    for record in (recorded(made, large, 50.0, 3.0), recorded(made, small, 20.0, 4.0)):
+    for record in (
+        recorded(made, large, 50.0, 3.0),
+        recorded(made, large, 40.0, 5.0),
+        recorded(made, small, 20.0, 4.0),
+    ):
         peaks.add(record)
-    assert peaks.of(small.document) == peaks.of(large.document) == (50.0, 4.0)
+    assert peaks.of(small.document) == (20.0, 4.0)
+    assert peaks.of(large.document) == (50.0, 5.0)
+    assert peaks.of(middle.document) == (40.0, 5.0), "as much as ten, or twice as much as one, if that is less"
     assert peaks.of(one(made, "cell", "random").document) == (7.0, 7.0), "another method"
     assert peaks.of(one(made, "evaluation", "dm").document) == (7.0, 7.0)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ddbench.core.documents import precision_of
@@ -83,7 +85,7 @@ def test_all_networks_that_are_offered_are_ours():
 
 def shared(made, tmp_path, engine="bf16"):
     assess(made, Store(tmp_path))
-    found = sharing.share(made, jobs=None, threads=1, device="cpu", engine=engine)
+    found = sharing.share(made, Store(Path("nowhere")), jobs=None, threads=1, device="cpu", engine=engine)
     return {node.title: found.of(node.document).engine for node in made.pending()}, found.text
 
 
@@ -97,9 +99,9 @@ def test_nodes_that_train_so_get_the_engine_of_that_name(tmp_path, fresh_home, m
     assert text.endswith("by engine fused, 3 nodes by bf16")
 
 
-@pytest.mark.parametrize("lacks", ["missing", "no_bf16"])
+@pytest.mark.parametrize("lacks", ["work.executors.sharing.unlikely", "work.engine.no_bf16"])
 def test_a_machine_that_cannot_is_told_so_where_there_is_something_to_train(tmp_path, fresh_home, monkeypatch, lacks):
-    monkeypatch.setattr(f"ddbench.work.engine.{lacks}", lambda: "it is another machine")
+    monkeypatch.setattr(f"ddbench.{lacks}", lambda: "it is another machine")
     whole, made = both()
     with pytest.raises(UsageError, match=r"^--engine bf16: it is another machine$"):
         shared(made, tmp_path)

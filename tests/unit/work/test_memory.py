@@ -28,8 +28,23 @@ def test_forecasts_fill_at_most_nine_tenths_of_what_is_free(need, beside, idle, 
 
 def test_free_memory_is_what_the_system_says_if_it_does(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path / "cgroup")
     assert available_mb() is None
     (tmp_path / "meminfo").write_text("MemTotal: 8192000 kB\nMemFree:  1024 kB\nMemAvailable:    2048 kB\n")
     assert available_mb() == 2.0
     (tmp_path / "meminfo").write_text("MemTotal: 8192000 kB\nMemFree:  1024 kB\n")
     assert available_mb() is None
+
+
+@pytest.mark.parametrize("files", memory.GROUPS)
+def test_a_container_has_what_its_limit_leaves(tmp_path, monkeypatch, files):
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    (tmp_path / "meminfo").write_text("MemAvailable:    8192 kB\n")
+    limit, use = (tmp_path / name for name in files)
+    limit.parent.mkdir(exist_ok=True)
+    use.write_text(f"{3 * 2**20}\n")
+    limit.write_text(f"{5 * 2**20}\n")
+    assert available_mb() == 2.0
+    limit.write_text("max\n")
+    assert available_mb() == 8.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ddbench.core.errors import UsageError
@@ -29,7 +31,7 @@ def plan_of(tmp_path, arch="convnet2-w32", **more):
 
 
 def shared(made, **more):
-    return share(made, **{"jobs": None, "threads": None, "device": "auto", **more})
+    return share(made, Store(Path("nowhere")), **{"jobs": None, "threads": None, "device": "auto", **more})
 
 
 def resources(made, found):
@@ -74,8 +76,8 @@ def test_what_the_user_says_counts_and_narrow_networks_have_one_thread_in_any_ca
 
 
 def test_without_a_compiler_the_plan_says_eager_and_why(tmp_path, fresh_home, monkeypatch):
-    monkeypatch.setattr(sharing, "missing", lambda: "there is no C compiler (cc)")
-    monkeypatch.setattr("ddbench.work.engine.missing", lambda: "there is no C compiler (cc)")
+    for name in ("missing", "unlikely"):
+        monkeypatch.setattr(sharing, name, lambda: "there is no C compiler (cc)")
     found = shared(plan_of(tmp_path))
     assert found.text.endswith("by engine eager")
     assert found.slower.endswith("takes up to twice as long: there is no C compiler (cc)")
@@ -89,7 +91,7 @@ def test_on_a_gpu_pytorch_s_own_operations_compute(tmp_path, fresh_home, monkeyp
     found = shared(plan_of(tmp_path))
     assert (found.text, found.slower) == ("in this process by engine eager", "")
     with pytest.raises(UsageError, match="--engine fused: it is for CPUs, not for cuda"):
-        shared(plan_of(tmp_path), engine="fused")
+        shared(plan_of(tmp_path), engine="fused", device="cuda")
     assert shared(plan_of(tmp_path), device="cpu").text.endswith("by engine fused")
 
 
