@@ -35,13 +35,13 @@ def features(case: Case) -> Tensor:
 
 
 def ours(case: Case, turns: Turns) -> None:
-    """In float64, as the selector does."""
+    """In float32, as features are stored, decided in float64, as the selector does."""
     from benchmarks.kit.ours import apply_engine
 
     apply_engine(case)
     from ddbench_plugins.herding.method import herd
 
-    h = features(case).double()
+    h = features(case)
     turns.serve(lambda: herd(h, case.ipc))
 
 

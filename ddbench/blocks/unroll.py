@@ -34,7 +34,7 @@ Augment = Callable[[Tensor, int], Tensor]
 
 Gradients = Literal["exact", "unrolled", "tesla"]
 
-TAPES = 256 * 10**6
+TAPES = 192 * 10**6
 """Bytes for tapes of steps that are kept instead of made again; made again, they are the same to the bit."""
 
 
