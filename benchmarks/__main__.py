@@ -28,6 +28,8 @@ def main() -> None:
     rows = [row for name in MODULES for row in importlib.import_module(f"benchmarks.{name}").ROWS]
     found = []
     kept, order = given.folder / "results.jsonl", [row.name for row in rows]
+    if given.render and not kept.exists():
+        sys.exit(f"{kept} is not there: nothing to render")
     given.folder.mkdir(parents=True, exist_ok=True)
     if not given.render:
         began, wanted = time.monotonic(), run.chosen(rows, given.only)
@@ -37,7 +39,11 @@ def main() -> None:
         print(f"{len(found)} rows in {(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr)
     lines = run.read(kept)
     plotted = draw(lines, given.folder / PLOT)
-    (given.folder / "RESULTS.md").write_text(report(lines, PLOT if plotted else None))
+    page = given.folder / "RESULTS.md"
+    page.write_text(report(lines, PLOT if plotted else None))
+    print(page, file=sys.stderr)
+    if any(line["error"] for line in found):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

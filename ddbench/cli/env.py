@@ -26,13 +26,15 @@ def env() -> None:
     from ddbench.work.allocator import keep_freed
     from ddbench.work.engine import choose
 
-    chosen = choose(device="auto", threads=None)
+    chosen, lacks = choose(device="auto", threads=None), missing() or no_bf16()
     rows = {
         **{name: value for name, value in environment("ddbench").items() if name != "plugin"},
         "device": chosen.device if chosen.device == "cpu" else torch.cuda.get_device_name(),
         "threads": chosen.threads if chosen.threads == 1 else f"{chosen.threads} (1 for narrow networks)",
         "engine": chosen.engine + (f" ({missing()})" if missing() else ""),
-        "engine bf16": missing() or no_bf16() or "there is one",
+        "engine bf16": f"not available ({why})"
+        if (why := missing() or no_bf16())
+        else "available, where it is asked for",
         "freed memory": MEANING[keep_freed()],
         "DDBENCH_HOME": str(home()) + ("" if os.environ.get("DDBENCH_HOME") else " (default)"),
     }

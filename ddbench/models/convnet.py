@@ -75,6 +75,8 @@ class ConvNet(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """Images [n, C, H, W] → the flattened input of the classifier [n, D]."""
+        if not fused.used() and self._fusible:
+            fused.note_use()  # or would be: results of either engine are its own
         if not (fused.serves(x) and self._fusible):
             return cast("Tensor", self.features(x)).flatten(1)
         half = x.dtype == torch.float32 and fused.trains_in_bf16()

@@ -41,7 +41,7 @@ class Engine(Frozen):
     def facts(self, *, resumed: bool) -> dict[str, Any]:
         """What records say of the node that this process computed last.
 
-        ``engine`` is left out where compiled operations could have been used and were not: any engine gives these bits.
+        ``engine`` is left out where no part of the node depends on it: any engine gives its bits.
 
         Args:
             resumed: Whether another process may have used them for this node.
@@ -49,7 +49,7 @@ class Engine(Frozen):
         from ddbench.models.fused import block
 
         found: dict[str, Any] = self.model_dump()
-        if self.engine == "fused" and not (resumed or block.used()):
+        if self.engine != "bf16" and not (resumed or block.used()):
             return {name: value for name, value in found.items() if name != "engine"}
         return found if self.engine == "eager" else {**found, "compiled": build()}
 

@@ -42,8 +42,13 @@ def in_use() -> bool:
 
 
 def used() -> bool:
-    """Whether it was used since it was turned on or off."""
+    """Whether it was used, or would have been where it is on, since it was turned on or off."""
     return _state["used"]
+
+
+def note_use() -> None:
+    """Say so."""
+    _state["used"] = True
 
 
 def trains_in_bf16() -> bool:
@@ -111,7 +116,7 @@ class Block:
         """The output [n, C, H // 2, W // 2], and the operation at this input."""
         n, channels, h, w = x.shape
         x, gain, bias = x.contiguous(), gain.contiguous(), bias.contiguous()
-        _state["used"] = True
+        note_use()
         out, mean, rstd = x.new_empty(n, channels, h // 2, w // 2), x.new_empty(n, channels), x.new_empty(n, channels)
         _call("forward", x, x, gain, bias, eps, out, mean, rstd)
         return out, cls(x, gain, bias, mean, rstd)

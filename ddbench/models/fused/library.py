@@ -81,8 +81,10 @@ def _found() -> tuple[Path | None, str]:
             if path.stem == name + _digest(path.read_bytes()):  # else it is damaged
                 return path, ""
         return _compile(command, folder, name), ""
-    except (DDBenchError, OSError, subprocess.SubprocessError) as error:
-        return None, str(error)
+    except subprocess.SubprocessError as error:
+        return None, f"the C compiler fails: {error}"
+    except (DDBenchError, OSError) as error:
+        return None, f"its library cannot be made: {error}" if isinstance(error, OSError) else str(error)
 
 
 def _compiler() -> list[str]:

@@ -8,7 +8,7 @@ from ddbench.results.tables.observations import Observation
 
 
 def mixed_engines(observations: Sequence[Observation]) -> str:
-    """``by several engines, which round differently: eager: random; fused: dm``; empty where one computed all.
+    """``computed by several engines …: eager: random; fused: dm``; empty where one computed all.
 
     A row whose set one of them made and another one's students were trained on stands under ``eager and fused``. What
     ``bf16`` trained is told by :func:`in_bf16`.
@@ -24,7 +24,7 @@ def mixed_engines(observations: Sequence[Observation]) -> str:
     if len(named) < 2 and not any(" and " in engines for engines in named):
         return ""
     told = (f"{engines}: {', '.join(members)}" for engines, members in sorted(named.items()))
-    return f"computed by several engines, which round differently: {'; '.join(told)}"
+    return f"computed by several engines (shared artifacts count), which round differently: {'; '.join(told)}"
 
 
 def in_bf16(observations: Sequence[Observation]) -> str:

@@ -88,9 +88,19 @@ class Sharing:
             found = "in this process" + (f" on {self.device}" if ":" in self.device else "")
         else:
             found = f"in {self.jobs} process{'' if self.jobs == 1 else 'es'}{where}"
-        more = f" ({len(self.begun)} cells go on by eager)" if self.begun and self.engine == "auto" else ""
+        more = f" ({self.going_on})" if self.going_on else ""
         half = f", {self.half} nodes by bf16" if self.half else ""
         return f"{found} by engine {code_path(self.engine, _kind(self.device), why_not=unlikely)}{more}{half}"
+
+    @property
+    def going_on(self) -> str:
+        """Which nodes do not get the usual engine, because their cells were begun by another one."""
+        n = len(self.begun) if self.engine == "auto" else 0
+        return (
+            f"{n} cell{' goes' if n == 1 else 's go'} on by eager, which began {'it' if n == 1 else 'them'}"
+            if n
+            else ""
+        )
 
     @property
     def slower(self) -> str:
@@ -172,7 +182,8 @@ def _row(cell: CellSpec) -> str:
 
 def _begun(plan: Plan, store: Store) -> frozenset[str]:
     """Cells with pending nodes, of which others were begun or computed by PyTorch's own operations."""
-    pending = [node.document.set for node in plan.pending() if not isinstance(node.document, ArtifactDocument)]
+    waiting = [node for node in plan.pending() if not _in_bf16(node)]
+    pending = [node.document.set for node in waiting if not isinstance(node.document, ArtifactDocument)]
     eager: set[str] = set()
     for place in {store.folder(document).parent for document in pending}:
         for path in place.glob(f"*/{SPEC}"):
