@@ -32,9 +32,7 @@ def env() -> None:
         "device": chosen.device if chosen.device == "cpu" else torch.cuda.get_device_name(),
         "threads": chosen.threads if chosen.threads == 1 else f"{chosen.threads} (1 for narrow networks)",
         "engine": chosen.engine + (f" ({missing()})" if missing() else ""),
-        "engine bf16": f"not available ({why})"
-        if (why := missing() or no_bf16())
-        else "available, where it is asked for",
+        "engine bf16": f"not available ({lacks})" if lacks else "available, where it is asked for",
         "freed memory": MEANING[keep_freed()],
         "DDBENCH_HOME": str(home()) + ("" if os.environ.get("DDBENCH_HOME") else " (default)"),
     }

@@ -157,7 +157,7 @@ class _Planner:
         if wanted == "bf16" and (arch not in IN_BF16 or self.grid.registries.origins(arch=arch)):
             raise UsageError(
                 f"precision bf16: {what} of {arch}: only {', '.join(IN_BF16) or 'none'} were shown to be as accurate "
-                "when trained in bfloat16 (docs/explanation/precision.md); name such ones with --archs, or leave bf16 out"
+                "when trained in bfloat16 (docs/explanation/precision.md); name such with --archs, or leave bf16 out"
             )
         return wanted
 

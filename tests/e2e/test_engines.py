@@ -27,12 +27,12 @@ def engines(out):
     return found
 
 
-def test_repetitions_that_are_added_compute_as_the_first_ones_did(tmp_path, capsys):
+def test_repetitions_that_are_added_compute_as_the_first_ones_did(tmp_path, fresh_home, capsys):
     assert ddbench(*WHAT, "--seeds", "1", "--engine", "eager", "--out", tmp_path) == 0
     assert set().union(*engines(tmp_path).values()) == {"eager"}
     capsys.readouterr()
     assert ddbench(*WHAT, "--seeds", "2", "--methods", "kmeans", "--dry-run", "--out", tmp_path) == 0
-    assert "by engine fused (2 cells go on by eager, which began them)" in capsys.readouterr().err
+    assert "by engine fused (3 cells go on by eager, which began them)" in capsys.readouterr().err
     assert ddbench(*WHAT, "--seeds", "2", "--methods", "kmeans", "--out", tmp_path) == 0
     found = engines(tmp_path)
     assert found["dm", 1] == found["random", 1] == {"eager"}

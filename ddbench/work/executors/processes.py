@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -225,6 +226,7 @@ class Processes:
         task.lost += 1
         if task.lost > REDO:
             return [(task.handle, Outcome(status="failed", reason=f"its process {how}, {task.lost} times in a row"))]
+        warnings.warn(f"a process {how}: its node is tried again", UserWarning, stacklevel=2)
         self._waiting.append(task)
         self._place()
         return []

@@ -95,12 +95,11 @@ class Sharing:
     @property
     def going_on(self) -> str:
         """Which nodes do not get the usual engine, because their cells were begun by another one."""
-        n = len(self.begun) if self.engine == "auto" else 0
-        return (
-            f"{n} cell{' goes' if n == 1 else 's go'} on by eager, which began {'it' if n == 1 else 'them'}"
-            if n
-            else ""
-        )
+        n = len(self.begun)
+        if not n or self.engine != "auto" or code_path("auto", _kind(self.device), why_not=unlikely) == "eager":
+            return ""
+        cells, them = ("1 cell goes", "it") if n == 1 else (f"{n} cells go", "them")
+        return f"{cells} on by eager, which began {them}"
 
     @property
     def slower(self) -> str:
