@@ -30,6 +30,12 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return run.stdout.strip() or "unknown"
+    """The commit, ``-dirty`` where files differ from it that are not written by the benchmarks themselves."""
+
+    def told(*arguments: str) -> str:
+        run = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        return run.stdout.strip()
+
+    others = [f":(exclude)benchmarks/{name}" for name in ("results.jsonl", "RESULTS.md", "scaling.svg")]
+    changed = told("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
+    return (told("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else "")

@@ -15,7 +15,7 @@ def parser(doc: str | None = None) -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(description=doc)
     found.add_argument("--only", default="", metavar="ROW,…", help="rows of these names, or first words of names")
     found.add_argument("--repeats", type=int, default=3, help="turns of each side; more of quick ones")
-    found.add_argument("--engine", default="auto", help="of ddbench: auto, eager, …")
+    found.add_argument("--engine", default="auto", choices=("auto", "eager", "fused"), help="of ddbench")
     found.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     found.add_argument("--threads", type=int, default=1, help="of each side; with more than one, wall seconds count")
     found.add_argument("--sides", default="", metavar="SIDE,…", help="only these: authors, reference, ours")
@@ -57,8 +57,18 @@ def main(rows: Sequence[Row]) -> None:
 
 
 def read(path: Path) -> list[Line]:
-    """The lines of a file; none where there is no file."""
-    return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+    """The lines of a file; none where there is no file.
+
+    Raises:
+        SystemExit: If one is no JSON.
+    """
+    found = []
+    for i, text in enumerate(path.read_text().splitlines() if path.exists() else []):
+        try:
+            found.append(json.loads(text))
+        except ValueError as error:
+            raise SystemExit(f"{path}, line {i + 1}: {error}") from None
+    return found
 
 
 def write(path: Path, found: Sequence[Line], order: Sequence[str]) -> list[Line]:
