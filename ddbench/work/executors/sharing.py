@@ -184,13 +184,14 @@ def _begun(plan: Plan, store: Store) -> frozenset[str]:
     waiting = [node for node in plan.pending() if not _in_bf16(node)]
     pending = [node.document.set for node in waiting if not isinstance(node.document, ArtifactDocument)]
     eager: set[str] = set()
-    for place in {store.folder(document).parent for document in pending}:
+    beside = {(d.cell.data.name, d.cell.method, d.folder, d.shared): d for d in pending}  # one of each folder
+    for place in {store.folder(document).parent for document in beside.values()}:
         for path in place.glob(f"*/{SPEC}"):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # what cannot be read begins anew
                 begun = json.loads(path.read_bytes())
                 if begun["engine"]["engine"] == "eager":
                     eager.add(_row(CellDocument.model_validate(begun["document"]).cell))
-    return frozenset({_row(document.cell) for document in pending} & eager)
+    return frozenset({_row(document.cell) for document in pending} & eager if eager else ())
 
 
 def narrow(document: Document, registries: Registries) -> bool:
