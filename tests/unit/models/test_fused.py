@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ddbench.blocks import unroll
+from ddbench.blocks import training, unroll
 from ddbench.blocks.functional import flatten
 from ddbench.core.errors import UsageError
 from ddbench.models import build_model
@@ -305,3 +305,34 @@ def test_an_engine_that_is_asked_for_must_exist(monkeypatch):
     assert choose(device="cpu", threads=1).engine == "eager"
     with pytest.raises(UsageError, match="--engine fused: there is no C compiler"):
         choose(device="cpu", threads=1, engine="fused")
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", ["ce", "mse"])
+def test_a_batch_in_parts_trains_as_a_whole_one(monkeypatch, weighted, loss):
+    draws = torch.Generator().manual_seed(0)
+    images = torch.randn(20, 1, 8, 8, generator=draws, dtype=torch.float64)
+    targets = torch.arange(20) % 4 if loss == "ce" else torch.randn(20, 4, generator=draws, dtype=torch.float64)
+    weights = torch.rand(20, generator=draws, dtype=torch.float64) if weighted else None
+    seen = []
+
+    def trained(part):
+        monkeypatch.setattr(training, "PART", part)
+        net = build_model("convnet2-w8", channels=1, classes=4, size=8, seed=0).double()
+        net.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+        recipe = training.TrainingRecipe(updates=3, lr=0.1, batch=16, loss=loss)
+        order = torch.Generator().manual_seed(1)
+        trainer = training.Trainer(net, lambda index: images[index], targets, recipe, order=order, weights=weights)
+        losses = [trainer.update() for _ in range(3)]
+        return [*losses, *net.parameters()]
+
+    whole = trained(10**6)
+    assert seen == [16, 4, 16]
+    seen.clear()
+    for mine, theirs in zip(trained(7 * 64), whole, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+    assert seen == [7, 7, 2, 4, 7, 7, 2]
+    seen.clear()
+    block.turn(False)
+    trained(7 * 64)
+    assert seen == [16, 4, 16], "PyTorch's own operations take it whole"
