@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ddbench.blocks.functional import is_fused
 from ddbench.blocks.params import FeaturesParams
 from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench.core.api import RunContext
@@ -45,7 +46,7 @@ class Embedder(Protocol):
 def frozen(net: nn.Module, images: Tensor) -> nn.Module:
     """The same network, for embedding only: no parameter gradients, and the memory format that suits ``images``."""
     net.requires_grad_(False)
-    if images.device.type == "cpu" and images.shape[-1] >= CHANNELS_LAST_SIDE and not _fused(net):
+    if images.device.type == "cpu" and images.shape[-1] >= CHANNELS_LAST_SIDE and not is_fused(net):
         return net.to(memory_format=torch.channels_last)
     return net
 
@@ -81,13 +82,8 @@ def chunk_size(net: nn.Module, image: Tensor) -> int:
     cast(Embedder, net).embed(image)
     for hook in hooks:
         hook.remove()
-    on_cpu = FUSED_CHUNK_BYTES if _fused(net) else CPU_CHUNK_BYTES
+    on_cpu = FUSED_CHUNK_BYTES if is_fused(net) else CPU_CHUNK_BYTES
     return max(1, (on_cpu if image.device.type == "cpu" else GPU_CHUNK_BYTES) // max(sizes))
-
-
-def _fused(net: nn.Module) -> bool:
-    """Whether norm, ReLU and pooling are one operation of the network now."""
-    return bool(getattr(net, "fused", False))
 
 
 @torch.no_grad()

@@ -69,3 +69,8 @@ def student_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """
     target = labels.softmax(dim=1) if labels.is_floating_point() else labels
     return functional.cross_entropy(logits, target)
+
+
+def is_fused(net: nn.Module) -> bool:
+    """Whether norm, ReLU and pooling of its blocks are one operation now; networks of others need not know."""
+    return bool(getattr(net, "fused", False))

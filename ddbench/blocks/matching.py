@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
+from ddbench.blocks.functional import is_fused
+
 EPS = 1e-6
 """Added to the product of norms in DC's distance; absolute, as in the authors' code, so that scale matters near 0."""
 
@@ -103,7 +105,7 @@ def class_gradients(
 
 def batched(net: nn.Module, counts: Sequence[int]) -> bool:
     """Whether :func:`class_gradients` takes all classes through the network in one pass."""
-    if getattr(net, "fused", False):
+    if is_fused(net):
         return False
     return len(set(counts)) == 1 and counts[0] <= TOGETHER and next(net.buffers(), None) is None
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ddbench.blocks.functional import is_fused
 from ddbench.blocks.sgd import SGD
 
 Fetch = Callable[[Tensor], Tensor]
@@ -127,7 +128,7 @@ class Trainer:
     ) -> tuple[Tensor, Sequence[Tensor | None]]:
         """The loss of a batch and its gradients; a fused network takes large batches in parts, at their memory."""
         parameters, size = self._optimiser.parameters, len(images)
-        if getattr(self.model, "fused", False):
+        if is_fused(self.model):
             size = max(1, PART // images[0, 0].numel())
         whole: float | Tensor = len(images) if weights is None else weights.sum()
         total = torch.zeros((), device=images.device)

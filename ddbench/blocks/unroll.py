@@ -24,7 +24,7 @@ from typing import Any, Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from ddbench.blocks.functional import FlatModel, flatten, student_loss
+from ddbench.blocks.functional import FlatModel, flatten, is_fused, student_loss
 
 Outer = Callable[[Tensor], Tensor]
 """Flat parameters [P] → scalar loss."""
@@ -160,7 +160,7 @@ class _Student:
     @property
     def taped(self) -> bool:
         """Whether the network writes its second derivatives out itself (:mod:`ddbench.models.fused`)."""
-        return bool(getattr(self.model.model, "fused", False))
+        return is_fused(self.model.model)
 
     def gradient(self, theta: Tensor, images: Tensor, labels: Tensor, step: int, *, graph: bool) -> Tensor:
         """g_i at ``theta`` for a batch that is cut out already."""

@@ -230,10 +230,8 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
                 if protocol.declared is not None:  # of a plugin: before anything is condensed for one that cannot run
                     protocol.load()
             sharing = _sharing(plan, store, given)
-            told = [sharing.slower, sharing.going_on and f"{sharing.going_on}; --engine fused begins anew"]
-            for line in told if not sharing.slower else told[:1]:
-                if line:
-                    click.echo(f"ddbench: {line}", err=True)
+            if line := sharing.slower or (sharing.going_on and f"{sharing.going_on}; --engine fused begins anew"):
+                click.echo(f"ddbench: {line}", err=True)
             what = Run(
                 store, plan.grid.registries, sharing.jobs, interrupts, watcher, given["keep_logits"], sharing.gpus,
                 sharing.device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from ddbench.core.documents import ArtifactDocument, Artifacts
@@ -71,12 +72,10 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
 def _begun_by(folder: Path, engine: Engine) -> Engine:
     """The engine that an unfinished build began with, if it is one for this device, so that it goes on to the bit."""
     path = folder / ENGINE
-    try:
+    with contextlib.suppress(OSError, ValueError, UsageError):  # none was begun, or none that can go on here
         kept = Engine.model_validate_json(path.read_bytes())
         if kept.device == engine.device and code_path(kept.engine, kept.device) == kept.engine:
             return kept
-    except (OSError, ValueError, UsageError):
-        pass
     atomic_write(path, engine.model_dump_json().encode(), durable=False)
     return engine
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ddbench.models.fused.library import library
+from ddbench.models.fused.block import call_library
 
 HALF = torch.bfloat16
 
@@ -43,7 +43,7 @@ class _NormReluPool(torch.autograd.Function):
         x = x.contiguous(memory_format=torch.channels_last)
         out = torch.empty(n, channels, h // 2, w // 2, dtype=HALF, memory_format=torch.channels_last)
         mean, rstd = gain.new_empty(n, channels), gain.new_empty(n, channels)
-        _call("forward", x, x, gain, bias, eps, out, mean, rstd)
+        call_library("forward", x, x, gain, bias, eps, out, mean, rstd)
         ctx.save_for_backward(x, gain, bias, mean, rstd)
         return out
 
@@ -54,12 +54,5 @@ class _NormReluPool(torch.autograd.Function):
         x, gain, bias, mean, rstd = ctx.saved_tensors
         dout = grads[0].contiguous(memory_format=torch.channels_last)
         dx, dgain, dbias = torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
-        _call("backward", x, dout, x, gain, bias, mean, rstd, dx, dgain, dbias)
+        call_library("backward", x, dout, x, gain, bias, mean, rstd, dx, dgain, dbias)
         return dx, torch.zeros_like(gain), dgain.sum(0), dbias.sum(0), None
-
-
-def _call(name: str, x: Tensor, *given: Tensor | float) -> None:
-    """Run a function of the library over all images of x [n, C, H, W]."""
-    n, channels, h, w = x.shape
-    values = [one.data_ptr() if isinstance(one, Tensor) else one for one in given]
-    getattr(library(), name + "_bf16")(*values, n * channels, channels, h, w, torch.get_num_threads())

@@ -17,7 +17,10 @@ from torch.nn import functional
 
 from ddbench.models.fused.library import library
 
-TYPES = {torch.float32: "_f32", torch.float64: "_f64"}
+TYPES = torch.float32, torch.float64
+"""What the operation takes; :mod:`ddbench.models.fused.bf16` has one of its own."""
+SUFFIXES = {torch.float32: "_f32", torch.float64: "_f64", torch.bfloat16: "_bf16"}
+"""Of the library's functions."""
 _state = {"on": False, "bf16": False, "used": False}
 
 
@@ -118,7 +121,7 @@ class Block:
         x, gain, bias = x.contiguous(), gain.contiguous(), bias.contiguous()
         note_use()
         out, mean, rstd = x.new_empty(n, channels, h // 2, w // 2), x.new_empty(n, channels), x.new_empty(n, channels)
-        _call("forward", x, x, gain, bias, eps, out, mean, rstd)
+        call_library("forward", x, x, gain, bias, eps, out, mean, rstd)
         return out, cls(x, gain, bias, mean, rstd)
 
     @property
@@ -130,7 +133,7 @@ class Block:
         """Gradients in x, gain and bias, given that of the output."""
         dout = dout.contiguous()
         dx, dgain, dbias = torch.empty_like(self.x), torch.empty_like(self.mean), torch.empty_like(self.mean)
-        _call("backward", self.x, dout, *self.tensors, dx, dgain, dbias)
+        call_library("backward", self.x, dout, *self.tensors, dx, dgain, dbias)
         return dx, dgain.sum(0), dbias.sum(0)
 
     def tangent(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
@@ -141,18 +144,18 @@ class Block:
         n, channels, h, w = self.x.shape
         a, b, c = a.contiguous(), b.contiguous(), c.contiguous()
         along = self.x.new_empty(n, channels, h // 2, w // 2)
-        _call("tangent", self.x, *self.tensors, a, b, c, along)
+        call_library("tangent", self.x, *self.tensors, a, b, c, along)
         return along
 
     def second(self, dout: Tensor, a: Tensor, b: Tensor, dx: Tensor) -> Tensor:
         """Add the gradient in x of S at ``dout`` to ``dx``, which is contiguous; returns that in gain (bias: 0)."""
         dout, a, b = dout.contiguous(), a.contiguous(), b.contiguous()
         dgain = torch.empty_like(self.mean)
-        _call("second", self.x, dout, *self.tensors, a, b, dx, dgain)
+        call_library("second", self.x, dout, *self.tensors, a, b, dx, dgain)
         return dgain.sum(0)
 
 
-def _call(name: str, x: Tensor, *given: Tensor | float) -> None:
+def call_library(name: str, x: Tensor, *given: Tensor | float) -> None:
     """Run a function of the library over all planes of x [n, C, H, W].
 
     Raises:
@@ -160,7 +163,7 @@ def _call(name: str, x: Tensor, *given: Tensor | float) -> None:
     """
     n, channels, h, w = x.shape
     values = [one.data_ptr() if isinstance(one, Tensor) else one for one in given]
-    if getattr(library(), name + TYPES[x.dtype])(*values, n * channels, channels, h, w, torch.get_num_threads()):
+    if getattr(library(), name + SUFFIXES[x.dtype])(*values, n * channels, channels, h, w, torch.get_num_threads()):
         raise MemoryError("there is none for one plane of an image")
 
 

@@ -43,7 +43,8 @@ def library() -> ctypes.CDLL:
     Raises:
         NoLibraryError: If there is none here.
     """
-    if (why := missing()) or (path := _found()[0]) is None:
+    path, why = _found()
+    if path is None:
         raise NoLibraryError(why)
     return _opened(path)
 

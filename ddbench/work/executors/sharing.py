@@ -47,7 +47,8 @@ class Sharing:
         alone: Whether such a node waits until no other one runs.
         timeout_s: Longest time of one attempt [s]; None: no limit.
         engine: What ``--engine`` says.
-        begun: Cells (:func:`row_of`) that other repetitions were computed for by PyTorch's own operations: theirs, too.
+        begun: Cells (:func:`row_of`) that other repetitions were computed for by PyTorch's own operations: theirs, too;
+            none where ``engine`` names one.
         half: Pending nodes that train in bfloat16.
     """
 
@@ -70,7 +71,7 @@ class Sharing:
         if threads is None and not os.environ.get("OMP_NUM_THREADS", "").isdigit():
             threads = 1 if few else self.wide
         alone = self.alone and threads is None and not few
-        engine = "eager" if self.engine == "auto" and row_of(document) in self.begun else self.engine
+        engine = "eager" if self.begun and row_of(document) in self.begun else self.engine
         if precision_of(document) == "bf16":
             engine = "bf16"
         return Resources(device=self.device, threads=threads, engine=engine, timeout_s=self.timeout_s, alone=alone)
@@ -96,7 +97,7 @@ class Sharing:
     def going_on(self) -> str:
         """Which nodes do not get the usual engine, because their cells were begun by another one."""
         n = len(self.begun)
-        if not n or self.engine != "auto" or code_path("auto", _kind(self.device), why_not=unlikely) == "eager":
+        if not n or code_path("auto", _kind(self.device), why_not=unlikely) == "eager":
             return ""
         cells, them = ("1 cell goes", "it") if n == 1 else (f"{n} cells go", "them")
         return f"{cells} on by eager, which began {them}"
@@ -146,7 +147,8 @@ def share(
         if device != "auto" or _kind(device) == "cpu":  # else torch may find no GPU, in spite of the driver's files
             code_path(one, _kind(device), why_not=unlikely)
     registries, most = plan.grid.registries, max(1, len(plan.pending()))
-    how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": _begun(plan, store), "half": half}
+    begun = _begun(plan, store) if engine == "auto" else frozenset()
+    how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": begun, "half": half}
     if jobs is not None:
         wide = max(1, cores() // jobs)  # not by what is left to do: results know their threads
         jobs = min(jobs, most)
