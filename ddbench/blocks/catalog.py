@@ -22,6 +22,13 @@ ARTIFACTS: tuple[ArtifactKind, ...] = (
         summary="training trajectories on the real data: parameter snapshots of a pool of networks",
         bf16=True,
     ),
+    ArtifactKind(
+        name="dynamics",
+        version=1,
+        params="ddbench.blocks.dynamics_params:DynamicsParams",
+        build="ddbench.blocks.dynamics:build",
+        summary="what a proxy net says of every training image while it learns them: margins, errors, losses, logits",
+    ),
 )
 
 

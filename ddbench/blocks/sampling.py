@@ -26,6 +26,11 @@ def class_order(ctx: RunContext, c: int, draw: int = 0) -> Tensor:
     return members[torch.randperm(len(members), generator=generator)]
 
 
+def whole_order(ctx: RunContext) -> Tensor:
+    """The repetition's permutation of all training images, for choices among all classes: [N] int64, on the CPU."""
+    return torch.randperm(len(ctx.train), generator=torch.Generator().manual_seed(ctx.seed("random", "all")))
+
+
 def first_of_each_class(ctx: RunContext, times: int = 1, draw: int = 0) -> Tensor:
     """The first images of each class in the repetition's order, as many as the budget gives it, or ``times`` as many.
 

@@ -25,6 +25,9 @@ PART = 64 * 28 * 28
 """Pixels of a channel that a fused network, which couples no images, takes at once: equal but for the order of sums, as
 fast, and at a quarter of the memory of 256 images of 28 × 28 (docs/explanation/speed.md)."""
 
+Watch = Callable[[Tensor, Tensor], None]
+"""(indices [b] on the CPU, logits [b, K] detached): told what the network says of the images of a batch."""
+
 Step = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """(model, images [b, C, H, W], targets [b]) → loss; updates the model in place."""
 
@@ -70,6 +73,7 @@ class Trainer:
         mix: Applied to every batch's images and classes before the loss.
         step: Replaces the gradient step: gets model, images and targets of a batch, updates the model in place, and
             returns the loss. Schedule, loss, weights, momentum and decay are then its own affair.
+        watch: Is told the logits that every update's gradient comes from, those before the update; not with ``step``.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Trainer:
         weights: Tensor | None = None,
         mix: Mix | None = None,
         step: Step | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.model = model
         self.fetch = fetch
@@ -92,6 +97,7 @@ class Trainer:
         self.weights = weights
         self.mix = mix
         self.step = step
+        self.watch = watch
         self.done = 0
         self._rest = torch.empty(0, dtype=torch.int64)
         self._optimiser = self._fresh_optimiser(recipe.lr)
@@ -118,13 +124,13 @@ class Trainer:
         if self.mix is not None:
             images, targets = self.mix(images, targets)
         weights = None if self.weights is None else self.weights[on_device]
-        loss, gradients = self._gradients(images, targets, weights)
+        loss, gradients = self._gradients(index, images, targets, weights)
         self._optimiser.step(gradients)
         self.done += 1
         return loss
 
     def _gradients(
-        self, images: Tensor, targets: Tensor, weights: Tensor | None
+        self, index: Tensor, images: Tensor, targets: Tensor, weights: Tensor | None
     ) -> tuple[Tensor, Sequence[Tensor | None]]:
         """The loss of a batch and its gradients; a fused network takes large batches in parts, at their memory."""
         parameters, size = self._optimiser.parameters, len(images)
@@ -136,7 +142,10 @@ class Trainer:
         for i in range(0, len(images), size):
             part = slice(i, i + size)
             share = None if weights is None else weights[part]
-            loss = self._sum(self.model(images[part]), targets[part], share) / whole
+            logits = self.model(images[part])
+            if self.watch is not None:
+                self.watch(index[part], logits.detach())
+            loss = self._sum(logits, targets[part], share) / whole
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
             total = total + loss.detach() if i else loss.detach()
             found = [a if b is None else b if a is None else a + b for a, b in zip(found, gradients, strict=True)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
@@ -39,6 +39,14 @@ __all__ = [
     "Paper", "Params", "PlannedEvaluation", "Predictor", "Preprocess", "ProtocolInfo", "ProtocolParams", "Recipe",
     "RunContext", "Selection", "Selector", "Standing", "State", "StorageBytes", "StudentInfo",
 ]  # fmt: skip
+
+
+ClassCounts: TypeAlias = Literal["exact", "at_most", "total"]
+"""How a selection keeps to the budget.
+
+``exact``: each class has as many images as the budget gives it; ``at_most``: or fewer; ``total``: all classes together
+have as many as the budget gives them together.
+"""
 
 
 class Params(BaseModel):
@@ -93,6 +101,11 @@ class Params(BaseModel):
     def chooses_on_val(self) -> bool:
         """Whether images of val decide which set is kept; the contract finds methods that look without saying so."""
         return self.keeps_best_snapshot
+
+    @property
+    def class_counts(self) -> ClassCounts:
+        """How a selection keeps to the budget; the contract holds its sets against that."""
+        return "exact"
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
         """Bytes that a set of ``n`` images takes, without hard labels; None where real images are kept.

@@ -1,0 +1,93 @@
+"""Which images of a ranking are kept: the hardest, the easiest, or some of all grades; of each class or of all.
+
+Symbols: N training images, n of them to be kept, m candidates in the order that decides between equals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ddbench.blocks.dynamics_params import Balance, Order, ScoreParams
+from ddbench.blocks.sampling import class_order, whole_order
+from ddbench.core.api import RunContext, Selection
+from ddbench.core.errors import NodeFailureError
+
+STRATA = 50
+"""Grades of hardness that a stratified choice tells apart; fewer where fewer images are kept."""
+
+Rule = Callable[[Tensor, int], Tensor]
+"""(Hardness of m candidates [m], in the order that decides between equals; how many) → their positions, distinct."""
+
+
+def ranked(ctx: RunContext, hardness: Tensor, params: ScoreParams) -> Selection:
+    """Keep images by their hardness, as ``order`` and ``balance`` say.
+
+    Args:
+        ctx: The run.
+        hardness: [N], finite; the larger, the harder.
+        params: The method's.
+
+    Raises:
+        NodeFailureError: If a score is no number.
+    """
+    return chosen(ctx, hardness, RULES[params.order], params.balance)
+
+
+def chosen(ctx: RunContext, hardness: Tensor, rule: Rule, balance: Balance) -> Selection:
+    """Apply a rule to the hardness of each class, or to that of all images together; arguments as for :func:`ranked`.
+
+    Equals are told apart by the repetition's order of the images, which is that of ``random``.
+    """
+    wrong = int((~torch.isfinite(hardness)).sum())
+    if wrong:
+        raise NodeFailureError("nan", f"the score of {wrong} of {len(hardness)} images is no number")
+    if balance == "per_class":
+        groups = [(class_order(ctx, c), n) for c, n in enumerate(ctx.per_class)]
+    else:
+        ctx.warn("classes are not balanced: the images of all of them compete (balance: global)")
+        groups = [(whole_order(ctx), sum(ctx.per_class))]
+    scores = hardness.double().cpu()
+    indices = torch.cat([members[rule(scores[members], n)] for members, n in groups if n])
+    return Selection(indices, scores=scores.float())
+
+
+def hardest(hardness: Tensor, n: int) -> Tensor:
+    """Positions of the n hardest, the hardest first: [n] int64."""
+    return hardness.argsort(descending=True, stable=True)[:n]
+
+
+def easiest(hardness: Tensor, n: int) -> Tensor:
+    """Positions of the n easiest, the easiest first: [n] int64."""
+    return hardness.argsort(stable=True)[:n]
+
+
+def stratified(scores: Tensor, n: int, strata: int = STRATA) -> Tensor:
+    """Positions of n candidates from all strata of their scores, as equally many of each as it has: [n] int64.
+
+    The range of the scores is cut into strata of equal width, the last one closed. The smallest stratum, of equals that
+    of lower scores, gives its share first: what is wanted still, divided by the strata that are left, or all it has.
+
+    Args:
+        scores: [m], finite, m ≥ n.
+        n: How many.
+        strata: How many strata; n where that is fewer.
+
+    Source: Zheng et al., Coverage-centric Coreset Selection, ICLR 2023, algorithm 1.
+    """
+    count = min(strata, n)
+    low, high = scores.min(), scores.max()
+    place = (
+        ((scores - low) / (high - low).clamp_min(torch.finfo(scores.dtype).tiny) * count).long().clamp(max=count - 1)
+    )
+    members = [torch.nonzero(place == i).flatten() for i in range(count)]
+    kept, wanted = [], n
+    for left, one in zip(range(count, 0, -1), sorted(members, key=len), strict=True):  # sorted is stable
+        kept.append(one[: wanted // left])
+        wanted -= len(kept[-1])
+    return torch.cat(kept)
+
+
+RULES: dict[Order, Rule] = {"hard_first": hardest, "easy_first": easiest, "stratified": stratified}
