@@ -28,6 +28,21 @@ class TestIDC(MethodContract):
     fast = {"iterations": 2, "outer_steps": 2, "batch_real": 4, "batch_net": 64, "net_images": 64}
 
 
+class TestEL2N(MethodContract):
+    name = "el2n"
+    fast = {"epochs": 1, "nets": 2}
+
+
+class TestAUM(MethodContract):
+    name = "aum"
+    fast = {"epochs": 1}
+
+
+class TestCCS(MethodContract):
+    name = "ccs"
+    fast = {"epochs": 1, "beta": 0.1}
+
+
 class TestRandom(MethodContract):
     name = "random"
 

@@ -103,6 +103,11 @@ class TestExperts(ArtifactContract):
     fast = {"experts": 2, "epochs": 2}
 
 
+class TestDynamics(ArtifactContract):
+    name = "dynamics"
+    fast = {"epochs": 2}
+
+
 class TestZCA(ArtifactContract):
     name = "zca"
 
