@@ -53,6 +53,19 @@ def _bf16(precision: Precision) -> list[str]:
     return [] if precision == "fp32" else [precision]
 
 
+def _tell_apart(nodes: Sequence[Node]) -> None:
+    """Add to the titles of artifacts that have one title the parameters in which they differ."""
+    alike: dict[str, list[tuple[Node, dict[str, Any]]]] = {}
+    for node in nodes:
+        if isinstance(node.document, ArtifactDocument):
+            alike.setdefault(node.title, []).append((node, node.document.artifact.params))
+    for members in alike.values():
+        values = {name: {repr(params.get(name)) for _, params in members} for _, params in members for name in params}
+        differing = [name for name, seen in values.items() if len(seen) > 1]
+        for node, params in members if differing else []:
+            node.title += f" ({', '.join(f'{name} {params.get(name)}' for name in differing)})"
+
+
 CHOOSES = ", chooses the learning rate"
 """Ends the titles of nodes that stand in no table."""
 
@@ -75,6 +88,7 @@ class _Planner:
         served |= {key for node in self.plan.nodes.values() for key in node.needs}
         for key in self.refused - served:  # sets that no protocol can evaluate
             del self.plan.nodes[key]
+        _tell_apart(list(self.plan.nodes.values()))
         every, wanted = len(self.grid.repetitions), self.grid.random_seeds
         if 0 < wanted < every:
             why = f"{wanted} for it alone (--random-seeds {wanted}) are fewer, and ignored"

@@ -52,6 +52,14 @@ def test_selectors_share_one_features_artifact_per_repetition():
     assert len(nodes(made, "artifact")) == profile("smoke").condense_seeds
 
 
+def test_artifacts_that_would_have_one_title_are_told_apart_by_what_differs():
+    made = planned(methods=[{"name": "el2n", "params": {"nets": 3, "epochs": 20}}], protocols=["hard-fixed"])
+    titles = [node.title for node in nodes(made, "artifact")]
+    assert len(set(titles)) == len(titles) == 3 * profile("smoke").condense_seeds
+    assert titles[0].endswith("r0 (stop 0, net 0)")
+    assert not any("(" in node.title for node in nodes(planned(methods=["kmeans"]), "artifact"))
+
+
 def test_a_method_without_an_arch_axis_is_condensed_once_for_all_architectures():
     made = planned(archs=["convnet2-w8", "convnet1-w8"], protocols=["hard-fixed"])
     titles = [node.title for node in nodes(made, "cell") if node.title.startswith("random")]
