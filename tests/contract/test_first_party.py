@@ -84,6 +84,26 @@ class TestRandomSoft(MethodContract):
     fast = {**POOL, "snapshots": 2}
 
 
+class TestForgetting(MethodContract):
+    name = "forgetting"
+    fast = {"epochs": 1}
+
+
+class TestLeastConfidence(MethodContract):
+    name = "least_confidence"
+    fast = {"epochs": 1}
+
+
+class TestMargin(MethodContract):
+    name = "margin"
+    fast = {"epochs": 1}
+
+
+class TestEntropy(MethodContract):
+    name = "entropy"
+    fast = {"epochs": 1}
+
+
 def test_every_first_party_method_has_a_contract_test():
     methods = installed().methods
     ours = {info.name for info in methods if methods.origin(info.name).key == FIRST_PARTY}
