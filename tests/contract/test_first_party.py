@@ -104,6 +104,16 @@ class TestEntropy(MethodContract):
     fast = {"epochs": 1}
 
 
+class TestD2(MethodContract):
+    name = "d2"
+    fast = {"epochs": 1}
+
+
+class TestModerate(MethodContract):
+    name = "moderate"
+    fast = {"epochs": 1}
+
+
 def test_every_first_party_method_has_a_contract_test():
     methods = installed().methods
     ours = {info.name for info in methods if methods.origin(info.name).key == FIRST_PARTY}
