@@ -114,6 +114,21 @@ class TestModerate(MethodContract):
     fast = {"epochs": 1}
 
 
+class TestGraNd(MethodContract):
+    name = "grand"
+    fast = {"epochs": 1, "nets": 2}
+
+
+class TestTDDS(MethodContract):
+    name = "tdds"
+    fast = {"epochs": 3, "trajectory": 3, "window": 3}
+
+
+class TestDeepFool(MethodContract):
+    name = "deepfool"
+    fast = {"epochs": 1}
+
+
 def test_every_first_party_method_has_a_contract_test():
     methods = installed().methods
     ours = {info.name for info in methods if methods.origin(info.name).key == FIRST_PARTY}

@@ -9,7 +9,7 @@ from scipy.special import softmax
 from scipy.stats import entropy as scipy_entropy
 
 from ddbench.blocks.sampling import class_order, whole_order
-from ddbench.core.specs import Budget
+from ddbench.core.specs import Budget, CellSpec, DataSpec
 from ddbench_plugins.entropy.method import Entropy
 from ddbench_plugins.entropy.params import EntropyParams
 from ddbench_plugins.forgetting.method import Forgetting
@@ -18,6 +18,8 @@ from ddbench_plugins.least_confidence.method import LeastConfidence, unsureness
 from ddbench_plugins.least_confidence.params import LeastConfidenceParams
 from ddbench_plugins.margin.method import Margin, margin
 from ddbench_plugins.margin.params import MarginParams
+from ddbench_plugins.tdds.method import TDDS, tdds
+from ddbench_plugins.tdds.params import TDDSParams
 from tests.fakes import FakeContext, toy
 from tests.recordings import recording
 
@@ -101,3 +103,73 @@ def test_adding_a_constant_to_all_logits_changes_no_score_of_predictions():
     logits = noise(10, 4).double()
     for score in (unsureness, margin):
         torch.testing.assert_close(score(logits + 7), score(logits))
+
+
+# --------------------------------------------------------------------------------------------------------------- tdds
+
+
+CELL = CellSpec(
+    method="x", method_version=1, origin="ddbench", params={}, data=DataSpec(name="digits", revision="0" * 16),
+    budget=Budget(ipc=1), arch="convnet2-w8-in", master=0, r=3,
+)  # fmt: skip
+
+
+def tdds_by_hand(logits, window, decay):
+    """One image, one window and one epoch at a time, with numpy."""
+    p = softmax(logits.double().numpy(), axis=2)
+    scores = []
+    for i in range(p.shape[1]):
+        kd = [
+            sum(abs(b * (np.log(b + 1e-8) - np.log(a + 1e-8))) for a, b in zip(p[t, i], p[t + 1, i], strict=True))
+            for t in range(len(p) - 1)
+        ]
+        total = 0.0
+        for k in range(len(p) - window + 1):
+            inside = kd[k : k + window - 1]
+            unevenness = sum((one - sum(inside) / len(inside)) ** 2 for one in inside) ** 0.5
+            total += decay * (1 - decay) ** (len(p) - window - k) * unevenness
+        scores.append(total)
+    return scores
+
+
+@pytest.mark.parametrize(("window", "decay"), [(10, 0.9), (4, 0.9), (3, 0.5), (6, 1.0)])
+def test_tdds_equals_a_slow_reading_of_the_definition(window, decay):
+    logits = 3 * noise(10, 8, 4)
+    assert tdds(logits, window, decay).tolist() == pytest.approx(tdds_by_hand(logits, window, decay), rel=1e-12)
+
+
+def test_tdds_looks_at_the_first_epochs_after_training_began(tmp_path):
+    said = {epoch: 3 * noise(N, 4, seed=epoch) for epoch in range(7)}
+    ctx = context(tmp_path, epochs=6, logits=said)
+    found = TDDS(TDDSParams(epochs=6, trajectory=5, window=4)).select(ctx)
+    expected = tdds_by_hand(torch.stack([said[epoch] for epoch in range(1, 6)]), 4, 0.9)
+    assert found.scores.tolist() == pytest.approx(expected, rel=1e-5)
+    assert found.indices.tolist() == keep(ctx, whole_order(ctx), expected, 9)
+
+
+def test_a_prediction_that_stays_scores_nothing():
+    assert tdds(noise(1, 6, 4).repeat(10, 1, 1), 10, 0.9).tolist() == [0.0] * 6
+
+
+def test_sure_predictions_have_finite_scores():
+    logits = torch.tensor([[[500.0, 0]], [[0, 500.0]], [[500.0, 0]], [[0, 500.0]]])
+    assert bool(torch.isfinite(tdds(logits, 4, 0.9)).all())
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"epochs": 5}, "trajectory 10 is longer than epochs 5"),
+        ({"epochs": 50, "trajectory": 12}, "of the first 10 epochs"),
+        ({"epochs": 50, "trajectory": 5}, "window 10 is longer than trajectory 5"),
+    ],
+)
+def test_windows_that_nothing_is_kept_of_are_refused_when_planned(tmp_path, params, why):
+    assert why in TDDSParams(**params).unsupported(CELL, context(tmp_path).dataset)
+
+
+def test_of_tdds_the_epochs_it_looks_at_are_charged(tmp_path):
+    params = TDDSParams(epochs=20)
+    assert params.unsupported(CELL, context(tmp_path).dataset) is None
+    assert params.opens("dynamics", CELL, None) == 0.5
+    assert params.artifacts(CELL) == ForgettingParams(epochs=20).artifacts(CELL)
