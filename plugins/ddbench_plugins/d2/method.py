@@ -84,7 +84,8 @@ def nearest(h: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     norms = torch.cat([part.double().norm(dim=1) for part in torch.split(h, _ROWS)])
     lengths = torch.where(norms > 0, norms, 1.0)  # a row of zeros stays one
-    positions, distances = [], []
+    positions = torch.empty(len(h), k, dtype=torch.int64)
+    distances = torch.empty(len(h), k, dtype=torch.float64)  # small blocks between large ones would keep memory apart
     for rows in torch.split(torch.arange(len(h)), _ROWS):
         unit = h[rows].double() / lengths[rows, None]
         closeness = (unit.to(h.dtype) @ h.T).mul_(2 / lengths).sub_((norms > 0).to(h.dtype))  # ‖u_i‖² − ‖u_i − u_j‖²
@@ -92,9 +93,8 @@ def nearest(h: Tensor, k: int) -> tuple[Tensor, Tensor]:
         near = closeness.topk(min(k + _SPARE, len(h) - 1)).indices.sort(dim=1).values
         apart = (unit[:, None] - h[near].double() / lengths[near, None]).norm(dim=2)
         first = apart.argsort(dim=1, stable=True)[:, :k]
-        positions.append(near.gather(1, first))
-        distances.append(apart.gather(1, first))
-    return torch.cat(positions), torch.cat(distances)
+        positions[rows], distances[rows] = near.gather(1, first), apart.gather(1, first)
+    return positions, distances
 
 
 def links(near: Tensor, distances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
