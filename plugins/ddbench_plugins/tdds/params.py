@@ -25,7 +25,7 @@ class TDDSParams(ScoreParams):
         if self.window > self.trajectory:
             return f"window {self.window} is longer than trajectory {self.trajectory}: lower it, or raise trajectory"
         if self.trajectory > EARLY:
-            return f"trajectory {self.trajectory}: what a network says is kept of the first {EARLY} epochs: lower it"
+            return f"trajectory {self.trajectory}: logits are kept of the first {EARLY} epochs: lower it to {EARLY}"
         if self.trajectory > self.epochs:
-            return f"trajectory {self.trajectory} is longer than epochs {self.epochs}: lower it and window"
+            return f"trajectory {self.trajectory} is longer than epochs {self.epochs}: raise epochs, or lower it"
         return super().unsupported(cell, data)
