@@ -96,11 +96,13 @@ def forgetting(correct: Tensor) -> Tensor:
         correct: [T, N], 1 where right.
 
     Returns:
-        [N] float64: events, at most T − 1; T for an image that was never right: more than any other can have.
+        [N] float64: events, at most T − 1; T for an image that was never right: more than any other can have. NaN
+        where one of its numbers is none.
     """
     right = correct.bool()
     events = (right[:-1] & ~right[1:]).sum(0).double()
-    return torch.where(right.any(0), events, float(len(correct)))
+    counted = torch.where(right.any(0), events, float(len(correct)))
+    return torch.where(correct.isfinite().all(0), counted, torch.nan)
 
 
 @dataclass(frozen=True)

@@ -41,17 +41,43 @@ def chosen(ctx: RunContext, hardness: Tensor, rule: Rule, balance: Balance) -> S
 
     Equals are told apart by the repetition's order of the images, which is that of ``random``.
     """
-    wrong = int((~torch.isfinite(hardness)).sum())
-    if wrong:
-        raise NodeFailureError("nan", f"the score of {wrong} of {len(hardness)} images is no number")
-    if balance == "per_class":
-        groups = [(class_order(ctx, c), n) for c, n in enumerate(ctx.per_class)]
-    else:
-        ctx.warn("classes are not balanced: the images of all of them compete (balance: global)")
-        groups = [(whole_order(ctx), sum(ctx.per_class))]
+    require_numbers(hardness)
     scores = hardness.double().cpu()
-    indices = torch.cat([members[rule(scores[members], n)] for members, n in groups if n])
+    indices = torch.cat([members[rule(scores[members], n)] for members, n in groups(ctx, balance)])
     return Selection(indices, scores=scores.float())
+
+
+def require_numbers(scores: Tensor) -> None:
+    """Fail the cell unless every score is finite.
+
+    Args:
+        scores: [N], or a row for each image.
+
+    Raises:
+        NodeFailureError: Otherwise, with status ``nan``.
+    """
+    wrong = int((~torch.isfinite(scores).view(len(scores), -1).all(1)).sum())
+    if wrong:
+        raise NodeFailureError("nan", f"the score of {wrong} of {len(scores)} images is no number")
+
+
+def groups(ctx: RunContext, balance: Balance) -> list[tuple[Tensor, int]]:
+    """Who competes with whom: images [m] int64 in the order that decides between equals, and how many are kept.
+
+    Each class, as far as the budget gives it any, or all images, which the record tells.
+    """
+    if balance == "per_class":
+        return [(class_order(ctx, c), n) for c, n in enumerate(ctx.per_class) if n]
+    ctx.warn("classes are not balanced: the images of all of them compete (balance: global)")
+    return [(whole_order(ctx), sum(ctx.per_class))]
+
+
+def without_hardest(hardness: Tensor, n: int, share: float) -> Tensor:
+    """Positions of all candidates but the ⌊share · m⌋ hardest, as far as n are left: [·] int64, ascending."""
+    dropped = min(int(share * len(hardness)), len(hardness) - n)
+    left = torch.ones(len(hardness), dtype=torch.bool)
+    left[hardest(hardness, dropped)] = False
+    return torch.nonzero(left).flatten()
 
 
 def hardest(hardness: Tensor, n: int) -> Tensor:

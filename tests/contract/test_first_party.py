@@ -99,6 +99,51 @@ class TestRandomSoft(MethodContract):
     fast = {**POOL, "snapshots": 2}
 
 
+class TestForgetting(MethodContract):
+    name = "forgetting"
+    fast = {"epochs": 1}
+
+
+class TestLeastConfidence(MethodContract):
+    name = "least_confidence"
+    fast = {"epochs": 1}
+
+
+class TestMargin(MethodContract):
+    name = "margin"
+    fast = {"epochs": 1}
+
+
+class TestEntropy(MethodContract):
+    name = "entropy"
+    fast = {"epochs": 1}
+
+
+class TestD2(MethodContract):
+    name = "d2"
+    fast = {"epochs": 1}
+
+
+class TestModerate(MethodContract):
+    name = "moderate"
+    fast = {"epochs": 1}
+
+
+class TestGraNd(MethodContract):
+    name = "grand"
+    fast = {"epochs": 1, "nets": 2}
+
+
+class TestTDDS(MethodContract):
+    name = "tdds"
+    fast = {"epochs": 3, "trajectory": 3, "window": 3}
+
+
+class TestDeepFool(MethodContract):
+    name = "deepfool"
+    fast = {"epochs": 1}
+
+
 def test_every_first_party_method_has_a_contract_test():
     methods = installed().methods
     ours = {info.name for info in methods if methods.origin(info.name).key == FIRST_PARTY}

@@ -12,12 +12,11 @@ order, which is ``random``'s; fewer strata where fewer images are kept.
 
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from ddbench import RunContext, Selection, Selector
 from ddbench.blocks.dynamics import Dynamics, aum
-from ddbench.blocks.ranking import chosen, hardest, stratified
+from ddbench.blocks.ranking import chosen, stratified, without_hardest
 from ddbench_plugins.ccs.params import CCSParams
 
 
@@ -40,8 +39,5 @@ def covered(hardness: Tensor, n: int, *, beta: float, strata: int) -> Tensor:
         beta: Share that is dropped, as far as n are left.
         strata: How many strata, at most.
     """
-    dropped = min(int(beta * len(hardness)), len(hardness) - n)
-    left = torch.ones(len(hardness), dtype=torch.bool)
-    left[hardest(hardness, dropped)] = False
-    positions = torch.nonzero(left).flatten()
+    positions = without_hardest(hardness, n, beta)
     return positions[stratified(-hardness[positions], n, strata)]

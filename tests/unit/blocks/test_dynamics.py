@@ -191,3 +191,8 @@ def test_forgetting_counts_falls_from_right_to_wrong():
     }  # fmt: skip
     found = forgetting(torch.tensor(list(histories)).float().T)
     assert found.tolist() == list(histories.values())
+
+
+def test_of_a_presentation_that_is_no_number_no_events_are_known():
+    found = forgetting(torch.tensor([[1.0, 1.0], [torch.nan, 0.0], [1.0, 1.0]]))
+    assert found.isnan().tolist() == [True, False]

@@ -1,0 +1,114 @@
+"""D2 pruning (Maharana, Yadav & Bansal, ICLR 2024): message passing between neighbours, forward and in reverse.
+
+1. Score every image by its hardness s ≥ 0: forgetting events, or AUM turned around.
+2. Link images i and j if either is among the k nearest of the other by d_ij, the distance of L2-normalised features.
+3. Forward: s_i ← s_i + Σ_{j ∈ N(i)} exp(−d_ij) s_j, of all at once.
+4. Reverse: keep the image i of the largest s, then s_j ← s_j − exp(−γ d_ij) s_i for its neighbours j; repeat.
+
+The graph is that of one class, or of all images (``balance``), after the ⌊β m⌋ hardest of the m are dropped, as in CCS.
+Symbols: m candidates in the order that decides between equals, D features.
+"""
+
+import heapq
+
+import torch
+from torch import Tensor
+
+from ddbench import RunContext, Selection, Selector
+from ddbench.blocks.dynamics import Dynamics, aum, forgetting
+from ddbench.blocks.ranking import groups, require_numbers, without_hardest
+from ddbench_plugins.d2.params import D2Params
+
+_ROWS = 64
+_SPARE = 4
+
+
+class D2(Selector[D2Params]):
+    """Keeps images that are hard, and not beside one that is kept."""
+
+    def select(self, ctx: RunContext) -> Selection:
+        """Score, then link, pass messages and pick, group by group."""
+        p, dynamics = self.params, Dynamics.of(ctx)
+        events = p.score == "forgetting"
+        hardness = forgetting(dynamics.presented("correct")) if events else -aum(dynamics.margins(p.of))
+        features = dynamics.features()
+        for one in (hardness, features):
+            require_numbers(one)
+        hardness -= hardness.min()
+        competing, picked = groups(ctx, p.balance), []
+        for done, (members, n) in enumerate(competing):
+            left = members[without_hardest(hardness[members], n, p.beta)]
+            picked.append(left[d2(features[left], hardness[left], n, k=p.k, gamma=p.gamma)])
+            ctx.progress(done + 1, len(competing), "groups")
+        return Selection(torch.cat(picked), scores=hardness.float())
+
+
+def d2(h: Tensor, hardness: Tensor, n: int, *, k: int, gamma: float) -> Tensor:
+    """Positions of n candidates in the order of the picks: [n] int64.
+
+    Args:
+        h: Features [m, D].
+        hardness: [m] float64, ≥ 0.
+        n: How many, ≤ m.
+        k: Nearest others that an image links itself to.
+        gamma: γ of the reverse pass.
+    """
+    start, end, distance = links(*nearest(h, min(k, len(h) - 1)))
+    forward = hardness.index_add(0, start, (-distance).exp() * hardness[end])
+    ends, damping = end.tolist(), (-gamma * distance).exp().tolist()
+    bounds = [0, *start.bincount(minlength=len(h)).cumsum(0).tolist()]
+    scores: list[float] = forward.tolist()
+    heap = [(-score, i) for i, score in enumerate(scores)]
+    heapq.heapify(heap)
+    picked: dict[int, None] = {}
+    while len(picked) < n:
+        negative, i = heapq.heappop(heap)
+        if i in picked or -negative != scores[i]:
+            continue  # the entry is older than the score
+        picked[i] = None
+        for place in range(bounds[i], bounds[i + 1]):
+            j = ends[place]
+            scores[j] -= damping[place] * scores[i]
+            heapq.heappush(heap, (-scores[j], j))
+    return torch.tensor(list(picked), dtype=torch.int64)
+
+
+def nearest(h: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest others of each row by the distance of normalised rows, of equals the first ones.
+
+    k + 4 are looked for in float32, and these are measured and ranked in float64: of more copies of one image than that
+    it is not said which are found. Never m × m numbers at once.
+
+    Returns:
+        Positions int64 and distances float64, each [m, k].
+    """
+    norms = torch.cat([part.double().norm(dim=1) for part in torch.split(h, _ROWS)])
+    lengths = torch.where(norms > 0, norms, 1.0)  # a row of zeros stays one
+    positions = torch.empty(len(h), k, dtype=torch.int64)
+    distances = torch.empty(len(h), k, dtype=torch.float64)  # small blocks between large ones would keep memory apart
+    for rows in torch.split(torch.arange(len(h)), _ROWS):
+        unit = h[rows].double() / lengths[rows, None]
+        closeness = (unit.to(h.dtype) @ h.T).mul_(2 / lengths).sub_((norms > 0).to(h.dtype))  # ‖u_i‖² − ‖u_i − u_j‖²
+        closeness[torch.arange(len(rows)), rows] = -torch.inf
+        near = closeness.topk(min(k + _SPARE, len(h) - 1)).indices.sort(dim=1).values
+        apart = (unit[:, None] - h[near].double() / lengths[near, None]).norm(dim=2)
+        first = apart.argsort(dim=1, stable=True)[:, :k]
+        positions[rows], distances[rows] = near.gather(1, first), apart.gather(1, first)
+    return positions, distances
+
+
+def links(near: Tensor, distances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Links between rows either of which is near the other, each in both directions, sorted.
+
+    Args:
+        near: [m, k] positions.
+        distances: [m, k].
+
+    Returns:
+        Where each starts and ends, int64, and how long it is.
+    """
+    m, k = near.shape
+    one, other = torch.arange(m).repeat_interleave(k), near.flatten()
+    both, which = torch.unique(torch.cat([one * m + other, other * m + one]), return_inverse=True)
+    length = distances.new_empty(len(both)).index_copy_(0, which, distances.flatten().repeat(2))
+    return both // m, both % m, length
