@@ -130,7 +130,9 @@ def _shown(pid):
     return next((line.partition("=")[2] for line in lines if line.startswith(f"{VARIABLE}=")), None)
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what a process was started with is read from /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(), reason="what a process was started with is read from /proc"
+)
 def test_a_real_worker_is_shown_its_gpu(tmp_path):
     run = Run(Store(tmp_path), installed(), 2, Interrupts(), Silent(), gpus=("cuda:0", "cuda:2"))
     executor = Processes(run)
