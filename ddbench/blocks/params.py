@@ -314,11 +314,16 @@ class TrajectoryParams(PoolParams, StartParams):
 
 
 def too_few_images(cell: CellSpec, data: DatasetInfo, times: int = 1) -> str | None:
-    """Why real images cannot fill the cell's budget ``times`` over; None when they can."""
-    short = [
-        have for n, have in zip(cell.budget.resolve(data.counts), data.counts, strict=True) if n * times > have > 0
-    ]
+    """Why real images cannot give ``times`` for each one of the cell's budget; None when they can.
+
+    A class that has fewer images than an ipc asks for gives all it has: ``times`` of these are more.
+    """
+    misfit = cell.budget.misfit(data.counts)
+    if misfit is not None:
+        return misfit
+    wanted = cell.budget.resolve(data.counts)
+    short = [(have, c) for c, have in enumerate(data.counts) if wanted[c] * times > have]
     if not short:
         return None
-    wanted = "" if times == 1 else f", and {times} are needed for each one of the budget"
-    return f"the smallest class has {min(short)} training images{wanted}"
+    have, c = min(short)
+    return f"class {data.class_names[c]} has {have} training images, and {times} are needed for each one of the budget"

@@ -69,7 +69,8 @@ class Trainer:
         targets: [n] int64 classes, or [n, K] float32 probabilities, on the device.
         recipe: How it is trained.
         order: Generator of the epochs' permutations; None keeps the order of the set.
-        weights: [n] loss weights on the device, or None. The loss is Σ wᵢ lᵢ / Σ wᵢ over a batch.
+        weights: [n] loss weights ≥ 0 on the device, or None. The loss is Σ wᵢ lᵢ / Σ wᵢ over a batch, and 0 where all
+            of a batch weigh nothing.
         mix: Applied to every batch's images and classes before the loss.
         step: Replaces the gradient step: gets model, images and targets of a batch, updates the model in place, and
             returns the loss. Schedule, loss, weights, momentum and decay are then its own affair.
@@ -136,7 +137,10 @@ class Trainer:
         parameters, size = self._optimiser.parameters, len(images)
         if is_fused(self.model):
             size = max(1, PART // images[0, 0].numel())
-        whole: float | Tensor = len(images) if weights is None else weights.sum()
+        whole: float | Tensor = len(images)
+        if weights is not None:
+            whole = weights.sum()
+            whole = torch.where(whole > 0, whole, torch.ones_like(whole))
         total = torch.zeros((), device=images.device)
         found: list[Tensor | None] = [None] * len(parameters)
         for i in range(0, len(images), size):

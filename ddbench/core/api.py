@@ -346,7 +346,7 @@ class Selector(Method[P]):
             recipe=Recipe(),
             storage=size,
             indices=indices,
-            weights=self.selection.weights,
+            weights=None if self.selection.weights is None else self.selection.weights.detach().float().cpu(),
             aux=aux,
         )
 

@@ -6,7 +6,7 @@ A document is JSON on disk and between processes, and a frozen model everywhere 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, computed_field, model_validator
@@ -114,6 +114,39 @@ class Bought(Keyed):
     uint8: int | None = None
 
 
+class Short(Frozen):
+    """Classes that have fewer images than an ipc asks of each, and give all they have.
+
+    Attributes:
+        classes: How many these are.
+        of: Classes that have any image.
+        least: Images of the smallest of them.
+        most: Images of the largest of them.
+    """
+
+    classes: int
+    of: int
+    least: int
+    most: int
+
+    @property
+    def text(self) -> str:
+        """``2 of 10 classes have fewer images and give all they have (between 12 and 41)``."""
+        sizes = str(self.least) if self.least == self.most else f"between {self.least} and {self.most}"
+        do = (
+            "has fewer images and gives all it has" if self.classes == 1 else "have fewer images and give all they have"
+        )
+        return f"{self.classes} of {self.of} classes {do} ({sizes})"
+
+    @classmethod
+    def at(cls, budget: Budget, counts: Sequence[int]) -> Short | None:
+        """Those among classes of ``counts`` training images; None where there are none, or the budget is skipped."""
+        short = [n for n in budget.resolve(counts) if 0 < n < (budget.ipc or 0)]
+        if not short:
+            return None
+        return cls(classes=len(short), of=sum(n > 0 for n in counts), least=min(short), most=max(short))
+
+
 class Facts(Keyed):
     """What a table says about a result besides its spec: names, sizes, and what its row is. It decides nothing.
 
@@ -131,9 +164,10 @@ class Facts(Keyed):
         notes: About the data.
         buys: Whose bytes the set's real images cost; None for all but that control.
         protocol: How reports show a protocol that is not ddbench's own; None for ours.
+        short: Classes that have fewer images than the column's ipc; None: there are none.
     """
 
-    LATER = ("buys", "protocol")
+    LATER = ("buys", "protocol", "short")
 
     dataset: str = ""
     kind: str = ""
@@ -146,6 +180,7 @@ class Facts(Keyed):
     notes: tuple[str, ...] = ()
     buys: Bought | None = None
     protocol: dict[str, Any] | None = None
+    short: Short | None = None
 
 
 class Choice(Frozen):

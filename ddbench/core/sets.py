@@ -105,7 +105,7 @@ class CondensedSet:
         recipe: How the set wants a student to be trained.
         storage: What it costs to keep.
         indices: [n] int64 into train, when the images are real.
-        weights: [n] float32 loss weights, or None.
+        weights: [n] float32 loss weights ≥ 0, or None; only their ratios matter.
         aux: What else belongs to the set (codes, bases, per-step lrs, orders). ``classes``, [n] int64, says which class
             each image of a soft-labelled set stands for: protocols with hard labels use it before the arg max.
 
@@ -186,7 +186,7 @@ class Selection:
 
     Attributes:
         indices: [n] int64 into train, distinct.
-        weights: [n] float32 loss weights, or None.
+        weights: [n] float32 loss weights ≥ 0, or None; only their ratios matter.
         scores: [N] float32, the score of every training image, or None.
     """
 

@@ -46,7 +46,7 @@ class Budget(Frozen):
     """The size of a condensed set: images per class, or a fraction of the training images.
 
     Attributes:
-        ipc: Images per class, ≥ 1.
+        ipc: Images per class, ≥ 1; where at least half of the classes have so many, the others give all they have.
         fraction: Share of train in (0, 1]; class c gets ``round(fraction · n_c)``, at least 1.
     """
 
@@ -65,11 +65,23 @@ class Budget(Frozen):
         return self.ipc is None, self.ipc or self.fraction or 0.0
 
     def resolve(self, counts: Sequence[int]) -> tuple[int, ...]:
-        """Images of each class, for classes that have ``counts`` training images (a class without any gets none)."""
+        """Images of each class, for classes that have ``counts`` training images (a class without any gets none).
+
+        More than a class has only where the budget does not fit: see :meth:`misfit`.
+        """
         if self.ipc is not None:
+            if self.misfit(counts) is None:
+                return tuple(min(self.ipc, c) for c in counts)
             return tuple(self.ipc if c else 0 for c in counts)
         assert self.fraction is not None
         return tuple(max(1, round(self.fraction * c)) if c else 0 for c in counts)
+
+    def misfit(self, counts: Sequence[int]) -> str | None:
+        """Why classes of ``counts`` training images cannot give it, with the largest that they can; None: they can."""
+        largest = largest_ipc(counts)
+        if self.ipc is None or self.ipc <= largest:
+            return None
+        return f"fewer than half of the classes have more than {largest} training images, so ipc is at most {largest}"
 
     @property
     def slug(self) -> str:
@@ -297,6 +309,12 @@ SNAPSHOTS = 5
 def snapshot_points(steps: int) -> tuple[int, ...]:
     """The steps after which a snapshot is kept: five, equally spaced, the last one included."""
     return tuple(sorted({math.ceil(steps * k / SNAPSHOTS) for k in range(1, SNAPSHOTS + 1)}))
+
+
+def largest_ipc(counts: Sequence[int]) -> int:
+    """The most images that at least half of the classes have, of those that have any of ``counts``; 0: none has."""
+    have = sorted((c for c in counts if c), reverse=True)
+    return have[(len(have) - 1) // 2] if have else 0
 
 
 def ipc_of(per_class: Sequence[int]) -> int:

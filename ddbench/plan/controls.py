@@ -15,7 +15,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
 from ddbench.core.roles import BEST_OF_K, BUYERS, ZERO_STEPS, Kind, Role, label_at
-from ddbench.core.specs import Budget, DatasetInfo, snapshot_points
+from ddbench.core.specs import Budget, DatasetInfo, largest_ipc, snapshot_points
 from ddbench.plan.rows import Row, resolved, validated
 from ddbench.plan.suite import Suite
 
@@ -163,14 +163,25 @@ def images_for(row: Row, data: DatasetInfo, budget: Budget, profile: Profile, ki
 def bought(row: Row, data: DatasetInfo, budget: Budget, profile: Profile, kind: Kind) -> Budget | None:
     """The budget of the real images of :func:`images_for`.
 
-    None where these are unknown, as many as the set has, or not one of each class.
+    None where these are unknown, as many as the set has, or not one of each class. Where classes are smaller than the
+    ipc that the bytes pay for in each, the others get what these leave.
     """
     per_class = budget.resolve(data.counts)
     images, classes = images_for(row, data, budget, profile, kind), sum(n > 0 for n in per_class)
     if images is None or images < classes or images == sum(per_class):
         return None
-    found = Budget(ipc=images // classes) if budget.ipc is not None else _share(images, data)
-    return None if found is None or found == budget else found
+    found = _each(images, classes, data) if budget.ipc is not None else _share(images, data)
+    return None if found is None or found.resolve(data.counts) == per_class else found
+
+
+def _each(images: int, classes: int, data: DatasetInfo) -> Budget:
+    """The largest ipc of no more than ``images``; one that the classes do not have where they are too small for it."""
+    low, high = images // classes, largest_ipc(data.counts)
+    while low < high:
+        middle = -(-(low + high) // 2)
+        fits = sum(Budget(ipc=middle).resolve(data.counts)) <= images
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return Budget(ipc=low)
 
 
 def _share(images: int, data: DatasetInfo) -> Budget | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ddbench.core.api import MethodInfo
-from ddbench.core.documents import Bought, Document, EvaluationDocument, Facts
+from ddbench.core.documents import Bought, Document, EvaluationDocument, Facts, Short
 from ddbench.core.keys import short
 from ddbench.core.records import Record, Status
 from ddbench.core.roles import Role
@@ -125,6 +125,7 @@ class Entry:
             dataset=self.table.data.label, kind=self.method.kind, role=self.role,
             axes=tuple(sorted(self.method.axes)), n=self.n, n_train=info.n_train, n_val=info.n_val,
             image_bytes=info.image_bytes, notes=info.notes, buys=self.buys, protocol=self.declared,
+            short=None if self.budget is None else Short.at(self.budget, info.counts),
         )  # fmt: skip
 
 

@@ -150,7 +150,7 @@ class Grid:
                 r=r,
             )
             broken = None
-            skip = too_large(row, data.info, per_class) or without_val(params, data.info)
+            skip = too_large(row, data.info, size) or without_val(params, data.info)
             if skip is not None and size != budget:
                 skip = f"{size.label} of real images cost as much: {skip}"
             artifacts: dict[str, ArtifactSpec] = {}
@@ -210,14 +210,9 @@ def ask(params: Params, spec: CellSpec, info: DatasetInfo) -> tuple[str | None, 
     return skip, artifacts
 
 
-def too_large(row: Row, info: DatasetInfo, per_class: tuple[int, ...]) -> str | None:
+def too_large(row: Row, info: DatasetInfo, budget: Budget) -> str | None:
     """Why a budget does not fit the data, naming the largest that does."""
-    if "budget" not in row.method.axes:
-        return None
-    smallest = min(count for count in info.counts if count)
-    if any(wanted > have for wanted, have in zip(per_class, info.counts, strict=True)):
-        return f"the smallest class has {smallest} training images, so ipc is at most {smallest}"
-    return None
+    return budget.misfit(info.counts) if "budget" in row.method.axes else None
 
 
 def without_val(params: Params, info: DatasetInfo) -> str | None:

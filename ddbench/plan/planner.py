@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from ddbench.core.documents import (
     CellDocument,
     Choice,
     EvaluationDocument,
+    Short,
     precision_of,
 )
 from ddbench.core.errors import UsageError
@@ -89,6 +91,9 @@ class _Planner:
         for key in self.refused - served:  # sets that no protocol can evaluate
             del self.plan.nodes[key]
         _tell_apart(list(self.plan.nodes.values()))
+        for data, budget in itertools.product(self.grid.data, self.grid.budgets):
+            if (short := Short.at(budget, data.info.counts)) is not None:
+                self.notes[f"{self._shown(data.spec, data.label)}, {budget.label}: {short.text}"] = None
         every, wanted = len(self.grid.repetitions), self.grid.random_seeds
         if 0 < wanted < every:
             why = f"{wanted} for it alone (--random-seeds {wanted}) are fewer, and ignored"

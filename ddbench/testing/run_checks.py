@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from ddbench.core.api import CondensedSet, Method
-from ddbench.core.errors import NodeFailureError
+from ddbench.core.errors import NodeFailureError, UsageError
 from ddbench.core.store.tensors import load_set, save_set, save_state
 from ddbench.data.space.split import Split
 from ddbench.testing import compare
@@ -22,6 +22,9 @@ from ddbench.work.continuation import continues
 
 OTHER_ARCH = "convnet2-w8-in"
 """A network that is not the default of digits."""
+
+SHORT_IPC, SHORT_SIZE = 3, 27
+"""A budget, and how many training images of digits leave some classes short of it by one."""
 
 
 def sets_are_accepted(bench: Bench) -> None:
@@ -83,6 +86,28 @@ def class_counts_fit_the_budget(bench: Bench) -> None:
         elif not condensed.storage.codes:
             over = [c for c, (have, most) in enumerate(zip(counts, wanted, strict=True)) if have > most]
             assert not over, f"ipc {ipc}: classes {over} have more images than the budget allows: {counts}"
+
+
+def classes_may_be_short(bench: Bench) -> None:
+    """Where classes have fewer images than ipc, a set has `ctx.per_class` of each, or `Params.unsupported` says why."""
+    try:
+        place = bench.place(ipc=SHORT_IPC, size=SHORT_SIZE)
+    except UsageError:
+        return  # refused before anything ran
+    if bench.info.kind == "reference":
+        return
+    ctx, where = bench.context(place), f"ipc {SHORT_IPC} of classes that have {SHORT_IPC - 1} or {SHORT_IPC} images"
+    try:
+        condensed = bench.made(place)
+    except NodeFailureError as error:
+        raise AssertionError(f"{where}: {error.status}: {error}: use ctx.per_class, not one ipc") from error
+    slots = condensed.labels if condensed.label_space == "hard" else condensed.aux.get("classes")
+    times = 1 if not condensed.storage.codes else max(1, len(condensed) // sum(ctx.per_class))
+    wanted = [times * n for n in ctx.per_class]
+    assert len(condensed) == sum(wanted), f"{where}: the set has {len(condensed)} images, the budget {sum(wanted)}"
+    if slots is not None:
+        counts = slots.bincount(minlength=ctx.dataset.classes).tolist()
+        assert counts == wanted, f"{where}: classes have {counts} images, the budget says {wanted}"
 
 
 def bytes_are_foreseen(bench: Bench) -> None:
@@ -328,6 +353,7 @@ RUN_CHECKS: tuple[Any, ...] = (
     sets_are_accepted,
     no_steps_make_the_initialisation,
     class_counts_fit_the_budget,
+    classes_may_be_short,
     bytes_are_foreseen,
     sets_survive_the_file,
     runs_are_deterministic,

@@ -126,18 +126,18 @@ class Bench:
         self._home = home
         self.scratch = home / "scratch"
         self.scratch.mkdir(parents=True, exist_ok=True)
-        self._places: dict[tuple[int, int, str | None], Place] = {}
+        self._places: dict[tuple[int, int, str | None, int | None], Place] = {}
         self._sets: dict[tuple[int, int, str | None], CondensedSet] = {}
 
     def home(self) -> AbstractContextManager[None]:
         """A block in which ``$DDBENCH_HOME`` is the bench's."""
         return home_at(self._home)
 
-    def grid(self, *, ipc: int = 1, r: int = 0, arch: str | None = None) -> grid.Grid:
-        """The grid that names the subject's repetitions 0 … r at one budget and architecture."""
+    def grid(self, *, ipc: int = 1, r: int = 0, arch: str | None = None, size: int | None = None) -> grid.Grid:
+        """The grid that names the subject's repetitions 0 … r at one budget and architecture; ``size``: of train."""
         content: dict[str, Any] = {
             "methods": [self.info.name],
-            "datasets": [DATASET],
+            "datasets": [DATASET if size is None else {"name": DATASET, "view": {"train_size": size}}],
             "budget": {"ipc": [ipc]},
             "archs": [] if arch is None else [arch],
             "seeds": {"condense": r + 1, "evaluate": 1},
@@ -146,18 +146,18 @@ class Bench:
         }
         return grid.build(suite.parse(content, "contract"), self.subject.registries, profile(PROFILE))
 
-    def place(self, *, ipc: int = 1, r: int = 0, arch: str | None = None) -> Place:
-        """A cell of the subject with its artifacts built.
+    def place(self, *, ipc: int = 1, r: int = 0, arch: str | None = None, size: int | None = None) -> Place:
+        """A cell of the subject with its artifacts built; ``size``: of train, None for all of it.
 
         Raises:
-            AssertionError: If the method says that it does not support this cell.
+            UsageError: If the method says that it does not support this cell.
         """
-        if (ipc, r, arch) not in self._places:
-            self._places[ipc, r, arch] = self._make_place(ipc, r, arch)
-        return self._places[ipc, r, arch]
+        if (ipc, r, arch, size) not in self._places:
+            self._places[ipc, r, arch, size] = self._make_place(ipc, r, arch, size)
+        return self._places[ipc, r, arch, size]
 
-    def _make_place(self, ipc: int, r: int, arch: str | None) -> Place:
-        planned = planner.make(self.grid(ipc=ipc, r=r, arch=arch))
+    def _make_place(self, ipc: int, r: int, arch: str | None, size: int | None) -> Place:
+        planned = planner.make(self.grid(ipc=ipc, r=r, arch=arch, size=size))
         entry = next(entry for entry in planned.entries if entry.method.name == self.info.name and entry.r == r)
         where = f"{DATASET} at ipc {ipc}"
         assert entry.cell is not None, f"{self.info.name} cannot run on {where}: {entry.skip}"

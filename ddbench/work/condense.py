@@ -192,8 +192,8 @@ def _problems(condensed: CondensedSet, ctx: Context, kind: str) -> Iterator[str]
         yield "the set is empty"
     if condensed.preprocess != ctx.train.preprocess:
         yield f"the set declares {condensed.preprocess.id}, the cell runs in {ctx.train.preprocess.id}"
-    if condensed.weights is not None and not bool(torch.isfinite(condensed.weights).all()):
-        yield "the weights are not finite"
+    if condensed.weights is not None:
+        yield from _problems_of_weights(condensed.weights)
     if kind != "reference" and n > allowed and not condensed.storage.codes:
         yield f"the set has {n} images, the budget allows {allowed}"
     if condensed.images is not None:
@@ -201,6 +201,15 @@ def _problems(condensed: CondensedSet, ctx: Context, kind: str) -> Iterator[str]
     yield from _problems_of_labels(condensed, ctx.dataset.classes)
     if condensed.indices is not None:
         yield from _problems_of_indices(condensed.indices, len(ctx.train))
+
+
+def _problems_of_weights(weights: torch.Tensor) -> Iterator[str]:
+    if not bool(torch.isfinite(weights).all()):
+        yield "the weights are not finite"
+    if float(weights.min()) < 0:
+        yield f"a weight is {float(weights.min()):g}: a student would unlearn the image"
+    if not float(weights.max()) > 0:
+        yield "all weights are 0: nothing can be learned from the set"
 
 
 def _problems_of_images(images: torch.Tensor, info: DatasetInfo) -> Iterator[str]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ddbench.core.errors import UsageError
 from ddbench.core.infos import IMPORTED
 from ddbench.core.plugin.loader import installed
 from ddbench.core.plugin.registry import FIRST_PARTY
+from ddbench.plan import planner
 from ddbench.testing import MethodContract
+from ddbench.testing.run_checks import SHORT_IPC, SHORT_SIZE
+from ddbench.testing.subject import Bench, Subject
 
 
 class TestDM(MethodContract):
@@ -142,6 +148,18 @@ class TestTDDS(MethodContract):
 class TestDeepFool(MethodContract):
     name = "deepfool"
     fast = {"epochs": 1}
+
+
+@pytest.mark.parametrize("cls", MethodContract.__subclasses__(), ids=lambda cls: cls.name)
+def test_of_ours_only_canvases_of_several_real_images_refuse_classes_that_are_short(cls, tmp_path):
+    bench = Bench(Subject.find(cls.name, cls.fast), tmp_path)
+    short = bench.grid(ipc=SHORT_IPC, size=SHORT_SIZE)
+    assert sorted(short.data[0].info.counts) == [2] * 3 + [3] * 7
+    if cls.name == "idc":
+        with pytest.raises(UsageError, match="class 0 has 2 training images, and 4 are needed for each one"):
+            planner.make(short)
+    else:
+        assert all(entry.skip is None for entry in planner.make(short).entries)
 
 
 def test_every_first_party_method_has_a_contract_test():

@@ -169,13 +169,14 @@ def _chosen(sets: Sequence[Stored], experiment: int | None, where: str) -> Seque
     return [sets[experiment]]
 
 
-def _ipc(per_class: Sequence[int] | None, n: int, info: DatasetInfo) -> int | None:
-    """Images per class; soft labels say none, so what n and K come to."""
+def _ipc(per_class: tuple[int, ...] | None, n: int, info: DatasetInfo) -> int | None:
+    """The ipc that gives these classes, or n images where soft labels say no classes; None: there is none."""
+    if per_class is not None:
+        ipc = max(per_class)
+        return ipc if Budget(ipc=ipc).resolve(info.counts) == per_class else None
     present = sum(1 for count in info.counts if count)
-    if per_class is None:
-        return n // present if n % present == 0 else None
-    sizes = {have for have, real in zip(per_class, info.counts, strict=True) if real}
-    return sizes.pop() if len(sizes) == 1 and min(per_class) >= 0 and 0 not in sizes else None
+    sizes = ((ipc, sum(Budget(ipc=ipc).resolve(info.counts))) for ipc in range(max(1, n // present), n + 1))
+    return next((ipc for ipc, size in sizes if size == n), None)
 
 
 def column_of(understood: Understood, info: DatasetInfo) -> Budget:

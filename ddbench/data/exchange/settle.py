@@ -231,6 +231,8 @@ def _beside(stored: Stored, info: DatasetInfo, where: str) -> tuple[Tensor | Non
     weights, classes = stored.weights, stored.classes
     if weights is not None and (weights.shape != (len(stored.images),) or not bool(torch.isfinite(weights).all())):
         raise DataError(f"{where}: weights have shape {list(weights.shape)} or are not finite")
+    if weights is not None and not (bool((weights >= 0).all()) and bool((weights > 0).any())):
+        raise DataError(f"{where}: weights are negative, or all 0: they are factors of the images' losses")
     if classes is not None:
         if classes.shape != (len(stored.images),):
             raise DataError(f"{where}: classes have shape {list(classes.shape)}")

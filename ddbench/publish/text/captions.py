@@ -45,7 +45,7 @@ def legend(table: Table) -> list[str]:
     """How to read the main table, a line each."""
     decided = verdict_lines(table)
     lines = [*decided, _scores(table, judged=bool(decided)), costs_legend(table), table.engines, table.in_bf16]
-    return [line for line in lines if line] + [f"data: {note}" for note in table.notes]
+    return [line for line in [*table.short, *lines] if line] + [f"data: {note}" for note in table.notes]
 
 
 def _scores(table: Table, *, judged: bool) -> str:

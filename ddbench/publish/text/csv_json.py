@@ -40,6 +40,7 @@ PLACE: tuple[Column[Filled], ...] = (
     column("budget", value=lambda one: "all" if one.column is None else one.column.budget.label),
     *(column(name, value=attrgetter(f"budget.{name}")).of(attrgetter("column")) for name in ("ipc", "fraction")),
     column("n_images", value=lambda one: one.row.n if one.column is None else one.cell.own_n or one.column.n),
+    column("short_classes", value=attrgetter("classes")).of(lambda one: one.column and one.column.short),
     *(each.of(attrgetter("cell")) for each in CELL),
 )
 CLAIM = tuple(replace(each, name="lossless_n") if each.name == "n" else each for each in LOSSLESS)
@@ -176,6 +177,7 @@ def _document(table: Table) -> dict[str, Any]:
             "caption": caption(table),
             "n_test": table.n_test,
             "notes": list(table.notes),
+            "short": table.short,
             "engines": table.engines,
             "in_bf16": table.in_bf16,
             "rows": rows,

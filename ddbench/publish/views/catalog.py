@@ -30,7 +30,8 @@ def views_of(tables: Sequence[Table], names: Sequence[str]) -> list[View]:
         UsageError: If a name is unknown.
     """
     check_names(names)
-    told = list(dict.fromkeys(line for table in tables for line in table.outdated))
+    told = [line for table in tables for line in table.outdated]
+    told = list(dict.fromkeys(told + [f"{table.named}, {line}" for table in tables for line in table.short]))
     return [
         replace(view, notes=[*view.notes, *told]) if view.rows else view
         for name in dict.fromkeys(names) if name != MAIN

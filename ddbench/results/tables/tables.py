@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from ddbench.core.documents import Short
 from ddbench.core.infos import Standing
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.records import Record
@@ -32,11 +33,13 @@ class BudgetColumn:
         budget: The budget itself.
         n: Images of a set; None when no record says.
         share: n as a percentage of the training images; None when unknown or when the budget exceeds them.
+        short: Classes that have fewer images than its ipc; None: there are none, as far as records say.
     """
 
     budget: Budget
     n: int | None
     share: float | None
+    short: Short | None = None
 
     @property
     def label(self) -> str:
@@ -171,6 +174,11 @@ class Table:
         """Who registered the data set; "" for ddbench's own and for images read from a path."""
         return str(json.loads(self.setting.data).get("origin", ""))
 
+    @property
+    def short(self) -> list[str]:
+        """Of each column, which classes have fewer images than its ipc; no line where none has."""
+        return [f"{column.budget.label}: {column.short.text}" for column in self.columns if column.short is not None]
+
     def filled(self) -> list[Filled]:
         """All cells with a record in the order of rows and columns, references too."""
         return [
@@ -291,7 +299,9 @@ def _columns(observations: list[Observation]) -> tuple[BudgetColumn, ...]:
     for observation in observations:
         if observation.budget is not None and sizes.get(observation.budget, (None, None))[0] is None:
             sizes[observation.budget] = observation.facts.n, observation.facts.n_train
-    return tuple(_column(budget, *sizes[budget]) for budget in sorted(sizes, key=attrgetter("place")))
+    short = {o.budget: o.facts.short for o in observations if o.facts.short is not None}
+    ordered = sorted(sizes, key=attrgetter("place"))
+    return tuple(replace(_column(budget, *sizes[budget]), short=short.get(budget)) for budget in ordered)
 
 
 def _column(budget: Budget, n: int | None, n_train: int | None) -> BudgetColumn:

@@ -18,11 +18,14 @@ from tests.unit.methods.test_mtt import INFO, cell
 METHODS = ("dm", "dc", "dsa", "mtt", "tesla", "ftd", "datm")
 
 
+def context(tmp_path, train, budget):
+    save_file({"features": train.images().flatten(1).contiguous()}, tmp_path / "features.safetensors")
+    return FakeContext(train, toy((2, 2, 2), seed=9), budget, artifacts={"features": tmp_path})
+
+
 @pytest.fixture
 def ctx(tmp_path):
-    train = toy()
-    save_file({"features": train.images().flatten(1).contiguous()}, tmp_path / "features.safetensors")
-    return FakeContext(train, toy((2, 2, 2), seed=9), Budget(ipc=3), artifacts={"features": tmp_path})
+    return context(tmp_path, toy(), Budget(ipc=3))
 
 
 def test_real_images_are_randoms(ctx):
@@ -35,6 +38,16 @@ def test_every_rule_keeps_distinct_images_of_each_class(ctx, rule):
     chosen = real_start(ctx, rule)
     assert len(torch.unique(chosen)) == 9
     assert torch.equal(ctx.train.labels[chosen], class_slots(ctx))
+
+
+@pytest.mark.parametrize("rule", ["real", "kcenter", "kmeans"])
+def test_every_rule_starts_from_all_images_of_a_class_that_has_fewer(tmp_path, rule):
+    short = context(tmp_path, toy((12, 5, 0, 20)), Budget(ipc=12))
+    chosen = real_start(short, rule)
+    assert short.train.labels[chosen].bincount(minlength=4).tolist() == [12, 5, 0, 12]
+    assert len(torch.unique(chosen)) == 29
+    assert torch.equal(short.train.labels[chosen], class_slots(short))
+    assert len(first_images(short, "noise", 4)) == len(class_slots(short, 4)) == 4 * 29
 
 
 def test_kcenter_starts_from_what_the_selector_would_keep(ctx):
@@ -63,5 +76,5 @@ def test_every_distiller_offers_the_rules_and_declares_what_they_read(name, rule
 def test_only_noise_needs_no_real_images(name):
     cls = params_class(installed().methods.get(name))
     large = cell(budget=Budget(ipc=101))
-    assert "the smallest class has 100" in cls.model_validate({"init": "real"}).unsupported(large, INFO)
+    assert "ipc is at most 100" in cls.model_validate({"init": "real"}).unsupported(large, INFO)
     assert cls.model_validate({"init": "noise"}).unsupported(large, INFO) is None

@@ -119,7 +119,10 @@ def test_real_images_must_suffice_for_all_that_a_canvas_holds():
     params = DMParams(parametrisation="multi-formation")
     assert params.unsupported(cell(budget=Budget(ipc=fits)), INFO) is None
     reason = params.unsupported(cell(budget=Budget(ipc=too_many)), INFO)
-    assert reason == f"the smallest class has {smallest} training images, and 4 are needed for each one of the budget"
+    assert (
+        reason
+        == f"class {INFO.class_names[INFO.counts.index(smallest)]} has {smallest} training images, and 4 are needed for each one of the budget"
+    )
     assert "4 are needed" in params.unsupported(cell(budget=Budget(fraction=0.3)), INFO)
     assert DMParams(parametrisation="upsampled").unsupported(cell(budget=Budget(ipc=too_many)), INFO) is None
     assert params.model_copy(update={"init": "noise"}).unsupported(cell(budget=Budget(ipc=too_many)), INFO) is None

@@ -113,6 +113,22 @@ def test_doubling_all_weights_changes_nothing_and_a_zero_weight_removes_an_image
     torch.testing.assert_close(parameters(without), parameters(zeroed))
 
 
+@pytest.mark.parametrize("loss", ["ce", "mse"])
+def test_a_batch_that_weighs_nothing_teaches_nothing(loss):
+    """Of the set in its order the second batch has weight 0: three updates are the first and the last, and finite."""
+    x, y = data(9)
+    y = functional.one_hot(y, 3).double() if loss == "mse" else y
+    weights = torch.tensor([1.0] * 3 + [0.0] * 3 + [2.0] * 3, dtype=torch.float64)
+    options = {"batch": 3, "seed": None, "kind": "constant", "momentum": 0.0, "weight_decay": 0.0, "loss": loss}
+    zeroed = make(x, y, weights=weights, **options)
+    kept = [0, 1, 2, 6, 7, 8]
+    without = make(x[kept], y[kept], **options)
+    losses = [float(zeroed.update()) for _ in range(3)]
+    assert losses[1] == 0.0
+    assert losses[::2] == pytest.approx([float(without.update()) for _ in range(2)])
+    torch.testing.assert_close(parameters(zeroed), parameters(without))
+
+
 def test_soft_targets_that_are_one_hot_train_like_hard_ones():
     x, y = data()
     hard, soft = make(x, y), make(x, functional.one_hot(y, 3).double())

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from ddbench.core.documents import CellDocument, EvaluationDocument, parse
+from ddbench.core.documents import CellDocument, EvaluationDocument, Facts, Short, parse
 from ddbench.core.errors import CorruptFileError, NewerRecordError
 from ddbench.core.records import Record
 from ddbench.core.roles import Role
+from ddbench.core.specs import Budget
 from tests.factories import pair
 from tests.unit.plan.test_planner import planned
 
@@ -157,3 +158,16 @@ def test_a_record_has_a_document_of_its_own_kind():
     with pytest.raises(CorruptFileError, match="is one of kind 'cell'"):
         Record.from_json(json.dumps(content), "here")
     assert isinstance(made.document, CellDocument)
+
+
+def test_facts_tell_the_classes_that_are_short_and_are_silent_where_none_is():
+    found = Short.at(Budget(ipc=30), (40, 40, 40, 30, 12, 5, 0))
+    assert found is not None
+    assert (found.classes, found.of, found.least, found.most) == (2, 6, 5, 12)
+    assert found.text == "2 of 6 classes have fewer images and give all they have (between 5 and 12)"
+    one = Short.at(Budget(ipc=12), (40, 40, 12, 5))
+    assert one is not None and one.text == "1 of 4 classes has fewer images and gives all it has (5)"
+    for budget in (Budget(ipc=5), Budget(ipc=41), Budget(fraction=0.5)):
+        assert Short.at(budget, (40, 40, 40, 30, 12, 5)) is None
+    assert "short" not in Facts().model_dump(mode="json")
+    assert Facts.model_validate(Facts(short=found).model_dump(mode="json")).short == found

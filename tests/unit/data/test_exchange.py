@@ -27,7 +27,7 @@ from ddbench.core.store.files import sha256_file
 from ddbench.core.store.tensors import save_set
 from ddbench.data.exchange.files import Flags, sources_of
 from ddbench.data.exchange.imported import open_set
-from ddbench.data.exchange.importer import Importer, Understood, column_of
+from ddbench.data.exchange.importer import Importer, Understood, _ipc, column_of
 from ddbench.data.exchange.manifest import describe_set, manifest
 from ddbench.data.exchange.params import ImportedParams
 from ddbench.data.exchange.writers import write
@@ -355,6 +355,27 @@ def test_a_set_of_unequal_classes_fits_its_column(tmp_path, data, toy, drop):
     column = column_of(found, info)
     assert (column == Budget(ipc=2)) == (drop == 0)
     assert len(labels) - drop <= sum(column.resolve(info.counts)) <= len(labels) - drop + info.classes
+
+
+@pytest.mark.parametrize("counts", [(9, 9, 9), (9, 7, 2), (9, 0, 9, 4), (30, 20, 10, 5, 1)])
+def test_the_set_of_an_ipc_is_known_by_it_also_where_classes_are_short(data, counts):
+    info = replace(data[0].info, counts=counts)
+    for ipc in range(1, max(counts) + 3):
+        sizes = Budget(ipc=ipc).resolve(counts)
+        for known in (sizes, None):  # hard and soft labels
+            found = _ipc(known, sum(sizes), info)
+            assert found is not None and Budget(ipc=found).resolve(counts) == sizes
+    more = tuple(n + 1 for n in Budget(ipc=3).resolve((9, 7, 2)))
+    assert _ipc(more, sum(more), replace(info, counts=(9, 7, 2))) is None, "a class has more than it could give"
+
+
+@pytest.mark.parametrize("weights", [[-1.0] + [1.0] * 19, [0.0] * 20])
+def test_weights_that_are_no_factors_of_losses_are_refused(weights, tmp_path, data, toy):
+    images, _, labels = toy
+    made = CondensedSet.of_images(images, labels, data[1].preprocess)
+    write(replace(made, weights=torch.tensor(weights)), record_of(data, made), "pt", tmp_path / "set.pt")
+    with pytest.raises(DataError, match="weights are negative, or all 0"):
+        take(tmp_path / "set.pt")
 
 
 def test_repetitions_beyond_the_sets_are_skipped_with_a_reason(data):

@@ -99,7 +99,7 @@ def test_kmeans_keeps_one_image_of_each_cluster(tmp_path):
 
 
 @pytest.mark.parametrize("kind", LOOKING)
-@pytest.mark.parametrize("budget", [Budget(ipc=4), Budget(fraction=0.35), Budget(fraction=1.0)])
+@pytest.mark.parametrize("budget", [Budget(ipc=4), Budget(ipc=11), Budget(fraction=0.35), Budget(fraction=1.0)])
 def test_budget_is_filled_with_distinct_images_of_each_class(tmp_path, kind, budget):
     ctx = context(tmp_path, toy((12, 7, 20)), budget)
     indices = select(kind, ctx)
@@ -177,10 +177,12 @@ def test_selectors_with_equal_proxy_nets_share_one_artifact():
 
 
 @pytest.mark.parametrize("params", [*(params for _, params in LOOKING), RandomSubsetParams])
-def test_classes_smaller_than_the_budget_are_unsupported(tmp_path, params):
+def test_more_images_than_half_of_the_classes_have_are_unsupported(tmp_path, params):
     info = context(tmp_path, toy((12, 7, 20)), Budget(ipc=1)).dataset
-    assert params().unsupported(cell(Budget(ipc=7)), info) is None
-    assert params().unsupported(cell(Budget(ipc=8)), info) == "the smallest class has 7 training images"
+    assert params().unsupported(cell(Budget(ipc=12)), info) is None
+    assert params().unsupported(cell(Budget(ipc=13)), info) == (
+        "fewer than half of the classes have more than 12 training images, so ipc is at most 12"
+    )
     assert params().unsupported(cell(Budget(fraction=1.0)), info) is None
 
 

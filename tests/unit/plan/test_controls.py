@@ -239,9 +239,22 @@ def test_students_of_equal_bytes_train_as_long_as_those_of_the_set():
 
 
 def test_bytes_that_buy_more_than_there_is_are_a_skip_that_says_so():
-    made = planned(methods=["dm"], controls=True, budget={"ipc": [1, 30]})
+    made = planned(methods=["dm"], controls=True, budget={"ipc": [1, 31]})
     (reason,) = {entry.skip for entry in made.entries if entry.buys and entry.cell is None}
-    assert reason is not None and reason.startswith("ipc 120 of real images cost as much: the smallest class has 116")
+    assert reason is not None and reason.startswith(
+        "ipc 124 of real images cost as much: fewer than half of the classes"
+    )
+
+
+def test_where_classes_are_short_the_others_get_what_their_bytes_buy():
+    """30 of each at four bytes a pixel pay for 1200 real images; 120 of each would leave 7 of these unspent."""
+    made = planned(methods=["dm"], controls=True, budget={"ipc": [30]})
+    (entry,) = [entry for entry in made.entries if entry.buys and entry.r == entry.e == 0]
+    counts = entry.table.data.info.counts
+    afforded = {ipc: sum(min(ipc, n) for n in counts) for ipc in range(116, 122)}
+    assert max(afforded.values()) < 1200
+    assert made.nodes[entry.cell].document.cell.budget.ipc == 121
+    assert entry.buys.images == afforded[121]
 
 
 def test_selections_need_no_row_of_equal_bytes():

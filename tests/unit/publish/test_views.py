@@ -126,6 +126,37 @@ def test_data_sets_count_once_each_in_friedmans_test():
     assert ranking(orders[0] + orders[2]).friedman is None
 
 
+SHORT = {"facts": {"short": {"classes": 2, "of": 10, "least": 12, "most": 41}}}
+TOLD = "ipc 50: 2 of 10 classes have fewer images and give all they have (between 12 and 41)"
+
+
+def unbalanced():
+    return [
+        x
+        for name in ("random", "dm")
+        for ipc, more in ((1, {}), (50, SHORT))
+        for x in cell(name, [50.0], ipc=ipc, **more)
+    ]
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_a_column_with_short_classes_says_so_in_every_format(style):
+    text = render(tables_of(unbalanced()), style)
+    if style == "csv":
+        lines = csv.DictReader(io.StringIO(text))
+        assert {(line["budget"], line["short_classes"]) for line in lines} == {("ipc 1", ""), ("ipc 50", "2")}
+    else:
+        assert text.count(TOLD) == 1
+    plain = render(tables_of([x for x in unbalanced() if x.document.cell.budget.ipc == 1]), style)
+    assert "fewer images" not in plain
+
+
+@pytest.mark.parametrize("name", sorted(VIEWS))
+def test_views_of_such_columns_say_so_too(name):
+    for view in views_of(tables_of(unbalanced()), [name]):
+        assert (f"digits, {TOLD}" in view.notes) == bool(view.rows)
+
+
 def ladder(**fields):
     """Three rows of which verdicts leave no place open, and as many repetitions as that takes."""
     rows = (("a", 50.0, 1), ("b", 60.0, 3), ("c", 70.0, 5))
