@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ddbench.blocks.dynamics_params import Balance, Order, ScoreParams
-from ddbench.blocks.sampling import class_order, whole_order
+from ddbench.blocks.sampling import groups
 from ddbench.core.api import RunContext, Selection
 from ddbench.core.errors import NodeFailureError
 
@@ -44,13 +44,9 @@ def chosen(ctx: RunContext, hardness: Tensor, rule: Rule, balance: Balance) -> S
     wrong = int((~torch.isfinite(hardness)).sum())
     if wrong:
         raise NodeFailureError("nan", f"the score of {wrong} of {len(hardness)} images is no number")
-    if balance == "per_class":
-        groups = [(class_order(ctx, c), n) for c, n in enumerate(ctx.per_class)]
-    else:
-        ctx.warn("classes are not balanced: the images of all of them compete (balance: global)")
-        groups = [(whole_order(ctx), sum(ctx.per_class))]
     scores = hardness.double().cpu()
-    indices = torch.cat([members[rule(scores[members], n)] for members, n in groups if n])
+    found = groups(ctx, balance, shuffled=True)
+    indices = torch.cat([group.members[rule(scores[group.members], group.n)] for group in found])
     return Selection(indices, scores=scores.float())
 
 
