@@ -71,6 +71,11 @@ class TestGradMatch(MethodContract):
     fast = {"epochs": 1}
 
 
+class TestGLISTER(MethodContract):
+    name = "glister"
+    fast = {"epochs": 1}
+
+
 POOL = {"experts": 2, "expert_epochs": 3, "expert_batch": 256, "expert_optimiser": "sgd"}
 TRAJECTORY = {**POOL, "iterations": 3, "max_start": 2, "match_snapshots": 1, "syn_steps": 2, "lr_img": 1.0}
 
