@@ -71,6 +71,11 @@ class TestGradMatch(MethodContract):
     fast = {"epochs": 1}
 
 
+class TestGradMatchOfAllClasses(MethodContract):
+    name = "gradmatch"
+    fast = {"epochs": 1, "balance": "global"}
+
+
 class TestGLISTER(MethodContract):
     name = "glister"
     fast = {"epochs": 1}
