@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import torch
@@ -21,6 +22,8 @@ from ddbench.blocks.features import Outputs
 from ddbench.blocks.sampling import Group, groups
 from ddbench.core.api import RunContext, Selection
 from ddbench.core.errors import NodeFailureError
+
+_CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Gradients:
     def __len__(self) -> int:
         return len(self.e)
 
-    @property
+    @cached_property
     def norms(self) -> Tensor:
         """‖g‖, [n]."""
         return cast(Tensor, self.e.norm(dim=1) * self.h.norm(dim=1))
@@ -108,10 +111,10 @@ def refuse_nan(found: Outputs, whose: str) -> None:
     Raises:
         NodeFailureError: If so; says for how many of ``whose``.
     """
-    sums = found.features.sum(1, dtype=torch.float64) + found.logits.sum(1, dtype=torch.float64)
-    wrong = int((~torch.isfinite(sums)).sum())
+    parts = zip(*(torch.split(one, _CHUNK) for one in found), strict=True)
+    wrong = sum(int((~(torch.isfinite(h).all(1) & torch.isfinite(z).all(1))).sum()) for h, z in parts)
     if wrong:
-        raise NodeFailureError("nan", f"the features of {wrong} of {len(sums)} {whose} are no numbers")
+        raise NodeFailureError("nan", f"the features of {wrong} of {len(found.logits)} {whose} are no numbers")
 
 
 class Picks(NamedTuple):

@@ -108,7 +108,8 @@ def test_a_rule_sees_the_gradients_of_its_group(balance):
 
 
 @pytest.mark.parametrize("part", ["features", "logits"])
-def test_what_is_no_number_fails_the_cell(part):
+def test_what_is_no_number_fails_the_cell(part, monkeypatch):
+    monkeypatch.setattr(last_layer, "_CHUNK", 5)
     ctx = context()
     found = outputs(ctx)
     getattr(found, part)[4, 1] = torch.nan
