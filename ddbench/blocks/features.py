@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ddbench.blocks.functional import is_fused
 from ddbench.blocks.params import FeaturesParams
 from ddbench.blocks.training import Trainer, TrainingRecipe
-from ddbench.core.api import RunContext
+from ddbench.core.api import Images, RunContext
 from ddbench.core.store.tensors import load_checkpoint, save_state
 
 FILE = "features.safetensors"
@@ -92,22 +92,42 @@ def build(ctx: RunContext, folder: Path, params: FeaturesParams) -> None:
 
     A proxy net of the cell's architecture is trained on train (see :class:`FeaturesParams`), then embeds all of it.
     """
-    example = ctx.train.images(torch.tensor([0]))
-    net = frozen(_train_proxy(ctx, folder, params).eval(), example)
-    parts = torch.split(torch.arange(len(ctx.train)), chunk_size(net, example))
+    found = outputs(ctx, _train_proxy(ctx, folder, params).eval(), ctx.train)
+    save_file({"features": found.features, "logits": found.logits}, folder / FILE)
+    (folder / _CHECKPOINT).unlink(missing_ok=True)
+
+
+class Outputs(NamedTuple):
+    """What a network says of n images: features [n, D] and logits [n, K], float32 on the CPU."""
+
+    features: Tensor
+    logits: Tensor
+
+
+@torch.no_grad()
+def outputs(ctx: RunContext, net: nn.Module, split: Images) -> Outputs:
+    """What a network in eval mode says of all images of a split; it is :func:`frozen` from then on."""
+    example = split.images(torch.tensor([0]))
+    net = frozen(net, example)
+    parts = torch.split(torch.arange(len(split)), chunk_size(net, example))
     features, logits = [], []
     for done, index in enumerate(parts):
-        images = ctx.train.images(index)
+        images = split.images(index)
         features.append(cast(Embedder, net).embed(images).float().cpu())
         logits.append(net(images).float().cpu())
         ctx.progress(done + 1, len(parts), "embedding")
-    save_file({"features": torch.cat(features), "logits": torch.cat(logits)}, folder / FILE)
-    (folder / _CHECKPOINT).unlink(missing_ok=True)
+    return Outputs(torch.cat(features), torch.cat(logits))
 
 
 def load(folder: Path) -> Tensor:
     """Features of all training images, [N, D] float32 on the CPU."""
     return load_file(folder / FILE)["features"]
+
+
+def load_outputs(folder: Path) -> Outputs:
+    """What the proxy net says of all training images."""
+    found = load_file(folder / FILE)
+    return Outputs(found["features"], found["logits"])
 
 
 def select_per_class(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ddbench.blocks.dynamics_params import Balance, Order, ScoreParams
-from ddbench.blocks.sampling import class_order, whole_order
+from ddbench.blocks.sampling import groups
 from ddbench.core.api import RunContext, Selection
 from ddbench.core.errors import NodeFailureError
 
@@ -42,8 +42,8 @@ def chosen(ctx: RunContext, hardness: Tensor, rule: Rule, balance: Balance) -> S
     Equals are told apart by the repetition's order of the images, which is that of ``random``.
     """
     require_numbers(hardness)
-    scores = hardness.double().cpu()
-    indices = torch.cat([members[rule(scores[members], n)] for members, n in groups(ctx, balance)])
+    scores, competing = hardness.double().cpu(), groups(ctx, balance, shuffled=True)
+    indices = torch.cat([group.members[rule(scores[group.members], group.n)] for group in competing])
     return Selection(indices, scores=scores.float())
 
 
@@ -61,20 +61,9 @@ def require_numbers(scores: Tensor) -> None:
         raise NodeFailureError("nan", f"the score of {wrong} of {len(scores)} images is no number")
 
 
-def groups(ctx: RunContext, balance: Balance) -> list[tuple[Tensor, int]]:
-    """Who competes with whom: images [m] int64 in the order that decides between equals, and how many are kept.
-
-    Each class, as far as the budget gives it any, or all images, which the record tells.
-    """
-    if balance == "per_class":
-        return [(class_order(ctx, c), n) for c, n in enumerate(ctx.per_class) if n]
-    ctx.warn("classes are not balanced: the images of all of them compete (balance: global)")
-    return [(whole_order(ctx), sum(ctx.per_class))]
-
-
 def without_hardest(hardness: Tensor, n: int, share: float) -> Tensor:
     """Positions of all candidates but the ⌊share · m⌋ hardest, as far as n are left: [·] int64, ascending."""
-    dropped = min(int(share * len(hardness)), len(hardness) - n)
+    dropped = min(int(share * len(hardness) + 1e-9), len(hardness) - n)  # .29 of 100 are 29, not 28.999…
     left = torch.ones(len(hardness), dtype=torch.bool)
     left[hardest(hardness, dropped)] = False
     return torch.nonzero(left).flatten()

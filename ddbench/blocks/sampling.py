@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ddbench.blocks.dynamics_params import Balance
 from ddbench.core.api import RunContext
 
 
@@ -29,6 +31,38 @@ def class_order(ctx: RunContext, c: int, draw: int = 0) -> Tensor:
 def whole_order(ctx: RunContext) -> Tensor:
     """The repetition's permutation of all training images, for choices among all classes: [N] int64, on the CPU."""
     return torch.randperm(len(ctx.train), generator=torch.Generator().manual_seed(ctx.seed("random", "all")))
+
+
+class Group(NamedTuple):
+    """Images among which some are chosen.
+
+    Attributes:
+        members: [m] int64 indices into train, on the CPU.
+        n: How many are chosen of them.
+        c: Their class; None where they are of all classes.
+    """
+
+    members: Tensor
+    n: int
+    c: int | None
+
+
+def groups(ctx: RunContext, balance: Balance, *, shuffled: bool) -> list[Group]:
+    """Each class that the budget gives images, or all images together, of which the record says so.
+
+    Args:
+        ctx: The run.
+        balance: Which.
+        shuffled: Members in the repetition's order, for rules that let the first of equals win; else ascending.
+    """
+    if balance == "global":
+        ctx.warn("classes are not balanced: the images of all of them compete (balance: global)")
+        return [Group(whole_order(ctx) if shuffled else torch.arange(len(ctx.train)), sum(ctx.per_class), None)]
+    return [
+        Group(class_order(ctx, c) if shuffled else ctx.train.of_class(c).cpu(), n, c)
+        for c, n in enumerate(ctx.per_class)
+        if n
+    ]
 
 
 def first_of_each_class(ctx: RunContext, times: int = 1, draw: int = 0) -> Tensor:

@@ -41,11 +41,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-ClassCounts: TypeAlias = Literal["exact", "at_most", "total"]
+ClassCounts: TypeAlias = Literal["exact", "at_most", "total", "total_at_most"]
 """How a selection keeps to the budget.
 
 ``exact``: each class has as many images as the budget gives it; ``at_most``: or fewer; ``total``: all classes together
-have as many as the budget gives them together.
+have as many as the budget gives them together; ``total_at_most``: or fewer.
 """
 
 

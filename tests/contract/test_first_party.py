@@ -72,6 +72,36 @@ class TestKMeans(MethodContract):
     fast = {"epochs": 1, "n_init": 1}
 
 
+class TestGraphCut(MethodContract):
+    name = "graphcut"
+    fast = {"epochs": 1}
+
+
+class TestFacilityLocation(MethodContract):
+    name = "facility_location"
+    fast = {"epochs": 1}
+
+
+class TestCRAIG(MethodContract):
+    name = "craig"
+    fast = {"epochs": 1}
+
+
+class TestGradMatch(MethodContract):
+    name = "gradmatch"
+    fast = {"epochs": 1}
+
+
+class TestGradMatchOfAllClasses(MethodContract):
+    name = "gradmatch"
+    fast = {"epochs": 1, "balance": "global"}
+
+
+class TestGLISTER(MethodContract):
+    name = "glister"
+    fast = {"epochs": 1}
+
+
 POOL = {"experts": 2, "expert_epochs": 3, "expert_batch": 256, "expert_optimiser": "sgd"}
 TRAJECTORY = {**POOL, "iterations": 3, "max_start": 2, "match_snapshots": 1, "syn_steps": 2, "lr_img": 1.0}
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ddbench import RunContext, Selection, Selector
 from ddbench.blocks.dynamics import Dynamics, aum, forgetting
-from ddbench.blocks.ranking import groups, require_numbers, without_hardest
+from ddbench.blocks.ranking import require_numbers, without_hardest
+from ddbench.blocks.sampling import groups
 from ddbench_plugins.d2.params import D2Params
 
 _ROWS = 64
@@ -35,8 +36,8 @@ class D2(Selector[D2Params]):
         for one in (hardness, features):
             require_numbers(one)
         hardness -= hardness.min()
-        competing, picked = groups(ctx, p.balance), []
-        for done, (members, n) in enumerate(competing):
+        competing, picked = groups(ctx, p.balance, shuffled=True), []
+        for done, (members, n, _) in enumerate(competing):
             left = members[without_hardest(hardness[members], n, p.beta)]
             picked.append(left[d2(features[left], hardness[left], n, k=p.k, gamma=p.gamma)])
             ctx.progress(done + 1, len(competing), "groups")
