@@ -27,13 +27,13 @@ from ddbench import MethodInfo, Params, Selection, Selector, hookimpl
 from pydantic import Field
 
 class FirstParams(Params):
-    skip: int = Field(default=0, ge=0, description="images of each class to pass over")
+    skip: int = Field(default=0, ge=0, description="images of each class that come last")
 
 class First(Selector):
     def select(self, ctx):
         import torch
         skip = self.params.skip
-        return Selection(torch.cat([ctx.train.of_class(c)[skip:skip + n] for c, n in enumerate(ctx.per_class)]))
+        return Selection(torch.cat([ctx.train.of_class(c).roll(-skip)[:n] for c, n in enumerate(ctx.per_class)]))
 
 @hookimpl
 def ddbench_register_methods(registry):
