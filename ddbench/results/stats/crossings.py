@@ -63,7 +63,7 @@ def crossing_interval(
     Percentiles of resamples are too narrow for few repetitions: resampling takes (n − 1)/n of the variance, and the
     normal quantile. So the percentiles are those of the normal quantile t₍n−1₎ √(n/(n − 1)), which makes the interval
     of a mean about the t-interval (Hesterberg, The American Statistician 69, 2015: expanded percentiles): 0.24 % and
-    99.76 % at n = 6. At 2.5 % and 97.5 % intervals covered 87 % there.
+    99.76 % at n = 6. At 2.5 % and 97.5 % intervals covered .87–.91 there.
 
     Args:
         shares: f, ascending [K].
