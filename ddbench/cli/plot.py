@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddbench.cli.options import PLUGIN, CommaList, join
+from ddbench.cli.records import gathered
 from ddbench.core.documents import CellDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
@@ -181,13 +182,7 @@ def _chosen(
     Raises:
         UsageError: If nothing is left.
     """
-    from ddbench.core.store.jsonl import read_records
-
-    records = [record for path in files for record in read_records(path)]
-    if out is not None or not files:
-        records += stored(Store(out or Path("runs")))
-    named = {(r.key, r.document.label, r.kind == "condense" and r.document.profile): r for r in records}
-    records = list(named.values())
+    records = gathered(out, files)
     wanted = (set(join(datasets)), set(join(protocols)), set(join(methods)))
     found = [record for record in records if _passes(record, *wanted)]
     if not any(record.kind == "evaluation" for record in found):

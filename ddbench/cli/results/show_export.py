@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddbench.cli.options import PLUGIN, join
+from ddbench.cli.results.claims import claims
 from ddbench.cli.results.full_stopped import full_stopped
 from ddbench.cli.results.quantise import quantise
 from ddbench.cli.results.quartiles import quartiles
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def results() -> None:
-    """Show, export, verify and remove results."""
+    """Show, export, verify and remove results, and judge claims by them."""
 
 
 @results.command("show")
@@ -144,6 +145,7 @@ results.add_command(rm)
 results.add_command(quartiles)
 results.add_command(quantise)
 results.add_command(full_stopped)
+results.add_command(claims)
 
 
 @click.command()

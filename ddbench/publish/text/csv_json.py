@@ -21,6 +21,7 @@ from ddbench.publish.views.main import CELL, MAIN, differences_view
 from ddbench.publish.views.scores import SCORES
 from ddbench.publish.views.students import OVER, students_view
 from ddbench.publish.views.verdicts import LINES, lines_of
+from ddbench.publish.views.view import View
 from ddbench.results.scores.cross import OverStudents, cross_tables, group_of, over_students
 from ddbench.results.scores.crossing import crossings_of
 from ddbench.results.scores.lossless import Claim, claims_of
@@ -160,6 +161,24 @@ def to_json(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
             documents += [students_view(cross).document for cross in cross_tables(tables)]
         else:
             documents += [view.document for view in views_of(tables, [name])]
+    return _json(documents)
+
+
+def view_csv(view: View) -> str:
+    """A view whose rows are no cells: a line each."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [each.name for each in view.columns], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_flat(view.columns, row) for row in view.rows)
+    return out.getvalue()
+
+
+def views_json(views: Sequence[View]) -> str:
+    """Views as a list of documents."""
+    return _json([view.document for view in views])
+
+
+def _json(documents: Sequence[dict[str, Any]]) -> str:
     return json.dumps(documents, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
