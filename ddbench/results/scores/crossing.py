@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from ddbench.core.roles import baseline_of
+from ddbench.core.roles import RANDOM, baseline_of
 from ddbench.results.stats import minus_random
 from ddbench.results.stats.crossings import Sides, crossing_interval, crossings, differences_of
 from ddbench.results.stats.verdicts import LEAST_N
@@ -98,12 +98,14 @@ class Place:
 
 
 def grid_of(table: Table) -> list[Place]:
-    """The budgets whose size is known and at which something was measured, by size."""
-    found = []
-    for i, column in enumerate(table.columns):
-        share = _share(column)
-        if share is not None and any(not row.spans and (cell := row.cells[i]) and cell.scores for row in table.rows):
-            found.append(Place(i, column.budget.label, share))
+    """The budgets whose size is known and at which random was run, by size: elsewhere there is nothing to compare."""
+    random = [row for row in table.rows if row.method == RANDOM and row.role.kind in ("reference", "twin")]
+    cells = [[row.cells[i] for row in random] for i in range(len(table.columns))]
+    found = [
+        Place(i, column.budget.label, share)
+        for i, column in enumerate(table.columns)
+        if (share := _share(column)) is not None and any(cell and cell.status != "skipped" for cell in cells[i])
+    ]
     return sorted(found, key=lambda place: place.share)
 
 

@@ -134,7 +134,7 @@ def test_intervals_hold_the_crossing_as_often_as_they_say(n, draws):
 
 
 def test_the_grid_is_the_share_of_the_training_images_whatever_the_budget_counts():
-    (table,) = tables_of(curve("random", [50.0] * 5) + curve("el2n", [60.0] * 5) + cell("el2n", [1.0], ipc=2))
+    (table,) = tables_of(curve("random", [50.0] * 5) + curve("el2n", [60.0] * 5) + cell("random", [1.0], ipc=2))
     assert [place.share for place in grid_of(table)] == pytest.approx([1, 100 * 20 / N_TRAIN, 2, 5, 10, 30])
 
 
@@ -171,9 +171,16 @@ def test_a_budget_without_a_complete_result_is_named_and_no_number_is_made_up():
 
 def test_what_random_lacks_is_said():
     base = rows("random", {share: [50.0] * 3 for share in GRID[:4]})
-    assert found(base, curve("el2n", [60.0] * 5)).why == "none of random at 30 %"
+    failed = cell("random", [50.0, None, 50.0], fraction=0.3)
+    assert found(base, failed, curve("el2n", [60.0] * 5)).why == "none of random at 30 %"
     late = [x for r in (6, 7, 8) for x in pair("random", 50.0, r=r, fraction=0.3)]
     assert found(base, late, curve("el2n", [60.0] * 5)).why == "no repetition in common with random at 30 %"
+
+
+def test_a_budget_at_which_random_was_not_run_is_none_of_the_grid():
+    base = rows("random", {share: [50.0] * 3 for share in GRID[:4]})
+    one = found(base, curve("el2n", [60.0, 60.0, 40.0, 40.0, 60.0]))
+    assert one.at == Share(pytest.approx((2 * 5) ** 0.5))
 
 
 def test_methods_alone_have_a_crossing():
