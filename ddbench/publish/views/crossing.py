@@ -91,11 +91,21 @@ def crossing_views(tables: Sequence[Table]) -> list[View]:
     return found or [empty_view("crossing", CAPTION, "this needs a method and random at two budgets of one table")]
 
 
+def _dips(found: Crossing) -> list[str]:
+    """Labels of the budgets below the crossing at which the row is not above random: its curve rises there."""
+    if found.at is None or found.at.side == "below":
+        return []
+    last = max(i for i, gap in enumerate(found.gaps) if gap.difference > 0)
+    return [gap.budget for gap in found.gaps[:last] if gap.difference <= 0]
+
+
 def _view(table: Table, rows: Sequence[Crossing]) -> View:
     grid = [one.share for one in grid_of(table)]
     first, last = map(share_text, (grid[0], grid[-1]))
     outside = OUTSIDE.format(first=first, last=last)
     notes = [MEANING, f"the grid: {', '.join(map(share_text, grid))}; {outside}", INTERVAL]
+    low = [f"{label_of(row)} ({', '.join(dips)})" for row in rows if (dips := _dips(row))]
+    notes += [f"not above random before their crossing either, by the means: {', '.join(low)}"] if low else []
     notes += caution(row.n for row in rows if row.at is not None)
     shared: dict[tuple[str, ...], list[str]] = {}
     for row in rows:

@@ -249,6 +249,14 @@ def test_programs_read_on_which_side_of_the_grid_a_crossing_lies():
     assert document["grid"] == [1.0, 10.0, 100.0]
 
 
+def test_a_row_that_is_not_above_random_before_its_crossing_either_is_named():
+    said = "not above random before their crossing either, by the means: el2n (1 %)"
+    assert said in notes(against_random(0.0, 1.0, -1.0), "crossing")
+    assert said in notes(against_random(-1.0, 1.0, 1.0), "crossing")
+    for gains in ((1.0, 1.0, -1.0), (-1.0, -1.0, -1.0), (1.0, -1.0, -1.0)):
+        assert "not above random" not in notes(against_random(*gains), "crossing")
+
+
 def test_what_repetitions_share_and_what_is_missing_is_said_of_a_crossing():
     experts = against_random(1.0, 1.0, -1.0, n=6, artifacts={"experts": ["experts", "e" * 64]})
     assert "no significance claimed for el2n: all repetitions share one artifact (experts)" in notes(
