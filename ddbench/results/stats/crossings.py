@@ -48,7 +48,7 @@ def crossings(shares: ArrayLike, differences: ArrayLike) -> Floats:
 
 def differences_of(budgets: Sequence[Sides]) -> Floats:
     """Mean of the row minus that of what it is held against, of each budget [K]."""
-    return np.round(_parts(budgets, _groups(budgets)).sum(axis=0), DIGITS)
+    return np.asarray(np.round(_parts(budgets, _groups(budgets)).sum(axis=0), DIGITS))
 
 
 def crossing_interval(
