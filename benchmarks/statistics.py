@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 if __name__ == "__main__":  # the folder of the script would hide the standard library's module of its name
@@ -25,7 +24,10 @@ from scipy.special import ndtri
 from tabulate import tabulate
 from tqdm import tqdm
 
+from benchmarks.kit.scenario import ERROR, UNUSUAL, Floats, Goal, Line, Noise, Rng, Run, Scenario, normal
+from ddbench.results.stats.claims import all_above, outcomes, some_below
 from ddbench.results.stats.contrasts import Contrasts, paired_contrasts, reference_contrasts
+from ddbench.results.stats.crossings import crossing_interval, crossings
 from ddbench.results.stats.families import bold_rows, worse_than
 from ddbench.results.stats.intervals import MARGIN
 from ddbench.results.stats.noninferior import (
@@ -39,13 +41,6 @@ from ddbench.results.stats.noninferior import (
 )
 from ddbench.results.stats.verdicts import decide, equivalence_power, smallest_n
 
-Floats = npt.NDArray[np.float64]
-Rng = np.random.Generator
-Noise = Callable[[Rng, tuple[int, ...]], Floats]
-"""Errors of a shape, with mean 0."""
-Run = Callable[[Rng, int], Mapping[str, npt.NDArray[np.generic]]]
-"""Draws and judges so many tables; what is counted → whether it happened, for each (or in which share of its pairs)."""
-
 CHUNK = 500
 T = 10_000
 """Images of FashionMNIST's test set."""
@@ -54,71 +49,12 @@ DRAWS = 30
 
 MISSES, FALSE, UNBOLD = "interval misses the truth", "false better or worse", "bold loses an equal row"
 EQUIVALENT, LOSSLESS = "false equivalent", "false lossless"
+FALSE_HOLDS, FALSE_REFUTED, SEES_HOLDS = "false holds", "false refuted", "power: holds"
 SEES, SEES_EQUIVALENT, SEES_LOSSLESS = "power: better or worse", "power: equivalent", "power: lossless"
-
-
-@dataclass(frozen=True)
-class Goal:
-    """An error's highest share, or a power's lowest."""
-
-    share: float
-    power: bool = False
-
-    def met(self, low: float, high: float) -> bool:
-        """Whether an interval reaches it."""
-        return high >= self.share if self.power else low <= self.share
-
-
-ERROR = Goal(0.05)
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """Tables of one truth.
-
-    Attributes:
-        truth: In words.
-        run: How they are drawn and judged.
-        goals: What is shown of it, with its goal.
-        part: Share of the runs, below 1 where whole matrices are drawn.
-    """
-
-    truth: str
-    run: Run
-    goals: Mapping[str, Goal | None]
-    part: float = 1.0
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table: how often something happened."""
-
-    what: str
-    truth: str
-    hits: float
-    runs: int
-    goal: Goal | None
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's, 99 %; too wide for shares of the pairs of a table, which vary less than yes and no."""
-        z, share = float(ndtri(0.995)), self.hits / self.runs
-        middle, scale = self.hits + z**2 / 2, self.runs + z**2
-        half = z * float(np.sqrt(self.hits * (1 - share) + z**2 / 4))
-        return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
-
-    @property
-    def fails(self) -> bool:
-        """Whether it has a goal that its interval does not reach."""
-        return self.goal is not None and not self.goal.met(*self.interval)
-
-    def cells(self) -> list[str]:
-        """As text."""
-        goal = "" if self.goal is None else f"{'≥' if self.goal.power else '≤'} {self.goal.share:.2f}"
-        verdict = "FAILS" if self.fails else "passes" if goal else ""
-        low, high = self.interval
-        share = f"{self.hits / self.runs:.4f}"
-        return [self.what, self.truth, share, f"{low:.4f}–{high:.4f}", f"{self.runs}", goal, verdict]
+ORDER = (
+    MISSES, FALSE, UNBOLD, EQUIVALENT, LOSSLESS, FALSE_HOLDS, FALSE_REFUTED,
+    SEES, SEES_EQUIVALENT, SEES_LOSSLESS, SEES_HOLDS,
+)  # fmt: skip
 
 
 def main() -> int:
@@ -147,8 +83,7 @@ def simulate(runs: int, seed: int) -> list[Line]:
             found = scenario.run(rng, min(CHUNK, total - start))
             hits = {what: hits[what] + float(found[what].sum()) for what in hits}
         lines += [Line(what, scenario.truth, hits[what], total, goal) for what, goal in scenario.goals.items()]
-    order = [MISSES, FALSE, UNBOLD, EQUIVALENT, LOSSLESS, SEES, SEES_EQUIVALENT, SEES_LOSSLESS]
-    return sorted(lines, key=lambda line: (order.index(line.what), line.goal is None))
+    return sorted(lines, key=lambda line: (ORDER.index(line.what), line.goal is None))
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -158,28 +93,8 @@ def scenarios() -> Iterator[Scenario]:
     yield from families()
     yield from equivalences()
     yield from losslessness()
-
-
-def normal(rng: Rng, shape: tuple[int, ...]) -> Floats:
-    return rng.standard_normal(shape)
-
-
-def skewed(rng: Rng, shape: tuple[int, ...]) -> Floats:
-    """Exponential, with the tail below."""
-    return 1 - rng.standard_exponential(shape)
-
-
-def bad_runs(rng: Rng, shape: tuple[int, ...]) -> Floats:
-    """One in ten is five standard deviations lower."""
-    return rng.standard_normal(shape) + 0.5 - 5.0 * (rng.random(shape) < 0.1)
-
-
-def steps(rng: Rng, shape: tuple[int, ...]) -> Floats:
-    """Accuracies on 300 images, which lie a third of a point apart, with a standard deviation of half a point."""
-    return np.round(3 * 0.5 * rng.standard_normal(shape)) / 3
-
-
-UNUSUAL: Mapping[str, Noise] = {"skewed": skewed, "one bad run in ten": bad_runs, "steps of one test image": steps}
+    yield from claims()
+    yield from crossing_points()
 
 
 def intervals() -> Iterator[Scenario]:
@@ -380,6 +295,66 @@ def losslessness() -> Iterator[Scenario]:
         part = 0.25 if n_test == T else 1.0
         yield Scenario(truth, students(6, n_test, accuracy, -margin), {LOSSLESS: ERROR}, part=part)
         yield Scenario(truth, students(6, n_test, accuracy, 0.0), {SEES_LOSSLESS: None}, part=0.1)
+
+
+def claims() -> Iterator[Scenario]:
+    """Files of claims, each with two contrasts."""
+
+    def run(means: Floats, n: int, noise: Noise = normal) -> Run:
+        """``means`` [m, k] in standard deviations of the difference of two rows."""
+
+        def judge(rng: Rng, size: int) -> Mapping[str, npt.NDArray[np.generic]]:
+            shape = (size, *means.shape, n)
+            found = paired_contrasts(means[..., None] + (noise(rng, shape) - noise(rng, shape)) / np.sqrt(2))
+            holds, refuted = outcomes(all_above(found), some_below(found))
+            wrong = (means <= 0).any(axis=-1)
+            return {
+                FALSE_HOLDS: holds[:, wrong].any(axis=-1),
+                FALSE_REFUTED: refuted[:, (means >= 0).all(axis=-1)].any(axis=-1),
+                SEES_HOLDS: holds[:, ~wrong].mean(axis=-1) if (~wrong).any() else np.zeros(size),
+            }
+
+        return judge
+
+    one, none = np.array([[0.0, 9.0]]), np.zeros((1, 2))
+    for m in (1, 5, 10):
+        n = smallest_n(m)
+        yield Scenario(
+            f"{m} claims of which one of two contrasts is 0, n = {n}", run(np.repeat(one, m, axis=0), n),
+            {FALSE_HOLDS: ERROR},
+        )  # fmt: skip
+        yield Scenario(
+            f"{m} claims of which both contrasts are 0, n = {n}", run(np.repeat(none, m, axis=0), n),
+            {FALSE_HOLDS: ERROR, FALSE_REFUTED: ERROR},
+        )  # fmt: skip
+    for name, noise in UNUSUAL.items():
+        truth = f"5 claims of which one of two contrasts is 0, n = {smallest_n(5)}, {name}"
+        shown = {FALSE_HOLDS: None, FALSE_REFUTED: None}
+        yield Scenario(truth, run(np.repeat(one, 5, axis=0), smallest_n(5), noise), shown)
+    for n in (smallest_n(5), 12, 20):
+        yield Scenario(f"5 claims, all contrasts 1 sd, n = {n}", run(np.ones((5, 2)), n), {SEES_HOLDS: None})
+
+
+def crossing_points() -> Iterator[Scenario]:
+    """Rows that random meets at 4.6 % of the training images: five budgets, half of each error common to all."""
+    shares, truth = [1.0, 2.0, 4.0, 6.0, 20.0], np.array([3.0, 1.5, 0.5, -1.0, -3.0])
+    at = float(crossings(shares, truth))
+
+    def run(n: int, draws: int, steep: float) -> Run:
+        def scores(errors: Floats) -> list[dict[int, float]]:
+            return [dict(enumerate(budget)) for budget in errors.T.tolist()]
+
+        def one(rng: Rng) -> bool:
+            random, own = ((normal(rng, (r, 1)) + normal(rng, (r, len(shares)))) / np.sqrt(2) for r in (draws, n))
+            ours = steep * truth + 0.3 * random[:n] + np.sqrt(1 - 0.3**2) * own
+            low, high = crossing_interval(shares, list(zip(scores(ours), scores(random), strict=True)))
+            return not low <= at <= high
+
+        return lambda rng, size: {MISSES: np.array([one(rng) for _ in range(size)])}
+
+    for n, draws, goal in ((3, DRAWS, None), (6, DRAWS, ERROR), (12, DRAWS, ERROR), (6, 6, None), (12, 12, None)):
+        yield Scenario(f"crossing, n = {n} and {draws}", run(n, draws, 1.0), {MISSES: goal}, part=0.1)
+    yield Scenario(f"crossing, n = 6 and {DRAWS}, a third as steep", run(6, DRAWS, 1 / 3), {MISSES: None}, part=0.1)
 
 
 if __name__ == "__main__":

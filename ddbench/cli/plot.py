@@ -1,4 +1,4 @@
-"""`ddbench plot ipc | cost | window | images`: pictures of results, as PNG or SVG by the file's ending."""
+"""`ddbench plot ipc | cost | crossing | window | images`: pictures of results, as PNG or SVG by the file's ending."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddbench.cli.options import PLUGIN, CommaList, join
+from ddbench.cli.records import gathered
 from ddbench.core.documents import CellDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
+from ddbench.core.roles import RANDOM
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import Store
 from ddbench.plan.collect import stored
@@ -44,7 +46,7 @@ def _inputs(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def plot() -> None:
-    """Draw results: accuracy by images per class or cost, windows, images (needs matplotlib)."""
+    """Draw results: accuracy by images per class or cost, minus random, windows, images (needs matplotlib)."""
 
 
 @plot.command()
@@ -75,6 +77,28 @@ def cost(target: Path, **given: Any) -> None:
     if not panels:
         raise UsageError("nothing to plot: no records of condensations with their cost")
     _write(plots, target, plots.cost_plot(panels), _count(len(panels), "panel"))
+
+
+@plot.command()
+@_inputs
+def crossing(target: Path, **given: Any) -> None:
+    """Accuracy minus random by the share of the training images, and where random is no worse."""
+    from ddbench.publish.plots.series import crossing_series
+    from ddbench.publish.views.crossing import crossing_text, interval_text
+    from ddbench.results.tables.tables import tables_of
+
+    plots = _plots(target)
+    if given["methods"]:
+        given["methods"] += ([RANDOM],)
+    records, seen = _chosen(**given)
+    panels = crossing_series(tables_of(records), seen)
+    if not panels:
+        raise UsageError("nothing to plot: no table has a method and random at two budgets")
+    _write(plots, target, plots.crossing_plot(panels), _count(len(panels), "panel"))
+    for panel in panels:
+        for found in panel.crossings:
+            said = found.why if found.at is None else f"{crossing_text(found)} {interval_text(found)}, n = {found.n}"
+            click.echo(f"{panel.title}: {found.row}: {said}")
 
 
 @plot.command()
@@ -158,13 +182,7 @@ def _chosen(
     Raises:
         UsageError: If nothing is left.
     """
-    from ddbench.core.store.jsonl import read_records
-
-    records = [record for path in files for record in read_records(path)]
-    if out is not None or not files:
-        records += stored(Store(out or Path("runs")))
-    named = {(r.key, r.document.label, r.kind == "condense" and r.document.profile): r for r in records}
-    records = list(named.values())
+    records = gathered(out, files)
     wanted = (set(join(datasets)), set(join(protocols)), set(join(methods)))
     found = [record for record in records if _passes(record, *wanted)]
     if not any(record.kind == "evaluation" for record in found):

@@ -79,8 +79,8 @@ HOW = [
     click.option("--format", "style", type=click.Choice(STYLES), default="table"),
     click.option("--details", is_flag=True, help="Show what methods say about their runs, too (not in csv)."),
     click.option("--views", type=NAMES, multiple=True,
-                 help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts. "
-                      "[main]"),
+                 help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts, "
+                      "crossing. [main]"),
 ]  # fmt: skip
 WHERE = [
     click.option("--dry-run", is_flag=True, help="Only show the plan."),

@@ -17,9 +17,10 @@ from ddbench.core.records import Record
 from ddbench.core.specs import TUNE
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.jsonl import read_records
+from ddbench.publish.claims import claims_view
 from ddbench.publish.ledger import ledger, read_published
 from ddbench.publish.page import board as html
-from ddbench.publish.text.render import markdown_grid, render
+from ddbench.publish.text.render import markdown, markdown_grid, render
 from ddbench.publish.tuning import tuning_block
 from ddbench.publish.views.catalog import ONCE, check_names
 from ddbench.results.tables.figures import plural
@@ -28,12 +29,15 @@ from ddbench.results.tables.tables import Table, tables_of
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
 TUNING = "<!-- ddbench:tuning records=records/tuning-fm14.jsonl file=../configs/tune-fm14.yaml -->"
 LEDGER = "<!-- ddbench:ledger published=published.yaml records=records/digits.jsonl,records/mnist.jsonl -->"
+CLAIMS = "<!-- ddbench:claims claims=claims.yaml records=records/digits.jsonl -->"
 FIELDS = {
     "table": {"records", "datasets", "protocol", "details", "views"},
     "ledger": {"records", "published"},
     "tuning": {"records", "file"},
+    "claims": {"records", "claims"},
     "end": set[str](),
 }
+EXAMPLES = {"ledger": LEDGER, "tuning": TUNING, "claims": CLAIMS}
 END = "<!-- ddbench:end -->"
 _MARKER = re.compile(r"<!--\s*ddbench:(?P<name>\w+)(?P<fields>(?:\s+\w+=\S+)*)\s*-->")
 _FENCE = re.compile(r"\s*(```+|~~~+)")
@@ -54,6 +58,7 @@ class Block:
         views: Which tables to show; empty: the main ones.
         published: File of the published numbers: the block is a reproduction ledger then.
         file: File of the configurations that were tried: the block is a tuning ledger then.
+        claims: File of claims that were fixed beforehand: the block says which of them hold then.
     """
 
     first: int
@@ -65,6 +70,7 @@ class Block:
     views: tuple[str, ...] = ()
     published: Path | None = None
     file: Path | None = None
+    claims: Path | None = None
 
 
 def has_markers(path: Path) -> bool:
@@ -143,6 +149,8 @@ def _rendered(path: Path, text: str) -> tuple[str, list[Made]]:
 def _of_block(block: Block) -> Made:
     if block.published is not None:
         return _ledger(block, block.published)
+    if block.claims is not None:
+        return _claims(block, block.claims)
     return _table(block) if block.file is None else _tuning(block, block.file)
 
 
@@ -163,6 +171,13 @@ def _ledger(block: Block, published: Path) -> Made:
 def _tuning(block: Block, file: Path) -> Made:
     records = _all(block)
     return Made(tuning_block(file, records), tables_of(records))
+
+
+def _claims(block: Block, file: Path) -> Made:
+    records, notes = _joined(block.records)
+    tables = tables_of(ordered(records))
+    text = markdown([claims_view(file, tables)])
+    return Made("\n".join([text, *notes]) if notes else text, tables)
 
 
 def _all(block: Block) -> list[Record]:
@@ -320,14 +335,19 @@ def _blocks(path: Path, lines: Sequence[str]) -> list[Block]:
             first, values = opened
             files = tuple(path.parent / part for part in values["records"].split(","))
             names = _names(values.get("datasets", ""))
-            published, file = (path.parent / values[n] if n in values else None for n in ("published", "file"))
+            published, file, claims = (
+                path.parent / values[n] if n in values else None for n in ("published", "file", "claims")
+            )
             details = values.get("details") == "yes"
             views = _names(values.get("views", ""))
             protocol = values.get("protocol", "")
             if again := sorted(ONCE & {*views} & {view for block in blocks for view in block.views}):
                 what = f"a second block of {again[0]}, whose claims on one page are judged together"
                 raise wrong(first, f"{what}; name all records in one: records=a.jsonl,b.jsonl")
-            blocks.append(Block(first + 1, index, files, names, protocol, details, views, published, file))
+            if claims is not None and claims in [block.claims for block in blocks]:
+                what = f"a second block of {values['claims']}, whose claims are judged together"
+                raise wrong(first, f"{what}; name all records in one: records=a.jsonl,b.jsonl")
+            blocks.append(Block(first + 1, index, files, names, protocol, details, views, published, file, claims))
             opened = None
         else:
             raise wrong(
@@ -358,10 +378,11 @@ def _markers(
         name = "" if marker is None else marker["name"]
         if marker is None or name not in FIELDS:
             raise wrong(
-                index, f"malformed marker `{line.strip()}`; write `{EXAMPLE}`, `{LEDGER}`, `{TUNING}` or `{END}`"
+                index,
+                f"malformed marker `{line.strip()}`; write `{EXAMPLE}`, `{LEDGER}`, `{TUNING}`, `{CLAIMS}` or `{END}`",
             )
         fields = dict(field.split("=", 1) for field in marker["fields"].split())
-        unknown, example = fields.keys() - FIELDS[name], {"ledger": LEDGER, "tuning": TUNING}.get(name, EXAMPLE)
+        unknown, example = fields.keys() - FIELDS[name], EXAMPLES.get(name, EXAMPLE)
         needed = {"records"} if name == "table" else FIELDS[name]
         missing = needed - fields.keys()
         if unknown or missing:

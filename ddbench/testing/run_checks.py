@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from ddbench.core.api import CondensedSet, Method
+from ddbench.core.api import ClassCounts, CondensedSet, Method
 from ddbench.core.errors import NodeFailureError, UsageError
 from ddbench.core.store.tensors import load_set, save_set, save_state
 from ddbench.data.space.split import Split
@@ -79,18 +79,26 @@ def class_counts_fit_the_budget(bench: Bench) -> None:
         counts = condensed.labels.bincount(minlength=ctx.dataset.classes).tolist()
         wanted = list(ctx.per_class)
         promised = bench.params(bench.place(ipc=ipc)).class_counts
-        if bench.info.kind == "selection" and promised == "exact":
-            assert counts == wanted, f"ipc {ipc}: classes have {counts} images, the budget says {wanted}"
-        elif bench.info.kind == "selection" and promised in ("total", "total_at_most"):
-            fits = sum(counts) == sum(wanted) or (promised == "total_at_most" and sum(counts) < sum(wanted))
-            assert fits, f"ipc {ipc}: it has {sum(counts)} images, the budget says {sum(wanted)}"
+        if bench.info.kind == "selection":
+            keep_promise(counts, wanted, promised, f"ipc {ipc}")
         elif not condensed.storage.codes:
-            over = [c for c, (have, most) in enumerate(zip(counts, wanted, strict=True)) if have > most]
-            assert not over, f"ipc {ipc}: classes {over} have more images than the budget allows: {counts}"
+            keep_promise(counts, wanted, "at_most", f"ipc {ipc}")
+
+
+def keep_promise(counts: list[int], wanted: list[int], promised: ClassCounts, where: str) -> None:
+    """Hold a set's images of each class against the budget's."""
+    if promised == "exact":
+        assert counts == wanted, f"{where}: classes have {counts} images, the budget says {wanted}"
+    elif promised == "at_most":
+        over = [c for c, (have, most) in enumerate(zip(counts, wanted, strict=True)) if have > most]
+        assert not over, f"{where}: classes {over} have more images than the budget allows: {counts}"
+    else:
+        fits = sum(counts) == sum(wanted) or (promised == "total_at_most" and sum(counts) < sum(wanted))
+        assert fits, f"{where}: it has {sum(counts)} images, the budget says {sum(wanted)}"
 
 
 def classes_may_be_short(bench: Bench) -> None:
-    """Where classes have fewer images than ipc, a set has `ctx.per_class` of each, or `Params.unsupported` says why."""
+    """Where classes have fewer images than ipc, a set keeps to `ctx.per_class`, or `Params.unsupported` says why."""
     try:
         place = bench.place(ipc=SHORT_IPC, size=SHORT_SIZE)
     except UsageError:
@@ -105,10 +113,12 @@ def classes_may_be_short(bench: Bench) -> None:
     slots = condensed.labels if condensed.label_space == "hard" else condensed.aux.get("classes")
     times = 1 if not condensed.storage.codes else max(1, len(condensed) // sum(ctx.per_class))
     wanted = [times * n for n in ctx.per_class]
-    assert len(condensed) == sum(wanted), f"{where}: the set has {len(condensed)} images, the budget {sum(wanted)}"
     if slots is not None:
-        counts = slots.bincount(minlength=ctx.dataset.classes).tolist()
-        assert counts == wanted, f"{where}: classes have {counts} images, the budget says {wanted}"
+        keep_promise(
+            slots.bincount(minlength=ctx.dataset.classes).tolist(), wanted, bench.params(place).class_counts, where
+        )
+    else:
+        assert len(condensed) == sum(wanted), f"{where}: the set has {len(condensed)} images, the budget {sum(wanted)}"
 
 
 def bytes_are_foreseen(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddbench.cli.options import PLUGIN, join
+from ddbench.cli.results.claims import claims
 from ddbench.cli.results.full_stopped import full_stopped
 from ddbench.cli.results.quantise import quantise
 from ddbench.cli.results.quartiles import quartiles
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def results() -> None:
-    """Show, export, verify and remove results."""
+    """Show, export, verify and remove results, and judge claims by them."""
 
 
 @results.command("show")
@@ -37,7 +38,7 @@ def results() -> None:
     "--views",
     type=NAMES,
     multiple=True,
-    help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts. [main]",
+    help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts, crossing. [main]",
 )
 @PLUGIN
 def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...]) -> None:
@@ -63,23 +64,26 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
 )
 @click.option("--title", help="Heading of the page. [the folder's name]")
 @click.option("--pictures/--no-pictures", default=True, help="Show the sets of repetition 0.  [default: pictures]")
+@click.option("--views", type=NAMES, multiple=True, help="What to show besides, below each table: crossing.")
 @PLUGIN
-def page(out: Path, target: Path, title: str | None, pictures: bool) -> None:
+def page(out: Path, target: Path, title: str | None, pictures: bool, views: tuple[list[str], ...]) -> None:
     """Write one HTML file with everything in a results folder: tables, curves, pictures; it needs no network."""
     from ddbench.core.store.files import atomic_write
     from ddbench.publish.leaderboard import ordered
+    from ddbench.publish.page import check_asked
     from ddbench.publish.page import page as made
     from ddbench.publish.page.tiles import pictures_of
 
     if target.suffix != ".html":
         raise UsageError(f"--to {target}: a page's name ends in .html")
+    check_asked(join(views))
     store = Store(out)
     records = stored(store)
     if not any(record.kind == "evaluation" for record in records):
         raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
     shown = list(pictures_of(store, records)) if pictures else []
     title = title or f"ddbench: {out.resolve().name}"
-    text = made(ordered(records), title=title, sources=[f"{out}/"], pictures=shown)
+    text = made(ordered(records), title=title, sources=[f"{out}/"], pictures=shown, views=join(views))
     atomic_write(target, text.encode())
     click.echo(f"{target}: {len(records)} records, {len(shown)} pictures, {len(text.encode()) / 1000:.0f} kB")
 
@@ -141,6 +145,7 @@ results.add_command(rm)
 results.add_command(quartiles)
 results.add_command(quantise)
 results.add_command(full_stopped)
+results.add_command(claims)
 
 
 @click.command()

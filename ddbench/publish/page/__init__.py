@@ -7,9 +7,10 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ddbench.core.errors import unknown
 from ddbench.core.records import Record
 from ddbench.publish.looks import palette
-from ddbench.publish.page.document import document
+from ddbench.publish.page.document import ASKED, document
 from ddbench.publish.page.tiles import Picture
 from ddbench.results.tables.observations import observe
 from ddbench.results.tables.tables import Table, tables_of
@@ -26,6 +27,7 @@ def page(
     notes: Sequence[str] = (),
     pictures: Iterable[Picture] = (),
     marker: str = "",
+    views: Sequence[str] = (),
 ) -> str:
     """The page as text that ends in a newline; equal arguments give equal bytes.
 
@@ -37,7 +39,12 @@ def page(
         notes: What must be said about these, likewise.
         pictures: Of the sets; those of sets that no record names are left out.
         marker: First comment of the file: what ``ddbench leaderboard render`` reads.
+        views: Which of :data:`ddbench.publish.page.document.ASKED` to show below each table.
+
+    Raises:
+        UsageError: If a view is none of these.
     """
+    check_asked(views)
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -57,6 +64,7 @@ def page(
             sources,
             notes,
             pictures,
+            views,
         ),
         script=Markup(script),
         style=Markup(style),
@@ -64,6 +72,17 @@ def page(
         marker=Markup(marker),
     )
     return text.rstrip("\n") + "\n"
+
+
+def check_asked(views: Iterable[str]) -> None:
+    """Refuse views that a page has anyway, or that are unknown.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    for name in views:
+        if name not in ASKED:
+            raise unknown("view of a page", name, ASKED, "ddbench results page --help")
 
 
 def _own(name: str) -> str:

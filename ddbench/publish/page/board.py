@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
-from ddbench.publish.page import page
+from ddbench.publish.page import check_asked, page
 from ddbench.publish.page.tiles import beside, read_pictures
 from ddbench.results.tables.tables import Table
 
@@ -19,7 +19,8 @@ FIRST_LINES = 5
 _LINE = re.compile(r"\s*<!--\s*ddbench:page\b.*")
 _MARKER = re.compile(r"<!--\s*ddbench:page(?P<fields>(?:\s+\w+=(?:\"[^\"<>]*\"|[^\s\"<>]+))*)\s*-->")
 _FIELD = re.compile(r"(\w+)=(?:\"([^\"]*)\"|(\S+))")
-FIELDS = ("title", "records")
+NEEDED = ("title", "records")
+FIELDS = (*NEEDED, "views")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,14 @@ class Wanted:
         title: Heading.
         records: Files of records; those with pictures beside them are shown with pictures.
         names: How the page calls these files, as its marker does.
+        views: What it shows besides, below each table.
     """
 
     marker: str
     title: str
     records: tuple[Path, ...]
     names: tuple[str, ...]
+    views: tuple[str, ...] = ()
 
 
 def marker_of(text: str) -> str | None:
@@ -49,18 +52,23 @@ def parse(marker: str, path: Path) -> Wanted:
     """What a marker asks for; its files are found from the folder of the page.
 
     Raises:
-        UsageError: If it is malformed, names an unknown field or lacks one.
+        UsageError: If it is malformed, names an unknown field or view, or lacks a field.
     """
     match = _MARKER.fullmatch(marker)
     if match is None:
         raise UsageError(f"{path}: malformed marker `{marker[:200]}`; write `{EXAMPLE}`")
     fields = {name: quoted or bare for name, quoted, bare in _FIELD.findall(match["fields"])}
-    unknown, missing = sorted(fields.keys() - set(FIELDS)), [name for name in FIELDS if not fields.get(name)]
+    unknown, missing = sorted(fields.keys() - set(FIELDS)), [name for name in NEEDED if not fields.get(name)]
     if unknown or missing:
         what = f"unknown field {unknown[0]!r}" if unknown else f"the field {missing[0]}=… is missing"
         raise UsageError(f"{path}: {what}; write `{EXAMPLE}`")
     names = tuple(dict.fromkeys(part for part in fields["records"].split(",") if part))
-    return Wanted(marker, fields["title"], tuple(path.parent / name for name in names), names)
+    views = tuple(dict.fromkeys(part for part in fields.get("views", "").split(",") if part))
+    try:
+        check_asked(views)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    return Wanted(marker, fields["title"], tuple(path.parent / name for name in names), names, views)
 
 
 def board(wanted: Wanted, records: Sequence[Record], notes: Sequence[str], tables: Sequence[Table]) -> str:
@@ -80,5 +88,5 @@ def board(wanted: Wanted, records: Sequence[Record], notes: Sequence[str], table
     pictures = [picture for file in wanted.records for picture in read_pictures(beside(file))]
     return page(
         records, tables=tables, title=wanted.title, sources=wanted.names, notes=notes, pictures=pictures,
-        marker=wanted.marker,
+        marker=wanted.marker, views=wanted.views,
     )  # fmt: skip

@@ -47,6 +47,8 @@ ACROSS = {
     "stability": "Does the order depend on protocol, student, budget?", "lossless": "As good as all the data?",
 }  # fmt: skip
 """Views over all tables."""
+ASKED = {"crossing": "From which size on random is no worse"}
+"""Views of each table that a page shows where it asks for them."""
 KINDS = ("reference", "selection", "distillation")
 
 PER_CLASS, SHARE, IMAGES = "images per class", "share of the training images [%]", "images"
@@ -55,15 +57,15 @@ PER_CLASS, SHARE, IMAGES = "images per class", "share of the training images [%]
 
 def document(
     records: Sequence[Record], observed: Sequence[Observation], tables: Sequence[Table], title: str,
-    sources: Sequence[str], notes: Sequence[str], pictures: Iterable[Picture],
+    sources: Sequence[str], notes: Sequence[str], pictures: Iterable[Picture], asked: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """All values of the template."""
+    """All values of the template; ``asked`` are names of :data:`ASKED`."""
     pictures = list(pictures)
     places = _by_place(observed)
     seen = looks(drawn(tables))
     panels = Panels({record.key: record for record in records if record.kind == "evaluation"}, places)
     cells: dict[str, Any] = {}
-    groups = [_group(members, panels, cells, seen, tables) for members in groups_of(tables)]
+    groups = [_group(members, panels, cells, seen, tables, asked) for members in groups_of(tables)]
     shown = [section for group in groups for section in group["sections"]]
     return {
         "title": title,
@@ -103,13 +105,14 @@ def _by_place(observations: Iterable[Observation]) -> dict[Place, list[Observati
     return found
 
 
-def _beside(table: Table, tables: Sequence[Table]) -> list[dict[str, Any]]:
+def _beside(table: Table, tables: Sequence[Table], asked: Sequence[str]) -> list[dict[str, Any]]:
     """What can be opened below a table, in order."""
     views = {
         "Verdicts on pairs of methods": verdicts_view(table),
         "Derived scores of every cell": scores_view(table, tables),
         "Cost of every cell": cost_view(table),
         "What the methods say about their runs": details_view(table),
+        **{ASKED[name]: view for name in asked for view in views_of([table], [name])},
     }
     return [_opened(title, [view], _controls([table])) for title, view in views.items() if view.rows]
 
@@ -129,15 +132,16 @@ def _controls(tables: Iterable[Table]) -> frozenset[str]:
 
 
 def _group(
-    members: list[Table], panels: Panels, cells: dict[str, Any], seen: dict[str, Look], tables: Sequence[Table]
-) -> dict[str, Any]:
+    members: list[Table], panels: Panels, cells: dict[str, Any], seen: dict[str, Look], tables: Sequence[Table],
+    asked: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
     first = members[0]
     split = "" if first.split == "default" else f" (split {first.split})"
     return {
         "id": "g" + table_id(first.setting)[1:],
         "title": f"{first.named}{split} · {first.setting.protocol}",
         "subtitle": f"{first.setting.arch} · {first.preprocess} · {protocol_of(first)}",
-        "sections": [_section(table, panels, cells, seen, tables) for table in members],
+        "sections": [_section(table, panels, cells, seen, tables, asked) for table in members],
         "crosses": [
             _grid(students_view(cross), _controls(members)) for cross in cross_tables(members) if _compares(cross)
         ],
@@ -151,8 +155,9 @@ def _compares(cross: Cross) -> bool:
 
 
 def _section(
-    table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look], tables: Sequence[Table]
-) -> dict[str, Any]:
+    table: Table, panels: Panels, cells: dict[str, Any], seen: dict[str, Look], tables: Sequence[Table],
+    asked: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
     setting, where = table.setting, caption(table)
     for row, _, column, cell in table.filled():
         place = (setting, row.label, None if column is None else column.budget)
@@ -171,7 +176,7 @@ def _section(
         "main": _main(table, main),
         "legend": main.notes,
         "differences": None if versus is None else _grid(versus, _controls([table])),
-        "beside": _beside(table, tables),
+        "beside": _beside(table, tables, asked),
         "missing": _missing(table),
         "charts": [chart for chart in charts if chart is not None],
     }  # fmt: skip

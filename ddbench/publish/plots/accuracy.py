@@ -18,13 +18,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from ddbench.publish.looks import GREY
-from ddbench.publish.plots.series import Band, CostPanel, Line, Panel, WindowPanel
+from ddbench.publish.plots.series import Band, CostPanel, CrossingPanel, Line, Panel, WindowPanel
 from ddbench.results.tables.costs import WORDS
 from ddbench.results.tables.figures import compact
 
 DPI = 130
 ASIDE = 1.05
 """Factor on a log axis between points that belong to one budget."""
+NEAR = 1.015
+"""The same where the place on the axis is itself a result."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 9.0,
@@ -40,6 +42,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "ddbench",
 }
 BARS = "bars: 95 % t-interval over repetitions"
+SHARE = "share of the training images [%]"
 
 
 def encode(figure: Figure, target: Path) -> bytes:
@@ -65,7 +68,7 @@ def ipc_plot(panels: Sequence[Panel]) -> Figure:
         for axis, panel in zip(axes, panels, strict=True):
             for band in panel.bands:
                 _band(axis, band)
-            _lines(axis, panel.lines, apart=True)
+            _lines(axis, panel.lines, apart=ASIDE)
             _ipc_axis(axis, panel.lines)
             _below_100(axis)
             axis.set(title=_wrapped(panel.title), ylabel="test accuracy [%]")
@@ -99,6 +102,27 @@ def cost_plot(panels: Sequence[CostPanel]) -> Figure:
         return figure
 
 
+def crossing_plot(panels: Sequence[CrossingPanel]) -> Figure:
+    """Accuracy minus random against the share of the training images, with a cross where a line ends above zero."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _grid(len(panels))
+        for axis, panel in zip(axes, panels, strict=True):
+            axis.axhline(0, color="#000000", linewidth=1.0, zorder=1)
+            _lines(axis, panel.lines, apart=NEAR)
+            at = {one.row: one.at.percent for one in panel.crossings if one.at is not None and one.at.side == "inside"}
+            mark = {"marker": "x", "markersize": 9, "markeredgewidth": 2, "linestyle": "none", "zorder": 4}
+            for i, line in enumerate(panel.lines):
+                if line.label in at:
+                    x = at[line.label] * _aside(i, len(panel.lines), NEAR)  # with its line
+                    axis.plot(x, 0, color=line.look.ink, **mark)
+            _ipc_axis(axis, panel.lines)
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
+            axis.set(title=_wrapped(panel.title), xlabel=SHARE, ylabel="accuracy minus random [points]")
+        few = any(point.bar is None for panel in panels for line in panel.lines for point in line.points)
+        _legend(figure, axes, f"{BARS}{'; without bars: n < 3' if few else ''}; ×: crossing, see --views crossing")
+        return figure
+
+
 def window_plot(panels: Sequence[WindowPanel]) -> Figure:
     """Accuracy per window, latest minus earliest window, and how far the images moved; a row per table."""
     with matplotlib.rc_context(STYLE):
@@ -107,7 +131,7 @@ def window_plot(panels: Sequence[WindowPanel]) -> Figure:
             accuracy, difference, change = axes[3 * i : 3 * i + 3]
             for band in panel.bands:
                 _band(accuracy, band)
-            _lines(accuracy, (*panel.others, *panel.windows), apart=True)
+            _lines(accuracy, (*panel.others, *panel.windows), apart=ASIDE)
             _below_100(accuracy)
             _ipc_axis(accuracy, panel.windows)
             accuracy.set(title=_wrapped(panel.title), ylabel="test accuracy [%]")
@@ -131,10 +155,15 @@ def _grid(count: int, columns: int = 3) -> tuple[Figure, list[Any]]:
     return figure, axes[:count]
 
 
-def _lines(axis: Any, lines: Sequence[Line], *, apart: bool = False) -> None:
-    """Points, bars and what connects them; ``apart``: lines step aside on a log axis: no bar hides another."""
+def _aside(i: int, lines: int, apart: float) -> float:
+    """By which factor a line steps aside on a log axis, so that no bar hides another."""
+    return float(apart ** (i - (lines - 1) / 2))
+
+
+def _lines(axis: Any, lines: Sequence[Line], *, apart: float = 1.0) -> None:
+    """Points, bars and what connects them, so far apart as :func:`_aside` says."""
     for i, line in enumerate(lines):
-        look, aside = line.look, ASIDE ** (i - (len(lines) - 1) / 2) if apart else 1.0
+        look, aside = line.look, _aside(i, len(lines), apart)
         x, y = [point.x * aside for point in line.points], [point.mean for point in line.points]
         axis.plot(x, y, label=line.label, **look.style)
         for at, point in zip(x, line.points, strict=True):
@@ -146,7 +175,7 @@ def _lines(axis: Any, lines: Sequence[Line], *, apart: bool = False) -> None:
 def _repetitions(axis: Any, lines: Sequence[Line]) -> None:
     """Means, connected, and every repetition as a hollow mark."""
     for i, line in enumerate(lines):
-        look, aside = line.look, ASIDE ** (i - (len(lines) - 1) / 2)
+        look, aside = line.look, _aside(i, len(lines), ASIDE)
         axis.plot([p.x * aside for p in line.points], [p.mean for p in line.points], label=line.label, **look.style)
         for point in line.points:
             marks = {"color": look.ink, "marker": look.marker, "markerfacecolor": "none", "markersize": 4}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ddbench.core.records import Record, Timer
 from ddbench.publish.looks import Look, drawn, looks
+from ddbench.results.scores.crossing import Crossing, Gap, crossings_of
 from ddbench.results.scores.scores import front_of, making_timer
 from ddbench.results.stats import Paired, paired, summary
 from ddbench.results.tables.cells import Cell
@@ -114,6 +115,21 @@ class WindowPanel:
     changes: tuple[Line, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CrossingPanel:
+    """One table: accuracy minus random by the share of the training images.
+
+    Attributes:
+        title: What the table is about.
+        lines: As in :class:`Panel`; points are differences, with half of their 95 % interval.
+        crossings: A method each, in the order of the table.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+    crossings: tuple[Crossing, ...]
+
+
 def title_of(table: Table) -> str:
     """``digits · hard@2 (short: 1000 updates) · convnet3-w32-in``; with the split and whitening if not the usual."""
     s = table.setting
@@ -157,6 +173,22 @@ def pareto(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], 
         if not front or accuracy > front[-1][1]:
             front.append((cost, accuracy))
     return tuple(front)
+
+
+def crossing_series(tables: Sequence[Table], seen: Looks | None = None) -> list[CrossingPanel]:
+    """Difference to random against the size of sets, a panel per table with two budgets; ``seen``: as ipc_series."""
+    seen, panels = seen or looks(drawn(tables)), []
+    for table in tables:
+        found = crossings_of(table)
+        lines = [Line(one.row, seen[one.row], tuple(map(_gap_point, one.gaps))) for one in found if one.gaps]
+        if lines:
+            panels.append(CrossingPanel(title_of(table), tuple(lines), tuple(found)))
+    return panels
+
+
+def _gap_point(gap: Gap) -> Point:
+    """A difference as a point; the repetitions behind it are those of two cells."""
+    return Point(gap.share, gap.difference, gap.half_width, True, gap.n, gap.budget, ())
 
 
 def window_series(records: Sequence[Record], seen: Looks | None = None) -> list[WindowPanel]:

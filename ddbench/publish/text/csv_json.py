@@ -15,12 +15,15 @@ from ddbench.publish.text.captions import caption
 from ddbench.publish.views.catalog import views_of
 from ddbench.publish.views.columns import Column, column, values
 from ddbench.publish.views.cost import COSTS
+from ddbench.publish.views.crossing import CROSSING
 from ddbench.publish.views.lossless import LOSSLESS
 from ddbench.publish.views.main import CELL, MAIN, differences_view
 from ddbench.publish.views.scores import SCORES
 from ddbench.publish.views.students import OVER, students_view
 from ddbench.publish.views.verdicts import LINES, lines_of
+from ddbench.publish.views.view import View
 from ddbench.results.scores.cross import OverStudents, cross_tables, group_of, over_students
+from ddbench.results.scores.crossing import crossings_of
 from ddbench.results.scores.lossless import Claim, claims_of
 from ddbench.results.scores.scores import CostLine, Score, cost_of, scores_of
 from ddbench.results.tables.tables import Filled, Row, Table
@@ -56,19 +59,22 @@ CELLS = (*ADDED, "regime", "failures")
 """Views of which every row is about cells: the last two say nothing that a line of a cell does not."""
 
 
-PAIRS = "verdicts"
-"""The view of which every row is about two cells: it is written alone."""
+ALONE: dict[str, tuple[Sequence[Column[Any]], Callable[[Table], Sequence[Any]]]] = {
+    "verdicts": (LINES, lines_of),
+    "crossing": (CROSSING, crossings_of),
+}
+"""Views of which every row is about several cells: they are written alone."""
 
 
 def check_csv(views: Sequence[str]) -> None:
-    """Refuse views that lines of cells cannot hold, unless all lines are about pairs.
+    """Refuse views that lines of cells cannot hold, unless all lines are of one of :data:`ALONE`.
 
     Raises:
         UsageError: If there is one.
     """
     for name in views:
-        if name not in CELLS and name != MAIN and set(views) != {PAIRS}:
-            alone = f"--views {PAIRS} alone, or " if name == PAIRS else ""
+        if name not in CELLS and name != MAIN and not (name in ALONE and set(views) == {name}):
+            alone = f"--views {name} alone, or " if name in ALONE else ""
             raise UsageError(f"view {name!r} cannot be written as csv (one line per cell): use {alone}--format json")
 
 
@@ -76,20 +82,20 @@ def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
     """One line per data set × protocol × architectures × row × budget; empty where there is no value.
 
     Columns from ``students_mean`` to ``students_spread`` are over the students of one set, the same on each of their
-    lines; empty for a single student. Views add columns; :data:`PAIRS` has a line per pair of rows instead.
+    lines; empty for a single student. Views add columns; those of :data:`ALONE` have lines of their own instead.
 
     Raises:
         UsageError: If a view has no place in lines of cells.
     """
     check_csv(views)
     out = io.StringIO()
-    if PAIRS in views:
-        columns: list[Column[Any]] = [*TABLE, *LINES]
-        pairs = csv.DictWriter(out, [each.name for each in columns], lineterminator="\n")
-        pairs.writeheader()
+    if views and views[0] in ALONE:
+        columns, rows_of = ALONE[views[0]]
+        alone = csv.DictWriter(out, [each.name for each in (*TABLE, *columns)], lineterminator="\n")
+        alone.writeheader()
         for table in tables:
             shared = values(TABLE, table)
-            pairs.writerows(shared | _flat(LINES, line) for line in lines_of(table))
+            alone.writerows(shared | _flat(columns, row) for row in rows_of(table))
         return out.getvalue()
     own: list[Column[Any]] = [*TABLE, *ROW, *PLACE]
     names = [each.name for each in own] + [_over(each) for each in OVER]
@@ -156,6 +162,24 @@ def to_json(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
             documents += [students_view(cross).document for cross in cross_tables(tables)]
         else:
             documents += [view.document for view in views_of(tables, [name])]
+    return _json(documents)
+
+
+def view_csv(view: View) -> str:
+    """A view whose rows are no cells: a line each."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [each.name for each in view.columns], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_flat(view.columns, row) for row in view.rows)
+    return out.getvalue()
+
+
+def views_json(views: Sequence[View]) -> str:
+    """Views as a list of documents."""
+    return _json([view.document for view in views])
+
+
+def _json(documents: Sequence[dict[str, Any]]) -> str:
     return json.dumps(documents, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

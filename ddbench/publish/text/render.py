@@ -71,25 +71,31 @@ def _parts(tables: Sequence[Table], name: str, details: bool) -> list[View]:
 
 def to_terminal(tables: Sequence[Table], details: bool = False, views: Sequence[str] = ()) -> str:
     """Caption, grid and footnotes of each table, for people at a terminal."""
-    blocks = [
-        "\n".join([part.caption, "", *_grid(part.grid), *part.notes])
-        for part in shown(tables, details=details, views=views)
-    ]
-    return "\n\n".join(blocks) + "\n" if tables else NOTHING
+    return terminal(shown(tables, details=details, views=views)) if tables else NOTHING
 
 
 def to_markdown(tables: Sequence[Table], details: bool = False, views: Sequence[str] = ()) -> str:
     """The same for GitHub, where a line right below a grid would become its last row."""
+    return markdown(shown(tables, details=details, views=views)) if tables else NOTHING
+
+
+def terminal(parts: Sequence[View]) -> str:
+    """Views as text for a terminal."""
+    return "\n\n".join("\n".join([part.caption, "", *_grid(part.grid), *part.notes]) for part in parts) + "\n"
+
+
+def markdown(parts: Sequence[View]) -> str:
+    """Views as text for a markdown page."""
     blocks = [
         block
-        for part in shown(tables, details=details, views=views)
+        for part in parts
         for block in (
             _escaped(part.caption),
             "\n".join(_grid(part.grid, markdown=True)),
             _broken(part.notes),
         )
     ]
-    return "\n\n".join(block for block in blocks if block) + "\n" if tables else NOTHING
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 FORMATS: dict[str, Callable[[Sequence[Table], bool, Sequence[str]], str]] = {

@@ -1,4 +1,4 @@
-"""Tables derived from the main ones, shown on demand: scores, cost, regimes, ranks, stability, failures."""
+"""Tables derived from the main ones, shown on demand: scores, cost, regimes, ranks, stability, failures, crossings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from operator import itemgetter
 from ddbench.core.errors import unknown
 from ddbench.publish.views.columns import COUNT, Column, column, decimals, values
 from ddbench.publish.views.cost import cost_view
+from ddbench.publish.views.crossing import crossing_views
 from ddbench.publish.views.lossless import lossless_views
 from ddbench.publish.views.main import CELL, MAIN, across_tables, cell_text
 from ddbench.publish.views.scores import scores_view
@@ -190,6 +191,7 @@ VIEWS: dict[str, Callable[[Sequence[Table]], list[View]]] = {
     "failures": _failures,
     "lossless": lossless_views,
     "verdicts": verdict_views,
+    "crossing": crossing_views,
 }
 ONCE = frozenset({"lossless"})
 """Views whose verdicts are adjusted for all claims of a page, so that one block of a page must make them all."""

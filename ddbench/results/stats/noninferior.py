@@ -13,10 +13,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import nctdtr, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 from ddbench.results.stats.intervals import LEVEL, MARGIN
-from ddbench.results.stats.verdicts import holm, smallest_n
+from ddbench.results.stats.verdicts import holm, one_sided_power, smallest_n
 
 Correct: TypeAlias = npt.ArrayLike
 """Correctness [n, T]: 1 where the student of a repetition was right about an image, else 0; students of one repetition
@@ -75,8 +75,7 @@ class Against:
         found = self.crossed
         if self.margin <= 0 or found.se == 0:
             return float(self.margin > 0)
-        reach = min(self.margin / found.se, 30.0)  # beyond, the non-central t overflows
-        return 1 - float(nctdtr(found.df, reach, stdtrit(found.df, 1 - level)))
+        return float(one_sided_power(np.asarray(self.margin / found.se), np.asarray(found.df), level))
 
 
 @dataclass(frozen=True, slots=True)

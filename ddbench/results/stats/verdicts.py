@@ -181,6 +181,12 @@ def separation_power(ratio: Floats, df: Floats, level: float) -> Floats:
     return np.asarray(1 - nctdtr(df, away, t) + wrong, dtype=np.float64)
 
 
+def one_sided_power(ratio: Floats, df: Floats, level: float) -> Floats:
+    """Chance that a one-sided t-test sees a difference above zero; for the arguments see :func:`separation_power`."""
+    reach = np.minimum(ratio, 30.0)  # beyond, the non-central t overflows
+    return np.asarray(1 - nctdtr(df, reach, stdtrit(df, 1 - level)), dtype=np.float64)
+
+
 @lru_cache(4096)
 def needed_n(difference: float, sd: float, comparisons: int, margin: float = MARGIN) -> Need:
     """How many repetitions would decide a paired comparison, were the measured numbers the true ones.

@@ -23,6 +23,7 @@ from ddbench.publish.text.render import render, shown
 from ddbench.publish.views.catalog import VIEWS, views_of
 from ddbench.publish.views.columns import COMPACT, COUNT, column, decimals
 from ddbench.publish.views.cost import COSTS
+from ddbench.publish.views.crossing import CROSSING
 from ddbench.publish.views.inside_methods import details_view
 from ddbench.publish.views.main import CELL, MAIN, differences_view, main_view
 from ddbench.publish.views.scores import SCORES
@@ -63,6 +64,8 @@ def filled():
                 "dm", [50.06 + ipc, 52.0, 57.0], ipc=ipc, metrics=METRICS, cost=EXPERTS, student=STUDENT, **where
             )
             found += cell("dc", [49.0, 58.0 - ipc, 55.04], ipc=ipc, **where)
+            found += cell("idc", [46.0 - 2 * ipc, 45.0, 48.3], ipc=ipc, **where)
+        found += cell("kip", [51.0, 50.0, 49.0], **where)
         found += cell("random", [47.04, 48.0, 50.0], ipc=4, label="random@bytes", facts={"buys": BUYS}, **where)
         found += cell(
             "random",
@@ -364,20 +367,24 @@ def test_csv_has_every_claim_on_the_line_of_its_cell(tables):
         }
 
 
-def test_csv_has_a_line_per_pair_when_asked_for_verdicts_alone(tables):
-    lines = list(csv.DictReader(io.StringIO(render(tables, "csv", views=["verdicts"]))))
-    documents = [d for d in json.loads(render(tables, "json", views=["verdicts"])) if d["view"] == "verdicts"]
+@pytest.mark.parametrize(("view", "columns"), [("verdicts", LINES), ("crossing", CROSSING)])
+def test_csv_has_a_line_per_row_of_a_view_whose_rows_are_about_several_cells_when_asked_for_it_alone(
+    tables, view, columns
+):
+    lines = list(csv.DictReader(io.StringIO(render(tables, "csv", views=[view]))))
+    documents = [d for d in json.loads(render(tables, "json", views=[view])) if d["view"] == view]
     wanted = [line for document in documents for line in document["lines"]]
-    assert [{each.name: line[each.name] for each in LINES} for line in lines] == [
+    assert [{each.name: line[each.name] for each in columns} for line in lines] == [
         {name: written(value) for name, value in line.items()} for line in wanted
     ]
     assert len(lines) > 5
-    with pytest.raises(UsageError, match="--views verdicts alone"):
-        render(tables, "csv", views=["main", "verdicts"])
+    for others in ([MAIN], ["verdicts", "crossing"]):
+        with pytest.raises(UsageError, match=f"--views {view} alone"):
+            render(tables, "csv", views=[view, *(name for name in others if name != view)])
 
 
 def test_csv_holds_every_view_whose_rows_are_cells():
-    assert set(VIEWS) - set(CELLS) == {"ranks", "stability", "verdicts"}, "a row of these is no cell"
+    assert set(VIEWS) - set(CELLS) == {"ranks", "stability", "verdicts", "crossing"}, "a row of these is no cell"
 
 
 def test_csv_has_what_is_over_students(tables):

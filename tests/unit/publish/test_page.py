@@ -384,6 +384,7 @@ def test_the_order_of_the_records_does_not_matter(site):
         ('<!-- ddbench:page title="x" records=records/digits.jsonl colour=red -->', "colour"),
         ('<!-- ddbench:page title="x records=records/digits.jsonl -->', "malformed"),
         ('<!-- ddbench:page title="x" records=records/none.jsonl -->', r"none\.jsonl"),
+        ('<!-- ddbench:page title="x" records=records/digits.jsonl views=crosing -->', "did you mean crossing"),
         ("<p>no marker</p>", "ddbench:page"),
     ],
 )
@@ -391,6 +392,17 @@ def test_a_marker_that_says_too_little_or_too_much_is_refused(site, marker, what
     site.write_text(marker + "\n")
     with pytest.raises(UsageError, match=what):
         fresh(site)
+
+
+def test_a_page_shows_crossings_below_each_table_where_it_asks_for_them(site):
+    title = "From which size on random is no worse"
+    assert title not in fresh(site)[1]
+    site.write_text(MARKER.replace(" -->", " views=crossing -->") + "\n")
+    text = fresh(site)[1]
+    (view,) = views_of(tables_of(demo()), ["crossing"])
+    assert text.count(f"<summary>{title}</summary>") == 1
+    shown = {piece.strip() for piece in Elements(text).texts}
+    assert {view.caption, *view.notes, *(cell for line in view.grid for cell in line)} <= shown
 
 
 def test_results_of_the_test_profile_have_no_place_on_a_committed_page(site):
@@ -420,6 +432,14 @@ def test_a_folder_becomes_a_page_with_pictures(folder, fresh_home, tmp_path, cap
     assert len([tag for tag, _ in parsed.tags if tag == "img"]) == 2
     assert invoke(["results", "page", "--out", str(out), "--to", str(target), "--no-pictures"]) == 0
     assert not [tag for tag, _ in Elements(target.read_text()).tags if tag == "img"]
+
+
+def test_a_page_of_a_folder_refuses_a_view_that_it_cannot_show(folder, fresh_home, tmp_path, capsys):
+    out, _ = folder
+    given = ["results", "page", "--out", str(out), "--to", str(tmp_path / "page.html")]
+    assert invoke([*given, "--views", "ranks"]) == 2
+    assert "unknown view of a page 'ranks'" in capsys.readouterr().err
+    assert invoke([*given, "--views", "crossing"]) == 0
 
 
 @pytest.mark.parametrize("target", ["page.txt", "page"])

@@ -14,7 +14,7 @@ from ddbench.core.store.files import home
 from ddbench.core.store.folder import Store, write_record
 from ddbench.core.store.jsonl import write_records
 from ddbench.publish.plots import accuracy
-from ddbench.publish.plots.series import cost_points, ipc_series, pareto, title_of, window_series
+from ddbench.publish.plots.series import cost_points, crossing_series, ipc_series, pareto, title_of, window_series
 from ddbench.results.tables.tables import tables_of
 from tests.factories import cell, demo, imported, skipped
 
@@ -141,17 +141,58 @@ def test_a_single_window_and_its_start_make_no_comparison():
     assert window_series(demo()) == []
 
 
+# -------------------------------------------------------------------------------------------------------- crossings
+
+
+def falling(**fields):
+    """A row that random meets at 10 % (halfway between 1 % and 100 % in the logarithm), and one that stays above."""
+    found = [("random", 0.0, 0.0), ("el2n", 2.0, -2.0), ("aum", 3.0, 1.0)]
+    noise = (0.0, 1.0, -1.0)
+    return [
+        x
+        for name, *gains in found
+        for share, gain in zip((0.01, 1.0), gains, strict=True)
+        for x in cell(name, [50 + gain + (-1) ** (name == "aum") * e for e in noise], fraction=share, **fields)
+    ]
+
+
+def test_differences_to_random_stand_at_their_share_with_their_interval():
+    (panel,) = crossing_series(tables_of(falling()))
+    assert [line.label for line in panel.lines] == ["el2n", "aum"]
+    points = line_of(panel, "aum").points
+    assert [point.x for point in points] == [1.0, 100.0]
+    d = np.array([3.0, 1.0, 5.0])
+    assert points[0].mean == pytest.approx(d.mean())
+    assert points[0].bar == pytest.approx(half_of(d))
+
+
+def test_a_cross_marks_where_random_is_no_worse_and_nothing_what_stays_above():
+    (axis,) = accuracy.crossing_plot(crossing_series(tables_of(falling()))).axes
+    crosses = [line for line in axis.lines if line.get_marker() == "x"]
+    line = next(line for line in axis.lines if line.get_label() == "el2n")
+    assert len(crosses) == 1 and list(crosses[0].get_ydata()) == [0]
+    (x,), ends = crosses[0].get_xdata(), line.get_xdata()
+    assert x == pytest.approx((ends[0] * ends[1]) ** 0.5), "on its line"
+    assert x == pytest.approx(10.0, rel=0.02)
+    assert axis.get_xscale() == "log" and "share" in axis.get_xlabel()
+
+
+def test_one_budget_has_no_panel():
+    assert crossing_series(tables_of(cell("random", [40.0]) + cell("dm", [50.0]))) == []
+
+
 # ---------------------------------------------------------------------------------------------------------- drawing
 
 
 @pytest.fixture
 def site(tmp_path, fresh_home, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_records(tmp_path / "records.jsonl", [*windows(), *cell("mtt", [55.0, 56.0, 57.0])])
+    more = [*cell("mtt", [55.0, 56.0, 57.0]), *cell("random", [75.0, 76.0, 77.0], ipc=10)]
+    write_records(tmp_path / "records.jsonl", [*windows(), *more])
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", ["ipc", "cost", "window"])
+@pytest.mark.parametrize("kind", ["ipc", "cost", "crossing", "window"])
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_equal_records_give_equal_bytes(site, kind, ending):
     pictures = []
@@ -189,6 +230,16 @@ def test_window_prints_the_differences(site, capsys):
     out = capsys.readouterr().out
     d = np.subtract([40.0, 44.0, 42.0], [50.0, 52.0, 57.0])
     assert f"ipc 1: late − early: {d.mean():+.2f} [{d.mean() - half_of(d):+.2f}" in out
+
+
+def test_crossings_are_printed_and_filters_keep_random(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_records(tmp_path / "records.jsonl", falling())
+    assert invoke(["plot", "crossing", "--records", "records.jsonl", "--methods", "el2n", "--to", "c.svg"]) == 0
+    title = title_of(tables_of(falling())[0])
+    assert capsys.readouterr().out.splitlines() == [
+        "c.svg: 1 panel", f"{title}: el2n: 10 % [10 %, 10 %], n = 3"
+    ]  # fmt: skip
 
 
 def test_filters_keep_the_references(site, monkeypatch):
@@ -229,6 +280,7 @@ def test_a_folder_is_drawn_with_the_references_of_its_own_tables(site, fresh_hom
             "digits: look at the filters",
         ),
         (["ipc", "--records", "records.jsonl", "--protocols", "native@1", "--to", "p.png"], "nothing to plot"),
+        (["crossing", "--records", "records.jsonl", "--methods", "full", "--to", "p.png"], "a method and random"),
         (["cost", "--records", "gone.jsonl", "--to", "p.png"], "gone.jsonl"),
         (["ipc", "--out", "empty", "--to", "p.png"], "empty holds no evaluations"),
         (["window", "--records", "records.jsonl", "--methods", "mtt", "--to", "p.png"], "min_start, max_start"),

@@ -237,6 +237,68 @@ def test_a_pair_is_shown_from_the_better_one_whatever_the_order_of_the_rows():
     assert there[:2] == ["b", "a"]
 
 
+# --- crossings
+
+
+def against_random(*gains, n=3, **fields):
+    """A row that is so much better than random at 1, 10 and 100 %, in every repetition."""
+    records = []
+    for share, gain in zip((0.01, 0.1, 1.0), gains, strict=True):
+        for name, more in (("random", 0.0), ("el2n", gain)):
+            kept = {} if name == "random" else fields
+            records += cell(name, [50.0 + more + r for r in range(n)], fraction=share, **kept)
+    return records
+
+
+@pytest.mark.parametrize(
+    ("gains", "crossing", "interval"),
+    [
+        ((1.0, 1.0, -1.0), "31.6 %", "[31.6 %, 31.6 %]"),
+        ((1.0, -3.0, -1.0), "1.8 %", "[1.8 %, 1.8 %]"),
+        ((-1.0, 0.0, -1.0), "≤ 1 %", "[≤ 1 %, ≤ 1 %]"),
+        ((-1.0, 0.0, 1.0), "not within the grid (> 100 %)", "[> 100 %, > 100 %]"),
+    ],
+)
+def test_a_crossing_is_a_share_or_says_on_which_side_of_the_grid_it_lies(gains, crossing, interval):
+    assert grid(against_random(*gains), "crossing") == {
+        "el2n": {"n": "3", "crossing": crossing, "95 % interval": interval}
+    }
+    said = notes(against_random(*gains), "crossing")
+    assert "the grid: 1 %, 10 %, 100 %" in said and "n < 6: no significance claimed" in said
+    assert "no significance claimed" not in notes(against_random(*gains, n=6), "crossing")
+
+
+def test_programs_read_on_which_side_of_the_grid_a_crossing_lies():
+    noisy = [x for share in (0.01, 0.1, 1.0) for x in cell("random", [50.0] * 3, fraction=share)]
+    noisy += [x for share in (0.01, 0.1) for x in cell("el2n", [51.0] * 3, fraction=share)]
+    noisy += cell("el2n", [48.0, 50.0, 52.0], fraction=1.0)
+    (document,) = json.loads(render(tables_of(noisy), "json", views=["crossing"]))
+    (line,) = document["lines"]
+    assert (line["side"], line["crossing"]) == ("inside", pytest.approx(100.0))
+    assert line["interval"] == [pytest.approx(10 * 10 ** (1 / 3), rel=1e-6), pytest.approx(100.0)]
+    assert line["interval_sides"] == ["inside", "above"]
+    assert document["grid"] == [1.0, 10.0, 100.0]
+
+
+def test_a_row_that_is_not_above_random_before_its_crossing_either_is_named():
+    said = "not above random before their crossing either, by the means: el2n (1 %)"
+    assert said in notes(against_random(0.0, 1.0, -1.0), "crossing")
+    assert said in notes(against_random(-1.0, 1.0, 1.0), "crossing")
+    for gains in ((1.0, 1.0, -1.0), (-1.0, -1.0, -1.0), (1.0, -1.0, -1.0)):
+        assert "not above random" not in notes(against_random(*gains), "crossing")
+
+
+def test_what_repetitions_share_and_what_is_missing_is_said_of_a_crossing():
+    experts = against_random(1.0, 1.0, -1.0, n=6, artifacts={"experts": ["experts", "e" * 64]})
+    assert "no significance claimed for el2n: all repetitions share one artifact (experts)" in notes(
+        experts, "crossing"
+    )
+    some = against_random(1.0, 1.0, -1.0) + cell("aum", [60.0, 61.0, 62.0], fraction=0.1)
+    assert grid(some, "crossing")["aum"] == {
+        "n": "3", "crossing": "–", "95 % interval": "–", "why": "no complete result at 1 %, 100 %"
+    }  # fmt: skip
+
+
 # --- regimes
 
 

@@ -1,0 +1,180 @@
+"""Claims that were fixed beforehand: read from a file, and shown with what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ddbench.core.errors import UsageError
+from ddbench.publish.text.csv_json import view_csv, views_json
+from ddbench.publish.text.latex import to_latex
+from ddbench.publish.text.render import markdown, terminal
+from ddbench.publish.views.columns import COUNT, INTERVAL, P_VALUE, Column, column, decimals
+from ddbench.publish.views.view import View
+from ddbench.results.scores.fixed_claims import ClaimsFile, Contrast, Finding, FixedClaim, Measured, Where, findings
+from ddbench.results.stats import MARGIN, smallest_n
+from ddbench.results.tables.conditions import place
+from ddbench.results.tables.figures import plural
+from ddbench.results.tables.tables import Table
+
+CAPTION = "claims fixed beforehand"
+MEANING = (
+    "holds: every contrast of the claim is above 0, by one-sided t-tests over repetitions, of which the largest p "
+    "counts, adjusted for {claims} (Holm), with n ≥ {n}; refuted: some contrast is below 0, by a two-sided test "
+    "adjusted for the contrasts of its claim (Bonferroni) and for the claims (Holm), whose p stands beside it; not "
+    "shown is neither, and not the opposite"
+)
+CONTRASTS = (
+    "contrast: in each repetition the mean over the rows and budgets before the minus sign, less that over the rows "
+    "behind it, in points, with its plain 95 % interval; p: one-sided, not adjusted; power: the chance that a true "
+    "contrast of {margin:g} points is found above 0 at the measured spread and at 0.05/{m}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A contrast of a claim.
+
+    Attributes:
+        finding: What became of the claim.
+        contrast: The contrast.
+        measured: What was measured of it.
+        first: Whether it is the first of its claim: there stands what is said of the claim.
+    """
+
+    finding: Finding
+    contrast: Contrast
+    measured: Measured | None
+    first: bool
+
+
+def read_claims(path: Path) -> ClaimsFile:
+    """The claims in a file.
+
+    Raises:
+        UsageError: If it cannot be read or says something else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UsageError(f"claims {path}: {why}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"claims {path}: no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"claims {path}: write `claims:` and below it a list of claims, each with name and holds_if")
+    try:
+        return ClaimsFile.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(f"claims {path}: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    """The first problem in words; a misspelled key before the one that is then missing."""
+    problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = [name for model in (ClaimsFile, FixedClaim, Where, Contrast) for name in model.model_fields]
+        near = get_close_matches(str(problem["loc"][-1]), known, n=1)
+        return f"unknown key {where!r}" + (f"; did you mean {near[0]}?" if near else "")
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    said = problem["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
+    return f"{where}: {said}" if where else said
+
+
+def _of_first(value: Callable[[Finding], Any], written: Callable[[Any], str]) -> dict[str, Any]:
+    """A value of the claim, which people read once."""
+
+    def text(line: Line) -> str:
+        found = value(line.finding)
+        return written(found) if line.first and found is not None else ""
+
+    return {"value": lambda line: value(line.finding), "text": text}
+
+
+def _part(name: str) -> Callable[[Line], Any]:
+    return lambda line: None if line.measured is None else getattr(line.measured, name)
+
+
+def _judged(name: str) -> Callable[[Finding], Any]:
+    return lambda finding: None if finding.judged is None else getattr(finding.judged, name)
+
+
+def _verdict_text(line: Line) -> str:
+    """What people read once: the verdict, of a refuted claim with the p of its opposite."""
+    found = line.finding
+    if not line.first:
+        return ""
+    if found.judged is None or found.judged.outcome != "refuted" or found.judged.p_opposite is None:
+        return found.verdict
+    return f"{found.verdict} (p {P_VALUE.text(found.judged.p_opposite)})"
+
+
+_POINTS = decimals(2, sign=True)
+
+LINES: tuple[Column[Line], ...] = (
+    column("claim", header="claim", **_of_first(attrgetter("claim.name"), str)),
+    *(column(name, value=attrgetter(f"contrast.{name}")) for name in ("plus", "minus", "budgets")),
+    column("contrast", header="contrast", value=attrgetter("contrast.text")),
+    column("n", COUNT, value=_part("n")),
+    column("difference", _POINTS, "difference", value=_part("difference")),
+    column("interval", INTERVAL, "95 % interval", value=_part("interval")),
+    column("p", P_VALUE, "p", value=_part("p")),
+    column("power", decimals(2), "power", value=_part("power")),
+    column("p_holm", P_VALUE, "p (Holm)", **_of_first(_judged("p"), P_VALUE.text)),
+    column("p_opposite", value=lambda line: _judged("p_opposite")(line.finding)),
+    column("n_needed", value=attrgetter("finding.needed")),
+    column("outcome", value=lambda line: _judged("outcome")(line.finding)),
+    column("verdict", header="verdict", value=attrgetter("finding.verdict"), text=_verdict_text),
+)  # fmt: skip
+
+
+def claims_view(path: Path, tables: Sequence[Table]) -> View:
+    """What became of the claims of a file, a line for each contrast.
+
+    Args:
+        path: The file.
+        tables: The tables of all records that may speak of them.
+
+    Raises:
+        UsageError: If the file is malformed, or a claim fits several tables.
+    """
+    try:
+        found = findings(read_claims(path), tables)
+    except UsageError as error:
+        raise error if str(path) in str(error) else UsageError(f"claims {path}: {error}") from None
+    used = [one.table for one in found if one.table is not None]
+    places = list(dict.fromkeys(map(place, used)))
+    notes = [
+        MEANING.format(claims=plural(str(len(found)), "claim"), n=smallest_n(len(found))),
+        CONTRASTS.format(margin=MARGIN, m=len(found)),
+    ]
+    if len(places) > 1:
+        names = [(place(one.table), one.claim.name) for one in found if one.table is not None]
+        notes += [f"{where}: {', '.join(name for at, name in names if at == where)}" for where in places]
+    notes += dict.fromkeys(line for table in used for line in table.outdated)
+    caption = f"{CAPTION} · {places[0]}" if len(places) == 1 else CAPTION
+    lines = [
+        Line(one, contrast, measured, first=i == 0)
+        for one in found
+        for i, (contrast, measured) in enumerate(zip(one.claim.holds_if, one.measured, strict=True))
+    ]
+    where = {one.claim.name: None if one.table is None else place(one.table) for one in found}
+    return View("claims", caption, notes, LINES, lines, {"where": where})
+
+
+FORMATS: dict[str, Callable[[View], str]] = {
+    "table": lambda view: terminal([view]),
+    "markdown": lambda view: markdown([view]),
+    "latex": lambda view: to_latex([view]),
+    "csv": view_csv,
+    "json": lambda view: views_json([view]),
+}
