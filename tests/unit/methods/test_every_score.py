@@ -38,7 +38,9 @@ def test_no_selector_by_dynamics_is_left_out():
         params = import_target(info.params)
         if info.kind == "selection" and any(base.__name__ == "DynamicsSelectorParams" for base in params.__mro__):
             found.add(info.name)
-    assert found - {"glister"} == set(SETTINGS)  # glister takes the network of a recording, and no score: test_greedy.py
+    assert found - {"glister"} == set(
+        SETTINGS
+    )  # glister takes the network of a recording, and no score: test_greedy.py
 
 
 @dataclass(frozen=True)
