@@ -56,6 +56,7 @@ class FakeContext:
     step: int = 0
     limits: Limits = field(default_factory=Limits)
     warnings: list[str] = field(default_factory=list)
+    initial: CondensedSet | None = None
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.private_seed("generator"))

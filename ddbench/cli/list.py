@@ -13,6 +13,7 @@ from ddbench.cli.options import PLUGIN
 from ddbench.core.api import MethodInfo
 from ddbench.core.plugin.loader import Registries, active, import_target, params_class
 from ddbench.core.plugin.registry import Origin
+from ddbench.plan import derived
 from ddbench.plan.presets import presets
 
 KINDS = ("methods", "datasets", "archs", "protocols", "artifacts")
@@ -165,6 +166,8 @@ def _describe_method(registries: Registries, info: MethodInfo, as_json: bool) ->
     click.echo(f"{info.name} ({info.kind}, version {info.version}, {source}): {info.summary}")
     if info.paper:
         click.echo(f"{info.paper.title}, {info.paper.venue} {info.paper.year}, {info.paper.url}")
+    if started := derived.names_of(info, registries):
+        click.echo(f"from the sets of other methods: {', '.join(started)}")
     if fields:
         click.echo("\n" + tabulate(fields, headers="keys", tablefmt="simple", maxcolwidths=[None, None, 80]))
     if chosen:

@@ -217,6 +217,11 @@ class RunContext(Protocol):
     generator: torch.Generator
 
     @property
+    def initial(self) -> CondensedSet | None:
+        """The set of another row that this one starts from; None for nearly all (``MethodInfo.takes_initial``)."""
+        ...
+
+    @property
     def train(self) -> Images:
         """Training images: all that a set may be made from."""
         ...

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, computed_field, model_validator
 
-from ddbench.core.roles import Role, parse_label
+from ddbench.core.roles import Role, name_from, parse_label
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, EvalSpec, Frozen, Keyed, Precision, reported
 
 Artifacts: TypeAlias = dict[str, tuple[str, str]]
@@ -52,9 +52,10 @@ class CellDocument(Keyed):
         broken: How its params failed while planning; such a cell is a failure.
         role: What that row is.
         bf16: Names of the artifacts whose networks were trained in bfloat16, ascending.
+        initial: The set that it starts from, where that is another row's.
     """
 
-    LATER = ("bf16",)
+    LATER = ("bf16", "initial")
 
     kind: Literal["cell"] = "cell"
     key: str = ""
@@ -67,11 +68,17 @@ class CellDocument(Keyed):
     broken: str | None = None
     role: Role = Role()
     bf16: tuple[str, ...] = ()
+    initial: CellDocument | None = None
 
     @property
     def spec(self) -> CellSpec:
         """What the key is made of."""
         return self.cell
+
+    @property
+    def called(self) -> str:
+        """What a suite calls the method that made it: ``kmeans_soft`` is ``random_soft`` of the set of ``kmeans``."""
+        return self.cell.method if self.initial is None else name_from(self.cell.method, self.initial.cell.method)
 
     @property
     def set(self) -> CellDocument:

@@ -80,7 +80,7 @@ def condense_key(cell: CellSpec, axes: frozenset[str], artifacts: Sequence[str] 
     """Key of a condensed set; of budget, arch and seed only the method's ``axes`` enter.
 
     Args:
-        cell: The cell, params fully resolved.
+        cell: The cell, params fully resolved; ``initial`` enters where there is one.
         axes: Subset of {"budget", "arch", "seed"}.
         artifacts: Keys of the artifacts the cell reads, in any order.
     """
@@ -96,6 +96,7 @@ def condense_key(cell: CellSpec, axes: frozenset[str], artifacts: Sequence[str] 
             "arch": cell.arch if "arch" in axes else None,
             "seed": {"master": cell.master, "r": cell.r} if "seed" in axes else None,
             "artifacts": sorted(used),
+            **({"initial": cell.initial} if cell.initial else {}),
             **_origins(cell.origins, cell.data),
         }
     )

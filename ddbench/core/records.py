@@ -49,7 +49,8 @@ class Seconds(BaseModel):
         condense_s: In the outer loop.
         evaluate_s: Of training and testing the student.
         artifact_s: To build what the node can open of the artifacts that it read, whether or not they were built for
-            it; None: an artifact does not say, it was built before this timer was read.
+            it, and to make the set of another row that it starts from; None: an artifact does not say, it was built
+            before this timer was read.
         artifact_rest_s: To build the rest of them; None: as before, or nobody asked what the node can open, and
             ``artifact_s`` holds all of it.
     """

@@ -19,6 +19,8 @@ BEST_OF_K = "random_best_of_k"
 """The method that chooses on val among as many sets as a distiller may."""
 CONTROLS = (BEST_OF_K, "random_soft")
 """Methods that are nothing but controls."""
+CHANGED = RANDOM + "_"
+"""How the names of methods begin that change the set of ``random``, or of another row: ``random_soft``."""
 SCORING = "val"
 """The protocol by which methods score their own sets (``ctx.score``); what it says is no result."""
 
@@ -99,6 +101,11 @@ def label_at(role: Role) -> str:
     No two rows at the same bytes share a method, so that the first tells them apart.
     """
     return f"{BUYERS[role.kind]} (for {role.of[0]}{', …' * (len(role.of) > 1)})"
+
+
+def name_from(method: str, start: str) -> str:
+    """What a suite calls ``method`` where it starts from the set of ``start``: ``kmeans_soft`` of ``random_soft``."""
+    return f"{start}_{method.removeprefix(CHANGED)}"
 
 
 def parse_label(label: str, method: str = "") -> Role:

@@ -235,10 +235,11 @@ class CellSpec(Keyed):
     Repetitions that are never reported, but chosen by, have negative numbers: r = −1, −2.
 
     ``origins`` says where the architectures come from that the method builds: ``arch`` where it is one of the method's
-    axes, and the names of ``Params.architectures``; those of ddbench's own are left out.
+    axes, and the names of ``Params.architectures``; those of ddbench's own are left out. ``initial`` is the key of the
+    set of another row that it starts from; empty for nearly all.
     """
 
-    LATER = ("origins",)
+    LATER = ("origins", "initial")
 
     method: str
     method_version: int
@@ -250,6 +251,7 @@ class CellSpec(Keyed):
     master: int
     r: int
     origins: dict[str, str] = Field(default_factory=dict)
+    initial: str = ""
 
 
 class EvalSpec(Keyed):

@@ -20,7 +20,9 @@ def collect(plan: Plan) -> list[Record]:
     Entries without a measured result become records with status ``skipped`` or ``failed`` and a reason: failures are
     rows.
     """
-    made = [node.record for node in plan.nodes.values() if node.kind == "cell" and node.record is not None]
+    starts = plan.starts
+    cells = [node for node in plan.nodes.values() if node.kind == "cell" and node.key not in starts]
+    made = [node.record for node in cells if node.record is not None]
     records = [record for record in made if record.document.reported]
     return records + [_of_entry(plan, entry) for entry in plan.entries]
 
@@ -117,6 +119,8 @@ def cause(plan: Plan, node: Node) -> tuple[Any, str] | None:
 def _inherited(node: Node, need: Node, status: str, reason: str) -> str:
     """The reason of a node whose need has none to give: that of its set, or what it needs and what became of that."""
     document = node.document
+    if need.kind == "cell" and node.kind == "cell":
+        return f"starts from the set of {need.title}: {reason}"
     if not isinstance(document, EvaluationDocument) or need.key == document.eval.set:
         return reason
     choice = document.choice

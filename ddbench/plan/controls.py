@@ -69,14 +69,44 @@ def _methods(
             overrides = {**params, **suite.set.get(name, {})}
             role = Role("control", (row.label,))
             control = Row(name, info, origin, overrides, requested=False, role=role, control_of=row)
-            values = [resolved(control, data, budget, profile)[0].model_dump_json() for data, budget in places]
-            groups.setdefault((name, json.dumps(values)), []).append(control)
+            groups.setdefault((name, _comes_to(control, profile, places)), []).append(control)
     taken = {row.label for row in rows}
     for (name, _), members in groups.items():
         alone = name not in taken and sum(other == name for other, _ in groups) == 1
         of = tuple(label for member in members for label in member.role.of)
         label = name if alone else f"{name} (for {', '.join(of)})"
         yield replace(members[0], label=label, role=Role("control", of))
+
+
+def _comes_to(row: Row, profile: Profile, places: Sequence[Place]) -> str:
+    """Its params at all places, as text."""
+    return json.dumps([resolved(row, data, budget, profile)[0].model_dump_json() for data, budget in places])
+
+
+def with_pools(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -> list[Row]:
+    """The rows, of which those that start from another row's set stand beside the rows whose control their method is.
+
+    They take over these rows' pool of experts, so that the labels are theirs: one row for all equal pools. Without such
+    rows they keep what their preset says.
+
+    Args:
+        rows: The rows of the suite.
+        profile: The profile.
+        places: Data sets × budgets of the run, which decide what parameters come to.
+    """
+    found: list[Row] = []
+    for row in rows:
+        groups: dict[str, list[Row]] = {}
+        for other in rows:
+            if row.initial is not None and row.method.name in other.method.controls:
+                beside = replace(row, control_of=other)
+                groups.setdefault(_comes_to(beside, profile, places), []).append(other)
+        for others in groups.values():
+            label = row.label if len(groups) == 1 else f"{row.label} (for {', '.join(other.label for other in others)})"
+            found.append(replace(row, label=label, control_of=others[0]))
+        if not groups:
+            found.append(row)
+    return found
 
 
 def _choices(row: Row, profile: Profile, places: Sequence[Place]) -> int:

@@ -92,7 +92,7 @@ def _recipe_of(document: EvaluationDocument) -> str:
     """What must agree for students to follow recipes of one length: protocol, and all of the set but its repetition."""
     made = document.recipe or document.set
     params = {name: value for name, value in document.eval.protocol_params.items() if name != "recipe_of"}
-    return canonical([document.protocol, params, made.cell.model_dump(mode="json", exclude={"r", "master"})])
+    return canonical([document.protocol, params, made.cell.model_dump(mode="json", exclude={"r", "master", "initial"})])
 
 
 def _batch(document: EvaluationDocument) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ddbench.core.api import MethodInfo
-from ddbench.core.documents import Bought, Document, EvaluationDocument, Facts, Short
+from ddbench.core.documents import Bought, CellDocument, Document, EvaluationDocument, Facts, Short
 from ddbench.core.keys import short
 from ddbench.core.records import Record, Status
 from ddbench.core.roles import Role
@@ -141,6 +141,14 @@ class Plan:
     def pending(self) -> list[Node]:
         """Nodes still to be run."""
         return [node for node in self.nodes.values() if node.pending]
+
+    @property
+    def starts(self) -> frozenset[str]:
+        """Keys of the sets that are there for others to start from alone: no student is trained on them."""
+        documents = [node.document for node in self.nodes.values()]
+        cells = (found.cell for found in documents if isinstance(found, CellDocument))
+        evaluated = {found.eval.set for found in documents if isinstance(found, EvaluationDocument)}
+        return frozenset(cell.initial for cell in cells if cell.initial) - evaluated
 
     def skips(self) -> Iterator[tuple[str, str]]:
         """What is skipped and why, once for all repetitions and students."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,8 @@ from ddbench.core.roles import parse_label
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, StudentInfo
 from ddbench.data.dataset import Data, open_data
 from ddbench.models import names as arch_names
-from ddbench.plan.controls import bought, with_controls
+from ddbench.plan import derived
+from ddbench.plan.controls import bought, with_controls, with_pools
 from ddbench.plan.rows import Row, resolved, rows_of
 from ddbench.plan.suite import Exclusion, Suite
 
@@ -245,18 +246,20 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
                 raise UsageError(f"{item.label}: {why}")
         for budget in suite.budget.budgets():
             check_fraction(budget, item)
+    places = list(itertools.product([item.info for item in data], suite.budget.budgets()))
+    rows = with_pools(rows, profile, places)
     if suite.controls:
-        places = list(itertools.product([item.info for item in data], suite.budget.budgets()))
         rows = with_controls(rows, suite, registries, profile, places)
     _check_targets(rows, registries)
     for method in suite.set:
-        if method not in {row.method.name for row in rows}:
+        if not any(method in row.settings for row in rows):
             if method in registries.protocols:
                 raise UsageError(
                     f"--set {method}.…: {method!r} is a protocol, whose options are its record's `defaults`: register "
                     "another one with others (docs/reference/hooks/protocols.md)"
                 )
-            registries.methods.get(method)
+            if method not in registries.methods and method not in derived.names(registries):
+                raise derived.not_known(method, registries)
             raise UsageError(f"--set {method}.…: {method!r} is not among the methods of this run")
     return Grid(
         suite=suite,
@@ -328,9 +331,10 @@ def _canonical(
         "dataset": {item.spec.name for item in data},
         "protocol": {protocol.info.name for protocol in protocols},
     }
-    members: dict[str, Registry[Any]] = {
-        "method": registries.methods, "of": registries.methods, "dataset": registries.datasets,
-        "protocol": registries.protocols,
+    methods = {*(info.name for info in registries.methods), *derived.names(registries)}
+    members = {
+        "method": methods, "of": methods, "dataset": {info.name for info in registries.datasets},
+        "protocol": {info.name for info in registries.protocols},
     }  # fmt: skip
     for name, known in present.items():
         given = getattr(rule, name)
@@ -357,7 +361,7 @@ def _predictors(protocols: list[Protocol], families: Registry[ArchInfo]) -> set[
     return set(found)
 
 
-def _elsewhere(name: str, members: Registry[Any]) -> bool:
+def _elsewhere(name: str, members: Set[str]) -> bool:
     """Whether a name that is not in this run is a member, or the label of a control of one."""
     role = parse_label(name)
     return name in members or role.buys or any(of in members for of in role.of)

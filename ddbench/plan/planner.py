@@ -46,8 +46,16 @@ def make(grid: Grid) -> Plan:
     requested = {row.label for row in grid.rows if row.requested and row.method.kind != "reference"}
     skips = {f"{entry.row}: {entry.skip}": entry.skip for entry in plan.entries if entry.row in requested}
     if requested and all(skips.values()):
-        raise UsageError("no cell can run: " + ("; ".join(skips) or "everything is excluded"))
+        raise UsageError("no cell can run: " + ("; ".join(skips or planner.same) or "everything is excluded"))
     return plan
+
+
+def same_set(row: Row, protocol: Protocol) -> str | None:
+    """Why a row would show the result of the one that it starts from once more; None where it has one of its own."""
+    other_labels = row.method.kind == "selection" and row.method.own_labels
+    if row.initial is None or not other_labels or protocol.info.labels != "hard":
+        return None
+    return f"{row.label} is left out under {protocol.id}, which learns hard labels: there it equals {row.initial.label}"
 
 
 def _bf16(precision: Precision) -> list[str]:
@@ -82,13 +90,15 @@ class _Planner:
         self.notes: dict[str, None] = {}
         self.cells: dict[tuple[Any, ...], dict[int, tuple[GridCell, str | None]]] = {}
         self.refused: set[str] = set()
+        self.same: dict[str, None] = {}
         self.kinds: dict[str, Kind] = {}
 
     def finish(self) -> Plan:
         self.plan.nodes |= self.last
-        served = {entry.cell for entry in self.plan.entries}
-        served |= {key for node in self.plan.nodes.values() for key in node.needs}
-        for key in self.refused - served:  # sets that no protocol can evaluate
+        gone = [self.made(key) for key in self.refused - self._served()]  # sets that no protocol can evaluate
+        for made in gone:
+            del self.plan.nodes[made.key]
+        for key in {made.initial.key for made in gone if made.initial is not None} - self._served():
             del self.plan.nodes[key]
         _tell_apart(list(self.plan.nodes.values()))
         for data, budget in itertools.product(self.grid.data, self.grid.budgets):
@@ -98,8 +108,13 @@ class _Planner:
         if 0 < wanted < every:
             why = f"{wanted} for it alone (--random-seeds {wanted}) are fewer, and ignored"
             self.notes[f"random has {every} repetitions like every row: {why}"] = None
-        self.plan.notes = list(self.notes)
+        self.plan.notes = [*self.notes, *self.same]
         return self.plan
+
+    def _served(self) -> set[str | None]:
+        """Keys of the nodes that an entry of a table, or another node, is there for."""
+        served = {entry.cell for entry in self.plan.entries}
+        return served | {key for node in self.plan.nodes.values() for key in node.needs}
 
     def tables(self, data: Data, arch: str) -> None:
         """Those of every student network that some protocol evaluates, and of every such protocol."""
@@ -123,6 +138,9 @@ class _Planner:
                     whole_done.add(row.label)
                 if native and row.method.kind != "distillation" and not row.method.own_labels:
                     continue
+                if (same := same_set(row, protocol)) is not None:
+                    self.same[same] = None
+                    continue
                 repetitions = self.grid.repetitions_of(row, protocol.info)
                 for cell, key in self.row_cells(row, table.data, budget, table.arch, repetitions):
                     self.evaluations(table, protocol, cell, key, None if spans_all else budget)
@@ -138,11 +156,24 @@ class _Planner:
     ) -> list[tuple[GridCell, str | None]]:
         """Repetitions of a row (the grid's) with the keys of their nodes (None for skips), planned once."""
         wanted = self.grid.repetitions if repetitions is None else repetitions
-        known = self.cells.setdefault((row.label, id(data), budget, arch), {})
-        for cell in self.grid.cells(row, data, budget, arch, [r for r in wanted if r not in known]):
+        known = self.cells.setdefault((row.label, row.role, id(data), budget, arch), {})
+        for found in self.grid.cells(row, data, budget, arch, [r for r in wanted if r not in known]):
+            cell = self.begun(found)
             known[cell.spec.r] = cell, None if cell.skip else self.cell(cell)
             self.notes |= dict.fromkeys(cell.notes)
         return [known[r] for r in wanted if r in known]
+
+    def begun(self, cell: GridCell) -> GridCell:
+        """The cell with the key of the set that it starts from, which is planned if need be; a skip without that."""
+        start = cell.row.initial
+        if start is None or cell.skip:
+            return cell
+        found = self.row_cells(start, cell.data, cell.budget, cell.spec.arch, [cell.spec.r])
+        other, key = found[0] if found else (None, None)
+        if key is None:
+            why = "is excluded" if other is None else f"has no set: {other.skip}"
+            return replace(cell, skip=f"{start.label}, from whose set it starts, {why}")
+        return replace(cell, spec=cell.spec.model_copy(update={"initial": key}))
 
     # ------------------------------------------------------------------------------------------------------- nodes
 
@@ -196,15 +227,17 @@ class _Planner:
         keys = tuple(key for _, key in used.values())
         key = condense_key(spec, method.axes, keys)
         if key not in self.plan.nodes:
+            starts = (spec.initial,) if spec.initial else ()
             document = CellDocument(
                 key=key, cell=spec, artifacts=used, folder=spec.budget.slug if "budget" in method.axes else "any",
                 shared=method.kind == "reference", label=cell.row.label, role=cell.row.role,
                 profile=self.grid.profile.name, broken=cell.broken,
                 bf16=tuple(sorted(name for name, (_, one) in used.items() if self._in_bf16(one))),
+                initial=self.made(spec.initial) if starts else None,
             )  # fmt: skip
             title = f"{self._row_title(cell)} {f'r{spec.r}' if 'seed' in method.axes else ''}"
             shown = " ".join(title.split()) + ("" if document.reported else CHOOSES)
-            self.plan.nodes[key] = Node(shown, document, keys, cell.params.steps)
+            self.plan.nodes[key] = Node(shown, document, keys + starts, cell.params.steps)
         return key
 
     def _in_bf16(self, artifact: str) -> bool:
@@ -328,7 +361,8 @@ class _Planner:
         if key is None:
             return
         for row in self.grid.rows:
-            beside = row.control_of is not None and cell.row.requested and row.method.name in cell.row.method.controls
+            stands = row.control_of is not None and row.initial is None
+            beside = stands and cell.row.requested and row.method.name in cell.row.method.controls
             name = f"{row.label}{RECIPE_OF}{cell.row.label})"
             twin = replace(row, label=name, role=Role("twin", (cell.row.label,)))
             if not (row.is_random or beside) or self._left_out(twin, table, budget, protocol):

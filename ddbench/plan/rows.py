@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,9 @@ from ddbench.core.api import MethodInfo, Params
 from ddbench.core.errors import UsageError, parameter_problem
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
-from ddbench.core.roles import BUYERS, CONTROLS, RANDOM, REFERENCES, Role
+from ddbench.core.roles import BUYERS, CONTROLS, RANDOM, REFERENCES, Role, name_from
 from ddbench.core.specs import Budget, DatasetInfo
+from ddbench.plan import derived
 from ddbench.plan.presets import Chosen, choose
 from ddbench.plan.suite import MethodEntry, Suite
 
@@ -25,7 +26,8 @@ class Row:
 
     A control stands beside another row and takes over the parameters that both have (see :mod:`ddbench.plan.controls`).
     The budget of one at equal bytes is what the sets of the rows of its role buy. A row may stand ``at`` one budget
-    alone.
+    alone. Its sets may start from those of the row ``initial``; ``name`` is then what the suite calls it
+    (:mod:`ddbench.plan.derived`).
     """
 
     label: str
@@ -36,11 +38,20 @@ class Row:
     role: Role = field(default_factory=Role)
     control_of: Row | None = None
     at: Budget | None = None
+    initial: Row | None = None
+    name: str = ""
 
     @property
     def names(self) -> frozenset[str]:
         """What a suite's exclusions may call it."""
-        return frozenset((self.label, self.method.name, *([BUYERS[self.role.kind]] if self.role.buys else [])))
+        buyer = [BUYERS[self.role.kind]] if self.role.buys else []
+        return frozenset((self.label, self.name or self.method.name, *buyer))
+
+    @property
+    def settings(self) -> frozenset[str]:
+        """What ``--set`` may call it, and what it starts from."""
+        start = frozenset[str]() if self.initial is None else self.initial.settings
+        return start | {self.method.name, self.name or self.method.name}
 
     @property
     def is_random(self) -> bool:
@@ -55,26 +66,71 @@ def rows_of(suite: Suite, registries: Registries) -> list[Row]:
         UsageError: If a method or a parameter is unknown, or two rows have one label.
     """
     entries = list(suite.methods)
-    requested = {entry.name for entry in entries}
     for name in reversed(REFERENCES):
         plain = MethodEntry(name=name)
         if plain in entries:
             entries.remove(plain)
         if name in registries.methods:
             entries.insert(0, plain)
+    named = {entry.name for entry in suite.methods}
+    known = {
+        i: _row(entry, suite, registries, requested=entry.name in named)
+        for i, entry in enumerate(entries)
+        if entry.name in registries.methods
+    }
     rows: dict[str, Row] = {}
-    for entry in entries:
-        info = registries.methods.get(entry.name)
-        overrides = {**entry.params, **suite.set.get(entry.name, {})}
-        named = f"{entry.name} ({shown(overrides)})" if overrides else entry.name
-        label = entry.label or named
-        role = _role(info, plain=label == entry.name)
-        row = Row(label, info, registries.methods.origin(entry.name).key, overrides, entry.name in requested, role)
-        validated(row, overrides, partial=True)
-        if label in rows and rows[label] != row:
-            raise UsageError(f"two rows are both called {label!r}: give one of them another label")
-        rows[label] = row
+    for i, entry in enumerate(entries):
+        row = known[i] if i in known else _started(entry, suite, registries, list(known.values()))
+        validated(row, row.overrides, partial=True)
+        if row.label in rows and rows[row.label] != row:
+            raise UsageError(f"two rows are both called {row.label!r}: give one of them another label")
+        rows[row.label] = row
     return list(rows.values())
+
+
+def _row(entry: MethodEntry, suite: Suite, registries: Registries, *, requested: bool) -> Row:
+    """The row of a method."""
+    info = registries.methods.get(entry.name)
+    overrides = {**entry.params, **suite.set.get(entry.name, {})}
+    label = _label(entry, overrides)
+    role = _role(info, plain=label == entry.name)
+    return Row(label, info, registries.methods.origin(entry.name).key, overrides, requested, role)
+
+
+def _label(entry: MethodEntry, overrides: Mapping[str, Any]) -> str:
+    return entry.label or (f"{entry.name} ({shown(overrides)})" if overrides else entry.name)
+
+
+def _started(entry: MethodEntry, suite: Suite, registries: Registries, known: Sequence[Row]) -> Row:
+    """The row of a method that starts from the set of another one; ``known``: the rows of the suite's methods.
+
+    It is no control, unless that one is: it is what selected images come to with the labels of the methods beside it.
+
+    Raises:
+        UsageError: If the entry means no method, or it is not clear whose set.
+    """
+    found = derived.taken_apart(entry.name, registries)
+    if found is None:
+        raise derived.not_known(entry.name, registries)
+    info, start = found
+    of_label = {row.label: row for row in known if row.label == start}
+    rows = of_label or {row.label: row for row in known if row.method.name == start}
+    if not rows and start not in registries.methods:
+        raise derived.not_known(entry.name, registries)
+    first = next(iter(rows.values()), None) or _row(MethodEntry(name=start), suite, registries, requested=False)
+    derived.check(entry.name, info, first.method, registries)
+    if len(rows) > 1:
+        raise UsageError(
+            f"{entry.name}: {start} has {len(rows)} rows ({', '.join(rows)}): give the one that is meant a label of "
+            f"its own, `label: mine`, and name {name_from(info.name, 'mine')}"
+        )
+    validated(first, first.overrides, partial=True)
+    overrides = {**entry.params, **suite.set.get(info.name, {}), **suite.set.get(entry.name, {})}
+    aside = first.role.is_control or first.role.kind == "reference"
+    return Row(
+        _label(entry, overrides), info, registries.methods.origin(info.name).key, overrides, True,
+        Role("control") if aside else Role(), initial=first, name=entry.name,
+    )  # fmt: skip
 
 
 def _role(info: MethodInfo, *, plain: bool) -> Role:

@@ -21,13 +21,15 @@ def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
     """
     for node in plan.nodes.values():
         look_up(plan, node, store, retry_failed=retry_failed)
-    wanted = {key for node in plan.nodes.values() if node.pending and node.kind != "artifact" for key in node.needs}
-    for node in reversed([node for node in plan.nodes.values() if node.pending]):
-        if not isinstance(node.document, ArtifactDocument):
-            continue
+    pending = plan.pending()
+    starts = plan.starts
+    inputs = {node.key for node in pending if node.kind == "artifact" or node.key in starts}  # there for other nodes
+    wanted = {key for node in pending if node.key not in inputs for key in node.needs}
+    for node in reversed([node for node in pending if node.key in inputs]):
         if node.key in wanted:
             wanted |= set(node.needs)
-            _refuse_missing_import(node.document.artifact)
+            if isinstance(node.document, ArtifactDocument):
+                _refuse_missing_import(node.document.artifact)
         else:
             node.state = "unneeded"
 

@@ -26,7 +26,10 @@ from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
 
 
 class MethodEntry(Frozen):
-    """A row of the table: a method, the parameters in which it differs from its preset, and its label."""
+    """A row of the table: a method, the parameters in which it differs from its preset, and its label.
+
+    ``name`` is a method's, or one of :mod:`ddbench.plan.derived` (``kmeans_soft``).
+    """
 
     name: str
     params: dict[str, Any] = Field(default_factory=dict)

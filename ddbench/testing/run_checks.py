@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from ddbench.core.api import ClassCounts, CondensedSet, Method
+from ddbench.core.api import ClassCounts, CondensedSet, Method, Recipe, StorageBytes
 from ddbench.core.errors import NodeFailureError, UsageError
 from ddbench.core.store.tensors import load_set, save_set, save_state
 from ddbench.data.space.split import Split
@@ -266,6 +266,32 @@ def artifacts_are_declared(bench: Bench) -> None:
         assert not changes, f"writes into the shared artifact {name!r}: {changes[0][0]}"
 
 
+def another_set_is_a_start(bench: Bench) -> None:
+    """A method that takes the set of another row (`ctx.initial`) makes another set of it, always the same one."""
+    if not bench.info.takes_initial:
+        return
+    place, made = bench.place(ipc=2), []
+    for _ in range(2):
+        ctx = bench.context(place)
+        ctx.initial, lent = _last_images(ctx), _last_images(ctx)
+        made.append(bench.drive(place, ctx=ctx))
+        found = compare.difference(ctx.initial, lent)
+        assert found is None, f"it writes into ctx.initial: {found}; clone before an in-place operation"
+    found = compare.difference(*made)
+    assert found is None, f"started twice from one set: {found}"
+    assert compare.difference(made[0], bench.drive(place)) is not None, "it makes the same set without ctx.initial"
+
+
+def _last_images(ctx: Context) -> CondensedSet:
+    """A set of real images with hard labels: the last ones of each class in train."""
+    chosen = torch.cat(
+        [ctx.train.of_class(c).cpu()[len(ctx.train.of_class(c)) - n :] for c, n in enumerate(ctx.per_class)]
+    )
+    size = StorageBytes(images=len(chosen) * ctx.dataset.image_bytes, labels=len(chosen))
+    labels = ctx.train.labels.cpu()[chosen]
+    return CondensedSet(None, labels, "hard", ctx.train.preprocess, Recipe(), size, indices=chosen)
+
+
 def no_test_split_is_in_reach(bench: Bench) -> None:
     """Nothing that the context holds leads to the test split."""
     ctx = bench.context(bench.place())
@@ -376,6 +402,7 @@ RUN_CHECKS: tuple[Any, ...] = (
     shared_tensors_are_untouched,
     val_decides_nothing,
     artifacts_are_declared,
+    another_set_is_a_start,
     no_test_split_is_in_reach,
     finalise_is_pure,
     state_is_plain,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ddbench.core.api import CondensedSet, Params
+from ddbench.core.api import CondensedSet
 from ddbench.core.documents import CellDocument
 from ddbench.core.errors import NodeFailureError
 from ddbench.core.plugin.loader import method_class, params_class
@@ -21,14 +21,15 @@ from ddbench.core.specs import CellSpec
 from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
 from ddbench.core.store.folder import CHECKPOINT, CONDENSE, SPEC
 from ddbench.data.exchange.manifest import describe_set
-from ddbench.work.artifact_builds import engines_of, verified_folders
+from ddbench.work.artifact_builds import verified_folders
 from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, guarded, make_folder, publish
 from ddbench.work.clock import Clock
 from ddbench.work.condense import Condensation, History
-from ddbench.work.context import Context, open_context
+from ddbench.work.context import open_context
 from ddbench.work.continuation import adopt, continues
 from ddbench.work.costs import cost_of
 from ddbench.work.engine import Engine
+from ddbench.work.starts import Inputs, inputs_of, open_start
 
 Made = tuple[CondensedSet, dict[str, Any] | None]
 """A set, and what was chosen on val."""
@@ -58,7 +59,7 @@ def condense_cell(job: Job[CellDocument]) -> Outcome:
 
 @dataclass
 class _Making:
-    """One attempt at a set; ``running`` is there once its method is made, and what it can open of its artifacts."""
+    """One attempt at a set; ``running`` is there once its method is made, and what it can open of its ``inputs``."""
 
     job: Job[CellDocument]
     spec: CellSpec
@@ -68,7 +69,10 @@ class _Making:
     history: History
     clock: Clock
     running: Condensation | None = field(default=None, init=False)
-    shares: dict[str, float] = field(default_factory=dict, init=False)
+    inputs: Inputs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.inputs = Inputs(self.job.document.artifacts)
 
     def run(self) -> Made:
         """Make the set.
@@ -81,32 +85,34 @@ class _Making:
             raise NodeFailureError("failed", f"its params failed while planning: {document.broken}")
         assert document.profile is not None  # every plan names one
         folders = verified_folders(document.artifacts)
+        initial, made = open_start(self.job.store, document)
         info = registries.methods.get(spec.method)
         method = method_class(info)(params_class(info).model_validate(spec.params))
         ctx = open_context(
             spec, owner=spec.method, folders=folders, registries=registries, device=self.engine.device,
             profile=profile(document.profile), limits=self.job.limits, monitor=self.job.monitor,
-            key=document.key,
+            key=document.key, initial=initial,
         )  # fmt: skip
         meter = self.attempt.meter
         self.running = Condensation(method, ctx, self.clock, meter, self.folder, self.history, info.kind)
-        self.shares = {name: _share(method.params, name, spec, ctx) for name in method.params.artifacts(spec)}
+        self.inputs = inputs_of(document, made, registries, ctx.dataset)
         return self.running.run()
 
     def record(self, ended: Ended[Made]) -> Record:
         """What there is to say, whether or not there is a set."""
         running, history, meter = self.running, self.history, self.attempt.meter
         cost = cost_of(
-            history.spent.plus(meter), meter, self.job.document.artifacts,
-            steps=0 if running is None else running.ctx.step, shares=self.shares,
+            history.spent.plus(meter), meter, self.inputs.artifacts,
+            steps=0 if running is None else running.ctx.step, shares=self.inputs.shares,
+            starts=[record.cost for record in self.inputs.made],
         )  # fmt: skip
         spec = self.spec
         axes = self.job.registries.methods.get(spec.method).axes
         parts = sorted({*spec.origins, *axes & {"arch"}})  # a method that no network changes has none
         env = environment_of(spec.origin, spec.data, spec.origins, *parts)
         env |= self.engine.facts(resumed=history.spent.attempts > 0)
-        if inputs := engines_of(self.job.document.artifacts):
-            env["inputs"] = inputs
+        if engines := self.inputs.engines:
+            env["inputs"] = engines
         if history.forerunner:
             env["continues"] = history.forerunner
         record = self.attempt.record(self.job.document, ended, cost, env)
@@ -122,18 +128,6 @@ class _Making:
         record.cost.bytes = {name: v for name in storage.__dataclass_fields__ if (v := getattr(storage, name))}
         record.set_sha256 = self.job.store.publish_set(self.folder, condensed)
         describe_set(self.folder, self.spec, self.job.document.label, condensed, self.running.ctx.dataset, record)
-
-
-def _share(params: Params, name: str, spec: CellSpec, ctx: Context) -> float:
-    """Which share of an artifact the method can open.
-
-    Raises:
-        NodeFailureError: If its params say what is no share; before anything is computed, so that nothing is lost.
-    """
-    share = params.opens(name, spec, ctx.dataset)
-    if not 0.0 <= share <= 1.0:
-        raise NodeFailureError("failed", f"Params.opens({name!r}, …) gives {share!r}, not a share in [0, 1]")
-    return share
 
 
 def _may_continue(job: Job[CellDocument], spec: CellSpec) -> bool:

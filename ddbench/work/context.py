@@ -40,6 +40,7 @@ class Context:
         key: The node's.
         warnings: Collected sentences for the record.
         origins: Of the architectures that its key names, as far as they are not ddbench's own.
+        initial: The set of another row that the cell starts from, or None.
     """
 
     train: Split
@@ -61,6 +62,7 @@ class Context:
     step: int = 0
     warnings: list[str] = field(default_factory=list)
     origins: frozenset[str] = frozenset()
+    initial: CondensedSet | None = None
 
     @property
     def per_class(self) -> tuple[int, ...]:
@@ -139,6 +141,7 @@ def open_context(
     limits: Limits,
     monitor: Monitor,
     key: str,
+    initial: CondensedSet | None = None,
 ) -> Context:
     """The context of a cell or of an artifact builder (which has the smallest budget and the cell's seeds).
 
@@ -155,7 +158,7 @@ def open_context(
         master, r = spec.seed.get("master", 0), spec.seed.get("r", 0)
     ctx = Context(
         train, val, info, budget, arch, where, torch.Generator(), owner, master, r, folders, registries, profile,
-        limits, monitor, key, origins=frozenset(spec.origins.values()),
+        limits, monitor, key, origins=frozenset(spec.origins.values()), initial=initial,
     )  # fmt: skip
     ctx.generator.manual_seed(ctx.private_seed("generator"))
     return ctx

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ddbench.core.documents import Artifacts
 from ddbench.core.records import Cost, Seconds, Timer
@@ -15,8 +15,9 @@ PHASES = (PREPARE, "condense", "evaluate")
 
 
 def cost_of(
-    spent: Spent, meter: Meter, used: Artifacts, *, steps: int, shares: Mapping[str, float] | None = None
-) -> Cost:
+    spent: Spent, meter: Meter, used: Artifacts, *, steps: int, shares: Mapping[str, float] | None = None,
+    starts: Sequence[Cost] = (),
+) -> Cost:  # fmt: skip
     """What a node's record says of its cost.
 
     Args:
@@ -25,6 +26,7 @@ def cost_of(
         used: The artifacts that it reads.
         steps: Outer steps or updates done.
         shares: See :func:`charged`.
+        starts: What making the set took that it starts from, apart from artifacts.
     """
 
     def seconds(timer: Timer) -> Seconds | None:
@@ -32,6 +34,9 @@ def cost_of(
             return None
         phases = {f"{phase}_s": spent.seconds[timer].get(phase, 0.0) for phase in PHASES}
         artifact_s, artifact_rest_s = charged(used, timer, shares)
+        for start in starts:
+            by = start.by(timer)
+            artifact_s = None if artifact_s is None or by is None else artifact_s + by.prepare_s + by.condense_s
         return Seconds(**phases, artifact_s=artifact_s, artifact_rest_s=artifact_rest_s)
 
     wall = seconds("wall") or Seconds(artifact_s=0.0)

@@ -85,6 +85,15 @@ LENDER = SOUND.replace(
 )
 """Sound as long as nothing writes in place."""
 
+STARTED = SOUND.replace("axes=", "takes_initial=True, axes=").replace(
+    "        self.labels = ctx.train.labels[chosen]\n",
+    """        self.labels = ctx.train.labels[chosen]
+        if ctx.initial is not None:
+            self.images, self.labels = ctx.train.images(ctx.initial.indices), ctx.initial.labels.clone()
+""",
+)
+"""Takes the set of another row."""
+
 BROKEN = {
     "target is no method": (SOUND, 'target="MODULE:Sound"', 'target="MODULE:SoundParams"', "record_is_well_formed",
                             "no subclass of ddbench.Method"),
@@ -180,9 +189,13 @@ BROKEN = {
     "one ipc for all": (SELECTOR, "enumerate(ctx.per_class)", "enumerate([ctx.ipc] * 10)", "classes_may_be_short",
                         "no single ipc: classes get between 2 and 3 images"),
     "as few as the smallest": (SELECTOR, "[:n]", "[:min(ctx.per_class)]", "classes_may_be_short",
-                               "the set has 20 images, the budget 27"),
+                               "classes have [2, 2, 2, 2, 2, 2, 2, 2, 2, 2] images, the budget says [2, 3, 2"),
     "another class instead": (SOUND, "self.labels = ctx.train.labels[chosen]", "self.labels = (ctx.train.labels[chosen] + 1) % 10",
                               "classes_may_be_short", "the budget says [2, 3, 2, 3, 3, 3, 3, 3, 2, 3]"),
+    "looks away from its start": (SOUND, "axes=", "takes_initial=True, axes=", "another_set_is_a_start",
+                                  "makes the same set without ctx.initial"),
+    "changes its start": (STARTED, "labels.clone()", "labels.zero_()", "another_set_is_a_start", "writes into ctx.initial: labels"),
+    "starts by chance": (STARTED, "labels.clone()", "labels[torch.randperm(20)]", "another_set_is_a_start", "started twice from one set"),
     "impure finalise": (SOUND, FINALISE, "self.images = self.images + 1\n        " + FINALISE, "finalise_is_pure", "twice"),
     "finalise draws": (SOUND, FINALISE, "__import__('torch').rand(1, generator=ctx.generator)\n        " + FINALISE,
                        "finalise_is_pure", "draws from ctx.generator"),
@@ -219,7 +232,9 @@ def outcome(bench: Bench, name: str):
     return run_check(next(check for check in CHECKS if check.__name__ == name), bench)
 
 
-@pytest.mark.parametrize("source", [SOUND, SELECTOR, LENDER], ids=["distiller", "selector", "lender"])
+@pytest.mark.parametrize(
+    "source", [SOUND, SELECTOR, LENDER, STARTED], ids=["distiller", "selector", "lender", "started"]
+)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_a_sound_plugin_passes(check, source, tmp_path, home):
     assert run_check(check, Bench(subject(tmp_path, source), home)).problem is None

@@ -84,7 +84,7 @@ def set_of(store: Store, found: Found) -> Record:
     if made is None or made.status != "ok" or not (found.folder / SET).is_file():
         from ddbench.results.audit.retrain import remake
 
-        advice = remake(found.record.document.cell, store.out)
+        advice = remake(found.record.document.set, store.out)
         raise UsageError(f"{found.name}: its set is not in {found.folder}; {advice}")
     return made
 

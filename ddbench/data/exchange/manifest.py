@@ -119,7 +119,8 @@ def manifest(
         "set_sha256": set_sha256,
         "source": "imported, selection unknown" if cell.method == IMPORTED else "measured",
         "method": {
-            "name": cell.method, "method_version": cell.method_version, "origin": cell.origin, "params": cell.params
+            "name": cell.method, "method_version": cell.method_version, "origin": cell.origin, "params": cell.params,
+            **({"initial": cell.initial} if cell.initial else {}),
         },
         "data": {
             "name": cell.data.name, "revision": cell.data.revision, "split": cell.data.split, "view": cell.data.view,

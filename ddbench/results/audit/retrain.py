@@ -12,7 +12,6 @@ from ddbench.core.documents import CellDocument, Choice, EvaluationDocument
 from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.keys import eval_key
 from ddbench.core.records import Record
-from ddbench.core.specs import CellSpec
 from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path, write_record
 from ddbench.plan.graph import Node
 from ddbench.work.monitor import Monitor
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
     from ddbench.work.attempt import Outcome
 
 
-def remake(cell: CellSpec, out: Path | None = None) -> str:
+def remake(document: CellDocument, out: Path | None = None) -> str:
     """The command that makes a cell's set again, as advice."""
-    budget = cell.budget
+    cell, budget = document.cell, document.cell.budget
     size = f"--ipc {budget.ipc}" if budget.ipc is not None else f"--fraction {budget.fraction:g}"
     where = "" if out is None else f" --out {out}"
-    names = f"--methods {cell.method} --datasets {cell.data.name} {size}"
+    names = f"--methods {document.called} --datasets {cell.data.name} {size}"
     return f"make it with `ddbench run {names}{where}` and what else the run was given"
 
 
@@ -75,9 +74,7 @@ class Scratch(Store):
         """
         source, target = store.folder(document), self.folder(document)
         if not (source / SET).is_file():
-            raise UsageError(
-                f"{source}: holds no condensed set of {document.label!r} to train on; {remake(document.cell)}"
-            )
+            raise UsageError(f"{source}: holds no condensed set of {document.label!r} to train on; {remake(document)}")
         target.mkdir(parents=True, exist_ok=True)
         for name in (SET, CONDENSE):
             shutil.copyfile(source / name, target / name)

@@ -176,7 +176,7 @@ def _is_of_its_set(path: Path, record: Record) -> bool:
 def _row(record: Record) -> str:
     """What students of one row share: all but repetition and student; those that are not reported are none of it."""
     document = record.evaluation
-    axes, recipe = document.facts.axes, document.recipe
+    axes, recipe, start = document.facts.axes, document.recipe, document.set.initial
     made = _cell(document.cell, ("arch", "budget") if axes is None else axes)
     student = document.eval.model_dump(mode="json", exclude={"set", "r", "e"})
     student["protocol_params"].pop("recipe_of", None)
@@ -187,12 +187,13 @@ def _row(record: Record) -> str:
             document.set.bf16,
             student,
             None if recipe is None else _cell(recipe.cell, ("arch", "budget")),
+            *([] if start is None else [_cell(start.cell, ("arch", "budget"))]),
         ]
     )
 
 
 def _cell(cell: CellSpec, axes: Sequence[str]) -> dict[str, Any]:
-    return cell.model_dump(mode="json", exclude={"r", *({"arch", "budget"} - set(axes))})
+    return cell.model_dump(mode="json", exclude={"r", "initial", *({"arch", "budget"} - set(axes))})
 
 
 # ------------------------------------------------------------------------------------------------------------- training

@@ -57,7 +57,14 @@ def _texts(
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
     sizes = [*_purchase(row, observations), *_shortfall(row, columns)]
     effort = [*_cut(observations, columns), *below_published(observations)]
-    return [*warned, *_conditions(row, trains_student), *sizes, *effort]
+    return [*warned, *_starts(observations), *_conditions(row, trains_student), *sizes, *effort]
+
+
+def _starts(observations: Sequence[Observation]) -> list[str]:
+    """From whose set a row starts."""
+    starts = [start for o in observations if o.made is not None and (start := o.made.initial) is not None]
+    labels = dict.fromkeys(start.label for start in starts)
+    return [f"starts from the set of {label}, and is charged for it as for an artifact" for label in labels]
 
 
 def named(rows: Sequence[Row]) -> str:

@@ -226,13 +226,22 @@ def _observation(record: Record, facts: Facts, *, condensation: Record | None, *
         finished=record.finished,
         facts=facts,
         metrics=record.metrics if record.kind == "evaluation" and record.status == "ok" else {},
-        artifacts={name: key for name, (_, key) in document.set.artifacts.items()},
+        artifacts=_artifacts(document.set),
         made=document.set,
         condensation=condensation,
         engines=tuple(sorted({str(name) for name in named if name})),
-        bf16=(*half, *document.set.bf16),
+        bf16=(*half, *document.set.bf16, *(() if (start := document.set.initial) is None else start.bf16)),
         **fields,
     )
+
+
+def _artifacts(made: CellDocument) -> dict[str, str]:
+    """Keys of the artifacts that a set was made from, and of those of the set that it started from."""
+    own = {name: key for name, (_, key) in made.artifacts.items()}
+    if made.initial is None:
+        return own
+    theirs = {f"{name} of {made.initial.cell.method}": key for name, key in _artifacts(made.initial).items()}
+    return {name: key for name, key in theirs.items() if key not in own.values()} | own
 
 
 def _label(document: Recorded) -> str:
@@ -263,8 +272,11 @@ def _no_network_enters(made: CellDocument, facts: Facts) -> bool:
 def _recipe(made: CellDocument, protocol: dict[str, Any]) -> dict[str, Any]:
     """What decided the result besides its place in the table; of a row that was never planned, nothing is known."""
     # recipe_of names a set of the same repetition: it differs between repetitions that belong together.
-    cell = made.cell
+    cell, start = made.cell, made.initial
     params = {f"protocol.{name}": value for name, value in protocol.items() if name != "recipe_of"} | cell.params
+    if start is not None:  # of which set it started depends on the repetition, too
+        params |= {"start": start.cell.method}
+        params |= {f"{start.cell.method}.{name}": value for name, value in _recipe(start, {}).items()}
     named: dict[str, Any] = {}
     if cell.method_version:
         named = {"version": cell.method_version, "origin": cell.origin, "master seed": cell.master}

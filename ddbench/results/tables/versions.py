@@ -140,6 +140,8 @@ def _of_set(made: CellDocument, registries: Registries) -> Iterator[str]:
     for name, (kind, key) in made.artifacts.items():
         if (other := _of_artifact(made.model_dump_json(), name, kind, key)) is not None:
             yield other
+    if made.initial is not None:
+        yield from (f"starts from a set {other}" for other in _of_set(made.initial, registries))
 
 
 @lru_cache(maxsize=4096)

@@ -219,8 +219,11 @@ class Schedule:
         document = node.document
         node.state, node.status = "failed", broken.status
         if isinstance(document, CellDocument):
-            node.record = fail_unstarted(self.store, document, broken.status, broken.reason or "its input failed")
-            node.reason = f"{broken.status}: {broken.reason}"
+            why = broken.reason or "its input failed"
+            if broken.kind == "cell" and (found := cause(self.plan, node)) is not None:
+                why = found[1]
+            node.record = fail_unstarted(self.store, document, broken.status, why)
+            node.reason = f"{broken.status}: {why}"
         elif broken.key == node.needs[0]:
             node.reason = broken.reason
         else:

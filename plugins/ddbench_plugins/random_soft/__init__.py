@@ -14,6 +14,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
             params="ddbench_plugins.random_soft.params:RandomSoftParams",
             summary="random real images with the mean logits of the experts as labels",
             own_labels=True,
+            takes_initial=True,
             presets="presets.yaml",
         )
     )

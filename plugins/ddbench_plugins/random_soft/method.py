@@ -1,8 +1,9 @@
 """random_soft: what labels alone can do for a method that learns them, or takes them from its experts.
 
-The images are ``random``'s. Their labels are softmax(mean over all experts of the logits at snapshot t), without
-temperature or filter for experts that are right. t is chosen on val among equally spaced snapshots, the last one
-included; the grid is the same at every budget. The experts' cost is charged as to the method whose control this is.
+The images are ``random``'s, or those of the real set that it starts from (``kmeans_soft``: of ``kmeans``); weights of
+that set stay. Their labels are softmax(mean over all experts of the logits at snapshot t), without temperature or
+filter for experts that are right. t is chosen on val among equally spaced snapshots, the last one included; the grid is
+the same at every budget. The experts' cost is charged as to the method whose control this is.
 """
 
 from collections.abc import Mapping
@@ -26,12 +27,27 @@ class RandomSoft(Method[RandomSoftParams]):
         self.experts = Experts(ctx.artifact("experts"))
         self.experts.check(self.params.pool, warn=ctx.warn)
         self.net = ctx.build_model(seed=0)
-        self.indices = first_of_each_class(ctx)
+        self.start(ctx)
         count = min(self.params.snapshots, self.experts.last)
         self.tried = [round(self.experts.last * (i + 1) / count) for i in range(count)]
         self.best: float = -1.0
         self.labels = torch.zeros(len(self.indices), ctx.dataset.classes)
         self.chosen = 0
+
+    def start(self, ctx: RunContext) -> None:
+        """The images, as indices into train, their classes, and their weights.
+
+        Raises:
+            ValueError: If the set that it starts from does not say which real images it keeps, and of which classes.
+        """
+        found = ctx.initial
+        self.weights = None if found is None else found.weights
+        if found is None:
+            self.indices, self.classes = first_of_each_class(ctx), class_slots(ctx).cpu()
+            return
+        if found.indices is None or found.label_space != "hard":
+            raise ValueError("the set that it starts from is none of real images with hard labels")
+        self.indices, self.classes = found.indices.cpu(), found.labels.cpu()
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """Label with the next snapshot; keep it if it is better on val (the earliest of equals stays)."""
@@ -52,7 +68,7 @@ class RandomSoft(Method[RandomSoftParams]):
         size = StorageBytes(images=len(self.indices) * ctx.dataset.image_bytes, labels=labels.numel() * 4)
         return CondensedSet(
             None, labels, "probs", ctx.train.preprocess, Recipe(), size,
-            indices=self.indices, aux={"classes": class_slots(ctx).cpu()},
+            indices=self.indices, weights=self.weights, aux={"classes": self.classes},
         )  # fmt: skip
 
     def finalise(self, ctx: RunContext) -> CondensedSet:

@@ -38,11 +38,19 @@ def committed(kind: str) -> dict[str, Any]:
 
 
 def test_every_planned_document_survives_the_way_through_json():
-    made = planned(methods=["mtt"], controls=True, preprocess=["zca-kornia"], protocols=["hard", "native"])
+    methods = ["mtt", "kmeans_soft"]
+    made = planned(methods=methods, controls=True, preprocess=["zca-kornia"], protocols=["hard", "native"])
     documents = [node.document for node in made.nodes.values()]
+    assert any(document.kind == "cell" and document.initial is not None for document in documents)
     assert {document.kind for document in documents} == {"artifact", "cell", "evaluation"}
     assert all(parse(json.loads(document.model_dump_json())) == document for document in documents)
     assert all(parse(document.model_dump(mode="json")) == document for document in documents)
+
+
+def test_a_set_is_called_what_a_suite_calls_it():
+    made = planned(methods=["kmeans_soft", "random_soft"], protocols=["native"])
+    called = {node.document.label: node.document.called for node in made.nodes.values() if node.kind == "cell"}
+    assert called == {name: name for name in ("kmeans", "kmeans_soft", "random", "random_soft")}
 
 
 @pytest.mark.parametrize("kind", ["cell", "evaluation"])

@@ -67,6 +67,7 @@ def test_nan_has_no_key():
         {"arch": "convnet3-w128-in"},
         {"master": 1},
         {"r": 1},
+        {"initial": "e" * 64},
     ],
 )
 def test_every_field_of_a_cell_is_in_its_key(update):
@@ -85,6 +86,12 @@ def test_who_registered_what_takes_part_is_in_a_key_unless_ddbench_did():
     ]  # fmt: skip
     assert len({artifact_key(spec, 1) for spec in variants}) == 3
     assert "origin" not in DATA.model_dump()
+
+
+def test_the_set_that_a_cell_starts_from_is_in_its_key_whatever_its_axes():
+    found = {condense_key(changed(CELL, initial=start), frozenset(), ()) for start in ("", "e" * 64, "f" * 64)}
+    assert len(found) == 3
+    assert "initial" not in CELL.model_dump(mode="json")
 
 
 def test_what_networks_are_trained_in_is_in_a_key_unless_it_is_float32():

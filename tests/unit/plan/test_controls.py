@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from ddbench import CondensedSet, Params, Selection, Selector
 from ddbench.blocks.experts import Experts, build
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench.blocks.teachers import expert_logits
@@ -12,6 +15,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import installed
 from ddbench.core.roles import CONTROLS
 from ddbench.core.specs import Budget
+from ddbench.testing.compare import difference
 from ddbench_plugins.random_best_of_k.method import RandomBestOfK
 from ddbench_plugins.random_best_of_k.params import RandomBestOfKParams
 from ddbench_plugins.random_soft.method import RandomSoft
@@ -178,6 +182,41 @@ def test_more_snapshots_than_there_are_try_each_once(ctx):
     method = RandomSoft(RandomSoftParams(**{**FAST, "snapshots": 9}))
     method.prepare(ctx)
     assert method.tried == [1, 2, 3, 4]
+
+
+def selected(ctx, indices, weights=None):
+    """What a selector makes of these images."""
+    selector = Selector(Params())
+    selector.selection = Selection(indices, weights)
+    return selector.finalise(ctx)
+
+
+def test_it_labels_the_images_of_the_set_that_it_starts_from(ctx):
+    chosen = torch.cat([ctx.train.of_class(c)[-2:] for c in (2, 0, 1)])
+    ctx.initial = selected(ctx, chosen, torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]))
+    _, condensed = finished(ctx, [50.0, 60.0])
+    assert torch.equal(condensed.indices, chosen)
+    assert condensed.aux["classes"].tolist() == [2, 2, 0, 0, 1, 1]
+    assert torch.equal(condensed.weights, ctx.initial.weights)
+    pool = Experts(ctx.artifacts["experts"])
+    net = ctx.build_model(seed=0)
+    logits = [expert_logits(net, pool.snapshot(expert, 4), ctx.train.images(chosen)) for expert in range(3)]
+    torch.testing.assert_close(condensed.labels, torch.stack(logits).mean(0).softmax(1))
+
+
+def test_started_from_randoms_set_it_is_random_soft(ctx):
+    _, alone = finished(ctx, [50.0, 60.0])
+    ctx.step, ctx.initial, ctx.shown = 0, selected(ctx, first_of_each_class(ctx)), []
+    assert difference(finished(ctx, [50.0, 60.0])[1], alone) is None
+
+
+def test_it_starts_from_nothing_but_real_images_with_hard_labels(ctx):
+    real = selected(ctx, first_of_each_class(ctx))
+    soft = replace(real, labels=torch.zeros(6, 3), label_space="probs")
+    for other in (soft, CondensedSet.of_images(ctx.train.images(real.indices), real.labels, ctx.train.preprocess)):
+        ctx.initial = other
+        with pytest.raises(ValueError, match="none of real images with hard labels"):
+            finished(ctx, [50.0, 60.0])
 
 
 # -------------------------------------------------------------------------------------------------------- random@bytes

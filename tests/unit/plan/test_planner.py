@@ -369,6 +369,15 @@ def test_a_student_that_follows_a_recipe_is_forecast_to_train_as_long_as_others_
     assert second.forecast_s == pytest.approx(0.01 * second.steps, abs=0.05)
 
 
+def test_a_set_that_starts_from_another_has_a_recipe_as_long_in_every_repetition():
+    made = planned(methods=["kmeans_soft"], protocols=["native"], seeds={"condense": 2})
+    first, _, second, _ = nodes(made, "evaluation")
+    record = finished(made, first, 30.0, 3000)
+    record.metrics = {"top1": 50.0, "updates": 3000}
+    forecast(made, Speeds.of([record]))
+    assert second.forecast_s == pytest.approx(30.0)
+
+
 def test_a_few_steps_among_fixed_costs_say_nothing_about_long_runs():
     made = planned(methods=["dm"])
     cell = next(node for node in nodes(made, "cell") if node.title.startswith("dm"))

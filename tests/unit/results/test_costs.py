@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddbench.core.records import Cost, Record
+from ddbench.core.records import Cost, Record, Seconds
 from ddbench.core.store import artifacts
 from ddbench.core.store.jsonl import read_records
 from ddbench.publish.text.render import render
@@ -239,6 +239,18 @@ def test_what_can_be_opened_and_the_rest_are_the_whole(seconds, share):
         opened, rest = charged(pool(patch, experts={"seconds": seconds}), "wall", {"experts": share})
     assert opened + rest == pytest.approx(seconds)
     assert min(opened, rest) >= 0.0
+
+
+def test_the_set_that_a_node_starts_from_is_charged_like_an_artifact(monkeypatch):
+    used = pool(monkeypatch, experts={"seconds": 10.0, "cpu_seconds": 4.0})
+    start = Cost(prepare_s=1.0, condense_s=2.0, artifact_s=50.0, cpu=Seconds(prepare_s=0.5, condense_s=1.0))
+    taken = Spent(seconds={"wall": {"condense": 7.0}, "cpu": {"condense": 6.0}})
+    cost = cost_of_node(taken, Meter(0.0), used, steps=1, shares={"experts": 0.5}, starts=[start])
+    assert (cost.artifact_s, cost.artifact_rest_s, cost.condense_s) == (5.0 + 3.0, 5.0, 7.0)
+    assert cost.cpu is not None and cost.cpu.artifact_s == 2.0 + 1.5, "its artifacts are charged by themselves"
+    before = Cost(condense_s=2.0)
+    cost = cost_of_node(taken, Meter(0.0), used, steps=1, shares={"experts": 0.5}, starts=[before])
+    assert cost.artifact_s == 7.0 and cost.cpu is not None and cost.cpu.artifact_s is None, "nobody read that timer"
 
 
 def test_a_record_says_what_every_timer_that_was_read_said(monkeypatch):

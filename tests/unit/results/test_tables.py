@@ -8,7 +8,7 @@ import pytest
 from ddbench.core.records import Record
 from ddbench.publish.text.render import render
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell, change, demo, pair, skipped
+from tests.factories import cell, change, demo, key_of, pair, skipped
 
 
 def only(records):
@@ -156,6 +156,35 @@ def test_runs_with_other_parameters_are_not_averaged_but_told_apart():
         "dm [iterations=100]": 50,
         "dm [iterations=900]": 60,
     }
+
+
+def started(top1, start, r=0, **params):
+    """A row ``kmeans_soft`` that started from a set of ``start``."""
+    made = pair(start, None, r=r, kind="selection", params=params)[0].document
+    records = pair("random_soft", top1, r=r, label="kmeans_soft", kind="selection")
+    key = key_of("started", made.key, r)
+    for record in records:
+        cell = record.document.set.cell.model_copy(update={"initial": made.key})
+        content = record.document.set.model_copy(update={"cell": cell, "initial": made, "key": key})
+        if record.kind == "condense":
+            record.document, record.key = content, key
+        else:
+            spec = record.evaluation.eval.model_copy(update={"set": key})
+            record.document, record.key = record.evaluation.model_copy(update={"set": content, "eval": spec}), key + "e"
+    return records
+
+
+def test_repetitions_that_start_from_repetitions_of_one_row_are_one_row():
+    table = only([record for r in range(3) for record in started(50.0 + r, "kmeans", r, epochs=1)])
+    assert [(row.label, row.cells[0].summary.mean) for row in table.rows] == [("kmeans_soft", 51.0)]
+    assert any("starts from the set of kmeans" in note for note in table.footnotes)
+
+
+def test_rows_that_start_from_other_sets_are_told_apart():
+    table = only([*started(50.0, "kmeans", epochs=1), *started(60.0, "kmeans", epochs=9)])
+    assert {row.label for row in table.rows} == {"kmeans_soft [kmeans.epochs=1]", "kmeans_soft [kmeans.epochs=9]"}
+    table = only([*started(50.0, "kmeans"), *started(60.0, "herding")])
+    assert {row.label for row in table.rows} == {"kmeans_soft [start=kmeans]", "kmeans_soft [start=herding]"}
 
 
 def test_presets_may_differ_between_budgets_of_one_row():
