@@ -147,9 +147,13 @@ def test_a_class_cannot_give_more_than_it_has_but_all_of_it(tmp_path, name):
     ctx = world().context(tmp_path, Budget(fraction=1.0))
     method = method_of(name, balance="per_class")
     assert sorted(method.select(ctx).indices.tolist()) == list(range(N))
-    small, large = (CELL.model_copy(update={"budget": Budget(ipc=n)}) for n in (7, 8))
-    assert method.params.unsupported(small, ctx.dataset) is None
-    assert method.params.unsupported(large, ctx.dataset) == "the smallest class has 7 training images"
+    middle = sorted(COUNTS)[1]
+    fits, large = (CELL.model_copy(update={"budget": Budget(ipc=n)}) for n in (middle, middle + 1))
+    assert method.params.unsupported(fits, ctx.dataset) is None
+    assert f"ipc is at most {middle}" in method.params.unsupported(large, ctx.dataset)
+    short = world().context(tmp_path, fits.budget)
+    labels = short.train.labels[method.select(short).indices]
+    assert labels.bincount().tolist() == [min(middle, n) for n in COUNTS]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
