@@ -6,6 +6,7 @@ Symbols: T recorded epochs, N training images, K classes, D features; z logits, 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ddbench.blocks.augment import DSA
-from ddbench.blocks.dynamics_params import DynamicsParams, Margins, dynamics_name, kept_epochs
+from ddbench.blocks.dynamics_params import DynamicsParams, Margins, dynamics_name, first_tenth, kept_epochs
 from ddbench.blocks.features import MOMENTUM, WEIGHT_DECAY, Embedder, chunk_size
 from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench.core.api import RunContext
@@ -36,6 +37,7 @@ probabilities. ``el2n``: ‖p − onehot(y)‖₂. ``loss``: −log p_y. ``entro
 MEASURES: Final[tuple[Measure, ...]] = get_args(Measure)
 
 PRESENTED = "presented.npy"
+CHECKPOINT_S = 60.0
 _CHECKPOINT = ".checkpoint.safetensors"
 _VERSION = "dynamics 1"
 
@@ -117,14 +119,16 @@ class Dynamics:
 
     @classmethod
     def of(cls, ctx: RunContext, net: int = 0) -> Dynamics:
-        """Those of one of the repetition's networks; the record says so where it hardly learned anything."""
+        """Those of one of the repetition's networks; the record says so where the first hardly learned anything."""
         found = cls(ctx.artifact(dynamics_name(net)))
+        if net:
+            return found  # recorded as far as a method looks, which may be too early to have learned
         at_end = float(found.presented("correct")[-1].mean())
         commonest = float(ctx.train.labels.bincount().max()) / len(ctx.train)
         if at_end <= 1.1 * commonest:
             ctx.warn(
-                f"the proxy net got {100 * at_end:.1f} % of the training images right in its last epoch, its commonest "
-                f"class is {100 * commonest:.1f} %: what it says of images means little"
+                "in its last epoch the proxy net got hardly more training images right than the commonest class has: "
+                "what it says of images means little"
             )
         return found
 
@@ -151,9 +155,17 @@ class Dynamics:
         """Logits of all training images, without augmentation, after an epoch that is kept: [N, K] float32."""
         return self._tensor(epoch, "logits")
 
-    def features(self) -> Tensor:
-        """Embeddings of all training images, without augmentation, after the last epoch: [N, D] float32."""
-        return self._tensor(self.epochs, "features")
+    def features(self, epoch: int | None = None) -> Tensor:
+        """Embeddings of all training images, without augmentation: [N, D] float32.
+
+        Args:
+            epoch: After which epoch: the first tenth of all (:func:`first_tenth`), or None for the last.
+        """
+        return self._tensor(self.epochs if epoch is None else epoch, "features")
+
+    def net(self, ctx: RunContext, epoch: int | None = None) -> nn.Module:
+        """The proxy net itself after an epoch that is kept, or None for the last: in eval mode, on the device."""
+        return self.load_into(ctx.build_model(seed=0), self.epochs if epoch is None else epoch)
 
     def load_into(self, net: nn.Module, epoch: int) -> nn.Module:
         """Give a network of the proxy's architecture the proxy's parameters after an epoch that is kept; eval mode."""
@@ -184,7 +196,7 @@ def kept_file(folder: Path, epoch: int) -> Path:
 def build(ctx: RunContext, folder: Path, params: DynamicsParams) -> None:
     """Build the artifact: ``presented.npy`` [6, T, N], and ``after_0000.safetensors`` … for the epochs that are kept.
 
-    A killed build continues after the last whole epoch.
+    A killed build continues after the last whole epoch, or from a checkpoint every minute within longer ones.
 
     Raises:
         NodeFailureError: If the parameters stop being numbers.
@@ -206,7 +218,7 @@ def build(ctx: RunContext, folder: Path, params: DynamicsParams) -> None:
         order=order,
         watch=shown.see,
     )  # fmt: skip
-    kept = [epoch for epoch in kept_epochs(params.epochs) if epoch <= params.recorded]
+    kept = {*kept_epochs(params.epochs), params.recorded}
     state = load_checkpoint(folder / _CHECKPOINT, _VERSION)
     if state is None:
         path, shape = str(folder / PRESENTED), (len(MEASURES), params.recorded, n)
@@ -215,22 +227,32 @@ def build(ctx: RunContext, folder: Path, params: DynamicsParams) -> None:
     else:
         trainer.load(state["trainer"])
         draws.set_state(state["draws"])
+        shown.values.copy_(state["shown"])
     presented = np.lib.format.open_memmap(str(folder / PRESENTED), mode="r+")
-    for epoch in range(trainer.done // per_epoch + 1, params.recorded + 1):
-        for _ in range(per_epoch):
-            trainer.update()
-        presented[:, epoch - 1] = shown.values.cpu().numpy()
-        presented.flush()
-        if not all(bool(torch.isfinite(one).all()) for one in trainer.model.parameters()):
-            raise NodeFailureError(
-                "nan", f"the proxy net's parameters are no numbers by epoch {epoch}: lower lr {params.lr:g}"
-            )
-        if epoch in kept or epoch == params.recorded:
-            _keep(ctx, folder, trainer.model, epoch, features=epoch == params.recorded)
-        ctx.progress(epoch, params.recorded, "epochs of the proxy net")
-        now = {"version": _VERSION, "trainer": trainer.state(), "draws": draws.get_state()}
-        save_state(folder / _CHECKPOINT, now)
+    updates, saved = params.recorded * per_epoch, time.monotonic()
+    while trainer.done < updates:
+        trainer.update()
+        ctx.progress(trainer.done, updates, "updates of the proxy net")
+        epoch, within = divmod(trainer.done, per_epoch)
+        if not within:
+            presented[:, epoch - 1] = shown.values.cpu().numpy()
+            presented.flush()
+            _check(trainer.model, epoch, params)
+            if epoch in kept:
+                features = epoch in (first_tenth(params.epochs), params.recorded)
+                _keep(ctx, folder, trainer.model, epoch, features=features)
+        if not within or time.monotonic() - saved >= CHECKPOINT_S:
+            now = {"version": _VERSION, "trainer": trainer.state(), "draws": draws.get_state(), "shown": shown.values}
+            save_state(folder / _CHECKPOINT, now)
+            saved = time.monotonic()
     (folder / _CHECKPOINT).unlink(missing_ok=True)
+
+
+def _check(net: nn.Module, epoch: int, params: DynamicsParams) -> None:
+    if not all(bool(torch.isfinite(one).all()) for one in net.parameters()):
+        raise NodeFailureError(
+            "nan", f"the proxy net's parameters are no numbers by epoch {epoch}: lower lr {params.lr:g}"
+        )
 
 
 class _Epoch:

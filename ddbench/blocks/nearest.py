@@ -1,4 +1,4 @@
-"""Which row is nearest: looked for in float32, decided in float64. Symbols: N rows, D features, k points."""
+"""Which rows are nearest: looked for in float32, decided in float64. Symbols: N rows, D features, k points."""
 
 from __future__ import annotations
 
@@ -63,3 +63,49 @@ def smallest(rough: Tensor, margin: Tensor, exact: Callable[[Tensor], Tensor]) -
     """
     left = torch.nonzero(rough - margin <= (rough + margin).min()).flatten()
     return left[exact(left).argmin()]
+
+
+_ROWS = 64
+_PAIRS = 1024
+
+
+def neighbours(h: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest others of each row by the Euclidean distance of rows of length 1, of equals the first ones.
+
+    Products of directions less their mean find few candidates, which are measured in float64. Never N × N numbers at
+    once.
+
+    Args:
+        h: [N, D] float32; a row of zeros stays one.
+        k: How many, < N.
+
+    Returns:
+        Positions int64 and distances float64, each [N, k], the nearest first.
+    """
+    lengths = torch.cat([part.double().norm(dim=1) for part in torch.split(h, _CHUNK)])
+    lengths = torch.where(lengths > 0, lengths, 1.0)
+
+    def directions(which: Tensor) -> Tensor:
+        return h[which].double() / lengths[which, None]
+
+    every = torch.arange(len(h), device=h.device)
+    mean = torch.stack([directions(part).sum(0) for part in torch.split(every, _CHUNK)]).sum(0) / len(h)
+    centred, squares = torch.empty_like(h), torch.empty_like(lengths)
+    for part in torch.split(every, _CHUNK):
+        centred[part], squares[part] = (found := directions(part) - mean).to(h.dtype), found.square().sum(1)
+    rounding = 4 * (h.shape[1] + 2) * torch.finfo(h.dtype).eps * squares.sqrt() * squares.max().sqrt()
+    positions, distances = every.new_empty(len(h), k), lengths.new_empty(len(h), k)
+    for rows in torch.split(every, _ROWS):
+        rough = (centred[rows] @ centred.T).double().mul_(-2).add_(squares).add_(squares[rows, None])
+        rough[torch.arange(len(rows)), rows] = torch.inf
+        reach = rough.topk(k, dim=1, largest=False).values[:, -1:] + 2 * rounding[rows, None]
+        own, other = torch.nonzero(rough <= reach, as_tuple=True)
+        pairs = zip(torch.split(rows[own], _PAIRS), torch.split(other, _PAIRS), strict=True)
+        apart = torch.cat([(directions(a) - directions(b)).norm(dim=1) for a, b in pairs])
+        order = apart.argsort(stable=True)
+        order = order[own[order].argsort(stable=True)]  # by row, then by distance, then by position
+        begin = own.bincount(minlength=len(rows)).cumsum(0).roll(1)
+        begin[0] = 0
+        first = order[begin[:, None] + torch.arange(k, device=h.device)]
+        positions[rows], distances[rows] = other[first], apart[first]
+    return positions, distances

@@ -94,9 +94,8 @@ def stratified(scores: Tensor, n: int, strata: int = STRATA) -> Tensor:
     """
     count = min(strata, n)
     low, high = scores.min(), scores.max()
-    place = (
-        ((scores - low) / (high - low).clamp_min(torch.finfo(scores.dtype).tiny) * count).long().clamp(max=count - 1)
-    )
+    width = (high - low).clamp_min(torch.finfo(scores.dtype).tiny)
+    place = ((scores - low) * count / width).long().clamp(max=count - 1)  # in this order whole numbers stay exact
     members = [torch.nonzero(place == i).flatten() for i in range(count)]
     kept, wanted = [], n
     for left, one in zip(range(count, 0, -1), sorted(members, key=len), strict=True):  # sorted is stable
@@ -105,4 +104,9 @@ def stratified(scores: Tensor, n: int, strata: int = STRATA) -> Tensor:
     return torch.cat(kept)
 
 
-RULES: dict[Order, Rule] = {"hard_first": hardest, "easy_first": easiest, "stratified": stratified}
+def all_grades(hardness: Tensor, n: int) -> Tensor:
+    """Positions of n candidates from all strata, which begin with the hardest, as CCS's do by AUM: [n] int64."""
+    return stratified(-hardness, n)
+
+
+RULES: dict[Order, Rule] = {"hard_first": hardest, "easy_first": easiest, "stratified": all_grades}

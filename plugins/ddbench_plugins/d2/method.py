@@ -16,12 +16,10 @@ from torch import Tensor
 
 from ddbench import RunContext, Selection, Selector
 from ddbench.blocks.dynamics import Dynamics, aum, forgetting
+from ddbench.blocks.nearest import neighbours
 from ddbench.blocks.ranking import require_numbers, without_hardest
 from ddbench.blocks.sampling import groups
 from ddbench_plugins.d2.params import D2Params
-
-_ROWS = 64
-_SPARE = 4
 
 
 class D2(Selector[D2Params]):
@@ -54,7 +52,7 @@ def d2(h: Tensor, hardness: Tensor, n: int, *, k: int, gamma: float) -> Tensor:
         k: Nearest others that an image links itself to.
         gamma: γ of the reverse pass.
     """
-    start, end, distance = links(*nearest(h, min(k, len(h) - 1)))
+    start, end, distance = links(*neighbours(h, min(k, len(h) - 1)))
     forward = hardness.index_add(0, start, (-distance).exp() * hardness[end])
     ends, damping = end.tolist(), (-gamma * distance).exp().tolist()
     bounds = [0, *start.bincount(minlength=len(h)).cumsum(0).tolist()]
@@ -72,30 +70,6 @@ def d2(h: Tensor, hardness: Tensor, n: int, *, k: int, gamma: float) -> Tensor:
             scores[j] -= damping[place] * scores[i]
             heapq.heappush(heap, (-scores[j], j))
     return torch.tensor(list(picked), dtype=torch.int64)
-
-
-def nearest(h: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest others of each row by the distance of normalised rows, of equals the first ones.
-
-    k + 4 are looked for in float32, and these are measured and ranked in float64: of more copies of one image than that
-    it is not said which are found. Never m × m numbers at once.
-
-    Returns:
-        Positions int64 and distances float64, each [m, k].
-    """
-    norms = torch.cat([part.double().norm(dim=1) for part in torch.split(h, _ROWS)])
-    lengths = torch.where(norms > 0, norms, 1.0)  # a row of zeros stays one
-    positions = torch.empty(len(h), k, dtype=torch.int64)
-    distances = torch.empty(len(h), k, dtype=torch.float64)  # small blocks between large ones would keep memory apart
-    for rows in torch.split(torch.arange(len(h)), _ROWS):
-        unit = h[rows].double() / lengths[rows, None]
-        closeness = (unit.to(h.dtype) @ h.T).mul_(2 / lengths).sub_((norms > 0).to(h.dtype))  # ‖u_i‖² − ‖u_i − u_j‖²
-        closeness[torch.arange(len(rows)), rows] = -torch.inf
-        near = closeness.topk(min(k + _SPARE, len(h) - 1)).indices.sort(dim=1).values
-        apart = (unit[:, None] - h[near].double() / lengths[near, None]).norm(dim=2)
-        first = apart.argsort(dim=1, stable=True)[:, :k]
-        positions[rows], distances[rows] = near.gather(1, first), apart.gather(1, first)
-    return positions, distances
 
 
 def links(near: Tensor, distances: Tensor) -> tuple[Tensor, Tensor, Tensor]:

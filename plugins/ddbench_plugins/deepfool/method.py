@@ -29,20 +29,22 @@ class DeepFool(Selector[DeepFoolParams]):
     def select(self, ctx: RunContext) -> Selection:
         """Push every image across the boundary, then rank by how little it took."""
         p, dynamics = self.params, Dynamics.of(ctx)
-        net = dynamics.load_into(ctx.build_model(seed=ctx.seed("dynamics", "0")), dynamics.epochs)
         example = ctx.train.images(torch.tensor([0]))
-        net = frozen(net, example)
+        net = frozen(dynamics.net(ctx), example)
         size = min(chunk_size(net, example), CHUNK_BYTES // (ctx.dataset.classes * example.nbytes))
         parts = torch.split(torch.arange(len(ctx.train)), max(1, size))
-        squares, short = [], 0
+        squares, short, stuck = [], 0, []
         for done, index in enumerate(parts):
             r, stayed = deepfool(net, ctx.train.images(index), p.iterations, p.overshoot)
             squares.append(r.flatten(1).double().square().sum(1).cpu())
             short += len(stayed)
+            stuck.append(stuck_at(r, stayed).cpu())
             ctx.progress(done + 1, len(parts), "chunks of images pushed to the boundary")
         if short:
             ctx.warn(f"{short} of {len(ctx.train)} images did not cross the boundary within {p.iterations} steps")
-        return ranked(ctx, -torch.cat(squares), p)
+        found, still = torch.cat(squares), torch.cat(stuck)
+        found[still] = 2 * found.max() + 1  # no boundary is in sight: further away than any other
+        return ranked(ctx, -found, p)
 
 
 def deepfool(net: nn.Module, images: Tensor, iterations: int, overshoot: float) -> tuple[Tensor, Tensor]:
@@ -68,6 +70,13 @@ def deepfool(net: nn.Module, images: Tensor, iterations: int, overshoot: float) 
     return r, left
 
 
+def stuck_at(r: Tensor, stayed: Tensor) -> Tensor:
+    """Which images [n] bool never moved and are no other class: no gradient showed the way."""
+    still = torch.zeros(len(r), dtype=torch.bool, device=r.device)
+    still[stayed] = (r[stayed].flatten(1) == 0).all(1)
+    return still
+
+
 @torch.no_grad()
 def classes(net: nn.Module, images: Tensor) -> Tensor:
     """What a network takes images [n, C, H, W] for: [n] int64."""
@@ -76,7 +85,7 @@ def classes(net: nn.Module, images: Tensor) -> Tensor:
 
 
 def step(logits: Tensor, gradients: Tensor, own: Tensor) -> Tensor:
-    """The shortest step onto a boundary of the linearised network: [n, P].
+    """The shortest step onto a boundary of the linearised network, none where no class has a gradient: [n, P].
 
     Args:
         logits: [n, K].
@@ -86,9 +95,11 @@ def step(logits: Tensor, gradients: Tensor, own: Tensor) -> Tensor:
     rows = torch.arange(len(own), device=own.device)
     f = (logits - logits[rows, own, None]).abs()
     w = gradients - gradients[rows, own, None]
-    nearest = (f / w.norm(dim=2)).scatter(1, own[:, None], torch.inf).argmin(1)
+    lengths = w.norm(dim=2)
+    nearest = (f / lengths).where(lengths > 0, torch.inf).scatter(1, own[:, None], torch.inf).argmin(1)
     towards = w[rows, nearest]
-    return (f[rows, nearest] / towards.square().sum(1))[:, None] * towards
+    squares = towards.square().sum(1)
+    return (f[rows, nearest] / squares.where(squares > 0, 1.0))[:, None] * towards
 
 
 def with_gradients(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
 from ddbench import CellSpec, DatasetInfo
 from ddbench.blocks.dynamics_params import EARLY, ScoreParams, first_tenth, kept_epochs
@@ -12,7 +12,9 @@ class EL2NParams(ScoreParams):
     """When errors are measured, and by how many networks."""
 
     nets: PositiveInt = Field(default=5, description="networks whose errors are averaged; first_ten: one is used")
-    epoch: NonNegativeInt = Field(default=0, description="k, epochs of training before it; 0: a tenth of all")
+    epoch: int = Field(
+        default=-1, ge=-1, description="k, epochs of training before it; 0: untrained networks; -1: a tenth of all"
+    )
     window: Literal["epoch", "first_ten"] = Field(
         default="epoch", description="errors after epoch k, or summed over the first ten epochs as training went on"
     )
@@ -22,7 +24,7 @@ class EL2NParams(ScoreParams):
         """Up to k, or the tenth epoch."""
         if self.window == "first_ten":
             return min(EARLY, self.epochs)
-        return self.epoch or first_tenth(self.epochs)
+        return first_tenth(self.epochs) if self.epoch < 0 else self.epoch
 
     @property
     def other_nets(self) -> int:

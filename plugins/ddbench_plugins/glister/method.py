@@ -31,8 +31,7 @@ class GLISTER(Selector[GLISTERParams]):
         """Let the network say what it says of val, then choose for every class."""
         p, dynamics = self.params, Dynamics.of(ctx)
         train = Outputs(dynamics.features(), dynamics.logits(dynamics.epochs))
-        net = dynamics.load_into(ctx.build_model(seed=ctx.seed("dynamics")), dynamics.epochs)
-        val, labels = features.outputs(ctx, net, ctx.val), ctx.val.labels.cpu()
+        val, labels = features.outputs(ctx, dynamics.net(ctx), ctx.val), ctx.val.labels.cpu()
         last_layer.refuse_nan(val, "validation images")
 
         def rule(gradients: Gradients, group: Group) -> Picks:

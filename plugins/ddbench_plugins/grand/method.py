@@ -47,8 +47,10 @@ class GraNd(Selector[GraNdParams]):
     def _networks(self, ctx: RunContext) -> Iterator[nn.Module]:
         epoch = self.params.looked_at
         for number in range(self.params.nets):
-            net = ctx.build_model(seed=ctx.seed("dynamics", str(number))).eval()
-            yield Dynamics.of(ctx, number).load_into(net, epoch) if epoch else net
+            if epoch:
+                yield Dynamics.of(ctx, number).net(ctx, epoch)
+            else:
+                yield ctx.build_model(seed=ctx.seed("dynamics", str(number))).eval()
 
 
 def full_lengths(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from ddbench.blocks.dynamics import aum, forgetting
+from ddbench.blocks.nearest import neighbours
 from ddbench.blocks.sampling import class_order, whole_order
 from ddbench.core.specs import Budget
-from ddbench_plugins.d2.method import D2, d2, links, nearest
+from ddbench_plugins.d2.method import D2, d2, links
 from ddbench_plugins.d2.params import D2Params
 from ddbench_plugins.moderate.method import Moderate, from_median, middle
 from ddbench_plugins.moderate.params import ModerateParams
@@ -77,20 +78,20 @@ def test_d2_does_not_look_at_the_length_of_features():
 def test_neighbours_beyond_one_block_are_those_of_scikit_learn(dtype):
     h = noise(700, 8).to(dtype)
     expected = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(unit(h)).kneighbors()
-    near, distances = nearest(h, 5)
+    near, distances = neighbours(h, 5)
     assert torch.equal(near, torch.from_numpy(expected[1]))
     assert torch.allclose(distances, torch.from_numpy(expected[0]), atol=1e-7)
 
 
 def test_copies_of_an_image_are_at_distance_nothing_and_taken_by_position():
-    near, distances = nearest(noise(1, 6).repeat(8, 1), 3)
+    near, distances = neighbours(noise(1, 6).repeat(8, 1), 3)
     assert near.tolist()[0] == [1, 2, 3] and near.tolist()[7] == [0, 1, 2]
     assert not distances.any()
 
 
 def test_a_row_of_zeros_is_as_far_from_all_others():
     h = torch.cat([noise(5, 4), torch.zeros(2, 4)])
-    near, distances = nearest(h, 6)
+    near, distances = neighbours(h, 6)
     assert distances[5].tolist() == pytest.approx([0.0] + [1.0] * 5)
     assert near[5, 0] == 6
 
