@@ -117,6 +117,31 @@ class BalanceParams(Params):
         return "total" if self.balance == "global" else "exact"
 
 
+class DroppingParams(BalanceParams, DynamicsSelectorParams):
+    """Base for methods that drop the hardest images before they choose."""
+
+    beta: float = Field(default=0.0, ge=0, lt=1, description="β, share of the candidates dropped as the hardest")
+
+    def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
+        """As the base, and where fewer would be left than are kept."""
+        if (why := super().unsupported(cell, data)) is not None:
+            return why
+        groups = list(zip(cell.budget.resolve(data.counts), data.counts, strict=True))
+        if self.balance == "global":
+            groups = [(sum(n for n, _ in groups), data.n_train)]
+        n, have = max(groups, key=lambda group: group[0] / max(1, group[1]))
+        if dropped(self.beta, have) > have - n:
+            return (
+                f"beta {self.beta:g} leaves fewer than the {n} of {have} images to be kept: at most {1 - n / have:.2g}"
+            )
+        return None
+
+
+def dropped(share: float, n: int) -> int:
+    """How many of n are ⌊share · n⌋, of which .29 of 100 are 29, not 28.999…."""
+    return int(share * n + 1e-9)
+
+
 class ScoreParams(BalanceParams, DynamicsSelectorParams):
     """Base for methods that score every image: which of them are kept."""
 

@@ -146,4 +146,7 @@ def select(ctx: RunContext, found: Outputs, balance: Balance, rule: Callable[[Gr
         if picks.weights is not None:
             weights.append(picks.weights.float().cpu())
         ctx.progress(done + 1, len(parts), "groups")
-    return Selection(torch.cat(indices), torch.cat(weights) if weights else None)
+    if not weights:
+        return Selection(torch.cat(indices))
+    ctx.warn("images have weights: students train on the weighted mean of their losses")
+    return Selection(torch.cat(indices), torch.cat(weights))

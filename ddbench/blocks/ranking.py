@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ddbench.blocks.dynamics_params import Balance, Order, ScoreParams
+from ddbench.blocks.dynamics_params import Balance, Order, ScoreParams, dropped
 from ddbench.blocks.sampling import groups
 from ddbench.core.api import RunContext, Selection
 from ddbench.core.errors import NodeFailureError
@@ -63,9 +63,8 @@ def require_numbers(scores: Tensor) -> None:
 
 def without_hardest(hardness: Tensor, n: int, share: float) -> Tensor:
     """Positions of all candidates but the ⌊share · m⌋ hardest, as far as n are left: [·] int64, ascending."""
-    dropped = min(int(share * len(hardness) + 1e-9), len(hardness) - n)  # .29 of 100 are 29, not 28.999…
     left = torch.ones(len(hardness), dtype=torch.bool)
-    left[hardest(hardness, dropped)] = False
+    left[hardest(hardness, min(dropped(share, len(hardness)), len(hardness) - n))] = False
     return torch.nonzero(left).flatten()
 
 

@@ -81,7 +81,7 @@ class Budget(Frozen):
         largest = largest_ipc(counts)
         if self.ipc is None or self.ipc <= largest:
             return None
-        return f"fewer than half of the classes have more than {largest} training images, so ipc is at most {largest}"
+        return f"ipc is at most {largest} here: at least half of the classes must have so many training images"
 
     @property
     def slug(self) -> str:

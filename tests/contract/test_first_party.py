@@ -10,7 +10,7 @@ from ddbench.core.plugin.loader import installed
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.plan import planner
 from ddbench.testing import MethodContract
-from ddbench.testing.run_checks import SHORT_IPC, SHORT_SIZE
+from ddbench.testing.budget_checks import SHORT_IPC, SHORT_SIZE
 from ddbench.testing.subject import Bench, Subject
 
 

@@ -85,7 +85,7 @@ def test_every_method_has_what_classes_can_give_and_all_formats_say_so(tmp_path,
     [
         (
             ["--ipc", "40"],
-            r"random: fewer than half of the classes have more than 3\d training images, so ipc is at most 3\d",
+            r"random: ipc is at most 3\d here: at least half of the classes must have so many training images",
         ),
         (["--ipc", "0"], "ipc must be at least 1, got 0"),
         (["--fraction", "1.01"], r"a fraction lies in \(0, 1\], got 1.01"),

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from ddbench.blocks.dynamics_params import MARGINS, BalanceParams, DynamicsSelectorParams, Margins
+from ddbench.blocks.dynamics_params import MARGINS, DroppingParams, Margins
 
 
-class D2Params(BalanceParams, DynamicsSelectorParams):
+class D2Params(DroppingParams):
     """The graph, what its nodes start with, and how far messages reach."""
 
     k: PositiveInt = Field(default=5, description="nearest neighbours that an image links itself to")
@@ -16,4 +16,3 @@ class D2Params(BalanceParams, DynamicsSelectorParams):
     )
     score: Literal["forgetting", "aum"] = Field(default="forgetting", description="hardness that images start with")
     of: Margins = Field(default="logits", description=f"{MARGINS}; only of aum")
-    beta: float = Field(default=0.0, ge=0, lt=1, description="β, share of the candidates dropped as the hardest")

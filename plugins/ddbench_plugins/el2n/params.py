@@ -33,6 +33,8 @@ class EL2NParams(ScoreParams):
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
         """As the base, and epochs after which no network is kept."""
+        if self.window == "first_ten" and self.epochs < EARLY:
+            return f"window first_ten needs {EARLY} epochs, and there are {self.epochs}: raise epochs"
         if self.looked_at not in (kept := kept_epochs(self.epochs)):
             return f"epoch {self.epoch}: networks are kept after epochs {', '.join(map(str, kept))}"
         return super().unsupported(cell, data)

@@ -56,14 +56,16 @@ def pursue(gradients: Gradients, n: int, *, lam: float = 1.0) -> Picks:
         products[k] = gradients.products(best[None])[0]
         rows = torch.stack(picked)
         system = products[: k + 1, rows] + lam * torch.eye(k + 1).to(wanted)
-        left = wanted - solved(system, wanted[rows]) @ products[: k + 1]
+        left = wanted - solved(system, wanted[rows], definite=lam > 0) @ products[: k + 1]
     weights = not_negative(system, wanted[rows])
     kept = weights > 0
     return Picks(rows[kept], weights[kept]) if bool(kept.any()) else Picks(rows, torch.ones_like(weights))
 
 
-def solved(a: Tensor, c: Tensor) -> Tensor:
-    """The w with A w = c; the shortest least-squares one where A [k, k] is singular (λ = 0)."""
+def solved(a: Tensor, c: Tensor, *, definite: bool) -> Tensor:
+    """The w with A w = c; the shortest least-squares one where A [k, k] is not definite (λ = 0)."""
+    if definite:
+        return torch.cholesky_solve(c[:, None], torch.linalg.cholesky(a))[:, 0]
     inverse: Tensor = torch.linalg.pinv(a, hermitian=True)
     return inverse @ c
 

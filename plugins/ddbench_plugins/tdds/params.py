@@ -24,8 +24,10 @@ class TDDSParams(ScoreParams):
         """As the base, windows longer than what is looked at, and epochs after which no network is kept."""
         if self.window > self.trajectory:
             return f"window {self.window} is longer than trajectory {self.trajectory}: lower it, or raise trajectory"
-        if self.trajectory > EARLY:
-            return f"trajectory {self.trajectory}: logits are kept of the first {EARLY} epochs: lower it to {EARLY}"
-        if self.trajectory > self.epochs:
-            return f"trajectory {self.trajectory} is longer than epochs {self.epochs}: raise epochs, or lower it"
+        if self.trajectory > (kept := min(EARLY, self.epochs)):
+            raised = ", or raise epochs" if self.epochs < EARLY else ""
+            return (
+                f"trajectory {self.trajectory}: logits are kept of the first {EARLY} epochs, of {self.epochs} in all: "
+                f"lower it (and window) to {kept}{raised}"
+            )
         return super().unsupported(cell, data)

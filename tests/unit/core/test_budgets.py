@@ -41,7 +41,7 @@ def test_a_budget_that_does_not_fit_names_the_largest_that_does(counts):
     assert largest_ipc(counts) == largest
     assert Budget(ipc=largest).misfit(counts) is None
     assert Budget(ipc=largest + 1).misfit(counts) == (
-        f"fewer than half of the classes have more than {largest} training images, so ipc is at most {largest}"
+        f"ipc is at most {largest} here: at least half of the classes must have so many training images"
     )
 
 

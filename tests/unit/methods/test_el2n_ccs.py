@@ -118,3 +118,20 @@ def test_equal_scores_make_ccs_random(tmp_path):
     ctx, _ = context(tmp_path, Budget(ipc=3), margin=np.ones((T, N)))
     found = CCS(CCSParams(epochs=T, balance="per_class")).select(ctx).indices
     assert found.tolist() == [i for c in range(K) for i in class_order(ctx, c)[:3].tolist()]
+
+
+@pytest.mark.parametrize("balance", ["per_class", "global"])
+def test_a_beta_that_leaves_fewer_than_are_kept_is_refused_when_planned(balance):
+    info, half = FakeContext(toy((20, 10, 30)), toy((2, 2, 2), seed=9)).dataset, Budget(fraction=0.5)
+    cell = CELL.model_copy(update={"budget": half})
+    assert CCSParams(beta=0.5, balance=balance).unsupported(cell, info) is None
+    assert "at most 0.5" in CCSParams(beta=0.6, balance=balance).unsupported(cell, info)
+
+
+def test_beta_is_a_share_of_images_and_not_of_floats():
+    scores = torch.arange(100).double()
+    assert int(covered(scores, 71, beta=0.29, strata=50).max()) == 70
+
+
+def test_the_first_ten_epochs_need_ten():
+    assert "needs 10 epochs, and there are 9" in EL2NParams(epochs=9, window="first_ten").unsupported(CELL, None)

@@ -159,7 +159,7 @@ def test_sure_predictions_have_finite_scores():
 @pytest.mark.parametrize(
     ("params", "why"),
     [
-        ({"epochs": 5}, "trajectory 10 is longer than epochs 5"),
+        ({"epochs": 5}, "of 5 in all: lower it (and window) to 5, or raise epochs"),
         ({"epochs": 50, "trajectory": 12}, "of the first 10 epochs"),
         ({"epochs": 50, "trajectory": 5}, "window 10 is longer than trajectory 5"),
     ],

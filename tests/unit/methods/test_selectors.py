@@ -181,7 +181,7 @@ def test_more_images_than_half_of_the_classes_have_are_unsupported(tmp_path, par
     info = context(tmp_path, toy((12, 7, 20)), Budget(ipc=1)).dataset
     assert params().unsupported(cell(Budget(ipc=12)), info) is None
     assert params().unsupported(cell(Budget(ipc=13)), info) == (
-        "fewer than half of the classes have more than 12 training images, so ipc is at most 12"
+        "ipc is at most 12 here: at least half of the classes must have so many training images"
     )
     assert params().unsupported(cell(Budget(fraction=1.0)), info) is None
 

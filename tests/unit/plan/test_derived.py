@@ -79,7 +79,7 @@ def test_it_is_a_method_of_its_own_and_random_soft_stays_a_control():
     [
         (
             "datm_soft",
-            "datm_soft: datm makes images of its own; random_soft starts from real images with hard labels: h",
+            "datm_soft: datm makes images of its own; random_soft starts from real images with hard labels: ",
         ),
         ("full_soft", "full_soft: full is a reference; random_soft starts from"),
         ("random_soft_soft", "random_soft_soft: random_soft has labels of its own; random_soft starts from"),

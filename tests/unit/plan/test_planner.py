@@ -204,7 +204,7 @@ def test_whitened_images_come_with_their_matrices_and_references():
     assert rows(made) == ["full", "random"]
 
 
-LIMIT = "fewer than half of the classes have more than 121 training images, so ipc is at most 121"
+LIMIT = "ipc is at most 121 here: at least half of the classes must have so many training images"
 """Of digits, whose classes have 116 to 122."""
 
 

@@ -9,6 +9,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import installed, params_class
 from ddbench.plan import suite as suites
 from ddbench.plan.presets import choose
+from ddbench.plan.rows import rows_of
 
 GOOD = {"methods": ["random", {"name": "dm", "params": {"iterations": 3}, "label": "dm-3"}], "budget": {"ipc": [1, 10]}}
 
@@ -83,7 +84,6 @@ CONFIGS = sorted((suites.Path(__file__).parents[3] / "configs").glob("*.yaml"))
 def test_every_suite_that_comes_along_is_valid(path):
     made = suites.parse(yaml.safe_load(path.read_text()), str(path))
     assert made.methods
-    for entry in made.methods:
-        info = installed().methods.get(entry.name)
-        preset = choose(info, made.datasets[0].name, made.budget.budgets()[0], made.profile)
-        params_class(info).model_validate({**preset.params, **entry.params})
+    for row in rows_of(made, installed()):
+        preset = choose(row.method, made.datasets[0].name, made.budget.budgets()[0], made.profile)
+        params_class(row.method).model_validate({**preset.params, **row.overrides})
