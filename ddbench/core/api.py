@@ -341,7 +341,11 @@ class Selector(Method[P]):
         if self.selection is None:
             raise RuntimeError("finalise before the first step: nothing is selected yet")
         indices = self.selection.indices.cpu().long()
-        size = StorageBytes(images=len(indices) * ctx.dataset.image_bytes, labels=len(indices))
+        size = StorageBytes(
+            images=len(indices) * ctx.dataset.image_bytes,
+            labels=len(indices),
+            weights=0 if self.selection.weights is None else 4 * len(indices),
+        )
         aux = {} if self.selection.scores is None else {"scores": self.selection.scores.cpu()}
         return CondensedSet(
             images=None,

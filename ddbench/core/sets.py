@@ -86,11 +86,12 @@ class StorageBytes:
     codes: int = 0
     decoder: int = 0
     teacher: int = 0
+    weights: int = 0
 
     @property
     def total(self) -> int:
         """All parts."""
-        return self.images + self.labels + self.lrs + self.codes + self.decoder + self.teacher
+        return self.images + self.labels + self.lrs + self.codes + self.decoder + self.teacher + self.weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -92,7 +92,11 @@ def save_set(path: Path, condensed: CondensedSet) -> None:
         "label_space": condensed.label_space,
         "preprocess": condensed.preprocess.model_dump(),
         "recipe": condensed.recipe.model_dump(by_alias=True),
-        "storage": {name: getattr(size, name) for name in StorageBytes.__dataclass_fields__},
+        "storage": {
+            name: value
+            for name in StorageBytes.__dataclass_fields__
+            if (value := getattr(size, name)) or name != "weights"  # a part that came later
+        },
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors_of(condensed).items()}
     atomic_write(path, save(tensors, metadata={"ddbench_set": json.dumps(facts)}))

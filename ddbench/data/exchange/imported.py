@@ -109,6 +109,7 @@ def open_set(folder: Path, train: Images) -> tuple[CondensedSet, tuple[str, ...]
         images=images.numel() * images.element_size(),
         labels=labels.numel() * (4 if labels.is_floating_point() else 1),
         lrs=0 if recipe.lr is None else 4,
+        weights=4 * len(labels) if "weights" in tensors else 0,
     )
     if facts["pixels"]:
         top = 255.0 if images.dtype == torch.uint8 else 1.0

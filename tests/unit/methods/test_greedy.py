@@ -457,3 +457,13 @@ def test_a_share_of_the_recording_is_what_the_plan_charges():
     assert ProxyParams.model_fields.keys() <= GLISTERParams.model_fields.keys()
     info = FakeContext(toy((12, 7, 20)), toy((4, 3, 5), seed=9)).dataset
     assert GLISTERParams().opens("dynamics", cell_of(Budget(ipc=1)), info) == 1.0
+
+
+def test_weights_are_told_and_paid_for(tmp_path):
+    for method, params in FROM_FEATURES:
+        ctx = context(tmp_path, Budget(ipc=4))
+        chosen = method(params())
+        chosen.step(ctx)
+        made = chosen.finalise(ctx)
+        assert made.storage.weights == (0 if made.weights is None else 4 * len(made))
+        assert any("images have weights" in text for text in ctx.warnings) == (made.weights is not None)
