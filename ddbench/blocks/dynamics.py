@@ -144,7 +144,13 @@ class Dynamics:
         return int(self._presented.shape[1])
 
     def presented(self, measure: Measure) -> Tensor:
-        """A measure of every image in every epoch, when training showed the image: [T, N] float32."""
+        """A measure of every image in every epoch, when training showed the image: [T, N] float32.
+
+        Raises:
+            ValueError: If no such measure is recorded.
+        """
+        if measure not in MEASURES:
+            raise ValueError(f"no measure {measure!r} is recorded; known: {', '.join(MEASURES)}")
         return torch.from_numpy(np.array(self._presented[MEASURES.index(measure)]))
 
     def margins(self, of: Margins) -> Tensor:

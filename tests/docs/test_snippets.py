@@ -43,6 +43,12 @@ class Block:
         return [line for line in lines if line.startswith("ddbench ")]
 
     @property
+    def suite(self) -> str | None:
+        """The file that a YAML block is the content of, likewise."""
+        match = re.match(r"# ([\w-]+\.yaml)\s*$", self.text.partition("\n")[0])
+        return match[1] if self.language == "yaml" and match else None
+
+    @property
     def file(self) -> str | None:
         """The file that a Python block is the content of, from its first line ``# name.py``."""
         match = re.match(r"# ([\w/]+\.py)\s*$", self.text.partition("\n")[0])
@@ -173,6 +179,26 @@ def test_the_plugin_guide_shows_a_plugin_and_runs_it():
     shown = of("plugins/README.md")
     assert "first.py" in [block.file for block in shown]
     assert "ddbench run --plugin first.py --methods first --ipc 1" in [c for block in shown for c in block.commands]
+
+
+def test_the_suite_of_two_ends_runs_and_its_labels_name_rows_of_claims_and_crossings(tmp_path, home):
+    shown = of("docs/explanation/selection.md")
+    for block in shown:
+        if block.suite:
+            (tmp_path / block.suite).write_text(block.text + "\n")
+    said = {}
+    for words in (shlex.split(command)[1:] for block in shown for command in block.commands):
+        short = ["--profile", "smoke", "--seeds", "2", "--random-seeds", "2"] if "--suite" in words else []
+        run = subprocess.run(
+            [DDBENCH, *words, *short], cwd=tmp_path, env={**os.environ, "DDBENCH_HOME": str(home)},
+            capture_output=True, text=True, timeout=280,
+        )  # fmt: skip
+        assert run.returncode == 0, f"{words}\n{run.stdout[-2000:]}\n{run.stderr[-2000:]}"
+        said[" ".join(words[:2])] = run.stdout
+    labels = ("el2n, hard first", "el2n, easy first")
+    assert all(f"| {label}" in said["run --suite"] for label in labels)
+    assert "undecided: n = 2 of 6" in said["results claims"]
+    assert all(label in said["plot crossing"] for label in labels)
 
 
 # -------------------------------------------------------------------------------------------------- the extractor

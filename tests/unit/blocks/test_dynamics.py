@@ -121,6 +121,13 @@ def test_asking_for_an_epoch_that_was_not_kept_says_so(tmp_path):
         found.logits(4)
 
 
+def test_asking_for_an_unknown_measure_names_the_known_ones(tmp_path):
+    _, found = recorded(tmp_path, DynamicsParams(**SHORT))
+    known = "correct, margin, margin_p, el2n, loss, entropy"
+    with pytest.raises(ValueError, match=f"no measure 'losses' is recorded; known: {known}$"):
+        found.presented("losses")
+
+
 def test_a_net_that_diverges_is_a_failure_and_not_a_recording(tmp_path):
     with pytest.raises(NodeFailureError, match="no numbers by epoch 1") as caught:
         recorded(tmp_path, DynamicsParams(epochs=2, batch=8, lr=1e30))
