@@ -97,7 +97,8 @@ def crossing(target: Path, **given: Any) -> None:
     _write(plots, target, plots.crossing_plot(panels), _count(len(panels), "panel"))
     for panel in panels:
         for found in panel.crossings:
-            said = found.why if found.at is None else f"{crossing_text(found)} {interval_text(found)}, n = {found.n}"
+            known = [crossing_text(found), *([interval_text(found)] if found.low is not None else [])]
+            said = found.why if found.at is None else f"{' '.join(known)}, n = {found.n}"
             click.echo(f"{panel.title}: {found.row}: {said}")
 
 
