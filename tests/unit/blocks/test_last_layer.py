@@ -100,7 +100,7 @@ def test_a_rule_sees_the_gradients_of_its_group(balance):
         assert seen == [(0, 3, 12), (1, 3, 7), (2, 3, 20)]
         assert chosen.indices.tolist() == [int(i) for c in range(3) for i in ctx.train.of_class(c)[:3]]
         assert chosen.weights.tolist() == [1, 2, 3] * 3
-        assert ctx.warnings == []
+        assert [text for text in ctx.warnings if "weights" not in text] == []
     else:
         assert seen == [(None, 9, 39)]
         assert chosen.indices.tolist() == list(range(9))
