@@ -354,7 +354,7 @@ class _Planner:
         if key is None:
             return
         for row in self.grid.rows:
-            stands = row.control_of is not None and row.initial is None
+            stands = self.grid.suite.controls and row.control_of is not None and row.initial is None
             beside = stands and cell.row.requested and row.method.name in cell.row.method.controls
             name = f"{row.label}{RECIPE_OF}{cell.row.label})"
             twin = replace(row, label=name, role=Role("twin", (cell.row.label,)))

@@ -169,6 +169,39 @@ def test_of_several_pools_there_is_a_row_each():
         assert experts(made, row) == experts(made, of)
 
 
+PER_REP = {"name": "datm", "label": "datm", "params": {"expert_seed": "per_rep"}}
+
+
+def test_a_named_random_soft_has_the_labels_of_the_other_rows():
+    made = planned(methods=[PER_REP, "random_soft", "kmeans_soft"], **SOFT)
+    assert experts(made, "random_soft") == experts(made, "kmeans_soft") == experts(made, "datm")
+    assert len(experts(made, "random_soft")) == 2
+    assert named(made, "random_soft") == ["random_soft"], "without --controls it is trained by no other row's recipe"
+
+
+def test_of_a_named_random_soft_there_is_a_row_for_each_pool():
+    made = planned(methods=[MTT3, PER_REP, "random_soft", "kmeans_soft"], **SOFT)
+    assert named(made, "random_soft") == ["random_soft (for mtt)", "random_soft (for datm)"]
+    for of in ("mtt", "datm"):
+        assert experts(made, f"random_soft (for {of})") == experts(made, f"kmeans_soft (for {of})") == experts(made, of)
+
+
+@pytest.mark.parametrize("methods", [[PER_REP], [MTT3, PER_REP]], ids=["one pool", "two pools"])
+def test_with_controls_a_named_random_soft_is_the_control(methods):
+    plain, more = (planned(methods=[*methods, *extra], controls=True, **SOFT) for extra in ((), ("random_soft",)))
+    assert sorted(rows(more)) == sorted(rows(plain)) and more.nodes.keys() == plain.nodes.keys()
+    roles, others = ({entry.row: entry.role for entry in made.entries} for made in (more, plain))
+    assert roles == others
+
+
+def test_with_controls_a_random_soft_of_other_parameters_is_a_row_beside_the_control():
+    own = {"name": "random_soft", "label": "last", "params": {"snapshots": 1}}
+    made = planned(methods=[PER_REP, own], controls=True, **SOFT)
+    assert {node.document.cell.params["snapshots"] for node in cells(made, "random_soft").values()} == {5}
+    assert {node.document.cell.params["snapshots"] for node in cells(made, "last").values()} == {1}
+    assert experts(made, "random_soft") == experts(made, "last") == experts(made, "datm")
+
+
 def test_its_own_parameters_go_before_those_of_the_distiller():
     made = planned(methods=[MTT3, {"name": "kmeans_soft", "label": "mine", "params": {"experts": 2}}], **SOFT)
     assert {node.document.cell.params["experts"] for node in cells(made, "mine").values()} == {2}
