@@ -257,7 +257,9 @@ class _Planner:
         """The students of one repetition, as nodes and as entries; under another set's recipe those of a ``twin``."""
         info, row = table.data.info, twin or cell.row
         whole = row.method.kind == "reference"
-        n = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
+        n: int | None = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
+        if cell.skip is not None and not whole and cell.budget.misfit(info.counts) is not None:
+            n = None
         buys = None
         if row.role.buys and row.control_of is not None and budget is not None:
             uint8 = images_for(row.control_of, info, budget, self.grid.profile, "at_uint8")
@@ -276,6 +278,7 @@ class _Planner:
     ) -> Entry:
         """The entry with the key of its node, or with the protocol's reason why there is none."""
         table, e = entry.table, entry.e
+        assert entry.n is not None  # a budget that does not fit is skipped
         student = self.grid.student(table.eval_arch)
         resolved = protocol.resolve(n=entry.n, data=table.data.info, student=student, profile=self.grid.profile)
         if recipe_of is not None:
