@@ -7,6 +7,7 @@ import yaml
 
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import installed, params_class
+from ddbench.plan import derived
 from ddbench.plan import suite as suites
 from ddbench.plan.presets import choose
 
@@ -84,6 +85,7 @@ def test_every_suite_that_comes_along_is_valid(path):
     made = suites.parse(yaml.safe_load(path.read_text()), str(path))
     assert made.methods
     for entry in made.methods:
-        info = installed().methods.get(entry.name)
+        started = None if entry.name in installed().methods else derived.taken_apart(entry.name, installed())
+        info = installed().methods.get(entry.name) if started is None else started[0]
         preset = choose(info, made.datasets[0].name, made.budget.budgets()[0], made.profile)
         params_class(info).model_validate({**preset.params, **entry.params})
