@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, Literal, get_args, get_origin
 
@@ -13,6 +13,7 @@ from ddbench.cli.options import PLUGIN
 from ddbench.core.api import MethodInfo
 from ddbench.core.plugin.loader import Registries, active, import_target, params_class
 from ddbench.core.plugin.registry import Origin
+from ddbench.core.roles import name_from
 from ddbench.plan import derived
 from ddbench.plan.presets import presets
 
@@ -27,8 +28,20 @@ def list_members(kind: str, as_json: bool) -> None:
     """List methods, datasets, archs, protocols or artifacts."""
     from tabulate import tabulate
 
-    rows = _ROWS[kind](active())
+    registries = active()
+    rows = _ROWS[kind](registries)
     click.echo(json.dumps(rows, indent=1) if as_json else tabulate(rows, headers="keys", tablefmt="simple"))
+    for line in _patterns(registries) if kind == "methods" and not as_json else ():
+        click.echo(f"\n{line}")
+
+
+def _patterns(registries: Registries) -> Iterator[str]:
+    """The names that are no methods and may stand among them, a line for all of one method."""
+    for info in registries.methods:
+        if names := derived.names_of(info, registries):
+            some = ", ".join(names[: derived.SHOWN]) + ", …" * (len(names) > derived.SHOWN)
+            pattern = name_from(info.name, "NAME")
+            yield f"{pattern} ({some}): {info.name} on the set of NAME (see `ddbench describe {info.name}`)"
 
 
 def _methods(registries: Registries) -> list[dict[str, Any]]:
@@ -108,11 +121,28 @@ def describe(name: str, as_json: bool) -> None:
     registries = active()
     found = [] if name in registries.methods else _others(registries, name)
     if not found:
-        _describe_method(registries, registries.methods.get(name), as_json)
+        method, start = _method(registries, name)
+        _describe_method(registries, method, as_json, name if start else "", start)
     elif as_json:
         click.echo(json.dumps(found if len(found) > 1 else found[0], indent=1, default=str))
     for facts in () if as_json else found:
         _print_member(facts)
+
+
+def _method(registries: Registries, name: str) -> tuple[MethodInfo, str]:
+    """The method that a name means, and from whose set it starts; empty for a method's own name.
+
+    Raises:
+        UsageError: If it means none.
+    """
+    taken = None if name in registries.methods else derived.taken_apart(name, registries)
+    if taken is None:
+        return registries.methods.get(name), ""
+    method, start = taken
+    if start not in registries.methods:
+        raise derived.not_known(name, registries)
+    derived.check(name, method, registries.methods.get(start), registries)
+    return method, start
 
 
 def _others(registries: Registries, name: str) -> list[dict[str, Any]]:
@@ -147,7 +177,8 @@ def _fields(params: type[Any]) -> list[dict[str, str]]:
     ]
 
 
-def _describe_method(registries: Registries, info: MethodInfo, as_json: bool) -> None:
+def _describe_method(registries: Registries, info: MethodInfo, as_json: bool, name: str, start: str) -> None:
+    """Print a method; ``name``: what it is called on the set of ``start``, both empty for the method alone."""
     fields = _fields(params_class(info))
     chosen = [
         {
@@ -158,15 +189,19 @@ def _describe_method(registries: Registries, info: MethodInfo, as_json: bool) ->
         for preset in presets(info)
     ]
     if as_json:
-        click.echo(json.dumps({"method": _facts(info), "parameters": fields, "presets": chosen}, indent=1, default=str))
+        begun = {"name": name, "starts_from": start} if start else {}
+        told = {**begun, "method": _facts(info), "parameters": fields, "presets": chosen}
+        click.echo(json.dumps(told, indent=1, default=str))
         return
     from tabulate import tabulate
 
+    if start:
+        click.echo(f"{name}: {info.name} on the set of {start}")
     source = _source(registries.methods.origin(info.name))
     click.echo(f"{info.name} ({info.kind}, version {info.version}, {source}): {info.summary}")
     if info.paper:
         click.echo(f"{info.paper.title}, {info.paper.venue} {info.paper.year}, {info.paper.url}")
-    if started := derived.names_of(info, registries):
+    if not start and (started := derived.names_of(info, registries)):
         click.echo(f"from the sets of other methods: {', '.join(started)}")
     if fields:
         click.echo("\n" + tabulate(fields, headers="keys", tablefmt="simple", maxcolwidths=[None, None, 80]))

@@ -164,7 +164,7 @@ class Facts(Keyed):
         kind: Of the method.
         role: What the row is.
         axes: Of the method, ascending.
-        n: Images of the budget; all that a reference is trained on.
+        n: Images of the budget, None where that does not fit the data; all that a reference is trained on.
         n_train: Training images.
         n_val: Validation images.
         image_bytes: Bytes of a real image.

@@ -58,7 +58,9 @@ def with_controls(
 def _methods(
     rows: Sequence[Row], suite: Suite, registries: Registries, profile: Profile, places: Sequence[Place]
 ) -> Iterator[Row]:
-    """Controls that are methods."""
+    """Controls that are methods, but for those that the suite names itself."""
+    named = [row for row in rows if row.control_of is not None and row.initial is None]
+    known = {(row.method.name, _comes_to(row, profile, places)) for row in named}
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         beside: dict[str, Mapping[str, Any]] = {name: {} for name in row.method.controls}
@@ -69,7 +71,8 @@ def _methods(
             overrides = {**params, **suite.set.get(name, {})}
             role = Role("control", (row.label,))
             control = Row(name, info, origin, overrides, requested=False, role=role, control_of=row)
-            groups.setdefault((name, _comes_to(control, profile, places)), []).append(control)
+            if (place := (name, _comes_to(control, profile, places))) not in known:
+                groups.setdefault(place, []).append(control)
     taken = {row.label for row in rows}
     for (name, _), members in groups.items():
         alone = name not in taken and sum(other == name for other, _ in groups) == 1
@@ -84,10 +87,11 @@ def _comes_to(row: Row, profile: Profile, places: Sequence[Place]) -> str:
 
 
 def with_pools(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -> list[Row]:
-    """The rows, of which those that start from another row's set stand beside the rows whose control their method is.
+    """The rows, of which some stand beside the rows whose control their method is.
 
-    They take over these rows' pool of experts, so that the labels are theirs: one row for all equal pools. Without such
-    rows they keep what their preset says.
+    These are rows that start from another row's set, and named controls: they take over the other rows' pool of
+    experts, so that the labels are theirs, one row for all equal pools. Without such rows they keep what their preset
+    says.
 
     Args:
         rows: The rows of the suite.
@@ -97,13 +101,16 @@ def with_pools(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -
     found: list[Row] = []
     for row in rows:
         groups: dict[str, list[Row]] = {}
+        named = row.requested and row.role.kind == "control"
         for other in rows:
-            if row.initial is not None and row.method.name in other.method.controls:
+            if (named or row.initial is not None) and row.method.name in other.method.controls:
                 beside = replace(row, control_of=other)
                 groups.setdefault(_comes_to(beside, profile, places), []).append(other)
         for others in groups.values():
-            label = row.label if len(groups) == 1 else f"{row.label} (for {', '.join(other.label for other in others)})"
-            found.append(replace(row, label=label, control_of=others[0]))
+            of = tuple(other.label for other in others)
+            label = row.label if len(groups) == 1 else f"{row.label} (for {', '.join(of)})"
+            role = Role("control", of) if named and row.initial is None else row.role
+            found.append(replace(row, label=label, control_of=others[0], role=role))
         if not groups:
             found.append(row)
     return found

@@ -11,6 +11,9 @@ from ddbench.core.errors import UsageError, unknown
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.roles import CHANGED, name_from
 
+SHOWN = 3
+"""How many of them a message names."""
+
 
 def names(registries: Registries) -> list[str]:
     """All of them."""
@@ -23,6 +26,14 @@ def names_of(method: MethodInfo, registries: Registries) -> list[str]:
         return []
     starts = [info.name for info in registries.methods if _why_not(info) is None]
     return [name for start in starts if (name := name_from(method.name, start)) not in registries.methods]
+
+
+def relabelled(start: MethodInfo, label: str, registries: Registries) -> list[str]:
+    """Those that give the set of a row, which is called ``label``, labels of their own."""
+    methods = [info for info in registries.methods if _changes(info) and info.own_labels]
+    if _why_not(start) is not None:
+        return []
+    return [name for info in methods if (name := name_from(info.name, label)) not in registries.methods]
 
 
 def taken_apart(name: str, registries: Registries) -> tuple[MethodInfo, str] | None:
@@ -50,8 +61,12 @@ def check(name: str, method: MethodInfo, start: MethodInfo, registries: Registri
         UsageError: If it is not.
     """
     if (why := _why_not(start)) is not None:
-        known = ", ".join(names_of(method, registries))
-        raise UsageError(f"{name}: {start.name} {why}; {method.name} starts from real images with hard labels: {known}")
+        known = names_of(method, registries)
+        more = f", … (see `ddbench describe {method.name}`)" if len(known) > SHOWN else ""
+        raise UsageError(
+            f"{name}: {start.name} {why}; {method.name} starts from real images with hard labels: "
+            f"{', '.join(known[:SHOWN])}{more}"
+        )
 
 
 def not_known(name: str, registries: Registries) -> UsageError:

@@ -95,7 +95,7 @@ class Entry:
         budget: Column; None for ``full``, which spans all.
         r: Repetition.
         e: Student.
-        n: Images of the budget; all that a reference is trained on.
+        n: Images of the budget, None where that does not fit the data; all that a reference is trained on.
         cell: Key of the cell's node, None when skipped.
         evaluation: Key of the evaluation's node, None when skipped.
         skip: Why it is skipped.
@@ -110,7 +110,7 @@ class Entry:
     budget: Budget | None
     r: int
     e: int
-    n: int
+    n: int | None
     cell: str | None
     evaluation: str | None
     skip: str | None = None

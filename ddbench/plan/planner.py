@@ -29,6 +29,7 @@ from ddbench.models.fused.offered import IN_BF16
 from ddbench.plan.controls import images_for
 from ddbench.plan.graph import Entry, Node, Plan, TableKey
 from ddbench.plan.grid import Grid, GridCell
+from ddbench.plan.omissions import why_left_out
 from ddbench.plan.rows import Row
 
 
@@ -46,16 +47,8 @@ def make(grid: Grid) -> Plan:
     requested = {row.label for row in grid.rows if row.requested and row.method.kind != "reference"}
     skips = {f"{entry.row}: {entry.skip}": entry.skip for entry in plan.entries if entry.row in requested}
     if requested and all(skips.values()):
-        raise UsageError("no cell can run: " + ("; ".join(skips or planner.same) or "everything is excluded"))
+        raise UsageError("no cell can run: " + ("; ".join([*skips, *planner.left]) or "everything is excluded"))
     return plan
-
-
-def same_set(row: Row, protocol: Protocol) -> str | None:
-    """Why a row would show the result of the one that it starts from once more; None where it has one of its own."""
-    other_labels = row.method.kind == "selection" and row.method.own_labels
-    if row.initial is None or not other_labels or protocol.info.labels != "hard":
-        return None
-    return f"{row.label} is left out under {protocol.id}, which learns hard labels: there it equals {row.initial.label}"
 
 
 def _bf16(precision: Precision) -> list[str]:
@@ -90,7 +83,7 @@ class _Planner:
         self.notes: dict[str, None] = {}
         self.cells: dict[tuple[Any, ...], dict[int, tuple[GridCell, str | None]]] = {}
         self.refused: set[str] = set()
-        self.same: dict[str, None] = {}
+        self.left: dict[str, Row] = {}
         self.kinds: dict[str, Kind] = {}
 
     def finish(self) -> Plan:
@@ -108,7 +101,7 @@ class _Planner:
         if 0 < wanted < every:
             why = f"{wanted} for it alone (--random-seeds {wanted}) are fewer, and ignored"
             self.notes[f"random has {every} repetitions like every row: {why}"] = None
-        self.plan.notes = [*self.notes, *self.same]
+        self.plan.notes = [*self.notes, *(why for why, row in self.left.items() if row.role.kind != "reference")]
         return self.plan
 
     def _served(self) -> set[str | None]:
@@ -136,10 +129,10 @@ class _Planner:
                     continue
                 if spans_all:
                     whole_done.add(row.label)
-                if native and row.method.kind != "distillation" and not row.method.own_labels:
-                    continue
-                if (same := same_set(row, protocol)) is not None:
-                    self.same[same] = None
+                why = why_left_out(row, protocol, self.grid.rows, self.grid.registries)
+                if why is not None:
+                    if row.requested:
+                        self.left[why] = row
                     continue
                 repetitions = self.grid.repetitions_of(row, protocol.info)
                 for cell, key in self.row_cells(row, table.data, budget, table.arch, repetitions):
@@ -264,7 +257,9 @@ class _Planner:
         """The students of one repetition, as nodes and as entries; under another set's recipe those of a ``twin``."""
         info, row = table.data.info, twin or cell.row
         whole = row.method.kind == "reference"
-        n = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
+        n: int | None = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
+        if cell.skip is not None and not whole and cell.budget.misfit(info.counts) is not None:
+            n = None
         buys = None
         if row.role.buys and row.control_of is not None and budget is not None:
             uint8 = images_for(row.control_of, info, budget, self.grid.profile, "at_uint8")
@@ -283,6 +278,7 @@ class _Planner:
     ) -> Entry:
         """The entry with the key of its node, or with the protocol's reason why there is none."""
         table, e = entry.table, entry.e
+        assert entry.n is not None  # a budget that does not fit is skipped
         student = self.grid.student(table.eval_arch)
         resolved = protocol.resolve(n=entry.n, data=table.data.info, student=student, profile=self.grid.profile)
         if recipe_of is not None:
@@ -361,7 +357,7 @@ class _Planner:
         if key is None:
             return
         for row in self.grid.rows:
-            stands = row.control_of is not None and row.initial is None
+            stands = self.grid.suite.controls and row.control_of is not None and row.initial is None
             beside = stands and cell.row.requested and row.method.name in cell.row.method.controls
             name = f"{row.label}{RECIPE_OF}{cell.row.label})"
             twin = replace(row, label=name, role=Role("twin", (cell.row.label,)))

@@ -116,8 +116,13 @@ class _Making:
         if history.forerunner:
             env["continues"] = history.forerunner
         record = self.attempt.record(self.job.document, ended, cost, env)
-        record.warnings = [] if running is None else list(running.ctx.warnings)
+        record.warnings = self._warnings()
         return record
+
+    def _warnings(self) -> list[str]:
+        """Its own, after those of the set that it starts from: what is wrong with that is wrong with this."""
+        own = [] if self.running is None else self.running.ctx.warnings
+        return list(dict.fromkeys([*(text for record in self.inputs.made for text in record.warnings), *own]))
 
     def publish_set(self, record: Record, condensed: CondensedSet, chosen: Mapping[str, Any] | None) -> None:
         """Write the set, and what its record says about it; the record must follow."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import os
 import shutil
@@ -95,6 +97,9 @@ def test_budgets_that_do_not_fit_are_skipped_with_the_reason_while_others_run(tm
     )
     skips = [json.loads(line) for line in (tmp_path / "runs" / "plan.jsonl").read_text().splitlines()]
     assert {"random ipc 500"} == {line["title"] for line in skips if line["state"] == "skipped"}
+    assert run(tmp_path / "runs", "--methods", "random", "--ipc", "1,500", "--format", "csv") == 0
+    lines = [line for line in csv.DictReader(io.StringIO(capsys.readouterr().out)) if line["row"] == "random"]
+    assert {line["budget"]: line["n_images"] for line in lines} == {"ipc 1": "10", "ipc 500": ""}
 
 
 def test_out_below_a_file_is_a_usage_error(tmp_path, capsys):

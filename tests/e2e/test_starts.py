@@ -27,6 +27,7 @@ class Pick(Selector):
         import torch
         if self.params.trouble:
             raise MemoryError("too many images")
+        ctx.warn("the last are not the best")
         chosen = torch.cat([ctx.train.of_class(c)[-n:] for c, n in enumerate(ctx.per_class)]).flip(0)
         return Selection(chosen, torch.linspace(1.0, 2.0, len(chosen)))
 
@@ -144,6 +145,14 @@ def test_a_plugins_selection_has_one_without_a_line_of_its_own(pick, tmp_path):
     assert first.aux["classes"].tolist() == list(range(9, -1, -1))
     assert ddbench(*args, "--out", tmp_path / "two", "--jobs", "2") == 0
     assert contents(tmp_path / "one") == contents(tmp_path / "two"), "in processes of their own"
+
+
+def test_warnings_about_the_start_are_warnings_about_the_row_and_footnotes(pick, tmp_path, capsys):
+    args = ("run", "--plugin", pick, "--methods", "pick_soft", "--out", tmp_path / "runs", *SOFT)
+    assert ddbench(*args) == 0
+    assert "pick_soft: the last are not the best" in capsys.readouterr().out
+    for _, _, record in of_row(tmp_path / "runs", "pick_soft"):
+        assert record.warnings.count("the last are not the best") == 1
 
 
 def test_a_failed_start_is_the_rows_failure(pick, tmp_path, capsys):

@@ -79,7 +79,8 @@ def test_it_is_a_method_of_its_own_and_random_soft_stays_a_control():
     [
         (
             "datm_soft",
-            "datm_soft: datm makes images of its own; random_soft starts from real images with hard labels: ",
+            "datm_soft: datm makes images of its own; random_soft starts from real images with hard labels: aum_soft, "
+            "ccs_soft, craig_soft, … (see `ddbench describe random_soft`)",
         ),
         ("full_soft", "full_soft: full is a reference; random_soft starts from"),
         ("random_soft_soft", "random_soft_soft: random_soft has labels of its own; random_soft starts from"),
@@ -168,6 +169,39 @@ def test_of_several_pools_there_is_a_row_each():
         assert experts(made, row) == experts(made, of)
 
 
+PER_REP = {"name": "datm", "label": "datm", "params": {"expert_seed": "per_rep"}}
+
+
+def test_a_named_random_soft_has_the_labels_of_the_other_rows():
+    made = planned(methods=[PER_REP, "random_soft", "kmeans_soft"], **SOFT)
+    assert experts(made, "random_soft") == experts(made, "kmeans_soft") == experts(made, "datm")
+    assert len(experts(made, "random_soft")) == 2
+    assert named(made, "random_soft") == ["random_soft"], "without --controls it is trained by no other row's recipe"
+
+
+def test_of_a_named_random_soft_there_is_a_row_for_each_pool():
+    made = planned(methods=[MTT3, PER_REP, "random_soft", "kmeans_soft"], **SOFT)
+    assert named(made, "random_soft") == ["random_soft (for mtt)", "random_soft (for datm)"]
+    for of in ("mtt", "datm"):
+        assert experts(made, f"random_soft (for {of})") == experts(made, f"kmeans_soft (for {of})") == experts(made, of)
+
+
+@pytest.mark.parametrize("methods", [[PER_REP], [MTT3, PER_REP]], ids=["one pool", "two pools"])
+def test_with_controls_a_named_random_soft_is_the_control(methods):
+    plain, more = (planned(methods=[*methods, *extra], controls=True, **SOFT) for extra in ((), ("random_soft",)))
+    assert sorted(rows(more)) == sorted(rows(plain)) and more.nodes.keys() == plain.nodes.keys()
+    roles, others = ({entry.row: entry.role for entry in made.entries} for made in (more, plain))
+    assert roles == others
+
+
+def test_with_controls_a_random_soft_of_other_parameters_is_a_row_beside_the_control():
+    own = {"name": "random_soft", "label": "last", "params": {"snapshots": 1}}
+    made = planned(methods=[PER_REP, own], controls=True, **SOFT)
+    assert {node.document.cell.params["snapshots"] for node in cells(made, "random_soft").values()} == {5}
+    assert {node.document.cell.params["snapshots"] for node in cells(made, "last").values()} == {1}
+    assert experts(made, "random_soft") == experts(made, "last") == experts(made, "datm")
+
+
 def test_its_own_parameters_go_before_those_of_the_distiller():
     made = planned(methods=[MTT3, {"name": "kmeans_soft", "label": "mine", "params": {"experts": 2}}], **SOFT)
     assert {node.document.cell.params["experts"] for node in cells(made, "mine").values()} == {2}
@@ -203,11 +237,64 @@ def test_where_nothing_else_is_named_that_is_an_error():
         planned(methods=["kmeans_soft"], protocols=["hard"])
 
 
+NO_RECIPE = (
+    "kmeans is left out under native@2: it has no recipe of its own (kmeans_soft has its images with experts' labels)"
+)
+HARD_ONES = (
+    "kmeans is left out under soft@1, which learns soft labels: it has hard ones (kmeans_soft has its images with experts' "
+    "labels)"
+)
+
+
+def test_what_was_named_and_has_no_recipe_is_left_out_with_a_note():
+    made = planned(methods=["kmeans", "dm", "random"], controls=True, protocols=["hard-fixed", "native"])
+    assert [note for note in made.notes if "left out" in note] == [NO_RECIPE], "not for random, nor for controls"
+    other = planned(
+        methods=["kmeans", "dm"], exclude=[{"method": "kmeans", "protocol": "native"}], protocols=["native"]
+    )
+    assert not any("left out" in note for note in other.notes)
+
+
+@pytest.mark.parametrize(("protocol", "reason"), [("native", NO_RECIPE), ("soft", HARD_ONES)])
+def test_where_nothing_else_is_named_it_says_why(protocol, reason):
+    with pytest.raises(UsageError) as raised:
+        planned(methods=["kmeans"], protocols=[protocol])
+    assert str(raised.value) == f"no cell can run: {reason}"
+
+
+def test_hard_labels_are_not_judged_beside_soft_ones():
+    made = planned(methods=["datm", "kmeans", "kmeans_soft"], protocols=["soft", "hard-fixed"], controls=True)
+    found = {(entry.table.protocol, entry.row) for entry in made.entries}
+    soft, hard = ({row for protocol, row in found if protocol == name} for name in ("soft@1", "hard-fixed@1"))
+    assert {"full", "random", "datm", "random_soft", "kmeans_soft"} <= soft
+    assert "kmeans" not in soft and "kmeans" in hard and made.notes.count(HARD_ONES) == 1
+    roles = {entry.row: entry.role for entry in made.entries if entry.table.protocol == "soft@1"}
+    assert [row for row, role in roles.items() if role == Role()] == ["datm", "kmeans_soft"], "what verdicts are about"
+
+
+@pytest.mark.parametrize(
+    ("methods", "name"),
+    [
+        ([{"name": "kmeans", "params": {"epochs": 3}}], "kmeans_soft"),
+        ([{"name": "kmeans", "label": "few", "params": {"epochs": 3}}], "few_soft"),
+        ([{"name": "kmeans", "params": {"epochs": 3}}, {"name": "kmeans", "params": {"epochs": 2}}], None),
+    ],
+)
+def test_the_note_names_what_a_suite_may_say_instead(methods, name):
+    made = planned(methods=["dm", *methods], protocols=["native"])
+    notes = [note for note in made.notes if "left out" in note]
+    assert len(notes) == len(methods)
+    for note in notes:
+        assert note.endswith("recipe of its own" if name is None else f"({name} has its images with experts' labels)")
+    if name is not None:
+        assert name in rows(planned(methods=[*methods, name], protocols=["native"]))
+
+
 # ---------------------------------------------------------------------------------------------------------- exclusions
 
 
 def test_an_exclusion_of_the_row_leaves_the_other_alone():
-    content = {"methods": ["kmeans", "kmeans_soft"], "protocols": ["soft"], "budget": {"ipc": [1, 2]}}
+    content = {"methods": ["kmeans", "kmeans_soft"], "protocols": ["hard-fixed", "soft"], "budget": {"ipc": [1, 2]}}
     made = planned(**content, exclude=[{"method": "kmeans_soft", "ipc": 1}])
     left = {(entry.row, entry.budget.ipc) for entry in made.entries if entry.row.startswith("kmeans")}
     assert left == {("kmeans", 1), ("kmeans", 2), ("kmeans_soft", 2)}
@@ -260,7 +347,7 @@ def test_what_no_protocol_can_evaluate_needs_no_start(monkeypatch):
     made = planned(methods=["datm", "kmeans_soft"], protocols=["soft"], seeds={"condense": 1})
     assert {entry.skip for entry in made.entries if entry.row == "kmeans_soft"} == {"no"}
     assert cells(made, "kmeans_soft") == cells(made, "kmeans") == {}
-    both = planned(methods=["kmeans", "kmeans_soft"], protocols=["soft"], seeds={"condense": 1})
+    both = planned(methods=["kmeans", "kmeans_soft"], protocols=["hard-fixed", "soft"], seeds={"condense": 1})
     assert cells(both, "kmeans_soft") == {} and set(cells(both, "kmeans")) == {0}
 
 

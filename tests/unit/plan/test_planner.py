@@ -213,6 +213,7 @@ def test_what_half_of_the_classes_have_limits_the_ipc():
     skips = {(entry.row, entry.budget.ipc): entry.skip for entry in made.entries if entry.budget}
     assert skips["dm", 1] is None
     assert skips["dm", 500] == LIMIT
+    assert {(e.budget.ipc, e.n) for e in made.entries if e.budget} == {(1, 10), (500, None)}, "nobody has 5,000 images"
 
 
 @pytest.mark.parametrize("methods", [["dm"], ["random"], ["full", "random"]])

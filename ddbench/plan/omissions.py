@@ -1,0 +1,51 @@
+"""Rows that a protocol has no place for, and what to say of each. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.plugin.protocols import Protocol
+from ddbench.plan import derived
+from ddbench.plan.rows import Row, shown
+
+LEARNED = {"soft": "soft labels", "own": "each set's own labels"}
+"""What a protocol learns whose labels are not hard."""
+
+
+def why_left_out(row: Row, protocol: Protocol, rows: Sequence[Row], registries: Registries) -> str | None:
+    """Why a row does not stand under a protocol; None where it does.
+
+    A selection without labels of its own has no recipe to follow, and beside sets that teach more than classes it would
+    be judged by its labels, not by its images. A set that differs from its start in labels alone equals it where these
+    are not learned.
+
+    Args:
+        row: The row.
+        protocol: The protocol.
+        rows: All rows of the run.
+        registries: Loaded plugins.
+    """
+    info, method = protocol.info, row.method
+    begins = f"{row.label} is left out under {protocol.id}"
+    if method.own_labels:
+        if row.initial is None or method.kind != "selection" or info.labels != "hard":
+            return None
+        return f"{begins}, which learns hard labels: there it equals {row.initial.label}"
+    if info.follows_recipe and method.kind != "distillation":
+        return f"{begins}: it has no recipe of its own{_instead(row, rows, registries)}"
+    if info.labels != "hard" and method.kind == "selection" and row.role.kind == "method":
+        return f"{begins}, which learns {LEARNED[info.labels]}: it has hard ones{_instead(row, rows, registries)}"
+    return None
+
+
+def _instead(row: Row, rows: Sequence[Row], registries: Registries) -> str:
+    """In brackets, what a suite would call its images with other labels; nothing where there is no such name."""
+    start = row.label
+    if row.overrides and start == f"{row.method.name} ({shown(row.overrides)})":
+        named = [other for other in rows if other.requested and other.method.name == row.method.name]
+        start = row.method.name if len(named) == 1 else ""
+    names = derived.relabelled(row.method, start, registries) if start else []
+    if not names:
+        return ""
+    return f" ({', '.join(names)} {'has' if len(names) == 1 else 'have'} its images with experts' labels)"
