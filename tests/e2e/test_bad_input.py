@@ -27,7 +27,7 @@ def run(out, *arguments):
     [
         (
             ["--methods", "randon", "--ipc", "1"],
-            "unknown method 'randon'; did you mean random? (see `ddbench list methods`)",
+            "unknown method 'randon'; did you mean random or grand? (see `ddbench list methods`)",
         ),
         (["--methods", "dm", "--ipc", "1", "--datasets", "digit"], "did you mean digits?"),
         (["--methods", "dm", "--ipc", "1", "--archs", "convnet9"], "unknown architecture 'convnet9'"),
@@ -51,7 +51,7 @@ def run(out, *arguments):
         (["--methods", "dm", "--ipc", "1,,2"], "empty item"),
         (["--methods", "dm,", "--ipc", "1"], "empty item"),
         (["--methods", "dm", "--ipc", "one"], "'one' is not a number"),
-        (["--methods", "dm", "--ipc", "500"], "half of the classes have more than 121 training images"),
+        (["--methods", "dm", "--ipc", "500"], "ipc is at most 121 here: at least half of the classes must have so many training images"),
         (["--methods", "random", "--ipc", "500"], "ipc is at most 121"),
         (["--methods", "dm", "--fraction", "1.5"], "a fraction lies in (0, 1]"),
         (["--methods", "dm", "--ipc", "1", "--fraction", "0.1"], "not both"),

@@ -108,7 +108,7 @@ def test_the_largest_budget_that_a_refusal_names_is_one_that_works(tmp_path, cap
     assert run(tmp_path, "--methods", "random", "--ipc", f"{largest},{int(largest) + 1}", "--seeds", "1") == 0
     told = capsys.readouterr().out
     assert f"ipc {largest}: 3 of 6 classes have fewer images" in told
-    assert f"so ipc is at most {largest}" in told
+    assert f"ipc is at most {largest} here" in told
 
 
 def test_a_folder_of_images_with_a_small_class_and_none_of_another_by_its_view(tmp_path, capsys):
