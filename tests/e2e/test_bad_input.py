@@ -51,7 +51,10 @@ def run(out, *arguments):
         (["--methods", "dm", "--ipc", "1,,2"], "empty item"),
         (["--methods", "dm,", "--ipc", "1"], "empty item"),
         (["--methods", "dm", "--ipc", "one"], "'one' is not a number"),
-        (["--methods", "dm", "--ipc", "500"], "ipc is at most 121 here: at least half of the classes must have so many training images"),
+        (
+            ["--methods", "dm", "--ipc", "500"],
+            "ipc is at most 121 here: at least half of the classes must have so many training images",
+        ),
         (["--methods", "random", "--ipc", "500"], "ipc is at most 121"),
         (["--methods", "dm", "--fraction", "1.5"], "a fraction lies in (0, 1]"),
         (["--methods", "dm", "--ipc", "1", "--fraction", "0.1"], "not both"),
