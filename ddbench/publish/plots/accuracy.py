@@ -145,6 +145,10 @@ def window_plot(panels: Sequence[WindowPanel]) -> Figure:
 # --------------------------------------------------------------------------------------------------------------- parts
 
 
+LEGEND_ROWS = 3
+"""Rows of a legend for which :func:`_grid` leaves room."""
+
+
 def _grid(count: int, columns: int = 3) -> tuple[Figure, list[Any]]:
     columns = min(columns, count)
     rows = math.ceil(count / columns)
@@ -258,6 +262,8 @@ def _legend(figure: Figure, axes: Sequence[Any], note: str) -> None:
             entries.setdefault(label, handle)
     widest = 0.6 + 0.085 * max(map(len, entries), default=0)  # inches: the sample, and its name at this size of type
     columns = max(1, min(len(entries), int(figure.get_figwidth() / widest)))
+    more = math.ceil(len(entries) / columns) - LEGEND_ROWS
+    figure.set_figheight(figure.get_figheight() + 0.2 * max(0, more))  # panels keep their size
     figure.legend(
         list(entries.values()), list(entries), loc="outside lower center", ncols=columns, frameon=False, title=note,
         title_fontsize=8.5,
