@@ -46,7 +46,7 @@ class TestAUM(MethodContract):
 
 class TestCCS(MethodContract):
     name = "ccs"
-    fast = {"epochs": 1, "beta": 0.1}
+    fast = {"epochs": 1}
 
 
 class TestRandom(MethodContract):

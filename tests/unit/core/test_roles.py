@@ -43,7 +43,7 @@ def test_every_planned_row_has_the_role_of_what_made_it():
 
 def test_a_control_that_a_suite_names_is_a_control_and_random_under_another_name_a_method():
     made = planned(methods=["mtt", "random_soft", {"name": "random", "label": "chance"}])
-    assert roles(made)["random_soft"] == Role("control")
+    assert roles(made)["random_soft"] == Role("control", ("mtt",))
     assert roles(made)["chance"] == Role()
 
 
