@@ -92,6 +92,11 @@ class DSA:
         """The default strategy; without ``flip`` where a mirrored image no longer shows its class (digits)."""
         return cls(ops=tuple(op for op in cls().ops if flip or op != "flip"))
 
+    @classmethod
+    def crop_and_flip(cls, flip: bool) -> DSA:
+        """Shifts, and mirroring where ``flip`` says so; meant to be drawn with ``pick="all"``."""
+        return cls(ops=("crop", "flip") if flip else ("crop",))
+
     def draw(
         self, generator: torch.Generator, n: int | None = None, *, pick: Literal["batch", "image", "all"] = "batch"
     ) -> Draw:

@@ -277,7 +277,7 @@ def _fetch(ctx: RunContext, params: DynamicsParams, draws: torch.Generator) -> C
     dsa = DSA.for_dataset(ctx.dataset.flip)
     pick: Literal["batch", "all"] = "batch"
     if params.augment == "cropflip":
-        dsa, pick = DSA(ops=("crop", "flip") if ctx.dataset.flip else ("crop",)), "all"
+        dsa, pick = DSA.crop_and_flip(ctx.dataset.flip), "all"
 
     def fetch(index: Tensor) -> Tensor:
         images = ctx.train.images(index)

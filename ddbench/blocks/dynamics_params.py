@@ -149,6 +149,31 @@ class ScoreParams(BalanceParams, DynamicsSelectorParams):
     balance: Balance = Field(default="global", description=BALANCE)
 
 
+class EarlyParams(ScoreParams):
+    """Base for scores that are averaged over several young networks."""
+
+    nets: PositiveInt = Field(default=5, description="networks whose scores are averaged before images are ranked")
+    epoch: int = Field(
+        default=-1, ge=-1, description="k, epochs of training before it; 0: untrained networks; -1: a tenth of all"
+    )
+
+    @property
+    def looked_at(self) -> int:
+        """Up to k."""
+        return first_tenth(self.epochs) if self.epoch < 0 else self.epoch
+
+    @property
+    def other_nets(self) -> int:
+        """All but the first."""
+        return self.nets - 1
+
+    def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
+        """As the base, and epochs after which no network is kept."""
+        if self.looked_at not in (kept := kept_epochs(self.epochs)):
+            return f"epoch {self.epoch}: networks are kept after epochs {', '.join(map(str, kept))}"
+        return super().unsupported(cell, data)
+
+
 Margins = Literal["logits", "probabilities"]
 
 MARGINS = "what margins are differences of"

@@ -128,7 +128,7 @@ def _augmenter(params: SGDParams, recipe: Recipe | None) -> tuple[DSA, Pick] | N
     if kind == "dsa":
         return DSA.for_dataset(flip=params.flip), "batch"
     if kind == "crop_flip":
-        return DSA(ops=("crop", "flip") if params.flip else ("crop",)), "all"
+        return DSA.crop_and_flip(flip=params.flip), "all"
     if kind == "dc_mnist":
         return DSA(ops=("crop", "scale", "rotate"), scale=(0.8, 1.2), rotate=45.0), "image"
     if kind == "crop_noise":

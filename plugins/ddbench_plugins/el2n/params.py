@@ -2,39 +2,32 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from ddbench import CellSpec, DatasetInfo
-from ddbench.blocks.dynamics_params import EARLY, ScoreParams, first_tenth, kept_epochs
+from ddbench.blocks.dynamics_params import EARLY, EarlyParams
 
 
-class EL2NParams(ScoreParams):
-    """When errors are measured, and by how many networks."""
+class EL2NParams(EarlyParams):
+    """When errors are measured."""
 
-    nets: PositiveInt = Field(default=5, description="networks whose errors are averaged; first_ten: one is used")
-    epoch: int = Field(
-        default=-1, ge=-1, description="k, epochs of training before it; 0: untrained networks; -1: a tenth of all"
-    )
     window: Literal["epoch", "first_ten"] = Field(
-        default="epoch", description="errors after epoch k, or summed over the first ten epochs as training went on"
+        default="epoch",
+        description="errors after epoch k, or those of one network summed over its first ten epochs of training",
     )
 
     @property
     def looked_at(self) -> int:
         """Up to k, or the tenth epoch."""
-        if self.window == "first_ten":
-            return min(EARLY, self.epochs)
-        return first_tenth(self.epochs) if self.epoch < 0 else self.epoch
+        return min(EARLY, self.epochs) if self.window == "first_ten" else super().looked_at
 
     @property
     def other_nets(self) -> int:
-        """All but the first."""
-        return 0 if self.window == "first_ten" else self.nets - 1
+        """All but the first, or none."""
+        return 0 if self.window == "first_ten" else super().other_nets
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """As the base, and epochs after which no network is kept."""
+        """As the base, and trainings that have no ten epochs."""
         if self.window == "first_ten" and self.epochs < EARLY:
             return f"window first_ten needs {EARLY} epochs, and there are {self.epochs}: raise epochs"
-        if self.looked_at not in (kept := kept_epochs(self.epochs)):
-            return f"epoch {self.epoch}: networks are kept after epochs {', '.join(map(str, kept))}"
         return super().unsupported(cell, data)
