@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from ddbench.core.specs import Frozen
 
@@ -47,33 +56,87 @@ def _space(preprocess: Preprocess) -> str:
     return f"{preprocess.id} ({', '.join(f'{value:.4g}' for value in (*preprocess.mean, *preprocess.std))})"
 
 
+AugmentationName: TypeAlias = Literal[
+    "dsa", "none", "crop_flip", "dc_mnist", "crop_noise", "one_for_all", "flip_rotate", "composed"
+]
+"""What students of a recipe see: :func:`ddbench.blocks.augment.named` says what each name means."""
+
+AUGMENTATIONS_1 = ("dsa", "none")
+"""Those of schema 1."""
+
+
 class Recipe(BaseModel):
     """How a set wants a student to be trained (``native``).
 
     Attributes:
+        schema_version: 2 where a field is used that schema 1 lacks, else 1; found by itself.
         loss: ``ce`` on the set's labels (hard, probabilities, or softmax of logits), or ``mse`` to them.
         lr: Learning rate; None: the protocol's own.
-        updates: Number of updates; None: the protocol's number of passes over the set.
+        updates: Number of updates; None: as many as ``lrs``, else the protocol's number of passes over the set.
         batch: Batch size; None: the protocol's own.
         momentum: SGD momentum.
-        weight_decay: SGD weight decay.
-        augmentation: ``dsa`` or ``none``.
-        order: ``shuffled`` each epoch, or ``fixed``.
+        weight_decay: Weight decay: added to the gradient; of ``adamw`` and ``lamb``, to the step (decoupled).
+        augmentation: By name (:func:`ddbench.blocks.augment.named`).
+        order: ``shuffled`` each epoch, or ``fixed``: batches as they stand in the set, over and over.
         teacher: Artifact name of a teacher that labels every batch, or None.
+        optimiser: What turns gradients into steps. From here on fields of schema 2.
+        betas: Decay rates of both moments of ``adam``, ``adamw`` and ``lamb``.
+        schedule: ``step``: × 0.1 with a fresh momentum buffer after half of the updates; ``drops``: × ``drop_factor``
+            after each share in ``drops``; ``cosine``: from ``lr`` to ``lr_end`` · ``lr``; ``constant``.
+        drops: Shares of the updates, rising, in (0, 1).
+        drop_factor: What each of them multiplies the rate by.
+        lr_end: Where ``cosine`` ends, as a share of ``lr``.
+        warmup: So many updates first raise the rate linearly, the last of them to ``lr``; the schedule has the rest.
+        lrs: The rate of each update in place of ``lr`` and the schedule; again from the first where updates are more.
+        cutmix: Share of the batches that CutMix mixes.
+        norm: Suffix of the norm of students in place of that of the named network (``nn``: none); None: as named.
+        initial: Whether students start from ``aux["initial"]`` of the set, [P] parameters in order, one after another.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[1, 2] = Field(default=1, alias="schema")
     loss: Literal["ce", "mse"] = "ce"
     lr: float | None = None
     updates: PositiveInt | None = None
     batch: PositiveInt | None = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    augmentation: Literal["dsa", "none"] = "dsa"
+    augmentation: AugmentationName = "dsa"
     order: Literal["shuffled", "fixed"] = "shuffled"
     teacher: str | None = None
+    optimiser: Literal["sgd", "adam", "adamw", "lamb"] = "sgd"
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["step", "drops", "cosine", "constant"] = "step"
+    drops: tuple[float, ...] = ()
+    drop_factor: float = 0.1
+    lr_end: float = 0.0
+    warmup: NonNegativeInt = 0
+    lrs: tuple[float, ...] | None = None
+    cutmix: float = Field(default=0.0, ge=0, le=1)
+    norm: str | None = None
+    initial: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _schema_of(cls, values: Any) -> Any:
+        """Schema 2 where it is needed and no schema is named."""
+        if not isinstance(values, Mapping) or {"schema", "schema_version"} & set(values):
+            return values
+        needed = SINCE_2 & set(values) or values.get("augmentation", "dsa") not in AUGMENTATIONS_1
+        return {**values, "schema_version": 2} if needed else values
+
+    @model_serializer(mode="wrap")
+    def _as_its_schema(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Recipes of schema 1 as they were written before there was another."""
+        written: dict[str, Any] = handler(self)
+        return written if self.schema_version > 1 else {k: v for k, v in written.items() if k not in SINCE_2}
+
+
+SINCE_2 = frozenset(
+    ["optimiser", "betas", "schedule", "drops", "drop_factor", "lr_end", "warmup", "lrs", "cutmix", "norm", "initial"]
+)
+"""Fields that schema 1 of a recipe lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +150,12 @@ class StorageBytes:
     decoder: int = 0
     teacher: int = 0
     weights: int = 0
+    initial: int = 0
 
     @property
     def total(self) -> int:
         """All parts."""
-        return self.images + self.labels + self.lrs + self.codes + self.decoder + self.teacher + self.weights
+        return sum(getattr(self, part) for part in self.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -95,7 +95,7 @@ def save_set(path: Path, condensed: CondensedSet) -> None:
         "storage": {
             name: value
             for name in StorageBytes.__dataclass_fields__
-            if (value := getattr(size, name)) or name != "weights"  # a part that came later
+            if (value := getattr(size, name)) or name not in ("weights", "initial")  # parts that came later
         },
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors_of(condensed).items()}
