@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import exp
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,20 @@ from ddbench.publish.text.latex import to_latex
 from ddbench.publish.text.render import markdown, terminal
 from ddbench.publish.views.columns import COUNT, INTERVAL, P_VALUE, Column, column, decimals
 from ddbench.publish.views.view import View
-from ddbench.results.scores.fixed_claims import ClaimsFile, Contrast, Finding, FixedClaim, Measured, Where, findings
+from ddbench.results.scores.fixed_claims import (
+    FACTOR,
+    ClaimsFile,
+    Contrast,
+    Finding,
+    FixedClaim,
+    Measured,
+    Term,
+    Where,
+    findings,
+)
 from ddbench.results.stats import MARGIN, smallest_n
 from ddbench.results.tables.conditions import place
-from ddbench.results.tables.figures import plural
+from ddbench.results.tables.figures import NONE, plural
 from ddbench.results.tables.tables import Table
 
 CAPTION = "claims fixed beforehand"
@@ -35,6 +46,10 @@ CONTRASTS = (
     "contrast: in each repetition the mean over the rows and budgets before the minus sign, less that over the rows "
     "behind it, in points, with its plain 95 % interval; p: one-sided, not adjusted; power: the chance that a true "
     "contrast of {margin:g} points is found above 0 at the measured spread and at 0.05/{m}"
+)
+RATIOS = (
+    "of CPU seconds and of peak memory: what one set took, as ratios ×, means of their logarithms; a ratio of 1 is the "
+    "0 of other contrasts, and power is for a true one of {factor:g}"
 )
 
 
@@ -81,7 +96,7 @@ def _explain(error: ValidationError) -> str:
     problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = [name for model in (ClaimsFile, FixedClaim, Where, Contrast) for name in model.model_fields]
+        known = [name for model in (ClaimsFile, FixedClaim, Where, Contrast, Term) for name in model.model_fields]
         near = get_close_matches(str(problem["loc"][-1]), known, n=1)
         return f"unknown key {where!r}" + (f"; did you mean {near[0]}?" if near else "")
     if problem["type"] == "missing":
@@ -120,13 +135,40 @@ def _verdict_text(line: Line) -> str:
 
 _POINTS = decimals(2, sign=True)
 
+
+def _sized(line: Line, value: float) -> str:
+    """Points, or the ratio whose logarithm it is."""
+    return _POINTS.text(value) if line.contrast.measure == "accuracy" else f"×{exp(value):.3g}"
+
+
+def _difference_text(line: Line) -> str:
+    return NONE if line.measured is None else _sized(line, line.measured.difference)
+
+
+def _interval_text(line: Line) -> str:
+    found = None if line.measured is None else line.measured.interval
+    return NONE if found is None else f"[{', '.join(_sized(line, end) for end in found)}]"
+
+
+def _side(name: str) -> Callable[[Line], list[str]]:
+    """A side of a contrast: labels where they are all, else its terms in words."""
+
+    def parts(line: Line) -> list[str]:
+        terms = getattr(line.contrast, name)
+        plain = all(term.budgets is None and not term.where.given for term in terms)
+        return [label for term in terms for label in term.rows] if plain else [term.text(None) for term in terms]
+
+    return parts
+
+
 LINES: tuple[Column[Line], ...] = (
     column("claim", header="claim", **_of_first(attrgetter("claim.name"), str)),
-    *(column(name, value=attrgetter(f"contrast.{name}")) for name in ("plus", "minus", "budgets")),
+    *(column(name, value=_side(name)) for name in ("plus", "minus")),
+    *(column(name, value=attrgetter(f"contrast.{name}")) for name in ("budgets", "measure")),
     column("contrast", header="contrast", value=attrgetter("contrast.text")),
     column("n", COUNT, value=_part("n")),
-    column("difference", _POINTS, "difference", value=_part("difference")),
-    column("interval", INTERVAL, "95 % interval", value=_part("interval")),
+    column("difference", _POINTS, "difference", value=_part("difference"), text=_difference_text),
+    column("interval", INTERVAL, "95 % interval", value=_part("interval"), text=_interval_text),
     column("p", P_VALUE, "p", value=_part("p")),
     column("power", decimals(2), "power", value=_part("power")),
     column("p_holm", P_VALUE, "p (Holm)", **_of_first(_judged("p"), P_VALUE.text)),
@@ -151,14 +193,16 @@ def claims_view(path: Path, tables: Sequence[Table]) -> View:
         found = findings(read_claims(path), tables)
     except UsageError as error:
         raise error if str(path) in str(error) else UsageError(f"claims {path}: {error}") from None
-    used = [one.table for one in found if one.table is not None]
+    used = [table for one in found for table in one.tables]
     places = list(dict.fromkeys(map(place, used)))
     notes = [
         MEANING.format(claims=plural(str(len(found)), "claim"), n=smallest_n(len(found))),
         CONTRASTS.format(margin=MARGIN, m=len(found)),
     ]
+    if any(contrast.measure != "accuracy" for one in found for contrast in one.claim.holds_if):
+        notes.append(RATIOS.format(factor=FACTOR))
     if len(places) > 1:
-        names = [(place(one.table), one.claim.name) for one in found if one.table is not None]
+        names = [(place(table), one.claim.name) for one in found for table in one.tables]
         notes += [f"{where}: {', '.join(name for at, name in names if at == where)}" for where in places]
     notes += dict.fromkeys(line for table in used for line in table.outdated)
     caption = f"{CAPTION} · {places[0]}" if len(places) == 1 else CAPTION
@@ -167,7 +211,7 @@ def claims_view(path: Path, tables: Sequence[Table]) -> View:
         for one in found
         for i, (contrast, measured) in enumerate(zip(one.claim.holds_if, one.measured, strict=True))
     ]
-    where = {one.claim.name: None if one.table is None else place(one.table) for one in found}
+    where = {one.claim.name: "; ".join(map(place, one.tables)) or None for one in found}
     return View("claims", caption, notes, LINES, lines, {"where": where})
 
 

@@ -1,7 +1,8 @@
 """Claims that were written down before anything was measured, held against tables.
 
-A claim names contrasts that must all be above zero. A contrast is, in each repetition, the mean accuracy over some rows
-and budgets minus that over other rows at the same budgets [points].
+A claim names contrasts that must all be above zero. A contrast is, in each repetition, the mean accuracy over some
+cells minus that over others [points], or the same of the logarithm of what their sets took. The cells are rows at
+budgets, of the table of the claim unless they say another.
 """
 
 from __future__ import annotations
@@ -9,20 +10,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import log
 from statistics import fmean
-from typing import Annotated
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, model_validator
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ddbench.core.errors import UsageError
 from ddbench.core.specs import TUNE, Budget, Frozen
 from ddbench.results.stats.claims import Judged, contrast_power, judge, one_sided
 from ddbench.results.stats.contrasts import Contrasts, paired_contrasts
+from ddbench.results.stats.intervals import MARGIN
 from ddbench.results.stats.verdicts import LEAST_N, smallest_n
 from ddbench.results.tables.cells import Cell, in_common
 from ddbench.results.tables.conditions import place
 from ddbench.results.tables.protocols import name_of
-from ddbench.results.tables.tables import Row, Table
+from ddbench.results.tables.tables import Table
 
 
 def _budget(text: str) -> str:
@@ -53,31 +57,6 @@ Labels = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_once)]
 BudgetLabels = Annotated[
     tuple[Annotated[str, AfterValidator(_budget)], ...], Field(min_length=1), AfterValidator(_once)
 ]
-
-
-class Contrast(Frozen):
-    """Rows that should be above other rows.
-
-    Attributes:
-        plus: Labels of the rows that should be above.
-        minus: Labels of the others.
-        budgets: Labels of the budgets to average over.
-    """
-
-    plus: Labels
-    minus: Labels
-    budgets: BudgetLabels
-
-    @model_validator(mode="after")
-    def _apart(self) -> Contrast:
-        if both := sorted(set(self.plus) & set(self.minus)):
-            raise ValueError(f"row {both[0]!r} stands in plus and in minus")
-        return self
-
-    @property
-    def text(self) -> str:
-        """``ccs − el2n, aum at 1 %, 2 %``."""
-        return f"{', '.join(self.plus)} − {', '.join(self.minus)} at {', '.join(self.budgets)}"
 
 
 class Where(Frozen):
@@ -111,10 +90,109 @@ class Where(Frozen):
         }  # fmt: skip
         return all(wanted in known[name] for name, wanted in self.given.items())
 
+    def but(self, other: Where) -> Where:
+        """These conditions, and in place of some those of ``other``."""
+        return self.model_copy(update=other.given)
+
     @property
     def given(self) -> dict[str, str]:
         """What is not empty."""
         return {name: value for name, value in self if value}
+
+
+class Place(NamedTuple):
+    """Where a cell stands."""
+
+    row: str
+    budget: str
+    where: Where
+
+    def __str__(self) -> str:
+        return f"{self.row} at {self.budget}"
+
+
+class Term(Frozen):
+    """Some rows of a side, where they need not stand in the table of the claim.
+
+    Attributes:
+        rows: Their labels.
+        budgets: Labels of the budgets to average over; None: those of the contrast.
+        where: In which conditions its table differs from that of the claim.
+    """
+
+    rows: Labels
+    budgets: BudgetLabels | None = None
+    where: Where = Where()
+
+    def text(self, common: tuple[str, ...] | None) -> str:
+        """``dm, dc at ipc 1 (eval_arch mlp)``; without the budgets where they are the ones in ``common``."""
+        told = ", ".join(self.rows)
+        if self.budgets is not None and self.budgets != common:
+            told += f" at {', '.join(self.budgets)}"
+        differing = ", ".join(f"{name} {value}" for name, value in self.where.given.items())
+        return f"{told} ({differing})" if differing else told
+
+
+def _terms(side: Any) -> Any:
+    """A side of labels alone is one term."""
+    if not isinstance(side, list | tuple):
+        return side
+    labels = [part for part in side if isinstance(part, str)]
+    return [*([{"rows": labels}] if labels else []), *(part for part in side if not isinstance(part, str))]
+
+
+Terms = Annotated[tuple[Term, ...], BeforeValidator(_terms), Field(min_length=1)]
+
+Measure = Literal["accuracy", "cpu_s", "peak_mb"]
+"""What a contrast compares: test accuracy [points]; or, as the logarithm of ratios, the CPU seconds or the peak memory
+that one set took."""
+
+
+class Contrast(Frozen):
+    """Rows that should be above other rows.
+
+    Attributes:
+        plus: The rows that should be above: labels, or terms.
+        minus: The others.
+        budgets: Labels of the budgets to average over; None where every term has its own.
+        measure: By what they are compared.
+    """
+
+    plus: Terms
+    minus: Terms
+    budgets: BudgetLabels | None = None
+    measure: Measure = "accuracy"
+
+    @model_validator(mode="after")
+    def _apart(self) -> Contrast:
+        if any(term.budgets is None for term in (*self.plus, *self.minus)) and self.budgets is None:
+            raise ValueError("budgets is missing: write `budgets: [ipc 1]` beside plus and minus, or in each term")
+        both = sorted(set(self.places(self.plus, Where())) & set(self.places(self.minus, Where())), key=str)
+        if both:
+            raise ValueError(f"row {both[0].row!r} stands in plus and in minus")
+        for side in (self.plus, self.minus):
+            _once(tuple(map(str, self.places(side, Where()))))
+        return self
+
+    def places(self, side: Sequence[Term], where: Where) -> list[Place]:
+        """The cells of a side, of a claim about the table ``where``."""
+        return [
+            Place(row, budget, where.but(term.where))
+            for term in side
+            for budget in term.budgets or self.budgets or ()
+            for row in term.rows
+        ]
+
+    @property
+    def text(self) -> str:
+        """``ccs − el2n, aum at 1 %, 2 %``, and by what where that is not accuracy."""
+        told = " − ".join(" and ".join(term.text(self.budgets) for term in side) for side in (self.plus, self.minus))
+        shared = any(term.budgets in (None, self.budgets) for term in (*self.plus, *self.minus))
+        at = f" at {', '.join(self.budgets)}" if self.budgets and shared else ""
+        return f"{WORDS[self.measure]}{told}{at}"
+
+
+WORDS: dict[Measure, str] = {"accuracy": "", "cpu_s": "CPU seconds: ", "peak_mb": "peak memory: "}
 
 
 class FixedClaim(Frozen):
@@ -148,11 +226,11 @@ class Measured:
 
     Attributes:
         n: Repetitions that all its cells have.
-        difference: Mean over them [points].
+        difference: Mean over them [points], or of the logarithms of the ratios.
         interval: Ends of its plain 95 % interval; None for fewer than three repetitions.
         p: One-sided p-value that it is above zero; None likewise, and where no significance can be claimed.
-        power: Chance that a true contrast of :data:`ddbench.results.stats.MARGIN` points would be found above zero;
-            None likewise.
+        power: Chance that a true contrast of :data:`ddbench.results.stats.MARGIN` points, or of a factor of
+            :data:`FACTOR`, would be found above zero; None likewise.
     """
 
     n: int
@@ -162,13 +240,17 @@ class Measured:
     power: float | None
 
 
+FACTOR = 1.1
+"""The ratio that a power is told for, of seconds and of memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What became of a claim.
 
     Attributes:
         claim: The claim.
-        table: The table that it is about; None where there is none.
+        tables: The tables that it is about, each once; none where one is not there.
         measured: Its contrasts in order, None of each where something is missing.
         judged: The verdict; None where there can be none.
         why: What is missing, or why there can be no verdict; empty otherwise.
@@ -177,7 +259,7 @@ class Finding:
     """
 
     claim: FixedClaim
-    table: Table | None
+    tables: tuple[Table, ...]
     measured: tuple[Measured | None, ...]
     judged: Judged | None
     why: str
@@ -205,25 +287,113 @@ def findings(file: ClaimsFile, tables: Sequence[Table]) -> list[Finding]:
         UsageError: If a claim fits several tables.
     """
     m = len(file.claims)
-    held = [_hold(claim, _table_of(claim, tables), m) for claim in file.claims]
+    held = [_hold(_Held(claim, tables), m) for claim in file.claims]
     judged = judge([found for _, found in held])
     return [replace(finding, judged=verdict) for (finding, _), verdict in zip(held, judged, strict=True)]
 
 
-def _hold(claim: FixedClaim, table: Table | None, m: int) -> tuple[Finding, Contrasts | None]:
+class _Held:
+    """A claim beside the tables that it is about."""
+
+    def __init__(self, claim: FixedClaim, tables: Sequence[Table]) -> None:
+        self.claim = claim
+        self.sides = [
+            tuple(contrast.places(side, claim.where) for side in (contrast.plus, contrast.minus))
+            for contrast in claim.holds_if
+        ]
+        self.places = list(dict.fromkeys(at for plus, minus in self.sides for at in (*plus, *minus)))
+        wheres = dict.fromkeys(at.where for at in self.places)
+        self.tables = {where: _table_of(claim, where, tables) for where in wheres}
+
+    def cell(self, at: Place) -> Cell | None:
+        """The cell at a place."""
+        table = self.tables[at.where]
+        row = None if table is None else next((row for row in table.rows if row.label == at.row), None)
+        if table is None or row is None or row.spans:
+            return None
+        return next((c for c, it in zip(row.cells, table.columns, strict=True) if it.budget.label == at.budget), None)
+
+    def lacks(self) -> str:
+        """What is missing for the claim to be judged; empty where nothing is."""
+        missing = [why for at in self.places for why in self._missing(at)]
+        return "; ".join(dict.fromkeys(missing or list(self._unmeasured()) or self._apart()))
+
+    def _missing(self, at: Place) -> Iterator[str]:
+        """Why there is no complete result at a place; nothing where there is one."""
+        table = self.tables[at.where]
+        if table is None:
+            given = ", ".join(f"{name} {value}" for name, value in at.where.given.items())
+            yield f"no table of {given}" if given else "no table"
+            return
+        rows, cell = {row.label: row for row in table.rows}, self.cell(at)
+        if at.row not in rows:
+            yield f"no row {at.row}"
+        elif rows[at.row].spans:
+            yield f"{at.row} stands at no budget"
+        elif at.budget not in {column.budget.label for column in table.columns}:
+            yield f"no budget {at.budget}"
+        elif cell is None:
+            yield f"no {at}"
+        elif not cell.complete:
+            yield f"{at} is not complete ({cell.status})"
+        elif not cell.ranked:
+            yield f"{at} was not measured here with a set of this size"
+
+    def _unmeasured(self) -> Iterator[str]:
+        """The cells that took nothing, or of which it is unknown what they took."""
+        for contrast, (plus, minus) in zip(self.claim.holds_if, self.sides, strict=True):
+            for at in (*plus, *minus) if contrast.measure != "accuracy" else ():
+                if not _values(self.cell(at), contrast.measure):
+                    yield f"{WORDS[contrast.measure].removesuffix(': ')} of {at}"
+
+    def _apart(self) -> Iterator[str]:
+        """The contrasts whose cells, all of them there, have no repetition in common."""
+        for i, contrast in enumerate(self.claim.holds_if):
+            if not self._common(i):
+                yield f"no repetition that all cells of {contrast.text} have"
+
+    def _common(self, i: int) -> list[int]:
+        """The repetitions that all cells of a contrast have."""
+        measure = self.claim.holds_if[i].measure
+        known = [set(_values(self.cell(at), measure)) for side in self.sides[i] for at in side]
+        return sorted(set.intersection(*known))
+
+    def contrasts(self) -> Contrasts:
+        """The contrasts of a claim of which nothing is missing [k]."""
+        found = []
+        for i, contrast in enumerate(self.claim.holds_if):
+            plus, minus = ([_values(self.cell(at), contrast.measure) for at in side] for side in self.sides[i])
+            found.append(paired_contrasts([_mean(plus, r) - _mean(minus, r) for r in self._common(i)]))
+        return Contrasts.stacked(found)
+
+    @property
+    def cells(self) -> list[tuple[str, Cell]]:
+        """All cells with the labels of their rows."""
+        return [(at.row, cell) for at in self.places if (cell := self.cell(at))]
+
+    def shared(self) -> str:
+        """Why no significance can be claimed; empty where it can."""
+        found = {label: cell.conditional for label, cell in self.cells if cell.conditional}
+        told: dict[tuple[str, ...], list[str]] = {}
+        for label, names in found.items():
+            told.setdefault(names, []).append(label)
+        return "; ".join(f"no verdict: {', '.join(labels)}: {in_common(names)}" for names, labels in told.items())
+
+
+def _hold(held: _Held, m: int) -> tuple[Finding, Contrasts | None]:
     """What can be said of one of m claims before the verdict, and its contrasts where there can be one."""
-    lacks = _lacks(claim, table)
-    if lacks or table is None:
+    claim, tables = held.claim, tuple(table for table in held.tables.values() if table is not None)
+    if lacks := held.lacks():
         nothing = (None,) * len(claim.holds_if)
-        return Finding(claim, table, nothing, None, f"not measured: {lacks}", smallest_n(m), False), None
-    found, why = _contrasts(claim, table), _shared(claim, table)
-    as_run = any(cell.as_run for _, _, cell in _cells(claim, table) if cell)
-    measured = _measured(found, m, claimed=not why)
-    return Finding(claim, table, measured, None, why, smallest_n(m), as_run), None if why else found
+        return Finding(claim, tables, nothing, None, f"not measured: {lacks}", smallest_n(m), False), None
+    found, why = held.contrasts(), held.shared()
+    as_run = any(cell.as_run for _, cell in held.cells)
+    measured = _measured(found, claim, m, claimed=not why)
+    return Finding(claim, tables, measured, None, why, smallest_n(m), as_run), None if why else found
 
 
-def _table_of(claim: FixedClaim, tables: Sequence[Table]) -> Table | None:
-    fitting = [table for table in tables if table.split != TUNE and claim.where.fits(table)]  # no result is there
+def _table_of(claim: FixedClaim, where: Where, tables: Sequence[Table]) -> Table | None:
+    fitting = [table for table in tables if table.split != TUNE and where.fits(table)]  # no result is there
     if len(fitting) > 1:
         first, second, *more = map(place, fitting)
         listed = "; ".join([first, second, *([f"{len(more)} more"] if more else [])])
@@ -234,98 +404,22 @@ def _table_of(claim: FixedClaim, tables: Sequence[Table]) -> Table | None:
     return fitting[0] if fitting else None
 
 
-Named = tuple[str, str, Cell | None]
-"""Label of a row, label of a budget, and the cell there."""
-
-
-def _cells(claim: FixedClaim, table: Table) -> list[Named]:
-    """All cells that a claim is about, each once."""
-    found = (one for contrast in claim.holds_if for side in _sides(contrast, table) for one in side)
-    return list({(row, budget): (row, budget, cell) for row, budget, cell in found}.values())
-
-
-def _sides(contrast: Contrast, table: Table) -> tuple[list[Named], list[Named]]:
-    """The cells of both sides."""
-    rows = {row.label: row for row in table.rows}
-
-    def side(labels: Sequence[str]) -> list[Named]:
-        return [
-            (label, budget, _cell(rows.get(label), budget, table)) for budget in contrast.budgets for label in labels
-        ]
-
-    return side(contrast.plus), side(contrast.minus)
-
-
-def _cell(row: Row | None, budget: str, table: Table) -> Cell | None:
-    if row is None or row.spans:
-        return None
-    return next((c for c, at in zip(row.cells, table.columns, strict=True) if at.budget.label == budget), None)
-
-
-def _lacks(claim: FixedClaim, table: Table | None) -> str:
-    """What is missing for a claim to be judged; empty where nothing is."""
-    if table is None:
-        given = ", ".join(f"{name} {value}" for name, value in claim.where.given.items())
-        return f"no table of {given}" if given else "no table"
-    return "; ".join(dict.fromkeys([*_missing(claim, table)] or _apart(claim, table)))
-
-
-def _missing(claim: FixedClaim, table: Table) -> Iterator[str]:
-    """The cells of a claim without a complete result, and why."""
-    rows = {row.label: row for row in table.rows}
-    known = {column.budget.label for column in table.columns}
-    for label, budget, cell in _cells(claim, table):
-        if label not in rows:
-            yield f"no row {label}"
-        elif rows[label].spans:
-            yield f"{label} stands at no budget"
-        elif budget not in known:
-            yield f"no budget {budget}"
-        elif cell is None:
-            yield f"no {label} at {budget}"
-        elif not cell.complete:
-            yield f"{label} at {budget} is not complete ({cell.status})"
-        elif not cell.ranked:
-            yield f"{label} at {budget} was not measured here with a set of this size"
-
-
-def _apart(claim: FixedClaim, table: Table) -> Iterator[str]:
-    """The contrasts whose cells, all of them there, have no repetition in common."""
-    for contrast in claim.holds_if:
-        if not _common(contrast, table):
-            yield f"no repetition that all cells of {contrast.text} have"
-
-
-def _common(contrast: Contrast, table: Table) -> list[int]:
-    """The repetitions that all cells of a contrast have."""
-    known = [set(cell.scores) if cell else set() for side in _sides(contrast, table) for _, _, cell in side]
-    return sorted(set.intersection(*known))
-
-
-def _contrasts(claim: FixedClaim, table: Table) -> Contrasts:
-    """The contrasts of a claim of which nothing is missing [k]."""
-    found = []
-    for contrast in claim.holds_if:
-        plus, minus = ([cell.scores for _, _, cell in side if cell] for side in _sides(contrast, table))
-        found.append(paired_contrasts([_mean(plus, r) - _mean(minus, r) for r in _common(contrast, table)]))
-    return Contrasts.stacked(found)
+def _values(cell: Cell | None, measure: Measure) -> Mapping[int, float]:
+    """Of each repetition its accuracy, or the logarithm of what its set took."""
+    if cell is None or measure == "accuracy":
+        return {} if cell is None else cell.scores
+    spent = {r: getattr(took, measure) for r, took in cell.spent.items()}
+    return {r: log(value) for r, value in spent.items() if value and r in cell.scores}
 
 
 def _mean(cells: Sequence[Mapping[int, float]], r: int) -> float:
     return fmean(scores[r] for scores in cells)
 
 
-def _shared(claim: FixedClaim, table: Table) -> str:
-    """Why no significance can be claimed; empty where it can."""
-    found = {label: cell.conditional for label, _, cell in _cells(claim, table) if cell and cell.conditional}
-    told: dict[tuple[str, ...], list[str]] = {}
-    for label, names in found.items():
-        told.setdefault(names, []).append(label)
-    return "; ".join(f"no verdict: {', '.join(labels)}: {in_common(names)}" for names, labels in told.items())
-
-
-def _measured(found: Contrasts, m: int, *, claimed: bool) -> tuple[Measured, ...]:
-    half, p, power = (values.tolist() for values in (found.half_width(), one_sided(found), contrast_power(found, m)))
+def _measured(found: Contrasts, claim: FixedClaim, m: int, *, claimed: bool) -> tuple[Measured, ...]:
+    half, p = found.half_width().tolist(), one_sided(found).tolist()
+    truths = [MARGIN if contrast.measure == "accuracy" else log(FACTOR) for contrast in claim.holds_if]
+    power = contrast_power(found, m, np.array(truths)).tolist()
     return tuple(
         Measured(
             n, difference, (difference - half[i], difference + half[i]) if n >= LEAST_N else None,

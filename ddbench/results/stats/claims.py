@@ -90,7 +90,7 @@ def judge(claims: Sequence[Contrasts | None]) -> list[Judged | None]:
     return judged
 
 
-def contrast_power(found: Contrasts, claims: int, truth: float = MARGIN) -> Floats:
-    """Chance that a true contrast of so many points is found above zero, at the measured spread and at α/m [...]."""
+def contrast_power(found: Contrasts, claims: int, truth: float | Floats = MARGIN) -> Floats:
+    """Chance that a true contrast of this size is found above zero, at the measured spread and at α/m [...]."""
     ratio = truth / np.where(found.se > 0, found.se, 1e-300)
     return one_sided_power(ratio, found.df, _ALPHA / max(1, claims))

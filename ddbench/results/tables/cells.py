@@ -10,7 +10,7 @@ from typing import Any
 from ddbench.core.infos import IMPORTED
 from ddbench.core.records import Timer
 from ddbench.results.stats import DIGITS, Summary, summary
-from ddbench.results.tables.costs import CellCost, cost_of_cell
+from ddbench.results.tables.costs import CellCost, Spent, cost_of_cell, spent_by_repetition
 from ddbench.results.tables.observations import Observation
 
 ONE_SET = ("set",)
@@ -59,6 +59,7 @@ class Cell:
         recipe_updates: Updates that the recipe of its sets asks for, where some student had fewer; None: all had them.
         correct: Repetition → which test images each of its students was right about (see
             :mod:`ddbench.core.correctness`); only repetitions all of whose records say so.
+        spent: Repetition → what its set took.
     """
 
     scores: dict[int, float]
@@ -88,6 +89,7 @@ class Cell:
     as_run: bool = False
     recipe_updates: int | None = None
     correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    spent: Mapping[int, Spent] = field(default_factory=dict)
 
     @property
     def conditional(self) -> tuple[str, ...]:
@@ -154,6 +156,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         full_stopped_by=_stopped_by(counted),
         own_n=_own_n(first),
         correct={r: found for r in scores if (found := _correct(repetitions[r]))},
+        spent=spent_by_repetition(ordered),
     )
 
 

@@ -118,6 +118,33 @@ def cost_of_cell(observations: Sequence[Observation]) -> CellCost:
     return replace(spent, **_of_sets(list(sets.values()))) if sets else spent
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the set of one repetition took; None where that was not measured.
+
+    Attributes:
+        cpu_s: CPU seconds to make it, and what it can open of the artifacts that it read.
+        peak_mb: Peak memory of condensing [MB].
+    """
+
+    cpu_s: float | None
+    peak_mb: float | None
+
+
+def spent_by_repetition(observations: Sequence[Observation]) -> dict[int, Spent]:
+    """Of the repetitions whose sets were made here."""
+    found = {}
+    for r, made in {o.r: o.condensation for o in observations if o.source == "measured"}.items():
+        if made is None or made.status != "ok" or observations[0].kind == "reference":
+            continue
+        took = made.cost.by("cpu")
+        seconds = None
+        if took is not None and took.artifact_s is not None:
+            seconds = took.prepare_s + took.condense_s + took.artifact_s
+        found[r] = Spent(seconds, made.cost.peak_mb or None)
+    return found
+
+
 def _of_students(finished: Sequence[Observation]) -> dict[str, Any]:
     """Medians over repetitions of the medians over their students."""
     repetitions: dict[int, list[Observation]] = {}

@@ -103,6 +103,35 @@ def test_every_format_for_people_has_every_column(site, style):
     assert escaped.count("dm is above random at both sizes") >= 1 and text.endswith("\n")
 
 
+def test_ratios_of_what_sets_took_are_shown_as_such(site):
+    claims = Path("leaderboards/claims.yaml")
+    claims.write_text(
+        "claims:\n  - name: dm takes more memory\n    holds_if:\n"
+        "      - {plus: [dm], minus: [random], budgets: [ipc 1], measure: peak_mb}\n",
+        encoding="utf-8",
+    )
+    found = records()
+    for record in found:
+        if record.kind == "condense":
+            record.cost.peak_mb = 30.0 if record.document.label == "dm" else 10.0
+    shown = view(site, found)
+    _, line = shown.grid
+    assert line[1] == "peak memory: dm − random at ipc 1" and line[3:5] == ["×3", "[×3, ×3]"]
+    assert any("ratios ×" in note for note in shown.notes)
+
+
+def test_programs_read_terms_in_words(site):
+    claims = Path("leaderboards/claims.yaml")
+    claims.write_text(
+        "claims:\n  - name: x\n    holds_if:\n"
+        "      - plus: [{rows: [dm], budgets: [ipc 1]}, {rows: [random], budgets: [ipc 10]}]\n"
+        "        minus: [{rows: [random], budgets: [ipc 1]}, {rows: [dm], budgets: [ipc 10]}]\n",
+        encoding="utf-8",
+    )
+    (document,) = json.loads(FORMATS["json"](view(site)))
+    assert document["lines"][0]["plus"] == ["dm at ipc 1", "random at ipc 10"]
+
+
 # --- what is refused
 
 
@@ -118,9 +147,12 @@ def parts(**changes):
         (parts(budgets=["0 %"]), "'0 %' is no budget"),
         (parts(budgets=["150 %"]), "'150 %' is no budget"),
         (parts(budgets=[]), "claims.0.holds_if.0.budgets"),
-        (parts(budgets=None), "claims.0.holds_if.0.budgets is missing"),
+        (parts(budgets=None), "claims.0.holds_if.0: budgets is missing: write `budgets: [ipc 1]`"),
         (parts(budgets=["5 %", "5%"]), "'5 %' stands there twice"),
         (parts(plus=["a", "a"]), "'a' stands there twice"),
+        (parts(measure="seconds"), "claims.0.holds_if.0.measure"),
+        (parts(plus=[{"rows": ["a"], "budget": ["ipc 1"]}]), "did you mean budgets?"),
+        (parts(plus=[{"rows": ["a"]}, {"rows": ["a"], "budgets": ["ipc 1"]}]), "'a at ipc 1' stands there twice"),
         (parts(plus=["a", "b"]), "row 'b' stands in plus and in minus"),
         (parts(plus="a"), "claims.0.holds_if.0.plus: Input should be a list"),
         (parts(minus=None, minsu=["b"]), "unknown key 'claims.0.holds_if.0.minsu'; did you mean minus?"),

@@ -13,7 +13,7 @@ from ddbench.results.scores.fixed_claims import ClaimsFile, findings
 from ddbench.results.stats.claims import all_above, contrast_power, judge, one_sided, some_below
 from ddbench.results.stats.contrasts import Contrasts, paired_contrasts
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell, change, skipped
+from tests.factories import cell, change, pair, skipped
 
 SHAKE = np.array([0.3, -0.8, 0.5, -0.2, 0.9, -0.6, 0.1, -0.4, 0.7, -0.5])
 
@@ -204,6 +204,82 @@ def test_a_claim_about_runs_with_too_few_steps_is_one_about_these_runs():
             record.metrics["accepted_steps"] = 1
     (found,) = held(records, [(["mtt"], ["b"], ["ipc 1"])])
     assert (found.as_run, found.verdict) == (True, "holds (as run)")
+
+
+# --- several tables, and what sets took
+
+
+def one_claim(records, where, *contrasts):
+    claim = {"name": "x", "where": where, "holds_if": list(contrasts)}
+    (found,) = findings(ClaimsFile.model_validate({"claims": [claim]}), tables_of(records))
+    return found
+
+
+def test_a_difference_of_differences_is_half_of_it():
+    """What a row gains over random at one size, less what it gains at another: cells of both on both sides."""
+    rng = np.random.default_rng(1)
+    scores = {(name, ipc): 50 + 10 * rng.random(8) for name in ("dm", "random") for ipc in (1, 10)}
+    records = [x for (name, ipc), own in scores.items() for x in cell(name, list(own), ipc=ipc)]
+    terms = {
+        "plus": [{"rows": ["dm"], "budgets": ["ipc 1"]}, {"rows": ["random"], "budgets": ["ipc 10"]}],
+        "minus": [{"rows": ["random"], "budgets": ["ipc 1"]}, {"rows": ["dm"], "budgets": ["ipc 10"]}],
+    }
+    found = one_claim(records, {}, terms)
+    gain = {ipc: scores["dm", ipc] - scores["random", ipc] for ipc in (1, 10)}
+    wanted = (gain[1] - gain[10]) / 2
+    assert found.measured[0].difference == pytest.approx(wanted.mean())
+    assert found.measured[0].p == pytest.approx(stats.ttest_1samp(wanted, 0.0, alternative="greater").pvalue)
+    said = found.claim.holds_if[0].text
+    assert said == "dm at ipc 1 and random at ipc 10 − random at ipc 1 and dm at ipc 10"
+
+
+def test_a_term_may_stand_in_another_table_than_its_claim():
+    other = {"eval_arch": "convnet2-w32-nn"}
+    records = row("a", 60.0) + row("a", 50.0, order=2, **other)
+    found = one_claim(
+        records, {"eval_arch": "convnet2-w32-in"},
+        {"plus": ["a"], "minus": [{"rows": ["a"], "where": other}], "budgets": ["ipc 1"]},
+    )  # fmt: skip
+    assert found.verdict == "holds" and len(found.tables) == 2
+    assert found.measured[0].difference == pytest.approx(10.0 + np.mean(np.roll(SHAKE, 1) - np.roll(SHAKE, 2)))
+    assert found.claim.holds_if[0].text == "a − a (eval_arch convnet2-w32-nn) at ipc 1"
+    away = one_claim(
+        records, {"eval_arch": "convnet2-w32-in"},
+        {"plus": ["a"], "minus": [{"rows": ["a"], "where": {"protocol": "soft"}}], "budgets": ["ipc 1"]},
+    )  # fmt: skip
+    assert away.verdict == "not measured: no table of eval_arch convnet2-w32-in, protocol soft"
+
+
+def spending(method, seconds, peak, n=8):
+    return [
+        x
+        for r in range(n)
+        for x in pair(method, 50.0 + r, r=r, cost={
+            "cpu": {"prepare_s": 0.0, "condense_s": seconds * 1.1 ** (r % 3), "artifact_s": 1.0},
+            "peak_mb": peak * 1.05 ** (r % 2),
+        })
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("measure", "base"), [("cpu_s", (20.0, 5.0)), ("peak_mb", (300.0, 100.0))])
+def test_what_sets_took_is_compared_by_the_logarithm_of_ratios(measure, base):
+    records = spending("mtt", 20.0, 300.0) + spending("dm", 5.0, 100.0)
+    contrast = {"plus": ["mtt"], "minus": ["dm"], "budgets": ["ipc 1"], "measure": measure}
+    found = one_claim(records, {}, contrast)
+    if measure == "cpu_s":
+        wanted = [np.log((20 * 1.1 ** (r % 3) + 1) / (5 * 1.1 ** (r % 3) + 1)) for r in range(8)]
+    else:
+        wanted = [np.log(base[0] / base[1])] * 8
+    assert found.measured[0].difference == pytest.approx(np.mean(wanted))
+    assert found.verdict == "holds"
+    back = one_claim(records, {}, {**contrast, "plus": ["dm"], "minus": ["mtt"]})
+    assert back.verdict == "refuted"
+
+
+def test_what_nobody_measured_of_a_set_is_not_compared():
+    records = row("a", 60.0) + row("b", 50.0)
+    found = one_claim(records, {}, {"plus": ["a"], "minus": ["b"], "budgets": ["ipc 1"], "measure": "cpu_s"})
+    assert found.verdict == "not measured: CPU seconds of a at ipc 1; CPU seconds of b at ipc 1"
 
 
 # --- the table
