@@ -67,6 +67,7 @@ class PairedParams(DistributionParams):
     )
     pairs: PositiveInt = Field(default=20, description="pairs (first, trained) of networks")
     pair_epochs: PositiveInt = Field(default=60, description="passes of a pair's network over the training images")
+    pair_batch: PositiveInt = Field(default=64, description="images per update of a pair's network")
     pair_seed: Literal["shared", "per_rep"] = Field(
         default="shared", description="the same pairs for all repetitions, or (strictly independent) others for each"
     )
@@ -74,7 +75,7 @@ class PairedParams(DistributionParams):
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """The pairs, repetition 0's for all unless ``pair_seed`` says otherwise, and never while tuning; features."""
         r = cell.r if self.pair_seed == "per_rep" or cell.data.split == TUNE else 0
-        trained = PairsParams(pairs=self.pairs, epochs=self.pair_epochs).model_dump()
+        trained = PairsParams(pairs=self.pairs, epochs=self.pair_epochs, batch=self.pair_batch).model_dump()
         seed = {"master": cell.master, "r": r}
         pairs = ArtifactSpec(kind="pairs", data=cell.data, arch=cell.arch, params=trained, seed=seed)
         return {"pairs": pairs} | super().artifacts(cell)

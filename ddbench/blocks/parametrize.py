@@ -52,7 +52,7 @@ class Parametrisation:
         """The codes that real images (or noise) start as: [n, C, H, W] → [m, C, h, w].
 
         Small images are averaged over f × f pixels for ``upsampled``. For multi-formation they are sampled as
-        ``shrink`` says: from the nearest pixels, as in its authors' code, or bilinearly (of factor 2: the mean of 2 × 2).
+        ``shrink`` says: from the nearest pixels, as in its authors' code, or bilinearly (factor 2: the mean of 2 × 2).
 
         Raises:
             ValueError: If the side is no multiple of f, or the images do not fill the last canvas.

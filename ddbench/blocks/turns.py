@@ -1,8 +1,8 @@
 """Optimisers of what is stored whose classes take turns, in one pass; and a learning rate that falls on plateaus.
 
 The loops of IDM, DANCE and NCFM step one tensor of all classes once for each class. A class's loss depends on its own
-images alone, so that classes meet only in the optimiser: its momentum (its moments, its weight decay) keeps moving a
-class while others have their turn. Two ways to compute that, both of them exact:
+images alone, so that classes meet only in the optimiser: its momentum (moments, weight decay) keeps moving a class while
+others have their turn. Two ways to compute that, both of them exact:
 
 - An optimiser for each class. Every class makes one step in a pass, so its step count is everyone's, and all of them are
   one step of the whole tensor by the gradient of the sum.

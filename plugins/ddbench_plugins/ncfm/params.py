@@ -25,5 +25,6 @@ class NCFMParams(PairedParams):
         default=False,
         description="one AdamW for all classes (authors' code in one process); else one each (in a process each)",
     )
+    pair_batch: PositiveInt = Field(default=128, description="images per update of a pair's network")
     patience: PositiveInt = Field(default=500, description="steps without a better loss after which the rate is halved")
     student_passes: PositiveInt = Field(default=2000, description="passes over the set of students under native")
