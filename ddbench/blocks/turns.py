@@ -1,11 +1,11 @@
-"""Optimisers of what is stored whose classes take turns, in one pass; and a learning rate that falls on plateaus.
+"""Optimisers whose classes take turns, in one pass; and a learning rate that falls on plateaus.
 
 The loops of IDM, DANCE and NCFM step one tensor of all classes once for each class. A class's loss depends on its own
-images alone, so that classes meet only in the optimiser: its momentum (moments, weight decay) keeps moving a class while
-others have their turn. Two ways to compute that, both of them exact:
+images alone, so that classes meet in the optimiser alone: its momentum (moments, weight decay) keeps moving a class
+while others have their turn. Two ways to compute that, both of them exact:
 
-- An optimiser for each class. Every class makes one step in a pass, so its step count is everyone's, and all of them are
-  one step of the whole tensor by the gradient of the sum.
+- An optimiser for each class. Every class makes one step in a pass, so its step count is everyone's, and all of them
+  are one step of the whole tensor by the gradient of the sum.
 - One optimiser of all, ``shared``. Class p finds its images after p steps without gradient, has its own, and K − 1 − p
   more without. Nothing of it depends on what other classes find, so that all gradients come from one pass over the
   images as each class finds them.

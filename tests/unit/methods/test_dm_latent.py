@@ -149,7 +149,7 @@ def test_resumes_to_the_bit(folder):
     run(method, first, steps=2)
     second, resumed = context(folder), DMLatent(FAST)
     resumed.prepare(second)
-    resumed.load_state_dict({name: part for name, part in method.state_dict().items()})
+    resumed.load_state_dict(method.state_dict())
     second.generator.set_state(first.generator.get_state())
     second.step = 2
     resumed.step(second)
