@@ -40,6 +40,10 @@ class DMLatent(Method[DMLatentParams]):
             self.latents = self.generator.encode(first, self.labels)[0].detach()
         self.start = self.latents.clone()
         self.optimiser = Adam([self.latents], p.lr_latent)
+        ctx.warn(
+            f"each image is a latent of {p.latent} numbers; the decoder that all share takes "
+            f"{4 * p.generator.decoder_parameters(ctx.dataset):,} bytes"
+        )
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
         self.augment = DSA.for_dataset(ctx.dataset.flip) if p.augment == "dsa" else None
         self.chunk = chunk_size(ctx.build_model(seed=0), like)

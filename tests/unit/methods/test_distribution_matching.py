@@ -13,6 +13,7 @@ from ddbench.blocks.features import embed
 from ddbench.blocks.matching import class_mean_feature_distance
 from ddbench.blocks.pairs import build
 from ddbench.blocks.parametrize import Parametrisation
+from ddbench.blocks.said import SAID
 from ddbench.blocks.sampling import ClassSampler, first_of_each_class
 from ddbench.blocks.turns import SGDTurns
 from ddbench.core.plugin.loader import installed
@@ -294,6 +295,18 @@ def test_what_the_first_canvases_decode_to_are_four_halved_images(folder):
         torch.testing.assert_close(method.form.decode(method.normalised(method.images.value)), shown)
         if shrink == "bilinear":
             torch.testing.assert_close(halved, functional.avg_pool2d(images, 2))
+
+
+def test_what_runs_say_is_explained_and_true(folder):
+    known = {name for quantity in SAID for name in quantity.names}
+    for method, _ in everyone(folder):
+        ctx = context(folder)
+        condensed = run(method, ctx)
+        said = method.diagnostics(ctx)
+        assert said.keys() <= known
+        first = method.form.decode(method.normalised(method.start))
+        moved = (condensed.images - first).abs() / ctx.train.images().std()
+        assert said["pixel_moved"] == pytest.approx(float(moved.mean()), rel=1e-5) and said["pixel_moved"] > 0
 
 
 @pytest.mark.parametrize("distance", ["mean", "mmd", "cf"])

@@ -11,6 +11,7 @@ from torch import nn
 
 from ddbench.blocks.generator_params import GeneratorParams
 from ddbench.blocks.generators import FILE, Generator, build, loss
+from ddbench.blocks.said import SAID
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench.core.errors import NodeFailureError, UsageError
 from ddbench.core.specs import Budget
@@ -123,6 +124,10 @@ def test_latents_and_decoder_are_what_the_set_costs_and_decode_to_its_images(fol
     said = method.diagnostics(ctx)
     assert (said["latents"], said["latent_numbers"], said["decoder_bytes"]) == (6, 4, size.decoder)
     assert said["latent_change"] > 0
+    assert ctx.warnings == [
+        f"each image is a latent of 4 numbers; the decoder that all share takes {size.decoder:,} bytes"
+    ]
+    assert said.keys() <= {name for quantity in SAID for name in quantity.names}
     with pytest.raises(UsageError, match="no pictures"):
         visible_pixels(condensed, None, stored=True)
 
