@@ -21,6 +21,8 @@ Kind = Literal["mean", "mmd", "cf"]
 
 SCALE = 300.0
 """What NCFM's authors multiply the distance of characteristic functions by."""
+TOGETHER = 2**22
+"""Numbers in the frequencies of all classes up to which classes of equal size share each operation."""
 EPS = 1e-12
 """Least squared distance under a root, so that its gradient stays finite (NCFM, authors' code)."""
 
@@ -65,13 +67,17 @@ class Discrepancy:
             pairs = zip(torch.split(real, list(real_counts)), torch.split(syn, list(syn_counts)), strict=True)
             return torch.stack([kernel_distance(x, s) for x, s in pairs])
         real, syn = functional.normalize(real, dim=1), functional.normalize(syn, dim=1)
-        pairs = zip(torch.split(real, list(real_counts)), torch.split(syn, list(syn_counts)), strict=True)
         draws = torch.Generator(device=syn.device)
         draws.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-        return torch.stack([self._phase_distance(x, s, draws) for x, s in pairs])
+        classes, width = len(syn_counts), syn.shape[1]
+        even = len({*real_counts}) == len({*syn_counts}) == 1
+        if even and classes * self.frequencies * width <= TOGETHER:
+            sides = (side.view(classes, -1, width) for side in (real, syn))
+            return self._phase_distance(*sides, (classes, self.frequencies, width), draws)
+        pairs = zip(torch.split(real, list(real_counts)), torch.split(syn, list(syn_counts)), strict=True)
+        return torch.stack([self._phase_distance(x, s, (self.frequencies, width), draws) for x, s in pairs])
 
-    def _phase_distance(self, real: Tensor, syn: Tensor, draws: torch.Generator) -> Tensor:
-        size = (self.frequencies, syn.shape[1])
+    def _phase_distance(self, real: Tensor, syn: Tensor, size: tuple[int, ...], draws: torch.Generator) -> Tensor:
         t = torch.randn(size, generator=draws, device=syn.device, dtype=syn.dtype)
         return phase_distance(real, syn, t, self.amplitude, self.phase)
 
@@ -129,29 +135,29 @@ def phase_distance(real: Tensor, syn: Tensor, t: Tensor, amplitude: float = 0.5,
     Since both parts add up to |Φ_x − Φ_s|², for α = β it is 300 √α · mean_t |Φ_x − Φ_s|, which is computed that way.
 
     Args:
-        real: [B, D].
-        syn: [n, D].
-        t: Frequencies, [m, D].
+        real: [B, D], or [K, B, D].
+        syn: [n, D], or [K, n, D].
+        t: Frequencies, [m, D], or [K, m, D].
         amplitude: α ≥ 0.
         phase: β ≥ 0.
 
     Returns:
-        Scalar ≥ 0; of a set with itself at most 300 · √(max(α, β) · 1e-12).
+        Scalar ≥ 0, or [K]; of a set with itself at most 300 · √(max(α, β) · 1e-12).
     """
     re_x, im_x = characteristic(real.detach(), t)
     re_s, im_s = characteristic(syn, t)
     if amplitude == phase:
         apart = (re_x - re_s).square() + (im_x - im_s).square()
-        return SCALE * math.sqrt(phase) * apart.clamp_min(EPS).sqrt().mean()
+        return SCALE * math.sqrt(phase) * apart.clamp_min(EPS).sqrt().mean(-1)
     a_x, a_s = (_modulus(re, im) for re, im in ((re_x, im_x), (re_s, im_s)))
     turned = (2 * (a_x * a_s - re_x * re_s - im_x * im_s)).clamp_min(EPS)
-    return SCALE * (amplitude * (a_x - a_s).square() + phase * turned).clamp_min(EPS * EPS).sqrt().mean()
+    return SCALE * (amplitude * (a_x - a_s).square() + phase * turned).clamp_min(EPS * EPS).sqrt().mean(-1)
 
 
 def characteristic(features: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Real and imaginary part of the characteristic function of [n, D] features at frequencies t [m, D]: [m] each."""
-    angles = features @ t.T
-    return angles.cos().mean(0), angles.sin().mean(0)
+    """Real and imaginary part of the characteristic function of features […, n, D] at t [..., m, D]: [..., m] each."""
+    angles = features @ t.mT
+    return angles.cos().mean(-2), angles.sin().mean(-2)
 
 
 def _modulus(re: Tensor, im: Tensor) -> Tensor:

@@ -123,7 +123,7 @@ class Pairs:
         pool = Experts(ctx.artifact("pairs"))
         example = ctx.train.images(torch.tensor([0]))
         self._network = network
-        self._between, self._end = (frozen(ctx.build_model(seed=0), example) for _ in range(2))
+        self._between, self._end = (_Refilled(frozen(ctx.build_model(seed=0), example)) for _ in range(2))
         self.first, self.trained = (
             torch.stack([pool.snapshot(j, t) for j in range(len(pool))]).to(example) for t in (0, pool.last)
         )
@@ -138,14 +138,19 @@ class Pairs:
         share = float(torch.rand(1, generator=generator, dtype=torch.float64))
         share = {"between": share, "first": 1.0, "trained": 0.0}[self._network]
         between = share * self.first[j] + (1 - share) * self.trained[j]
-        return _filled(self._between, between), _filled(self._end, self.trained[j])
+        return self._between(between), self._end(self.trained[j])
 
 
-@torch.no_grad()
-def _filled(net: nn.Module, theta: Tensor) -> nn.Module:
-    """The network with parameters ``theta`` [P], in the memory format that it has."""
-    done = 0
-    for parameter in net.parameters():
-        parameter.copy_(theta[done : done + parameter.numel()].view_as(parameter))
-        done += parameter.numel()
-    return net
+class _Refilled:
+    """A network whose parameters are written over, in the memory format that they have."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self._net, self._parameters = net, list(net.parameters())
+        self._sizes = [parameter.numel() for parameter in self._parameters]
+
+    @torch.no_grad()
+    def __call__(self, theta: Tensor) -> nn.Module:
+        """The network with parameters ``theta``, [P]."""
+        for parameter, part in zip(self._parameters, torch.split(theta, self._sizes), strict=True):
+            parameter.copy_(part.view_as(parameter))
+        return self._net

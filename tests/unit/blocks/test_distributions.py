@@ -10,6 +10,7 @@ import statistics
 import pytest
 import torch
 
+from ddbench.blocks import distributions
 from ddbench.blocks.distributions import (
     Discrepancy,
     characteristic,
@@ -179,6 +180,15 @@ def test_every_class_and_every_call_has_frequencies_of_its_own():
     twice = kind(torch.cat([real, real]), torch.cat([syn, syn]), [4, 4], [2, 2], draws)
     again = kind(real, syn, [4], [2], draws)
     assert len({float(value) for value in [*twice, *again]}) == 3
+
+
+def test_classes_of_equal_size_share_operations_with_the_same_distances(monkeypatch):
+    real, syn = points(12), points(6, seed=1)
+    for kind in KINDS[2:]:
+        together = kind(real, syn, [4] * 3, [2] * 3, generator())
+        monkeypatch.setattr(distributions, "TOGETHER", 0)
+        torch.testing.assert_close(kind(real, syn, [4] * 3, [2] * 3, generator()), together)
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
