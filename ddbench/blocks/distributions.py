@@ -72,8 +72,8 @@ class Discrepancy:
         classes, width = len(syn_counts), syn.shape[1]
         even = len({*real_counts}) == len({*syn_counts}) == 1
         if even and classes * self.frequencies * width <= TOGETHER:
-            sides = (side.view(classes, -1, width) for side in (real, syn))
-            return self._phase_distance(*sides, (classes, self.frequencies, width), draws)
+            x, s = real.view(classes, -1, width), syn.view(classes, -1, width)
+            return self._phase_distance(x, s, (classes, self.frequencies, width), draws)
         pairs = zip(torch.split(real, list(real_counts)), torch.split(syn, list(syn_counts)), strict=True)
         return torch.stack([self._phase_distance(x, s, (self.frequencies, width), draws) for x, s in pairs])
 
