@@ -23,6 +23,21 @@ ARTIFACTS: tuple[ArtifactKind, ...] = (
         bf16=True,
     ),
     ArtifactKind(
+        name="pairs",
+        version=1,
+        params="ddbench.blocks.distribution_params:PairsParams",
+        build="ddbench.blocks.pairs:build",
+        summary="networks as they began and as they ended, trained on the real data with CutMix",
+        bf16=True,
+    ),
+    ArtifactKind(
+        name="generator",
+        version=1,
+        params="ddbench.blocks.generator_params:GeneratorParams",
+        build="ddbench.blocks.generators:build",
+        summary="encoder and decoder of a small conditional auto-encoder of the training images",
+    ),
+    ArtifactKind(
         name="dynamics",
         version=1,
         params="ddbench.blocks.dynamics_params:DynamicsParams",

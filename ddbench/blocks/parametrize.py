@@ -48,11 +48,11 @@ class Parametrisation:
         """Decoded images of each class, from the stored ones of each class."""
         return [n * self.times for n in stored]
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, *, shrink: Literal["nearest", "bilinear"] = "nearest") -> Tensor:
         """The codes that real images (or noise) start as: [n, C, H, W] → [m, C, h, w].
 
-        Small images are sampled from the nearest pixels for multi-formation, as in its authors' code, and averaged over
-        f × f pixels for ``upsampled``.
+        Small images are averaged over f × f pixels for ``upsampled``. For multi-formation they are sampled as
+        ``shrink`` says: from the nearest pixels, as in its authors' code, or bilinearly (factor 2: the mean of 2 × 2).
 
         Raises:
             ValueError: If the side is no multiple of f, or the images do not fill the last canvas.
@@ -64,7 +64,8 @@ class Parametrisation:
             raise ValueError(f"{len(images)} images of side {side} cannot be stored by {self.form} of factor {f}")
         if self.form == "upsampled":
             return functional.avg_pool2d(images, f)
-        small = functional.interpolate(images, size=(side // f, side // f), mode="nearest")
+        size = (side // f, side // f)
+        small = functional.interpolate(images, size, mode=shrink, align_corners=False if shrink == "bilinear" else None)
         n, channels, h, w = small.shape
         tiles = small.view(n // f**2, f, f, channels, h, w)
         return tiles.permute(0, 3, 1, 4, 2, 5).reshape(n // f**2, channels, side, side)

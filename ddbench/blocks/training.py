@@ -108,6 +108,15 @@ class Trainer:
         decay = recipe.weight_decay
         return SGD(learned, lr, momentum=recipe.momentum, weight_decay=decay, nesterov=recipe.nesterov)
 
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next update, which may be set where the schedule is constant."""
+        return self._optimiser.lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._optimiser.lr = value
+
     def update(self) -> Tensor:
         """One SGD update; returns the batch's loss, a detached scalar on the device."""
         recipe = self.recipe

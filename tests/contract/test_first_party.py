@@ -34,6 +34,26 @@ class TestIDC(MethodContract):
     fast = {"iterations": 2, "outer_steps": 2, "batch_real": 4, "batch_net": 64, "net_images": 64}
 
 
+class TestIDM(MethodContract):
+    name = "idm"
+    fast = {"iterations": 3, "batch_real": 4, "networks": 4, "push_every": 2, "net_steps": 1, "batch_net": 32}
+
+
+class TestDANCE(MethodContract):
+    name = "dance"
+    fast = {"iterations": 3, "batch_real": 4, "pairs": 2, "pair_epochs": 1}
+
+
+class TestNCFM(MethodContract):
+    name = "ncfm"
+    fast = {"iterations": 3, "batch_real": 4, "frequencies": 8, "pairs": 2, "pair_epochs": 1, "student_passes": 2}
+
+
+class TestDMLatent(MethodContract):
+    name = "dm_latent"
+    fast = {"iterations": 3, "batch_real": 4, "generator_epochs": 1}
+
+
 class TestEL2N(MethodContract):
     name = "el2n"
     fast = {"epochs": 1, "nets": 2}
@@ -185,7 +205,7 @@ def test_of_ours_only_canvases_of_several_real_images_refuse_classes_that_are_sh
     bench = Bench(Subject.find(cls.name, cls.fast), tmp_path)
     short = bench.grid(ipc=SHORT_IPC, size=SHORT_SIZE)
     assert sorted(short.data[0].info.counts) == [2] * 3 + [3] * 7
-    if cls.name == "idc":
+    if cls.name in ("idc", "idm", "dance", "ncfm"):
         with pytest.raises(UsageError, match="class 0 has 2 training images, and 4 are needed for each one"):
             planner.make(short)
     else:

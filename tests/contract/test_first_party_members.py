@@ -103,6 +103,16 @@ class TestExperts(ArtifactContract):
     fast = {"experts": 2, "epochs": 2}
 
 
+class TestPairs(ArtifactContract):
+    name = "pairs"
+    fast = {"pairs": 2, "epochs": 2}
+
+
+class TestGenerator(ArtifactContract):
+    name = "generator"
+    fast = {"epochs": 3}
+
+
 class TestDynamics(ArtifactContract):
     name = "dynamics"
     fast = {"epochs": 2}

@@ -49,6 +49,8 @@ def visible_pixels(condensed: CondensedSet, record: Record, *, stored: bool = Fa
     """
     if stored and "codes" not in condensed.aux:
         raise UsageError("this set stores its images as networks see them: show it without --stored")
+    if stored and condensed.aux["codes"].ndim != 4:
+        raise UsageError("what this set stores are no pictures: show it without --stored")
     data, space = record.document.cell.data, condensed.preprocess
     if condensed.images is None:
         return real_pixels(data, np.asarray(condensed.indices))

@@ -100,7 +100,7 @@ def test_what_cannot_be_stored_is_refused(form):
             form.encode(noise(form.times + 1))
 
 
-@pytest.mark.parametrize("name", (*METHODS, "idc"))
+@pytest.mark.parametrize("name", (*METHODS, "idc", "idm", "dance", "ncfm"))
 @pytest.mark.parametrize("form", ["pixels", "multi-formation", "upsampled"])
 def test_every_distiller_offers_it_and_says_what_it_needs(name, form):
     needed = {"init": "real", "parametrisation": form, "factor": 3}
