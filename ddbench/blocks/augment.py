@@ -1,5 +1,7 @@
 """DSA: differentiable Siamese augmentation (Zhao & Bilen, ICML 2021, sec. 3 and supplement), seeded and pure.
 
+:func:`named` says what students see under the augmentation of a protocol or a recipe.
+
 Randomness and transformation are apart: :meth:`DSA.draw` makes a :class:`Draw` on the CPU from a given generator, and
 calling the augmenter applies it. The same draw on two batches is the Siamese transformation; a draw can be kept and
 replayed. Symbols: n images, m rows of a draw (1 or n), [n, C, H, W] images in normalised space, where 0 is the mean
@@ -11,11 +13,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from ddbench.core.sets import AugmentationName
+
+Pick: TypeAlias = Literal["batch", "image", "all"]
+"""One operation for the whole batch, one per image, or all operations in their order."""
 
 WIDTH = 3
 """Uniforms per row and operation: as many as the hungriest one (colour) needs."""
@@ -55,10 +62,11 @@ class DSA:
     """The augmenter; its fields say what it may do and how strongly.
 
     Attributes:
-        ops: Operations in the order in which they act: color, crop, cutout, flip, scale, rotate, noise.
+        ops: Operations in the order in which they act: color, crop, cutout, flip, scale, zoom, rotate, noise.
         crop: Largest shift as a share of the side; shifts are integers.
         cutout: Side of the blanked square as a share of the side.
         scale: Each axis is scaled by U(1/scale, scale), or U(low, high) if a pair; > 1 shrinks the image.
+        zoom: Both axes are scaled by one factor in (1/zoom, zoom), whose logarithm is uniform, around a random place.
         rotate: Largest angle [degrees], both ways.
         brightness: Width of the interval of offsets around 0 [normalised units].
         saturation: Width of the interval of factors around 1.
@@ -81,6 +89,7 @@ class DSA:
     saturation: float = 2.0
     contrast: float = 0.5
     noise: float = 0.001
+    zoom: float = 1.25
 
     def __post_init__(self) -> None:
         foreign = [op for op in self.ops if op not in OPERATIONS]
@@ -97,15 +106,13 @@ class DSA:
         """Shifts, and mirroring where ``flip`` says so; meant to be drawn with ``pick="all"``."""
         return cls(ops=("crop", "flip") if flip else ("crop",))
 
-    def draw(
-        self, generator: torch.Generator, n: int | None = None, *, pick: Literal["batch", "image", "all"] = "batch"
-    ) -> Draw:
+    def draw(self, generator: torch.Generator, n: int | None = None, *, pick: Pick = "batch") -> Draw:
         """Decide what happens to a batch.
 
         Args:
             generator: Of the CPU; the only source of randomness.
             n: None for Siamese mode, one row of parameters for however many images; else one row per image.
-            pick: One operation for the whole batch, one per image, or all operations in their order.
+            pick: Which operations act.
         """
         m, n_ops = 1 if n is None else n, len(self.ops)
         if pick == "all":
@@ -158,9 +165,7 @@ class Composed(DSA):
     Kim et al., ICML 2022, authors' code; matching shares one draw, networks are trained with parameters per image.
     """
 
-    def draw(
-        self, generator: torch.Generator, n: int | None = None, *, pick: Literal["batch", "image", "all"] = "batch"
-    ) -> Draw:
+    def draw(self, generator: torch.Generator, n: int | None = None, *, pick: Pick = "batch") -> Draw:
         """Decide what happens to a batch; ``pick`` says how the one operation among the others is chosen."""
         others = [i for i, op in enumerate(self.ops) if op not in ALWAYS]
         everything = DSA.draw(self, generator, n, pick="all")
@@ -174,6 +179,78 @@ class Composed(DSA):
 
 ALWAYS = ("flip", "color", "cutout")
 """Operations that :class:`Composed` never leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """An augmenter, and how it is drawn for students: with parameters of its own for each image.
+
+    Attributes:
+        augmenter: What may happen; None: nothing does, and nothing is drawn.
+        pick: Which of its operations act on a batch.
+    """
+
+    augmenter: DSA | None
+    pick: Pick = "batch"
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw for a batch, and transform it.
+
+        Args:
+            images: [n, C, H, W], on any device.
+            generator: Of the CPU; the only source of randomness.
+        """
+        if self.augmenter is None:
+            return images
+        return self.augmenter(images, self.augmenter.draw(generator, n=len(images), pick=self.pick))
+
+
+def named(name: AugmentationName, flip: bool, *, cutout: bool = True) -> Augmentation:
+    """What students of a protocol or a recipe see; each image has parameters of its own under all of these.
+
+    Fills are zero, the mean colour. Lengths are shares of the side, colours in units of the normalised images.
+
+    - ``none``: the images as they are.
+    - ``dsa``: one of six operations for the whole batch (:class:`DSA` with its defaults).
+    - ``crop_flip``: shifts by up to 1/8, and mirroring of every other image.
+    - ``dc_mnist``: one of shift, scaling (0.8 … 1.2) and rotation (± 45°) for each image; DC (2021) on MNIST.
+    - ``crop_noise``: shifts and noise; DC (2021) for ConvNets with batch norm.
+    - ``one_for_all``: FRePo's (Zhou et al., NeurIPS 2022, evaluation): one operation for the whole batch among
+      mirroring of every other image, colour (brightness ± 0.25, then saturation and contrast × 0.75 … 1.25), a zoom of
+      both axes by 0.8 … 1.25 around a random place, rotation (± 15°), a shift by up to 1/8, and a blank square of 1/4.
+      Chosen here: the order within colour, that the zoom's logarithm is uniform, that shifts are whole pixels.
+    - ``flip_rotate``: RaT-BPTT's (Feng et al., ICLR 2024): mirroring of every other image, then rotation; always both.
+      Chosen here: ± 15°.
+    - ``composed``: that of IDC, DANCE and NCFM (:class:`Composed`): mirroring and colour always, then one of shift,
+      scaling and rotation for the whole batch, then a blank square.
+
+    Args:
+        name: One of these.
+        flip: Whether a mirrored image still shows its class; without it nothing is mirrored.
+        cutout: Whether ``composed`` blanks squares: it does not where CutMix mixes batches.
+
+    Raises:
+        KeyError: If the name is none of these.
+    """
+    mirrors = ("flip",) if flip else ()
+    found: dict[str, Augmentation] = {
+        "none": Augmentation(None),
+        "dsa": Augmentation(DSA.for_dataset(flip)),
+        "crop_flip": Augmentation(DSA.crop_and_flip(flip), "all"),
+        "dc_mnist": Augmentation(DSA(ops=("crop", "scale", "rotate"), scale=(0.8, 1.2), rotate=45.0), "image"),
+        "crop_noise": Augmentation(DSA(ops=("crop", "noise")), "all"),
+        "one_for_all": Augmentation(
+            DSA(
+                ops=(*mirrors, "color", "zoom", "rotate", "crop", "cutout"), brightness=0.5, saturation=0.5,
+                contrast=0.25, cutout=0.25,
+            )
+        ),
+        "flip_rotate": Augmentation(DSA(ops=(*mirrors, "rotate")), "all"),
+        "composed": Augmentation(
+            Composed(ops=(*mirrors, "color", "crop", "scale", "rotate", *(("cutout",) if cutout else ())))
+        ),
+    }  # fmt: skip
+    return found[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +268,28 @@ class CutMix:
     generator: torch.Generator
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """[b, C, H, W] and [b] int64 → [b, C, H, W] and probabilities [b, K]."""
+        """Mix a batch.
+
+        Args:
+            images: [b, C, H, W].
+            labels: [b] int64, or [b, K] probabilities (or other targets that may be averaged).
+
+        Returns:
+            [b, C, H, W], and targets [b, K].
+        """
         from torchvision.transforms.v2 import CutMix as Mixer  # 0.5 s, for those who mix
 
+        soft = labels.ndim == 2
         coin, seed = torch.rand(2, generator=self.generator, dtype=torch.float64).tolist()
         if coin >= self.share:
-            return images, functional.one_hot(labels, self.classes).to(images)
+            return images, labels if soft else functional.one_hot(labels, self.classes).to(images)
+        # Of soft labels torchvision mixes the rows' numbers, as older versions take classes alone.
+        classes, rows = (len(labels), torch.arange(len(labels)).to(labels.device)) if soft else (self.classes, labels)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(seed * 2**53))
-            mixed, targets = Mixer(num_classes=self.classes)(images, labels)
-        return mixed, targets.to(images)
+            mixed, targets = Mixer(num_classes=classes)(images, rows)
+        targets = targets.to(images)
+        return mixed, targets @ labels.to(images) if soft else targets
 
 
 def siamese(
@@ -277,6 +366,13 @@ def _scale(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
     return _affine(images, torch.diag_embed(low + u[:, :2] * (high - low)))
 
 
+def _zoom(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
+    """Scale both axes by one factor: a window anywhere inside the image, or the image anywhere inside the frame."""
+    factor = dsa.zoom ** (2 * u[:, :1] - 1)  # [m, 1]; > 1 shrinks the image
+    centre = (2 * u[:, 1:] - 1) * (1 - factor).abs()  # [m, 2]: so far neither leaves the other
+    return _affine(images, torch.cat([torch.diag_embed(factor.expand(-1, 2)), centre[:, :, None]], 2))
+
+
 def _rotate(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
     """Rotate around the centre."""
     angle = (2 * u[:, 0] - 1) * math.radians(dsa.rotate)
@@ -294,8 +390,8 @@ def _noise(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
 
 
 def _affine(images: Tensor, matrix: Tensor) -> Tensor:
-    """Resample bilinearly; ``matrix`` [m, 2, 2] maps output to input coordinates in [−1, 1]²."""
-    theta = functional.pad(matrix, (0, 1)).to(images)
+    """Resample bilinearly; ``matrix`` [m, 2, 2 or 3] maps output to input coordinates in [−1, 1]²."""
+    theta = functional.pad(matrix, (0, 3 - matrix.shape[2])).to(images)
     grid = functional.affine_grid(theta, [len(theta), *images.shape[1:]], align_corners=True)
     return functional.grid_sample(
         images, grid.expand(len(images), -1, -1, -1), padding_mode="zeros", align_corners=True
@@ -313,6 +409,7 @@ OPERATIONS: dict[str, Callable[[DSA, Tensor, Tensor], Tensor]] = {
     "cutout": _cutout,
     "flip": _flip,
     "scale": _scale,
+    "zoom": _zoom,
     "rotate": _rotate,
     "noise": _noise,
 }
