@@ -9,7 +9,6 @@ from ddbench.core.plugin.loader import Registries, load
 RATES = (0.3, 0.1, 0.05, 0.2, 0.1)
 
 PLUGIN = f'''
-import torch
 from pydantic import Field
 from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, Recipe, hookimpl
 from ddbench.blocks.params import too_few_images
@@ -32,13 +31,15 @@ class Ordered(Method):
     """Noisy real images, one of each class in turn, to be trained on from a network that it keeps."""
 
     def prepare(self, ctx):
-        chosen = torch.stack([ctx.train.of_class(c)[: ctx.ipc] for c in range(ctx.dataset.classes)])
-        chosen = chosen.T.flatten()
+        import torch
+        places = [(i, c) for c, n in enumerate(ctx.per_class) for i in range(n)]
+        chosen = torch.stack([ctx.train.of_class(c)[i] for i, c in sorted(places)])
         self.images, self.labels = ctx.train.images(chosen), ctx.train.labels[chosen]
         net = ctx.build_model(seed=ctx.seed("own"))
         self.initial = torch.cat([one.detach().flatten() for one in net.parameters()])
 
     def step(self, ctx):
+        import torch
         self.images = self.images + 0.1 * torch.randn(self.images.shape, generator=ctx.generator)
         return {{"norm": float(self.images.norm())}}
 
