@@ -188,6 +188,16 @@ def test_verification_trains_the_same_student_again(run, capsys):
     assert ddbench("results", "verify", twin, "--out", out, "--plugin", path) == 0
 
 
+def test_an_audit_that_trains_again_starts_from_the_state(run):
+    """Images of digits are not uint8 after noise: the student of the rounded set is almost, not quite, the recorded."""
+    out, path = run
+    assert ddbench("results", "quantise", "--out", out, "--plugin", path, "--protocols", "native") == 0
+    for record in evaluations(out, "ordered"):
+        assert abs(record.metrics["top1_uint8"] - record.metrics["top1"]) < 5
+    for record in evaluations(out, "random (recipe of ordered)"):
+        assert record.metrics["top1_uint8"] == record.metrics["top1"]
+
+
 def test_exports_keep_the_state_and_imports_start_from_it(run, tmp_path, capsys):
     out, path = run
     record = evaluations(out, "ordered")[0]
