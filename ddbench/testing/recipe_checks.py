@@ -44,10 +44,10 @@ def recipes_can_be_followed(bench: Bench) -> None:
 def _of_one_class(condensed: CondensedSet, batch: int) -> tuple[int, int] | None:
     """The first of several images all of one class among the batches of a set in its order, and that class."""
     slots = condensed.labels if condensed.labels.ndim == 1 else condensed.aux.get("classes")
-    if slots is None or len(slots.unique()) < 2:
+    if slots is None or len(set(slots.tolist())) < 2:
         return None
-    batches = enumerate(torch.split(slots, batch))
-    return next(((i, int(one[0])) for i, one in batches if len(one) > 1 and len(one.unique()) == 1), None)
+    batches = enumerate(part.tolist() for part in torch.split(slots, batch))
+    return next(((i, one[0]) for i, one in batches if len(one) > 1 and len(set(one)) == 1), None)
 
 
 def _student(bench: Bench, place: Place, condensed: CondensedSet) -> None:
