@@ -1,5 +1,7 @@
 """DSA: differentiable Siamese augmentation (Zhao & Bilen, ICML 2021, sec. 3 and supplement), seeded and pure.
 
+:func:`named` says what students see under the augmentation of a protocol or a recipe.
+
 Randomness and transformation are apart: :meth:`DSA.draw` makes a :class:`Draw` on the CPU from a given generator, and
 calling the augmenter applies it. The same draw on two batches is the Siamese transformation; a draw can be kept and
 replayed. Symbols: n images, m rows of a draw (1 or n), [n, C, H, W] images in normalised space, where 0 is the mean
@@ -8,17 +10,19 @@ colour, so that all fills are zero.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-WIDTH = 3
-"""Uniforms per row and operation: as many as the hungriest one (colour) needs."""
+from ddbench.blocks.operations import OPERATIONS, WIDTH
+from ddbench.core.sets import AugmentationName
+
+Pick: TypeAlias = Literal["batch", "image", "all"]
+"""One operation for the whole batch, one per image, or all operations in their order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,10 +59,11 @@ class DSA:
     """The augmenter; its fields say what it may do and how strongly.
 
     Attributes:
-        ops: Operations in the order in which they act: color, crop, cutout, flip, scale, rotate, noise.
+        ops: Operations in the order in which they act: color, crop, cutout, flip, scale, zoom, rotate, noise.
         crop: Largest shift as a share of the side; shifts are integers.
         cutout: Side of the blanked square as a share of the side.
         scale: Each axis is scaled by U(1/scale, scale), or U(low, high) if a pair; > 1 shrinks the image.
+        zoom: Both axes are scaled by one factor in (1/zoom, zoom), whose logarithm is uniform, around a random place.
         rotate: Largest angle [degrees], both ways.
         brightness: Width of the interval of offsets around 0 [normalised units].
         saturation: Width of the interval of factors around 1.
@@ -81,6 +86,7 @@ class DSA:
     saturation: float = 2.0
     contrast: float = 0.5
     noise: float = 0.001
+    zoom: float = 1.25
 
     def __post_init__(self) -> None:
         foreign = [op for op in self.ops if op not in OPERATIONS]
@@ -97,15 +103,13 @@ class DSA:
         """Shifts, and mirroring where ``flip`` says so; meant to be drawn with ``pick="all"``."""
         return cls(ops=("crop", "flip") if flip else ("crop",))
 
-    def draw(
-        self, generator: torch.Generator, n: int | None = None, *, pick: Literal["batch", "image", "all"] = "batch"
-    ) -> Draw:
+    def draw(self, generator: torch.Generator, n: int | None = None, *, pick: Pick = "batch") -> Draw:
         """Decide what happens to a batch.
 
         Args:
             generator: Of the CPU; the only source of randomness.
             n: None for Siamese mode, one row of parameters for however many images; else one row per image.
-            pick: One operation for the whole batch, one per image, or all operations in their order.
+            pick: Which operations act.
         """
         m, n_ops = 1 if n is None else n, len(self.ops)
         if pick == "all":
@@ -158,9 +162,7 @@ class Composed(DSA):
     Kim et al., ICML 2022, authors' code; matching shares one draw, networks are trained with parameters per image.
     """
 
-    def draw(
-        self, generator: torch.Generator, n: int | None = None, *, pick: Literal["batch", "image", "all"] = "batch"
-    ) -> Draw:
+    def draw(self, generator: torch.Generator, n: int | None = None, *, pick: Pick = "batch") -> Draw:
         """Decide what happens to a batch; ``pick`` says how the one operation among the others is chosen."""
         others = [i for i, op in enumerate(self.ops) if op not in ALWAYS]
         everything = DSA.draw(self, generator, n, pick="all")
@@ -174,6 +176,78 @@ class Composed(DSA):
 
 ALWAYS = ("flip", "color", "cutout")
 """Operations that :class:`Composed` never leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """An augmenter, and how it is drawn for students: with parameters of its own for each image.
+
+    Attributes:
+        augmenter: What may happen; None: nothing does, and nothing is drawn.
+        pick: Which of its operations act on a batch.
+    """
+
+    augmenter: DSA | None
+    pick: Pick = "batch"
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw for a batch, and transform it.
+
+        Args:
+            images: [n, C, H, W], on any device.
+            generator: Of the CPU; the only source of randomness.
+        """
+        if self.augmenter is None:
+            return images
+        return self.augmenter(images, self.augmenter.draw(generator, n=len(images), pick=self.pick))
+
+
+def named(name: AugmentationName, flip: bool, *, cutout: bool = True) -> Augmentation:
+    """What students of a protocol or a recipe see; each image has parameters of its own under all of these.
+
+    Fills are zero, the mean colour. Lengths are shares of the side, colours in units of the normalised images.
+
+    - ``none``: the images as they are.
+    - ``dsa``: one of six operations for the whole batch (:class:`DSA` with its defaults).
+    - ``crop_flip``: shifts by up to 1/8, and mirroring of every other image.
+    - ``dc_mnist``: one of shift, scaling (0.8 … 1.2) and rotation (± 45°) for each image; DC (2021) on MNIST.
+    - ``crop_noise``: shifts and noise; DC (2021) for ConvNets with batch norm.
+    - ``one_for_all``: FRePo's (Zhou et al., NeurIPS 2022, evaluation): one operation for the whole batch among
+      mirroring of every other image, colour (brightness ± 0.25, then saturation and contrast × 0.75 … 1.25), a zoom of
+      both axes by 0.8 … 1.25 around a random place, rotation (± 15°), a shift by up to 1/8, and a blank square of 1/4.
+      Chosen here: the order within colour, that the zoom's logarithm is uniform, that shifts are whole pixels.
+    - ``flip_rotate``: RaT-BPTT's (Feng et al., ICLR 2024): mirroring of every other image, then rotation; always both.
+      Chosen here: ± 15°.
+    - ``composed``: that of IDC, DANCE and NCFM (:class:`Composed`): mirroring and colour always, then one of shift,
+      scaling and rotation for the whole batch, then a blank square.
+
+    Args:
+        name: One of these.
+        flip: Whether a mirrored image still shows its class; without it nothing is mirrored.
+        cutout: Whether ``composed`` blanks squares: it does not where CutMix mixes batches.
+
+    Raises:
+        KeyError: If the name is none of these.
+    """
+    mirrors = ("flip",) if flip else ()
+    found: dict[str, Augmentation] = {
+        "none": Augmentation(None),
+        "dsa": Augmentation(DSA.for_dataset(flip)),
+        "crop_flip": Augmentation(DSA.crop_and_flip(flip), "all"),
+        "dc_mnist": Augmentation(DSA(ops=("crop", "scale", "rotate"), scale=(0.8, 1.2), rotate=45.0), "image"),
+        "crop_noise": Augmentation(DSA(ops=("crop", "noise")), "all"),
+        "one_for_all": Augmentation(
+            DSA(
+                ops=(*mirrors, "color", "zoom", "rotate", "crop", "cutout"), brightness=0.5, saturation=0.5,
+                contrast=0.25, cutout=0.25,
+            )
+        ),
+        "flip_rotate": Augmentation(DSA(ops=(*mirrors, "rotate")), "all"),
+        "composed": Augmentation(
+            Composed(ops=(*mirrors, "color", "crop", "scale", "rotate", *(("cutout",) if cutout else ())))
+        ),
+    }  # fmt: skip
+    return found[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +265,28 @@ class CutMix:
     generator: torch.Generator
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """[b, C, H, W] and [b] int64 → [b, C, H, W] and probabilities [b, K]."""
+        """Mix a batch.
+
+        Args:
+            images: [b, C, H, W].
+            labels: [b] int64, or [b, K] probabilities (or other targets that may be averaged).
+
+        Returns:
+            [b, C, H, W], and targets [b, K].
+        """
         from torchvision.transforms.v2 import CutMix as Mixer  # 0.5 s, for those who mix
 
+        soft = labels.ndim == 2
         coin, seed = torch.rand(2, generator=self.generator, dtype=torch.float64).tolist()
         if coin >= self.share:
-            return images, functional.one_hot(labels, self.classes).to(images)
+            return images, labels if soft else functional.one_hot(labels, self.classes).to(images)
+        # Of soft labels torchvision mixes the rows' numbers, as older versions take classes alone.
+        classes, rows = (len(labels), torch.arange(len(labels)).to(labels.device)) if soft else (self.classes, labels)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(seed * 2**53))
-            mixed, targets = Mixer(num_classes=self.classes)(images, labels)
-        return mixed, targets.to(images)
+            mixed, targets = Mixer(num_classes=classes)(images, rows)
+        targets = targets.to(images)
+        return mixed, targets @ labels.to(images) if soft else targets
 
 
 def siamese(
@@ -223,97 +309,3 @@ def siamese(
     """
     draws = [dsa.draw(generator) for _ in syn_counts]
     return dsa(real, Draw.cat(draws, real_counts)), dsa(syn, Draw.cat(draws, syn_counts))
-
-
-def _per_row(values: Tensor, images: Tensor) -> Tensor:
-    """Parameters [m] as [m, 1, 1, 1] in the images' type and place."""
-    return values.to(images).view(-1, 1, 1, 1)
-
-
-def _color(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
-    """Brightness, then saturation around the mean over channels, then contrast around the mean over the image."""
-    images = images + _per_row((u[:, 0] - 0.5) * dsa.brightness, images)
-    grey = images.mean(dim=1, keepdim=True)
-    images = (images - grey) * _per_row(1 + (u[:, 1] - 0.5) * dsa.saturation, images) + grey
-    level = images.mean(dim=(1, 2, 3), keepdim=True)
-    return (images - level) * _per_row(1 + (2 * u[:, 2] - 1) * dsa.contrast, images) + level
-
-
-def _crop(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
-    """Shift by U{−p … p} pixels along each axis."""
-    side = images.shape[-1]
-    p = _pixels(dsa.crop * side)
-    start = (u[:, :2] * (2 * p + 1)).long()  # of the window in the padded image: 0 … 2p
-    padded = functional.pad(images, (p, p, p, p))
-    if len(start) == 1:
-        top, left = start[0].tolist()
-        return padded[:, :, top : top + side, left : left + side]
-    n, channels = images.shape[:2]
-    window = (start[:, :, None] + torch.arange(side)).to(images.device)  # [n, 2, side]
-    rows = window[:, 0, None, :, None].expand(n, channels, side, padded.shape[-1])
-    columns = window[:, 1, None, None, :].expand(n, channels, side, side)
-    return padded.gather(2, rows).gather(3, columns)
-
-
-def _cutout(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
-    """Blank a square around a uniform centre, clipped at the border; an even side makes ``size`` a centre too."""
-    side = images.shape[-1]
-    square = _pixels(dsa.cutout * side)
-    first = (u[:, :2] * (side + 1 - square % 2)).long() - square // 2
-    ahead = torch.arange(side) - first[:, :, None]  # [m, 2, side]: pixels past the square's first
-    inside = ((ahead >= 0) & (ahead < square)).to(images.device)
-    return images.masked_fill(inside[:, 0, None, :, None] & inside[:, 1, None, None, :], 0)
-
-
-def _flip(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
-    """Mirror left and right with probability 1/2."""
-    mirrored = (u[:, 0] < 0.5).to(images.device).view(-1, 1, 1, 1)
-    return torch.where(mirrored, images.flip(-1), images)
-
-
-def _scale(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
-    """Scale the axes independently."""
-    low, high = dsa.scale if isinstance(dsa.scale, tuple) else (1 / dsa.scale, dsa.scale)
-    return _affine(images, torch.diag_embed(low + u[:, :2] * (high - low)))
-
-
-def _rotate(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
-    """Rotate around the centre."""
-    angle = (2 * u[:, 0] - 1) * math.radians(dsa.rotate)
-    cos, sin = angle.cos(), angle.sin()
-    return _affine(images, torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1))
-
-
-def _noise(dsa: DSA, images: Tensor, u: Tensor) -> Tensor:
-    """Add noise; each row's u seeds its own field, so that a row looks the same in whatever batch it is."""
-    fields = [
-        torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(seed))
-        for seed in (u[:, 0] * 2**53).long().tolist()
-    ]
-    return images + dsa.noise * torch.stack(fields).to(images)
-
-
-def _affine(images: Tensor, matrix: Tensor) -> Tensor:
-    """Resample bilinearly; ``matrix`` [m, 2, 2] maps output to input coordinates in [−1, 1]²."""
-    theta = functional.pad(matrix, (0, 1)).to(images)
-    grid = functional.affine_grid(theta, [len(theta), *images.shape[1:]], align_corners=True)
-    return functional.grid_sample(
-        images, grid.expand(len(images), -1, -1, -1), padding_mode="zeros", align_corners=True
-    )
-
-
-def _pixels(length: float) -> int:
-    """Nearest integer, halves up, as the papers' code rounds."""
-    return int(length + 0.5)
-
-
-OPERATIONS: dict[str, Callable[[DSA, Tensor, Tensor], Tensor]] = {
-    "color": _color,
-    "crop": _crop,
-    "cutout": _cutout,
-    "flip": _flip,
-    "scale": _scale,
-    "rotate": _rotate,
-    "noise": _noise,
-}
-"""name → operation(augmenter, images [n, C, H, W], u [m, WIDTH]) → images."""

@@ -5,7 +5,8 @@ Constructing the first optimiser of :mod:`torch.optim` imports ``torch._dynamo``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,3 +66,13 @@ class SGD:
                 self.buffers[i] = moved[-1]
             change = list(torch._foreach_add(change, moved, alpha=self.momentum)) if self.nesterov else moved
         torch._foreach_add_(parameters, change, alpha=-self.lr)
+
+    def state(self) -> dict[str, Any]:
+        """All that ``step`` changes but the parameters."""
+        return {"lr": self.lr, "momentum": list(self.buffers)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Restore :meth:`state`."""
+        kept = zip(self.parameters, state["momentum"], strict=True)
+        self.lr = state["lr"]
+        self.buffers = [None if buffer is None else buffer.to(one) for one, buffer in kept]

@@ -1,8 +1,7 @@
-"""The tensor trainer: SGD over a set that lives in memory, one index per batch, no DataLoader; resumable to the bit."""
+"""The tensor trainer: a set that lives in memory, one index per batch, no DataLoader; resumable to the bit."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ddbench.blocks.adam import Adam, Lamb
 from ddbench.blocks.functional import is_fused
+from ddbench.blocks.schedule import Kind, Schedule
 from ddbench.blocks.sgd import SGD
 
 Fetch = Callable[[Tensor], Tensor]
@@ -34,30 +35,55 @@ Step = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
-    """How a network is trained by SGD.
+    """How a network is trained.
 
     Attributes:
         updates: Length of the training.
-        lr: Learning rate at the start.
+        lr: Learning rate; what becomes of it from update to update: :class:`ddbench.blocks.schedule.Schedule`.
         batch: Images per update; an epoch's remainder is a batch of its own.
-        schedule: How the learning rate falls. ``step``: × 0.1 with a fresh momentum buffer after ``drop_after``;
-            ``cosine``: to 0; ``constant``.
-        drop_after: Updates before the drop.
+        schedule: How the learning rate falls; ``step`` drops with a fresh optimiser (momentum, moments).
+        drop_after: As in :class:`Schedule`, as are ``drops``, ``drop_factor``, ``lr_end``, ``warmup`` and ``lrs``.
         momentum: SGD momentum.
-        weight_decay: SGD weight decay.
+        weight_decay: Added to the gradient; of ``adamw`` and ``lamb``, to the step.
         nesterov: Whether the momentum is Nesterov's.
         loss: ``ce``, or ``mse`` between logits and targets (mean over classes).
+        optimiser: What turns gradients into steps: :mod:`ddbench.blocks.sgd`, :mod:`ddbench.blocks.adam`.
+        betas: Decay rates of both moments of ``adam``, ``adamw`` and ``lamb``.
     """
 
     updates: int
     lr: float
     batch: int
-    schedule: Literal["step", "cosine", "constant"] = "constant"
+    schedule: Kind = "constant"
     drop_after: int = 0
     momentum: float = 0.9
     weight_decay: float = 5e-4
     nesterov: bool = False
     loss: Literal["ce", "mse"] = "ce"
+    optimiser: Literal["sgd", "adam", "adamw", "lamb"] = "sgd"
+    betas: tuple[float, float] = (0.9, 0.999)
+    drops: tuple[float, ...] = ()
+    drop_factor: float = 0.1
+    lr_end: float = 0.0
+    warmup: int = 0
+    lrs: tuple[float, ...] = ()
+
+    @property
+    def rates(self) -> Schedule:
+        """The learning rate of each update."""
+        return Schedule(
+            self.updates, self.lr, self.schedule, self.drop_after, self.drops, self.drop_factor, self.lr_end,
+            self.warmup, self.lrs,
+        )  # fmt: skip
+
+    def optimises(self, parameters: Sequence[Tensor], lr: float) -> SGD | Adam:
+        """A fresh optimiser of ``parameters``."""
+        decay = self.weight_decay
+        if self.optimiser == "sgd":
+            return SGD(parameters, lr, momentum=self.momentum, weight_decay=decay, nesterov=self.nesterov)
+        if self.optimiser == "lamb":
+            return Lamb(parameters, lr, betas=self.betas, weight_decay=decay)
+        return Adam(parameters, lr, betas=self.betas, weight_decay=decay, decoupled=self.optimiser == "adamw")
 
 
 class Trainer:
@@ -71,7 +97,7 @@ class Trainer:
         order: Generator of the epochs' permutations; None keeps the order of the set.
         weights: [n] loss weights ≥ 0 on the device, or None. The loss is Σ wᵢ lᵢ / Σ wᵢ over a batch, and 0 where all
             of a batch weigh nothing.
-        mix: Applied to every batch's images and classes before the loss.
+        mix: Applied to every batch's images and targets before the loss.
         step: Replaces the gradient step: gets model, images and targets of a batch, updates the model in place, and
             returns the loss. Schedule, loss, weights, momentum and decay are then its own affair.
         watch: Is told the logits that every update's gradient comes from, those before the update; not with ``step``.
@@ -101,12 +127,12 @@ class Trainer:
         self.watch = watch
         self.done = 0
         self._rest = torch.empty(0, dtype=torch.int64)
-        self._optimiser = self._fresh_optimiser(recipe.lr)
+        self._rates = recipe.rates
+        self._optimiser = self._fresh_optimiser()
 
-    def _fresh_optimiser(self, lr: float) -> SGD:
-        recipe, learned = self.recipe, [one for one in self.model.parameters() if one.requires_grad]
-        decay = recipe.weight_decay
-        return SGD(learned, lr, momentum=recipe.momentum, weight_decay=decay, nesterov=recipe.nesterov)
+    def _fresh_optimiser(self) -> SGD | Adam:
+        learned = [one for one in self.model.parameters() if one.requires_grad]
+        return self.recipe.optimises(learned, self._rates.rate(self.done))
 
     @property
     def lr(self) -> float:
@@ -118,13 +144,10 @@ class Trainer:
         self._optimiser.lr = value
 
     def update(self) -> Tensor:
-        """One SGD update; returns the batch's loss, a detached scalar on the device."""
-        recipe = self.recipe
-        if recipe.schedule == "step" and self.done == recipe.drop_after:
-            self._optimiser = self._fresh_optimiser(0.1 * recipe.lr)
-        if recipe.schedule == "cosine":
-            share = self.done / recipe.updates
-            self._optimiser.lr = 0.5 * recipe.lr * (1 + math.cos(math.pi * share))
+        """One update; returns the batch's loss, a detached scalar on the device."""
+        if self._rates.starts_afresh(self.done):
+            self._optimiser = self._fresh_optimiser()
+        self._optimiser.lr = self._rates.rate(self.done)
         index = self._next_batch()
         images, on_device = self.fetch(index), index.to(self.targets.device)
         targets = self.targets[on_device]
@@ -180,12 +203,10 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything that ``update`` changes."""
-        optimiser = self._optimiser
         return {
             "done": self.done,
             "model": dict(self.model.state_dict()),
-            "lr": optimiser.lr,
-            "momentum": list(optimiser.buffers),
+            **self._optimiser.state(),
             "rest": self._rest,
             "order": None if self.order is None else self.order.get_state(),
         }
@@ -194,9 +215,8 @@ class Trainer:
         """Continue from ``state``."""
         self.done = state["done"]
         self.model.load_state_dict(state["model"])
-        self._optimiser = self._fresh_optimiser(state["lr"])
-        kept = zip(self._optimiser.parameters, state["momentum"], strict=True)
-        self._optimiser.buffers = [None if buffer is None else buffer.to(one) for one, buffer in kept]
+        self._optimiser = self._fresh_optimiser()
+        self._optimiser.load(state)
         self._rest = state["rest"]
         if self.order is not None:
             self.order.set_state(state["order"])

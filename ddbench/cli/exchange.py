@@ -131,8 +131,7 @@ def _suite(rows: Sequence[tuple[Source, Understood]], importer: Importer, given:
     seeds = {"condense": given["seeds"] or (several if several > 1 else None), "evaluate": given["eval_seeds"]}
     return {
         "methods": [
-            {"name": IMPORTED, "label": source.label, "params": {"sources": understood.sources, "n": understood.n}}
-            for source, understood in rows
+            {"name": IMPORTED, "label": source.label, "params": _params(understood)} for source, understood in rows
         ],
         "datasets": [given["dataset"]],
         "budget": {axis: sizes},
@@ -145,6 +144,12 @@ def _suite(rows: Sequence[tuple[Source, Understood]], importer: Importer, given:
         **{name: join(given[name]) for name in ("archs", "eval_archs", "protocols") if given[name]},
         "seeds": {name: n for name, n in seeds.items() if n},
     }
+
+
+def _params(understood: Understood) -> dict[str, Any]:
+    """Those of the row of a source."""
+    initial = {"initial": True} if understood.initial else {}
+    return {"sources": understood.sources, "n": understood.n, **initial}
 
 
 def _sizes(rows: Sequence[tuple[Source, Understood]], info: DatasetInfo) -> tuple[str, dict[str, float]]:

@@ -103,6 +103,15 @@ class Params(BaseModel):
         return self.keeps_best_snapshot
 
     @property
+    def own_student(self) -> bool:
+        """Whether its set is made for one network in one initial state, which it holds (``Recipe.initial``).
+
+        Under protocols that follow recipes such a set, and the rows trained by its recipe, have one student of the
+        cell's own network for each repetition, and stand outside of ranks and verdicts. Needs ``arch`` among the axes.
+        """
+        return False
+
+    @property
     def class_counts(self) -> ClassCounts:
         """How a selection keeps to the budget; the contract holds its sets against that."""
         return "exact"

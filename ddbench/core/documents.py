@@ -172,9 +172,11 @@ class Facts(Keyed):
         buys: Whose bytes the set's real images cost; None for all but that control.
         protocol: How reports show a protocol that is not ddbench's own; None for ours.
         short: Classes that have fewer images than the column's ipc; None: there are none.
+        own_student: Whether its student starts from an initial state that a set holds (``Params.own_student``): it
+            is shown apart.
     """
 
-    LATER = ("buys", "protocol", "short")
+    LATER = ("buys", "protocol", "short", "own_student")
 
     dataset: str = ""
     kind: str = ""
@@ -188,6 +190,7 @@ class Facts(Keyed):
     buys: Bought | None = None
     protocol: dict[str, Any] | None = None
     short: Short | None = None
+    own_student: bool = False
 
 
 class Choice(Frozen):

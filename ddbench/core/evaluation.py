@@ -79,7 +79,8 @@ class EvalProtocol(ABC):
 
         Args:
             condensed: The set.
-            make_model: seed → freshly initialised student.
+            make_model: seed → freshly initialised student; where a recipe is followed, with its ``norm``, and from the
+                state that it starts from.
             seed: The student's seed; every draw derives from it.
             artifacts: Real data (never test), parameters and services.
 

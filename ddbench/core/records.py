@@ -136,7 +136,8 @@ class Record(BaseModel):
         source: ``measured`` here, ``imported``, or ``reported`` by someone.
         document: The node's: everything that decided the result, plus the row's label; ``spec`` in JSON.
         metrics: Of an evaluation: top1, loss, per_class, correct (:mod:`ddbench.core.correctness`), train_top1,
-            val_top1 at U/4, U/2, U; updates where the protocol's params could not know them, and recipe_updates where
+            val_top1 at U/4, U/2, U; student where a recipe asks for another norm: the network that was trained;
+            updates where the protocol's params could not know them, and recipe_updates where
             a recipe asked for more; later also quartiles and difficulty (:mod:`ddbench.results.audit.quartiles`). Of a
             condensation: what the method says about its run (:meth:`ddbench.core.api.Method.diagnostics`).
         n_test: Test images behind ``metrics``.

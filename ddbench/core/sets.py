@@ -5,9 +5,10 @@ Symbols: n condensed images, N training images, K classes, [n, C, H, W] an image
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -68,29 +69,34 @@ AUGMENTATIONS_1 = ("dsa", "none")
 class Recipe(BaseModel):
     """How a set wants a student to be trained (``native``).
 
+    A recipe that does not go together is refused, e.g. ``lrs`` beside a schedule.
+
     Attributes:
-        schema_version: 2 where a field is used that schema 1 lacks, else 1; found by itself.
+        schema_version: 2 where a field differs from its default that schema 1 lacks, else 1; found by itself.
         loss: ``ce`` on the set's labels (hard, probabilities, or softmax of logits), or ``mse`` to them.
         lr: Learning rate; None: the protocol's own.
         updates: Number of updates; None: as many as ``lrs``, else the protocol's number of passes over the set.
         batch: Batch size; None: the protocol's own.
-        momentum: SGD momentum.
+        momentum: Of ``sgd`` alone.
         weight_decay: Weight decay: added to the gradient; of ``adamw`` and ``lamb``, to the step (decoupled).
         augmentation: By name (:func:`ddbench.blocks.augment.named`).
         order: ``shuffled`` each epoch, or ``fixed``: batches as they stand in the set, over and over.
         teacher: Artifact name of a teacher that labels every batch, or None.
         optimiser: What turns gradients into steps. From here on fields of schema 2.
-        betas: Decay rates of both moments of ``adam``, ``adamw`` and ``lamb``.
-        schedule: ``step``: × 0.1 with a fresh momentum buffer after half of the updates; ``drops``: × ``drop_factor``
-            after each share in ``drops``; ``cosine``: from ``lr`` to ``lr_end`` · ``lr``; ``constant``.
-        drops: Shares of the updates, rising, in (0, 1).
-        drop_factor: What each of them multiplies the rate by.
-        lr_end: Where ``cosine`` ends, as a share of ``lr``.
-        warmup: So many updates first raise the rate linearly, the last of them to ``lr``; the schedule has the rest.
-        lrs: The rate of each update in place of ``lr`` and the schedule; again from the first where updates are more.
-        cutmix: Share of the batches that CutMix mixes.
+        betas: Decay rates of both moments of ``adam``, ``adamw`` and ``lamb``, in [0, 1).
+        schedule: ``step``: × 0.1 with a fresh optimiser (momentum, moments) after half of the updates; ``drops``: ×
+            ``drop_factor`` after each share in ``drops``; ``cosine``: from ``lr`` to ``lr_end`` · ``lr``; ``constant``.
+        drops: Shares of the updates, rising, in (0, 1); of ``drops`` alone.
+        drop_factor: What each of them multiplies the rate by, > 0.
+        lr_end: Where ``cosine`` ends, as a share of ``lr`` in [0, 1].
+        warmup: So many updates first raise the rate linearly, the last of them to ``lr``; the schedule has the rest. Of
+            a recipe that is cut (``native``) it is cut by the same share.
+        lrs: The rate of each update, > 0, in place of ``lr`` and the schedule; again from the first where updates are
+            more. ``lr`` is then what other protocols know of the set's rate.
+        cutmix: Share of the batches that CutMix mixes, in [0, 1].
         norm: Suffix of the norm of students in place of that of the named network (``nn``: none); None: as named.
-        initial: Whether students start from ``aux["initial"]`` of the set, [P] parameters in order, one after another.
+        initial: Whether students start from ``aux["initial"]`` of the set: float32 [P], the parameters of the network
+            (with ``norm``), flattened, in their order. Its method says so in ``Params.own_student``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -120,17 +126,65 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _schema_of(cls, values: Any) -> Any:
-        """Schema 2 where it is needed and no schema is named."""
-        if not isinstance(values, Mapping) or {"schema", "schema_version"} & set(values):
+        """Schema 2 where it is needed and no schema is named; a named one must be known, and have all fields."""
+        if not isinstance(values, Mapping):
             return values
-        needed = SINCE_2 & set(values) or values.get("augmentation", "dsa") not in AUGMENTATIONS_1
-        return {**values, "schema_version": 2} if needed else values
+        named = {"schema", "schema_version"} & set(values)
+        if not named:
+            return {**values, "schema_version": 2} if _needs_2(values) else values
+        schema = values[named.pop()]
+        if schema not in SCHEMAS or isinstance(schema, bool):
+            raise ValueError(f"a recipe of schema {schema!r}: this ddbench knows {' and '.join(map(str, SCHEMAS))}")
+        later = sorted(SINCE_2 & set(values)) or ["augmentation"] * _needs_2(values)
+        if schema == 1 and later:
+            raise ValueError(f"a recipe of schema 1 has no {later[0]}{_of_2(later[0])}: that is schema 2")
+        return values
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Recipe:
+        problem = next(self._problems(), None)
+        if problem is not None:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def stored_rates(self) -> int:
+        """How many rates are kept with the set: ``lrs``, else ``lr`` where there is one."""
+        return len(self.lrs) if self.lrs is not None else int(self.lr is not None)
+
+    def _problems(self) -> Iterator[str]:
+        """What does not go together; of schema 1 nothing: such recipes are as they were."""
+        if not all(0 <= beta < 1 for beta in self.betas):
+            yield f"betas {self.betas} are not both in [0, 1)"
+        if (self.schedule == "drops") != bool(self.drops):
+            yield f"schedule {self.schedule!r} with drops {self.drops}: schedule 'drops' has some, others have none"
+        if not all(a < b for a, b in zip((0.0, *self.drops), (*self.drops, 1.0), strict=True)):
+            yield f"drops {self.drops} are not shares of the updates that rise within (0, 1)"
+        if not (math.isfinite(self.drop_factor) and self.drop_factor > 0):
+            yield f"drop_factor {self.drop_factor:g} is no number above 0"
+        if not 0 <= self.lr_end <= 1:
+            yield f"lr_end {self.lr_end:g} is no share of lr in [0, 1]"
+        if self.lr_end and self.schedule != "cosine":
+            yield f"lr_end is of schedule 'cosine', not of {self.schedule!r}"
+        if self.updates is not None and self.warmup > self.updates:
+            yield f"a warm-up of {self.warmup} updates is longer than all {self.updates} of them"
+        if self.lrs is not None:
+            if not self.lrs:
+                yield "lrs is empty: give the rate of each update, or None"
+            if not all(math.isfinite(lr) and lr > 0 for lr in self.lrs):
+                yield "lrs are not all finite and above 0"
+            if self.warmup or self.schedule in ("drops", "cosine"):
+                yield "lrs are the rates of all updates: they go with no warm-up, no drops and no cosine"
 
     @model_serializer(mode="wrap")
     def _as_its_schema(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Recipes of schema 1 as they were written before there was another."""
         written: dict[str, Any] = handler(self)
-        return written if self.schema_version > 1 else {k: v for k, v in written.items() if k not in SINCE_2}
+        if self.schema_version > 1:
+            return written
+        if _needs_2(vars(self)):  # changed by model_copy, which validates nothing
+            return {name: 2 if name in ("schema", "schema_version") else value for name, value in written.items()}
+        return {name: value for name, value in written.items() if name not in SINCE_2}
 
 
 SINCE_2 = frozenset(
@@ -138,10 +192,31 @@ SINCE_2 = frozenset(
 )
 """Fields that schema 1 of a recipe lacks."""
 
+SCHEMAS: tuple[int, ...] = get_args(Recipe.model_fields["schema_version"].annotation)
+"""Those that can be read."""
+
+
+def _needs_2(values: Mapping[str, Any]) -> bool:
+    """Whether a field says something that schema 1 cannot."""
+
+    def plain(value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    usual = {name: Recipe.model_fields[name].default for name in SINCE_2}
+    later = any(plain(values[name]) != usual[name] for name in SINCE_2 & set(values))
+    return later or values.get("augmentation", "dsa") not in AUGMENTATIONS_1
+
+
+def _of_2(field: str) -> str:
+    return " of such a name" if field == "augmentation" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class StorageBytes:
-    """What a set costs to keep [bytes]; real images count as uint8, synthetic ones as stored."""
+    """What a set costs to keep [bytes]; real images count as uint8, synthetic ones as stored.
+
+    ``lrs``: 4 bytes a rate; ``initial``: 4 bytes a parameter of the state that students start from.
+    """
 
     images: int
     labels: int = 0
@@ -171,8 +246,9 @@ class CondensedSet:
         storage: What it costs to keep.
         indices: [n] int64 into train, when the images are real.
         weights: [n] float32 loss weights ≥ 0, or None; only their ratios matter.
-        aux: What else belongs to the set (codes, bases, per-step lrs, orders). ``classes``, [n] int64, says which class
-            each image of a soft-labelled set stands for: protocols with hard labels use it before the arg max.
+        aux: What else belongs to the set (codes, bases). ``classes``, [n] int64, says which class each image of a
+            soft-labelled set stands for: protocols with hard labels use it before the arg max. ``initial``, [P]
+            float32, is the state that students of a recipe with ``initial`` start from.
 
     Raises:
         ValueError: If the parts do not fit each other.
@@ -209,6 +285,7 @@ class CondensedSet:
         *,
         classes: Tensor | None = None,
         codes: Tensor | None = None,
+        initial: Tensor | None = None,
     ) -> CondensedSet:
         """A set of synthetic images with hard labels, or with logits as soft ones.
 
@@ -216,19 +293,21 @@ class CondensedSet:
             images: [n, C, H, W], detached and copied.
             labels: [n] int64 classes, or [n, K] float logits.
             preprocess: ``ctx.train.preprocess``.
-            recipe: How the set wants a student to be trained; its learned lr is stored as well.
+            recipe: How the set wants a student to be trained; its learned rates are stored as well.
             classes: [n] int64, the class that each image of a soft-labelled set stands for.
             codes: What is stored instead of the images and decodes to them; counted in place of them.
+            initial: [P] float32, the state that students start from (``Recipe.initial``).
         """
         pixels, targets = images.detach().float().clone(), labels.detach().clone()
         soft, recipe = targets.is_floating_point(), recipe or Recipe()
         size = StorageBytes(
             images=pixels.numel() * 4 if codes is None else 0,
             labels=targets.numel() * (4 if soft else 1),
-            lrs=0 if recipe.lr is None else 4,
+            lrs=recipe.stored_rates * 4,
             codes=0 if codes is None else codes.numel() * 4,
+            initial=0 if initial is None else initial.numel() * 4,
         )
-        extra = {"classes": classes, "codes": codes}
+        extra = {"classes": classes, "codes": codes, "initial": initial}
         aux = {name: part.detach().clone() for name, part in extra.items() if part is not None}
         return cls(pixels, targets, "logits" if soft else "hard", preprocess, recipe, size, aux=aux)
 

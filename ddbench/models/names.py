@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ddbench.core.api import ArchInfo
 from ddbench.core.errors import UsageError, unknown
@@ -73,6 +73,24 @@ def parse(name: str, families: Registry[ArchInfo]) -> ArchName:
     norm = norm or family.norms[0]
     width = family.width if width is None else width
     return ArchName(base, family.name, width, norm, variant, family.dc_augmentation.get(norm))
+
+
+def with_norm(name: str, norm: str, families: Registry[ArchInfo]) -> str:
+    """The canonical name of a network with another norm.
+
+    Args:
+        name: The network.
+        norm: A suffix (``nn``: none).
+        families: The registered families.
+
+    Raises:
+        UsageError: If its family has no such norm.
+    """
+    arch = parse(name, families)
+    known = families.get(arch.family).norms
+    if norm not in known:
+        raise UsageError(f"{arch.base} has no norm {norm!r}: it has {', '.join(known)}")
+    return replace(arch, norm=norm).canonical
 
 
 def student(name: str, families: Registry[ArchInfo]) -> StudentInfo:

@@ -101,6 +101,7 @@ class Entry:
         skip: Why it is skipped.
         buys: Whose bytes the set's real images cost, and how many these are; None for all but that control.
         declared: How reports show a protocol that is not ddbench's own; None for ours.
+        own_student: Whether the student starts from an initial state that a set holds.
     """
 
     table: TableKey
@@ -116,6 +117,7 @@ class Entry:
     skip: str | None = None
     buys: Bought | None = None
     declared: dict[str, Any] | None = None
+    own_student: bool = False
 
     @property
     def facts(self) -> Facts:
@@ -126,6 +128,7 @@ class Entry:
             axes=tuple(sorted(self.method.axes)), n=self.n, n_train=info.n_train, n_val=info.n_val,
             image_bytes=info.image_bytes, notes=info.notes, buys=self.buys, protocol=self.declared,
             short=None if self.budget is None else Short.at(self.budget, info.counts),
+            own_student=self.own_student,
         )  # fmt: skip
 
 

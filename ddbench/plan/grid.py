@@ -40,6 +40,7 @@ class GridCell:
         skip: Why it cannot run, or None.
         broken: How its params failed while planning, or None; such a cell is a failure.
         notes: Where its params come from, when that needs saying.
+        own_student: Whether its set is made for one network in one initial state.
     """
 
     row: Row
@@ -52,6 +53,7 @@ class GridCell:
     skip: str | None
     broken: str | None
     notes: tuple[str, ...]
+    own_student: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +157,17 @@ class Grid:
             if skip is not None and size != budget:
                 skip = f"{size.label} of real images cost as much: {skip}"
             artifacts: dict[str, ArtifactSpec] = {}
+            own = False
             if skip is None:
                 try:
                     skip, artifacts = ask(params, spec, data.info)
                     spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
+                    own = bool(params.own_student)
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
                     broken = f"{type(error).__name__}: {error}"
-            yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes)
+            yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes, own)
 
     def _origins(self, row: Row, params: Params, spec: CellSpec) -> dict[str, str]:
         """Where the architectures come from that a cell's method builds."""

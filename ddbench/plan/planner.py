@@ -136,7 +136,8 @@ class _Planner:
                     continue
                 repetitions = self.grid.repetitions_of(row, protocol.info)
                 for cell, key in self.row_cells(row, table.data, budget, table.arch, repetitions):
-                    self.evaluations(table, protocol, cell, key, None if spans_all else budget)
+                    own = native and cell.own_student
+                    self.evaluations(table, protocol, cell, key, None if spans_all else budget, own=own)
                     if native:
                         self.under_recipe(table, protocol, cell, key, budget)
 
@@ -252,9 +253,12 @@ class _Planner:
 
     def evaluations(
         self, table: TableKey, protocol: Protocol, cell: GridCell, set_key: str | None, budget: Budget | None,
-        *, recipe_of: str | None = None, twin: Row | None = None,
+        *, own: bool, recipe_of: str | None = None, twin: Row | None = None,
     ) -> None:  # fmt: skip
-        """The students of one repetition, as nodes and as entries; under another set's recipe those of a ``twin``."""
+        """The students of one repetition, as nodes and as entries; under another set's recipe those of a ``twin``.
+
+        ``own``: they start from the recipe's own initial state, which one student of one network can.
+        """
         info, row = table.data.info, twin or cell.row
         whole = row.method.kind == "reference"
         n: int | None = info.n_train + info.n_val if whole else sum(cell.budget.resolve(info.counts))
@@ -264,12 +268,16 @@ class _Planner:
         if row.role.buys and row.control_of is not None and budget is not None:
             uint8 = images_for(row.control_of, info, budget, self.grid.profile, "at_uint8")
             buys = Bought(of=row.role.of, images=sum(cell.per_class), budget=budget, uint8=uint8)
-        for e in range(1 if whole or not protocol.info.trains_student else self.grid.eval_seeds):
+        for e in range(1 if whole or own or not protocol.info.trains_student else self.grid.eval_seeds):
             entry = Entry(
                 table, row.label, row.role, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys,
-                protocol.declared,
+                protocol.declared, own,
             )  # fmt: skip
-            if set_key is not None:
+            if set_key is not None and own and table.eval_arch != table.arch:
+                self.refused.add(set_key)
+                why = f"trained from an initial state of {table.arch}, which no student of {table.eval_arch} can have"
+                entry = replace(entry, cell=None, skip=why)
+            elif set_key is not None:
                 entry = self.evaluation(entry, protocol, cell, set_key, recipe_of)
             self.plan.entries.append(entry)
 
@@ -367,4 +375,4 @@ class _Planner:
             found = next((pair for pair in made if pair[0].spec.r == cell.spec.r), None)
             if found is None or (beside and not found[0].artifacts.items() <= cell.artifacts.items()):
                 continue  # excluded, or the control of another pool
-            self.evaluations(table, protocol, *found, budget, recipe_of=key, twin=twin)
+            self.evaluations(table, protocol, *found, budget, own=cell.own_student, recipe_of=key, twin=twin)

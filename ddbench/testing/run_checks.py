@@ -17,6 +17,7 @@ from ddbench.core.store.tensors import load_set, save_set, save_state
 from ddbench.data.space.split import Split
 from ddbench.testing import compare
 from ddbench.testing.budget_checks import bytes_are_foreseen, class_counts_fit_the_budget, classes_may_be_short
+from ddbench.testing.recipe_checks import recipes_can_be_followed
 from ddbench.testing.subject import Bench
 from ddbench.work.context import Context
 from ddbench.work.continuation import continues
@@ -320,6 +321,7 @@ RUN_CHECKS: tuple[Any, ...] = (
     class_counts_fit_the_budget,
     classes_may_be_short,
     bytes_are_foreseen,
+    recipes_can_be_followed,
     sets_survive_the_file,
     runs_are_deterministic,
     repetitions_differ,

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ddbench.work.clock import Clock
 from ddbench.work.context import Context
 from ddbench.work.continuation import FINAL, continues
 from ddbench.work.meter import Meter, Spent
+from ddbench.work.recipes import problems_of_recipe
 from ddbench.work.timers import PREPARE
 
 
@@ -112,7 +114,7 @@ class Condensation:
             chosen = None
             if method.params.keeps_best_snapshot and points:
                 condensed, chosen = self.best_on_val(condensed, points)
-        check_set(condensed, ctx, self.kind)
+        check_set(condensed, ctx, self.kind, own_student=method.params.own_student)
         if continues(method.params):
             self.keep(FINAL)
         self.diagnostics = self.diagnose()
@@ -170,8 +172,14 @@ def check_finite(metrics: Mapping[str, float], step: int) -> None:
             raise NodeFailureError("nan", f"{name} is {value} at step {step}")
 
 
-def check_set(condensed: CondensedSet, ctx: Context, kind: str) -> None:
+def check_set(condensed: CondensedSet, ctx: Context, kind: str, *, own_student: bool = False) -> None:
     """What every set must satisfy, whoever made it.
+
+    Args:
+        condensed: The set.
+        ctx: The cell's.
+        kind: Of the method.
+        own_student: What ``Params.own_student`` says.
 
     Raises:
         NodeFailureError: If it does not.
@@ -180,7 +188,7 @@ def check_set(condensed: CondensedSet, ctx: Context, kind: str) -> None:
         raise NodeFailureError("nan", "the condensed images are not finite")
     if condensed.label_space != "hard" and not bool(torch.isfinite(condensed.labels).all()):
         raise NodeFailureError("nan", "the condensed labels are not finite")
-    problem = next(_problems(condensed, ctx, kind), None)
+    problem = next(chain(_problems(condensed, ctx, kind), problems_of_recipe(condensed, ctx, own_student)), None)
     if problem is not None:
         raise NodeFailureError("failed", problem)
 

@@ -80,6 +80,7 @@ class _Training:
             whole=document.whole,
             recipe=None if followed is None else followed.recipe,
             recipe_images=None if followed is None else len(followed),
+            initial=None if followed is None else followed.aux.get("initial"),
             chosen=_choice(self.job),
             folders=verified_folders(document.set.artifacts, only="whitening") | verified_folders(document.artifacts),
             tick=self.tick,

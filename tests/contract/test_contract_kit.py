@@ -11,6 +11,7 @@ import pytest
 from ddbench.core.errors import PluginError, UsageError
 from ddbench.testing import CHECKS, Bench, MethodContract, Subject, run_check
 from ddbench.work.context import Context
+from tests import ordered
 
 pytest_plugins = ["ddbench.testing.fixtures", "pytester"]
 
@@ -94,6 +95,9 @@ STARTED = SOUND.replace("axes=", "takes_initial=True, axes=").replace(
 )
 """Takes the set of another row."""
 
+ORDERED = ordered.PLUGIN.replace('"ordered"', '"sound"').replace("OWN", "True")
+"""Its sets are made for one network in one initial state."""
+
 BROKEN = {
     "target is no method": (SOUND, 'target="MODULE:Sound"', 'target="MODULE:SoundParams"', "record_is_well_formed",
                             "no subclass of ddbench.Method"),
@@ -142,6 +146,31 @@ BROKEN = {
         return n
 
     def unsupported""", "bytes_are_foreseen", "foreseen are 10 float32 pixels"),
+    "ordered by class": (ORDERED, "sorted(places)", "places", "recipes_can_be_followed",
+                         "batch 0 of 2 images holds class 0 alone", ("batch=ctx.dataset.classes", "batch=2")),
+    "one state for all networks": (ORDERED, 'summary="for tests"', 'summary="for tests", axes=frozenset({"budget", "seed"})',
+                                   "recipes_can_be_followed", "take 'arch' among the axes"),
+    "a teacher": (SOUND, FINALISE, FINALISE.replace("preprocess)", "preprocess, __import__('ddbench').Recipe(teacher='t'))"),
+                  "recipes_can_be_followed", "no student follows its recipe: failed: the set's recipe asks for a teacher"),
+    "a rate that diverges": (SOUND, FINALISE, FINALISE.replace("preprocess)", "preprocess, __import__('ddbench').Recipe(lr=1e30))"),
+                             "recipes_can_be_followed", "no student follows its recipe: nan: "),
+    "centred labels with cross entropy": (LENDER, 'self.labels, "hard"', "__import__('torch').eye(10)[self.labels] - 0.1, 'centred'",
+                                          "recipes_can_be_followed", "labels are centred, so no probabilities: loss 'ce'"),
+    "a norm of no network": (SOUND, FINALISE, FINALISE.replace("preprocess)", "preprocess, __import__('ddbench').Recipe(norm='xy'))"),
+                             "sets_are_accepted", "asks for students with norm 'xy': convnet2 has no norm 'xy'"),
+    "a recipe that contradicts itself": (ORDERED, 'order="fixed"', 'order="fixed", warmup=2', "sets_are_accepted",
+                                         "they go with no warm-up"),
+    "rates below 0": (ORDERED, f"lrs={ordered.RATES}", "lrs=(0.1, -0.1)", "sets_are_accepted", "not all finite and above 0"),
+    "an initial state of another network": (ORDERED, "for one in net.parameters()])", "for one in net.parameters()])[1:]",
+                                            "sets_are_accepted", "parameters of torch.float32"),
+    "an initial state of another norm": (ORDERED, "norm=self.params.norm", 'norm="nn"', "sets_are_accepted",
+                                         "convnet2-w32-nn has ["),
+    "no initial state": (ORDERED, ", initial=self.initial", "", "sets_are_accepted", "says initial=True, but the set holds none"),
+    "an initial state for nothing": (ORDERED, "initial=True", "initial=False", "sets_are_accepted", "Params.own_student is True"),
+    "an initial state undeclared": (ORDERED, "return True", "return False", "sets_are_accepted",
+                                    "says initial=True, but Params.own_student is False"),
+    "a broken initial state": (ORDERED, "initial=self.initial", "initial=self.initial / 0", "sets_are_accepted",
+                               "its initial state is not finite"),
     "a look at val": (SOUND, UPDATE, f"{UPDATE} + ctx.val.images().mean()", "val_decides_nothing", "depends on val's images"),
     "private import": (SOUND, "        import torch\n        noise", "        import torch\n        import ddbench.data.space.split\n        noise",
                        "imports_only_public_names", "imports ddbench.data.space.split"),
@@ -233,7 +262,7 @@ def outcome(bench: Bench, name: str):
 
 
 @pytest.mark.parametrize(
-    "source", [SOUND, SELECTOR, LENDER, STARTED], ids=["distiller", "selector", "lender", "started"]
+    "source", [SOUND, SELECTOR, LENDER, STARTED, ORDERED], ids=["distiller", "selector", "lender", "started", "ordered"]
 )
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_a_sound_plugin_passes(check, source, tmp_path, home):
@@ -242,9 +271,11 @@ def test_a_sound_plugin_passes(check, source, tmp_path, home):
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_plugin_fails_its_check(case, tmp_path, home):
-    source, old, new, check, message = BROKEN[case]
-    assert old in source
-    found = outcome(Bench(subject(tmp_path, source.replace(old, new)), home), check)
+    source, old, new, check, message, *more = BROKEN[case]
+    for before, after in [(old, new), *more]:
+        assert before in source
+        source = source.replace(before, after)
+    found = outcome(Bench(subject(tmp_path, source), home), check)
     assert message in (found.problem or "passed")
 
 
@@ -314,7 +345,7 @@ def test_a_context_that_leads_to_test_images_fails(tmp_path, home, monkeypatch):
 
 
 def test_every_check_can_fail():
-    covered = {check for *_, check, _ in BROKEN.values()} | {"presets_are_valid", "no_test_split_is_in_reach"}
+    covered = {check for _, _, _, check, *_ in BROKEN.values()} | {"presets_are_valid", "no_test_split_is_in_reach"}
     assert covered == {check.__name__ for check in CHECKS}
 
 

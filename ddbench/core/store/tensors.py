@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ddbench.core.api import CondensedSet, Preprocess, Recipe, StorageBytes
-from ddbench.core.errors import CorruptFileError
+from ddbench.core.errors import CorruptFileError, NewerRecordError
+from ddbench.core.sets import SCHEMAS
 from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
 
 if TYPE_CHECKING:
@@ -111,10 +112,14 @@ def load_set(path: Path, framework: Framework = "pt") -> CondensedSet:
 
     Raises:
         CorruptFileError: If the file is cut short or not a condensed set.
+        NewerRecordError: If its recipe is one of a newer ddbench.
     """
     tensors, metadata = _open(path, framework)
     try:
         facts = json.loads(metadata["ddbench_set"])
+        schema = facts["recipe"].get("schema")
+        if isinstance(schema, int) and schema > max(SCHEMAS):
+            raise NewerRecordError(f"{path}: its recipe is of schema {schema}; update ddbench to use the set")
         return CondensedSet(
             images=tensors.get("images"),
             labels=tensors["labels"],

@@ -67,7 +67,7 @@ def pack(settled: Settled) -> tuple[bytes, str]:
     What was to be told of a file is kept beside them, and not in the hash: of equal sets, that of the first import.
     """
     stored = settled.stored
-    parts = {name: getattr(stored, name) for name in ("images", "labels", "weights", "classes")}
+    parts = {name: getattr(stored, name) for name in ("images", "labels", "weights", "classes", "initial")}
     tensors = {name: part.contiguous() for name, part in parts.items() if part is not None}
     facts = {
         "pixels": settled.pixels,
@@ -108,13 +108,14 @@ def open_set(folder: Path, train: Images) -> tuple[CondensedSet, tuple[str, ...]
     size = StorageBytes(
         images=images.numel() * images.element_size(),
         labels=labels.numel() * (4 if labels.is_floating_point() else 1),
-        lrs=0 if recipe.lr is None else 4,
+        lrs=4 * recipe.stored_rates,
         weights=4 * len(labels) if "weights" in tensors else 0,
+        initial=4 * tensors["initial"].numel() if "initial" in tensors else 0,
     )
     if facts["pixels"]:
         top = 255.0 if images.dtype == torch.uint8 else 1.0
         images = train.preprocessed(images.float() / top).cpu()
-    aux = {"classes": tensors["classes"]} if "classes" in tensors else {}
+    aux = {name: tensors[name] for name in ("classes", "initial") if name in tensors}
     condensed = CondensedSet(
         images, labels, facts["label_space"], train.preprocess, recipe, size, weights=tensors.get("weights"), aux=aux
     )

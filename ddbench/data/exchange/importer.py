@@ -43,6 +43,7 @@ class Understood(BaseModel):
         n: Images of each set.
         ipc: Images per class, None when classes have different numbers.
         per_class: Images of each class; None for soft labels.
+        initial: Whether the sets hold an initial state that students start from.
         found: What was found, a line each.
         warnings: What a reader of the table must know.
     """
@@ -57,6 +58,7 @@ class Understood(BaseModel):
     per_class: tuple[int, ...] | None
     found: tuple[str, ...]
     warnings: tuple[str, ...]
+    initial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Importer:
         return Understood(
             layout=first.layout, sources=sources, preprocess=preprocess, n=len(first.images),
             ipc=_ipc(per_class, len(first.images), info), per_class=per_class, found=found,
-            warnings=settled[0].warnings,
+            warnings=settled[0].warnings, initial=first.initial is not None,
         )  # fmt: skip
 
     def _keep(self, settled: Settled, preprocess: str, source: Source) -> str:

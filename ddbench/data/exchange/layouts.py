@@ -45,6 +45,7 @@ class Stored:
         recipe: How the set wants a student to be trained, as far as the file says it.
         weights: [n] loss weights, or None.
         classes: [n] int64, the class that each image of a soft-labelled set stands for, or None.
+        initial: [P] float32, the state that students start from, or None; there is one where the recipe asks for it.
         notes: What the file says besides.
     """
 
@@ -56,7 +57,12 @@ class Stored:
     recipe: Recipe = field(default_factory=Recipe)
     weights: Tensor | None = None
     classes: Tensor | None = None
+    initial: Tensor | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.recipe.initial and self.initial is None:
+            raise ValueError("its recipe starts students from an initial state, which the file does not hold")
 
 
 def read(source: Source, info: DatasetInfo) -> list[Stored]:
@@ -186,7 +192,7 @@ def _find_named(content: Mapping[str, Any], path: Path) -> Stored | None:
     plain = Stored("tensors", images.detach(), labels.detach())
     if "manifest" not in content:
         return plain
-    parts = {name: part for name in ("weights", "classes") if isinstance(part := content.get(name), Tensor)}
+    parts = {name: part for name in ("weights", "classes", "initial") if isinstance(part := content.get(name), Tensor)}
     return _declared(plain, content["manifest"], path, parts)
 
 
@@ -206,6 +212,7 @@ def _declared(stored: Stored, manifest: Any, path: Path, parts: Mapping[str, Ten
             recipe=Recipe.model_validate(facts["recipe"]),
             weights=parts.get("weights"),
             classes=parts.get("classes"),
+            initial=parts.get("initial"),
         )
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise DataError(f"{path}: its manifest is not one of ddbench's ({' '.join(str(error).split())})") from None
@@ -221,10 +228,13 @@ def _safetensors(path: Path) -> Stored:
         raise DataError(str(error)) from error
     if found.images is None:
         raise DataError(f"{path}: holds numbers of real images: `ddbench export KEY --to npz` writes the images out")
-    return Stored(
-        "ddbench", found.images, found.labels, found.label_space, found.preprocess, found.recipe, found.weights,
-        found.aux.get("classes"),
-    )  # fmt: skip
+    try:
+        return Stored(
+            "ddbench", found.images, found.labels, found.label_space, found.preprocess, found.recipe, found.weights,
+            found.aux.get("classes"), found.aux.get("initial"),
+        )  # fmt: skip
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _pictures(source: Source, info: DatasetInfo) -> Stored:

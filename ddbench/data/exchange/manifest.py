@@ -45,6 +45,7 @@ SOFT = "soft_*"
 _PICTURE = "8 bits a channel; / 255 gives the pixels that `preprocess` starts from"
 _CLASS = "the class that the image stands for"
 _FACTOR = "factor of the image's loss"
+_START = "what students start from (`recipe`): all parameters of their network, flattened, in their order"
 
 FIELDS = {
     "images": "float32 [n, C, H, W] in the space that `preprocess` describes: what a network is trained on",
@@ -56,6 +57,8 @@ FIELDS = {
     "whitening_whiten": "float32 [D, D]",
     "aux.classes": f"int64 [n], {_CLASS}",
     "aux.codes": "float32, what the images are decoded from; `bytes` counts it in their place",
+    "initial": f"float32 [P], {_START}",
+    "aux.initial": f"float32 [P], {_START}",
     "aux.scores": "float32, the score of every training image",
     PICTURES: _PICTURE,
     "file": "the image's file",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, StringConstraints
+from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
 from ddbench.core.api import ArtifactSpec, CellSpec, DatasetInfo, Params
 
@@ -27,6 +27,18 @@ class ImportedParams(Params):
         min_length=1, description="hashes that `ddbench import` printed; repetition r reads the r-th, or the only one"
     )
     n: PositiveInt = Field(description="images of each set")
+    initial: bool = Field(default=False, description="whether the sets hold an initial state that students start from")
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keys of sets without such a state are as they were before there were others."""
+        found: dict[str, Any] = serialise(self)
+        return found if self.initial else {name: value for name, value in found.items() if name != "initial"}
+
+    @property
+    def own_student(self) -> bool:
+        """As the files say."""
+        return self.initial
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """The set of this repetition; the first for one that is not reported."""

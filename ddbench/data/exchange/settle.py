@@ -100,6 +100,9 @@ def settle(stored: Stored, info: DatasetInfo, flags: Flags, preprocess: str, whe
         raise DataError(f"{where}: not all pixels are finite")
     labels, space = _labels(stored, info, flags, len(images), where)
     weights, classes = _beside(stored, info, where)
+    initial = stored.initial
+    if initial is not None and (initial.ndim != 1 or not bool(initial.isfinite().all())):
+        raise DataError(f"{where}: the initial state has shape {list(initial.shape)} or is not finite")
     pixels, images, about = _images(stored, images, info, flags, preprocess, where)
     notes: list[str] = []
     if not pixels and preprocess in ZCA and stored.preprocess is None:
@@ -110,6 +113,8 @@ def settle(stored: Stored, info: DatasetInfo, flags: Flags, preprocess: str, whe
         stored, images=images.contiguous(), labels=labels, label_space=space, weights=weights, classes=classes
     )  # fmt: skip
     found = (about, _label_facts(labels, space, info), *stored.notes)
+    if initial is not None:
+        found += (f"students start from an initial state of {len(initial):,} parameters (of its network: --archs)",)
     if stored.recipe.lr is not None:
         found += (f"learned learning rate {stored.recipe.lr:g}",)
     return Settled(made, pixels, found, tuple(notes))

@@ -46,6 +46,7 @@ class Parcel:
         pixels: uint8 [n, C, H, W], None where they cannot be had.
         table: Labels, weights, class slots.
         matrices: ``mean`` and ``whiten``, or nothing.
+        initial: [P], the state that students start from, or None.
         info: The data set.
     """
 
@@ -54,6 +55,7 @@ class Parcel:
     table: Table
     matrices: dict[str, Tensor]
     info: DatasetInfo
+    initial: Tensor | None = None
 
 
 def file_for(into: Path | None, key: str, target: str) -> Path:
@@ -125,11 +127,16 @@ def _parcel(condensed: CondensedSet, record: Record, target: str) -> tuple[Parce
         pixels = (floats.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     elif target in ("folder", "hf"):
         raise UsageError(f"{data.preprocess} cannot be undone, so there are no pixels to write: use --to npz or pt")
+    initial = condensed.aux.get("initial")
+    if target in ("folder", "hf") and initial is not None:
+        raise UsageError(
+            f"students of this set start from a state of its own, which {target} cannot hold: use --to npz or pt"
+        )
     if target in ("folder", "hf") and condensed.images is not None:
         notes.append("pixels were rounded to 8 bits")
     cell = record.document.cell
     images = in_space(condensed, data, whitening)
-    parcel = Parcel(images, pixels, _table(condensed), matrices_of(whitening), info)
+    parcel = Parcel(images, pixels, _table(condensed), matrices_of(whitening), info, initial)
     content = manifest(
         cell, record.document.label, condensed, info, key=record.key, set_sha256=record.set_sha256, form=target,
         names=_names(parcel, target),
@@ -168,6 +175,7 @@ def _arrays(parcel: Parcel) -> dict[str, npt.NDArray[Any]]:
         "weights": parcel.table.weights,
         "classes": parcel.table.classes,
         "pixels": parcel.pixels,
+        "initial": None if parcel.initial is None else parcel.initial.numpy(),
         **{f"whitening_{name}": part.numpy() for name, part in parcel.matrices.items()},
     }
     return {name: array for name, array in arrays.items() if array is not None}

@@ -108,9 +108,9 @@ class Case:
 
     @property
     def trains_student(self) -> bool:
-        """Whether its protocol trains a student; without, there are no others than the recorded ones."""
-        base = self.records[0]
-        return declared_by(base.evaluation.protocol, [base.evaluation.facts])[1]
+        """Whether its protocol trains fresh students; without, there are no others than the recorded ones."""
+        base = self.records[0].evaluation
+        return declared_by(base.protocol, [base.facts]).trains_student and not base.facts.own_student
 
     @property
     def recorded(self) -> float:

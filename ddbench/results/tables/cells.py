@@ -56,6 +56,7 @@ class Cell:
         own_n: Images of its sets where these have not the column's size: as many as another row's bytes buy, or as an
             imported set has; None: they have.
         as_run: Whether a claim about it is one about these runs alone (:attr:`ddbench.core.records.Record.as_run`).
+        own_student: Whether its students start from an initial state that a set holds: it is shown apart.
         recipe_updates: Updates that the recipe of its sets asks for, where some student had fewer; None: all had them.
         correct: Repetition → which test images each of its students was right about (see
             :mod:`ddbench.core.correctness`); only repetitions all of whose records say so.
@@ -87,6 +88,7 @@ class Cell:
     full_stopped_by: tuple[Timer, ...] = ()
     own_n: int | None = None
     as_run: bool = False
+    own_student: bool = False
     recipe_updates: int | None = None
     correct: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     spent: Mapping[int, Spent] = field(default_factory=dict)
@@ -108,8 +110,8 @@ class Cell:
 
     @property
     def counts(self) -> bool:
-        """Whether it is complete, made here, and not the set that all others are part of."""
-        return self.complete and self.kind != "reference" and self.source == "measured"
+        """Whether it is complete, made here, for any student, and not the set that all others are part of."""
+        return self.complete and self.kind != "reference" and self.source == "measured" and not self.own_student
 
     @property
     def ranked(self) -> bool:
@@ -146,6 +148,7 @@ def cell_of(observations: Sequence[Observation]) -> Cell:
         shared=_shared(ordered),
         details=_details(ordered),
         as_run=any(o.condensation is not None and o.condensation.as_run for o in ordered),
+        own_student=first.facts.own_student,
         recipe_updates=max((o.metrics["recipe_updates"] for o in ordered if _was_cut(o)), default=None),
         per_class=_means(counted, "per_class"),
         quartiles=_means(counted, "quartiles") if len(difficulties) < 2 else None,

@@ -57,7 +57,8 @@ def _texts(
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
     sizes = [*_purchase(row, observations), *_shortfall(row, columns)]
     effort = [*_cut(observations, columns), *below_published(observations)]
-    return [*warned, *_starts(observations), *_conditions(row, trains_student), *sizes, *effort]
+    told = [*warned, *_starts(observations), *_students(observations), *_conditions(row, trains_student)]
+    return [*told, *sizes, *effort]
 
 
 def _starts(observations: Sequence[Observation]) -> list[str]:
@@ -65,6 +66,14 @@ def _starts(observations: Sequence[Observation]) -> list[str]:
     starts = [start for o in observations if o.made is not None and (start := o.made.initial) is not None]
     labels = dict.fromkeys(start.label for start in starts)
     return [f"starts from the set of {label}, and is charged for it as for an artifact" for label in labels]
+
+
+def _students(observations: Sequence[Observation]) -> list[str]:
+    """What students were, where they were no fresh ones of the table's network."""
+    own = any(o.facts.own_student for o in observations)
+    texts = ["from its own initial state: one student of one network; shown apart, without rank and verdict"] * own
+    trained = dict.fromkeys(o.metrics["student"] for o in observations if "student" in o.metrics)
+    return [*texts, *(f"students are {name}, as its recipe says" for name in trained)]
 
 
 def named(rows: Sequence[Row]) -> str:

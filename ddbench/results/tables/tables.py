@@ -94,8 +94,13 @@ class Row:
 
     @property
     def competes(self) -> bool:
-        """Whether it is a method's own result, made here: what verdicts and ranks are about."""
-        return self.role.kind == "method" and self.source == "measured"
+        """Whether it is a method's own result, made here, for any student: what verdicts and ranks are about."""
+        return self.role.kind == "method" and self.source == "measured" and not self.own_student
+
+    @property
+    def own_student(self) -> bool:
+        """Whether its students start from initial states that sets hold: it is shown apart."""
+        return any(cell is not None and cell.own_student for cell in self.cells)
 
 
 class Filled(NamedTuple):
@@ -287,11 +292,14 @@ def _compared(rows: Sequence[Row]) -> list[Compared]:
 def _group(observation: Observation) -> float:
     """What all rows are held against comes first, everything and then chance; what is no method's own result last.
 
+    Between the methods and that last part stand methods that are shown apart.
     Of everything the one in float32 where it was trained in both precisions: the first one is what scores look at.
     """
     if observation.kind == "reference":
         return 0.5 if "student" in observation.bf16 else 0
-    return 1 if observation.role.kind == "reference" else 3 if observation.role.is_control else 2
+    if observation.role.kind == "reference":
+        return 1
+    return 3 if observation.role.is_control else 2.5 if observation.facts.own_student else 2
 
 
 def _columns(observations: list[Observation]) -> tuple[BudgetColumn, ...]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from ddbench.core.api import ArchInfo, Recipe, State
-from ddbench.core.errors import PluginError
+from ddbench.core.errors import NodeFailureError, PluginError
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import DatasetInfo
 from ddbench.data.space.split import Split
 from ddbench.models import build_model
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 @dataclass(slots=True)
@@ -70,6 +69,29 @@ def declared_folder(folders: Mapping[str, Path], name: str, params: str) -> Path
         declared = ", ".join(folders) or "none"
         raise PluginError(f"artifact {name!r} was not declared by {params}.artifacts (declared: {declared})")
     return folders[name]
+
+
+def start_from(model: nn.Module, state: Tensor, arch: str) -> None:
+    """Set all parameters of a network.
+
+    Args:
+        model: Changed in place.
+        state: float32 [P], its parameters flattened, in their order.
+        arch: What it is called, for messages.
+
+    Raises:
+        NodeFailureError: If it has another number of parameters.
+    """
+    parameters = list(model.parameters())
+    sizes = [one.numel() for one in parameters]
+    if list(state.shape) != [sum(sizes)]:
+        raise NodeFailureError(
+            "failed",
+            f"the set's initial state has shape {list(state.shape)}, {arch} has {sum(sizes)} parameters: it is a state "
+            "of another network",
+        )
+    for one, values in zip(parameters, torch.split(state, sizes), strict=True):
+        one.data.copy_(values.view_as(one))
 
 
 def network(

@@ -99,10 +99,10 @@ class RecipeParams(SGDParams):
         return found.model_copy(update={"batch": BATCH})
 
     def length(self, recipe: Recipe | None, n: int) -> tuple[int, int]:
-        """The recipe's own number, else so many passes in its batches."""
+        """The recipe's own number, else one for each of its rates, else so many passes in its batches."""
         if recipe is None:
             return self.updates, self.updates
-        wanted = recipe.updates or self.passes * math.ceil(n / (recipe.batch or self.batch))
+        wanted = recipe.updates or len(recipe.lrs or ()) or self.passes * math.ceil(n / (recipe.batch or self.batch))
         return wanted, min(wanted, self.longest)
 
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ddbench.blocks.augment import DSA
+from ddbench.blocks.augment import Augmentation, CutMix, named
+from ddbench.blocks.schedule import middle
 from ddbench.blocks.training import Fetch, Trainer, TrainingRecipe
 from ddbench.core.api import CondensedSet, EvalInputs, EvalProtocol, Predictor, Recipe
 from ddbench.core.errors import NodeFailureError
 from ddbench.core.keys import seed_of
 from ddbench.work.evaluate.metrics import accuracy, logits_of, predict_all
 from ddbench.work.evaluate.params import SGDParams
-
-Pick = Literal["batch", "image", "all"]
 
 CHECK_EVERY = 25
 """Updates between looks at the loss: each look makes a GPU wait."""
@@ -36,34 +35,50 @@ class SGDProtocol(EvalProtocol):
         params: SGDParams = artifacts.params
         if artifacts.recipe is not None and artifacts.recipe.teacher is not None:
             raise NodeFailureError("failed", "the set's recipe asks for a teacher, which no protocol can use yet")
-        recipe = artifacts.recipe or Recipe(lr=artifacts.lr, momentum=params.momentum, weight_decay=params.weight_decay)
+        recipe = artifacts.recipe or _recipe(params)
         wanted, updates = params.length(artifacts.recipe, artifacts.recipe_images or len(condensed))
         if artifacts.recipe is not None:
             artifacts.note("updates", updates)
         if wanted > updates:
             artifacts.note("recipe_updates", wanted)
-        drop_after = params.drop_after if updates == params.updates else -(-updates // 2)
         targets = _targets(condensed, params, artifacts)
         model = make_model(seed_of(seed, "model")).train()
-        augmenter = _augmenter(params, recipe if artifacts.recipe else None)
         draws = torch.Generator().manual_seed(seed_of(seed, "augmentation"))
         shuffle = torch.Generator().manual_seed(seed_of(seed, "order"))
         trainer = Trainer(
             model,
-            _fetch(condensed, artifacts, augmenter, draws),
+            _fetch(condensed, artifacts, named(recipe.augmentation, params.flip, cutout=not recipe.cutmix), draws),
             targets,
-            TrainingRecipe(
-                updates, artifacts.lr, recipe.batch or params.batch, params.schedule, drop_after,
-                momentum=recipe.momentum, weight_decay=recipe.weight_decay, loss=recipe.loss,
-            ),
+            _training(recipe, params, artifacts, wanted, updates),
             order=shuffle if recipe.order == "shuffled" else None,
             weights=None if condensed.weights is None else condensed.weights.to(artifacts.device),
-        )  # fmt: skip
+            mix=CutMix(recipe.cutmix, artifacts.dataset.classes, draws) if recipe.cutmix else None,
+        )
         _train(trainer, updates, draws, artifacts)
         predictor = _predictor(model)
         classes = targets if targets.ndim == 1 else targets.argmax(1)
         artifacts.note("train_top1", _train_accuracy(predictor, condensed, classes, artifacts))
         return predictor
+
+
+def _recipe(params: SGDParams) -> Recipe:
+    """What a protocol says to all sets alike, as a recipe."""
+    return Recipe(
+        momentum=params.momentum, weight_decay=params.weight_decay, schedule=params.schedule,
+        augmentation=params.augmentation,
+    )  # fmt: skip
+
+
+def _training(recipe: Recipe, params: SGDParams, inputs: EvalInputs, wanted: int, updates: int) -> TrainingRecipe:
+    """The recipe as the trainer takes it; of one that is cut the warm-up is, too."""
+    warmup = min(updates, -(-recipe.warmup * updates // wanted))
+    return TrainingRecipe(
+        updates, inputs.lr, recipe.batch or params.batch, recipe.schedule,
+        params.drop_after if inputs.recipe is None else middle(updates, warmup),
+        momentum=recipe.momentum, weight_decay=recipe.weight_decay, loss=recipe.loss, optimiser=recipe.optimiser,
+        betas=recipe.betas, drops=recipe.drops, drop_factor=recipe.drop_factor, lr_end=recipe.lr_end, warmup=warmup,
+        lrs=recipe.lrs or (),
+    )  # fmt: skip
 
 
 def _train(trainer: Trainer, updates: int, draws: torch.Generator, inputs: EvalInputs) -> None:
@@ -100,9 +115,7 @@ def _predictor(model: nn.Module) -> Predictor:
     return predict
 
 
-def _fetch(
-    condensed: CondensedSet, inputs: EvalInputs, augmenter: tuple[DSA, Pick] | None, draws: torch.Generator
-) -> Fetch:
+def _fetch(condensed: CondensedSet, inputs: EvalInputs, augment: Augmentation, draws: torch.Generator) -> Fetch:
     """How a batch comes about: the set's images (or the real ones it points to), then the augmentation."""
     images = None if condensed.images is None else condensed.images.to(inputs.device)
     indices = condensed.indices
@@ -115,25 +128,9 @@ def _fetch(
         else:
             assert indices is not None
             batch = inputs.train.images(indices[index])
-        if augmenter is None:
-            return batch
-        dsa, pick = augmenter
-        return dsa(batch, dsa.draw(draws, n=len(batch), pick=pick))
+        return augment(batch, draws)
 
     return fetch
-
-
-def _augmenter(params: SGDParams, recipe: Recipe | None) -> tuple[DSA, Pick] | None:
-    kind = recipe.augmentation if recipe is not None else params.augmentation
-    if kind == "dsa":
-        return DSA.for_dataset(flip=params.flip), "batch"
-    if kind == "crop_flip":
-        return DSA.crop_and_flip(flip=params.flip), "all"
-    if kind == "dc_mnist":
-        return DSA(ops=("crop", "scale", "rotate"), scale=(0.8, 1.2), rotate=45.0), "image"
-    if kind == "crop_noise":
-        return DSA(ops=("crop", "noise")), "all"
-    return None
 
 
 def _targets(condensed: CondensedSet, params: SGDParams, inputs: EvalInputs) -> Tensor:
@@ -161,5 +158,5 @@ def _targets(condensed: CondensedSet, params: SGDParams, inputs: EvalInputs) -> 
 
 
 def _train_accuracy(predictor: Predictor, condensed: CondensedSet, targets: Tensor, inputs: EvalInputs) -> float:
-    plain = _fetch(condensed, inputs, None, torch.Generator())
+    plain = _fetch(condensed, inputs, Augmentation(None), torch.Generator())
     return accuracy(predict_all(predictor, plain, len(condensed), inputs.device), targets)

@@ -22,7 +22,7 @@ from ddbench.core.api import (
     State,
     StorageBytes,
 )
-from ddbench.core.errors import NodeFailureError
+from ddbench.core.errors import NodeFailureError, UsageError
 from ddbench.core.keys import student_seed
 from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.plugin.protocols import CONTRACT
@@ -30,7 +30,8 @@ from ddbench.core.sets import other_space
 from ddbench.core.specs import DatasetInfo, DataSpec, EvalSpec, reported
 from ddbench.data.dataset import facts_of
 from ddbench.data.space.split import Split, open_splits, open_test, open_whole
-from ddbench.work.evaluate.inputs import Inputs, network
+from ddbench.models.names import with_norm
+from ddbench.work.evaluate.inputs import Inputs, network, start_from
 from ddbench.work.evaluate.metrics import accuracy, logits_of, measure
 
 Student = tuple[Predictor, dict[str, Any]]
@@ -73,6 +74,7 @@ class Evaluation:
             Where nothing but that choice is wanted (what is not reported), the student that was chosen is tested.
         recipe: Recipe to follow (native), else None.
         recipe_images: Images of the set that it came with, else None.
+        initial: The state that this recipe starts students from, [P]; None where it names none.
         chosen: What another repetition chose (its record's ``selection``), None when there is nothing to reuse.
         folders: Artifact folders, ``whitening`` among them.
         tick: Called after every update with progress and a function that gives the state to resume from.
@@ -88,6 +90,7 @@ class Evaluation:
     whole: bool = False
     recipe: Recipe | None = None
     recipe_images: int | None = None
+    initial: Tensor | None = None
     chosen: Mapping[str, Any] | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
     tick: Tick = lambda done, total, state: None
@@ -108,6 +111,21 @@ class Evaluation:
     def info(self) -> DatasetInfo:
         """Facts about the data."""
         return facts_of(self.data, self.registries.datasets)
+
+    @cached_property
+    def trained(self) -> str:
+        """The network that is trained: the one that the spec names, with the norm that the recipe asks for.
+
+        Raises:
+            NodeFailureError: If its family has no such norm.
+        """
+        norm = None if self.recipe is None else self.recipe.norm
+        if norm is None:
+            return self.spec.arch
+        try:
+            return with_norm(self.spec.arch, norm, self.registries.architectures)
+        except UsageError as error:
+            raise NodeFailureError("failed", f"the recipe asks for students with norm {norm!r}: {error}") from None
 
     @property
     def _how(self) -> dict[str, Any]:
@@ -141,13 +159,15 @@ class Evaluation:
         test = open_test(self.data, **self._how)
         logits = logits_of(predictor, test)
         metrics = measure(logits, test.labels, self.info.classes) | notes
+        if self.trained != self.spec.arch:
+            metrics["student"] = self.trained
         return Result(metrics, len(test), selection, logits.argmax(1).to(torch.int16), logits)
 
     def _rates(self) -> list[dict[str, Any]]:
         """The learning rates to try; one when there is nothing to choose."""
         own = self.condensed.recipe.lr
         if self.recipe is not None:
-            own = self.recipe.lr
+            own = self.recipe.lrs[0] if self.recipe.lrs else self.recipe.lr
             return [{"lr": self.params.lr[0] if own is None else own, "learned": False}]
         if self.chosen is not None:
             learned = self.chosen["learned"] and own is not None
@@ -195,7 +215,7 @@ class Evaluation:
         seed = student_seed(spec.master, self.data.name, spec.r, spec.e, spec.arch)
         # A copy: what one student's training writes into the set must not reach the next learning rate's.
         predictor = protocol.fit(condensed.copy(), self._student, seed, inputs)
-        return checked(predictor, self.protocol, spec.arch, self.info.classes), inputs.notes
+        return checked(predictor, self.protocol, self.trained, self.info.classes), inputs.notes
 
     def _ticker(self, lr: float, final: bool) -> Tick:
         trials = list(self._trials)
@@ -206,7 +226,12 @@ class Evaluation:
         return on_tick
 
     def _student(self, seed: int) -> nn.Module:
-        return network(self.spec.arch, self.info, self.device, seed, self.registries.architectures)
+        model = network(self.trained, self.info, self.device, seed, self.registries.architectures)
+        if self.recipe is not None and self.recipe.initial:
+            if self.initial is None:
+                raise NodeFailureError("failed", "the recipe asks for an initial state, which the set does not hold")
+            start_from(model, self.initial, self.trained)
+        return model
 
 
 def checked(predictor: Predictor, protocol: ProtocolInfo, student: str, classes: int) -> Predictor:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddbench.blocks.augment import DSA, OPERATIONS, Draw
+from ddbench.blocks.augment import DSA, OPERATIONS, Composed, CutMix, Draw, named
+from ddbench.core.sets import AugmentationName
 
 OPS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 SILENT = {
     "crop": 0.0, "cutout": 0.0, "scale": 1.0, "rotate": 0.0,
-    "brightness": 0.0, "saturation": 0.0, "contrast": 0.0, "noise": 0.0,
+    "brightness": 0.0, "saturation": 0.0, "contrast": 0.0, "noise": 0.0, "zoom": 1.0,
 }  # fmt: skip
 
 
@@ -248,3 +250,122 @@ def test_a_draw_for_other_images_is_refused():
         dsa(images(5), dsa.draw(generator(), 4))
     with pytest.raises(ValueError, match="does not fit"):
         dsa(images(5), DSA(ops=("crop",)).draw(generator(), 5))
+
+
+# ------------------------------------------------------------------------------------------------------------- by name
+
+EVERY = get_args(AugmentationName)
+OF_CHOICE = {
+    "dsa": "color crop cutout flip scale rotate",
+    "one_for_all": "flip color zoom rotate crop cutout",
+}
+OF_ALL = {"crop_flip": "crop flip", "crop_noise": "crop noise", "flip_rotate": "flip rotate"}
+
+
+def seen(name, n=400, flip=True, **more):
+    """The draw of a batch under a name, and its operations."""
+    one = named(name, flip, **more)
+    return one.augmenter.draw(generator(3), n=n, pick=one.pick), one.augmenter.ops
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_name_is_pure_seeded_and_shows_each_image_another_way(name):
+    one, x = named(name, True), images(1).expand(12, -1, -1, -1)
+    draws = generator(5)
+    first, again, other = one(x, generator(5)), one(x, draws), one(x, draws)
+    assert torch.equal(first, again) and first.shape == x.shape
+    if name == "none":
+        assert torch.equal(first, x) and torch.equal(draws.get_state(), generator(5).get_state()), "nothing is drawn"
+    else:
+        assert not torch.equal(first, other)
+        assert any(not torch.equal(a, first[0]) for a in first) or any(not torch.equal(a, other[0]) for a in other)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_name_mirrors_where_mirrored_images_mean_something_else(name):
+    augmenter = named(name, False).augmenter
+    assert augmenter is None or "flip" not in augmenter.ops
+
+
+@pytest.mark.parametrize("name", OF_CHOICE)
+def test_one_operation_acts_on_the_whole_batch(name):
+    assert set(named(name, True).augmenter.ops) == set(OF_CHOICE[name].split())
+    counts, one = torch.zeros(6), named(name, True)
+    for seed in range(600):
+        draw = one.augmenter.draw(generator(seed), n=4, pick=one.pick)
+        assert draw.apply.sum(1).tolist() == [1] * 4 and bool((draw.apply == draw.apply[0]).all())
+        counts += draw.apply[0]
+    assert counts.min() > 60, "each of them is drawn"
+
+
+@pytest.mark.parametrize("name", OF_ALL)
+def test_all_operations_act_in_their_order(name):
+    draw, ops = seen(name)
+    assert " ".join(ops) == OF_ALL[name] and bool(draw.apply.all())
+
+
+@pytest.mark.parametrize("cutout", [True, False])
+def test_composed_has_flip_and_colour_always_and_one_of_three(cutout):
+    draw, ops = seen("composed", cutout=cutout)
+    acts = dict(zip(ops, draw.apply.T, strict=True))
+    assert bool(acts.pop("flip").all()) and bool(acts.pop("color").all())
+    assert bool(acts.pop("cutout", torch.tensor([cutout])).all()) is cutout
+    assert set(acts) == {"crop", "scale", "rotate"}
+    assert torch.stack(list(acts.values())).sum(0).tolist() == [1] * 400
+    assert isinstance(named("composed", True).augmenter, Composed) and ops[0] == "flip"
+    if cutout:
+        assert ops[-1] == "cutout", "the square is blank in what students see"
+
+
+def test_dc_mnist_picks_an_operation_for_each_image():
+    draw, _ = seen("dc_mnist")
+    assert draw.apply.sum(1).tolist() == [1] * 400 and draw.apply.sum(0).min() > 90
+
+
+def test_colour_of_one_for_all_stays_within_a_quarter():
+    augmenter = named("one_for_all", True).augmenter
+    only = DSA(ops=("color",), brightness=augmenter.brightness, saturation=augmenter.saturation,
+               contrast=augmenter.contrast)  # fmt: skip
+    grey = torch.zeros(500, 3, 4, 4, dtype=torch.float64)
+    shift = only(grey, only.draw(generator(), 500, pick="all"))[:, 0, 0, 0]
+    assert shift.min() > -0.25 - 1e-9 and shift.max() < 0.25 + 1e-9 and shift.max() - shift.min() > 0.45
+    flat = torch.randn(500, 1, 4, 4, generator=generator(), dtype=torch.float64)  # one channel: no saturation
+    flat -= flat.mean((1, 2, 3), keepdim=True)
+    ratio = only(flat, only.draw(generator(), 500, pick="all")).std((1, 2, 3)) / flat.std((1, 2, 3))
+    assert 0.75 <= ratio.min() < 0.77 and 1.23 < ratio.max() <= 1.25
+
+
+def test_zoom_scales_both_axes_alike_and_leaves_neither_window_nor_image():
+    """A linear ramp tells where a window lies; a plate of ones tells where the image lies in the frame."""
+    side = torch.linspace(-1, 1, 33, dtype=torch.float64)
+    ramp = torch.stack([side.expand(33, 33).T, side.expand(33, 33)])[None]
+    inside = apply("zoom", ramp, [[0.0, 0.25, 1.0]])[0]  # 0.8, a quarter and all of the way
+    assert inside[0, :, 0].tolist() == pytest.approx((0.8 * side + 0.2).tolist())
+    assert inside[1, 0].tolist() == pytest.approx((0.8 * side - 0.1).tolist())
+    plate = torch.ones(1, 1, 33, 33, dtype=torch.float64)
+    for u in ([1.0, 0.0, 0.0], [1.0, 1.0, 0.5], [1.0, 0.3, 0.9]):
+        out = apply("zoom", plate, [u])[0, 0]
+        rows, columns = (out > 1 - 1e-9).any(1), (out > 1 - 1e-9).any(0)
+        assert {int(rows.sum()), int(columns.sum())} <= {25, 26}, "32 / 1.25 steps from pixel to pixel: all of it"
+
+
+def test_cutmix_of_probabilities_is_that_of_classes_where_they_are_certain():
+    x, classes = images(6), torch.tensor([0, 1, 2, 2, 1, 0])
+    hard, soft = (CutMix(0.5, 3, generator(1)) for _ in range(2))
+    mixed = 0
+    for _ in range(20):
+        (a, p), (b, q) = hard(x, classes), soft(x, torch.eye(3, dtype=torch.float64)[classes])
+        assert torch.equal(a, b)
+        torch.testing.assert_close(p, q)
+        mixed += not torch.equal(a, x)
+    assert 4 < mixed < 16
+
+
+def test_cutmix_mixes_the_rows_of_probabilities_by_area():
+    """Image i has the value i everywhere, and its label says so: both means agree."""
+    x = torch.arange(5.0, dtype=torch.float64).view(5, 1, 1, 1).expand(5, 1, 16, 16)
+    labels = torch.stack([torch.arange(5.0, dtype=torch.float64), torch.ones(5, dtype=torch.float64)], 1)
+    for seed in range(10):
+        mixed, targets = CutMix(1.0, 2, generator(seed))(x, labels)
+        torch.testing.assert_close(targets[:, 0], mixed.mean((1, 2, 3)))
+        torch.testing.assert_close(targets[:, 1], torch.ones(5, dtype=torch.float64))

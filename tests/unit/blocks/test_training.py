@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import chain
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ddbench.blocks.adam import Lamb
 from ddbench.blocks.training import Trainer, TrainingRecipe
+from ddbench.core.store.tensors import load_state, save_state
 
 
 def data(n=10, classes=3):
@@ -71,6 +74,120 @@ def test_a_resumed_training_ends_in_the_same_weights(stop, kind):
     for _ in range(12 - stop):
         rest.update()
     assert torch.equal(parameters(rest), parameters(whole))
+
+
+ADAM = {"betas": (0.8, 0.95), "weight_decay": 0.03}
+WARM = {"kind": "cosine", "warmup": 4, "lr_end": 0.1}
+
+
+def by_hand(optimiser, *, updates=12, batch=4, seed=1):
+    """Trained with an optimiser of torch or ours, as they are written in any loop; ``optimiser``: of parameters."""
+    x, y = data()
+    model = make(x, y).model
+    parameters_of = list(model.parameters())
+    made, order = optimiser(parameters_of), None if seed is None else torch.Generator().manual_seed(seed)
+    done = 0
+    while done < updates:
+        rows = torch.arange(len(x)) if order is None else torch.randperm(len(x), generator=order)
+        for index in rows.split(batch)[: updates - done]:
+            loss = functional.cross_entropy(model(x[index]), y[index])
+            gradients = torch.autograd.grad(loss, parameters_of)
+            made(gradients, done)
+            done += 1
+    return torch.cat([p.detach().flatten() for p in parameters_of])
+
+
+def of_torch(kind, rate=lambda done: 0.1, **settings):
+    """Steps of an optimiser of torch."""
+
+    def made(parameters_of):
+        optimiser = kind(parameters_of, 0.1, **settings)
+
+        def step(gradients, done):
+            optimiser.param_groups[0]["lr"] = rate(done)
+            for parameter, gradient in zip(parameters_of, gradients, strict=True):
+                parameter.grad = gradient
+            optimiser.step()
+
+        return step
+
+    return made
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_adam_takes_torchs_steps(name, kind):
+    trainer = make(*data(), kind="constant", optimiser=name, **ADAM)
+    for _ in range(12):
+        trainer.update()
+    assert torch.equal(parameters(trainer), by_hand(of_torch(kind, foreach=False, **ADAM)))
+    other = make(*data(), kind="constant", optimiser={"adam": "adamw", "adamw": "adam"}[name], **ADAM)
+    for _ in range(12):
+        other.update()
+    assert not torch.allclose(parameters(trainer), parameters(other)), "the decay is another"
+
+
+def test_lamb_takes_the_steps_of_the_block():
+    def made(parameters_of):
+        lamb = Lamb(parameters_of, 0.1, **ADAM)
+        return lambda gradients, done: lamb.step(gradients)
+
+    trainer = make(*data(), kind="constant", optimiser="lamb", **ADAM)
+    for _ in range(12):
+        trainer.update()
+    assert torch.equal(parameters(trainer), by_hand(made))
+
+
+def test_cosine_with_warm_up_is_a_loop_with_the_formula():
+    def rate(done):
+        if done < 4:
+            return 0.1 * (done + 1) / 4
+        return 0.01 + 0.09 * (1 + math.cos(math.pi * (done - 4) / 8)) / 2
+
+    trainer = make(*data(), optimiser="adam", **WARM, **ADAM)
+    for _ in range(12):
+        trainer.update()
+    theirs = by_hand(of_torch(torch.optim.Adam, rate, foreach=False, **ADAM))
+    torch.testing.assert_close(parameters(trainer), theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_ordered_batches_with_a_rate_for_each_update_are_an_explicit_loop():
+    """Three batches in their order and five rates, both over and over; shuffled it is another training."""
+    rates = (0.3, 0.1, 0.2, 0.05, 0.4)
+    settings = {"momentum": 0.9, "weight_decay": 5e-4}
+    ordered, shuffled = (make(*data(), seed=seed, lrs=rates) for seed in (None, 1))
+    for _ in range(12):
+        ordered.update(), shuffled.update()
+    rate = lambda done: rates[done % 5]  # noqa: E731
+    theirs = by_hand(of_torch(torch.optim.SGD, rate, foreach=True, **settings), seed=None)
+    assert torch.equal(parameters(ordered), theirs)
+    assert not torch.allclose(parameters(shuffled), theirs)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 5, 6, 7, 11])
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw", "lamb"])
+@pytest.mark.parametrize(
+    "schedule",
+    [{"kind": "step"}, WARM, {"kind": "drops", "drops": (0.25, 0.5), "warmup": 2}, {"lrs": (0.2, 0.1, 0.3)}],
+    ids=["step", "cosine", "drops", "lrs"],
+)
+def test_every_optimiser_and_schedule_goes_on_to_the_bit(tmp_path, stop, optimiser, schedule):
+    """Through the file, as a checkpoint does."""
+    whole, half, rest = (make(*data(), optimiser=optimiser, seed=seed, **schedule) for seed in (1, 1, 99))
+    for _ in range(12):
+        whole.update()
+    for _ in range(stop):
+        half.update()
+    save_state(tmp_path / "state", half.state())
+    rest.load(load_state(tmp_path / "state"))
+    for _ in range(12 - stop):
+        rest.update()
+    assert torch.equal(parameters(rest), parameters(whole))
+
+
+def test_the_state_of_sgd_is_what_checkpoints_of_before_hold():
+    trainer = make(*data())
+    trainer.update()
+    assert set(trainer.state()) == {"done", "model", "lr", "momentum", "rest", "order"}
 
 
 def test_the_drop_comes_with_a_fresh_momentum_buffer():
