@@ -26,6 +26,6 @@ def ridge_weights(features: Tensor, targets: Tensor, strength: float, *, relativ
     """
     kernel = features @ features.T
     diagonal = kernel.diagonal()
-    penalty = strength * diagonal.mean() if relative else torch.as_tensor(strength).to(kernel)
+    penalty = strength * (diagonal.mean() if relative else torch.ones_like(diagonal[0]))
     solved: Tensor = torch.linalg.solve(kernel + torch.diag_embed(penalty.expand_as(diagonal)), targets)
     return features.T @ solved

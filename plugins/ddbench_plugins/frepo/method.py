@@ -50,8 +50,14 @@ class FRePo(Method[FRePoParams]):
         self.chunk = chunk_size(self.build(ctx, 0).eval(), self.form.decode(self.start[:1])[:1])
 
     def build(self, ctx: RunContext, i: int) -> nn.Module:
-        """A fresh network with the pool's norm."""
-        return ctx.build_model(self.params.network(ctx.arch), seed=ctx.seed("net", str(i)))
+        """A fresh network with the pool's norm, in the memory format that PyTorch's operations on CPUs are fast in.
+
+        ConvNets with instance norm have operations of their own, which want the other format.
+        """
+        net = ctx.build_model(self.params.network(ctx.arch), seed=ctx.seed("net", str(i)))
+        if ctx.device.type == "cpu" and self.params.pool_norm != "in":
+            return net.to(memory_format=torch.channels_last)
+        return net
 
     def centred(self, classes: Tensor) -> Tensor:
         """Classes [n] → one-hot minus 1/C, [n, C]."""
