@@ -38,7 +38,7 @@ class LD(Method[LDParams]):
         self.indices, self.classes = first_of_each_class(ctx), class_slots(ctx).cpu()
         self.images = ctx.train.images(self.indices)
         n = len(self.images)
-        self.labels = torch.full((n, classes), 1 / classes).to(self.images)
+        self.labels = torch.full((n, classes), 1 / classes, dtype=self.images.dtype, device=ctx.device)
         self.adam = Adam([self.labels], p.lr_labels)
         self.plateau = Plateau(p.gap(n, classes))
         self.nets = 0
