@@ -12,7 +12,7 @@ from benchmarks.kit.worker import Turns
 ROWS = [
     Row(
         f"frepo {size} px",
-        f"FRePo, one outer step, 1,024 real images (DSA: 256 a class), {size} pixels, ipc 10, ConvNet-{depth}, width 32",
+        f"FRePo, one step, 1,024 real images (DSA: 256 a class), {size} pixels, ipc 10, ConvNet-{depth}, width 32",
         Case("frepo", ipc=10, size=size, depth=depth), "benchmarks.frepo_step", (Goal("ratio", 1.0),),
         sides=("dsa", "ours"),
     )
