@@ -8,11 +8,14 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from ddbench.blocks.regression import centred, cosine, label_margin
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench.core.specs import Budget
-from ddbench_plugins.frepo.method import FRePo, cosine, label_margin
-from ddbench_plugins.frepo.params import FRePoFreshParams, FRePoParams
+from ddbench_plugins.frepo.method import FRePo
+from ddbench_plugins.frepo.params import FRePoParams
 from ddbench_plugins.frepo.pool import Pool
+from ddbench_plugins.frepo_fresh.method import FRePoFresh
+from ddbench_plugins.frepo_fresh.params import FRePoFreshParams
 from tests.fakes import FakeContext, FakeSplit, run, toy
 
 
@@ -21,8 +24,12 @@ def context(*, dtype=torch.float64, channels=1, **fields):
     return FakeContext(toy(dtype=dtype, channels=channels), toy((2, 2, 2), seed=9, channels=channels), **fields)
 
 
-def prepared(ctx, params=FRePoParams, **given):
-    method = FRePo(params(**{"iterations": 10, "batch_real": 16, **given}))
+POOL, FRESH = (FRePo, FRePoParams), (FRePoFresh, FRePoFreshParams)
+
+
+def prepared(ctx, which=POOL, **given):
+    cls, params = which
+    method = cls(params(**{"iterations": 10, "batch_real": 16, **given}))
     method.prepare(ctx)
     return method
 
@@ -56,12 +63,12 @@ def test_loss_and_gradients_are_those_of_the_plain_loop(mirrored):
     ctx = context(channels=3)
     method = prepared(ctx, mirror="on" if mirrored else "off")
     for _ in range(5):
-        method.pool.train(0, ctx.train.images()[:20], method.centred(ctx.train.labels[:20]))  # statistics of its own
+        method.pool.train(0, ctx.train.images()[:20], centred(ctx.train.labels[:20], 3))  # statistics of its own
     net = method.pool.members[0].net
     images, labels = method.images.clone().requires_grad_(), method.labels.clone().requires_grad_()
     with torch.no_grad():
         labels[0] = torch.tensor([0.3, 0.1, -0.4])  # nearer to each other than 1/C: the margin has a gradient
-    real, targets = ctx.train.images()[20:28], method.centred(ctx.train.labels[20:28])
+    real, targets = ctx.train.images()[20:28], centred(ctx.train.labels[20:28], 3)
     ours = method.loss(net, real, targets, images, labels)
     plain = plain_loss(net, real, targets, images, labels, mirrored)
     torch.testing.assert_close(ours, plain, rtol=1e-8, atol=0)
@@ -72,7 +79,7 @@ def test_loss_and_gradients_are_those_of_the_plain_loop(mirrored):
 def test_gradients_are_finite_differences():
     ctx = context()
     method = prepared(ctx)
-    real, targets = ctx.train.images()[:8], method.centred(ctx.train.labels[:8])
+    real, targets = ctx.train.images()[:8], centred(ctx.train.labels[:8], 3)
     net = method.build(ctx, 3).eval()
     images, labels = method.images.clone().requires_grad_(), (0.2 * method.labels).requires_grad_()
     found = torch.autograd.grad(method.loss(net, real, targets, images, labels), (images, labels))
@@ -194,23 +201,22 @@ def test_a_network_learns_from_a_random_part_of_many_images():
 
 def test_fresh_networks_are_never_trained_and_never_the_same():
     ctx = context()
-    method, seen = prepared(ctx, FRePoFreshParams), []
+    method, seen = prepared(ctx, FRESH), []
     method.loss, plain = lambda net, *rest: seen.append(net) or plain(net, *rest), method.loss
     for _ in range(2):
         method.step(ctx)
         ctx.step += 1
     assert not torch.equal(*(net.classifier.weight for net in seen))
     assert torch.equal(seen[1].classifier.weight, ctx.build_model("-bn", seed=ctx.seed("net", "1")).classifier.weight)
-    assert method.state_dict()["pool"] is None
 
 
-@pytest.mark.parametrize("params", [FRePoParams, FRePoFreshParams])
-def test_the_loss_falls_on_digits(params):
+@pytest.mark.parametrize("which", [POOL, FRESH], ids=["pool", "fresh"])
+def test_the_loss_falls_on_digits(which):
     data = load_digits()
     images = torch.tensor(data.images, dtype=torch.float32)[:, None]
     split = FakeSplit((images - images.mean()) / images.std(), torch.tensor(data.target))
     ctx = FakeContext(split, split, Budget(ipc=1))
-    method = prepared(ctx, params, iterations=50, batch_real=256, lr=0.01)
+    method = prepared(ctx, which, iterations=50, batch_real=256, lr=0.01)
     losses = []
     for _ in range(50):
         losses.append(method.step(ctx)["loss"])
