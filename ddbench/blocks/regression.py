@@ -88,7 +88,8 @@ class FeatureRegressionMethod(Method[P]):
     def loss(self, net: nn.Module, real: Tensor, y: Tensor, syn: Tensor, labels: Tensor) -> Tensor:
         """mean_b ½ ‖F_b F_sᵀ (F_s F_sᵀ + λ I)⁻¹ Y − y_b‖² + the labels' margin.
 
-        The regression is in float64: rounding a kernel of many features to float32 adds about as much as λ does.
+        The regression is in float64: with more images than features λ alone keeps the kernel regular, and rounding to
+        float32 adds more than that.
 
         Args:
             net: In eval mode.

@@ -245,6 +245,15 @@ def test_the_set_has_centred_labels_and_the_bytes_that_were_foreseen():
     assert made.storage.total == params.stored_bytes(6, ctx.dataset) == 4 * 6 * (64 + 3)
 
 
+@pytest.mark.parametrize(("form", "stored", "seen"), [("multi-formation", 6, 24), ("upsampled", 6, 6)])
+def test_what_is_stored_may_decode_to_other_images_each_with_a_label(form, stored, seen):
+    ctx = context(dtype=torch.float32)
+    params = FRePoParams(iterations=2, batch_real=16, lr=0.05, parametrisation=form)
+    made = run(FRePo(params), ctx)
+    assert (len(made.aux["codes"]), len(made), len(made.labels)) == (stored, seen, seen)
+    assert made.storage.total == params.stored_bytes(6, ctx.dataset)
+
+
 def test_networks_are_the_cells_with_another_norm():
     assert FRePoParams().network("convnet3-w128-in") == "convnet3-w128-bn"
     assert FRePoParams(pool_norm="nn").network("resnet18-ap-w16-in") == "resnet18-ap-w16-nn"
