@@ -93,12 +93,10 @@ class FakeContext:
         return seed_from(self.master, self.method, *use)
 
     def build_model(self, arch: str | None = None, *, seed: int) -> nn.Module:
-        info = self.dataset
+        info, norm = self.dataset, self.norm if arch is None else arch.rpartition("-")[2]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            net = ConvNet(
-                self.depth, self.width, self.norm, channels=info.channels, classes=info.classes, size=info.size
-            )
+            net = ConvNet(self.depth, self.width, norm, channels=info.channels, classes=info.classes, size=info.size)
         return net.to(self.train.images().dtype)
 
     def artifact(self, name: str) -> Path:

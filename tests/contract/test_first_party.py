@@ -54,6 +54,26 @@ class TestDMLatent(MethodContract):
     fast = {"iterations": 3, "batch_real": 4, "generator_epochs": 1}
 
 
+class TestFRePo(MethodContract):
+    name = "frepo"
+    fast = {"iterations": 4, "batch_real": 64, "pool": 2, "max_age": 2}
+
+
+class TestFRePoFresh(MethodContract):
+    name = "frepo_fresh"
+    fast = {"iterations": 3, "batch_real": 64}
+
+
+class TestLD(MethodContract):
+    name = "ld"
+    fast = {"iterations": 5, "batch_real": 64, "patience": 2}
+
+
+class TestLDByRidge(MethodContract):
+    name = "ld"
+    fast = {"iterations": 5, "batch_real": 64, "patience": 2, "variant": "ridge"}
+
+
 class TestEL2N(MethodContract):
     name = "el2n"
     fast = {"epochs": 1, "nets": 2}
