@@ -60,7 +60,9 @@ class Inner(Protocol):
         """Moments before the first step."""
         ...
 
-    def move(self, theta: Tensor, moments: Moments, gradient: Tensor, rate: Tensor, step: int) -> tuple[Tensor, Moments]:
+    def move(
+        self, theta: Tensor, moments: Moments, gradient: Tensor, rate: Tensor, step: int
+    ) -> tuple[Tensor, Moments]:
         """θ' and the moments after step number ``step``; differentiable in all tensors."""
         ...
 
@@ -103,7 +105,9 @@ class SGDInner:
         """No velocity."""
         return (torch.zeros_like(theta),)
 
-    def move(self, theta: Tensor, moments: Moments, gradient: Tensor, rate: Tensor, step: int) -> tuple[Tensor, Moments]:
+    def move(
+        self, theta: Tensor, moments: Moments, gradient: Tensor, rate: Tensor, step: int
+    ) -> tuple[Tensor, Moments]:
         """θ − β v', and v'."""
         velocity = self.momentum * moments[0] + gradient
         return theta - rate * velocity, (velocity,)
@@ -142,7 +146,9 @@ class AdamInner:
         """m = v = 0."""
         return torch.zeros_like(theta), torch.zeros_like(theta)
 
-    def move(self, theta: Tensor, moments: Moments, gradient: Tensor, rate: Tensor, step: int) -> tuple[Tensor, Moments]:
+    def move(
+        self, theta: Tensor, moments: Moments, gradient: Tensor, rate: Tensor, step: int
+    ) -> tuple[Tensor, Moments]:
         """As above."""
         (one, two), (first, second) = self.betas, moments
         first = one * first + (1 - one) * gradient
