@@ -1,15 +1,15 @@
 """What a student's training is made of besides its gradients: an optimiser's step, and the adjoint of that step.
 
 A step takes the gradient g of the student's loss at θ to new parameters θ' and new moments. :meth:`Inner.move` makes it
-(differentiably, for graphs that are kept), :meth:`Inner.pull` takes ∂L/∂θ' and ∂L/∂moments' back through it to g, to the
-moments before, and to the step size; θ itself passes θ' unchanged. Symbols: [P] flat parameters, i the number of a step
+(differentiably, for graphs that are kept); :meth:`Inner.pull` takes ∂L/∂θ' and ∂L/∂moments' back to g, to the moments
+before, and to the step size; to θ all of ∂L/∂θ' goes on as it is. Symbols: [P] flat parameters, i the number of a step
 from 0, t = i + 1, β the step size.
 
     SGD     v' = μ v + g                                        θ' = θ − β v'
     Adam    m' = β₁ m + (1 − β₁) g    v' = β₂ v + (1 − β₂) g²   θ' = θ − β (m' / (1 − β₁ᵗ)) / (√(v' / (1 − β₂ᵗ)) + ε)
 
-Adam is Kingma & Ba's (ICLR 2015), with moments that begin at 0. The derivative of the root at v' = 0 is taken to be 0: a
-parameter that has had no gradient yet gets none through its second moment.
+Adam is Kingma & Ba's (ICLR 2015), with moments that begin at 0. The derivative of the root at v' = 0 is taken to be 0:
+a parameter that has had no gradient yet gets none through its second moment.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from torch import Tensor
 
 Moments = tuple[Tensor, ...]
 """What an optimiser remembers from step to step, [P] each."""
+
+Moved = tuple[Tensor, Moments]
+"""θ' and moments'."""
 
 
 class Pulled(NamedTuple):
@@ -143,7 +146,7 @@ class AdamInner:
         return True
 
     def begin(self, theta: Tensor) -> Moments:
-        """m = v = 0."""
+        """Both 0."""
         return torch.zeros_like(theta), torch.zeros_like(theta)
 
     def move(
