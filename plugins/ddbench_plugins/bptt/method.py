@@ -8,6 +8,7 @@ Deltas from the authors' code: augmentation is drawn for each update of a studen
 different numbers of images; seeded generators; the set after the last step, not the best on test.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -78,6 +79,6 @@ def xavier(like: Tensor) -> Tensor:
     Args:
         like: N(0, 1) noise, [n, C, H, W], whose normal distribution function is uniform.
     """
-    bound = (6 / (len(like) + like[0].numel())) ** 0.5
+    bound = math.sqrt(6 / (len(like) + like[0].numel()))
     uniform: Tensor = torch.special.ndtr(like)
     return bound * (2 * uniform - 1)
