@@ -323,8 +323,8 @@ def _reverse(path: _Path, outer: Outer, *, exact: bool, keep_bytes: int | None) 
     after: list[Moments] = []
     kept: dict[int, _Step] = {}
     ration = _Ration(TAPES if keep_bytes is None and student.taped else keep_bytes or 0)
+    left = sum(map(len, batches))
     for i, batch in enumerate(batches):
-        left = sum(map(len, batches[i:]))
         if i >= first and ration.allows(left):
             made = student.step(theta, batch, i, measured=ration.per_image == 0)
             ration.per_image = ration.per_image or made.nbytes / len(batch)
@@ -339,6 +339,7 @@ def _reverse(path: _Path, outer: Outer, *, exact: bool, keep_bytes: int | None) 
         theta, moments = inner.move(theta, moments, gradient, _rate(beta, i), i)
         if i >= first:
             after.append(moments if inner.remembers else ())
+        left -= len(batch)
     end = theta.detach().requires_grad_()
     loss = outer(end)
     (adjoint,) = torch.autograd.grad(loss, end)
