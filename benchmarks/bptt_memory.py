@@ -47,7 +47,7 @@ ROWS = [
     Row(
         f"bptt-memory N={steps}",
         f"BPTT, one outer step, N = {steps} (all graphs: kept), memory over that at N = 1, ipc 10, width 32",
-        Case("bptt", ipc=10, steps=steps), "benchmarks.bptt_memory", GOALS.get(steps, ()), measure=peak,
+        Case("bptt", ipc=10, steps=steps), "", GOALS.get(steps, ()), sides=("ours", "kept"), measure=peak,
     )
     for steps in STEPS
 ]  # fmt: skip
