@@ -205,7 +205,7 @@ def test_a_dd_set_is_trained_on_as_it_was_made(budget):
 
 def test_the_order_of_a_dd_set_matters():
     ctx = context(budget=Budget(ipc=3))
-    method = METHODS["dd"](iterations=60, lr_init=0.1, epochs=1)
+    method = METHODS["dd"](iterations=40, lr_init=0.1, epochs=1)
     condensed = run(method, ctx)
     x, y = ctx.train.images(), ctx.train.labels
     turned = replace(condensed, images=condensed.images.view(3, 3, 1, 8, 8).flip(0).reshape(9, 1, 8, 8))
