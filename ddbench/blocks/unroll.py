@@ -1,17 +1,18 @@
 """Gradients through a student's training: the exact one at constant memory, the unrolled one, and TESLA's.
 
-A student starts at θ_0 and takes N SGD steps on batches of the synthetic set (images X, labels Y, step size β):
+A student starts at θ_0 and takes N steps on batches of the synthetic set (images X, labels Y), here of SGD (step sizes
+β_i; Adam stands beside it in :mod:`ddbench.blocks.inner`):
 
-    g_i = ∇_θ ℓ(f(A_i(X[b_i]); θ_i), Y[b_i])      v_{i+1} = μ v_i + g_i      θ_{i+1} = θ_i − β v_{i+1}
+    g_i = ∇_θ ℓ(f(A_i(X[b_i]); θ_i), Y[b_i])      v_{i+1} = μ v_i + g_i      θ_{i+1} = θ_i − β_i v_{i+1}
 
 and an outer loss L(θ_N) is differentiated in X, Y and β. ``unrolled`` keeps all N graphs. ``exact`` runs the steps
-without graphs, then walks back with the adjoint λ = ∂L/∂θ_{i+1} (and w = ∂L/∂v_{i+1} = −β λ + μ w of the step after),
+without graphs, then walks back with the adjoint λ = ∂L/∂θ_{i+1} (and w = ∂L/∂g_i = −β_i λ + μ w of the step after),
 rebuilding one step's graph at a time:
 
-    ∂L/∂β −= ⟨λ, v_{i+1}⟩      ∂L/∂X[b_i] += ∂⟨g_i, w⟩/∂X      ∂L/∂Y[b_i] += ∂⟨g_i, w⟩/∂Y      λ += ∂⟨g_i, w⟩/∂θ_i
+    ∂L/∂β_i −= ⟨λ, v_{i+1}⟩    ∂L/∂X[b_i] += ∂⟨g_i, w⟩/∂X    ∂L/∂Y[b_i] += ∂⟨g_i, w⟩/∂Y    λ += ∂⟨g_i, w⟩/∂θ_i
 
-the same number, at the memory of one step plus N parameter vectors. ``tesla`` (Cui et al., ICML 2023, eq. 6) leaves out
-the last assignment, which is not the exact gradient for N > 1.
+the same number, at the memory of one step plus parameter vectors: θ_i and the moments of each step. ``tesla`` (Cui et
+al., ICML 2023, eq. 6) leaves out the last assignment, which is not the exact gradient for N > 1.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from ddbench.blocks.functional import FlatModel, flatten, is_fused, student_loss
+from ddbench.blocks.inner import Inner, Moments, SGDInner
 
 Outer = Callable[[Tensor], Tensor]
 """Flat parameters [P] → scalar loss."""
@@ -46,7 +48,7 @@ class Unrolled:
         loss: Scalar.
         grad_images: [n, C, H, W].
         grad_labels: [n, K] for float labels, None for hard ones.
-        grad_lr: Scalar.
+        grad_lr: Scalar, or [N] where each step has a size of its own (0 before the window).
         final: [P], the student's last parameters.
     """
 
@@ -85,6 +87,42 @@ def backward(
     window: int | None = None,
     keep_bytes: int | None = None,
 ) -> Unrolled:
+    """Train a student by SGD on a synthetic set and differentiate what became of it: as :func:`through` does.
+
+    Args:
+        model: As there, as all that is not named here.
+        start: As there.
+        batches: As there.
+        images: As there.
+        labels: As there.
+        lr: β, of all steps, or [N].
+        outer: As there.
+        augment: As there.
+        gradients: As there.
+        momentum: μ.
+        window: As there.
+        keep_bytes: As there.
+    """
+    return through(
+        model, start, batches, images, labels, SGDInner(lr, momentum), outer=outer, augment=augment,
+        gradients=gradients, window=window, keep_bytes=keep_bytes,
+    )  # fmt: skip
+
+
+def through(
+    model: nn.Module,
+    start: Tensor | Sequence[Tensor],
+    batches: Tensor | Sequence[Tensor],
+    images: Tensor,
+    labels: Tensor,
+    inner: Inner,
+    *,
+    outer: Outer,
+    augment: Augment | None = None,
+    gradients: Gradients = "exact",
+    window: int | None = None,
+    keep_bytes: int | None = None,
+) -> Unrolled:
     """Train a student on a synthetic set and differentiate what became of it.
 
     Args:
@@ -93,25 +131,27 @@ def backward(
         batches: N index tensors [b] into the set, in order.
         images: X, [n, C, H, W].
         labels: Y, [n] int64 classes, or [n, K] float logits (the target is their softmax).
-        lr: β.
+        inner: How the student is trained, step sizes included.
         outer: L.
         augment: A_i.
         gradients: How to differentiate.
-        momentum: μ.
-        window: Differentiate only through the last so many steps (truncation); None: through all.
+        window: Differentiate only through the last so many steps (truncation): where they begin, θ and the optimiser's
+            moments are constants, and its count of steps goes on. None: through all.
         keep_bytes: Memory that ``exact`` and ``tesla`` may spend on keeping graphs of steps instead of rebuilding them;
             None: none, or :data:`TAPES` where the network is fused. The result does not depend on it.
 
     Raises:
-        ValueError: If there is no batch, or the window is not positive.
+        ValueError: If there is no batch, the window is not positive, or step sizes are fewer or more than steps.
     """
     batches = list(batches)
     if not batches or (window is not None and window < 1):
         raise ValueError(f"{len(batches)} batches and window {window}: both must be positive")
     student = _Student(FlatModel.of(model), images.detach(), labels.detach(), augment)
-    beta = torch.as_tensor(lr, dtype=images.dtype, device=images.device).detach()
+    beta = torch.as_tensor(inner.lr, dtype=images.dtype, device=images.device).detach()
+    if beta.ndim and beta.shape != (len(batches),):
+        raise ValueError(f"step sizes of shape {list(beta.shape)} for {len(batches)} steps")
     first = 0 if window is None else max(0, len(batches) - window)
-    path = _Path(student, flatten(start), batches, beta, momentum, first)
+    path = _Path(student, flatten(start), batches, beta, inner, first)
     if gradients == "unrolled":
         return _unrolled(path, outer)
     return _reverse(path, outer, exact=gradients == "exact", keep_bytes=keep_bytes)
@@ -237,71 +277,87 @@ class _Path:
     start: Tensor
     batches: list[Tensor]
     beta: Tensor
-    momentum: float
+    inner: Inner
     first: int
+
+
+def _rate(beta: Tensor, step: int) -> Tensor:
+    """β of a step."""
+    return beta[step] if beta.ndim else beta
 
 
 def _unrolled(path: _Path, outer: Outer) -> Unrolled:
     """All graphs at once: the reference that ``exact`` agrees with."""
-    student, start, beta, momentum, first = path.student, path.start, path.beta, path.momentum, path.first
+    student, inner, first = path.student, path.inner, path.first
     soft = student.labels.is_floating_point()
-    images, labels, lr = student.images.clone().requires_grad_(), student.labels.clone(), beta.clone().requires_grad_()
+    images, labels = student.images.clone().requires_grad_(), student.labels.clone()
+    lr = path.beta.clone().requires_grad_(inner.learned)
     if soft:
         labels.requires_grad_()
-    theta, velocity = start.clone().requires_grad_(), torch.zeros_like(start)
+    theta, moments = path.start.clone().requires_grad_(), inner.begin(path.start)
     for i, batch in enumerate(path.batches):
         if i == first:
-            theta, velocity = theta.detach().requires_grad_(), velocity.detach()
+            theta, moments = _constant(theta, moments)
         gradient = student.gradient(theta, images[batch], labels[batch], i, graph=i >= first)
-        velocity = momentum * velocity + gradient
-        theta = theta - lr * velocity
+        theta, moments = inner.move(theta, moments, gradient, _rate(lr, i), i)
         if i < first:
-            theta = theta.detach().requires_grad_()
+            theta, moments = _constant(theta, moments)
     loss = outer(theta)
-    wanted = [images, lr, *([labels] if soft else [])]
+    wanted = [images, *([lr] if inner.learned else []), *([labels] if soft else [])]
     grads = torch.autograd.grad(loss, wanted, allow_unused=True)
     found = [torch.zeros_like(x) if grad is None else grad for x, grad in zip(wanted, grads, strict=True)]
-    return Unrolled(loss.detach(), found[0], found[2] if soft else None, found[1], theta.detach())
+    of_lr = found[1] if inner.learned else torch.zeros_like(path.beta)
+    return Unrolled(loss.detach(), found[0], found[-1] if soft else None, of_lr, theta.detach())
+
+
+def _constant(theta: Tensor, moments: Moments) -> tuple[Tensor, Moments]:
+    """The same as the start of another graph."""
+    return theta.detach().requires_grad_(), tuple(one.detach() for one in moments)
 
 
 def _reverse(path: _Path, outer: Outer, *, exact: bool, keep_bytes: int | None) -> Unrolled:
     """Forward without graphs, then back step by step."""
-    student, start, batches, beta = path.student, path.start, path.batches, path.beta
-    momentum, first = path.momentum, path.first
-    thetas, velocities = [start], [torch.zeros_like(start)]
+    student, batches, beta, inner, first = path.student, path.batches, path.beta, path.inner, path.first
+    theta, moments = path.start, inner.begin(path.start)
+    thetas: list[Tensor] = []
+    after: list[Moments] = []
     kept: dict[int, _Step] = {}
     ration = _Ration(TAPES if keep_bytes is None and student.taped else keep_bytes or 0)
+    left = sum(map(len, batches))
     for i, batch in enumerate(batches):
-        left = sum(map(len, batches[i:]))
         if i >= first and ration.allows(left):
-            made = student.step(thetas[i], batch, i, measured=ration.per_image == 0)
+            made = student.step(theta, batch, i, measured=ration.per_image == 0)
             ration.per_image = ration.per_image or made.nbytes / len(batch)
             if ration.allows(left):  # the first one was made to find out
                 kept[i] = made
             gradient = made.gradient
             del made
         else:
-            gradient = student.plain(thetas[i], batch, i)
-        velocities.append(momentum * velocities[i] + gradient)
-        thetas.append(thetas[i] - beta * velocities[i + 1])
-    end = thetas[-1].detach().requires_grad_()
+            gradient = student.plain(theta, batch, i)
+        if i >= first:
+            thetas.append(theta)
+        theta, moments = inner.move(theta, moments, gradient, _rate(beta, i), i)
+        if i >= first:
+            after.append(moments if inner.remembers else ())
+        left -= len(batch)
+    end = theta.detach().requires_grad_()
     loss = outer(end)
     (adjoint,) = torch.autograd.grad(loss, end)
     grad_images, grad_lr = torch.zeros_like(student.images), torch.zeros_like(beta)
     grad_labels = torch.zeros_like(student.labels) if student.labels.is_floating_point() else None
-    pull = torch.zeros_like(adjoint)
+    carried = tuple(torch.zeros_like(one) for one in moments)
     for i in range(len(batches) - 1, first - 1, -1):
-        grad_lr -= torch.dot(adjoint, velocities[i + 1])
-        pull = momentum * pull - beta * adjoint
-        step = kept.pop(i) if i in kept else student.step(thetas[i], batches[i], i)
-        of_images, of_labels, of_theta = step.pull(pull, theta=exact)
+        theta = thetas.pop()
+        step = kept.pop(i) if i in kept else student.step(theta, batches[i], i)
+        pulled = inner.pull(adjoint, carried, after.pop(), step.gradient, _rate(beta, i), i)
+        _rate(grad_lr, i).add_(pulled.rate)
+        carried = pulled.moments
+        of_images, of_labels, of_theta = step.pull(pulled.gradient, theta=exact)
         grad_images.index_add_(0, batches[i].to(grad_images.device), of_images)
         if grad_labels is not None and of_labels is not None:
             grad_labels.index_add_(0, batches[i].to(grad_labels.device), of_labels)
         if of_theta is not None:
             adjoint = adjoint + of_theta
-        thetas.pop()
-        velocities.pop()
         del step, of_images, of_labels, of_theta  # before the next step is made again: only one is ever in memory
     return Unrolled(loss.detach(), grad_images, grad_labels, grad_lr, end.detach())
 

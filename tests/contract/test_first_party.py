@@ -220,6 +220,31 @@ class TestDeepFool(MethodContract):
     fast = {"epochs": 1}
 
 
+class TestDD(MethodContract):
+    name = "dd"
+    fast = {"iterations": 3, "epochs": 2, "batch_real": 64}
+
+
+class TestDDFromOneNetwork(MethodContract):
+    name = "dd"
+    fast = {"iterations": 3, "epochs": 1, "batch_real": 64, "fixed_init": True}
+
+
+class TestBPTT(MethodContract):
+    name = "bptt"
+    fast = {"iterations": 3, "inner_steps": 3, "batch_real": 8}
+
+
+class TestRaTBPTT(MethodContract):
+    name = "rat_bptt"
+    fast = {"iterations": 3, "total": 5, "window": 2, "batch_real": 64}
+
+
+class TestRaTBPTTWithLabels(MethodContract):
+    name = "rat_bptt"
+    fast = {"iterations": 3, "total": 4, "window": 2, "batch_real": 64, "learn_labels": True}
+
+
 @pytest.mark.parametrize("cls", MethodContract.__subclasses__(), ids=lambda cls: cls.name)
 def test_of_ours_only_canvases_of_several_real_images_refuse_classes_that_are_short(cls, tmp_path):
     bench = Bench(Subject.find(cls.name, cls.fast), tmp_path)
