@@ -34,6 +34,20 @@ class TestIDC(MethodContract):
     fast = {"iterations": 2, "outer_steps": 2, "batch_real": 4, "batch_net": 64, "net_images": 64}
 
 
+class TestKIP(MethodContract):
+    name = "kip"
+    fast = {"iterations": 3, "batch_real": 4}
+
+
+class TestKIPLearningLabels(MethodContract):
+    name = "kip"
+    fast = {"iterations": 3, "batch_real": 4, "learn_labels": True}
+
+
+class TestLabelSolve(MethodContract):
+    name = "label_solve"
+
+
 class TestEL2N(MethodContract):
     name = "el2n"
     fast = {"epochs": 1, "nets": 2}
