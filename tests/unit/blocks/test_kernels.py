@@ -26,7 +26,7 @@ def images(n, channels=2, side=4, seed=0):
 
 
 def fc1_by_hand(x, y):
-    """One pair of lists of floats: §1.5 with θ by arccos."""
+    """One pair of lists of floats: the recursion with θ by arccos."""
     sigma = lambda a, b: 2 * sum(i * j for i, j in zip(a, b, strict=True)) / len(a) + 0.01  # noqa: E731
     u, v, c = sigma(x, x), sigma(y, y), sigma(x, y)
     angle = math.acos(max(-1.0, min(1.0, c / math.sqrt(u * v))))
