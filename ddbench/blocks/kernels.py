@@ -19,10 +19,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 from ddbench.blocks.kernel_layers import layers
 from ddbench.blocks.kernel_names import Kernel
@@ -33,7 +34,7 @@ WEIGHT_VARIANCE = 2.0
 BIAS_VARIANCE = 0.01
 """σ_b²."""
 BLOCK = 2**20
-"""Entries of one block: of each of about ten float64 tensors that are alive at once, so 80 MB."""
+"""Entries of one block, 8 MB of float64 in each tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ def gram(kernel: Kernel, x: Tensor, scales: Scales = Scales(), *, block: int = B
         kernel: Which.
         x: [n, C, H, W].
         scales: σ_w² and σ_b².
-        block: Entries computed at once; memory is [n, n] and a block's, also for gradients, which compute blocks again.
+        block: Entries computed at once. Memory is [n, n] and about ten tensors of a block; with gradients, for which
+            every block is computed again, twice [n, n] and about thirty.
     """
     return _assembled(kernel, x, x, scales, block, same=True)
 
@@ -72,34 +74,75 @@ def cross(kernel: Kernel, x: Tensor, y: Tensor, scales: Scales = Scales(), *, bl
 
 
 def _assembled(kernel: Kernel, x: Tensor, y: Tensor, scales: Scales, block: int, *, same: bool) -> Tensor:
-    """The blocks, side by side; of a symmetric kernel without gradients half of them, the others mirrored."""
     x, y = x.double(), y.double()
-    learns = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)
-    most = max(1, block // kernel.entries(x.shape[-1]))  # pairs of a block
-    square = same and len(x) * len(y) > most
-    columns = list(_cuts(len(y), math.isqrt(most) if square else most))
-    rows = columns if square else list(_cuts(len(x), max(1, most // len(y))))
-    if not learns:
+    blocks = _Blocks.of(kernel, x, y, scales, block, same=same)
+    if len(blocks.rows) == len(blocks.columns) == 1:
+        return theta(kernel, x, y, scales, 0 if same else None)  # keeps its graph
+    return cast(Tensor, _InBlocks.apply(x, y, blocks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """How a kernel is cut, as ends of its blocks; of a symmetric one those below the diagonal mirror others."""
+
+    kernel: Kernel
+    scales: Scales
+    rows: tuple[tuple[int, int], ...]
+    columns: tuple[tuple[int, int], ...]
+    same: bool
+
+    @classmethod
+    def of(cls, kernel: Kernel, x: Tensor, y: Tensor, scales: Scales, block: int, *, same: bool) -> _Blocks:
+        most = max(1, block // kernel.entries(x.shape[-1]))  # pairs of a block
+        square = same and len(x) * len(y) > most
+        columns = tuple(_cuts(len(y), math.isqrt(most) if square else most))
+        rows = columns if square else tuple(_cuts(len(x), max(1, most // max(1, len(y)))))
+        return cls(kernel, scales, rows, columns, same)
+
+    def each(self) -> Iterator[tuple[slice, slice, bool]]:
+        """Rows and columns of each block that is computed, and whether another one mirrors it."""
+        for top, bottom in self.rows:
+            for left, right in self.columns:
+                if not (self.same and left < top):
+                    yield slice(top, bottom), slice(left, right), self.same and left > top
+
+    def theta(self, x: Tensor, y: Tensor, rows: slice, columns: slice) -> Tensor:
+        """One block."""
+        offset = rows.start - columns.start if self.same else None
+        return theta(self.kernel, x[rows], y[columns], self.scales, offset)
+
+
+class _InBlocks(torch.autograd.Function):
+    """A kernel whose gradients compute each block again, with a graph that is gone before the next one's."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, blocks: _Blocks) -> Tensor:
+        ctx.save_for_backward(x, y)
+        ctx.blocks = blocks
         found = x.new_empty(len(x), len(y))
-        for top, bottom in rows:
-            for left, right in columns:
-                if same and left < top:
-                    found[top:bottom, left:right] = found[left:right, top:bottom].mT
-                    continue
-                offset = top - left if same else None
-                found[top:bottom, left:right] = theta(kernel, x[top:bottom], y[left:right], scales, offset)
+        for rows, columns, mirrored in blocks.each():
+            found[rows, columns] = made = blocks.theta(x, y, rows, columns)
+            if mirrored:
+                found[columns, rows] = made.mT
         return found
 
-    def again(top: int, bottom: int, left: int, right: int) -> Tensor:
-        """A block that gradients compute again instead of keeping its graph; the only one keeps it."""
-        inputs = kernel, x[top:bottom], y[left:right], scales, top - left if same else None
-        if len(rows) == len(columns) == 1:
-            return theta(*inputs)
-        made = checkpoint(theta, *inputs, use_reentrant=False, preserve_rng_state=False)
-        assert isinstance(made, Tensor)
-        return made
-
-    return torch.cat([torch.cat([again(*row, *column) for column in columns], 1) for row in rows])
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, y = (
+            one.detach().requires_grad_(need)
+            for one, need in zip(ctx.saved_tensors, ctx.needs_input_grad[:2], strict=True)
+        )
+        learned = [one for one in (x, y) if one.requires_grad]
+        total = [torch.zeros_like(one) for one in learned]
+        for rows, columns, mirrored in ctx.blocks.each():
+            wanted = gradient[rows, columns] + gradient[columns, rows].mT if mirrored else gradient[rows, columns]
+            with torch.enable_grad():
+                made = ctx.blocks.theta(x, y, rows, columns)
+            for one, more in zip(total, torch.autograd.grad(made, learned, wanted), strict=True):
+                one.add_(more)
+        both = iter(total)
+        return next(both) if x.requires_grad else None, next(both) if y.requires_grad else None, None
 
 
 def _cuts(n: int, size: int) -> Iterator[tuple[int, int]]:
