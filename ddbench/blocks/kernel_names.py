@@ -64,14 +64,11 @@ class Kernel:
             n: Images of the set.
         """
         if n > MOST:
-            return f"a kernel of {n:,} images has as many rows and columns, and at most {MOST:,} are solved for"
+            return f"a kernel of at most {MOST:,} images is solved for, not of {n:,}"
         if self.pooling != "none":
             if side > LARGEST_POOLED_SIDE or n > MOST_POOLED:
-                have = f"{n} images of {side} × {side}"
-                return (
-                    f"{self.name} pools, so each pair of images has (H·W)² entries: {have} are more than "
-                    f"{MOST_POOLED} of {LARGEST_POOLED_SIDE} × {LARGEST_POOLED_SIDE} (conv{self.depth} does not pool)"
-                )
+                most = f"{MOST_POOLED} images of {LARGEST_POOLED_SIDE} × {LARGEST_POOLED_SIDE}"
+                return f"{self.name} pools, (H·W)² entries a pair: at most {most}, not {n:,} of {side} × {side}"
             if self.pooling == "average" and side % 2**self.depth:
                 wanted = 2**self.depth
                 return f"{self.name} halves images {self.depth} times, and {side} pixels are no multiple of {wanted}"

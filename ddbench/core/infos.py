@@ -203,7 +203,7 @@ class Standing:
 
     Attributes:
         regime: Its labels and augmentation in a few words: the heading of its column in the view ``regime``; empty:
-            its id.
+            its id. Where no student is trained: what is done instead, which captions of tables say, too.
         own_recipe: The protocol under which sets are trained as they want to be; with it the scores HLR and LRS stand.
         unaugmented: The protocol that differs from this one in having no augmentation; with it the score ARS stands.
         full_under: The protocol that suits real data: losslessness is judged under this protocol, against ``full``

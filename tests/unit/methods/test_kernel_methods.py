@@ -179,7 +179,7 @@ def test_weighted_sets_are_refused():
     ("kernel_name", "images", "size", "val", "why"),
     [
         ("fc3", 10_000, 28, (10,), None),
-        ("fc3", 54_000, 28, (10,), "not measured: a kernel of 54,000 images"),
+        ("fc3", 54_000, 28, (10,), "not measured: a kernel of at most 10,000 images is solved for, not of 54,000"),
         ("convpool3", 10, 28, (10,), "not measured: convpool3 pools"),
         ("fc1", 10, 8, (0,), "not measured: the ridge is chosen on val, and there is none"),
     ],
