@@ -67,8 +67,8 @@ class Kernel:
             return f"a kernel of at most {MOST:,} images is solved for, not of {n:,}"
         if self.pooling != "none":
             if side > LARGEST_POOLED_SIDE or n > MOST_POOLED:
-                most = f"{MOST_POOLED} images of {LARGEST_POOLED_SIDE} × {LARGEST_POOLED_SIDE}"
-                return f"{self.name} pools, (H·W)² entries a pair: at most {most}, not {n:,} of {side} × {side}"
+                largest = f"{MOST_POOLED} images of {LARGEST_POOLED_SIDE} × {LARGEST_POOLED_SIDE}"
+                return f"{self.name} pools, (H·W)² entries a pair: at most {largest}, not {n:,} of {side} × {side}"
             if self.pooling == "average" and side % 2**self.depth:
                 wanted = 2**self.depth
                 return f"{self.name} halves images {self.depth} times, and {side} pixels are no multiple of {wanted}"
