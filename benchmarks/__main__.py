@@ -16,7 +16,7 @@ from benchmarks.kit.places import FOLDER
 from benchmarks.kit.report import PLOT, draw, report
 
 MODULES = ("training", "experts", "evaluation", "dm", "dsa", "dc", "dc_passes", "idc", "frepo_step", "mtt", "datm",
-           "tesla", "memory", "bptt_memory", "selection", "selectors", "demo", "commands", "page",
+           "tesla", "memory", "bptt_memory", "selection", "selectors", "kernels", "demo", "commands", "page",
            "scaling")  # fmt: skip
 
 

@@ -72,6 +72,8 @@ class MethodInfo:
         controls: Control methods planned beside this one with ``--controls``; each takes over the parameters that it
             shares with this one (its pool of experts).
         own_labels: Whether a selection has labels of its own, and thus a recipe that ``native`` can follow.
+        labels_only: Whether its sets differ from what they start from, ``random`` unless it is another row's set, in
+            labels alone. Under protocols that learn hard labels its row says so and is not trained.
         takes_initial: Whether it can start from the set of another row (``ctx.initial``). If it is called ``random_X``,
             a suite may name ``NAME_X`` for every selection NAME of real images with hard labels.
         presets: Package-relative YAML: (dataset, budget, profile) → overrides, each with its source.
@@ -90,6 +92,7 @@ class MethodInfo:
     axes: frozenset[str] = ALL_AXES
     controls: tuple[str, ...] = ()
     own_labels: bool = False
+    labels_only: bool = False
     takes_initial: bool = False
     presets: str | None = None
 
@@ -200,7 +203,7 @@ class Standing:
 
     Attributes:
         regime: Its labels and augmentation in a few words: the heading of its column in the view ``regime``; empty:
-            its id.
+            its id. Where no student is trained: what is done instead, which captions of tables say, too.
         own_recipe: The protocol under which sets are trained as they want to be; with it the scores HLR and LRS stand.
         unaugmented: The protocol that differs from this one in having no augmentation; with it the score ARS stands.
         full_under: The protocol that suits real data: losslessness is judged under this protocol, against ``full``

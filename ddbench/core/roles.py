@@ -29,6 +29,8 @@ ZERO_STEPS = " (0 steps)"
 AT_BYTES, AT_UINT8 = "random@bytes", "random@uint8"
 """How labels of rows begin whose real images cost what the condensed sets of other rows cost: as these are stored, and
 with their images as uint8."""
+EQUALS = "= "
+"""How the reason begins for which a row is not measured that equals another one; that one's label follows."""
 RECIPE_OF = " (recipe of "
 """What stands in the label of a twin before the label of the row whose recipe it takes."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
+from ddbench.core.roles import EQUALS, RANDOM
 from ddbench.plan import derived
 from ddbench.plan.rows import Row, shown
 
@@ -28,6 +29,8 @@ def why_left_out(row: Row, protocol: Protocol, rows: Sequence[Row], registries: 
     """
     info, method = protocol.info, row.method
     begins = f"{row.label} is left out under {protocol.id}"
+    if method.labels_only:
+        return None  # see equal_to
     if method.own_labels:
         if row.initial is None or method.kind != "selection" or info.labels != "hard":
             return None
@@ -37,6 +40,16 @@ def why_left_out(row: Row, protocol: Protocol, rows: Sequence[Row], registries: 
     if info.labels != "hard" and method.kind == "selection" and row.role.kind == "method":
         return f"{begins}, which learns {LEARNED[info.labels]}: it has hard ones{_instead(row, rows, registries)}"
     return None
+
+
+def equal_to(row: Row, protocol: Protocol) -> str | None:
+    """What a row equals that has labels of its own and nothing else, where a protocol does not learn them; else None.
+
+    Its sets are not trained on again: the text stands in its cells.
+    """
+    if not row.method.labels_only or protocol.info.labels != "hard":
+        return None
+    return f"{EQUALS}{RANDOM if row.initial is None else row.initial.label} (labels only)"
 
 
 def _instead(row: Row, rows: Sequence[Row], registries: Registries) -> str:

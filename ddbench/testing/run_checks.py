@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from ddbench.blocks.sampling import first_of_each_class
 from ddbench.core.api import CondensedSet, Method, Recipe, StorageBytes
 from ddbench.core.errors import NodeFailureError
 from ddbench.core.store.tensors import load_set, save_set, save_state
@@ -66,6 +67,18 @@ def no_steps_make_the_initialisation(bench: Bench) -> None:
     except NodeFailureError as error:
         raise AssertionError(f"{error.status}: {error}") from error
     assert len(condensed) == len(bench.condensed()), "it has another size than the set after all steps"
+
+
+def labels_alone_are_its_own(bench: Bench) -> None:
+    """Where a record says `labels_only`, sets hold `random`'s images: its row is not trained where labels are not."""
+    if not bench.info.labels_only:
+        return
+    place = bench.place(ipc=2)
+    ctx, condensed = bench.context(place), bench.made(place)
+    first = first_of_each_class(ctx)
+    images = ctx.train.images(condensed.indices) if condensed.images is None else condensed.images
+    same = images.shape == ctx.train.images(first).shape and torch.equal(images, ctx.train.images(first))
+    assert same, "labels_only is True, but the images are not those of random (first_of_each_class), in this order"
 
 
 def sets_survive_the_file(bench: Bench) -> None:
@@ -322,6 +335,7 @@ RUN_CHECKS: tuple[Any, ...] = (
     classes_may_be_short,
     bytes_are_foreseen,
     recipes_can_be_followed,
+    labels_alone_are_its_own,
     sets_survive_the_file,
     runs_are_deterministic,
     repetitions_differ,

@@ -34,6 +34,8 @@ from ddbench.work.node import run_node
 
 DATASET = "digits"
 PROFILE = "smoke"
+OWN_RECIPE = "native"
+"""A protocol that learns every form of labels."""
 
 Probe = Callable[[Method[Any], Context, str], None]
 """Called with the method, its context and where it is: ``prepare``, ``step 1`` …, ``finalise``."""
@@ -144,6 +146,8 @@ class Bench:
             "profile": PROFILE,
             "set": {self.info.name: dict(self.subject.fast)},
         }
+        if self.info.labels_only:  # such sets are made where their labels are learned
+            content["protocols"] = [OWN_RECIPE]
         return grid.build(suite.parse(content, "contract"), self.subject.registries, profile(PROFILE))
 
     def place(self, *, ipc: int = 1, r: int = 0, arch: str | None = None, size: int | None = None) -> Place:

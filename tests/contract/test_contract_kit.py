@@ -186,6 +186,7 @@ BROKEN = {
                       "sets_are_accepted", "require a gradient"),
     "wrong counts": (SELECTOR, "ctx.train.of_class(c)[:n]", "ctx.train.of_class(c % 9)[:n] if c < 9 else ctx.train.of_class(0)[n:2 * n]",
                      "class_counts_fit_the_budget", "the budget says"),
+    "images of its own": (SOUND, "axes=", "labels_only=True, axes=", "labels_alone_are_its_own", "the images are not those of random"),
     "no 0 steps": (SOUND, 'Field(default=3, description="outer steps")', 'Field(default=3, ge=1, description="outer steps")',
                    "no_steps_make_the_initialisation", "params refuse iterations=0"),
     "wrong counts, distilled": (SOUND, "of_class(c)[:n]", "of_class(0)[n * c:n * c + n]", "class_counts_fit_the_budget", "more images"),

@@ -74,6 +74,20 @@ class TestLDByRidge(MethodContract):
     fast = {"iterations": 5, "batch_real": 64, "patience": 2, "variant": "ridge"}
 
 
+class TestKIP(MethodContract):
+    name = "kip"
+    fast = {"iterations": 3, "batch_real": 4}
+
+
+class TestKIPLearningLabels(MethodContract):
+    name = "kip"
+    fast = {"iterations": 3, "batch_real": 4, "learn_labels": True}
+
+
+class TestLabelSolve(MethodContract):
+    name = "label_solve"
+
+
 class TestEL2N(MethodContract):
     name = "el2n"
     fast = {"epochs": 1, "nets": 2}

@@ -22,9 +22,9 @@ def caption(table: Table) -> str:
     counted = [cell for cell in cells if cell.status != "skipped"] or [
         cell for row in table.rows for cell in row.cells if cell
     ]
-    students = plural(span(cell.students for cell in counted), "student")
+    students = f" × {plural(span(cell.students for cell in counted), 'student')}" if table.trains_student else ""
     what = "test top-1 %" if table.split != TUNE else "top-1 % on training images that the view leaves out"
-    return f"{place(table)} · {what}, mean ± sd over {_repetitions(table, counted)} × {students}"
+    return f"{place(table)} · {what}, mean ± sd over {_repetitions(table, counted)}{students}"
 
 
 def _repetitions(table: Table, counted: Sequence[Cell]) -> str:

@@ -94,9 +94,14 @@ def across_tables(
 
 
 def cell_text(cell: Cell | None, *, plain: bool = False) -> str:
-    """``**58.3 ± 2.1** (3)``, ``58.3 ± 2.1 (2 of 3) ²``, ``nan ²``, ``– ¹``; ``plain``: without stars and footnotes."""
+    """``**58.3 ± 2.1** (3)``, ``58.3 ± 2.1 (2 of 3) ²``, ``nan ²``, ``– ¹``, ``= random (labels only)``.
+
+    ``plain``: without stars and footnotes.
+    """
     if cell is None:
         return NONE
+    if cell.equals:
+        return cell.reason
     marks = "" if plain else superscript(cell.marks)
     found = cell.summary
     if found is None:

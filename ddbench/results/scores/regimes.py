@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import active
 from ddbench.core.roles import baseline_of
 from ddbench.core.specs import Budget
+from ddbench.models.names import parse
 from ddbench.results.scores.scores import siblings
 from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.conditions import conditions
@@ -42,14 +45,31 @@ def regime_tables(tables: Sequence[Table]) -> list[Regimes]:
     for table in sorted(tables, key=lambda one: not one.trains_student):
         if any(table is other for other in seen):
             continue
-        alone = [other for other in siblings(table, tables, "eval_arch") if not other.trains_student]
-        members = [other for other in siblings(table, tables) if other.trains_student] + alone
+        members = [other for other in siblings(table, tables) if other.trains_student] + _untrained(table, tables)
         members.sort(key=_order)
         seen += members
         if len(members) > 1:
             budgets = dict.fromkeys(column.budget for member in members for column in member.columns)
             found += [_regimes(members, budget) for budget in budgets]
     return found
+
+
+def _untrained(table: Table, tables: Sequence[Table]) -> list[Table]:
+    """Those of protocols that train no student, of the same sets.
+
+    Where no network condensed these, either, the predictor stands in place of a condensing network.
+    """
+    every = [other for other in siblings(table, tables, "eval_arch", "arch") if not other.trains_student]
+    return [other for other in every if other.setting.arch == table.setting.arch or not _by_a_network(other)]
+
+
+def _by_a_network(table: Table) -> bool:
+    """Whether its condensing network is one, as far as the plugins that are loaded know."""
+    try:
+        parse(str(table.setting.arch), active().architectures)
+    except UsageError:
+        return table.setting.arch != table.setting.eval_arch
+    return True
 
 
 def _order(table: Table) -> tuple[bool, int, str]:

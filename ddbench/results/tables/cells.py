@@ -9,6 +9,7 @@ from typing import Any
 
 from ddbench.core.infos import IMPORTED
 from ddbench.core.records import Timer
+from ddbench.core.roles import EQUALS
 from ddbench.results.stats import DIGITS, Summary, summary
 from ddbench.results.tables.costs import CellCost, Spent, cost_of_cell, spent_by_repetition
 from ddbench.results.tables.observations import Observation
@@ -107,6 +108,11 @@ class Cell:
     def complete(self) -> bool:
         """Whether every repetition has a result: else the mean is one of survivors, and is not compared."""
         return self.status == "ok"
+
+    @property
+    def equals(self) -> bool:
+        """Whether it has no result because it equals another row's, which its reason names."""
+        return self.status == "skipped" and self.reason.startswith(EQUALS)
 
     @property
     def counts(self) -> bool:

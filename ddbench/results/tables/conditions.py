@@ -17,15 +17,20 @@ def conditions(table: Table) -> str:
     setting = table.setting
     data = table.named if table.split == "default" else f"{table.named} (split {table.split})"
     student = "the same" if setting.eval_arch == setting.arch else setting.eval_arch
-    return f"{data} · {setting.arch} → {student} · {table.preprocess}"
+    networks = f"{setting.arch} → {student}"
+    if not table.trains_student and setting.eval_arch == setting.arch:  # no network condensed them, either
+        networks = f"→ {setting.eval_arch}"
+    return f"{data} · {networks} · {table.preprocess}"
 
 
 def protocol_of(table: Table) -> str:
-    """``hard@2 (short: 1000 updates)``."""
+    """``hard@2 (short: 1000 updates)``, ``krr-fc1@1 (short: kernel ridge regression, no network is trained)``."""
     profile, updates = table.setting.profile, span(updates_of(table)) if table.trains_student else ""
+    untrained = ", ".join(part for part in (table.standing.regime, "no network is trained") if part)
+    how = updates and plural(updates, "update") if table.trains_student else untrained
     details = "smoke: for tests only" if for_tests_only(profile) else profile or ""
     separator = ", " if for_tests_only(profile) else ": "
-    details = separator.join(part for part in (details, updates and plural(updates, "update")) if part)
+    details = separator.join(part for part in (details, how) if part)
     return f"{table.setting.protocol}" + (f" ({details})" if details else "")
 
 

@@ -38,7 +38,7 @@ def annotated(
         return list(found).index(note) + 1
 
     def marked(cell: Cell | None, row: Row) -> Cell | None:
-        if cell is None or cell.complete or row.unmeasured(cell):
+        if cell is None or cell.complete or cell.equals or row.unmeasured(cell):
             return cell
         return replace(cell, marks=(numbered(f"{cell.status}: {cell.reason}".removesuffix(": "), row),))
 

@@ -94,8 +94,12 @@ class Row:
 
     @property
     def competes(self) -> bool:
-        """Whether it is a method's own result, made here, for any student: what verdicts and ranks are about."""
-        return self.role.kind == "method" and self.source == "measured" and not self.own_student
+        """Whether it is a method's own result, made here, for any student: what verdicts and ranks are about.
+
+        A row that equals another one where labels are not learned has none there.
+        """
+        equal = any(cell is not None and cell.equals for cell in self.cells)
+        return self.role.kind == "method" and self.source == "measured" and not (equal or self.own_student)
 
     @property
     def own_student(self) -> bool:

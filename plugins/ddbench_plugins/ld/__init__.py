@@ -19,6 +19,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 2020,
                 "https://arxiv.org/abs/2006.08572",
             ),
+            labels_only=True,
             presets="presets.yaml",
         )
     )

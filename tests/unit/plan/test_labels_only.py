@@ -1,0 +1,79 @@
+"""Rows that differ from random in labels alone: where hard labels are learned they say so, and nothing is trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddbench.core.errors import UsageError
+from ddbench.publish.text.render import render
+from ddbench.results.scores.ranking import rankings
+from ddbench.results.tables.tables import tables_of
+from tests.factories import cell, skipped
+from tests.unit.plan.test_planner import nodes, planned, rows
+
+SAME = "= random (labels only)"
+
+
+def evaluations(made, row, protocol):
+    return [entry for entry in made.entries if (entry.row, entry.table.protocol) == (row, protocol)]
+
+
+def test_under_hard_labels_its_cells_name_what_it_equals_and_no_student_is_trained():
+    made = planned(methods=["label_solve", "dm"], protocols=["hard-fixed", "krr-fc1"], budget={"ipc": [1, 2]})
+    hard = evaluations(made, "label_solve", "hard-fixed@1")
+    assert len(hard) > 1 and {entry.skip for entry in hard} == {SAME}
+    assert all(entry.evaluation is None and entry.cell is None for entry in hard)
+    learned = evaluations(made, "label_solve", "krr-fc1@1")
+    assert all(entry.skip is None and entry.evaluation in made.nodes for entry in learned)
+    trained = {node.document.label for node in nodes(made, "evaluation") if node.document.eval.protocol == "hard-fixed"}
+    assert trained == {"full", "random", "dm"}
+
+
+def test_its_set_is_not_made_for_them_alone():
+    made = planned(methods=["label_solve", "dm"], protocols=["hard-fixed"])
+    assert "label_solve" in rows(made)
+    assert not [node for node in nodes(made, "cell") if node.document.label == "label_solve"]
+    with pytest.raises(UsageError, match="no cell can run: label_solve: = random"):
+        planned(methods=["label_solve"], protocols=["hard-fixed"])
+
+
+@pytest.mark.parametrize("protocol", ["native", "soft", "val"])
+def test_where_labels_are_learned_it_is_a_row_like_any_other(protocol):
+    made = planned(methods=["label_solve"], protocols=[protocol])
+    assert all(entry.skip is None for entry in made.entries if entry.row == "label_solve")
+
+
+def test_a_method_that_learns_images_too_is_trained_everywhere():
+    made = planned(methods=[{"name": "kip", "params": {"learn_labels": True}}], protocols=["hard-fixed", "krr-fc1"])
+    assert all(entry.skip is None for entry in made.entries)
+
+
+# --------------------------------------------------------------------------------------------------------------- tables
+
+RECORDS = (
+    cell("full", [98.0] * 6)
+    + cell("random", [40.0, 42.0, 44.0, 41.0, 43.0, 42.0])
+    + cell("dm", [70.0, 71.0, 69.0, 70.0, 71.0, 69.0])
+    + cell("dc", [60.0, 61.0, 59.0, 60.0, 61.0, 59.0])
+)
+
+
+def test_the_table_shows_the_row_with_the_text_in_its_cells_and_no_footnote():
+    records = RECORDS + skipped("label_solve", SAME, repetitions=6, kind="selection")
+    shown = render(tables_of(records), "table")
+    (line,) = (line for line in shown.splitlines() if line.startswith("| label_solve"))
+    assert line.split("|")[2].strip() == SAME
+    assert "skipped" not in shown
+
+
+def test_it_takes_no_part_in_ranks_and_verdicts_and_excludes_no_column_from_them():
+    (plain,), (more,) = (
+        rankings(tables_of(RECORDS + added)) for added in ([], skipped("label_solve", SAME, repetitions=6))
+    )
+    assert more == plain and plain.complete == 1 and "label_solve" not in more.left_out
+    with_row, without = (
+        tables_of(RECORDS + added)[0].families for added in ([], skipped("label_solve", SAME, repetitions=6))
+    )
+    assert with_row == without
+    (other,) = rankings(tables_of(RECORDS + skipped("label_solve", "too many images", repetitions=6)))
+    assert other.complete == 0, "any other skip of a method excludes its column"
