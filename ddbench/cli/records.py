@@ -1,9 +1,12 @@
-"""The records that `--out` and `--records` name."""
+"""The records that `--out` and `--records` name, and which of them filters mean."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from ddbench.core.errors import ambiguous
+from ddbench.core.names import meant
 from ddbench.core.records import Record
 from ddbench.core.store.folder import Store
 from ddbench.plan.collect import stored
@@ -26,3 +29,23 @@ def gathered(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
         records += stored(Store(out or Path("runs")))
     named = {(r.key, r.document.label, r.kind == "condense" and r.document.profile): r for r in records}
     return list(named.values())
+
+
+def chosen(noun: str, typed: Iterable[str], known: Iterable[str]) -> set[str]:
+    """The names among those of records that a filter means; what means none stays, and lets nothing pass.
+
+    Args:
+        noun: What is named, for messages.
+        typed: What was typed.
+        known: The names that there are.
+
+    Raises:
+        UsageError: If one could mean several.
+    """
+    names, found = dict.fromkeys(known, ()), set()
+    for text in typed:
+        meanings = meant(text, names)
+        if len(meanings) > 1:
+            raise ambiguous(noun, text, meanings)
+        found |= set(meanings or [text])
+    return found

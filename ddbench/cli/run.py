@@ -18,7 +18,7 @@ from ddbench.core.plugin.loader import active
 from ddbench.core.profiles import DEFAULT, profile
 from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
-from ddbench.plan import forecast, grid, planner
+from ddbench.plan import forecast, grid, planner, typed
 from ddbench.plan import graph as planning
 from ddbench.plan import suite as suites
 from ddbench.plan.collect import collect, remember
@@ -206,14 +206,11 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
     content |= {name: given[name] for name in ("profile", "split", "controls") if given[name]}
     if given.get("engine") == "bf16":
         content["precision"] = "bf16"
-    for method, parameter, value in given["settings"]:
-        content.setdefault("set", {}).setdefault(method, {})[parameter] = value
-    if given["suite"]:
-        return suites.parse(content, f"suite {given['suite']}")
     missing = next((hint for name, hint in NEEDED.items() if name not in content), None)
-    if missing is not None:
+    if missing is not None and not given["suite"]:
         raise UsageError(f"nothing to run: pass {missing}, or a suite with --suite (see `ddbench run --help`)")
-    return suites.parse(content, "command line")
+    parsed = suites.parse(content, f"suite {given['suite']}" if given["suite"] else "command line")
+    return typed.overridden(parsed, given["settings"], active()) if given["settings"] else parsed
 
 
 def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:

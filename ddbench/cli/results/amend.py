@@ -32,7 +32,7 @@ def select_protocols(protocols: tuple[list[str], ...]) -> tuple[Registries, list
         UsageError: If a protocol is unknown.
     """
     known = active()
-    return known, [known.protocols.get(name.partition("@")[0]).name for name in join(protocols)]
+    return known, [known.protocols.named(name.partition("@")[0]) for name in join(protocols)]
 
 
 class Job(Protocol):
