@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ddbench.cli.console import tables
 from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Jobs, Setting, join
 from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
@@ -286,7 +286,7 @@ def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str])
     from ddbench.publish.text.render import render
     from ddbench.results.tables.tables import tables_of
 
-    click.echo(render(tables_of(collect(plan)), style, details=details, views=views), nl=False)
+    click.echo(tables(render(tables_of(collect(plan)), style, details=details, views=views), style), nl=False)
     for reason in dict.fromkeys(node.reason for node in plan.nodes.values() if node.state == "unmeasured"):
         click.echo(f"ddbench: full: {reason}; --reference-limit says how long it may take", err=True)
     return say_failures(plan)
@@ -352,5 +352,4 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     parts += [_sharing(plan, store, given).text] if pending else []
     click.echo("; ".join([f"{len(pending)} nodes to run of {len(plan.nodes)}", *parts]), err=True)
     _say_notes(plan)
-    sys.stdout.flush()
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddbench.cli.console import tables
 from ddbench.cli.options import PLUGIN, join
 from ddbench.cli.results.claims import claims
 from ddbench.cli.results.full_stopped import full_stopped
@@ -49,7 +50,7 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
     records = stored(Store(out))
     if not any(record.kind == "evaluation" for record in records):
         raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
-    click.echo(render(tables_of(records), style, details=details, views=join(views)), nl=False)
+    click.echo(tables(render(tables_of(records), style, details=details, views=join(views)), style), nl=False)
 
 
 @results.command()
