@@ -41,6 +41,7 @@ def invoke(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to end
     import warnings
+    from contextlib import closing
 
     import click
 
@@ -49,8 +50,8 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to 
     from ddbench.core.errors import DDBenchError
 
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
+        with warnings.catch_warnings(), closing(_Warnings()) as told:
+            warnings.showwarning = told.show  # type: ignore[assignment]
             code = root.main(arguments, prog_name="ddbench", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as done:
@@ -79,7 +80,24 @@ def _tell(message: str, code: int) -> int:
     return code
 
 
-def _show_warning(message: Any, category: type[Warning], *_: Any) -> None:
-    """One line per warning of ours; those of libraries are for their authors."""
-    if category.__module__.startswith("ddbench"):
-        print(f"ddbench: warning: {message}", file=sys.stderr)
+class _Warnings:
+    """One line per warning of ours, one for all files of a newer ddbench; those of libraries are for their authors."""
+
+    def __init__(self) -> None:
+        self._newer: dict[str, Any] = {}
+
+    def show(self, message: Any, category: type[Warning], *_: Any) -> None:
+        """Tell it now, or at the end."""
+        from ddbench.core.store.files import NewerRecordWarning
+
+        if isinstance(message, NewerRecordWarning):
+            self._newer[message.error.where] = message.error
+        elif category.__module__.startswith("ddbench"):
+            print(f"ddbench: warning: {message}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Tell what is left."""
+        if self._newer:
+            from ddbench.cli.records import summary
+
+            print(f"ddbench: warning: {summary(list(self._newer.values()))}", file=sys.stderr)

@@ -11,7 +11,7 @@ import click
 from tabulate import tabulate
 
 from ddbench.cli.options import PLUGIN
-from ddbench.core.errors import CorruptFileError, UsageError
+from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
 from ddbench.data.prepared.prepare import origins_of, prepare, prepared_revision
@@ -103,7 +103,7 @@ def _own(name: str) -> dict[str, Any] | None:
     for source, pointer in origins_of(name):
         try:
             prepared = open_folder(data_root(name) / pointer.revision)
-        except CorruptFileError:
+        except (CorruptFileError, NewerRecordError):
             continue
         place = f"{source.scheme}:{source.path}" if source.path is not None else pointer.files
         gone = "" if pointer.files is None or Path(pointer.files).exists() else " (not there any more)"
@@ -130,7 +130,7 @@ def _opened(source: Source) -> Prepared | None:
         return None
     try:
         return open_folder(data_root(source.name) / revision)
-    except CorruptFileError:
+    except (CorruptFileError, NewerRecordError):
         return None
 
 

@@ -37,7 +37,20 @@ class CorruptFileError(StoreError):
 
 
 class NewerRecordError(UsageError):
-    """A stored record knows more than this ddbench: it is left alone, and nothing is put in its place."""
+    """A stored file knows more than this ddbench: it is left alone, and nothing is put in its place.
+
+    Args:
+        where: The file, of several records in one with the line.
+        what: What tells it: ``schema 2``, ``unknown field energy_wh``.
+    """
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(
+            f"{where}: newer than this ddbench: written by a newer ddbench ({what}); it is left as it is: update "
+            "ddbench to read it"
+        )
+        self.where = where
+        self.what = what
 
 
 FailureStatus = Literal["failed", "oom", "nan", "timeout"]

@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from ddbench.core.errors import StoreError
+from ddbench.core.errors import NewerRecordError, StoreError
 
 
 def atomic_write(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -77,6 +77,18 @@ def flush(path: Path) -> None:
 
 class StoreWarning(UserWarning):
     """A stored file could not be used."""
+
+
+class NewerRecordWarning(StoreWarning):
+    """A stored file of a newer ddbench was passed over.
+
+    Args:
+        error: What would have been raised where it stood in the way.
+    """
+
+    def __init__(self, error: NewerRecordError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def set_aside(path: Path) -> None:
