@@ -20,6 +20,7 @@ from ddbench.core.store.files import (
     NewerRecordWarning,
     StoreWarning,
     atomic_write,
+    check_text,
     home,
     set_aside,
     sha256_file,
@@ -49,9 +50,15 @@ class Store:
 
     Attributes:
         out: The results folder.
+
+    Raises:
+        UsageError: If its name is not text.
     """
 
     out: Path
+
+    def __post_init__(self) -> None:
+        check_text(self.out, "--out")
 
     def check_writable(self) -> None:
         """Create the folder now, so that a wrong ``--out`` is found before hours of compute.
