@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_json_loses_no_character(out):
     assert "→" in texts[0] and "\\u2192" in texts[1]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_below_stdout_is_one_line(out):
     found = shell(f"$DDBENCH results show --out {out} > /dev/full")
     assert found.returncode == 1
