@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # without importing typing: a Ctrl-C in the first moments of a command would end in a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     __version__: str
     from ddbench.core.api import (
         ALL_AXES,

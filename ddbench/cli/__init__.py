@@ -6,16 +6,29 @@ Imports nothing heavy, so that a Ctrl-C in the first moments is caught as well.
 from __future__ import annotations
 
 import sys
-import warnings
-from typing import Any
 
 from ddbench.core.cpu import wait_briefly
+
+TYPE_CHECKING = False  # without importing typing: a Ctrl-C there would end in a traceback
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: 0 done, 1 some failed, 2 usage, 130 interrupted."""
-    wait_briefly()
-    sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
+    try:
+        from ddbench.cli import console
+
+        wait_briefly()
+        console.prepare()
+        code = invoke(sys.argv[1:] if arguments is None else arguments)
+        code = console.flushed(code)
+    except KeyboardInterrupt:
+        code = _tell(INTERRUPTED, 130)
+    sys.exit(code)
+
+
+INTERRUPTED = "interrupted; the same command continues where it stopped"
 
 
 def invoke(arguments: list[str]) -> int:
@@ -23,18 +36,22 @@ def invoke(arguments: list[str]) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:
-        return _tell("interrupted; the same command continues where it stopped", 130)
+        return _tell(INTERRUPTED, 130)
 
 
 def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to end
+    import warnings
+    from contextlib import closing
+
     import click
 
-    from ddbench.cli.root import root
+    from ddbench.cli.console import OutputError
+    from ddbench.cli.root import Stopped, root
     from ddbench.core.errors import DDBenchError
 
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
+        with warnings.catch_warnings(), closing(_Warnings()) as told:
+            warnings.showwarning = told.show  # type: ignore[assignment]
             code = root.main(arguments, prog_name="ddbench", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as done:
@@ -44,11 +61,10 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to 
         return 2
     except click.ClickException as error:
         return _tell(error.format_message(), 2)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, Stopped):
         raise KeyboardInterrupt from None
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left: not our error
-        return 0
+    except OutputError as error:
+        return _tell(str(error), 0 if error.unread else 1)
     except Exception as error:
         if "-v" in arguments or "--verbose" in arguments:
             import traceback
@@ -64,7 +80,24 @@ def _tell(message: str, code: int) -> int:
     return code
 
 
-def _show_warning(message: Any, category: type[Warning], *_: Any) -> None:
-    """One line per warning of ours; those of libraries are for their authors."""
-    if category.__module__.startswith("ddbench"):
-        print(f"ddbench: warning: {message}", file=sys.stderr)
+class _Warnings:
+    """One line per warning of ours, one for all files of a newer ddbench; those of libraries are for their authors."""
+
+    def __init__(self) -> None:
+        self._newer: dict[str, Any] = {}
+
+    def show(self, message: Any, category: type[Warning], *_: Any) -> None:
+        """Tell it now, or at the end."""
+        from ddbench.core.store.files import NewerRecordWarning
+
+        if isinstance(message, NewerRecordWarning):
+            self._newer[message.error.where] = message.error
+        elif category.__module__.startswith("ddbench"):
+            print(f"ddbench: warning: {message}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Tell what is left."""
+        if self._newer:
+            from ddbench.cli.records import summary
+
+            print(f"ddbench: warning: {summary(list(self._newer.values()))}", file=sys.stderr)

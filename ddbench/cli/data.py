@@ -11,11 +11,11 @@ import click
 from tabulate import tabulate
 
 from ddbench.cli.options import PLUGIN
-from ddbench.core.errors import CorruptFileError, UsageError
+from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.prepare import prepare, prepared_revision
-from ddbench.data.prepared.sources import Source, parse_source
+from ddbench.data.prepared.prepare import origins_of, prepare, prepared_revision
+from ddbench.data.prepared.sources import Source, own_names, parse_source
 
 
 @click.group()
@@ -27,7 +27,7 @@ def data() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @PLUGIN
 def list_(as_json: bool) -> None:
-    """List the registered data sets."""
+    """List the registered data sets, and your own that were prepared: each can be used by its name."""
     rows = list(_rows())
     if as_json:
         click.echo(json.dumps(rows, indent=1))
@@ -49,7 +49,8 @@ def list_(as_json: bool) -> None:
 def prepare_(name: str, files: Path | None) -> None:
     """Decode data set NAME once, so that runs can open it.
 
-    NAME is a registered name, or NAME=folder:PATH, NAME=hf:PATH, NAME=npz:PATH for your own images.
+    NAME is a registered name, or NAME=folder:PATH, NAME=hf:PATH, NAME=npz:PATH for your own images. Later NAME alone
+    means the copy that was made last, also where the images are gone.
     """
     source = parse_source(name, active().datasets)
     if files is not None and (source.record is None or source.record.embedded):
@@ -75,7 +76,7 @@ def _facts(prepared: Prepared, licence: str | None) -> Iterator[tuple[str, str]]
 
 
 def _rows() -> Iterator[dict[str, Any]]:
-    """One row a registered data set."""
+    """One row a registered data set, then one for each of the user's own that was prepared and is not registered."""
     for record in active().datasets:
         source = Source(record.name, record=record)
         prepared = _opened(source)
@@ -90,7 +91,36 @@ def _rows() -> Iterator[dict[str, Any]]:
             "download_mb": record.download_mb,
             "licence": record.licence,
             "summary": record.summary,
+            "source": None,
         }
+    for name in own_names():
+        if name not in active().datasets and (row := _own(name)) is not None:
+            yield row
+
+
+def _own(name: str) -> dict[str, Any] | None:
+    """The row of a user's own data set: its latest copy; None where no copy is sound."""
+    for source, pointer in origins_of(name):
+        try:
+            prepared = open_folder(data_root(name) / pointer.revision)
+        except (CorruptFileError, NewerRecordError):
+            continue
+        place = f"{source.scheme}:{source.path}" if source.path is not None else pointer.files
+        gone = "" if pointer.files is None or Path(pointer.files).exists() else " (not there any more)"
+        return {
+            "name": name,
+            "shape": list(prepared.meta.shape[1:]),
+            "splits": prepared.meta.splits,
+            "classes": prepared.meta.classes,
+            "revision": prepared.revision,
+            "folder": str(prepared.folder),
+            "embedded": False,
+            "download_mb": 0,
+            "licence": None,
+            "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, from {place}{gone}",
+            "source": place,
+        }
+    return None
 
 
 def _opened(source: Source) -> Prepared | None:
@@ -100,7 +130,7 @@ def _opened(source: Source) -> Prepared | None:
         return None
     try:
         return open_folder(data_root(source.name) / revision)
-    except CorruptFileError:
+    except (CorruptFileError, NewerRecordError):
         return None
 
 

@@ -19,6 +19,7 @@ from ddbench.core.specs import DatasetInfo
 from ddbench.core.store.folder import Store
 from ddbench.data.exchange.files import Flags, Source, sources_of
 from ddbench.data.exchange.importer import Importer, Understood, column_of
+from ddbench.data.space.ids import named as preprocessing
 from ddbench.plan import grid, planner, suite
 from ddbench.plan.status import assess
 
@@ -96,7 +97,8 @@ def import_(**given: Any) -> None:
 
 
 def _flags(given: dict[str, Any]) -> Flags:
-    return Flags(given["preprocess"], given["range_"], given["labels"], given["experiment"])
+    space = None if given["preprocess"] is None else preprocessing(given["preprocess"])
+    return Flags(space, given["range_"], given["labels"], given["experiment"])
 
 
 def _sources(given: dict[str, Any]) -> list[Source]:

@@ -119,6 +119,7 @@ _ROWS: dict[str, Callable[[Registries], list[dict[str, Any]]]] = {
 def describe(name: str, as_json: bool) -> None:
     """Describe a method (paper, parameters, presets), or any other registered member."""
     registries = active()
+    name = registries.named(name, also=derived.names(registries))
     found = [] if name in registries.methods else _others(registries, name)
     if not found:
         method, start = _method(registries, name)

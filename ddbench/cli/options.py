@@ -99,7 +99,7 @@ class Setting(click.ParamType[tuple[str, str, Any]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str, Any]:
         """Parse."""
-        match = re.fullmatch(r"([a-z][a-z0-9_]*)\.(\w+)=(.*)", str(value), flags=re.DOTALL)
+        match = re.fullmatch(r"([A-Za-z][\w-]*)\.(\w+)=(.*)", str(value), flags=re.DOTALL)
         if match is None:
             self.fail(f"{value!r} is not of the form method.param=value, e.g. dm.iterations=500", param, ctx)
         try:

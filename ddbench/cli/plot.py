@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddbench.cli.options import PLUGIN, CommaList, join
-from ddbench.cli.records import gathered
+from ddbench.cli.records import chosen, gathered
 from ddbench.core.documents import CellDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
 from ddbench.core.roles import RANDOM
 from ddbench.core.store.files import atomic_write
-from ddbench.core.store.folder import Store
+from ddbench.core.store.folder import CONDENSE, Store
 from ddbench.plan.collect import stored
 
 if TYPE_CHECKING:
@@ -144,7 +144,13 @@ def images(
     from ddbench.publish.plots.images import images_plot, numbers
 
     store = Store(out)
-    tracks = tracks_of(store, ipc=images_per_class, datasets=join(datasets), methods=join(methods))
+    records = [record for _, record in store.records(CONDENSE)]
+    tracks = tracks_of(
+        store,
+        ipc=images_per_class,
+        datasets=chosen("data set", join(datasets), (name for r in records for name in _data_of(r))),
+        methods=chosen("method", join(methods), (name for r in records for name in _methods_of(r))),
+    )
     beside = _rows(stored(store))
     figure = images_plot(tracks, repetition=repetition, classes=join(classes), beside=beside)
     _write(plots, target, figure, _count(len(tracks), "set"))
@@ -184,7 +190,11 @@ def _chosen(
         UsageError: If nothing is left.
     """
     records = gathered(out, files)
-    wanted = (set(join(datasets)), set(join(protocols)), set(join(methods)))
+    wanted = [
+        chosen("data set", join(datasets), (name for r in records for name in _data_of(r))),
+        chosen("protocol", join(protocols), (name for r in records for name in _protocols_of(r))),
+        chosen("method", join(methods), (name for r in records for name in _methods_of(r))),
+    ]
     found = [record for record in records if _passes(record, *wanted)]
     if not any(record.kind == "evaluation" for record in found):
         where = ", ".join(map(str, [*files, *([] if out is None and files else [out or "runs"])]))
@@ -210,14 +220,24 @@ def _rows(records: list[Record]) -> list[Drawn]:
 
 
 def _passes(record: Record, datasets: set[str], protocols: set[str], methods: set[str]) -> bool:
+    if datasets and not _data_of(record) & datasets:
+        return False
+    if methods and not _methods_of(record) & methods and not record.document.set.shared:
+        return False
+    return not protocols or isinstance(record.document, CellDocument) or bool(protocols & _protocols_of(record))
+
+
+def _data_of(record: Record) -> set[str]:
+    return {record.document.cell.data.name}
+
+
+def _methods_of(record: Record) -> set[str]:
+    return {record.document.cell.method, record.document.label}
+
+
+def _protocols_of(record: Record) -> set[str]:
     document = record.document
-    if datasets and document.cell.data.name not in datasets:
-        return False
-    if methods and not {document.cell.method, document.label} & methods and not document.set.shared:
-        return False
-    if not protocols or isinstance(document, CellDocument):
-        return True
-    return bool(protocols & {document.eval.protocol, document.protocol})
+    return set() if isinstance(document, CellDocument) else {document.eval.protocol, document.protocol}
 
 
 def _write(plots: ModuleType, target: Path, figure: Any, what: str) -> None:

@@ -1,11 +1,14 @@
-"""The records that `--out` and `--records` name."""
+"""The records that `--out` and `--records` name, and which of them filters mean."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ddbench.core.errors import NewerRecordError, UsageError, ambiguous
+from ddbench.core.names import meant
 from ddbench.core.records import Record
-from ddbench.core.store.folder import Store
+from ddbench.core.store.folder import Store, newer_below
 from ddbench.plan.collect import stored
 
 
@@ -26,3 +29,44 @@ def gathered(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
         records += stored(Store(out or Path("runs")))
     named = {(r.key, r.document.label, r.kind == "condense" and r.document.profile): r for r in records}
     return list(named.values())
+
+
+def none_in(out: Path, what: str = "evaluations") -> UsageError:
+    """The error for a folder without results that this ddbench can read."""
+    newer = newer_below(out)
+    if newer:
+        return UsageError(
+            f"{out} holds no {what} that this ddbench can read, and {summary(newer)}; or give another --out"
+        )
+    return UsageError(f"{out} holds no {what}: run `ddbench run` first, or give another --out")
+
+
+def summary(errors: Sequence[NewerRecordError]) -> str:
+    """What is said of stored files that a newer ddbench wrote, in one line."""
+    if len(errors) == 1:
+        return str(errors[0])
+    what = ", ".join(dict.fromkeys(error.what for error in errors))
+    return (
+        f"{len(errors)} records are newer than this ddbench: written by a newer ddbench ({what}); they are left as "
+        f"they are: update ddbench to read them (the first: {errors[0].where})"
+    )
+
+
+def chosen(noun: str, typed: Iterable[str], known: Iterable[str]) -> set[str]:
+    """The names among those of records that a filter means; what means none stays, and lets nothing pass.
+
+    Args:
+        noun: What is named, for messages.
+        typed: What was typed.
+        known: The names that there are.
+
+    Raises:
+        UsageError: If one could mean several.
+    """
+    names, found = dict.fromkeys(known, ()), set()
+    for text in typed:
+        meanings = meant(text, names)
+        if len(meanings) > 1:
+            raise ambiguous(noun, text, meanings)
+        found |= set(meanings or [text])
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -30,8 +31,26 @@ HIDDEN = {"work": ("ddbench.cli.work:work", "Run nodes for `ddbench run --jobs`.
 """Not listed: what ddbench itself starts."""
 
 
+class Stopped(BaseException):
+    """Ctrl-C; click would print an empty line for it."""
+
+
 class Lazy(click.Group):
     """A group whose commands are imported only when they run: `ddbench --help` stays fast."""
+
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        """Read the command line."""
+        try:
+            return super().make_context(*given, **more)
+        except KeyboardInterrupt:
+            raise Stopped from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Stopped from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of the manual."""

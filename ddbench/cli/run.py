@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ddbench.cli.console import tables
 from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Jobs, Setting, join
 from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
@@ -18,7 +18,7 @@ from ddbench.core.plugin.loader import active
 from ddbench.core.profiles import DEFAULT, profile
 from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
-from ddbench.plan import forecast, grid, planner
+from ddbench.plan import forecast, grid, planner, typed
 from ddbench.plan import graph as planning
 from ddbench.plan import suite as suites
 from ddbench.plan.collect import collect, remember
@@ -206,14 +206,11 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
     content |= {name: given[name] for name in ("profile", "split", "controls") if given[name]}
     if given.get("engine") == "bf16":
         content["precision"] = "bf16"
-    for method, parameter, value in given["settings"]:
-        content.setdefault("set", {}).setdefault(method, {})[parameter] = value
-    if given["suite"]:
-        return suites.parse(content, f"suite {given['suite']}")
     missing = next((hint for name, hint in NEEDED.items() if name not in content), None)
-    if missing is not None:
+    if missing is not None and not given["suite"]:
         raise UsageError(f"nothing to run: pass {missing}, or a suite with --suite (see `ddbench run --help`)")
-    return suites.parse(content, "command line")
+    parsed = suites.parse(content, f"suite {given['suite']}" if given["suite"] else "command line")
+    return typed.overridden(parsed, given["settings"], active()) if given["settings"] else parsed
 
 
 def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
@@ -289,7 +286,7 @@ def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str])
     from ddbench.publish.text.render import render
     from ddbench.results.tables.tables import tables_of
 
-    click.echo(render(tables_of(collect(plan)), style, details=details, views=views), nl=False)
+    click.echo(tables(render(tables_of(collect(plan)), style, details=details, views=views), style), nl=False)
     for reason in dict.fromkeys(node.reason for node in plan.nodes.values() if node.state == "unmeasured"):
         click.echo(f"ddbench: full: {reason}; --reference-limit says how long it may take", err=True)
     return say_failures(plan)
@@ -355,5 +352,4 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     parts += [_sharing(plan, store, given).text] if pending else []
     click.echo("; ".join([f"{len(pending)} nodes to run of {len(plan.nodes)}", *parts]), err=True)
     _say_notes(plan)
-    sys.stdout.flush()
     return 0

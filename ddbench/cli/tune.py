@@ -19,7 +19,7 @@ from ddbench.core.records import Record
 from ddbench.core.specs import Budget
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import Store
-from ddbench.plan import planner, suite, tuning
+from ddbench.plan import planner, suite, tuning, typed
 from ddbench.plan.collect import collect
 from ddbench.plan.graph import Plan
 from ddbench.plan.status import assess
@@ -123,7 +123,7 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
             f"{wanted.where}: profile {wanted.suite.profile} is for tests; what was tried has no place in a "
             "leaderboard or among presets"
         )
-    plan, records = None, []
+    plan, records, tuned = None, [], given["preset"] and typed.method_named(given["preset"], registries)
     if target or given["preset"]:
         plan = planner.make(tuning.grid_of(wanted, registries))
         _refuse_what_is_left_out(plan, store, wanted.where)
@@ -149,7 +149,7 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
     if plan is not None and given["preset"]:
         ledger, (data,) = ledger_of(wanted, records, registries), plan.grid.data
         size = data.info.size if data.info.pool > 1 else None  # presets of a data set's own size name none
-        click.echo(preset_entries(ledger, given["preset"], str(page or wanted.where), size), nl=False)
+        click.echo(preset_entries(ledger, tuned, str(page or wanted.where), size), nl=False)
 
 
 def _seen(path: Path, page: Path) -> str:

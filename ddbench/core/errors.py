@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, Literal
+
+from ddbench.core.names import nearest
 
 
 class DDBenchError(Exception):
@@ -36,7 +37,20 @@ class CorruptFileError(StoreError):
 
 
 class NewerRecordError(UsageError):
-    """A stored record knows more than this ddbench: it is left alone, and nothing is put in its place."""
+    """A stored file knows more than this ddbench: it is left alone, and nothing is put in its place.
+
+    Args:
+        where: The file, of several records in one with the line.
+        what: What tells it: ``schema 2``, ``unknown field energy_wh``.
+    """
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(
+            f"{where}: newer than this ddbench: written by a newer ddbench ({what}); it is left as it is: update "
+            "ddbench to read it"
+        )
+        self.where = where
+        self.what = what
 
 
 FailureStatus = Literal["failed", "oom", "nan", "timeout"]
@@ -72,7 +86,7 @@ def parameter_problem(problem: Mapping[str, Any], known: Collection[str]) -> str
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
         return f"parameter {name}: {problem['msg'].removeprefix('Value error, ')}, got {problem.get('input')!r}"
-    near = get_close_matches(name, known, n=1)
+    near = nearest(name, known)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
     return f"unknown parameter {name!r}; {hint}"
 
@@ -87,6 +101,19 @@ def unknown(noun: str, name: str, known: Iterable[str], see: str) -> UsageError:
         see: The command that lists them.
     """
     candidates = sorted(set(known))
-    near = get_close_matches(name, candidates, n=2, cutoff=0.6) or get_close_matches(name, candidates, n=2, cutoff=0.5)
+    near = nearest(name, candidates, n=2, cutoffs=(0.6, 0.5))
     hint = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(candidates) or 'none'}"
     return UsageError(f"unknown {noun} {name!r}{hint} (see `{see}`)")
+
+
+def ambiguous(noun: str, name: str, meanings: Iterable[str]) -> UsageError:
+    """Make the error for what is no name and could mean several.
+
+    Args:
+        noun: What the name should have been, e.g. ``"method"``.
+        name: What the user typed.
+        meanings: The names that it could mean.
+    """
+    return UsageError(
+        f"{noun} {name!r} could mean {' or '.join(meanings)}: write the one that is meant as it stands here"
+    )

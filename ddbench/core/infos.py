@@ -18,6 +18,7 @@ IMPORTED = "imported"
 
 _WORD = "[a-z][a-z0-9_]*"
 _DASHED = "[a-z][a-z0-9_-]*"
+_TYPED = r"[A-Za-z][\w-]*"
 
 
 def _check(noun: str, name: str, pattern: str, version: int, **targets: str | None) -> str:
@@ -77,6 +78,8 @@ class MethodInfo:
         takes_initial: Whether it can start from the set of another row (``ctx.initial``). If it is called ``random_X``,
             a suite may name ``NAME_X`` for every selection NAME of real images with hard labels.
         presets: Package-relative YAML: (dataset, budget, profile) → overrides, each with its source.
+        aliases: What else users may call it (:mod:`ddbench.core.names`: other case and hyphens need no alias); where
+            several members could be meant, none is.
 
     Raises:
         PluginError: If a field is malformed.
@@ -95,9 +98,11 @@ class MethodInfo:
     labels_only: bool = False
     takes_initial: bool = False
     presets: str | None = None
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         who = _check("method", self.name, _WORD, self.version, target=self.target, params=self.params)
+        _check_names(who, "aliases", self.aliases, _TYPED)
         if self.kind not in ("distillation", "selection", "reference"):
             raise PluginError(f"{who}: kind {self.kind!r} is none of distillation, selection, reference")
         if not self.axes <= ALL_AXES:
@@ -123,6 +128,7 @@ class DatasetRecord:
             another fact of the record changes; part of keys from 2 on.
         licence: Terms of the real images, which may bind a set made from them; None: unknown.
         dc_augmentation: What the protocol ``dc2021`` does to its images, in 1001 passes; None: nothing, in 301.
+        aliases: As of :class:`MethodInfo`.
 
     Raises:
         PluginError: If a field is malformed.
@@ -141,9 +147,11 @@ class DatasetRecord:
     version: int = 1
     licence: str | None = None
     dc_augmentation: DCAugmentation | None = None
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         who = _check("data set", self.name, _DASHED, self.version, reader=self.reader, download=self.download)
+        _check_names(who, "aliases", self.aliases, _TYPED)
         if not isinstance(self.files, tuple):
             raise PluginError(f"{who}: files is {self.files!r}, not a tuple of file names")
         if self.mean is None and self.std is None:
@@ -170,6 +178,8 @@ class ArchInfo:
         dc_augmentation: By norm, what the protocol ``dc2021`` does to images in 1001 passes, unless the data set says;
             nothing in 301 passes for other norms.
         version: Bumped when a network of the family computes something else; part of keys from 2 on.
+        aliases: What else users may write for a name, suffixes included, and that name: ``{"convnet": "convnet3"}``;
+            suffixes may follow. Case, hyphens and ``dN`` for the depth need none (:func:`ddbench.models.names.meant`).
 
     Raises:
         PluginError: If a field is malformed.
@@ -185,9 +195,11 @@ class ArchInfo:
     variants: tuple[str, ...] = ()
     dc_augmentation: Mapping[str, DCAugmentation] = field(default_factory=dict, hash=False)
     version: int = 1
+    aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         who = _check("architecture", self.name, _WORD, self.version, target=self.target)
+        _check_names(who, "aliases", tuple(self.aliases), _TYPED)
         for what, names in (("bases", self.bases), ("norms", self.norms), ("variants", self.variants)):
             _check_names(who, what, names, _WORD)
             if not names and what != "variants":
@@ -249,6 +261,7 @@ class ProtocolInfo:
         students: What it evaluates: families or base names of networks, or names of predictors of its own
             (``ntk-fc3``); empty: all networks. The first is the default where the condensing network is none of them.
         standing: How reports show it.
+        aliases: As of :class:`MethodInfo`, without version.
 
     Raises:
         PluginError: If a field is malformed.
@@ -268,10 +281,12 @@ class ProtocolInfo:
     trains_student: bool = True
     students: tuple[str, ...] = ()
     standing: Standing = Standing()
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         who = _check("protocol", self.name, _DASHED, self.version, target=self.target, params=self.params)
         _check_names(who, "students", self.students, _DASHED)
+        _check_names(who, "aliases", self.aliases, _TYPED)
         if self.labels not in ("hard", "soft", "own"):
             raise PluginError(f"{who}: labels {self.labels!r} is none of hard, soft, own")
         if self.lr_repetition not in (-1, 0):

@@ -10,6 +10,7 @@ import yaml
 from pydantic import PositiveInt
 
 from ddbench.core.errors import unknown
+from ddbench.core.names import meant
 from ddbench.core.specs import Frozen
 
 DEFAULT = "short"
@@ -53,14 +54,15 @@ def profiles() -> dict[str, Profile]:
 
 
 def profile(name: str) -> Profile:
-    """The profile called ``name``.
+    """The profile that ``name`` means, in any case.
 
     Raises:
         UsageError: If there is none.
     """
-    if name not in profiles():
+    found = meant(name, dict.fromkeys(profiles(), ()))
+    if not found:
         raise unknown("profile", name, profiles(), "ddbench run --help")
-    return profiles()[name]
+    return profiles()[found[0]]
 
 
 def for_tests_only(name: str | None) -> bool:

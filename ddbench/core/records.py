@@ -229,9 +229,7 @@ class Record(BaseModel):
             record = cls.model_validate_json(text)
         except ValidationError as error:
             if (newer := _newer(text, error)) is not None:
-                raise NewerRecordError(
-                    f"{where}: written by a newer ddbench ({newer}); update ddbench to read it"
-                ) from None
+                raise NewerRecordError(where, newer) from None
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the file"
             raise CorruptFileError(f"{where}: not a record of schema 1 ({field}: {first['msg']})") from None

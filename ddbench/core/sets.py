@@ -148,6 +148,11 @@ class Recipe(BaseModel):
         return self
 
     @property
+    def sgd_lr(self) -> float | None:
+        """The rate that other trainings by SGD may try, too; None where ``lr`` is that of another optimiser."""
+        return self.lr if self.optimiser == "sgd" else None
+
+    @property
     def stored_rates(self) -> int:
         """How many rates are kept with the set: ``lrs``, else ``lr`` where there is one."""
         return len(self.lrs) if self.lrs is not None else int(self.lr is not None)

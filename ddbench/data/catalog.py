@@ -52,6 +52,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         mean=(0.2861,),
         std=(0.3530,),
         licence="MIT (Zalando SE)",
+        aliases=("fmnist",),
     ),
     DatasetRecord(
         name="svhn",
@@ -95,6 +96,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
         licence="ImageNet's terms: non-commercial research and education",
+        aliases=("tiny", "tinyimagenet200"),
     ),
 )
 

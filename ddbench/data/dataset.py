@@ -15,6 +15,7 @@ from ddbench.data.prepared.on_disk import find
 from ddbench.data.prepared.prepare import resolve
 from ddbench.data.prepared.sources import parse_source
 from ddbench.data.prepared.views import canonical_view
+from ddbench.data.space.ids import named as preprocessing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def open_data(
     """The data set that a user names; embedded and path sources are decoded on first use.
 
     Args:
-        name: As the user types it: ``digits``, ``cifar10-original=hf:PATH``.
+        name: As the user types it: ``digits``, ``CIFAR-10``, ``cifar10-original=hf:PATH``.
         view: As suites write it; None: all images.
         split: ``default``, ``paper`` (train ∪ val is train), or ``tune`` (test is what the view leaves out of train).
         preprocess: The space of networks.
@@ -52,7 +53,7 @@ def open_data(
         DataError: If the data set is not prepared, or its source is unreadable.
         UsageError: If a name is unknown, or the view or the preprocessing is impossible for the data set.
     """
-    source = parse_source(name, registries.datasets)
+    source, preprocess = parse_source(name, registries.datasets), preprocessing(preprocess)
     transforms = canonical_view(view)
     prepared = resolve(source)
     spec = DataSpec(

@@ -13,6 +13,7 @@ FAMILIES: tuple[ArchInfo, ...] = (
         target="ddbench.models.convnet:build",
         summary="depth × (conv 3×3, norm, ReLU, average pooling), one linear layer: the net of the distillation papers",
         dc_augmentation={"bn": "crop_noise"},
+        aliases={"convnet": "convnet3"},
     ),
     ArchInfo(
         name="mlp",
@@ -30,6 +31,7 @@ FAMILIES: tuple[ArchInfo, ...] = (
         width=6,
         narrow=16,
         norms=("nn",),
+        aliases={"lenet5": "lenet"},
     ),
     ArchInfo(
         name="alexnet",

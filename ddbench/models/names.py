@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ddbench.core.api import ArchInfo
-from ddbench.core.errors import UsageError, unknown
+from ddbench.core.errors import UsageError, ambiguous, unknown
+from ddbench.core.names import folded
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import StudentInfo
 
@@ -91,6 +93,61 @@ def with_norm(name: str, norm: str, families: Registry[ArchInfo]) -> str:
     if norm not in known:
         raise UsageError(f"{arch.base} has no norm {norm!r}: it has {', '.join(known)}")
     return replace(arch, norm=norm).canonical
+
+
+def meant(text: str, families: Registry[ArchInfo]) -> str:
+    """The architecture that a user means: ``resnet18-bn`` of ``ResNet18BN``, ``convnet3-w64`` of ``ConvNetW64D3``.
+
+    Case, hyphens and underscores may differ from the grammar of :func:`parse`; families declare other bases
+    (``aliases``), and where bases are a family's name and a number, the suffix ``dN`` gives that number.
+
+    Args:
+        text: What was typed.
+        families: The registered families.
+
+    Returns:
+        A name that :func:`parse` understands; the text itself where that is one, or means none.
+
+    Raises:
+        UsageError: If it could mean several.
+    """
+    if _understood(text, families) is not None:
+        return text
+    found: dict[str, str] = {}
+    for family in families:
+        for reading in _readings(folded(text), family):
+            if (name := _understood(reading, families)) is not None:
+                found.setdefault(name.canonical, reading)
+    if len(found) > 1:
+        raise ambiguous("architecture", text, sorted(found))
+    return next(iter(found.values()), text)
+
+
+def _readings(text: str, family: ArchInfo) -> Iterator[str]:
+    """What a folded text may mean in a family, by the grammar of :func:`parse`; not all of it need be allowed there."""
+    depths = {base.removeprefix(family.name): base for base in family.bases if base.startswith(family.name)}
+    heads = {folded(family.name): "", **{folded(alias): name for alias, name in family.aliases.items()}}
+    heads |= {folded(base): base for base in family.bases}
+    suffixes = "|".join(["w[0-9]+", "d[0-9]+", *map(re.escape, map(folded, (*family.norms, *family.variants)))])
+    by_fold = {folded(suffix): suffix for suffix in (*family.norms, *family.variants)}
+    for head, base in heads.items():
+        rest = text.removeprefix(head)
+        if not text.startswith(head) or re.fullmatch(f"(?:{suffixes})*", rest) is None:
+            continue
+        given = re.findall(suffixes, rest)
+        deep = [suffix for suffix in given if re.fullmatch("d[0-9]+", suffix)]
+        if deep and (len(deep) > 1 or head != folded(family.name)):
+            continue
+        begun = depths.get(deep[0][1:]) if deep else base
+        if begun:
+            yield "-".join([begun, *(by_fold.get(suffix, suffix) for suffix in given if suffix not in deep)])
+
+
+def _understood(name: str, families: Registry[ArchInfo]) -> ArchName | None:
+    try:
+        return parse(name, families)
+    except UsageError:
+        return None
 
 
 def student(name: str, families: Registry[ArchInfo]) -> StudentInfo:

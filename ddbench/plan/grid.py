@@ -19,7 +19,7 @@ from ddbench.core.roles import parse_label
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, StudentInfo
 from ddbench.data.dataset import Data, open_data
 from ddbench.models import names as arch_names
-from ddbench.plan import derived
+from ddbench.plan import derived, typed
 from ddbench.plan.controls import bought, with_controls, with_pools
 from ddbench.plan.rows import Row, resolved, rows_of
 from ddbench.plan.suite import Exclusion, Suite
@@ -234,6 +234,7 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
         UsageError: If a name, a parameter or a view is wrong.
         PluginError: If a method's class is not there.
     """
+    suite = typed.canonical(suite, registries)
     rows = rows_of(suite, registries)
     protocols = [_protocol(name, suite, registries, profile) for name in dict.fromkeys(suite.protocols)]
     predictors = _predictors(protocols, registries.architectures)
@@ -384,6 +385,15 @@ def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile)
 
 
 def _data(suite: Suite, registries: Registries) -> Iterator[Data]:
+    """Each once: a prepared copy may be named alone and by its source."""
+    found: list[Data] = []
+    for data in _opened(suite, registries):
+        if data not in found:
+            found.append(data)
+    return iter(found)
+
+
+def _opened(suite: Suite, registries: Registries) -> Iterator[Data]:
     for name, view in dict.fromkeys((item.name, json.dumps(item.view, sort_keys=True)) for item in suite.datasets):
         for preprocess in dict.fromkeys(suite.preprocess):
             yield open_data(name, json.loads(view), suite.split, preprocess, registries)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,6 +20,7 @@ from pydantic import (
 )
 
 from ddbench.core.errors import UsageError
+from ddbench.core.names import nearest
 from ddbench.core.roles import Kind
 from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
 
@@ -257,7 +257,7 @@ def find(name: str, what: str = "suite", names: str = "*") -> Path:
         if path.is_file():
             return path
     known = sorted({path.stem for folder in folders if folder.is_dir() for path in folder.glob(f"{names}.yaml")})
-    near = get_close_matches(name, known, n=1)
+    near = nearest(name, known)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
     raise UsageError(f"no {what} {name!r}: neither a file nor a known name; {hint}")
 
@@ -310,7 +310,7 @@ def _explain(error: ValidationError, model: type[Frozen], levels: Mapping[str, t
     if problem["type"] == "extra_forbidden":
         level = levels.get(str(problem["loc"][0]) if len(problem["loc"]) > 1 else "", model)
         known = [field.alias or name for name, field in level.model_fields.items()]
-        near = get_close_matches(str(problem["loc"][-1]), known, n=1)
+        near = nearest(str(problem["loc"][-1]), known)
         return f"unknown key {place!r}" + (
             f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(known)}"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,7 @@ from ddbench.core.profiles import profile
 from ddbench.core.roles import CONTROLS, RANDOM, SCORING
 from ddbench.core.specs import TUNE, Budget, Frozen
 from ddbench.plan import suite as suites
+from ddbench.plan import typed
 from ddbench.plan.grid import Grid, build
 from ddbench.plan.rows import Row, shown, validated
 from ddbench.plan.suite import BudgetAxis, Suite
@@ -81,6 +82,9 @@ class Own(Frozen):
 
 
 LEVELS: dict[str, type[Frozen]] = {"base": Base, "configurations": Tried}
+
+
+S = TypeVar("S", bound=Section)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,13 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
     if odd := [key for key in content if key not in OWN + SHARED]:
         raise UsageError(f"{where}: unknown key {odd[0]!r}; known keys: {', '.join(SHARED + OWN)}")
     own = suites.checked(Own, {key: content[key] for key in OWN if key in content}, where, LEVELS)
+    own = own.model_copy(
+        update={
+            "protocol": typed.protocol_named(own.protocol, registries),
+            "base": tuple(_named(section, registries) for section in own.base),
+            "configurations": tuple(_named(section, registries) for section in own.configurations),
+        }
+    )
     if own.protocol.partition("@")[0] == SCORING:
         raise UsageError(
             f"{where}: protocol: {own.protocol} is what methods score their own sets by: tune under one that results "
@@ -186,7 +197,7 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
     methods = list(dict.fromkeys(name for section in own.configurations for name in section.methods))
     shared = {key: content[key] for key in SHARED if key in content}
     suite = suites.parse({**shared, "methods": methods, "protocols": [own.protocol]}, where)
-    suite = suite.model_copy(update={"split": TUNE})
+    suite = typed.canonical(suite, registries).model_copy(update={"split": TUNE})
     for several in ("datasets", "archs", "preprocess"):
         if len(getattr(suite, several)) > 1:
             raise UsageError(f"{where}: {several}: a ledger is of one: write a file for each")
@@ -210,6 +221,12 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
     tuning = Tuning(where, suite, own, found)
     _check_counts(tuning)
     return tuning
+
+
+def _named(section: S, registries: Registries) -> S:
+    """A section with the names of methods in place of what was typed."""
+    names = (typed.method_named(name, registries) for name in section.methods)
+    return section.model_copy(update={"methods": tuple(names)})
 
 
 def _check_sections(own: Own, methods: Sequence[str], axis: BudgetAxis, where: str, registries: Registries) -> None:
@@ -296,6 +313,7 @@ def grid_of(
     Raises:
         UsageError: If the part names what the file does not tune, or the view leaves no images out to score on.
     """
+    methods = [typed.method_named(name, registries) for name in methods]
     if odd := [name for name in methods if name not in (*tuning.methods, RANDOM)]:
         raise UsageError(f"{tuning.where} has no configurations of {odd[0]!r}: it tunes {', '.join(tuning.methods)}")
     if away := [budget.label for budget in budgets if budget not in tuning.budgets]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import exp
 from operator import attrgetter
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from ddbench.core.errors import UsageError
+from ddbench.core.names import nearest
 from ddbench.publish.text.csv_json import view_csv, views_json
 from ddbench.publish.text.latex import to_latex
 from ddbench.publish.text.render import markdown, terminal
@@ -97,7 +97,7 @@ def _explain(error: ValidationError) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = [name for model in (ClaimsFile, FixedClaim, Where, Contrast, Term) for name in model.model_fields]
-        near = get_close_matches(str(problem["loc"][-1]), known, n=1)
+        near = nearest(str(problem["loc"][-1]), known)
         return f"unknown key {where!r}" + (f"; did you mean {near[0]}?" if near else "")
     if problem["type"] == "missing":
         return f"{where} is missing"

@@ -98,7 +98,7 @@ def import_experts(
         "imported": [{"file": path.name, "sha256": digest} for path, digest in zip(files, digests, strict=True)],
     }
     top1 = None
-    if not preprocess.startswith("zca"):
+    if not data.spec.preprocess.startswith("zca"):
         train, _ = open_splits(data.spec, device="cpu")
         index = probe(len(train))
         images, labels, built = train.images(index), train.labels[index], Experts(place)
@@ -115,7 +115,7 @@ def _canonical(arch: str, data: Data, registries: Registries) -> str:
         DataError: If its experts could not be used.
         UsageError: If its name is unknown, or it is too deep for the images.
     """
-    name = arch_names.parse(arch, registries.architectures)
+    name = arch_names.parse(arch_names.meant(arch, registries.architectures), registries.architectures)
     why = arch_names.too_deep(name, channels=data.info.channels, size=data.info.size)
     if why is not None:
         raise UsageError(f"{data.label}: {why}")

@@ -91,6 +91,7 @@ def _subject(text: str) -> tuple[Path | None, Registries, list[tuple[str, str]]]
         registries = load([file])
         return file, registries, _members(registries, registries.reports[-1:])
     registries = active()
+    text = registries.named(text)
     found = [
         (registry.noun, member.name)
         for registry in registries.by_hook().values()

@@ -9,9 +9,9 @@ from typing import Protocol, TypeVar
 import click
 
 from ddbench.cli.options import PLUGIN, CommaList, join
+from ddbench.cli.records import none_in
 from ddbench.cli.results.students import students
 from ddbench.cli.results.verify_rm import OUT
-from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, active
 from ddbench.core.records import Record
 from ddbench.results.audit.retrain import MakeWorker, title_of
@@ -32,7 +32,7 @@ def select_protocols(protocols: tuple[list[str], ...]) -> tuple[Registries, list
         UsageError: If a protocol is unknown.
     """
     known = active()
-    return known, [known.protocols.get(name.partition("@")[0]).name for name in join(protocols)]
+    return known, [known.protocols.named(name.partition("@")[0]) for name in join(protocols)]
 
 
 class Job(Protocol):
@@ -74,7 +74,7 @@ def amend_records(out: Path, jobs: Sequence[J], note: Note[J], metric: str, tota
         UsageError: If there is no evaluation.
     """
     if not jobs:
-        raise UsageError(f"{out} holds no such evaluations: run `ddbench run` first, or give another --out")
+        raise none_in(out, "such evaluations")
     for reason in dict.fromkeys(job.why for job in jobs if job.why):
         click.echo(f"ddbench: {reason}: no {metric}", err=True)
     failed = []

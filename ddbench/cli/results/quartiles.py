@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ddbench.cli.options import PLUGIN, Device
+from ddbench.cli.records import none_in
 from ddbench.cli.results.verify_rm import OUT
-from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
 from ddbench.core.specs import ArtifactSpec
@@ -40,7 +40,7 @@ def quartiles(out: Path, device: str, threads: int | None) -> int:
     records = wanted(Store(out).records())
     own = {_data(record) for path, record in records if out in path.parents}
     if not own:
-        raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
+        raise none_in(out)
 
     def build(spec: ArtifactSpec) -> None:
         from tqdm import tqdm

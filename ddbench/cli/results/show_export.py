@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddbench.cli.console import tables
 from ddbench.cli.options import PLUGIN, join
+from ddbench.cli.records import none_in
 from ddbench.cli.results.claims import claims
 from ddbench.cli.results.full_stopped import full_stopped
 from ddbench.cli.results.quantise import quantise
@@ -48,8 +50,8 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
 
     records = stored(Store(out))
     if not any(record.kind == "evaluation" for record in records):
-        raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
-    click.echo(render(tables_of(records), style, details=details, views=join(views)), nl=False)
+        raise none_in(out)
+    click.echo(tables(render(tables_of(records), style, details=details, views=join(views)), style), nl=False)
 
 
 @results.command()
@@ -80,7 +82,7 @@ def page(out: Path, target: Path, title: str | None, pictures: bool, views: tupl
     store = Store(out)
     records = stored(store)
     if not any(record.kind == "evaluation" for record in records):
-        raise UsageError(f"{out} holds no evaluations: run `ddbench run` first, or give another --out")
+        raise none_in(out)
     shown = list(pictures_of(store, records)) if pictures else []
     title = title or f"ddbench: {out.resolve().name}"
     text = made(ordered(records), title=title, sources=[f"{out}/"], pictures=shown, views=join(views))
@@ -136,7 +138,7 @@ def _read_all(given: dict[str, Any]) -> tuple[Store, list[Record]]:
     store = Store(Path(given["out"]))
     records = stored(store)
     if not any(record.kind == "evaluation" for record in records):
-        raise UsageError(f"{given['out']} holds no evaluations: run `ddbench run` first, or give another --out")
+        raise none_in(Path(given["out"]))
     return store, records
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ddbench.cli.options import PLUGIN
+from ddbench.cli.records import summary
 from ddbench.cli.results.students import students
 from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
 from ddbench.core.store.claims import Claim, Watch, acquire
-from ddbench.core.store.folder import CHECKPOINT, CONDENSE, SET, Store
+from ddbench.core.store.folder import CHECKPOINT, CONDENSE, SET, Store, newer_below
 
 if TYPE_CHECKING:
     from ddbench.core.plugin.loader import Registries
@@ -67,6 +68,9 @@ def find_record(store: Store, key: str) -> Found:
     if len(found) > 1:
         raise UsageError(f"{len(found)} results in {store.out} have keys that begin with {key!r}: give more digits")
     if not found:
+        newer = [error for error in newer_below(store.out) if f"/{short(key)}" in Path(error.where).as_posix()]
+        if newer:
+            raise newer[0]
         raise UsageError(
             f"no result in {store.out} has a key that begins with {key!r} (see `ddbench plan` with the run's options; "
             "records in a .jsonl file come without their sets)"
@@ -197,6 +201,8 @@ def rm(key: str, out: Path, shared: bool) -> None:
     in_all = found.record.document.set.shared
     if in_all and not shared:
         raise UsageError(f"{found.name} lies in {found.folder}, and every results folder reads it: add --shared")
+    if newer := newer_below(found.folder) if found.record.kind == "condense" else []:
+        raise UsageError(f"{found.name} has evaluations that would be lost with it: {summary(newer)}")
     evaluations = [found.path] if found.record.kind == "evaluation" else sorted((found.folder / "eval").glob("*.json"))
     with contextlib.ExitStack() as claims:
         nodes = {short(found.record.key), *(path.stem for path in evaluations)}

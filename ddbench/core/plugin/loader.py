@@ -9,7 +9,6 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any, cast
 import pluggy
 
 from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Params, ProtocolInfo
-from ddbench.core.errors import PluginError, UsageError
+from ddbench.core.errors import PluginError, UsageError, ambiguous
+from ddbench.core.names import meant, nearest
 from ddbench.core.plugin import hooks, one_file
 from ddbench.core.plugin.builtin import CATALOGS
 from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, is_file, marked, owner_of
@@ -90,6 +90,29 @@ class Registries:
             "ddbench_register_protocols": self.protocols,
             "ddbench_register_artifacts": self.artifacts,
         }
+
+    def named(self, text: str, also: Iterable[str] = ()) -> str:
+        """The name that a text means among members of all kinds (:mod:`ddbench.core.names`); itself where it is none.
+
+        Args:
+            text: What a user typed.
+            also: Further names that may be meant.
+
+        Raises:
+            UsageError: If it could mean several.
+        """
+        registries = self.by_hook().values()
+        if any(registry.find(text) is not None for registry in registries):
+            return text
+        known: dict[str, set[str]] = {name: set() for name in also}
+        for registry in registries:
+            for name, aliases in registry.called().items():
+                known.setdefault(name, set()).update(aliases)
+        known |= {base: set() for family in self.architectures for base in family.bases}
+        found = meant(text, known)
+        if len(found) > 1:
+            raise ambiguous("member", text, found)
+        return found[0] if found else text
 
     def origins(
         self, *, protocol: str | None = None, artifact: str | None = None, **archs: str | None
@@ -327,7 +350,7 @@ def _register(registries: Registries, module: ModuleType, origin: Origin) -> tup
     except pluggy.PluginValidationError:
         known = registries.by_hook()
         wrong = next(name for name in vars(manager.hook) if not name.startswith("_") and name not in known)
-        near = get_close_matches(wrong, known, n=1)
+        near = nearest(wrong, known)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
         raise PluginError(f"unknown hook {wrong!r}; {hint}") from None
     drafts = {hook: registry.draft(origin) for hook, registry in registries.by_hook().items()}

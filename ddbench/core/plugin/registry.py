@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from ddbench.core.errors import PluginError, unknown
+from ddbench.core.errors import PluginError, ambiguous, unknown
+from ddbench.core.names import meant
 
 
 class Named(Protocol):
@@ -86,6 +87,28 @@ class Registry(Generic[T]):
     def names_of(self, member: T) -> tuple[str, ...]:
         """The name of a member and its aliases."""
         return tuple(dict.fromkeys((member.name, *self.aliases(member))))
+
+    def called(self) -> dict[str, tuple[str, ...]]:
+        """What users may call each member besides its name: what it declares as ``aliases``."""
+        return {member.name: tuple(getattr(member, "aliases", ())) for member in self}
+
+    def named(self, text: str, also: Iterable[str] = ()) -> str:
+        """The name that ``text`` means (:mod:`ddbench.core.names`).
+
+        Args:
+            text: What a user typed.
+            also: Further names that may be meant beside those of members.
+
+        Raises:
+            UsageError: If it means none, or could mean several.
+        """
+        known = {**dict.fromkeys(also, ()), **self.called()}
+        found = meant(text, known)
+        if len(found) > 1:
+            raise ambiguous(self.noun, text, found)
+        if not found:
+            raise unknown(self.noun, text, known, self.listing)
+        return found[0]
 
     def find(self, text: str) -> T | None:
         """The member that ``text`` is a name or an alias of; None if there is none."""

@@ -9,10 +9,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ddbench.core.errors import CorruptFileError
+from ddbench.core.errors import CorruptFileError, NewerRecordError
 from ddbench.core.keys import short
 from ddbench.core.records import Timer
-from ddbench.core.store.files import StoreWarning, atomic_write, home, set_aside, sha256_file, store_error
+from ddbench.core.store.files import (
+    NewerRecordWarning,
+    StoreWarning,
+    atomic_write,
+    home,
+    set_aside,
+    sha256_file,
+    store_error,
+)
 
 MANIFEST = "artifact.json"
 
@@ -31,10 +39,14 @@ def manifest(kind: str, key: str) -> dict[str, Any] | None:
     """What is known of a built artifact: spec, files with their sizes and sha256, cost; None when it is not there.
 
     A manifest that cannot be read, or whose files are gone or cut short, counts as missing; looking changes nothing.
+
+    Raises:
+        NewerRecordError: If a newer ddbench wrote it.
     """
     path = folder_of(kind, key) / MANIFEST
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
+        _refuse_newer(path, content)
         for name, facts in content["files"].items():
             if (path.parent / name).stat().st_size != facts["bytes"]:
                 raise ValueError(f"{name} has another size")
@@ -43,6 +55,16 @@ def manifest(kind: str, key: str) -> dict[str, Any] | None:
             warnings.warn(f"{path.parent}: {error}; it will be built again", StoreWarning, stacklevel=2)
         return None
     return content
+
+
+def _refuse_newer(path: Path, content: Any) -> None:
+    """Manifests of this ddbench say no schema.
+
+    Raises:
+        NewerRecordError: If one does, and it is not 1.
+    """
+    if isinstance(content, dict) and (schema := content.get("schema", 1)) != 1:
+        raise NewerRecordError(str(path), f"schema {json.dumps(schema)[:40]}")
 
 
 def cost_facts(
@@ -140,9 +162,13 @@ def stored() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path in sorted(root.glob(f"*/*/{MANIFEST}")):
         try:
             content = json.loads(path.read_bytes())
+            _refuse_newer(path, content)
             complete = {"spec", "cost", "files"} <= content.keys() and content["spec"]["data"]["name"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             complete = False
+        except NewerRecordError as error:
+            warnings.warn(NewerRecordWarning(error), stacklevel=2)
+            continue
         if complete:
             yield path.parent.parent.name, path.parent.name, content
         else:

@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from ddbench.core.errors import StoreError
+from ddbench.core.errors import NewerRecordError, StoreError, UsageError
 
 
 def atomic_write(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -79,6 +79,18 @@ class StoreWarning(UserWarning):
     """A stored file could not be used."""
 
 
+class NewerRecordWarning(StoreWarning):
+    """A stored file of a newer ddbench was passed over.
+
+    Args:
+        error: What would have been raised where it stood in the way.
+    """
+
+    def __init__(self, error: NewerRecordError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def set_aside(path: Path) -> None:
     """Rename a corrupt file or folder to ``<name>.corrupt``, so that nothing reads it and nothing is lost.
 
@@ -114,5 +126,27 @@ def sha256_file(path: Path) -> str:
 
 
 def home() -> Path:
-    """``$DDBENCH_HOME``, default ``~/.cache/ddbench``: decoded data, artifacts, ``full`` trainings."""
-    return Path(os.environ.get("DDBENCH_HOME") or Path.home() / ".cache" / "ddbench").expanduser()
+    """``$DDBENCH_HOME``, default ``~/.cache/ddbench``: decoded data, artifacts, ``full`` trainings.
+
+    Raises:
+        UsageError: If its name is not text.
+    """
+    place = Path(os.environ.get("DDBENCH_HOME") or Path.home() / ".cache" / "ddbench").expanduser()
+    return check_text(place, "DDBENCH_HOME")
+
+
+def check_text(place: Path, what: str) -> Path:
+    """The place itself, whose name is UTF-8: libraries that write sets know no other names.
+
+    Args:
+        place: A folder.
+        what: Who gives it, for messages.
+
+    Raises:
+        UsageError: If its name has bytes that are no text.
+    """
+    try:
+        str(place.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} {place}: the name is not UTF-8: rename the folder, or give another") from None
+    return place

@@ -16,7 +16,16 @@ from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
 from ddbench.core.store.claims import held_here
-from ddbench.core.store.files import StoreWarning, atomic_write, home, set_aside, sha256_file, store_error
+from ddbench.core.store.files import (
+    NewerRecordWarning,
+    StoreWarning,
+    atomic_write,
+    check_text,
+    home,
+    set_aside,
+    sha256_file,
+    store_error,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +50,15 @@ class Store:
 
     Attributes:
         out: The results folder.
+
+    Raises:
+        UsageError: If its name is not text.
     """
 
     out: Path
+
+    def __post_init__(self) -> None:
+        check_text(self.out, "--out")
 
     def check_writable(self) -> None:
         """Create the folder now, so that a wrong ``--out`` is found before hours of compute.
@@ -196,13 +211,26 @@ def read_record(path: Path, *, keep: bool = False) -> Record | None:
     except NewerRecordError as error:
         if not keep:
             raise
-        warnings.warn(str(error), StoreWarning, stacklevel=2)
+        warnings.warn(NewerRecordWarning(error), stacklevel=2)
         return None
     except CorruptFileError as error:
         warnings.warn(f"{error}; it counts as missing", StoreWarning, stacklevel=2)
         if not keep:
             set_aside(path)
         return None
+
+
+def newer_below(folder: Path) -> list[NewerRecordError]:
+    """What is said of each record below a folder that a newer ddbench wrote, in path order; nothing is changed."""
+    found = []
+    for path in sorted([*folder.rglob(CONDENSE), *folder.rglob("eval/*.json")]):
+        try:
+            Record.from_json(path.read_bytes(), str(path))
+        except NewerRecordError as error:
+            found.append(error)
+        except (CorruptFileError, OSError):
+            continue
+    return found
 
 
 def write_record(path: Path, record: Record, *, durable: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,12 +17,25 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write records whole (what verification needs is all there), each once, sorted by key and label.
 
     Raises:
+        NewerRecordError: If there is such a file already, with records of a newer ddbench.
         StoreError: If the file cannot be written.
     """
+    _keep_newer(path)
     # Through JSON text, because a loss may be NaN: a record says null, canonical JSON refuses.
     documents = [json.loads(record.to_json(indent=None)) for record in records]
     lines = {(d["key"], d["spec"]["label"], canonical(d)): None for d in documents}
     atomic_write(path, "".join(f"{line}\n" for _, _, line in sorted(lines)).encode())
+
+
+def _keep_newer(path: Path) -> None:
+    """Refuse to write over records that this ddbench cannot read, and others can."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
+        return
+    for number, line in enumerate(lines, 1):
+        with contextlib.suppress(CorruptFileError):
+            Record.from_json(line, f"{path}:{number}")
 
 
 def read_records(path: Path) -> list[Record]:

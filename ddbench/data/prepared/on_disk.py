@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from ddbench.core.api import DatasetRecord
-from ddbench.core.errors import CorruptFileError, DataError, UsageError
+from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import Frozen
@@ -172,10 +172,13 @@ def open_folder(folder: Path) -> Prepared:
 
     Raises:
         CorruptFileError: If ``meta.json`` is missing or unreadable, or an array file is not what it says.
+        NewerRecordError: If a newer ddbench prepared it.
     """
     try:
         meta = Meta.model_validate_json((folder / META).read_bytes())
     except (OSError, ValidationError) as error:
+        if isinstance(error, ValidationError) and (newer := _newer(error)) is not None:
+            raise NewerRecordError(str(folder / META), newer) from None
         raise CorruptFileError(f"{folder / META}: {type(error).__name__}") from error
     for array, expected in expected_arrays(meta).items():
         path = folder / f"{array}.npy"
@@ -189,6 +192,17 @@ def open_folder(folder: Path) -> Prepared:
         if array in PARTS and len(actual) and not 0 <= actual.min() <= actual.max() < meta.shape[0]:
             raise CorruptFileError(f"{path}: points outside the {meta.shape[0]} images")
     return Prepared(meta.name, meta.revision, folder, meta)
+
+
+def _newer(error: ValidationError) -> str | None:
+    """What tells that facts which cannot be read are a newer ddbench's; None when they are damaged."""
+    for problem in error.errors():
+        where = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            return f"unknown field {where}"
+        if where == "layout":
+            return f"layout {str(problem.get('input'))[:40]}"
+    return None
 
 
 def find(name: str, revision: str, known: Registry[DatasetRecord] | None = None) -> Prepared:

@@ -18,14 +18,15 @@ from typing import cast
 from pydantic import ValidationError
 
 from ddbench.core.api import DatasetRecord
-from ddbench.core.errors import CorruptFileError, DataError, PluginError
+from ddbench.core.errors import CorruptFileError, DataError, PluginError, UsageError
 from ddbench.core.keys import digest, short
 from ddbench.core.plugin.loader import import_target
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import StoreWarning, atomic_write, store_error
+from ddbench.data.catalog import SCHEMES
 from ddbench.data.prepared.decode import PARTIAL, decode, reading, source_error
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.sources import Source, fingerprint
+from ddbench.data.prepared.sources import POINTERS, Source, fingerprint
 from ddbench.data.readers.raw import RawDataset, malformed
 
 
@@ -65,6 +66,8 @@ def resolve(source: Source) -> Prepared:
         DataError: If a registered data set is not prepared (the message says how), or the source is unreadable.
         StoreError: If a decoded copy cannot be written.
     """
+    if source.record is None and source.path is None:
+        return _latest(source.name)
     pointer = _read_pointer(_pointer_path(source))
     if pointer is not None and pointer.is_of(source):
         if pointer.is_current(source):
@@ -92,6 +95,54 @@ def resolve(source: Source) -> Prepared:
     raise DataError(f"data set {source.name!r} is not prepared: {_advice(source, source.record)}")
 
 
+def origins_of(name: str) -> list[tuple[Source, Pointer]]:
+    """What a user's own data set was decoded from and to, the latest first; without path where that is not known."""
+    found = [(path, pointer) for path in data_root(name).glob(POINTERS) if (pointer := _read_pointer(path)) is not None]
+    found.sort(key=lambda each: (each[0].stat().st_mtime_ns, each[0].name), reverse=True)
+    return [(_source_of(name, path, pointer), pointer) for path, pointer in found]
+
+
+def _source_of(name: str, path: Path, pointer: Pointer) -> Source:
+    """What a pointer is of: its file's name is a hash of it."""
+    place = None if pointer.files is None else Path(pointer.files)
+    sources = (Source(name, scheme=scheme, path=place) for scheme in SCHEMES if place is not None)
+    return next((source for source in sources if _pointer_path(source) == path), Source(name))
+
+
+def _latest(name: str) -> Prepared:
+    """The copy of a user's own data set that was made last, wherever its files are by now.
+
+    Raises:
+        DataError: If none can be opened.
+    """
+    known = origins_of(name)
+    for source, pointer in known:
+        with suppress(CorruptFileError):
+            prepared = open_folder(data_root(name) / pointer.revision)
+            _tell_changes(source, pointer)
+            return prepared
+    again = next((source.text for source, _ in known if source.path is not None), f"{name}=SCHEME:PATH")
+    raise DataError(
+        f"the prepared copies of data set {name!r} in {data_root(name)} are gone or damaged: run "
+        f"`ddbench data prepare {again}`"
+    )
+
+
+def _tell_changes(source: Source, pointer: Pointer) -> None:
+    """Warn where the files of a copy that is used by its name are there, and are others by now."""
+    if source.path is None or not source.path.exists():
+        return
+    with suppress(DataError, OSError):
+        if pointer.is_of(source) and pointer.is_current(source):
+            return
+        warnings.warn(
+            f"data set {source.name!r}: {source.path} changed since it was decoded; the copy of then is used "
+            f"(`ddbench data prepare {shlex.quote(source.text)}` reads it again)",
+            StoreWarning,
+            stacklevel=2,
+        )
+
+
 def prepare(source: Source, *, files: Path | None = None, allow_download: bool = False) -> Prepared:
     """Decode ``source`` into ``$DDBENCH_HOME/data/<name>/<revision>/``, whether or not that was done before.
 
@@ -104,6 +155,10 @@ def prepare(source: Source, *, files: Path | None = None, allow_download: bool =
         DataError: If the source is missing, unreadable or unusable, or the download fails.
         StoreError: If the decoded copy cannot be written.
     """
+    if source.record is None and source.path is None:
+        known = next((known.text for known, _ in origins_of(source.name) if known.path is not None), None)
+        again = f"write {known}" if known is not None else f"write {source.name}=SCHEME:PATH"
+        raise UsageError(f"data set {source.name!r} is your own, and prepared; to read its files again {again}")
     parent = data_root(source.name)
     try:
         parent.mkdir(parents=True, exist_ok=True)

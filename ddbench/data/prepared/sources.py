@@ -11,8 +11,15 @@ from pathlib import Path
 from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import DataError, UsageError, unknown
 from ddbench.core.keys import digest
+from ddbench.core.names import folded
 from ddbench.core.plugin.registry import Registry
+from ddbench.core.store.files import home
 from ddbench.data.catalog import SCHEMES
+
+OWN_NAME = "[a-z][a-z0-9_-]*"
+"""What users may call a data set of their own."""
+POINTERS = "source-*.json"
+"""Files below ``$DDBENCH_HOME/data/<name>`` that remember what sources of a user's own were decoded to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +29,8 @@ class Source:
     Attributes:
         name: Registered name, or the user's own.
         record: The registered record; None for a data set read from a path.
-        scheme: How ``path`` is read; None for a registered data set.
-        path: Absolute path; None for a registered data set.
+        scheme: How ``path`` is read; None for a registered data set, and for a prepared one that is named alone.
+        path: Absolute path; None likewise.
         origin: Where the record comes from, with its version where that is not 1; "" for ddbench's own and for paths.
         plugin: Path of the one-file plugin that registered the record; None for others.
     """
@@ -38,7 +45,7 @@ class Source:
     @property
     def text(self) -> str:
         """The source as the user would type it."""
-        return self.name if self.record else f"{self.name}={self.scheme}:{self.path}"
+        return self.name if self.scheme is None else f"{self.name}={self.scheme}:{self.path}"
 
     @property
     def reader(self) -> str:
@@ -51,25 +58,45 @@ class Source:
         return self.record.version if self.record else SCHEMES[str(self.scheme)][1]
 
 
-def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
-    """Understand ``digits`` or ``NAME=folder:PATH`` (``hf:``, ``npz:``).
+def own_names() -> list[str]:
+    """Names of users' own data sets that were prepared, ascending."""
+    found = {path.parent.name for path in (home() / "data").glob(f"*/{POINTERS}")}
+    return sorted(name for name in found if re.fullmatch(OWN_NAME, name))
+
+
+def named(text: str, known: Registry[DatasetRecord]) -> str:
+    """The data set that a text without ``=`` means: a registered one, else one of the user's own that was prepared.
 
     Raises:
-        UsageError: If the name is not registered, a user's own name is malformed or taken, or the scheme is unknown.
+        UsageError: If it means none, or could mean several.
+    """
+    return text if text in known else known.named(text, also=own_names())
+
+
+def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
+    """Understand ``digits``, ``NAME=folder:PATH`` (``hf:``, ``npz:``), and NAME alone once that was prepared.
+
+    Raises:
+        UsageError: If the name is not known, a user's own name is malformed or taken, or the scheme is unknown.
         DataError: If the path does not exist.
     """
     name, equals, place = text.partition("=")
     if not equals and name.partition(":")[0] in SCHEMES:
         raise UsageError(f"give the data set a name of your own: NAME={text}")
     if not equals:
+        name = named(name, known)
+        if name not in known:
+            return Source(name)
         record = known.get(name)
         return Source(name, record=record, origin=known.mark(name), plugin=known.origin(name).file)
-    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
-        raise UsageError(f"data set name {name!r} in {text!r} must match ^[a-z][a-z0-9_-]*$")
-    if name in known:
+    if not re.fullmatch(OWN_NAME, name):
+        raise UsageError(f"data set name {name!r} in {text!r} must match ^{OWN_NAME}$")
+    official = next((record.name for record in known if folded(record.name) == folded(name)), None)
+    if official is not None:
+        reads = "is the name of a registered data set" if official == name else f"reads like {official!r}"
         raise UsageError(
-            f"{text!r}: {name!r} is the name of a registered data set; give your copy another name (a re-encoded or"
-            f" partial copy must not carry the official name), e.g. {name}-mine={place}"
+            f"{text!r}: {name!r} {reads}; give your copy another name (a re-encoded or"
+            f" partial copy must not carry the official name), e.g. {official}-mine={place}"
         )
     scheme, colon, path_text = place.partition(":")
     if not colon:
@@ -78,7 +105,8 @@ def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
         raise unknown("data set scheme", scheme, SCHEMES, "ddbench data prepare --help")
     path = Path(path_text).expanduser().absolute()
     if not path_text or not path.exists():
-        raise DataError(f"data set {name!r}: no such file or folder: {path_text!r}")
+        copied = f"; the copy that was prepared is there: write {name} alone" if name in own_names() else ""
+        raise DataError(f"data set {name!r}: no such file or folder: {path_text!r}{copied}")
     return Source(name, scheme=scheme, path=path)
 
 

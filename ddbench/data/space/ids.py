@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ddbench.core.errors import UsageError, unknown
+from ddbench.core.names import meant
 from ddbench.core.specs import ArtifactSpec, DataSpec
 from ddbench.data.catalog import CIFAR10_MEAN, CIFAR10_STD
 from ddbench.data.prepared.on_disk import Prepared
@@ -22,6 +23,21 @@ PREPROCESSINGS: dict[str, str] = {
     "zca-frepo": "standardised, then ZCA with 0.1 of the mean eigenvalue (FRePo)",
     "zca-kip": "standardised, each image centred and of norm 1, then ZCA with 0.1 of the mean eigenvalue (KIP)",
 }
+
+_ALSO = {"zca-kornia": ("zca",)}
+"""What else papers call one: the option ``--zca`` of MTT and DATM."""
+
+
+def named(text: str) -> str:
+    """The preprocessing that ``text`` means, in any case and with any hyphens; ``zca`` is ``zca-kornia``.
+
+    Raises:
+        UsageError: If it means none.
+    """
+    found = meant(text, {name: _ALSO.get(name, ()) for name in PREPROCESSINGS})
+    if len(found) != 1:
+        raise unknown("preprocessing", text, PREPROCESSINGS, "ddbench run --help")
+    return found[0]
 
 
 def keeps_pixels(preprocess: str) -> bool:

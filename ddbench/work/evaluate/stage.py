@@ -154,7 +154,7 @@ class Evaluation:
         tried = {repr(trial["lr"]): trial["val_top1"] for trial in self._trials}
         learned = len(rates) > 1 and any(rate["lr"] == lr and rate["learned"] for rate in rates)
         selection = {"lr": lr, "learned": learned, "tried": max(1, len(tried)), "val_top1": tried}
-        if (own := self.condensed.recipe.lr) is not None:
+        if (own := self.condensed.recipe.sgd_lr) is not None:
             selection["own_lr"] = own
         test = open_test(self.data, **self._how)
         logits = logits_of(predictor, test)
@@ -165,7 +165,7 @@ class Evaluation:
 
     def _rates(self) -> list[dict[str, Any]]:
         """The learning rates to try; one when there is nothing to choose."""
-        own = self.condensed.recipe.lr
+        own = self.condensed.recipe.sgd_lr
         if self.recipe is not None:
             own = self.recipe.lrs[0] if self.recipe.lrs else self.recipe.lr
             return [{"lr": self.params.lr[0] if own is None else own, "learned": False}]
