@@ -88,6 +88,16 @@ def test_the_learned_rate_is_told_and_not_tried(protocol):
     assert selection["lr"] != 0.02
 
 
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "lamb"])
+def test_the_rate_of_another_optimiser_is_no_candidate(optimiser):
+    train, _ = open_splits(document("noaug").cell.data, device="cpu")
+    index = torch.cat([train.of_class(c)[:2] for c in range(10)])
+    recipe = Recipe(lr=3e-4, optimiser=optimiser)
+    condensed = CondensedSet.of_images(train.images(index), train.labels[index], train.preprocess, recipe)
+    selection = evaluation(document("noaug"), condensed).run().selection
+    assert set(selection["val_top1"]) == {"0.01", "0.03"} and "own_lr" not in selection
+
+
 def test_a_choice_is_reused_without_trying_again():
     chosen = {"lr": 0.03, "learned": False}
     assert evaluation(document(), chosen=chosen).run().selection == {
