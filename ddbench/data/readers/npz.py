@@ -123,7 +123,24 @@ def _keys(path: Path, names: list[str]) -> dict[PartName, tuple[str, str]]:
                 f"{path}: {name} looks like a part of {key.part}, which is not read; {holds}: call its arrays"
                 f" x_{key.part} and y_{key.part}, or leave it out"
             )
+    if "test" not in found:
+        _refuse_pairs(path, keys)
     return found
+
+
+def _refuse_pairs(path: Path, keys: dict[str, Key]) -> None:
+    """Refuse images and labels of something that may be the test part: ``x_holdout`` with ``y_holdout``."""
+    rests: dict[str, list[str]] = {}
+    for name, key in keys.items():
+        if key.part is None and key.role is not None and not key.plain:
+            rest = " ".join(word for word in words(name) if word not in _IMAGES | _LABELS)
+            rests.setdefault(rest, []).append(name)
+    pair = next((sorted(names) for names in rests.values() if len({keys[name].role for name in names}) > 1), None)
+    if pair is not None:
+        raise DataError(
+            f"{path}: {' and '.join(pair)} look like images and labels of a part: call them x_test and y_test (or"
+            " x_val and y_val), or leave them out"
+        )
 
 
 def _array(archive: Any, name: str) -> npt.NDArray[Any]:

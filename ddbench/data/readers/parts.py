@@ -59,8 +59,11 @@ def part_of(name: str) -> PartName | None:
 
 def split_name(name: str) -> tuple[PartName | None, tuple[str, ...]]:
     """The part that a name speaks of, if it is one, and its words that say something else (numbers say nothing)."""
+    found = words(name)
+    if not any(map(word_part, found)):
+        found = words(name.lower())  # tRAIN
     parts, rest = [], []
-    for word in words(name):
+    for word in found:
         part = word_part(word)
         if part is not None:
             parts.append(part)

@@ -31,7 +31,7 @@ def sizes(raw: RawDataset) -> dict[str, int]:
     [
         *(
             (name, "train")
-            for name in ("Train", "TRAINING", "seg_train", "training_set", "trainset", "Train Data", "trn")
+            for name in ("Train", "TRAINING", "seg_train", "training_set", "trainset", "Train Data", "tRaIn")
         ),
         *((name, "test") for name in ("Test", "testing", "test-set", "eval", "Evaluation", "TestImages", "seg_test")),
         *((name, "val") for name in ("valid", "Validation", "dev", "val_set", "ValSet", "validation_images")),
@@ -130,6 +130,7 @@ def test_arrays_of_test_are_read_under_the_usual_names(tmp_path: Path, x: str, y
     [
         ({"test_features": np.zeros(3)}, "test_features looks like a part of test, which is not read"),
         ({"X_test": np.zeros((3, 8, 8))}, "needs both x_test and y_test"),
+        ({"x_holdout": np.zeros(3), "y_holdout": np.zeros(3)}, "x_holdout and y_holdout look like images and labels"),
         (
             {"x_val": files.pixels(3, 8, 8), "y_val": files.cycle(3, 3), "x_valid": files.pixels(3, 8, 8)},
             "both mean val",
