@@ -25,7 +25,7 @@ SHARED = 0.05
 DARKEST = 16
 """A largest pixel below this, of 255, is a mistake rather than a dark data set."""
 _HOW = "; were they resized, edited, or stored with losses (JPEG)?"
-_PIECE = 1024
+_PIECE = 1 << 20
 _BYTES = 16
 
 Marks = npt.NDArray[np.void]
@@ -50,10 +50,10 @@ class Seen:
         """Look at images [n, C, H, W]."""
         for image in chunk:
             self.marks += mark(image)
-        for start in range(0, len(chunk), _PIECE):
-            piece = chunk[start : start + _PIECE]
-            self.levels[piece.reshape(-1)] = True
-            self.grey = self.grey and all(np.array_equal(piece[:, 0], piece[:, c]) for c in range(1, piece.shape[1]))
+        self.grey = self.grey and all(np.array_equal(chunk[:, 0], chunk[:, c]) for c in range(1, chunk.shape[1]))
+        flat = chunk.reshape(-1)
+        for start in range(0, len(flat), _PIECE):  # as an index, a pixel takes eight bytes
+            self.levels[flat[start : start + _PIECE]] = True
 
     @property
     def hashes(self) -> Marks:

@@ -24,7 +24,7 @@ from ddbench.core.specs import Frozen
 from ddbench.core.store.files import StoreWarning, atomic_write, store_error
 from ddbench.data.prepared.decode import PARTIAL, OtherDataError, decode, reading, source_error
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.sources import Source, fingerprint
+from ddbench.data.prepared.sources import Source, fingerprint, is_there
 from ddbench.data.readers import parquet
 from ddbench.data.readers.raw import RawDataset, malformed
 from ddbench.data.readers.shards import holds_parquet
@@ -78,7 +78,7 @@ def resolve(source: Source) -> Prepared:
             warnings.warn(f"{changed}: decoding them anew", StoreWarning, stacklevel=2)
     if source.record is None or source.record.embedded:
         return prepare(source, allow_copies=pointer is not None and pointer.allow_copies)
-    if pointer is not None and pointer.files is not None and (place := Path(pointer.files)).exists():
+    if pointer is not None and pointer.files is not None and is_there(place := Path(pointer.files)):
         try:
             return prepare(source, files=place)
         except DataError:
@@ -119,13 +119,13 @@ def prepare(
     with _lock(parent):
         place = _place(source, files, allow_download, parent)
         mark = None if place is None else fingerprint(source, place)
-        raw = _read(source, place)
+        raw, scheme = _read(source, place)
         try:
             contents = None if source.record is None else source.record.contents
             made = decode(raw, parent, name=source.name, contents=contents, allow_copies=allow_copies)
             prepared = made.declared_by(source.record)
         except OtherDataError as error:
-            raise DataError(_not_official(source, place, str(error))) from error
+            raise DataError(_not_official(source, place, scheme, str(error))) from error
         except DataError as error:
             raise source_error(error, _where(source, place)) from error
         finally:
@@ -153,7 +153,7 @@ def _place(source: Source, files: Path | None, allow_download: bool, parent: Pat
     if record.embedded:
         return None
     if files is not None:
-        if not files.exists():
+        if not is_there(files):
             raise DataError(f"data set {source.name!r}: no such file or folder: '{files}'")
         return files.absolute()
     if not allow_download:
@@ -173,21 +173,25 @@ def _place(source: Source, files: Path | None, allow_download: bool, parent: Pat
     return folder
 
 
-def _read(source: Source, place: Path | None) -> RawDataset:
+def _read(source: Source, place: Path | None) -> tuple[RawDataset, str]:
+    """The data, and the scheme that reads them under a name of one's own."""
     contents = None if source.record is None else source.record.contents
     reader = import_target(source.reader)
     with reading(_where(source, place)):
-        if contents is not None and place is not None and _is_parquet(source, place):
-            raw = parquet.known(place, contents)
-        else:
+        try:
             raw = reader(place or Path())
+        except DataError:
+            if contents is None or place is None or not _is_parquet(source, place):
+                raise
+            raw = parquet.known(place, contents)
+            return raw, "hf"
     problem = malformed(raw) if isinstance(raw, RawDataset) else "that is no ddbench.RawDataset"
     if problem is not None:
         raise PluginError(
             f"data set {source.name!r}: its reader {source.reader} returned a {type(raw).__name__}: {problem} "
             "(see docs/reference/hooks/datasets.md)"
         )
-    return raw
+    return raw, contents.scheme if contents is not None else str(source.scheme)
 
 
 def _is_parquet(source: Source, place: Path) -> bool:
@@ -196,10 +200,8 @@ def _is_parquet(source: Source, place: Path) -> bool:
     return not any((place / name).exists() for name in names) and holds_parquet(place)
 
 
-def _not_official(source: Source, place: Path | None, why: str) -> str:
+def _not_official(source: Source, place: Path | None, scheme: str, why: str) -> str:
     """What the user reads when files are not the data that a name promises."""
-    contents = source.record.contents if source.record else None
-    scheme = "hf" if place is not None and _is_parquet(source, place) else contents.scheme if contents else "folder"
     advice = f"`ddbench data prepare {source.name}-mine={scheme}:{place or 'DIR'}`"
     return (
         f"{_where(source, place)}: these are not the official data: {why}{'' if why.endswith('?') else '.'} A copy that"

@@ -77,15 +77,15 @@ def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
     if scheme not in SCHEMES:
         raise unknown("data set scheme", scheme, SCHEMES, "ddbench data prepare --help")
     path = Path(path_text).expanduser().absolute()
-    if not path_text or not _exists(path):
+    if not path_text or not is_there(path):
         raise DataError(f"data set {name!r}: no such file or folder: {path_text!r}")
     if not is_text(str(path)):
         raise DataError(f"data set {name!r}: the path {shown(path)} is not UTF-8: rename its folders, or link to it")
     return Source(name, scheme=scheme, path=path)
 
 
-def _exists(path: Path) -> bool:
-    """False also for a link in a circle and for names that are too long."""
+def is_there(path: Path) -> bool:
+    """False also for what a locked folder hides, and for names that are too long."""
     try:
         return path.exists()
     except OSError:
@@ -107,9 +107,9 @@ def fingerprint(source: Source, place: Path) -> str | None:
     """
     names = source.record.files if source.record is not None and place.is_dir() else ()
     paths = [place / name for name in names] or [place]
-    if names and not any(path.exists() for path in paths):  # the same data in another format
+    if names and not any(map(is_there, paths)):  # the same data in another format
         paths = sorted(Path(entry.path) for entry in regular_files(place) if entry.name.endswith(".parquet")) or paths
-    there = all(path.exists() for path in paths)
+    there = all(map(is_there, paths))
     if source.record is None and not there:
         raise DataError(f"data set {source.name!r}: no such file or folder: '{place}'")
     files = sorted(file for path in paths for file in _files(path)) if there else []

@@ -24,6 +24,7 @@ COLOUR_MODES = frozenset({"RGB", "RGBA", "P", "PA", "CMYK", "YCbCr"})
 ALPHA_MODES = frozenset({"LA", "PA", "RGBA"})
 
 _CHUNK = 512
+_CHUNK_BYTES = 1 << 24
 _NAMED = 20
 """How many unreadable images a message names."""
 _MOST = 1000
@@ -151,7 +152,7 @@ def stacked(items: Iterable[tuple[Encoded, str]], channels: int) -> Iterator[Pix
             lost.append(str(error))
             if len(lost) == _MOST:
                 break
-        if len(chunk) == _CHUNK:
+        if len(chunk) == _CHUNK or (chunk and len(chunk) * chunk[0].nbytes >= _CHUNK_BYTES):
             yield np.stack(chunk)
             chunk = []
     if chunk:

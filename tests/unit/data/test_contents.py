@@ -254,3 +254,14 @@ def test_copies_in_official_formats_get_names_of_their_own(tmp_path: Path, schem
     made = resolve(source(f"mine={scheme}:{tmp_path}"))
     assert made.record is None and "test" in made.meta.parts
     assert ("extra_32x32.mat not read" in made.meta.notes) == (scheme == "svhn")
+
+
+def test_official_files_are_read_though_parquet_files_of_other_data_lie_beside_them(tmp_path: Path) -> None:
+    mnist, place = made_up(tmp_path)
+    (place / "raw").mkdir()
+    for file in place.glob("*.gz"):
+        file.rename(place / "raw" / file.name)
+    files.write_parquet(place / "other/train-0.parquet", files.pixels(6, 8, 8), files.cycle(6, 2))
+    assert prepare(mnist, files=place).meta.parts == {"train": 40, "test": 20}
+    with pytest.raises(DataError, match=r"not the official data: .*mnist-mine=hf:"):
+        prepare(mnist, files=place / "other")
