@@ -141,7 +141,8 @@ class Copies:
         for part, others in _PAIRS:
             if count := self.shared(part, others):
                 known = " or ".join(_WORD[other] for other in others if self.shared(part, (other,)))
-                lines.append(f"{count} of {self.sizes[part]} {_WORD[part]} images are also {known} images")
+                also = f"are also {known} images" if count != 1 else f"is also a {known} image"
+                lines.append(f"{count} of {self.sizes[part]} {_WORD[part]} images {also}")
         pairs = np.unique(np.stack([self.first, self.labels]), axis=1)
         _, counts = np.unique(pairs[0], return_counts=True)
         if several := int((counts > 1).sum()):
@@ -149,7 +150,7 @@ class Copies:
             lines.append(f"{several} {occur} under two labels or more")
         return tuple(lines)
 
-    def refuse_shared(self, name: str) -> None:
+    def refuse_shared(self) -> None:
         """Refuse a test part that training has seen.
 
         Raises:
@@ -158,8 +159,8 @@ class Copies:
         count, total = self.shared("test", ("train", "val")), self.sizes.get("test", 0)
         if count > SHARED * total:
             raise DataError(
-                f"{self.notes()[0]}, to the pixel: such a test part does not measure what is new. Remove the copies;"
-                f" or, if they are meant, run `ddbench data prepare {name}=… --allow-copies` once, which takes them"
+                f"{self.notes()[0]}, to the pixel: such a test part does not measure what is new. Remove the copies; or,"
+                " if they are meant, prepare the data once with `ddbench data prepare … --allow-copies`, which takes them"
                 " with a note"
             )
 

@@ -64,7 +64,7 @@ def decode(
             copies: Indices | None = None
             notes: tuple[str, ...] = ()
             if contents is None:
-                copies, notes = _judged(seen, labels, raw, None if allow_copies else name)
+                copies, notes = _judged(seen, labels, raw, allow_copies)
             else:
                 _require(difference(contents, images, labels, sizes, raw.levels, seen))
                 seal(temporary, contents)
@@ -124,13 +124,13 @@ def _temporary_folder(parent: Path) -> Path:
 
 
 def _judged(
-    seen: dict[PartName, Seen], labels: Labels, raw: RawDataset, refused_for: str | None
+    seen: dict[PartName, Seen], labels: Labels, raw: RawDataset, allow_copies: bool
 ) -> tuple[Indices | None, tuple[str, ...]]:
     """What of images that nobody vouches for is refused or noted; which are copies of which, None where none is."""
     refuse_meaningless(seen, raw.levels)
     copies = copies_of(seen, labels)
-    if refused_for is not None:
-        copies.refuse_shared(refused_for)
+    if not allow_copies:
+        copies.refuse_shared()
     channels = raw.parts()["train"][0].shape[1]
     return copies.first if copies.any else None, (*looks(seen, raw.levels, channels), *copies.notes())
 

@@ -80,7 +80,7 @@ def resolve(source: Source) -> Prepared:
         return prepare(source, allow_copies=pointer is not None and pointer.allow_copies)
     if pointer is not None and pointer.files is not None and is_there(place := Path(pointer.files)):
         try:
-            return prepare(source, files=place)
+            return prepare(source, files=place, allow_copies=pointer.allow_copies)
         except DataError:
             if fingerprint(source, place) is not None:
                 raise

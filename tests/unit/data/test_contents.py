@@ -90,7 +90,7 @@ def test_up_to_five_percent_of_the_test_images_may_be_training_images_with_a_not
 
 def test_more_copies_must_be_asked_for_once(tmp_path: Path) -> None:
     mine = source(with_copies(tmp_path, 3))
-    with pytest.raises(DataError, match=r"3 of 40 test images are also training images.*prepare mine=… --allow-copies"):
+    with pytest.raises(DataError, match=r"3 of 40 test images are also training images.*prepare … --allow-copies"):
         resolve(mine)
     made = prepare(mine, allow_copies=True)
     assert "3 of 40 test images are also training images" in made.meta.notes
