@@ -159,9 +159,9 @@ class Copies:
         count, total = self.shared("test", ("train", "val")), self.sizes.get("test", 0)
         if count > SHARED * total:
             raise DataError(
-                f"{self.notes()[0]}, to the pixel: such a test part does not measure what is new. Remove the copies; or,"
-                " if they are meant, prepare the data once with `ddbench data prepare … --allow-copies`, which takes them"
-                " with a note"
+                f"{self.notes()[0]}, to the pixel: such a test part does not measure what is new. Remove the copies;"
+                " or, if they are meant, prepare the data once with `ddbench data prepare … --allow-copies`, which"
+                " takes them with a note"
             )
 
 
