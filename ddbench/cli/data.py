@@ -11,7 +11,7 @@ import click
 from tabulate import tabulate
 
 from ddbench.cli.options import PLUGIN
-from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
+from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
 from ddbench.data.prepared.prepare import origins_of, prepare, prepared_revision
@@ -45,17 +45,30 @@ def list_(as_json: bool) -> None:
     metavar="DIR",
     help="Read the files of a registered data set from here; without it they are downloaded.",
 )
+@click.option(
+    "--allow-copies", is_flag=True, help="Take data though more than 5 % of the test images are training images."
+)
 @PLUGIN
-def prepare_(name: str, files: Path | None) -> None:
-    """Decode data set NAME once, so that runs can open it.
+def prepare_(name: str, files: Path | None, allow_copies: bool) -> None:
+    r"""Decode data set NAME once, so that runs can open it.
 
-    NAME is a registered name, or NAME=folder:PATH, NAME=hf:PATH, NAME=npz:PATH for your own images. Later NAME alone
-    means the copy that was made last, also where the images are gone.
+    NAME is a registered name, whose official files are in DIR (or the parquet files that the Hub has of them), or
+    NAME=SCHEME:PATH with a name of your own. Later that name
+    alone means the copy that was made last, also where the images are gone.
+
+    \b
+    folder:PATH  a folder of images for each class, perhaps below train/, val/ and test/
+    hf:PATH      parquet files of the Hugging Face Hub
+    npz:PATH     arrays x_train, y_train, x_test, y_test
+    idx:PATH     four IDX files as MNIST has them
+    cifar:PATH   batches as CIFAR-10 or CIFAR-100 has them
+    svhn:PATH    train_32x32.mat and test_32x32.mat
+    tiny:PATH    the layout of TinyImageNet
     """
     source = parse_source(name, active().datasets)
     if files is not None and (source.record is None or source.record.embedded):
         raise UsageError(f"--from is for registered data sets that have files; {source.name!r} is read from elsewhere")
-    prepared = prepare(source, files=files, allow_download=True)
+    prepared = prepare(source, files=files, allow_download=True, allow_copies=allow_copies)
     for label, value in _facts(prepared, source.record.licence if source.record else None):
         click.echo(f"{label:<9} {value}")
 
@@ -124,13 +137,13 @@ def _own(name: str) -> dict[str, Any] | None:
 
 
 def _opened(source: Source) -> Prepared | None:
-    """The prepared copy, if there is a sound one; never decodes."""
+    """The prepared copy, if there is a sound one of the right data; never decodes."""
     revision = prepared_revision(source)
     if revision is None:
         return None
     try:
-        return open_folder(data_root(source.name) / revision)
-    except (CorruptFileError, NewerRecordError):
+        return open_folder(data_root(source.name) / revision).declared_by(source.record)
+    except (CorruptFileError, DataError, NewerRecordError):
         return None
 
 

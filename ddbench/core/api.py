@@ -18,6 +18,7 @@ from ddbench.core.infos import (
     ALL_AXES,
     ArchInfo,
     ArtifactKind,
+    Contents,
     DatasetRecord,
     MethodInfo,
     Paper,
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     from ddbench.core.profiles import Profile
 
 __all__ = [
-    "ALL_AXES", "ArchInfo", "ArtifactKind", "ArtifactSpec", "Budget", "CellSpec", "CondensedSet", "DatasetInfo",
-    "DatasetRecord", "DistillationParams", "EvalInputs", "EvalProtocol", "Images", "Limits", "Method", "MethodInfo",
-    "Paper", "Params", "PlannedEvaluation", "Predictor", "Preprocess", "ProtocolInfo", "ProtocolParams", "Recipe",
-    "RunContext", "Selection", "Selector", "Standing", "State", "StorageBytes", "StudentInfo",
+    "ALL_AXES", "ArchInfo", "ArtifactKind", "ArtifactSpec", "Budget", "CellSpec", "CondensedSet", "Contents",
+    "DatasetInfo", "DatasetRecord", "DistillationParams", "EvalInputs", "EvalProtocol", "Images", "Limits",
+    "Method", "MethodInfo", "Paper", "Params", "PlannedEvaluation", "Predictor", "Preprocess", "ProtocolInfo",
+    "ProtocolParams", "Recipe", "RunContext", "Selection", "Selector", "Standing", "State", "StorageBytes",
+    "StudentInfo",
 ]  # fmt: skip
 
 

@@ -110,6 +110,37 @@ class MethodInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Contents:
+    """What the files of a data set are known to hold, so that no other data go by its name.
+
+    Attributes:
+        counts: Images of each class, in the order of the classes, of ``train`` and ``test`` (and ``val``).
+        scheme: How a copy that differs is read under a name of its own: ``idx``, ``cifar``, ``svhn``, ``tiny`` …
+        digests: Hash of the images and labels of each part, whatever their order (``ddbench.data.prepared.contents``);
+            empty where that is not known.
+        mean: Per-channel mean of all pixels in [0, 1], of each part; empty where that is not known.
+        std: Likewise, the standard deviation of all pixels.
+        tolerance: How far ``mean`` and ``std`` may be off.
+        class_names: What classes are called when the images come in another format; empty: as that says.
+
+    Raises:
+        PluginError: If parts differ.
+    """
+
+    counts: dict[str, tuple[int, ...]]
+    scheme: str
+    digests: dict[str, str] = field(default_factory=dict)
+    mean: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    std: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    tolerance: float = 1e-6
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not all(set(known) <= set(self.counts) for known in (self.digests, self.mean, self.std)):
+            raise PluginError("contents of a data set: digests, mean and std are of parts that counts does not have")
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetRecord:
     """A data set that ddbench can read by name.
 
@@ -129,6 +160,7 @@ class DatasetRecord:
         licence: Terms of the real images, which may bind a set made from them; None: unknown.
         dc_augmentation: What the protocol ``dc2021`` does to its images, in 1001 passes; None: nothing, in 301.
         aliases: As of :class:`MethodInfo`.
+        contents: What its files must hold; None: anything.
 
     Raises:
         PluginError: If a field is malformed.
@@ -148,6 +180,7 @@ class DatasetRecord:
     licence: str | None = None
     dc_augmentation: DCAugmentation | None = None
     aliases: tuple[str, ...] = ()
+    contents: Contents | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         who = _check("data set", self.name, _DASHED, self.version, reader=self.reader, download=self.download)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ddbench.core.api import ArtifactKind, DatasetRecord
 from ddbench.core.plugin.hooks import hookimpl
 from ddbench.core.plugin.registry import Draft
+from ddbench.data import official
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -41,6 +42,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         std=(0.3081,),
         licence="CC BY-SA 3.0 (Yann LeCun and Corinna Cortes)",
         dc_augmentation="dc_mnist",
+        contents=official.MNIST_CONTENTS,
     ),
     DatasetRecord(
         name="fashionmnist",
@@ -53,6 +55,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         std=(0.3530,),
         licence="MIT (Zalando SE)",
         aliases=("fmnist",),
+        contents=official.FASHIONMNIST_CONTENTS,
     ),
     DatasetRecord(
         name="svhn",
@@ -65,6 +68,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         mean=(0.4377, 0.4438, 0.4728),
         std=(0.1980, 0.2010, 0.1970),
         licence="for non-commercial use only (its authors)",
+        contents=official.SVHN_CONTENTS,
     ),
     DatasetRecord(
         name="cifar10",
@@ -75,6 +79,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         download_mb=170,
         mean=CIFAR10_MEAN,
         std=CIFAR10_STD,
+        contents=official.CIFAR10_CONTENTS,
     ),
     DatasetRecord(
         name="cifar100",
@@ -85,6 +90,7 @@ DATASETS: tuple[DatasetRecord, ...] = (
         download_mb=169,
         mean=(0.5071, 0.4866, 0.4409),
         std=(0.2673, 0.2564, 0.2762),
+        contents=official.CIFAR100_CONTENTS,
     ),
     DatasetRecord(
         name="tinyimagenet",
@@ -97,13 +103,18 @@ DATASETS: tuple[DatasetRecord, ...] = (
         std=(0.229, 0.224, 0.225),
         licence="ImageNet's terms: non-commercial research and education",
         aliases=("tiny", "tinyimagenet200"),
+        contents=official.TINYIMAGENET_CONTENTS,
     ),
 )
 
 SCHEMES: dict[str, tuple[str, int]] = {
-    "folder": ("ddbench.data.readers.folder:read", 1),
-    "hf": ("ddbench.data.readers.parquet:read", 1),
-    "npz": ("ddbench.data.readers.npz:read", 1),
+    "folder": ("ddbench.data.readers.folder:read", 2),
+    "hf": ("ddbench.data.readers.parquet:read", 2),
+    "npz": ("ddbench.data.readers.npz:read", 2),
+    "idx": ("ddbench.data.readers.digits_mnist_svhn:idx", 1),
+    "cifar": ("ddbench.data.readers.cifar:either", 1),
+    "svhn": ("ddbench.data.readers.digits_mnist_svhn:svhn_copy", 1),
+    "tiny": ("ddbench.data.readers.tinyimagenet:read", 1),
 }
 """Readers of ``NAME=SCHEME:PATH`` with their versions, bumped when one returns something else for the same files."""
 

@@ -119,7 +119,7 @@ def load_set(path: Path, framework: Framework = "pt") -> CondensedSet:
         facts = json.loads(metadata["ddbench_set"])
         schema = facts["recipe"].get("schema")
         if isinstance(schema, int) and schema > max(SCHEMAS):
-            raise NewerRecordError(f"{path}: its recipe is of schema {schema}; update ddbench to use the set")
+            raise NewerRecordError(str(path), f"recipe of schema {schema}")
         return CondensedSet(
             images=tensors.get("images"),
             labels=tensors["labels"],

@@ -11,6 +11,7 @@ from typing import Literal
 from ddbench.core.errors import DataError
 from ddbench.core.store.files import sha256_file
 from ddbench.data.readers.folder import SUFFIXES
+from ddbench.data.readers.walk import Passed, files_below, level
 
 Form = Literal["pt", "trajectory", "npz", "safetensors", "parquet", "folder"]
 Range = Literal["01", "255", "normalised"]
@@ -136,11 +137,10 @@ def _of_folder(path: Path) -> Source:
 
 
 def image_files(folder: Path) -> Sequence[Path]:
-    """The images in the class folders of a folder, in the order of their names."""
-    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return [
-        file
-        for entry in classes
-        for file in sorted(entry.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-    ]
+    """The images in the class folders of a folder, in the order of their names; nothing below a hidden name.
+
+    Raises:
+        DataError: If a folder cannot be listed.
+    """
+    found = files_below(level(folder).folders, Passed(), SUFFIXES)
+    return [file for files in found for file in files]

@@ -53,21 +53,49 @@ def read_labels(source: Source, info: DatasetInfo) -> Table:
     if LABELS in files:
         return _listed(files[LABELS], names)
     folders = [name.partition("/")[0] for name in names]
-    numbers = {name: _class_of(name, info, source.place) for name in dict.fromkeys(folders)}
+    numbers = _classes_of(list(dict.fromkeys(folders)), info, source.place)
     return Table(tuple(names), np.array([numbers[name] for name in folders], dtype=np.int64))
 
 
-def _class_of(folder: str, info: DatasetInfo, place: Path) -> int:
-    """A folder's class: by its name in the data set, or by its number."""
-    if folder in info.class_names:
-        return info.class_names.index(folder)
-    if folder.isdecimal() and int(folder) < info.classes:
-        return int(folder)
+def _classes_of(folders: Sequence[str], info: DatasetInfo, place: Path) -> dict[str, int]:
+    """The class of each folder: all by their names in the data set, or all by their numbers, never some of each.
+
+    Where the classes themselves are called by numbers, ``00002`` is the class that is called 2.
+
+    Raises:
+        DataError: If a folder is no class, if two are the same, or if names and numbers stand side by side.
+    """
+    names = {name: number for number, name in enumerate(info.class_names)}
+    if all(name.isdecimal() for name in names):
+        names |= {name: names[known] for name in folders if (known := _called(name, names)) is not None}
     known = ", ".join(info.class_names[:5]) + (" …" if info.classes > 5 else "")
-    raise DataError(
-        f"{place / folder}: no class of {info.name}; folders are named like its classes ({known}), or "
-        f"0 … {info.classes - 1}"
-    )
+    if all(name in names for name in folders):
+        found = {name: names[name] for name in folders}
+    elif all(name.isdecimal() and int(name) < info.classes for name in folders) and not all(
+        name.isdecimal() for name in info.class_names
+    ):
+        found = {name: int(name) for name in folders}
+    else:
+        odd = next(name for name in folders if name not in names)
+        mixed = [name for name in folders if name in names]
+        also = f" ({mixed[0]}/ is one: folders are read all by name or all by number)" if mixed else ""
+        numbers = (
+            "" if all(name.isdecimal() for name in info.class_names) else f", or all of them 0 … {info.classes - 1}"
+        )
+        raise DataError(
+            f"{place / odd}: no class of {info.name}{also}; folders are named like its classes ({known}){numbers}"
+        )
+    twice = [name for name in folders if list(found.values()).count(found[name]) > 1]
+    if twice:
+        raise DataError(f"{place}: the folders {' and '.join(twice[:2])} are the same class of {info.name}: join them")
+    return found
+
+
+def _called(name: str, names: Mapping[str, int]) -> str | None:
+    """The class whose name is the same number as ``name``."""
+    if not name.isdecimal():
+        return None
+    return next((known for known in names if int(known) == int(name)), None)
 
 
 def _listed(path: Path, names: Sequence[str]) -> Table:
@@ -115,7 +143,7 @@ def read_parquet(path: Path, info: DatasetInfo) -> tuple[Pixels, Table]:
     """
     from ddbench.data.readers import parquet
 
-    raw = parquet.read(path)
+    raw = parquet.read(path, counted=False)
     stream = raw.parts()["train"][0]
     pixels = np.concatenate([np.array(chunk) for chunk in stream.chunks()])
     if pixels.shape[1] > info.channels:

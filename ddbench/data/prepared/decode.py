@@ -8,25 +8,33 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from ddbench.core.errors import CorruptFileError, DataError, DDBenchError, StoreError
+from ddbench.core.infos import Contents
 from ddbench.core.keys import canonical, short
 from ddbench.core.store.files import atomic_write, store_error
+from ddbench.data.prepared.contents import Seen, copies_of, difference, looks, refuse_meaningless, seal
 from ddbench.data.prepared.on_disk import ARRAYS, META, Meta, Prepared, open_folder
 from ddbench.data.prepared.pooling import channel_statistics
-from ddbench.data.prepared.splits import Splits, make_splits
-from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset, check
+from ddbench.data.prepared.splits import Indices, Splits, make_splits
+from ddbench.data.readers.raw import PARTS, ImageStream, Labels, PartName, Pixels, RawDataset, check
 
 PARTIAL = ".partial-"
 """Prefix of folders that are being written; those of a killed process never count."""
 
 
-def decode(raw: RawDataset, parent: Path, *, name: str) -> Prepared:
+class OtherDataError(DataError):
+    """Data that are not those of the name that they are given."""
+
+
+def decode(
+    raw: RawDataset, parent: Path, *, name: str, contents: Contents | None = None, allow_copies: bool = False
+) -> Prepared:
     """Write ``raw`` to ``parent/<revision>/``.
 
     Pixels pass through in chunks and are written with plain writes: memory stays low, and a full disk is an error
@@ -36,22 +44,37 @@ def decode(raw: RawDataset, parent: Path, *, name: str) -> Prepared:
         raw: What the reader returned.
         parent: ``$DDBENCH_HOME/data/<name>``; must exist.
         name: Name of the data set.
+        contents: What it must hold; such data are known, and copies among them are nobody's mistake.
+        allow_copies: Whether more than 5 % of the test images may be training images.
 
     Raises:
-        DataError: If the source is unreadable or not usable as a data set.
+        DataError: If the source is unreadable, not usable as a data set, or not what ``contents`` says.
         StoreError: If the folder cannot be written.
     """
     check(raw)
     parts = raw.parts()
     labels = np.concatenate([part_labels for _, part_labels in parts.values()]).astype(np.int64)
     sizes = {part: len(part_labels) for part, (_, part_labels) in parts.items()}
-    splits = make_splits(labels, sizes, raw.class_names, raw.holdout)
+    make_splits(labels, sizes, raw.class_names, raw.holdout)  # refuses what is too small before anything is decoded
     temporary = _temporary_folder(parent)
     try:
         try:
-            revision, shape = _write_images(temporary / "images.npy", raw, labels)
+            seen, shape, hasher = _write_images(temporary / "images.npy", raw)
+            images = np.load(temporary / "images.npy", mmap_mode="r")
+            copies: Indices | None = None
+            notes: tuple[str, ...] = ()
+            if contents is None:
+                copies, notes = _judged(seen, labels, raw, allow_copies)
+            else:
+                _require(difference(contents, images, labels, sizes, raw.levels, seen))
+                seal(temporary, contents)
+            splits, together = _splits(raw, labels, sizes, copies)
+            hasher.update(np.ascontiguousarray(labels, dtype="<i8").data)
+            if together:
+                hasher.update(b"copies on one side")
+            revision = short(hasher.hexdigest())
             _write_arrays(temporary, labels, splits)
-            mean, std = channel_statistics(np.load(temporary / "images.npy", mmap_mode="r"), splits.train, raw.levels)
+            mean, std = channel_statistics(images, splits.train, raw.levels)
             meta = Meta(
                 name=name,
                 revision=revision,
@@ -62,7 +85,7 @@ def decode(raw: RawDataset, parent: Path, *, name: str) -> Prepared:
                 splits={"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
                 train_mean=mean,
                 train_std=std,
-                notes=(*raw.notes, *splits.notes),
+                notes=(*raw.notes, *notes, *splits.notes),
                 sizes={f"{array}.npy": (temporary / f"{array}.npy").stat().st_size for array in ARRAYS},
             )
             atomic_write(temporary / META, meta.model_dump_json(indent=1).encode())
@@ -100,8 +123,34 @@ def _temporary_folder(parent: Path) -> Path:
         raise store_error(parent, error) from error
 
 
-def _write_images(path: Path, raw: RawDataset, labels: Labels) -> tuple[str, tuple[int, int, int, int]]:
-    """Stream all images into one ``.npy`` file; returns the revision and the file's shape."""
+def _judged(
+    seen: dict[PartName, Seen], labels: Labels, raw: RawDataset, allow_copies: bool
+) -> tuple[Indices | None, tuple[str, ...]]:
+    """What of images that nobody vouches for is refused or noted; which are copies of which, None where none is."""
+    refuse_meaningless(seen, raw.levels)
+    copies = copies_of(seen, labels)
+    if not allow_copies:
+        copies.refuse_shared()
+    channels = raw.parts()["train"][0].shape[1]
+    return copies.first if copies.any else None, (*looks(seen, raw.levels, channels), *copies.notes())
+
+
+def _require(why: str | None) -> None:
+    if why is not None:
+        raise OtherDataError(why)
+
+
+def _splits(raw: RawDataset, labels: Labels, sizes: dict[PartName, int], copies: Indices | None) -> tuple[Splits, bool]:
+    """The splits, and whether copies change them: such data have another revision than data without that care."""
+    splits = make_splits(labels, sizes, raw.class_names, raw.holdout, copies)
+    if copies is None:
+        return splits, False
+    plain = make_splits(labels, sizes, raw.class_names, raw.holdout)
+    return splits, not all(np.array_equal(getattr(splits, part), getattr(plain, part)) for part in PARTS)
+
+
+def _write_images(path: Path, raw: RawDataset) -> tuple[dict[PartName, Seen], tuple[int, int, int, int], hashlib._Hash]:
+    """Stream all images into one ``.npy`` file; what was seen of each part, the file's shape, and the hash so far."""
     parts = raw.parts()
     count = sum(images.shape[0] for images, _ in parts.values())
     shape = (count, *parts["train"][0].shape[1:])
@@ -112,27 +161,28 @@ def _write_images(path: Path, raw: RawDataset, labels: Labels) -> tuple[str, tup
         "levels": raw.levels,
     }
     hasher = hashlib.sha256(canonical(facts).encode())
+    seen = {part: Seen() for part in parts}
     with path.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        for chunk in _with_progress((images for images, _ in parts.values()), count):
-            data = np.ascontiguousarray(chunk).data
-            hasher.update(data)
-            file.write(data)
+        for part, chunk in _with_progress({part: images for part, (images, _) in parts.items()}, count):
+            pixels = np.ascontiguousarray(chunk)
+            hasher.update(pixels.data)
+            file.write(pixels.data)
+            seen[part].add(pixels)
         file.flush()
         os.fsync(file.fileno())
-    hasher.update(np.ascontiguousarray(labels, dtype="<i8").data)
-    return short(hasher.hexdigest()), shape
+    return seen, shape, hasher
 
 
-def _with_progress(streams: Iterable[ImageStream], count: int) -> Iterator[Pixels]:
+def _with_progress(streams: Mapping[PartName, ImageStream], count: int) -> Iterator[tuple[PartName, Pixels]]:
     """All chunks, with a bar on stderr when that is a terminal."""
     from tqdm import tqdm
 
     with tqdm(total=count, desc="decoding", unit="img", disable=None, leave=False) as bar:
-        for images in streams:
+        for part, images in streams.items():
             for chunk in checked_chunks(images):
-                yield chunk
+                yield part, chunk
                 bar.update(len(chunk))
 
 
@@ -173,7 +223,10 @@ def _publish(temporary: Path, folder: Path) -> Prepared:
         with suppress(CorruptFileError, OSError):
             existing = open_folder(folder)
             if all(filecmp.cmp(temporary / name, folder / name, shallow=False) for name in existing.meta.sizes):
-                return existing
+                for beside in temporary.iterdir():  # what is said of the same pixels may have changed
+                    if beside.name not in existing.meta.sizes:
+                        beside.replace(folder / beside.name)
+                return open_folder(folder)
         damaged = temporary.with_name(f"{temporary.name}.damaged")
         folder.replace(damaged)
         shutil.rmtree(damaged, ignore_errors=True)

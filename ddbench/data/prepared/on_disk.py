@@ -18,10 +18,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError
+from ddbench.core.infos import Contents
 from ddbench.core.plugin.loader import active
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import home
+from ddbench.data.prepared.contents import difference, is_sealed, seal
 from ddbench.data.prepared.pooling import channel_statistics, pooled
 from ddbench.data.prepared.splits import Indices
 from ddbench.data.readers.raw import PARTS, Labels, PartName, Pixels
@@ -100,11 +102,28 @@ class Prepared:
         """The same files under ``record``.
 
         Raises:
-            DataError: If the record's constants are for another number of channels.
+            DataError: If the record's constants are for another number of channels, or if the files are not what the
+                record says that they hold.
         """
+        if record is not None and record.contents is not None:
+            self._require(record.contents)
         if record is not None and record.mean is not None and len(record.mean) != self.meta.shape[1]:
             raise DataError(f"{record.name} has {len(record.mean)} channels, but the files hold {self.meta.shape[1]}")
         return replace(self, record=record)
+
+    def _require(self, contents: Contents) -> None:
+        """Read all images once, and leave a word that they are the right ones."""
+        if is_sealed(self.folder, contents):
+            return
+        meta = self.meta
+        why = difference(contents, self.images, np.asarray(self.labels), meta.parts, meta.levels)
+        if why is not None:
+            raise DataError(
+                f"the prepared copy {self.folder} is not {self.name}: {why}. Prepare the official files"
+                f" (`ddbench data prepare {self.name}`), and give this copy a name of its own:"
+                f" `ddbench data prepare {self.name}-mine={contents.scheme}:DIR`"
+            )
+        seal(self.folder, contents)
 
     def pooled(self, k: int) -> Prepared:
         """The same files, whose pixels are seen as means of k × k.

@@ -10,6 +10,8 @@ from ddbench.data.prepared.splits import Indices
 from ddbench.data.readers.raw import Pixels
 
 _CHUNK = 1024
+_COUNTED = 1 << 22
+"""Pixels of one channel that are counted at a time; each takes eight bytes then."""
 
 
 def pooled(images: Pixels, indices: Indices, k: int) -> Pixels:
@@ -50,7 +52,8 @@ def channel_statistics(images: Pixels, indices: Indices, levels: int) -> tuple[t
         (mean, std), C numbers each, exact up to the last rounding (from a histogram). A constant channel gets std 1.
     """
     histogram = np.zeros((images.shape[1], 256), dtype=np.int64)
-    for chosen in np.array_split(indices, max(1, len(indices) // 1024)):
+    side = int(np.prod(images.shape[2:], dtype=np.int64))
+    for chosen in np.array_split(indices, max(1, len(indices) // 1024, len(indices) * side // _COUNTED)):
         chunk = images[chosen]
         for channel in range(images.shape[1]):
             histogram[channel] += np.bincount(chunk[:, channel].ravel(), minlength=256)

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import cast
 
 from pydantic import ValidationError
 
@@ -24,10 +23,12 @@ from ddbench.core.plugin.loader import import_target
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import StoreWarning, atomic_write, store_error
 from ddbench.data.catalog import SCHEMES
-from ddbench.data.prepared.decode import PARTIAL, decode, reading, source_error
+from ddbench.data.prepared.decode import PARTIAL, OtherDataError, decode, reading, source_error
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.sources import POINTERS, Source, fingerprint
+from ddbench.data.prepared.sources import POINTERS, Source, fingerprint, is_there
+from ddbench.data.readers import parquet
 from ddbench.data.readers.raw import RawDataset, malformed
+from ddbench.data.readers.shards import holds_parquet
 
 
 class Pointer(Frozen):
@@ -39,6 +40,7 @@ class Pointer(Frozen):
         fingerprint: Of these files at that time; None where that is not known.
         reader_version: Version of the reader that made it.
         origin: Where that reader's record comes from, as :class:`Source` has it.
+        allow_copies: Whether the user asked for test images that are training images.
     """
 
     revision: str
@@ -46,6 +48,7 @@ class Pointer(Frozen):
     fingerprint: str | None = None
     reader_version: int = 1
     origin: str = ""
+    allow_copies: bool = False
 
     def is_of(self, source: Source) -> bool:
         """Whether the reader of ``source`` made it."""
@@ -77,10 +80,10 @@ def resolve(source: Source) -> Prepared:
             changed = f"the files of data set {source.name!r} in {pointer.files} changed since they were decoded"
             warnings.warn(f"{changed}: decoding them anew", StoreWarning, stacklevel=2)
     if source.record is None or source.record.embedded:
-        return prepare(source)
-    if pointer is not None and pointer.files is not None and (place := Path(pointer.files)).exists():
+        return prepare(source, allow_copies=pointer is not None and pointer.allow_copies)
+    if pointer is not None and pointer.files is not None and is_there(place := Path(pointer.files)):
         try:
-            return prepare(source, files=place)
+            return prepare(source, files=place, allow_copies=pointer.allow_copies)
         except DataError:
             if fingerprint(source, place) is not None:
                 raise
@@ -143,16 +146,20 @@ def _tell_changes(source: Source, pointer: Pointer) -> None:
         )
 
 
-def prepare(source: Source, *, files: Path | None = None, allow_download: bool = False) -> Prepared:
+def prepare(
+    source: Source, *, files: Path | None = None, allow_download: bool = False, allow_copies: bool = False
+) -> Prepared:
     """Decode ``source`` into ``$DDBENCH_HOME/data/<name>/<revision>/``, whether or not that was done before.
 
     Args:
         source: What to decode.
         files: Folder (or file) that holds a registered data set's files.
         allow_download: Fetch the files of a registered data set when ``files`` is None.
+        allow_copies: Take data of whose test images more than 5 % are training images.
 
     Raises:
-        DataError: If the source is missing, unreadable or unusable, or the download fails.
+        DataError: If the source is missing, unreadable or unusable, or not the data that its name promises, or if the
+            download fails.
         StoreError: If the decoded copy cannot be written.
     """
     if source.record is None and source.path is None:
@@ -167,18 +174,23 @@ def prepare(source: Source, *, files: Path | None = None, allow_download: bool =
     with _lock(parent):
         place = _place(source, files, allow_download, parent)
         mark = None if place is None else fingerprint(source, place)
-        raw = _read(source, place)
+        raw, scheme = _read(source, place)
         try:
-            prepared = decode(raw, parent, name=source.name).declared_by(source.record)
+            contents = None if source.record is None else source.record.contents
+            made = decode(raw, parent, name=source.name, contents=contents, allow_copies=allow_copies)
+            prepared = made.declared_by(source.record)
+        except OtherDataError as error:
+            raise DataError(_not_official(source, place, scheme, str(error))) from error
         except DataError as error:
             raise source_error(error, _where(source, place)) from error
         finally:
             raw.close()
         pointer = Pointer(
             revision=prepared.revision, files=str(place) if place else None, fingerprint=mark,
-            reader_version=source.reader_version, origin=source.origin,
+            reader_version=source.reader_version, origin=source.origin, allow_copies=allow_copies,
         )  # fmt: skip
-        atomic_write(_pointer_path(source), pointer.model_dump_json().encode())
+        unsaid = None if allow_copies else {"allow_copies"}  # versions without this field read the file, too
+        atomic_write(_pointer_path(source), pointer.model_dump_json(exclude=unsaid).encode())
     return prepared
 
 
@@ -196,7 +208,7 @@ def _place(source: Source, files: Path | None, allow_download: bool, parent: Pat
     if record.embedded:
         return None
     if files is not None:
-        if not files.exists():
+        if not is_there(files):
             raise DataError(f"data set {source.name!r}: no such file or folder: '{files}'")
         return files.absolute()
     if not allow_download:
@@ -216,17 +228,40 @@ def _place(source: Source, files: Path | None, allow_download: bool, parent: Pat
     return folder
 
 
-def _read(source: Source, place: Path | None) -> RawDataset:
+def _read(source: Source, place: Path | None) -> tuple[RawDataset, str]:
+    """The data, and the scheme that reads them under a name of one's own."""
+    contents = None if source.record is None else source.record.contents
     reader = import_target(source.reader)
     with reading(_where(source, place)):
-        raw = reader(place or Path())
+        try:
+            raw = reader(place or Path())
+        except DataError:
+            if contents is None or place is None or not _is_parquet(source, place):
+                raise
+            raw = parquet.known(place, contents)
+            return raw, "hf"
     problem = malformed(raw) if isinstance(raw, RawDataset) else "that is no ddbench.RawDataset"
     if problem is not None:
         raise PluginError(
             f"data set {source.name!r}: its reader {source.reader} returned a {type(raw).__name__}: {problem} "
             "(see docs/reference/hooks/datasets.md)"
         )
-    return cast("RawDataset", raw)
+    return raw, contents.scheme if contents is not None else str(source.scheme)
+
+
+def _is_parquet(source: Source, place: Path) -> bool:
+    """Whether a place has parquet files, and none of those that a registered data set names."""
+    names = source.record.files if source.record else ()
+    return not any((place / name).exists() for name in names) and holds_parquet(place)
+
+
+def _not_official(source: Source, place: Path | None, scheme: str, why: str) -> str:
+    """What the user reads when files are not the data that a name promises."""
+    advice = f"`ddbench data prepare {source.name}-mine={scheme}:{place or 'DIR'}`"
+    return (
+        f"{_where(source, place)}: these are not the official data: {why}{'' if why.endswith('?') else '.'} A copy that"
+        f" differs must not carry the official name; give it one of its own: {advice}"
+    )
 
 
 def _where(source: Source, place: Path | None) -> str:
@@ -244,6 +279,8 @@ def _advice(source: Source, record: DatasetRecord) -> str:
     *most, last = record.files or ("",)
     names = f"{', '.join(most)} and {last}" if most else last
     contains = f", where DIR contains {names}" if names else ""
+    if record.contents is not None:
+        contains += ", or the parquet files that the Hub has of it"
     ways.append(f"`{command} --from DIR`{contains}")
     return "run " + " or ".join(ways)
 

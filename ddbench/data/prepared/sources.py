@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ddbench.core.names import folded
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.store.files import home
 from ddbench.data.catalog import SCHEMES
+from ddbench.data.readers.walk import is_text, regular_files, shown
 
 OWN_NAME = "[a-z][a-z0-9_-]*"
 """What users may call a data set of their own."""
@@ -104,10 +104,20 @@ def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
     if scheme not in SCHEMES:
         raise unknown("data set scheme", scheme, SCHEMES, "ddbench data prepare --help")
     path = Path(path_text).expanduser().absolute()
-    if not path_text or not path.exists():
+    if not path_text or not is_there(path):
         copied = f"; the copy that was prepared is there: write {name} alone" if name in own_names() else ""
         raise DataError(f"data set {name!r}: no such file or folder: {path_text!r}{copied}")
+    if not is_text(str(path)):
+        raise DataError(f"data set {name!r}: the path {shown(path)} is not UTF-8: rename its folders, or link to it")
     return Source(name, scheme=scheme, path=path)
+
+
+def is_there(path: Path) -> bool:
+    """False also for what a locked folder hides, and for names that are too long."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def fingerprint(source: Source, place: Path) -> str | None:
@@ -125,25 +135,27 @@ def fingerprint(source: Source, place: Path) -> str | None:
     """
     names = source.record.files if source.record is not None and place.is_dir() else ()
     paths = [place / name for name in names] or [place]
-    there = all(path.exists() for path in paths)
+    if names and not any(map(is_there, paths)):  # the same data in another format
+        paths = sorted(Path(entry.path) for entry in regular_files(place) if entry.name.endswith(".parquet")) or paths
+    there = all(map(is_there, paths))
     if source.record is None and not there:
         raise DataError(f"data set {source.name!r}: no such file or folder: '{place}'")
     files = sorted(file for path in paths for file in _files(path)) if there else []
-    return digest([source.scheme, str(place), files]) if files or source.record is None else None
+    return digest([source.scheme, shown(place), files]) if files or source.record is None else None
 
 
 def _files(path: Path) -> Iterator[tuple[str, int, int]]:
-    """(path, size [bytes], mtime [ns]) of every file; ``os.scandir`` because folders hold a hundred thousand."""
+    """(path, size [bytes], mtime [ns]) of every regular file that is not hidden, links followed once.
+
+    Raises:
+        DataError: If a folder cannot be listed, or ``path`` is a pipe, a socket or a device.
+    """
     if path.is_file():
         status = path.stat()
-        yield (path.name, status.st_size, status.st_mtime_ns)
+        yield (shown(path.name), status.st_size, status.st_mtime_ns)
         return
-    pending = [str(path)]
-    while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    pending.append(entry.path)
-                elif entry.is_file():
-                    status = entry.stat()
-                    yield (entry.path, status.st_size, status.st_mtime_ns)
+    if not path.is_dir():
+        raise DataError(f"{shown(path)} is neither a file nor a folder: pipes, sockets and devices are not read")
+    for entry in regular_files(path):
+        status = entry.stat()
+        yield (shown(entry.path), status.st_size, status.st_mtime_ns)

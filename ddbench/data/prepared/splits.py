@@ -66,8 +66,9 @@ def stratified(labels: Labels, size: int, generator: np.random.Generator) -> Ind
 
 
 def make_splits(
-    labels: Labels, parts: Mapping[PartName, int], class_names: Sequence[str], holdout: tuple[int, int] | None = None
-) -> Splits:
+    labels: Labels, parts: Mapping[PartName, int], class_names: Sequence[str], holdout: tuple[int, int] | None = None,
+    copies: Indices | None = None,
+) -> Splits:  # fmt: skip
     """Decide which image is in which split.
 
     The source's own val and test are kept. A missing val is 10 % of train; a missing test is 10 % of train as well (of
@@ -78,6 +79,8 @@ def make_splits(
         parts: Sizes of the source's parts, in the order train, val, test.
         class_names: K names.
         holdout: Sizes of (val, test) where the source has neither, in place of 10 %.
+        copies: [N] int64, for each image the position of the first one that equals it. Equal images of train stay on
+            one side of what is drawn; a draw then counts them once. None: they are not looked at.
 
     Raises:
         DataError: If some class would be missing from a split.
@@ -86,15 +89,20 @@ def make_splits(
     given = {name: np.arange(starts[name], starts[name] + size, dtype=np.int64) for name, size in parts.items()}
     train, notes = given["train"], []
     missing: list[PartName] = [name for name in ("test", "val") if name not in given]
-    _require_enough(labels[train], class_names, 1 + len(missing), missing)
-    fallback = max(round(HOLDOUT * len(train)), len(class_names))
+    first = np.arange(len(labels), dtype=np.int64) if copies is None else copies
+    heads = train[first[train] == train]
+    _require_enough(
+        labels[heads], class_names, 1 + len(missing), missing, "training" if copies is None else "different training"
+    )
+    fallback = max(round(HOLDOUT * len(heads)), len(class_names))
     for name in missing:
         size = holdout[PARTS.index(name) - 1] if holdout else fallback
-        chosen = train[stratified(labels[train], size, np.random.default_rng(_SEED))]
-        given[name] = chosen
-        train = np.setdiff1d(train, chosen, assume_unique=True)
+        chosen = heads[stratified(labels[heads], size, np.random.default_rng(_SEED))]
+        heads = np.setdiff1d(heads, chosen, assume_unique=True)
+        goes = np.isin(first[train], chosen)
+        given[name], train = train[goes], train[~goes]
     splits = Splits(train, given["val"], given["test"])
-    _require_every_class(splits, labels, class_names)
+    notes += _lacking(splits, labels, class_names)
     if "test" in missing:
         sizes = f"{len(splits.train)}/{len(splits.val)}/{len(splits.test)}"
         notes.append(
@@ -104,18 +112,28 @@ def make_splits(
     return Splits(splits.train, splits.val, splits.test, tuple(notes))
 
 
-def _require_enough(labels: Labels, class_names: Sequence[str], needed: int, missing: Sequence[str]) -> None:
+def _require_enough(labels: Labels, class_names: Sequence[str], needed: int, missing: Sequence[str], what: str) -> None:
     """Say which class is too small before sharing it out."""
     counts = np.bincount(labels, minlength=len(class_names))
     for name, count in zip(class_names, counts, strict=True):
         if count < needed:
             uses = " and ".join(["train", *reversed(missing)]) if len(missing) < 2 else "train, val and test"
-            raise DataError(f"class {name!r} has {count} training images; needs ≥ {needed} (one each for {uses})")
+            raise DataError(f"class {name!r} has {count} {what} images; needs ≥ {needed} (one each for {uses})")
 
 
-def _require_every_class(splits: Splits, labels: Labels, class_names: Sequence[str]) -> None:
+def _lacking(splits: Splits, labels: Labels, class_names: Sequence[str]) -> list[str]:
+    """A word on classes that val or test lack, as the source has them.
+
+    Raises:
+        DataError: If train lacks one.
+    """
+    notes = []
     for part in PARTS:
         counts = np.bincount(labels[getattr(splits, part)], minlength=len(class_names))
-        if not counts.all():
-            name = class_names[int(np.argmin(counts))]
-            raise DataError(f"class {name!r} has no image in the {part} split")
+        absent = [name for name, count in zip(class_names, counts, strict=True) if not count]
+        if absent and part == "train":
+            raise DataError(f"class {absent[0]!r} has no image in the train split")
+        if absent:
+            names = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" * (len(absent) > 5))
+            notes.append(f"no {'validation' if part == 'val' else part} image is of {names}")
+    return notes

@@ -15,6 +15,7 @@ from ddbench.core.errors import DataError
 from ddbench.data.readers.archives import unpacked
 from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset
 from ddbench.data.readers.unpickle import load_arrays
+from ddbench.data.readers.walk import shown
 
 
 def cifar10(folder: Path) -> RawDataset:
@@ -45,6 +46,21 @@ def cifar100(folder: Path) -> RawDataset:
         names=b"fine_label_names",
         classes=100,
     )
+
+
+def either(place: Path) -> RawDataset:
+    """``cifar:PATH``: a copy of CIFAR-10 or CIFAR-100 as its Python archive has it, whatever that is called."""
+    if place.is_file():
+        with unpacked(place) as target:
+            return either(Path(target))
+    tens = [place / inner / name for inner in ("", "cifar-10-batches-py") for name in ("data_batch_1", "test_batch")]
+    hundreds = [place / inner / name for inner in ("", "cifar-100-python") for name in ("train", "test")]
+    ten = any(file.is_file() for file in tens) or (place / "cifar-10-python.tar.gz").is_file()
+    hundred = any(file.is_file() for file in hundreds) or (place / "cifar-100-python.tar.gz").is_file()
+    if ten == hundred:
+        how = "both CIFAR-10 and CIFAR-100: name one" if ten else "neither batches of CIFAR-10 nor of CIFAR-100"
+        raise DataError(f"{shown(place)} holds {how}")
+    return cifar10(place) if ten else cifar100(place)
 
 
 def _read(

@@ -1,11 +1,13 @@
-"""Readers of digits, MNIST, FashionMNIST and SVHN in the files that torchvision uses. No torch."""
+"""Readers of digits, and of MNIST, FashionMNIST, SVHN and others in the files that torchvision uses. No torch."""
 
 from __future__ import annotations
 
 import gzip
+import re
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ddbench.core.errors import DataError
-from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset
-
-TEN = tuple(str(digit) for digit in range(10))
-CLOTHES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+from ddbench.data.official import CLOTHES, TEN
+from ddbench.data.readers.numbers import numbered
+from ddbench.data.readers.raw import ImageStream, Labels, PartName, Pixels, RawDataset
+from ddbench.data.readers.walk import shown
 
 
 def digits(folder: Path) -> RawDataset:
@@ -47,6 +38,46 @@ def mnist(folder: Path) -> RawDataset:
 def fashionmnist(folder: Path) -> RawDataset:
     """FashionMNIST from its four IDX files, as :func:`mnist` (``folder/FashionMNIST/raw``)."""
     return _idx_dataset(folder, "FashionMNIST", CLOTHES)
+
+
+def idx(folder: Path) -> RawDataset:
+    """``idx:PATH``: any four IDX files as MNIST has them: a copy of it, KMNIST, one split of EMNIST.
+
+    Names may begin with the name of the set (``emnist-letters-train-images-idx3-ubyte.gz``), and test files may be
+    called ``t10k`` or ``test``. Classes are called by their numbers.
+    """
+    homes = [folder, folder / "raw", *sorted(folder.glob("*/raw"))]
+    found = [(home, prefix) for home in homes for prefix in _idx_prefixes(home)]
+    if not found:
+        raise DataError(f"{shown(folder)} holds no train-images-idx3-ubyte[.gz], nor do raw/ and */raw/")
+    if len(found) > 1:
+        several = ", ".join(f"{home.relative_to(folder) / prefix}train-images" for home, prefix in found)
+        raise DataError(f"{shown(folder)} holds several data sets ({several}): put the four files of one into a folder")
+    ((home, prefix),) = found
+    test = "t10k" if _idx_file(home, f"{prefix}t10k-images") else "test"
+    train_images, train_labels = _idx_part(home, f"{prefix}train")
+    test_images, test_labels = _idx_part(home, f"{prefix}{test}")
+    names: dict[PartName, str] = {"train": f"{prefix}train-labels", "test": f"{prefix}{test}-labels"}
+    settled = numbered({"train": train_labels, "test": test_labels}, names)
+    return RawDataset(
+        train_images, settled.labels["train"], settled.class_names, test_images, settled.labels["test"],
+        notes=settled.notes,
+    )  # fmt: skip
+
+
+def _idx_prefixes(home: Path) -> list[str]:
+    """What stands before ``train-images`` in the names of a folder's IDX files."""
+    if not home.is_dir():
+        return []
+    found = (re.fullmatch(r"(.*)train-images[-.]idx3-ubyte(?:\.gz)?", file.name) for file in sorted(home.iterdir()))
+    return list(dict.fromkeys(match[1] for match in found if match is not None))
+
+
+def svhn_copy(folder: Path) -> RawDataset:
+    """``svhn:PATH``: as :func:`svhn`; a note names the extra images, which are not read."""
+    raw = svhn(folder)
+    extra = folder / "extra_32x32.mat"
+    return replace(raw, notes=(f"{extra.name} not read",)) if extra.exists() else raw
 
 
 def svhn(folder: Path) -> RawDataset:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,71 +12,220 @@ from typing import Any
 import numpy as np
 
 from ddbench.core.errors import DataError
+from ddbench.data.readers.archives import SUFFIXES as ARCHIVES
 from ddbench.data.readers.images import Survey, file_stream
-from ddbench.data.readers.raw import Labels, PartName, RawDataset
+from ddbench.data.readers.parts import part_of, split_name, words
+from ddbench.data.readers.raw import PARTS, Labels, PartName, RawDataset
+from ddbench.data.readers.walk import Level, Passed, files_below, is_text, level, shown
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"})
-_PARTS: dict[PartName, tuple[str, ...]] = {
-    "train": ("train",),
-    "val": ("val", "valid", "validation"),
-    "test": ("test",),
-}
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
+)
+_LISTED = 5
 
 
 def read(path: Path) -> RawDataset:
-    """Read a tree of images; classes are numbered in the order of their folders' names.
+    """Read a tree of images; classes are numbered in the order of their folders' names, as text.
 
-    All images grey: one channel; otherwise three.
+    Parts on top may have any case and any usual name (``Training``, ``seg_test``, ``dev``); folders that look like
+    parts and cannot be read as such are refused. All images grey: one channel; otherwise three. Links are followed;
+    whatever is passed over is in the notes.
 
     Raises:
-        DataError: If there are no images, fewer than two classes, an unreadable image, or images that are not square
-            or of different sizes; the message names the file.
+        DataError: If there are no images, fewer than two classes, an unreadable image or folder, or images that are not
+            square or of different sizes; the message names the file.
     """
     if not path.is_dir():
-        raise DataError(f"{path} is not a folder")
-    tops = {part: top for part, names in _PARTS.items() if (top := _first_folder(path, names)) is not None}
-    if "train" not in tops:
-        if tops:
-            raise DataError(
-                f"there is {' and '.join(top.name for top in tops.values())}/ but no train/ with class folders"
-            )
-        tops = {"train": path}
-    class_names = tuple(folder.name for folder in _folders(tops["train"]))
-    if class_names and {*class_names} <= {name for names in _PARTS.values() for name in names}:
-        raise DataError(f"{' and '.join(class_names)} below {path} hold no class folders")
+        raise DataError(f"{shown(path)} is not a folder")
+    passed = Passed()
+    tops = _tops(path, passed)
+    classes = {part: top for part, folder in tops.items() if (top := _classes(folder, passed))}
+    class_names = _class_names(classes["train"])
+    folders = [(part, folder) for part, found in classes.items() for folder in found]
+    files = dict(zip(folders, files_below([folder for _, folder in folders], passed, SUFFIXES), strict=True))
+    if not any(files.values()):
+        odd = f" (there are {', '.join(passed.notes())})" if passed.notes() else ""
+        raise DataError(f"no images ({', '.join(sorted(SUFFIXES))}) in class folders below {shown(path)}{odd}")
     survey = Survey()
+    survey.add_all((file, shown(file)) for found in files.values() for file in found)
     fields: dict[str, Any] = {}
-    files = {part: _files(top, class_names) for part, top in tops.items()}
-    if not any(paths for paths, _ in files.values()):
-        raise DataError(f"no images ({', '.join(sorted(SUFFIXES))}) in class folders below {path}")
-    for paths, _ in files.values():
-        for file in paths:
-            survey.add(file, str(file))
-    for part, (paths, labels) in files.items():
+    for part in classes:
+        paths, labels = _labelled(part, files, class_names)
         fields[f"{part}_images"], fields[f"{part}_labels"] = file_stream(paths, survey), labels
-    return RawDataset(class_names=class_names, notes=survey.notes(), **fields)
+    notes = (*_words(tops), *_order(class_names), *survey.notes(), *passed.notes())
+    return RawDataset(class_names=class_names, notes=notes, **fields)
 
 
-def _first_folder(path: Path, names: Sequence[str]) -> Path | None:
-    """The folder of a part: called so, and holding class folders (a class may be called ``test``)."""
-    return next((path / name for name in names if (path / name).is_dir() and _folders(path / name)), None)
+def _tops(path: Path, passed: Passed) -> dict[PartName, Path]:
+    """The folder of each part; ``path`` itself where classes lie on top.
+
+    Raises:
+        DataError: If folders look like parts and are not understood, or if a part that is there would not be read.
+    """
+    top = level(path)
+    inside = {folder: _names(folder) for folder in top.folders}
+    named: dict[PartName, list[Path]] = defaultdict(list)
+    for folder in top.folders:
+        if (part := part_of(folder.name)) is not None and inside[folder]:
+            named[part].append(folder)
+    for part, folders in named.items():
+        if len(folders) > 1:
+            raise DataError(f"{_listed(folders)} both mean {part}: keep one of them there, or join them")
+    if "train" in named:
+        tops = {part: named[part][0] for part in PARTS if part in named}
+        _beside(level(path, passed, SUFFIXES), tops, inside, passed)
+        return tops
+    if named:
+        raise DataError(
+            f"there is {_listed([f for found in named.values() for f in found])} but no train/ with class folders"
+        )
+    _refuse_parts_as_classes(path, top.folders, inside)
+    return {"train": path}
 
 
-def _folders(path: Path) -> list[Path]:
-    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+def _beside(top: Level, tops: dict[PartName, Path], inside: dict[Path, list[str]], passed: Passed) -> None:
+    """Judge what lies beside the parts: parts that nobody would read are refused, other images are counted."""
+    known = set(inside[tops["train"]])
+    for folder in top.folders:
+        if folder in tops.values():
+            continue
+        part, _ = split_name(folder.name)
+        count = sum(map(len, files_below([folder], Passed(), SUFFIXES)))
+        if part is not None and count:
+            holds = (
+                "class folders" if inside[folder] else f"{count} images but no class folders, so they have no labels"
+            )
+            advice = (
+                f"call it {part}/" if inside[folder] and part not in tops else "move it out of the data set's folder"
+            )
+            raise DataError(f"{folder.name}/ beside {tops['train'].name}/ holds {holds}: {advice}")
+        if known & set(inside[folder]):
+            both = shown(", ".join(sorted(known & set(inside[folder]))[:_LISTED]))
+            raise DataError(
+                f"{shown(folder.name)}/ holds folders called like classes of {tops['train'].name}/ ({both}): name"
+                " it test/ or val/ if it is that part, or move it out of the data set's folder"
+            )
+        if count:
+            passed.folders[shown(folder.name)] += count
+    _count_loose(top, passed)
+    for file in top.files:
+        stem = file.name.partition(".")[0]
+        if file.name.lower().endswith(ARCHIVES) and (part := part_of(stem)) is not None and part not in tops:
+            raise DataError(f"{shown(file)} is not unpacked: unpack it to {part}/, or move it away")
 
 
-def _files(top: Path, class_names: Sequence[str]) -> tuple[list[Path], Labels]:
-    """All images below the class folders of ``top``, class by class, and their labels [N]."""
+def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[Path, list[str]]) -> None:
+    """Folders on top that are parts under other names, parts without classes, or classes above parts."""
+    words = {folder: part_of(folder.name) for folder in folders}
+    roles = {part for part in words.values() if part is not None}
+    if len(roles) > 1 or (roles and roles == set(words.values())):
+        raise DataError(
+            f"{_listed([f for f in folders if words[f]])} below {shown(path)} hold no class folders: a part is a folder"
+            " of one folder for each class"
+        )
+    stems: dict[tuple[str, ...], set[PartName]] = defaultdict(set)
+    for folder in folders:
+        part, rest = split_name(folder.name)
+        if part is not None:
+            stems[rest].add(part)
+    if any(len(found) > 1 for found in stems.values()):
+        raise DataError(
+            f"{_listed([f for f in folders if split_name(f.name)[0]])} below {shown(path)} look like parts, not like"
+            " classes: put the class folders into train/ and test/"
+        )
+    if len(folders) == 1 and len(inside[folders[0]]) > 1:
+        raise DataError(
+            f"{shown(path)} holds the single folder {shown(folders[0].name)}/ with {len(inside[folders[0]])} folders:"
+            f" name that one, {shown(folders[0])}"
+        )
+    for folder in folders:
+        parts = {part for name in inside[folder] if (part := part_of(name)) is not None}
+        if len(parts) > 1:
+            held = ", ".join(map(shown, inside[folder][:_LISTED]))
+            raise DataError(
+                f"{shown(folder.name)}/ holds {held}: parts belong above classes, train/<class>/ and test/<class>/"
+            )
+    for one, other in itertools.combinations(folders, 2):
+        both = sorted(set(inside[one]) & set(inside[other]))
+        if len(both) > 1:
+            names = ", ".join(map(shown, both[:_LISTED]))
+            raise DataError(
+                f"{_listed([one, other])} hold folders of the same names ({names}), so they look like parts of a data"
+                " set: call them train/ and test/ (or val/). If they are classes, put the images directly into them"
+            )
+
+
+def _names(folder: Path) -> list[str]:
+    """Names of the folders in a folder."""
+    return [below.name for below in level(folder).folders]
+
+
+def _classes(folder: Path, passed: Passed) -> list[Path]:
+    """Class folders of a part; images beside them are counted."""
+    found = level(folder, passed, SUFFIXES)
+    _count_loose(found, passed)
+    return found.folders
+
+
+def _count_loose(found: Level, passed: Passed) -> None:
+    for file in found.files:
+        if file.suffix.lower() in SUFFIXES:
+            passed.loose += 1
+        else:
+            passed.file(file)
+
+
+def _class_names(folders: Sequence[Path]) -> tuple[str, ...]:
+    odd = [folder for folder in folders if not is_text(folder.name)]
+    if odd:
+        raise DataError(f"the class folder {shown(odd[0])} has a name that is not UTF-8: rename it")
+    names = tuple(folder.name for folder in folders)
+    numbers = Counter(int(name) for name in names if name.isdecimal())
+    twice = [number for number, count in numbers.items() if count > 1]
+    if twice:
+        same = [name for name in names if name.isdecimal() and int(name) == twice[0]]
+        raise DataError(f"the class folders {' and '.join(same)} are the same number: rename one of them")
+    return names
+
+
+def _words(tops: dict[PartName, Path]) -> tuple[str, ...]:
+    """A word on folders of which not everybody knows which part they are."""
+    return tuple(
+        f"{shown(folder.name)}/ was read as the {'validation' if part == 'val' else part} part"
+        for part, folder in tops.items()
+        if part != "train" and not {"val", "test"} & {word[:3].replace("tes", "test") for word in words(folder.name)}
+    )
+
+
+def _order(class_names: Sequence[str]) -> tuple[str, ...]:
+    """A word where folders are called by numbers (``10``, ``class_10``) and their order as text is another one."""
+    if len({re.sub(r"\d+", "#", name) for name in class_names}) != 1:
+        return ()
+    by_number = sorted(class_names, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+    odd = next((i for i, name in enumerate(by_number) if name != class_names[i]), None)
+    if odd is None:
+        return ()
+    order = "classes are in the order of their folders' names as text, not by number"
+    return (f"{order}: class {odd} is folder {class_names[odd]}",)
+
+
+def _labelled(
+    part: PartName, files: dict[tuple[PartName, Path], list[Path]], class_names: Sequence[str]
+) -> tuple[list[Path], Labels]:
+    """All images of a part, class by class, and their labels [N]."""
     numbers = {name: number for number, name in enumerate(class_names)}
     paths: list[Path] = []
     labels: list[int] = []
-    for folder in _folders(top):
+    for (owner, folder), found in files.items():
+        if owner != part:
+            continue
         if folder.name not in numbers:
-            raise DataError(f"{folder} is a class that train does not have")
-        found = sorted(
-            file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-        )
+            raise DataError(f"{shown(folder)} is a class that train does not have")
         paths += found
         labels += [numbers[folder.name]] * len(found)
     return paths, np.array(labels, dtype=np.int64)
+
+
+def _listed(folders: Sequence[Path]) -> str:
+    names = [f"{shown(folder.name)}/" for folder in folders]
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -1,28 +1,29 @@
 """``hf:PATH``: Hugging Face image data sets as parquet files. Needs pyarrow (``pip install 'ddbench[hf]'``). No torch.
 
-A folder holds ``train-*.parquet``, ``test-*.parquet`` and perhaps ``validation-*.parquet``, directly or in ``data/``;
-a single file is train. Rows are decoded in batches: neither the files nor the images are ever whole in memory.
+A folder holds ``train-*.parquet``, ``test-*.parquet`` and perhaps ``validation-*.parquet``, directly or one
+configuration down, as the Hub has them; a single file is train. Rows are decoded in batches: neither the files nor the
+images are ever whole in memory.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ddbench.core.errors import DataError
+from ddbench.core.infos import Contents
 from ddbench.data.readers.images import Encoded, Survey, stacked
-from ddbench.data.readers.raw import ImageStream, Labels, PartName, Pixels, RawDataset
+from ddbench.data.readers.numbers import numbered
+from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset
+from ddbench.data.readers.shards import part_files
+from ddbench.data.readers.walk import shown
 
-_PREFIXES: dict[PartName, tuple[str, ...]] = {
-    "train": ("train",),
-    "val": ("validation", "valid", "val"),
-    "test": ("test",),
-}
 _LABELS = ("label", "fine_label", "labels", "fine_labels", "class", "target")
 _ROWS = 512
 
@@ -42,24 +43,58 @@ class Columns:
     class_names: tuple[str, ...] | None
 
 
-def read(path: Path) -> RawDataset:
+def read(path: Path, *, counted: bool = True) -> RawDataset:
     """Read a folder of parquet files, or one file.
 
+    Args:
+        path: The folder or file.
+        counted: Whether labels without names of classes must be 0 … K-1, or 1 … K, which is shifted with a note.
+
     Raises:
-        DataError: If pyarrow is missing, files or columns are not found, or an image is unreadable, not square or of
-            another size than the first.
+        DataError: If pyarrow is missing, files, shards or columns are not found, or an image is unreadable, not square
+            or of another size than the first.
     """
     arrow = _pyarrow_parquet()
-    files = _part_files(path)
+    files, notes = part_files(path)
     columns = _columns(arrow, files["train"][0])
     survey = Survey()
-    labels = {part: _survey(arrow, part_files, columns, survey) for part, part_files in files.items()}
+    labels = {part: _survey(arrow, found, columns, survey) for part, found in files.items()}
     fields: dict[str, Any] = {}
-    for part, part_files in files.items():
-        fields[f"{part}_images"] = _stream(arrow, part_files, columns, survey, len(labels[part]))
-        fields[f"{part}_labels"] = labels[part]
+    for part, found in files.items():
+        fields[f"{part}_images"] = _stream(arrow, found, columns, survey, len(labels[part]))
     class_names = columns.class_names or tuple(map(str, range(int(labels["train"].max(initial=-1)) + 1)))
-    return RawDataset(class_names=class_names, notes=survey.notes(), **fields)
+    if columns.class_names is None and counted:
+        settled = numbered(labels, {part: f"{columns.label} of {part}" for part in labels})
+        labels, class_names, notes = settled.labels, settled.class_names, (*settled.notes, *notes)
+    fields |= {f"{part}_labels": values for part, values in labels.items()}
+    return RawDataset(class_names=class_names, notes=(*survey.notes(), *notes), **fields)
+
+
+def known(place: Path, contents: Contents) -> RawDataset:
+    """Data that a registered record describes, as parquet files; they are checked afterwards.
+
+    Classes are called as the record says. Where its data have no validation part and the files have no test part, their
+    validation part is test (TinyImageNet).
+
+    Raises:
+        DataError: As :func:`read`; or if the files say that classes have other names, or another order.
+    """
+    raw = read(place, counted=False)
+    secret = raw.test_labels is None or (raw.test_labels < 0).all()
+    if "val" not in contents.counts and raw.val_images is not None and secret:
+        raw = replace(raw, test_images=raw.val_images, test_labels=raw.val_labels, val_images=None, val_labels=None)
+    names = contents.class_names
+    if names and len(raw.class_names) == len(names):
+        said = raw.class_names
+        if not all(name.isdecimal() for name in said) and list(map(_letters, said)) != list(map(_letters, names)):
+            c = next(c for c, (a, b) in enumerate(zip(said, names, strict=True)) if _letters(a) != _letters(b))
+            raise DataError(f"class {c} is called {said[c]!r} in these files, not {names[c]!r}: they are other data")
+        raw = replace(raw, class_names=names)
+    return raw
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 def _pyarrow_parquet() -> Any:
@@ -70,34 +105,14 @@ def _pyarrow_parquet() -> Any:
     return pyarrow.parquet
 
 
-def _part_files(path: Path) -> dict[PartName, list[Path]]:
-    """Parquet files of each part, in the order of their names."""
-    if path.is_file():
-        return {"train": [path]}
-    for folder in (path, path / "data"):
-        files = {
-            part: found
-            for part, prefixes in _PREFIXES.items()
-            if (found := sorted(file for file in folder.glob("*.parquet") if _prefix(file) in prefixes))
-        }
-        if "train" in files:
-            return files
-    raise DataError(f"{path} holds no train-*.parquet")
-
-
-def _prefix(file: Path) -> str:
-    """``train`` of ``train-00000-of-00001.parquet``."""
-    return file.stem.partition("-")[0]
-
-
 def _columns(arrow: Any, file: Path) -> Columns:
     schema = _open(arrow, file).schema_arrow
     images = [field.name for field in schema if _is_image(field.type)]
     if len(images) != 1:
-        raise DataError(f"{file}: expected one image column {{bytes, path}}, found {images or 'none'}")
+        raise DataError(f"{shown(file)}: expected one image column {{bytes, path}}, found {images or 'none'}")
     label = next((name for name in _LABELS if name in schema.names), None)
     if label is None:
-        raise DataError(f"{file}: no label column ({', '.join(_LABELS)}) among {', '.join(schema.names)}")
+        raise DataError(f"{shown(file)}: no label column ({', '.join(_LABELS)}) among {', '.join(schema.names)}")
     return Columns(images[0], label, _class_names(schema.metadata, label))
 
 
@@ -122,15 +137,20 @@ def _class_names(metadata: dict[bytes, bytes] | None, label: str) -> tuple[str, 
 def _survey(arrow: Any, files: Sequence[Path], columns: Columns, survey: Survey) -> Labels:
     """Read the labels [N] of some files, and the headers of their images."""
     labels: list[int] = []
-    for file in files:
-        row = 0
-        for images, batch in _batches(arrow, file, columns):
-            for image, label in zip(images, batch, strict=True):
-                if not isinstance(label, int):
-                    raise DataError(f"{file}, row {row}: the label is {label!r}, not an integer in 0..K-1")
-                survey.add(*_encoded(image, file, row))
-                labels.append(label)
-                row += 1
+
+    def rows() -> Iterator[tuple[Encoded, str]]:
+        for file in files:
+            row = 0
+            for images, batch in _batches(arrow, file, columns):
+                for image, label in zip(images, batch, strict=True):
+                    whole = isinstance(label, int) or (isinstance(label, float) and label.is_integer())
+                    if not whole or label >= 2**63:
+                        raise DataError(f"{shown(file)}, row {row}: the label is {label!r}, not an integer in 0..K-1")
+                    labels.append(int(label))
+                    yield _encoded(image, file, row)
+                    row += 1
+
+    survey.add_all(rows())
     return np.array(labels, dtype=np.int64)
 
 
@@ -152,23 +172,23 @@ def _batches(arrow: Any, file: Path, columns: Columns) -> Iterator[tuple[list[An
     opened = _open(arrow, file)
     missing = {columns.image, columns.label} - set(opened.schema_arrow.names)
     if missing:
-        raise DataError(f"{file}: no column {sorted(missing)[0]!r}, which other files of the data set have")
+        raise DataError(f"{shown(file)}: no column {sorted(missing)[0]!r}, which other files of the data set have")
     try:
         for batch in opened.iter_batches(_ROWS, columns=[columns.image, columns.label]):
             yield batch.column(columns.image).to_pylist(), batch.column(columns.label).to_pylist()
     except (OSError, ValueError) as error:  # pyarrow's errors derive from these
-        raise DataError(f"{file}: damaged parquet file ({error})") from error
+        raise DataError(f"{shown(file)}: damaged parquet file ({error})") from error
 
 
 def _encoded(image: Any, file: Path, row: int) -> tuple[Encoded, str]:
     content = image.get("bytes") if isinstance(image, dict) else None
     if not content:
-        raise DataError(f"{file}, row {row}: the image is not embedded in the file")
-    return content, f"{file}, row {row}"
+        raise DataError(f"{shown(file)}, row {row}: the image is not embedded in the file")
+    return content, f"{shown(file)}, row {row}"
 
 
 def _open(arrow: Any, file: Path) -> Any:
     try:
         return arrow.ParquetFile(file)
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: not a parquet file ({error})") from error
+        raise DataError(f"{shown(file)}: not a parquet file ({error})") from error

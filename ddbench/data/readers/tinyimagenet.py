@@ -17,8 +17,11 @@ from ddbench.core.errors import DataError
 from ddbench.data.readers.archives import is_archive, unpack
 from ddbench.data.readers.images import Survey, file_stream
 from ddbench.data.readers.raw import Labels, RawDataset
+from ddbench.data.readers.walk import Passed, level, shown
 
 NAME = "tiny-imagenet-200"
+SUFFIX = ".JPEG"
+HIDDEN = (SUFFIX.lower(),)
 
 
 def read(path: Path) -> RawDataset:
@@ -49,7 +52,7 @@ def _root(path: Path) -> Path | None:
     """The folder with train/ and val/: ``path``, or one directly below it."""
     if not path.is_dir():
         return None
-    below = (path / NAME, *sorted(entry for entry in path.iterdir() if entry.is_dir()))
+    below = (path / NAME, *level(path).folders)
     return next(
         (p for p in (path, *below) if (p / "train").is_dir() and (p / "val/val_annotations.txt").is_file()), None
     )
@@ -58,23 +61,39 @@ def _root(path: Path) -> Path | None:
 def _read_layout(root: Path) -> RawDataset:
     wnids = _wnids(root)
     numbers = {wnid: number for number, wnid in enumerate(wnids)}
-    train = [
-        (file, numbers[wnid]) for wnid in wnids for file in sorted((root / "train" / wnid / "images").glob("*.JPEG"))
-    ]
+    passed = Passed()
+    train: list[tuple[Path, int]] = []
+    for folder in level(root / "train", passed).folders:
+        found = level(folder / "images", passed, HIDDEN).files if (folder / "images").is_dir() else []
+        if folder.name not in numbers:
+            passed.folders[shown(f"train/{folder.name}")] += len(found)
+            continue
+        train += [(file, numbers[folder.name]) for file in found if file.suffix == SUFFIX]
+        _count_others(found, passed)
+    train.sort(key=lambda item: item[1])  # stable: the files of a class stay in the order of their names
     test = _annotated(root / "val", numbers)
+    listed = {file.name for file, _ in test}
+    beside = level(root / "val/images", passed, HIDDEN).files if (root / "val/images").is_dir() else []
+    passed.loose += sum(file.suffix == SUFFIX and file.name not in listed for file in beside)
+    _count_others(beside, passed)
     if not train or not test:
-        raise DataError(f"no .JPEG images in {'train' if not train else 'val'}")
+        raise DataError(f"no {SUFFIX} images in {'train' if not train else 'val'}")
     survey = Survey()
-    for file, _ in (*train, *test):
-        survey.add(file, str(file.relative_to(root)))
+    survey.add_all((file, shown(file.relative_to(root))) for file, _ in (*train, *test))
     return RawDataset(
         train_images=file_stream([file for file, _ in train], survey),
         train_labels=_labels(train),
         class_names=_names(root, wnids),
         test_images=file_stream([file for file, _ in test], survey),
         test_labels=_labels(test),
-        notes=survey.notes(),
+        notes=(*survey.notes(), *passed.notes()),
     )
+
+
+def _count_others(files: Sequence[Path], passed: Passed) -> None:
+    for file in files:
+        if file.suffix != SUFFIX:
+            passed.file(file)
 
 
 def _wnids(root: Path) -> tuple[str, ...]:

@@ -41,9 +41,9 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
     original = prepared.decode
 
-    def spy(raw: RawDataset, parent: Path, *, name: str) -> prepared.Prepared:
+    def spy(raw: RawDataset, parent: Path, *, name: str, **how: Any) -> prepared.Prepared:
         calls.append(name)
-        return original(raw, parent, name=name)
+        return original(raw, parent, name=name, **how)
 
     monkeypatch.setattr(prepared, "decode", spy)
     return calls
@@ -344,7 +344,7 @@ def test_constants_are_those_of_the_record_and_the_prepared_copy_stays_as_it_is(
     record = replace(files.known().get("mnist"), mean=(0.5,), std=(0.25,), flip=True)
     ready = resolve(Source("mnist", record=record))
     assert (ready.constants, ready.flip) == (((0.5,), (0.25,)), True)
-    assert find("mnist", made.revision).constants == made.constants == ((0.1307,), (0.3081,))
+    assert find("mnist", made.revision, files.known()).constants == made.constants == ((0.1307,), (0.3081,))
     assert (made.folder / "meta.json").read_bytes() == written and decodes == ["mnist"]
 
 
@@ -482,7 +482,7 @@ def test_stream_that_breaks_its_promise_is_refused(tmp_path: Path) -> None:
 def test_full_disk_is_a_store_error_and_leaves_nothing(
     tmp_path: Path, fresh_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, raw: object, labels: object) -> None:
+    def full(path: Path, raw: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(decode, "_write_images", full)

@@ -390,7 +390,8 @@ def test_npz_floats_are_rounded_to_bytes_and_noted(tmp_path: Path) -> None:
     [
         ({"x_train": files.pixels(6, 8, 8) * 1.0}, r"x_train holds floats outside \[0, 1\]"),
         ({"x_train": np.full((6, 8, 8), np.nan)}, r"x_train holds floats outside \[0, 1\]"),
-        ({"x_train": files.pixels(6, 8, 8).astype(np.int32)}, "x_train is int32"),
+        ({"x_train": np.full((6, 8, 8), 256, dtype=np.int32)}, "x_train holds integers from 256 to 256"),
+        ({"x_train": files.pixels(6, 8, 8) * 1j}, "x_train is complex128"),
         ({"x_train": files.pixels(6, 64)}, r"x_train has shape \[6, 64\]"),
         ({"y_train": np.linspace(0, 1, 6)}, "y_train is float64"),
         ({"x_test": files.pixels(2, 8, 8)}, "needs both x_test and y_test"),

@@ -104,6 +104,26 @@ def test_class_that_is_too_small_is_named() -> None:
         make_splits(np.array([0] * 10 + [1] + [0, 1]), {"train": 11, "test": 2}, NAMES[:2])
 
 
-def test_class_that_the_test_split_lacks_is_named() -> None:
-    with pytest.raises(DataError, match="class 'b' has no image in the test split"):
-        make_splits(np.array([0, 1] * 5 + [0, 0]), {"train": 10, "test": 2}, NAMES[:2])
+def test_classes_that_the_sources_own_test_part_lacks_are_noted() -> None:
+    splits = make_splits(np.array([0, 1, 2] * 5 + [0, 0]), {"train": 15, "test": 2}, NAMES[:3])
+    assert splits.notes == ("no test image is of b, c",)
+
+
+def test_copies_stay_on_one_side_and_data_without_copies_are_split_as_before() -> None:
+    labels = np.arange(60) % 3
+    plain = make_splits(labels, {"train": 60}, NAMES[:3])
+    same = make_splits(labels, {"train": 60}, NAMES[:3], copies=np.arange(60))
+    assert all(np.array_equal(getattr(plain, part), getattr(same, part)) for part in ("train", "val", "test"))
+    first = np.arange(60) // 12 * 12 + np.arange(60) % 12 % 6  # images 6 … 11 of every dozen are copies of 0 … 5
+    split = make_splits(labels, {"train": 60}, NAMES[:3], copies=first)
+    sides = [set(first[getattr(split, part)].tolist()) for part in ("train", "val", "test")]
+    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert sorted(np.concatenate([split.train, split.val, split.test])) == list(range(60))
+    assert all(len(set(labels[getattr(split, part)])) == 3 for part in ("train", "val", "test"))
+
+
+def test_a_class_of_copies_alone_is_too_small() -> None:
+    labels = np.array([0] * 10 + [1] * 10)
+    first = np.array([*range(10), *[10] * 10])
+    with pytest.raises(DataError, match="class 'b' has 1 different training images; needs ≥ 3"):
+        make_splits(labels, {"train": 20}, NAMES[:2], copies=first)
