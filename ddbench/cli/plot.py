@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.cli.records import gathered
 from ddbench.core.documents import CellDocument
@@ -16,7 +17,6 @@ from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
 from ddbench.core.roles import RANDOM
 from ddbench.core.store.files import atomic_write
-from ddbench.core.store.folder import Store
 from ddbench.plan.collect import stored
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def images(
     from ddbench.publish.plots.evolution import tracks_of
     from ddbench.publish.plots.images import images_plot, numbers
 
-    store = Store(out)
+    store = opened(out)
     tracks = tracks_of(store, ipc=images_per_class, datasets=join(datasets), methods=join(methods))
     beside = _rows(stored(store))
     figure = images_plot(tracks, repetition=repetition, classes=join(classes), beside=beside)

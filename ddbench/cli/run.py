@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Jobs, Setting, join
 from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
@@ -126,7 +127,7 @@ def run(**given: Any) -> int:
     when there is nothing left to do. The table goes to stdout, progress and warnings to stderr.
     """
     views = checked_views(given["views"], given["style"])  # before anything is computed
-    store, plan = planned_from(given)
+    store, plan = planned_from(given, aside=not given["dry_run"])
     return carry_out(plan, store, given, views)
 
 
@@ -156,9 +157,9 @@ def plan(**given: Any) -> int:
     return print_plan(planned, store, given)
 
 
-def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
-    """The assessed plan that options describe, and the store they name."""
-    store = Store(given["out"])
+def planned_from(given: dict[str, Any], *, aside: bool = False) -> tuple[Store, planning.Plan]:
+    """The assessed plan that options describe, and the store they name (``aside``: see :func:`opened`)."""
+    store = opened(given["out"], aside=aside)
     suite = suite_from(given)
     planned = planner.make(grid.build(suite, active(), profile(suite.profile)))
     assess(planned, store, retry_failed=given["retry_failed"])

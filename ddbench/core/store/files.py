@@ -18,11 +18,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from ddbench.core.errors import StoreError
+from ddbench.core.errors import CorruptFileError, StoreError
 
 
 def atomic_write(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -73,6 +74,21 @@ def flush(path: Path) -> None:
     """
     with path.open("r+b") as file:  # writable: Windows flushes no other
         os.fsync(file.fileno())
+
+
+def read_small(path: Path, limit: int = 1 << 26) -> bytes:
+    """All of a file that is no larger than ``limit`` bytes; what is no plain file would wait for a writer, or not end.
+
+    Raises:
+        CorruptFileError: If it is no file, or larger.
+        OSError: If it cannot be read.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise CorruptFileError(f"{path}: not a file")
+    if found.st_size > limit:
+        raise CorruptFileError(f"{path}: {found.st_size} bytes, too large for what it should hold")
+    return path.read_bytes()
 
 
 class StoreWarning(UserWarning):

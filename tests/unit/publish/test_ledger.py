@@ -16,7 +16,7 @@ from ddbench.publish.leaderboard import fresh
 from ddbench.publish.ledger import Ours, Published, Sources, distance, ledger, lines_of, read_published, verdict, within
 from ddbench.publish.text.render import markdown_grid
 from ddbench.results.tables.protocols import OURS
-from tests.factories import cell, change, key_of
+from tests.factories import cell, change, key_of, keyed
 
 ROOT = Path(__file__).parents[3]
 ARCH = "convnet3-w128-in"
@@ -208,8 +208,8 @@ def test_repetitions_are_means_over_their_students():
 
 def test_the_page_is_made_from_records_and_says_what_was_not_run(tmp_path):
     (tmp_path / "published.yaml").write_text(yaml.safe_dump({"published": [ENTRY]}))
-    write_records(tmp_path / "a.jsonl", runs([41.0], params=params(iterations=25)))
-    write_records(tmp_path / "b.jsonl", runs([69.9, 70.0, 70.1]))
+    write_records(tmp_path / "a.jsonl", keyed(runs([41.0], params=params(iterations=25))))
+    write_records(tmp_path / "b.jsonl", keyed(runs([69.9, 70.0, 70.1])))
     page = tmp_path / "reproduction.md"
     page.write_text(
         "# Ledger\n\n<!-- ddbench:ledger published=published.yaml records=a.jsonl,b.jsonl -->\n<!-- ddbench:end -->\n"
@@ -233,7 +233,7 @@ def test_the_page_is_made_from_records_and_says_what_was_not_run(tmp_path):
     ],
 )
 def test_bad_markers_are_refused(tmp_path, marker, problem):
-    write_records(tmp_path / "a.jsonl", runs([41.0]))
+    write_records(tmp_path / "a.jsonl", keyed(runs([41.0])))
     page = tmp_path / "page.md"
     page.write_text(f"{marker}\n<!-- ddbench:end -->\n")
     with pytest.raises(UsageError, match=problem):
