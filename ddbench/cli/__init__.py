@@ -31,8 +31,10 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to 
 
     from ddbench.cli.root import root
     from ddbench.core.errors import DDBenchError
+    from ddbench.core.settings import check_environment
 
     try:
+        check_environment()
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             code = root.main(arguments, prog_name="ddbench", standalone_mode=False)

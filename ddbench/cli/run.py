@@ -202,13 +202,20 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
     if sizes:
         content["budget"] = sizes
     seeds = {"condense": given["seeds"], "evaluate": given["eval_seeds"], "random": given["random_seeds"]}
+    for name in ("seeds", "set"):  # what options add to
+        if not isinstance(content.get(name) or {}, dict):
+            raise UsageError(f"suite {given['suite']}: {name}: expected a mapping, got {str(content[name])[:40]}")
     if any(seeds.values()):
         content["seeds"] = {**(content.get("seeds") or {}), **{name: n for name, n in seeds.items() if n}}
     content |= {name: given[name] for name in ("profile", "split", "controls") if given[name]}
     if given.get("engine") == "bf16":
         content["precision"] = "bf16"
     for method, parameter, value in given["settings"]:
-        content.setdefault("set", {}).setdefault(method, {})[parameter] = value
+        content["set"] = dict(content.get("set") or {})
+        own = content["set"].get(method) or {}
+        if not isinstance(own, dict):
+            raise UsageError(f"suite {given['suite']}: set.{method}: expected a mapping, got {str(own)[:40]}")
+        content["set"][method] = {**own, parameter: value}
     if given["suite"]:
         return suites.parse(content, f"suite {given['suite']}")
     missing = next((hint for name, hint in NEEDED.items() if name not in content), None)

@@ -9,7 +9,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from ddbench.core.documents import EvaluationDocument
@@ -17,6 +16,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import active, params_class
 from ddbench.core.records import Record
 from ddbench.core.specs import Budget, CellSpec, Frozen
+from ddbench.core.yaml import read_yaml
 from ddbench.plan.presets import choose
 from ddbench.results.stats import DIGITS, Summary, summary
 from ddbench.results.tables.figures import NONE, superscript
@@ -143,9 +143,8 @@ def read_published(path: Path) -> Sources:
         UsageError: If it cannot be read or says something else.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Sources.model_validate(document)
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+        return Sources.model_validate(read_yaml(path, "published numbers"))
+    except ValidationError as error:
         raise UsageError(f"published numbers {path}: {' '.join(str(error).split())}") from None
 
 

@@ -149,7 +149,7 @@ def _resumed_engine(job: Job[CellDocument], folder: Path) -> Engine:
     path = folder / SPEC
     try:
         kept = Engine.model_validate(json.loads(path.read_bytes())["engine"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         kept = None
     if kept is not None and (folder / CHECKPOINT).exists():
         if kept.agrees_with(job.engine):

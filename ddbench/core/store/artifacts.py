@@ -38,7 +38,7 @@ def manifest(kind: str, key: str) -> dict[str, Any] | None:
         for name, facts in content["files"].items():
             if (path.parent / name).stat().st_size != facts["bytes"]:
                 raise ValueError(f"{name} has another size")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if path.parent.is_dir():
             warnings.warn(f"{path.parent}: {error}; it will be built again", StoreWarning, stacklevel=2)
         return None
@@ -141,7 +141,7 @@ def stored() -> Iterator[tuple[str, str, dict[str, Any]]]:
         try:
             content = json.loads(path.read_bytes())
             complete = {"spec", "cost", "files"} <= content.keys() and content["spec"]["data"]["name"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             complete = False
         if complete:
             yield path.parent.parent.name, path.parent.name, content

@@ -23,7 +23,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from ddbench.core.errors import CorruptFileError, StoreError
+from ddbench.core.errors import CorruptFileError, StoreError, UsageError
 
 
 def atomic_write(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -130,5 +130,12 @@ def sha256_file(path: Path) -> str:
 
 
 def home() -> Path:
-    """``$DDBENCH_HOME``, default ``~/.cache/ddbench``: decoded data, artifacts, ``full`` trainings."""
-    return Path(os.environ.get("DDBENCH_HOME") or Path.home() / ".cache" / "ddbench").expanduser()
+    """``$DDBENCH_HOME``, default ``~/.cache/ddbench``: decoded data, artifacts, ``full`` trainings.
+
+    Raises:
+        UsageError: If there is no such variable, and the user has no home.
+    """
+    try:
+        return Path(os.environ.get("DDBENCH_HOME") or Path.home() / ".cache" / "ddbench").expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"no home folder ({error}): say with $DDBENCH_HOME where data may lie") from None

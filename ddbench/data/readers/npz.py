@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy.typing as npt
 
 from ddbench.core.errors import DataError
 from ddbench.data.readers.raw import PARTS, Labels, Pixels, RawDataset
+
+LARGEST = 64 << 30
+"""Bytes that an archive may unpack to."""
 
 
 def read(path: Path) -> RawDataset:
@@ -20,6 +24,7 @@ def read(path: Path) -> RawDataset:
     Raises:
         DataError: If an array is missing or of another form.
     """
+    _refuse_bomb(path)
     try:
         archive = np.load(path, allow_pickle=False)
         names = set(archive.files)
@@ -40,6 +45,21 @@ def read(path: Path) -> RawDataset:
             fields[f"{part}_images"], fields[f"{part}_labels"] = _pixels(images, x), _labels(labels, y)
     classes = int(fields["train_labels"].max(initial=-1)) + 1
     return RawDataset(class_names=tuple(map(str, range(classes))), notes=tuple(notes), **fields)
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that unpacks to more than anyone could mean.
+
+    Raises:
+        DataError: If it does.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return  # whoever reads it says so
+    if size > LARGEST:
+        raise DataError(f"{path}: would unpack to {size / 2**30:,.0f} GiB")
 
 
 def _array(archive: Any, name: str) -> npt.NDArray[Any]:
