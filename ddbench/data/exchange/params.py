@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt, StringConstraints
 
-from ddbench.core.api import ArtifactSpec, CellSpec, DatasetInfo, Params
+from ddbench.core.api import ArtifactSpec, CellSpec, ClassCounts, DatasetInfo, Params
 
 KIND = "set"
 """Artifact kind of an imported set."""
@@ -27,6 +27,11 @@ class ImportedParams(Params):
         min_length=1, description="hashes that `ddbench import` printed; repetition r reads the r-th, or the only one"
     )
     n: PositiveInt = Field(description="images of each set")
+
+    @property
+    def class_counts(self) -> ClassCounts:
+        """Whatever their authors gave each class; the table's column says how many images that is."""
+        return "total_at_most"
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """The set of this repetition; the first for one that is not reported."""
