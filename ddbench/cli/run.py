@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import sys
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from ddbench.plan import graph as planning
 from ddbench.plan import suite as suites
 from ddbench.plan.collect import collect, remember
 from ddbench.plan.status import assess
+from ddbench.publish.text.escape import escaped, write_csv
 from ddbench.work.executors.base import EXECUTORS, Run, check_executor, make_executor
 from ddbench.work.executors.sharing import Sharing, share
 
@@ -319,9 +319,7 @@ def say_failures(plan: planning.Plan) -> int:
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """Rows with equal keys as CSV with a header."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    write_csv(text, list(rows[0]) if rows else [], rows)
     return text.getvalue()
 
 
@@ -354,6 +352,8 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
         }
         for row in rows
     ]
+    if style == "markdown":
+        shown = [{name: escaped(v) if isinstance(v, str) else v for name, v in row.items()} for row in shown]
     text = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}[style]
     click.echo(tabulate(shown, headers="keys", tablefmt=text, floatfmt=".0f"))
     pending = plan.pending()

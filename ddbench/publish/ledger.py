@@ -18,6 +18,7 @@ from ddbench.core.records import Record
 from ddbench.core.specs import Budget, CellSpec, Frozen
 from ddbench.core.yaml import read_yaml
 from ddbench.plan.presets import choose
+from ddbench.publish.text.escape import escaped
 from ddbench.results.stats import DIGITS, Summary, summary
 from ddbench.results.tables.figures import NONE, superscript
 from ddbench.results.tables.versions import WAITS, protocol_now
@@ -290,7 +291,7 @@ def ledger(sources: Sources, records: Iterable[Record], grid: Callable[[Sequence
         )  # fmt: skip
     blocks = ["\n".join(grid(rows))] if lines else ["no run yet"]
     if notes:
-        blocks.append("<br>\n".join(f"{superscript([mark])} {note}" for note, mark in notes.items()))
+        blocks.append("<br>\n".join(f"{superscript([mark])} {escaped(note)}" for note, mark in notes.items()))
     blocks.append(LEGEND)
     missing = list(_not_run(sources.published, {(line.name, line.where) for line in lines}))
     if missing:

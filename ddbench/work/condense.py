@@ -24,7 +24,6 @@ from ddbench.work.continuation import FINAL, continues
 from ddbench.work.meter import Meter, Spent
 from ddbench.work.timers import PREPARE
 
-
 SHOWN = 20
 """Classes whose numbers of images a message lists."""
 
