@@ -18,6 +18,7 @@ from ddbench.core.plugin.loader import active
 from ddbench.core.profiles import DEFAULT, profile
 from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
+from ddbench.core.store.leftovers import sweep
 from ddbench.plan import forecast, grid, planner
 from ddbench.plan import graph as planning
 from ddbench.plan import suite as suites
@@ -178,6 +179,7 @@ def perform(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
     settle_references(plan, store, given)
     if plan.pending():
         store.check_writable()
+        sweep(store.out)
         plan.write(store.out / "plan.jsonl")
         _execute(plan, store, given)
 

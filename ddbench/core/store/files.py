@@ -15,12 +15,15 @@ record names it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
+import socket
 import stat
 import uuid
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from ddbench.core.errors import CorruptFileError, StoreError, UsageError
@@ -51,7 +54,7 @@ def atomic_file(path: Path, write: Callable[[Path], None], *, durable: bool = Tr
     Raises:
         StoreError: If the folder cannot be written or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{machine()}{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
@@ -64,6 +67,16 @@ def atomic_file(path: Path, write: Callable[[Path], None], *, durable: bool = Tr
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@cache
+def machine() -> str:
+    """8 hex digits that tell this boot of this machine, and these process numbers, from others that share a folder."""
+    parts = [socket.gethostname()]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        with contextlib.suppress(OSError):
+            parts.append(str(Path(path).readlink()) if path.endswith("pid") else Path(path).read_text())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 
 def flush(path: Path) -> None:
