@@ -108,7 +108,7 @@ def holder_is_gone(path: Path) -> bool:
     pid, started = content.get("pid"), content.get("started")
     if content.get("host") != socket.gethostname() or not isinstance(pid, int) or started is None:
         return False
-    return _process_start(pid) != started
+    return bool(_process_start(pid) != started)
 
 
 def is_alive(pid: int) -> bool:

@@ -10,8 +10,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ddbench.core.api import DatasetRecord
 from ddbench.core.correctness import pack, unpack
 from ddbench.core.errors import CorruptFileError, DDBenchError
+from ddbench.core.plugin.registry import Registry
 from ddbench.core.records import Record
 from ddbench.core.specs import DataSpec
 from ddbench.core.store.files import read_small
@@ -20,6 +22,8 @@ from ddbench.data.prepared.on_disk import find
 from ddbench.data.prepared.views import apply_view
 from ddbench.data.readers.raw import Labels
 
+_UNDECLARED = Registry("data set", "ddbench list datasets", DatasetRecord)
+"""No data set is registered: labels are the same whatever a record declares, and no plugin is loaded for them."""
 Predictions = NDArray[np.int16]
 MOST_BYTES = 1 << 31
 """Of a file of predictions, with logits."""
@@ -94,7 +98,7 @@ def labels_of_test(data: DataSpec) -> Labels:
     Raises:
         DataError: If the data set is not prepared.
     """
-    prepared = find(data.name, data.revision)
+    prepared = find(data.name, data.revision, _UNDECLARED)
     return apply_view(prepared, split=data.split, view=data.view).test.labels
 
 
