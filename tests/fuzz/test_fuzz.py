@@ -31,6 +31,7 @@ from tests.factories import decided, demo, imported, keyed, placed
 from tests.fuzz.mutate import WORDS, damaged, mutated, value
 
 N, SEED = int(os.environ.get("DDBENCH_FUZZ", "200")), os.environ.get("DDBENCH_FUZZ_SEED", "0")
+ROOT = Path(__file__).parents[2]
 SECONDS, MEMORY_MB = 10.0, 2048
 Case = Callable[[Random, Path], list[str]]
 
@@ -86,7 +87,7 @@ def _place(folder: Path, content: Any) -> Path:
 
 
 def records(rng: Random, folder: Path) -> list[str]:
-    made = rng.choice([demo, imported])()
+    made = [record for record in rng.choice([demo, imported])() if record.key]
     files = placed(folder / "r" / "digits", made)
     for path, raw in [(path, path.read_bytes()) for path in rng.sample(files, 2)]:
         if rng.random() < 0.3:
@@ -154,9 +155,11 @@ def _dense(tensor: torch.Tensor) -> bool:
 
 
 def pages(rng: Random, folder: Path) -> list[str]:
-    made = rng.choice([demo, decided])()
+    markers = [f"table records=r.jsonl views={','.join(rng.sample(VIEWS, 2))}", "table records=r.jsonl"]
+    markers += ["ledger published=p.yaml records=r.jsonl", "claims claims=c.yaml records=r.jsonl"]
+    marker = rng.choice(markers) if rng.random() < 0.9 else rng.choice(["table records=r.jsonl x=y", "table", "x"])
     lines = []
-    for record in keyed(made):
+    for record in keyed(rng.choice([demo, decided])()):
         content = json.loads(record.to_json(indent=None))
         if rng.random() < 0.2:
             word = rng.choice([w for w in WORDS if w != "\ud800"])
@@ -165,17 +168,11 @@ def pages(rng: Random, folder: Path) -> list[str]:
             content["spec"].get("facts", {})["notes"] = [word]
         lines.append(json.dumps(content))
     text = "\n".join(lines).encode()
-    (folder / "r.jsonl").write_bytes(damaged(rng, text) if rng.random() < 0.2 else text)
-    published = {"published": [{"method": "dm", "arch": {"default": "convnet3"}, "protocol": "hard@2", "source": "s",
-                                "over": "o", "deltas": "d", "numbers": {"digits": {1: [50.0, 1.0]}}}]}  # fmt: skip
-    claims = {"claims": [{"name": "c", "holds_if": [{"a": "dm", "b": "random"}]}]}
-    for name, tree in (("p.yaml", published), ("c.yaml", claims)):
+    (folder / "r.jsonl").write_bytes(damaged(rng, text) if rng.random() < 0.1 else text)
+    for name, source in (("p.yaml", "published.yaml"), ("c.yaml", "claims-pruning.yaml")):
+        tree = yaml.safe_load((ROOT / "leaderboards" / source).read_text(encoding="utf-8"))
         raw = yaml.safe_dump(mutated(rng, tree)).encode("utf-8", "surrogatepass")
-        (folder / name).write_bytes(damaged(rng, raw) if rng.random() < 0.3 else raw)
-    marker = rng.choice(
-        ["table records=r.jsonl", "ledger published=p.yaml records=r.jsonl", "claims claims=c.yaml records=r.jsonl",
-         f"table records=r.jsonl views={rng.choice(VIEWS)}", "table records=r.jsonl x=y", "table"]
-    )  # fmt: skip
+        (folder / name).write_bytes(damaged(rng, raw) if rng.random() < 0.2 else raw)
     page = f"# a\n\n<!-- ddbench:{marker} -->\n<!-- ddbench:end -->\n\nlast\n".encode()
     (folder / "p.md").write_bytes(damaged(rng, page) if rng.random() < 0.1 else page)
     return ["leaderboard", "render", "p.md"]
