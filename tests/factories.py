@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ddbench.core.documents import parse
-from ddbench.core.keys import canonical
+from ddbench.core.infos import ALL_AXES
+from ddbench.core.keys import canonical, condense_key, eval_key, short
 from ddbench.core.records import Cost, Record
 from ddbench.core.specs import Budget
+from ddbench.core.store.folder import CONDENSE, evaluation_path, write_record
 
 WHEN = "2025-01-01T00:00:00+00:00"
 ARCH = "convnet2-w32-in"
@@ -147,6 +150,37 @@ def skipped(method: str, reason: str, *, repetitions: int = 3, **fields: Any) ->
         for r in range(repetitions)
         for x in pair(method, None, r=r, status="skipped", reason=reason, profile=None, **fields)
     ]
+
+
+def keyed(records: Iterable[Record]) -> list[Record]:
+    """The same records with the keys that their documents have, as files of records must hold them."""
+    return [_keyed(record) for record in records]
+
+
+def _keyed(record: Record) -> Record:
+    if not record.key:
+        return record
+    content = record.document.model_dump(mode="json")
+    axes = ALL_AXES
+    if record.kind == "evaluation":
+        axes = ALL_AXES if record.evaluation.facts.axes is None else frozenset(record.evaluation.facts.axes)
+    made = record.document.set
+    key = condense_key(made.cell, axes, [used for _, used in made.artifacts.values()])
+    content.get("set", content)["key"] = key
+    if record.kind == "evaluation":
+        key = eval_key(record.evaluation.eval.model_copy(update={"set": key}))
+        content |= {"key": key, "eval": content["eval"] | {"set": content["set"]["key"]}}
+    return record.model_copy(update={"key": key, "document": parse(content)})
+
+
+def placed(folder: Path, records: Iterable[Record]) -> list[Path]:
+    """Write records, with the keys of their documents, where a results folder has them; their files."""
+    files = []
+    for record in keyed(records):
+        place = folder / short(record.document.set.key)
+        files.append(place / CONDENSE if record.kind == "condense" else evaluation_path(place, record.key))
+        write_record(files[-1], record)
+    return files
 
 
 def demo() -> list[Record]:

@@ -48,10 +48,12 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to 
     from ddbench.cli.console import OutputError
     from ddbench.cli.root import Stopped, root
     from ddbench.core.errors import DDBenchError
+    from ddbench.core.settings import check_environment
 
     try:
         with warnings.catch_warnings(), closing(_Warnings()) as told:
             warnings.showwarning = told.show  # type: ignore[assignment]
+            check_environment()
             code = root.main(arguments, prog_name="ddbench", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as done:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.cli.results.verify_rm import find_record, set_of
 from ddbench.cli.run import HOW, WHERE, carry_out, checked_views, options
@@ -16,7 +17,6 @@ from ddbench.core.infos import IMPORTED
 from ddbench.core.plugin.loader import active
 from ddbench.core.profiles import DEFAULT, profile
 from ddbench.core.specs import DatasetInfo
-from ddbench.core.store.folder import Store
 from ddbench.data.exchange.files import Flags, Source, sources_of
 from ddbench.data.exchange.importer import Importer, Understood, column_of
 from ddbench.data.space.ids import named as preprocessing
@@ -79,7 +79,7 @@ def evaluate(**given: Any) -> int:
     content = _suite(rows, importer, given)
     parsed = suite.parse(content, "command line")
     planned = planner.make(grid.build(parsed, registries, profile(parsed.profile)))
-    store = Store(given["out"])
+    store = opened(given["out"], aside=not given["dry_run"])
     assess(planned, store, retry_failed=given["retry_failed"])
     _tell(rows, err=True)
     return carry_out(planned, store, given, views)
@@ -202,7 +202,7 @@ def export(key: str, target: str, into: Path | None, out: Path) -> None:
     """Write a condensed set in a format that needs no ddbench, with a manifest that says what it is."""
     from ddbench.data.exchange.writers import file_for, write
 
-    store = Store(out)
+    store = opened(out)
     found = find_record(store, key)
     record = set_of(store, found)
     condensed, _ = store.load_set(found.folder, keep=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
+
+from ddbench.core.yaml import parse_yaml
 
 GPU = r"cuda:(0|[1-9]\d*)"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -103,9 +104,9 @@ class Setting(click.ParamType[tuple[str, str, Any]]):
         if match is None:
             self.fail(f"{value!r} is not of the form method.param=value, e.g. dm.iterations=500", param, ctx)
         try:
-            return match[1], match[2], yaml.safe_load(match[3])
-        except yaml.YAMLError:
-            self.fail(f"{match[3]!r} is not a YAML value", param, ctx)
+            return match[1], match[2], parse_yaml(match[3])
+        except ValueError as error:
+            self.fail(f"{match[3][:80]!r} is not a YAML value: {error}", param, ctx)
 
 
 def _plug_in(ctx: click.Context, param: click.Parameter, files: tuple[Path, ...]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.cli.records import chosen, gathered
 from ddbench.core.documents import CellDocument
@@ -16,7 +17,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
 from ddbench.core.roles import RANDOM
 from ddbench.core.store.files import atomic_write
-from ddbench.core.store.folder import CONDENSE, Store
+from ddbench.core.store.folder import CONDENSE
 from ddbench.plan.collect import stored
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def images(
     from ddbench.publish.plots.evolution import tracks_of
     from ddbench.publish.plots.images import images_plot, numbers
 
-    store = Store(out)
+    store = opened(out)
     records = [record for _, record in store.records(CONDENSE)]
     tracks = tracks_of(
         store,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ddbench.cli.folders import opened
 from ddbench.core.errors import NewerRecordError, UsageError, ambiguous
 from ddbench.core.names import meant
 from ddbench.core.records import Record
-from ddbench.core.store.folder import Store, newer_below
+from ddbench.core.store.folder import newer_below
 from ddbench.plan.collect import stored
 
 
@@ -26,7 +27,7 @@ def gathered(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
 
     records = [record for path in files for record in read_records(path)]
     if out is not None or not files:
-        records += stored(Store(out or Path("runs")))
+        records += stored(opened(out or Path("runs")))
     named = {(r.key, r.document.label, r.kind == "condense" and r.document.profile): r for r in records}
     return list(named.values())
 

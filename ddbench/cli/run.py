@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from ddbench.cli.console import tables
+from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Jobs, Setting, join
 from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
@@ -18,11 +18,13 @@ from ddbench.core.plugin.loader import active
 from ddbench.core.profiles import DEFAULT, profile
 from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
+from ddbench.core.store.leftovers import sweep
 from ddbench.plan import forecast, grid, planner, typed
 from ddbench.plan import graph as planning
 from ddbench.plan import suite as suites
 from ddbench.plan.collect import collect, remember
 from ddbench.plan.status import assess
+from ddbench.publish.text.escape import escaped, write_csv
 from ddbench.work.executors.base import EXECUTORS, Run, check_executor, make_executor
 from ddbench.work.executors.sharing import Sharing, share
 
@@ -126,7 +128,7 @@ def run(**given: Any) -> int:
     when there is nothing left to do. The table goes to stdout, progress and warnings to stderr.
     """
     views = checked_views(given["views"], given["style"])  # before anything is computed
-    store, plan = planned_from(given)
+    store, plan = planned_from(given, aside=not given["dry_run"])
     return carry_out(plan, store, given, views)
 
 
@@ -156,9 +158,9 @@ def plan(**given: Any) -> int:
     return print_plan(planned, store, given)
 
 
-def planned_from(given: dict[str, Any]) -> tuple[Store, planning.Plan]:
-    """The assessed plan that options describe, and the store they name."""
-    store = Store(given["out"])
+def planned_from(given: dict[str, Any], *, aside: bool = False) -> tuple[Store, planning.Plan]:
+    """The assessed plan that options describe, and the store they name (``aside``: see :func:`opened`)."""
+    store = opened(given["out"], aside=aside)
     suite = suite_from(given)
     planned = planner.make(grid.build(suite, active(), profile(suite.profile)))
     assess(planned, store, retry_failed=given["retry_failed"])
@@ -177,6 +179,7 @@ def perform(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
     settle_references(plan, store, given)
     if plan.pending():
         store.check_writable()
+        sweep(store.out)
         plan.write(store.out / "plan.jsonl")
         _execute(plan, store, given)
 
@@ -201,6 +204,9 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
     if sizes:
         content["budget"] = sizes
     seeds = {"condense": given["seeds"], "evaluate": given["eval_seeds"], "random": given["random_seeds"]}
+    for name in ("seeds", "set"):  # what options add to
+        if not isinstance(content.get(name) or {}, dict):
+            raise UsageError(f"suite {given['suite']}: {name}: expected a mapping, got {str(content[name])[:40]}")
     if any(seeds.values()):
         content["seeds"] = {**(content.get("seeds") or {}), **{name: n for name, n in seeds.items() if n}}
     content |= {name: given[name] for name in ("profile", "split", "controls") if given[name]}
@@ -308,9 +314,7 @@ def say_failures(plan: planning.Plan) -> int:
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """Rows with equal keys as CSV with a header."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    write_csv(text, list(rows[0]) if rows else [], rows)
     return text.getvalue()
 
 
@@ -343,6 +347,8 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
         }
         for row in rows
     ]
+    if style == "markdown":
+        shown = [{name: escaped(v) if isinstance(v, str) else v for name, v in row.items()} for row in shown]
     text = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}[style]
     click.echo(tabulate(shown, headers="keys", tablefmt=text, floatfmt=".0f"))
     pending = plan.pending()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.cli.run import KEPT, NAMES, WHERE, options, perform, print_plan, say_failures
 from ddbench.core.documents import EvaluationDocument
@@ -50,7 +51,7 @@ def tune(file: str, **given: Any) -> int:
     """
     if given["engine"] == "bf16":
         raise UsageError("--engine bf16: what is tuned is tried in float32, as its file says")
-    registries, store = active(), Store(given["out"])
+    registries, store = active(), opened(given["out"], aside=not given["dry_run"])
     wanted = tuning.load(file, registries)
     if given["preset"] or given["target"] or given["page"]:
         _write(wanted, suite.find(file), store, registries, given)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN
 from ddbench.core.plugin.loader import PluginWarning, active
-from ddbench.core.store.folder import Store
 
 
 @click.command(hidden=True)
@@ -24,4 +24,4 @@ def work(out: Path, keep_logits: bool, device: str) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PluginWarning)  # the run that started this has said so
         registries = active()
-    return serve(Store(out), registries, keep_logits=keep_logits, device=device)
+    return serve(opened(out, aside=True), registries, keep_logits=keep_logits, device=device)

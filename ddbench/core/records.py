@@ -234,7 +234,7 @@ class Record(BaseModel):
             field = ".".join(str(part) for part in first["loc"]) or "the file"
             raise CorruptFileError(f"{where}: not a record of schema 1 ({field}: {first['msg']})") from None
         measured = record.kind == "evaluation" and record.status == "ok"
-        if measured and not isinstance(record.metrics.get("top1"), float | int):
+        if measured and not is_number(record.metrics.get("top1")):
             raise CorruptFileError(f"{where}: an evaluation without a number in metrics.top1")
         return record
 
@@ -243,7 +243,7 @@ def _newer(text: str | bytes, error: ValidationError) -> str | None:
     """What tells that a record which cannot be read is a newer ddbench's; None when it is damaged."""
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or "schema" not in content:
         return None

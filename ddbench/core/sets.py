@@ -302,7 +302,12 @@ class CondensedSet:
             classes: [n] int64, the class that each image of a soft-labelled set stands for.
             codes: What is stored instead of the images and decodes to them; counted in place of them.
             initial: [P] float32, the state that students start from (``Recipe.initial``).
+
+        Raises:
+            ValueError: If images are no real floats, or the parts do not fit each other.
         """
+        if not images.is_floating_point():
+            raise ValueError(f"images are {images.dtype}, not real floats")
         pixels, targets = images.detach().float().clone(), labels.detach().clone()
         soft, recipe = targets.is_floating_point(), recipe or Recipe()
         size = StorageBytes(

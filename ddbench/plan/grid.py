@@ -24,6 +24,9 @@ from ddbench.plan.controls import bought, with_controls, with_pools
 from ddbench.plan.rows import Row, resolved, rows_of
 from ddbench.plan.suite import Exclusion, Suite
 
+MOST_REPETITIONS = 10**7
+"""Of one row; a plan has fewer still."""
+
 
 @dataclass(frozen=True, slots=True)
 class GridCell:
@@ -234,6 +237,9 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
         UsageError: If a name, a parameter or a view is wrong.
         PluginError: If a method's class is not there.
     """
+    if max(suite.seeds.condense or 0, suite.seeds.random or 0) > MOST_REPETITIONS:
+        most = f"{MOST_REPETITIONS:,} at the most"
+        raise UsageError(f"seeds: {max(suite.seeds.condense or 0, suite.seeds.random or 0):,} repetitions; {most}")
     suite = typed.canonical(suite, registries)
     rows = rows_of(suite, registries)
     protocols = [_protocol(name, suite, registries, profile) for name in dict.fromkeys(suite.protocols)]

@@ -7,7 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import (
     ConfigDict,
     Field,
@@ -23,6 +22,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.names import nearest
 from ddbench.core.roles import Kind
 from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
+from ddbench.core.yaml import read_yaml
 
 
 class MethodEntry(Frozen):
@@ -199,6 +199,8 @@ class Suite(Frozen):
 def _sequence(value: Any) -> Any:
     if isinstance(value, str):
         raise ValueError(f"expected a list, got the text {value!r}")
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list, got {str(value)[:40]}")
     return value
 
 
@@ -214,33 +216,12 @@ def load(name: str, what: str = "suite", names: str = "*") -> dict[str, Any]:
         UsageError: If there is no such file, or it is not a YAML mapping.
     """
     path = find(name, what, names)
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{what} {path}: not YAML: {' '.join(str(error).split())}") from None
-    except OSError as error:
-        raise UsageError(f"{what} {path}: {error.strerror}") from None
+    content = read_yaml(path, what)
     if not isinstance(content, dict):
         raise UsageError(
             f"{what} {path}: expected a mapping with keys such as methods and budget, see configs/demo.yaml"
         )
     return content
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe YAML in which a key may stand once: of two, the first would silently be lost."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping.
-
-        Raises:
-            YAMLError: If a key is given twice.
-        """
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
-        if twice is not None:
-            raise yaml.YAMLError(f"key {twice!r} is given twice")
-        return super().construct_mapping(node, deep)
 
 
 def find(name: str, what: str = "suite", names: str = "*") -> Path:
@@ -252,14 +233,23 @@ def find(name: str, what: str = "suite", names: str = "*") -> Path:
         names: Pattern of the known names.
     """
     folders = [Path(str(files("ddbench") / "_configs")), Path(__file__).parents[2] / "configs"]
+    if not name or "\0" in name:
+        raise UsageError(f"no {what} {name!r}: give the path of a file, or a known name")
     candidates = [Path(name), *(folder / f"{name.removesuffix('.yaml')}.yaml" for folder in folders)]
     for path in candidates:
-        if path.is_file():
+        if _is_file(path):
             return path
     known = sorted({path.stem for folder in folders if folder.is_dir() for path in folder.glob(f"{names}.yaml")})
     near = nearest(name, known)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
     raise UsageError(f"no {what} {name!r}: neither a file nor a known name; {hint}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def parse(content: Mapping[str, Any], where: str) -> Suite:

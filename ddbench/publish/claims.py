@@ -9,11 +9,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ddbench.core.errors import UsageError
 from ddbench.core.names import nearest
+from ddbench.core.yaml import read_yaml
 from ddbench.publish.text.csv_json import view_csv, views_json
 from ddbench.publish.text.latex import to_latex
 from ddbench.publish.text.render import markdown, terminal
@@ -76,13 +76,7 @@ def read_claims(path: Path) -> ClaimsFile:
     Raises:
         UsageError: If it cannot be read or says something else.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UsageError(f"claims {path}: {why}") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"claims {path}: no YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path, "claims")
     if not isinstance(content, dict):
         raise UsageError(f"claims {path}: write `claims:` and below it a list of claims, each with name and holds_if")
     try:

@@ -9,7 +9,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from ddbench.core.documents import EvaluationDocument
@@ -17,7 +16,9 @@ from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import active, params_class
 from ddbench.core.records import Record
 from ddbench.core.specs import Budget, CellSpec, Frozen
+from ddbench.core.yaml import read_yaml
 from ddbench.plan.presets import choose
+from ddbench.publish.text.escape import escaped
 from ddbench.results.stats import DIGITS, Summary, summary
 from ddbench.results.tables.figures import NONE, superscript
 from ddbench.results.tables.versions import WAITS, protocol_now
@@ -143,9 +144,8 @@ def read_published(path: Path) -> Sources:
         UsageError: If it cannot be read or says something else.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Sources.model_validate(document)
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+        return Sources.model_validate(read_yaml(path, "published numbers"))
+    except ValidationError as error:
         raise UsageError(f"published numbers {path}: {' '.join(str(error).split())}") from None
 
 
@@ -292,7 +292,7 @@ def ledger(sources: Sources, records: Iterable[Record], grid: Callable[[Sequence
         )  # fmt: skip
     blocks = ["\n".join(grid(rows))] if lines else ["no run yet"]
     if notes:
-        blocks.append("<br>\n".join(f"{superscript([mark])} {note}" for note, mark in notes.items()))
+        blocks.append("<br>\n".join(f"{superscript([mark])} {escaped(note)}" for note, mark in notes.items()))
     blocks.append(LEGEND)
     missing = list(_not_run(sources.published, {(line.name, line.where) for line in lines}))
     if missing:

@@ -15,6 +15,7 @@ from ddbench.work.attempt import Job, Outcome, environment_of, guarded, make_fol
 from ddbench.work.context import open_context
 from ddbench.work.engine import Engine, code_path
 from ddbench.work.meter import Spent
+from ddbench.work.surroundings import Surroundings
 
 ENGINE = ".engine.json"
 """File of an artifact's partial folder: the engine that it is built by."""
@@ -44,7 +45,9 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
             import_target(kind.build)(ctx, folder, import_target(kind.params).model_validate(spec.params))
 
     try:
-        ended = guarded(build, folder, log=False)  # a log would be published as part of the artifact
+        ended = guarded(
+            build, folder, Surroundings.of(job.document), log=False
+        )  # a log would be published as part of the artifact
     finally:
         spent = earlier.plus(meter)
         spent.write(folder)

@@ -25,6 +25,7 @@ from ddbench.work.failures import failure
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.meter import Meter
 from ddbench.work.monitor import Monitor
+from ddbench.work.surroundings import Surroundings
 from ddbench.work.timers import gpu_of
 
 T = TypeVar("T")
@@ -95,23 +96,25 @@ class Ended(Generic[T]):
     reason: str | None
 
 
-def guarded(work: Callable[[], T], folder: Path, *, log: bool = True) -> Ended[T]:
+def guarded(work: Callable[[], T], folder: Path, around: Surroundings, *, log: bool = True) -> Ended[T]:
     """Run ``work``; what goes wrong inside becomes a status and a reason.
 
     Args:
         work: Calls plugins.
         folder: The node's.
+        around: What must still be there where it goes wrong.
         log: Keep the traceback in the folder's ``log.txt``.
 
     Raises:
         InterruptedRunError: If the user asked to stop.
-        StoreError: If nothing can be written, or an input is damaged.
+        StoreError: If nothing can be written, an input is damaged, or what the node needs has vanished.
     """
     try:
         return Ended(work(), "ok", None)
     except PASS_ON:
         raise
     except BaseException as error:  # whatever a plugin raises, SystemExit and its like included
+        around.check()
         status, reason = failure(error, folder)
         if log:
             _log(folder / "log.txt", f"{now()} {status}: {reason}\n{''.join(traceback.format_exception(error))}\n")

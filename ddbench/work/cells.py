@@ -30,6 +30,7 @@ from ddbench.work.continuation import adopt, continues
 from ddbench.work.costs import cost_of
 from ddbench.work.engine import Engine
 from ddbench.work.starts import Inputs, inputs_of, open_start
+from ddbench.work.surroundings import Surroundings
 
 Made = tuple[CondensedSet, dict[str, Any] | None]
 """A set, and what was chosen on val."""
@@ -50,7 +51,7 @@ def condense_cell(job: Job[CellDocument]) -> Outcome:
     engine = _resumed_engine(job, folder)
     engine.apply()
     making = _Making(job, spec, folder, engine, Attempt(job.meter()), History.read(folder), job.clock())
-    ended = guarded(making.run, folder)
+    ended = guarded(making.run, folder, Surroundings.of(job.document))
     record = making.record(ended)
     if ended.result is not None:
         making.publish_set(record, *ended.result)
@@ -149,7 +150,7 @@ def _resumed_engine(job: Job[CellDocument], folder: Path) -> Engine:
     path = folder / SPEC
     try:
         kept = Engine.model_validate(json.loads(path.read_bytes())["engine"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         kept = None
     if kept is not None and (folder / CHECKPOINT).exists():
         if kept.agrees_with(job.engine):

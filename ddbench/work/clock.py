@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ddbench.core.errors import InterruptedRunError, NodeFailureError
+from ddbench.core.settings import checkpoint_s
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Monitor
 
-CHECKPOINT_S = float(os.environ.get("DDBENCH_CHECKPOINT_S", "60"))
+CHECKPOINT_S = checkpoint_s()
 """Seconds between checkpoints."""
 
 

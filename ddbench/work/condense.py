@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ddbench.core.api import CondensedSet, Method
+from ddbench.core.api import ClassCounts, CondensedSet, Method
 from ddbench.core.errors import CorruptFileError, InterruptedRunError, NodeFailureError
 from ddbench.core.specs import DatasetInfo, snapshot_points
 from ddbench.core.store.files import StoreWarning, flush, set_aside
@@ -25,6 +25,9 @@ from ddbench.work.continuation import FINAL, continues
 from ddbench.work.meter import Meter, Spent
 from ddbench.work.recipes import problems_of_recipe
 from ddbench.work.timers import PREPARE
+
+SHOWN = 20
+"""Classes whose numbers of images a message lists."""
 
 
 @dataclass(slots=True)
@@ -114,7 +117,8 @@ class Condensation:
             chosen = None
             if method.params.keeps_best_snapshot and points:
                 condensed, chosen = self.best_on_val(condensed, points)
-        check_set(condensed, ctx, self.kind, own_student=method.params.own_student)
+        params = method.params
+        check_set(condensed, ctx, self.kind, params.class_counts, own_student=params.own_student)
         if continues(method.params):
             self.keep(FINAL)
         self.diagnostics = self.diagnose()
@@ -172,28 +176,53 @@ def check_finite(metrics: Mapping[str, float], step: int) -> None:
             raise NodeFailureError("nan", f"{name} is {value} at step {step}")
 
 
-def check_set(condensed: CondensedSet, ctx: Context, kind: str, *, own_student: bool = False) -> None:
+def check_set(
+    condensed: CondensedSet, ctx: Context, kind: str, promised: ClassCounts = "exact", *, own_student: bool = False
+) -> None:
     """What every set must satisfy, whoever made it.
 
     Args:
         condensed: The set.
-        ctx: The cell's.
+        ctx: What it was made in.
         kind: Of the method.
+        promised: How its params say that it keeps to the budget.
         own_student: What ``Params.own_student`` says.
 
     Raises:
         NodeFailureError: If it does not.
     """
+    problem = next(_problems_of_kinds(condensed), None)
+    if problem is not None:
+        raise NodeFailureError("failed", problem)
     if condensed.images is not None and not bool(torch.isfinite(condensed.images).all()):
         raise NodeFailureError("nan", "the condensed images are not finite")
     if condensed.label_space != "hard" and not bool(torch.isfinite(condensed.labels).all()):
         raise NodeFailureError("nan", "the condensed labels are not finite")
-    problem = next(chain(_problems(condensed, ctx, kind), problems_of_recipe(condensed, ctx, own_student)), None)
+    found = chain(_problems(condensed, ctx, kind, promised), problems_of_recipe(condensed, ctx, own_student))
+    problem = next(found, None)
     if problem is not None:
         raise NodeFailureError("failed", problem)
 
 
-def _problems(condensed: CondensedSet, ctx: Context, kind: str) -> Iterator[str]:
+def _problems_of_kinds(condensed: CondensedSet) -> Iterator[str]:
+    """Which tensors are none of plain real numbers, so that nothing can be asked of them."""
+    parts = {name: getattr(condensed, name) for name in ("images", "labels", "indices", "weights")}
+    parts["classes"] = condensed.aux.get("classes")
+    soft = condensed.label_space != "hard"
+    for name, tensor in parts.items():
+        if tensor is None:
+            continue
+        whole = name in ("indices", "classes") or (name == "labels" and not soft)
+        wanted = (torch.int64,) if whole else (torch.float32,)
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+            yield f"{name} are no plain tensor ({tensor.layout}, {tensor.dtype} on {tensor.device})"
+        elif tensor.dtype not in wanted:
+            yield f"{name} are {tensor.dtype}, not {str(wanted[0]).removeprefix('torch.')}"
+    if (classes := parts["classes"]) is not None and classes.shape != (len(condensed),):
+        yield f"classes have shape {list(classes.shape)} for {len(condensed)} images"
+
+
+def _problems(condensed: CondensedSet, ctx: Context, kind: str, promised: ClassCounts) -> Iterator[str]:
     """What is wrong with a set, the gravest first; nothing later is looked at before it is asked for."""
     n, allowed = len(condensed), sum(ctx.per_class)
     if n == 0:
@@ -207,6 +236,8 @@ def _problems(condensed: CondensedSet, ctx: Context, kind: str) -> Iterator[str]
     if condensed.images is not None:
         yield from _problems_of_images(condensed.images, ctx.dataset)
     yield from _problems_of_labels(condensed, ctx.dataset.classes)
+    if kind != "reference":
+        yield from _problems_of_counts(condensed, ctx.per_class, promised)
     if condensed.indices is not None:
         yield from _problems_of_indices(condensed.indices, len(ctx.train))
 
@@ -220,10 +251,32 @@ def _problems_of_weights(weights: torch.Tensor) -> Iterator[str]:
         yield "all weights are 0: nothing can be learned from the set"
 
 
+def _problems_of_counts(
+    condensed: CondensedSet, per_class: Sequence[int], promised: ClassCounts
+) -> Iterator[str]:  # fmt: skip
+    """How its images of each class are not the budget's: with more of an easy class, or fewer of all, no two compare.
+
+    Where codes are stored, each of them decodes to the same number of images.
+    """
+    n, allowed = len(condensed), sum(per_class)
+    times = max(1, n // allowed) if condensed.storage.codes else 1
+    wanted = torch.tensor(per_class) * times
+    slots = condensed.labels if condensed.label_space == "hard" else condensed.aux.get("classes")
+    total = times * allowed
+    if slots is not None and promised in ("exact", "at_most"):
+        counts = slots.bincount(minlength=len(per_class)).cpu()
+        wrong = counts > wanted if promised == "at_most" else counts != wanted
+        if bool(wrong.any()) and len(per_class) <= SHOWN:
+            yield f"classes have {counts.tolist()} images, the budget says {wanted.tolist()}"
+        elif bool(wrong.any()):
+            c = int(wrong.nonzero()[0])
+            yield f"class {c} has {int(counts[c])} images, the budget says {int(wanted[c])}"
+    if n > total or (promised in ("exact", "total") and n != total):
+        yield f"the set has {n} images, the budget says {total}"
+
+
 def _problems_of_images(images: torch.Tensor, info: DatasetInfo) -> Iterator[str]:
     shape = (info.channels, info.size, info.size)
-    if images.dtype != torch.float32:
-        yield f"images are {images.dtype}, not float32"
     if images.shape[1:] != shape:
         yield f"images have shape {tuple(images.shape[1:])}, not {shape}"
 
@@ -233,6 +286,9 @@ def _problems_of_labels(condensed: CondensedSet, classes: int) -> Iterator[str]:
     if condensed.label_space != "hard":
         if labels.shape[1] != classes:
             yield f"labels have {labels.shape[1]} columns for {classes} classes"
+        slots = condensed.aux.get("classes")
+        if slots is not None and not 0 <= int(slots.min()) <= int(slots.max()) < classes:
+            yield f"classes lie outside 0 … {classes - 1}"
     elif not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         yield f"labels lie outside 0 … {classes - 1}"
 

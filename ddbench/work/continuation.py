@@ -50,7 +50,7 @@ def adopt(folder: Path, document: CellDocument, engine: Engine) -> None:
                 continue
             state = load_state(place / FINAL)
             snapshots = {path.name: path.read_bytes() for path in sorted((place / "snapshots").glob("*.safetensors"))}
-        except (OSError, ValueError, KeyError, TypeError, CorruptFileError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, CorruptFileError) as error:
             warnings.warn(f"{place}: cannot be continued ({error}); starting over", StoreWarning, stacklevel=2)
             continue
         for name, content in snapshots.items():

@@ -171,7 +171,7 @@ class Spent:
         """What :meth:`write` kept in an artifact's partial folder."""
         try:
             return cls.load(json.loads((folder / ATTEMPTS).read_bytes()), "artifact")
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return cls()
 
     def write(self, folder: Path) -> None:

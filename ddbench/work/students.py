@@ -26,6 +26,7 @@ from ddbench.work.costs import cost_of
 from ddbench.work.engine import Engine
 from ddbench.work.evaluate.stage import Evaluation, Result
 from ddbench.work.meter import Spent
+from ddbench.work.surroundings import Surroundings
 
 
 def evaluate_student(job: Job[EvaluationDocument]) -> Outcome:
@@ -43,7 +44,7 @@ def evaluate_student(job: Job[EvaluationDocument]) -> Outcome:
     engine, resumed = _resumed(checkpoint, job.engine)
     engine.apply()
     training = _Training(job, condensed, checkpoint, engine, resumed, Attempt(job.meter()), job.clock())
-    ended = guarded(training.run, folder)
+    ended = guarded(training.run, folder, Surroundings.of(job.document))
     record = training.record(ended)
     record.set_sha256 = condensation.set_sha256
     if (result := ended.result) is not None:

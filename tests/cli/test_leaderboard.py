@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from ddbench.cli.leaderboard import leaderboard
 from ddbench.core.errors import UsageError
 from ddbench.core.store.jsonl import read_records, write_records
-from tests.factories import cell, demo
+from tests.factories import cell, demo, keyed
 
 PAGE = """\
 # Digits
@@ -26,7 +26,7 @@ After, without a final newline."""
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_records(Path("leaderboards/records/digits.jsonl"), demo())
+    write_records(Path("leaderboards/records/digits.jsonl"), keyed(demo()))
     Path("leaderboards/digits.md").write_text(PAGE)
     return tmp_path
 
@@ -99,7 +99,7 @@ def test_a_marker_in_a_code_block_is_an_example(site):
 
 def test_a_page_shows_only_what_it_names(site):
     records = cell("dm", [50.0]) + cell("dm", [60.0], protocol="native")
-    write_records(Path("leaderboards/records/digits.jsonl"), records)
+    write_records(Path("leaderboards/records/digits.jsonl"), keyed(records))
     with_marker("<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=native@1 -->")
     call("render")
     text = Path("leaderboards/digits.md").read_text()
@@ -110,7 +110,7 @@ def test_a_page_shows_only_what_it_names(site):
 def test_details_are_shown_where_the_page_asks_for_them(site):
     records = cell("dm", [50.0])
     next(record for record in records if record.kind == "condense").metrics["loss"] = 0.25
-    write_records(Path("leaderboards/records/digits.jsonl"), records)
+    write_records(Path("leaderboards/records/digits.jsonl"), keyed(records))
     call("render")
     assert "inside the methods" not in Path("leaderboards/digits.md").read_text()
     with_marker("<!-- ddbench:table records=records/digits.jsonl details=yes -->")
@@ -187,12 +187,12 @@ def test_a_corrupt_line_is_a_usage_error_with_its_number(site, line):
 def test_two_lines_that_disagree_about_one_key_are_refused(site):
     records = cell("dm", [50.0])
     other = records[1].model_copy(update={"metrics": {"top1": 99.0}})
-    write_records(Path("leaderboards/records/digits.jsonl"), [*records, other])
+    write_records(Path("leaderboards/records/digits.jsonl"), keyed([*records, other]))
     assert "says otherwise" in str(call("render").exception)
 
 
 def test_smoke_has_no_place_in_a_leaderboard(site):
-    write_records(Path("leaderboards/records/digits.jsonl"), cell("dm", [50.0], profile="smoke"))
+    write_records(Path("leaderboards/records/digits.jsonl"), keyed(cell("dm", [50.0], profile="smoke")))
     result = call("render")
     assert exit_code(result) == 2
     assert "smoke" in str(result.exception)
@@ -210,7 +210,7 @@ def test_no_page_at_all_is_a_usage_error(tmp_path, monkeypatch):
 
 
 def test_records_survive_the_file_and_equal_records_give_equal_bytes(tmp_path):
-    records = demo()
+    records = keyed(demo())
     write_records(tmp_path / "a.jsonl", records)
     write_records(tmp_path / "b.jsonl", reversed(records + records))
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
@@ -222,13 +222,13 @@ def test_records_survive_the_file_and_equal_records_give_equal_bytes(tmp_path):
 def test_a_record_with_a_loss_that_is_no_number_can_be_written(tmp_path):
     (_, record) = cell("dm", [50.0])
     record.metrics["loss"] = float("nan")
-    write_records(tmp_path / "a.jsonl", [record])
+    write_records(tmp_path / "a.jsonl", keyed([record]))
     assert read_records(tmp_path / "a.jsonl")[0].metrics == {"top1": 50.0, "loss": None}
 
 
 def test_text_with_unicode_line_separators_stays_one_line(tmp_path):
     (_, record) = cell("dm", [50.0], label="a\u2028b")
-    write_records(tmp_path / "a.jsonl", [record])
+    write_records(tmp_path / "a.jsonl", keyed([record]))
     assert read_records(tmp_path / "a.jsonl")[0].document.label == "a\u2028b"
 
 
@@ -244,7 +244,9 @@ def test_a_page_asks_for_views(site):
 
 def test_a_table_may_join_several_files(site):
     native = cell("datm", [70.0, 71.0, 72.0], protocol="native")
-    write_records(Path("leaderboards/records/native.jsonl"), native + cell("full", [97.5, 97.8, 98.1], updates=3000))
+    write_records(
+        Path("leaderboards/records/native.jsonl"), keyed(native + cell("full", [97.5, 97.8, 98.1], updates=3000))
+    )
     with_marker("<!-- ddbench:table records=records/digits.jsonl,records/native.jsonl views=regime -->")
     assert call("render").exit_code == 0
     text = Path("leaderboards/digits.md").read_text()
@@ -254,7 +256,7 @@ def test_a_table_may_join_several_files(site):
 
 def test_of_two_results_of_one_evaluation_the_first_files_counts_and_the_page_says_so(site):
     other = cell("datm", [99.0, 99.0, 99.0], ipc=1) + cell("full", [97.5, 97.8, 98.1], updates=3000)
-    write_records(Path("leaderboards/records/other.jsonl"), other)
+    write_records(Path("leaderboards/records/other.jsonl"), keyed(other))
     with_marker("<!-- ddbench:table records=records/digits.jsonl,records/other.jsonl -->")
     assert call("render").exit_code == 0
     text = Path("leaderboards/digits.md").read_text()

@@ -189,7 +189,7 @@ BROKEN = {
     "images of its own": (SOUND, "axes=", "labels_only=True, axes=", "labels_alone_are_its_own", "the images are not those of random"),
     "no 0 steps": (SOUND, 'Field(default=3, description="outer steps")', 'Field(default=3, ge=1, description="outer steps")',
                    "no_steps_make_the_initialisation", "params refuse iterations=0"),
-    "wrong counts, distilled": (SOUND, "of_class(c)[:n]", "of_class(0)[n * c:n * c + n]", "class_counts_fit_the_budget", "more images"),
+    "wrong counts, distilled": (SOUND, "of_class(c)[:n]", "of_class(0)[n * c:n * c + n]", "class_counts_fit_the_budget", "the budget says"),
     "lost in the file": (SOUND, FINALISE, "from dataclasses import replace\n        s = " + FINALISE.removeprefix("return ")
                          + "\n        return replace(s, images=s.images.transpose(2, 3), aux={1: s.labels})", "sets_survive_the_file", "aux"),
     "not deterministic": (SOUND, DRAW, "torch.randn(self.images.shape, generator=torch.Generator().manual_seed(id(ctx) + __import__('time').monotonic_ns()))",

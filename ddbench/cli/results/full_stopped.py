@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from ddbench.cli.folders import opened
 from ddbench.cli.results.amend import SELECT, amend_records, select_protocols
 from ddbench.cli.run import options
-from ddbench.core.store.folder import Store
 
 
 @click.command("full-stopped")
@@ -25,7 +25,7 @@ def full_stopped(out: Path, protocols: tuple[list[str], ...]) -> int:
     from ddbench.results.audit.full_stopped import STOPPED, jobs_of, note_stopped
 
     registries, names = select_protocols(protocols)
-    store = Store(out)
+    store = opened(out)
     jobs = jobs_of(store.records(), out, names)
     total = len({job.student for job in jobs} - {None})
     return amend_records(out, jobs, partial(note_stopped, store), STOPPED, total, registries)

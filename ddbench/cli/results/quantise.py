@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from ddbench.cli.folders import opened
 from ddbench.cli.results.amend import SELECT, amend_records, select_protocols
 from ddbench.cli.run import options
-from ddbench.core.store.folder import Store
 
 
 @click.command()
@@ -26,7 +26,7 @@ def quantise(out: Path, protocols: tuple[list[str], ...]) -> int:
     from ddbench.results.audit.quantised import TOP1_UINT8, jobs_of, note_quantised
 
     registries, names = select_protocols(protocols)
-    store = Store(out)
+    store = opened(out)
     jobs = jobs_of(((path, record) for path, record in store.records() if out in path.parents), names)
     total = sum(job.trains for job in jobs)
     return amend_records(out, jobs, partial(note_quantised, store), TOP1_UINT8, total, registries)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, Device
 from ddbench.cli.records import none_in
 from ddbench.cli.results.verify_rm import OUT
 from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
 from ddbench.core.specs import ArtifactSpec
-from ddbench.core.store.folder import Store
 from ddbench.results.tables.observations import Owners
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def quartiles(out: Path, device: str, threads: int | None) -> int:
     from ddbench.results.audit.quartiles import note_quartiles, wanted
 
     families = active().architectures
-    records = wanted(Store(out).records())
+    records = wanted(opened(out).records())
     own = {_data(record) for path, record in records if out in path.parents}
     if not own:
         raise none_in(out)

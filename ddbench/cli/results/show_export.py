@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddbench.cli.console import tables
+from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, join
 from ddbench.cli.records import none_in
 from ddbench.cli.results.claims import claims
@@ -48,7 +49,7 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
     from ddbench.publish.text.render import render
     from ddbench.results.tables.tables import tables_of
 
-    records = stored(Store(out))
+    records = stored(opened(out))
     if not any(record.kind == "evaluation" for record in records):
         raise none_in(out)
     click.echo(tables(render(tables_of(records), style, details=details, views=join(views)), style), nl=False)
@@ -79,7 +80,7 @@ def page(out: Path, target: Path, title: str | None, pictures: bool, views: tupl
     if target.suffix != ".html":
         raise UsageError(f"--to {target}: a page's name ends in .html")
     check_asked(join(views))
-    store = Store(out)
+    store = opened(out)
     records = stored(store)
     if not any(record.kind == "evaluation" for record in records):
         raise none_in(out)
@@ -135,7 +136,7 @@ def _read_all(given: dict[str, Any]) -> tuple[Store, list[Record]]:
     if named := [name for name in used if name not in ("out", "target", "whole", "pictures")]:
         option = next(o.opts[0] for o in context.command.params if o.name == named[0])
         raise UsageError(f"--all writes everything in {given['out']}: use either --all or {option}")
-    store = Store(Path(given["out"]))
+    store = opened(Path(given["out"]))
     records = stored(store)
     if not any(record.kind == "evaluation" for record in records):
         raise none_in(Path(given["out"]))
@@ -162,7 +163,7 @@ def show(key: str, out: Path, target: Path | None, step: str | None, per_class: 
     """Show a condensed set: a picture with one row per class, and its record."""
     from ddbench.publish.pictures import check_png, png, row_names, tiles
 
-    store = Store(out)
+    store = opened(out)
     found = find_record(store, key)
     record = set_of(store, found)
     target = target or Path(f"{short(record.key)}.png")

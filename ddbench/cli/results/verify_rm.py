@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN
 from ddbench.cli.records import summary
 from ddbench.cli.results.students import students
@@ -71,11 +73,22 @@ def find_record(store: Store, key: str) -> Found:
         newer = [error for error in newer_below(store.out) if f"/{short(key)}" in Path(error.where).as_posix()]
         if newer:
             raise newer[0]
+        if (odd := _in_doubt(store, key)) is not None:
+            raise CorruptFileError(f"{odd}: what lies here under this key is not to be believed, as the warning says")
         raise UsageError(
             f"no result in {store.out} has a key that begins with {key!r} (see `ddbench plan` with the run's options; "
             "records in a .jsonl file come without their sets)"
         )
     return found[0]
+
+
+def _in_doubt(store: Store, key: str) -> Path | None:
+    """The first file or folder whose name says this key."""
+    roots = (store.out, store.claims(shared=True).parent)
+    beginning = glob.escape(short(key))
+    patterns = (f"{beginning}*/{CONDENSE}", f"eval/{beginning}*.json")
+    found = (path for root in roots for pattern in patterns for path in sorted(root.rglob(pattern)))
+    return next(found, None)
 
 
 def set_of(store: Store, found: Found) -> Record:
@@ -117,14 +130,15 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     from ddbench.results.audit.verify import GOOD, cases_of, evaluations_in, wrong_files
 
     registries = active()
-    store = Store(out)
+    store = opened(out)
     found = find_record(store, key)
-    folder, made = found.folder, set_of(store, found)
+    folder = found.folder
+    if problems := wrong_files(store, folder, registries):
+        raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
+    made = set_of(store, found)
     cell = made.document.cell
     if cell.method not in registries.methods and (reason := registries.missing(cell)) is not None:
         raise UsageError(f"{found.name}: {reason}")
-    if problems := wrong_files(store, folder, made, registries):
-        raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
     evaluations = [record for _, record in evaluations_in(folder)]
     count = f"{len(evaluations)} evaluation{'' if len(evaluations) == 1 else 's'}"
     click.echo(f"{short(made.key)}: the set (sha256 {made.set_sha256}) and its {count}: files as recorded")
@@ -196,7 +210,7 @@ def rm(key: str, out: Path, shared: bool) -> None:
     KEY is the beginning of the set's key, or of the evaluation's. Results of `full` are those of every results folder,
     whatever --out says: they go only with --shared.
     """
-    store = Store(out)
+    store = opened(out)
     found = find_record(store, key)
     in_all = found.record.document.set.shared
     if in_all and not shared:

@@ -50,7 +50,7 @@ def manifest(kind: str, key: str) -> dict[str, Any] | None:
         for name, facts in content["files"].items():
             if (path.parent / name).stat().st_size != facts["bytes"]:
                 raise ValueError(f"{name} has another size")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if path.parent.is_dir():
             warnings.warn(f"{path.parent}: {error}; it will be built again", StoreWarning, stacklevel=2)
         return None
@@ -164,7 +164,7 @@ def stored() -> Iterator[tuple[str, str, dict[str, Any]]]:
             content = json.loads(path.read_bytes())
             _refuse_newer(path, content)
             complete = {"spec", "cost", "files"} <= content.keys() and content["spec"]["data"]["name"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             complete = False
         except NewerRecordError as error:
             warnings.warn(NewerRecordWarning(error), stacklevel=2)

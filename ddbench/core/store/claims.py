@@ -100,6 +100,22 @@ def acquire(folder: Path, key16: str, watch: Watch) -> Claim | None:
         raise store_error(folder, error) from error
 
 
+def holder_is_gone(path: Path) -> bool:
+    """Whether a claim is of a process of this boot of this machine that has ended; False where that cannot be told."""
+    content = _read(path)
+    if content is None or not _boot_id() or content.get("boot") != _boot_id():
+        return False
+    pid, started = content.get("pid"), content.get("started")
+    if content.get("host") != socket.gethostname() or not isinstance(pid, int) or started is None:
+        return False
+    return bool(_process_start(pid) != started)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this number runs here; True where that cannot be told."""
+    return not Path("/proc/self/stat").exists() or _process_start(pid) is not None
+
+
 def held_here(folder: Path) -> set[str]:
     """Short keys of the nodes that live processes of this machine hold claims on; other machines use no core of it."""
     held = set()
@@ -152,7 +168,7 @@ def _content(counter: int) -> bytes:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

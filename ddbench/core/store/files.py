@@ -15,14 +15,18 @@ record names it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
+import socket
+import stat
 import uuid
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
-from ddbench.core.errors import NewerRecordError, StoreError, UsageError
+from ddbench.core.errors import CorruptFileError, NewerRecordError, StoreError, UsageError
 
 
 def atomic_write(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -50,7 +54,7 @@ def atomic_file(path: Path, write: Callable[[Path], None], *, durable: bool = Tr
     Raises:
         StoreError: If the folder cannot be written or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{machine()}{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
@@ -65,6 +69,16 @@ def atomic_file(path: Path, write: Callable[[Path], None], *, durable: bool = Tr
         raise
 
 
+@cache
+def machine() -> str:
+    """8 hex digits that tell this boot of this machine, and these process numbers, from others that share a folder."""
+    parts = [socket.gethostname()]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        with contextlib.suppress(OSError):
+            parts.append(str(Path(path).readlink()) if path.endswith("pid") else Path(path).read_text())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
 def flush(path: Path) -> None:
     """Wait until the disk has what a file holds.
 
@@ -73,6 +87,21 @@ def flush(path: Path) -> None:
     """
     with path.open("r+b") as file:  # writable: Windows flushes no other
         os.fsync(file.fileno())
+
+
+def read_small(path: Path, limit: int = 1 << 26) -> bytes:
+    """All of a file that is no larger than ``limit`` bytes; what is no plain file would wait for a writer, or not end.
+
+    Raises:
+        CorruptFileError: If it is no file, or larger.
+        OSError: If it cannot be read.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise CorruptFileError(f"{path}: not a file")
+    if found.st_size > limit:
+        raise CorruptFileError(f"{path}: {found.st_size} bytes, too large for what it should hold")
+    return path.read_bytes()
 
 
 class StoreWarning(UserWarning):
@@ -129,9 +158,12 @@ def home() -> Path:
     """``$DDBENCH_HOME``, default ``~/.cache/ddbench``: decoded data, artifacts, ``full`` trainings.
 
     Raises:
-        UsageError: If its name is not text.
+        UsageError: If its name is not text, or there is no such variable, and the user has no home.
     """
-    place = Path(os.environ.get("DDBENCH_HOME") or Path.home() / ".cache" / "ddbench").expanduser()
+    try:
+        place = Path(os.environ.get("DDBENCH_HOME") or Path.home() / ".cache" / "ddbench").expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"no home folder ({error}): say with $DDBENCH_HOME where data may lie") from None
     return check_text(place, "DDBENCH_HOME")
 
 

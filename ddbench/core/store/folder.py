@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ddbench.core.documents import CellDocument, Place
-from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
+from ddbench.core.errors import CorruptFileError, NewerRecordError, StoreError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
 from ddbench.core.store.claims import held_here
@@ -22,10 +23,12 @@ from ddbench.core.store.files import (
     atomic_write,
     check_text,
     home,
+    read_small,
     set_aside,
     sha256_file,
     store_error,
 )
+from ddbench.core.trust import doubt, doubt_of_place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,18 +47,34 @@ REMOVED = ".removed"
 """Folder of what is being deleted; nothing in it counts any more."""
 
 
+Recount: TypeAlias = Callable[[Path, Record], str | None]
+"""Why what lies beside a record, or the data that it is of, says otherwise than the record; None: it does not."""
+
+
+def none(path: Path, record: Record) -> None:
+    """Nothing is recounted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """One results folder (``--out``), and the shared one that holds references.
 
     Attributes:
         out: The results folder.
+        recount: What must agree with a record, beside the record itself, for it to be used.
+        aside: Whether records that cannot be believed are renamed where others may be put in their place.
 
     Raises:
         UsageError: If its name is not text.
     """
 
     out: Path
+    recount: Recount = none
+    aside: bool = True
+
+    def read(self, path: Path, *, keep: bool = False) -> Record | None:
+        """A record of this folder, or of the shared one (:func:`read_record`)."""
+        return read_record(path, keep=keep, aside=self.aside, recount=self.recount)
 
     def __post_init__(self) -> None:
         check_text(self.out, "--out")
@@ -95,7 +114,7 @@ class Store:
 
     def condensation(self, folder: Path, *, keep: bool = False) -> Record | None:
         """The record that makes a set exist, or None; a corrupt one counts as missing, set aside unless ``keep``."""
-        record = read_record(folder / CONDENSE, keep=keep)
+        record = self.read(folder / CONDENSE, keep=keep)
         if record is not None and record.status == "ok" and not (folder / SET).is_file():
             return None
         return record
@@ -158,26 +177,34 @@ class Store:
 
     def evaluation(self, folder: Path, key: str, set_sha256: str | None) -> Record | None:
         """The evaluation ``key`` of the set in ``folder``, or None; one of another set file counts as missing."""
-        record = read_record(evaluation_path(folder, key))
-        return record if record is not None and record.set_sha256 == set_sha256 else None
+        record = self.read(evaluation_path(folder, key))
+        return record if record is not None and (record.key, record.set_sha256) == (key, set_sha256) else None
 
     # ----------------------------------------------------------------------------------------------------- queries
 
     def records(self, *names: str) -> Iterator[tuple[Path, Record]]:
         """All records below the results folder and of shared references, with their paths, in path order.
 
-        Looking changes nothing: a corrupt record is told and passed over, and stays where it is.
+        Looking changes nothing: a record that cannot be read or believed is told and passed over, and stays where it
+        is; so is the evaluation of another set than the one that lies there.
 
         Args:
             names: Patterns of the files to read, below any folder; none: all records.
         """
+        made: dict[Path, str | None] = {}
         for root in (self.out, home() / "artifacts"):  # the latter for references
             for path in [path for name in names or (CONDENSE, "eval/*.json") for path in sorted(root.rglob(name))]:
                 if REMOVED in path.relative_to(root).parts:
                     continue
-                record = read_record(path, keep=True)
-                if record is not None:
-                    yield path, record
+                record = self.read(path, keep=True)
+                if record is None:
+                    continue
+                if record.kind == "condense":
+                    made[path.parent] = record.set_sha256 if record.status == "ok" else None
+                elif record.status == "ok" and made.get(path.parents[1], record.set_sha256) != record.set_sha256:
+                    _tell(f"{path}: it evaluates another set than the one beside it")
+                    continue
+                yield path, record
 
     def frame(self) -> pd.DataFrame:
         """One row per record, nested fields as dotted columns."""
@@ -194,30 +221,51 @@ def evaluation_path(folder: Path, key: str) -> Path:
     return folder / "eval" / f"{short(key)}.json"
 
 
-def read_record(path: Path, *, keep: bool = False) -> Record | None:
-    """A record, or None when there is none; a corrupt or half-written one is told and, unless ``keep``, set aside.
+def read_record(path: Path, *, keep: bool = False, aside: bool = True, recount: Recount = none) -> Record | None:
+    """A record, or None when there is none; one that cannot be believed is told and counts as missing, too.
 
     One of a newer ddbench stays where it is: it is told and passed over by those who only look (``keep``).
 
+    Args:
+        path: Its file, in the folder of its set.
+        keep: Look only: nothing is renamed.
+        aside: Unless ``keep``, rename what cannot be read or believed, so that another may stand there.
+        recount: What else must agree, see :class:`Store`.
+
     Raises:
         NewerRecordError: Where something may be put in its place.
+        StoreError: If it may be a record and cannot be read, where something may be put in its place.
     """
     try:
-        return Record.from_json(path.read_bytes(), str(path))
+        record = Record.from_json(read_small(path), str(path))
+        why = doubt_of_place(record, path) or doubt(record) or recount(path, record)
+        if why is not None:
+            raise CorruptFileError(f"{path}: {why}")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise store_error(path, error) from error
+        odd = error.errno in (errno.ELOOP, errno.ENAMETOOLONG)
+        if not (keep or odd):
+            raise StoreError(f"cannot read {path}: {error.strerror or error}; make it readable, or move it") from error
+        _tell(f"{path}: {error.strerror or error}")
+        if odd and aside and not keep:
+            set_aside(path)
+        return None
     except NewerRecordError as error:
         if not keep:
             raise
         warnings.warn(NewerRecordWarning(error), stacklevel=2)
         return None
     except CorruptFileError as error:
-        warnings.warn(f"{error}; it counts as missing", StoreWarning, stacklevel=2)
-        if not keep:
+        _tell(str(error))
+        if aside and not keep:
             set_aside(path)
         return None
+    return record
+
+
+def _tell(what: str) -> None:
+    warnings.warn(f"{what}; it counts as missing", StoreWarning, stacklevel=3)
 
 
 def newer_below(folder: Path) -> list[NewerRecordError]:

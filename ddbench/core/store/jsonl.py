@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.keys import canonical, short
 from ddbench.core.records import Record
-from ddbench.core.store.files import atomic_write
+from ddbench.core.store.files import StoreWarning, atomic_write, read_small
+from ddbench.core.trust import doubt
+
+MOST_BYTES = 1 << 30
+"""Of a file of records; hundreds of thousands take less."""
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
@@ -39,16 +44,18 @@ def _keep_newer(path: Path) -> None:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The records in a file.
+    """The records in a file; one that cannot be believed is told and left out.
 
     Raises:
         UsageError: If the file is missing, a line is not a record, or two lines disagree about one key.
+        NewerRecordError: If a line is a record of a newer ddbench.
     """
     try:
-        lines = path.read_bytes().decode().split("\n")  # not splitlines: JSON may hold other line separators
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UsageError(f"records {path}: {why} (`ddbench results export` writes such a file)") from None
+        lines = read_small(path, MOST_BYTES).decode().split("\n")  # not splitlines: JSON may hold other separators
+    except (OSError, UnicodeDecodeError, CorruptFileError) as error:
+        why = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None)
+        hint = "(`ddbench results export` writes such a file)"
+        raise UsageError(f"records {path}: {why or 'not a file of records'} {hint}") from None
     found: dict[tuple[str, str], Record] = {}
     records = []
     for number, line in enumerate(lines, 1):
@@ -58,6 +65,9 @@ def read_records(path: Path) -> list[Record]:
             record = Record.from_json(line, f"{path}:{number}")
         except CorruptFileError as error:
             raise UsageError(str(error)) from None
+        if (why := doubt(record)) is not None:
+            warnings.warn(f"{path}:{number}: {why}; it is left out", StoreWarning, stacklevel=2)
+            continue
         label = record.document.label
         if record.key and found.setdefault((record.key, label), record) != record:
             raise UsageError(

@@ -24,6 +24,7 @@ from ddbench.core.errors import CorruptFileError, DataError
 from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.files import MANIFEST, Source
 from ddbench.data.exchange.labels import read_labels
+from ddbench.data.exchange.sound import check_archive, check_tensor
 from ddbench.data.readers.images import Survey, decode_image
 
 IMAGES = ("images", "x", "data", "x_train")
@@ -75,6 +76,17 @@ def read(source: Source, info: DatasetInfo) -> list[Stored]:
     Raises:
         DataError: If a file is cut short, unsafe, or of no known layout.
     """
+    found = _read(source, info)
+    for stored in found:
+        check_tensor(stored.images, "images", str(source.place), (3, 4))
+        check_tensor(stored.labels, "labels", str(source.place), (1, 2))
+        for name, part in (("weights", stored.weights), ("classes", stored.classes)):
+            if part is not None:
+                check_tensor(part, name, str(source.place), (1,))
+    return found
+
+
+def _read(source: Source, info: DatasetInfo) -> list[Stored]:
     if source.form == "pt":
         return _torch_file(source.place)
     if source.form == "trajectory":
@@ -92,6 +104,7 @@ def load_torch(path: Path) -> Any:
     Raises:
         DataError: If it is cut short, or holds other objects than tensors and plain values.
     """
+    check_archive(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -148,6 +161,8 @@ def _trajectory(files: Mapping[str, Path]) -> Stored:
     lr = None
     if "lr" in files:
         content = load_torch(files["lr"])
+        if isinstance(content, Tensor):
+            check_tensor(content, "learning rates", str(files["lr"]), (0, 1))
         lr = float(content) if isinstance(content, float | int) or _is_number(content) else math.nan
         if not (math.isfinite(lr) and lr > 0):
             raise DataError(f"{files['lr']}: expected one positive number, the learned learning rate")
@@ -160,6 +175,7 @@ def _is_number(content: Any) -> bool:
 
 
 def _npz(path: Path) -> Stored:
+    check_archive(path)
     try:
         archive = np.load(path, allow_pickle=False)
         with archive:

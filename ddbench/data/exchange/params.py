@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
-from ddbench.core.api import ArtifactSpec, CellSpec, DatasetInfo, Params
+from ddbench.core.api import ArtifactSpec, CellSpec, ClassCounts, DatasetInfo, Params
 
 KIND = "set"
 """Artifact kind of an imported set."""
@@ -39,6 +39,11 @@ class ImportedParams(Params):
     def own_student(self) -> bool:
         """As the files say."""
         return self.initial
+
+    @property
+    def class_counts(self) -> ClassCounts:
+        """Whatever their authors gave each class; the table's column says how many images that is."""
+        return "total_at_most"
 
     def artifacts(self, cell: CellSpec) -> dict[str, ArtifactSpec]:
         """The set of this repetition; the first for one that is not reported."""

@@ -26,7 +26,7 @@ from ddbench.core.keys import short
 from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
 from ddbench.core.specs import DatasetInfo
-from ddbench.core.store.files import atomic_file, store_error
+from ddbench.core.store.files import atomic_file, atomic_write, store_error
 from ddbench.data.dataset import facts_of
 from ddbench.data.exchange.files import FORMS, LABELS, MANIFEST, part_of
 from ddbench.data.exchange.labels import Table, csv_columns, labels_csv, parquet_columns, parquet_module, parquet_table
@@ -100,7 +100,9 @@ def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> 
         raise UsageError(f"--into {place}: exists already; name another {what}, or remove it")
     parcel, facts, notes = _parcel(condensed, record, target)
     if target == "pt":
-        atomic_file(place, lambda temporary: torch.save(_tensors(parcel, facts), temporary))
+        content = io.BytesIO()  # into a file, torch writes the file's name as well: no two would have equal bytes
+        torch.save(_tensors(parcel, facts), content)
+        atomic_write(place, content.getvalue())
     elif target == "npz":
         atomic_file(place, lambda temporary: _write_npz(parcel, facts, temporary))
     else:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ddbench.core.errors import DataError
 from ddbench.data.official import CLOTHES, TEN
+from ddbench.data.readers.matfile import load_mat
 from ddbench.data.readers.numbers import numbered
 from ddbench.data.readers.raw import ImageStream, Labels, PartName, Pixels, RawDataset
 from ddbench.data.readers.walk import shown
@@ -144,15 +145,10 @@ def _idx_file(folder: Path, stem: str) -> Path | None:
 
 
 def _svhn_part(path: Path) -> tuple[ImageStream, Labels]:
-    from scipy.io import loadmat
-
     if not path.is_file():
         raise DataError(f"{path.parent} holds no {path.name}")
-    try:
-        content = loadmat(path, variable_names=["X", "y"])
-        images, labels = content["X"], content["y"].ravel().astype(np.int64)
-    except Exception as error:  # scipy raises a dozen kinds for a damaged file
-        raise DataError(f"{path}: not a readable .mat file with X and y ({error})") from error
+    content = load_mat(path, ("X", "y"))
+    images, labels = content["X"], content["y"].ravel().astype(np.int64)
     if images.ndim != 4 or images.dtype != np.uint8:
         raise DataError(f"{path}: X is {images.dtype}{list(images.shape)}, expected uint8 [H, W, C, N]")
     height, width, channels, count = images.shape

@@ -6,6 +6,7 @@ a part (``images``, ``labels``) they are train.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,10 @@ class Key:
     plain: bool
 
 
+LARGEST = 64 << 30
+"""Bytes that an archive may unpack to."""
+
+
 def read(path: Path) -> RawDataset:
     """Read images [N, H, W], [N, H, W, C] or [N, C, H, W] and labels [N] or [N, 1].
 
@@ -50,6 +55,7 @@ def read(path: Path) -> RawDataset:
     Raises:
         DataError: If an array is missing or of another form, or if one looks like a part and is not understood.
     """
+    _refuse_bomb(path)
     try:
         archive = np.load(path, allow_pickle=False)
         names = list(archive.files)
@@ -141,6 +147,21 @@ def _refuse_pairs(path: Path, keys: dict[str, Key]) -> None:
             f"{path}: {' and '.join(pair)} look like images and labels of a part: call them x_test and y_test (or"
             " x_val and y_val), or leave them out"
         )
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that unpacks to more than anyone could mean.
+
+    Raises:
+        DataError: If it does.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return  # whoever reads it says so
+    if size > LARGEST:
+        raise DataError(f"{path}: would unpack to {size / 2**30:,.0f} GiB")
 
 
 def _array(archive: Any, name: str) -> npt.NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from ddbench.core.errors import UsageError
 from ddbench.publish.text.captions import caption
+from ddbench.publish.text.escape import write_csv
 from ddbench.publish.views.catalog import views_of
 from ddbench.publish.views.columns import Column, column, values
 from ddbench.publish.views.cost import COSTS
@@ -91,17 +91,13 @@ def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
     out = io.StringIO()
     if views and views[0] in ALONE:
         columns, rows_of = ALONE[views[0]]
-        alone = csv.DictWriter(out, [each.name for each in (*TABLE, *columns)], lineterminator="\n")
-        alone.writeheader()
-        for table in tables:
-            shared = values(TABLE, table)
-            alone.writerows(shared | _flat(columns, row) for row in rows_of(table))
+        lines = (values(TABLE, table) | _flat(columns, row) for table in tables for row in rows_of(table))
+        write_csv(out, [each.name for each in (*TABLE, *columns)], lines)
         return out.getvalue()
     own: list[Column[Any]] = [*TABLE, *ROW, *PLACE]
     names = [each.name for each in own] + [_over(each) for each in OVER]
     names += [each.name for view in views if view in ADDED for each in ADDED[view][0]]
-    writer = csv.DictWriter(out, list(dict.fromkeys(names)), lineterminator="\n")
-    writer.writeheader()
+    found: list[dict[str, Any]] = []
     students = _over_students(tables)
     for table in tables:
         derived = _derived(table, tables, views)
@@ -109,7 +105,8 @@ def to_csv(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
             label, budget = one.row.label, "" if one.column is None else one.column.budget.label
             line = derived.get((label, one.budget), {}) | students.get((group_of(table), label, budget), {})
             # What the cell itself says stands: a derived line has another word for its budget.
-            writer.writerow(line | values(TABLE, table) | values(ROW, one.row) | values(PLACE, one))
+            found.append(line | values(TABLE, table) | values(ROW, one.row) | values(PLACE, one))
+    write_csv(out, list(dict.fromkeys(names)), found)
     return out.getvalue()
 
 
@@ -168,9 +165,7 @@ def to_json(tables: Sequence[Table], views: Sequence[str] = ()) -> str:
 def view_csv(view: View) -> str:
     """A view whose rows are no cells: a line each."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, [each.name for each in view.columns], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_flat(view.columns, row) for row in view.rows)
+    write_csv(out, [each.name for each in view.columns], (_flat(view.columns, row) for row in view.rows))
     return out.getvalue()
 
 

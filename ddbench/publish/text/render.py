@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ddbench.core.errors import unknown
 from ddbench.publish.text.csv_json import to_csv, to_json
+from ddbench.publish.text.escape import escaped, escaped_cell
 from ddbench.publish.text.latex import to_latex
 from ddbench.publish.views.catalog import check_names, views_of
 from ddbench.publish.views.inside_methods import details_view
@@ -90,7 +90,7 @@ def markdown(parts: Sequence[View]) -> str:
         block
         for part in parts
         for block in (
-            _escaped(part.caption),
+            escaped(part.caption),
             "\n".join(_grid(part.grid, markdown=True)),
             _broken(part.notes),
         )
@@ -121,7 +121,7 @@ def _grid(rows: list[Lines], *, markdown: bool = False) -> Lines:
     if not rows:
         return []
     if markdown:
-        rows = [[_escaped(row[0]), *map(_pipes, row[1:])] for row in rows]
+        rows = [[escaped_cell(text) for text in row] for row in rows]
     widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
 
     def line(row: Lines) -> str:
@@ -133,16 +133,5 @@ def _grid(rows: list[Lines], *, markdown: bool = False) -> Lines:
     return [line(rows[0]), rule, *map(line, rows[1:])]
 
 
-def _escaped(text: str) -> str:
-    """Text from methods and records (labels, reasons) that must not become markup or end a cell."""
-    text = _pipes(re.sub(r"([\\`*])", r"\\\1", text))
-    text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # an underscore between letters is only an underscore
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
-
-
-def _pipes(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
 def _broken(lines: Lines) -> str:
-    return "<br>\n".join(_escaped(line) for line in lines)
+    return "<br>\n".join(escaped(line) for line in lines)

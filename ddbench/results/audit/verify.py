@@ -5,8 +5,6 @@ Imports torch only to train.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +12,17 @@ from statistics import fmean
 from typing import Any, Literal
 
 from ddbench.core.errors import CorruptFileError
-from ddbench.core.keys import canonical, condense_key, eval_key
+from ddbench.core.keys import canonical, condense_key
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.records import Record
 from ddbench.core.specs import CellSpec
-from ddbench.core.store.folder import CONDENSE, Store, evaluation_path
+from ddbench.core.store.files import read_small
+from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path
+from ddbench.core.trust import doubt, doubt_of_place
 from ddbench.results.audit.retrain import MakeWorker, title_of, train_again, with_its_rate
 from ddbench.results.stats.prediction import Interval, prediction_interval
 from ddbench.results.tables.protocols import declared_by
-from ddbench.work.evaluate.predictions import labels_of_test, read_predictions, recount
+from ddbench.work.evaluate.predictions import labels_of_test, read_predictions, wrong_accuracies
 from ddbench.work.monitor import Monitor
 
 Verdict = Literal["inside", "outside", "same", "differs", "failed"]
@@ -34,35 +34,57 @@ SAME_TO_THE_BIT = ("device", "threads", "engine", "compiled", "torch", "machine"
 # ---------------------------------------------------------------------------------------------------------------- files
 
 
-def wrong_files(store: Store, folder: Path, record: Record, registries: Registries) -> list[str]:
+def wrong_files(store: Store, folder: Path, registries: Registries) -> list[str]:
     """What does not fit together in the folder of a set; empty when all is well.
 
-    Compared are the set with its sha256, keys with the documents they stand for, evaluations with the set they say they
-    are of, and accuracies with the stored predictions.
+    Compared are the set with its sha256, keys with the documents they stand for and with the names of files,
+    evaluations with the set they say they are of, and accuracies with the stored predictions.
 
     Args:
         store: The results folder.
         folder: The set's.
-        record: Its condensation.
         registries: For the axes of its method.
 
     Raises:
-        CorruptFileError: If the set is not the file that its record names.
         DataError: If the data set is not prepared here.
+        NewerRecordError: If a record is one of a newer ddbench.
     """
-    store.load_set(folder, keep=True)
-    cell = record.document.cell
-    axes = registries.methods.get(cell.method).axes
-    key = condense_key(cell, axes, [key for _, key in record.document.artifacts.values()])
-    problems = [] if key == record.key else [f"{CONDENSE}: its document has another key"]
-    for path, found in evaluations_in(folder):
-        if found.set_sha256 != record.set_sha256 or found.evaluation.eval.set != record.key:
+    made, problems = _believed(folder / CONDENSE)
+    if made is not None:
+        cell = made.document.cell
+        if cell.method in registries.methods:
+            axes = registries.methods.get(cell.method).axes
+            if condense_key(cell, axes, [key for _, key in made.document.artifacts.values()]) != made.key:
+                problems.append(f"{CONDENSE}: its document has another key")
+        if made.status == "ok" and (folder / SET).is_file():
+            try:
+                store.load_set(folder, keep=True)
+            except CorruptFileError as error:
+                problems.append(str(error))
+    for path in sorted((folder / "eval").glob("*.json")):
+        found, why = _believed(path)
+        problems += why
+        if found is None:
+            continue
+        if made is not None and found.status == "ok" and found.set_sha256 != made.set_sha256:
             problems.append(f"{path.name}: evaluates another set")
-        elif eval_key(found.evaluation.eval) != found.key:
-            problems.append(f"{path.name}: its document has another key")
-        elif found.status == "ok" and (why := _wrong_accuracy(path, found, cell)):
-            problems.append(f"{path.name}: {why}")
+        elif found.status == "ok" and (wrong := _wrong_accuracy(path, found)):
+            problems.append(f"{path.name}: {wrong}")
     return problems
+
+
+def _believed(path: Path) -> tuple[Record | None, list[str]]:
+    """A record, or why it is none that can be believed."""
+    try:
+        record = Record.from_json(read_small(path), path.name)
+    except FileNotFoundError:
+        return None, []
+    except OSError as error:
+        return None, [f"{path.name}: {error.strerror}"]
+    except CorruptFileError as error:
+        return None, [str(error)]
+    why = doubt_of_place(record, path) or doubt(record)
+    return (None, [f"{path.name}: {why}"]) if why else (record, [])
 
 
 def evaluations_in(folder: Path) -> list[tuple[Path, Record]]:
@@ -72,19 +94,15 @@ def evaluations_in(folder: Path) -> list[tuple[Path, Record]]:
         CorruptFileError: If one cannot be read.
     """
     paths = sorted((folder / "eval").glob("*.json"))
-    return [(path, Record.from_json(path.read_bytes(), str(path))) for path in paths]
+    return [(path, Record.from_json(read_small(path), str(path))) for path in paths]
 
 
-def _wrong_accuracy(path: Path, record: Record, cell: CellSpec) -> str | None:
+def _wrong_accuracy(path: Path, record: Record) -> str | None:
     try:
         predictions = read_predictions(path.with_suffix(".safetensors"), record.n_test)
     except CorruptFileError as error:
         return str(error)
-    labels = labels_of_test(cell.data)
-    if len(labels) != len(predictions):
-        return f"{len(predictions)} predictions for {len(labels)} test images"
-    counted, said = recount(predictions, labels), record.metrics["top1"]
-    return None if math.isclose(counted, said, abs_tol=1e-6) else f"top1 {said:g}, but its predictions give {counted:g}"
+    return wrong_accuracies(record, predictions, labels_of_test(record.document.cell.data))
 
 
 # ---------------------------------------------------------------------------------------------------------------- cases
@@ -146,7 +164,7 @@ def cases_of(store: Store, evaluations: Iterable[Record]) -> list[Case]:
     """
     everyone: dict[str, list[Record]] = {}
     for path, record in store.records():
-        if record.kind == "evaluation" and record.status == "ok" and _is_of_its_set(path, record):
+        if record.kind == "evaluation" and record.status == "ok" and (path.parents[1] / CONDENSE).is_file():
             everyone.setdefault(_row(record), []).append(record)
     groups: dict[str, list[Record]] = {}
     for record in evaluations:
@@ -162,15 +180,6 @@ def cases_of(store: Store, evaluations: Iterable[Record]) -> list[Case]:
         accuracies = tuple(tuple(group) for group in by_set.values())
         found.append(Case(title_of(members[0]), tuple(members), accuracies, frozenset(used)))
     return found
-
-
-def _is_of_its_set(path: Path, record: Record) -> bool:
-    """Whether an evaluation is of the set that lies beside it now."""
-    try:
-        made = json.loads((path.parents[1] / CONDENSE).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(made, dict) and bool(made.get("set_sha256") == record.set_sha256)
 
 
 def _row(record: Record) -> str:

@@ -2,18 +2,94 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddbench.core.errors import CorruptFileError
+from ddbench.core.api import DatasetRecord
+from ddbench.core.correctness import pack, unpack
+from ddbench.core.errors import CorruptFileError, DDBenchError
+from ddbench.core.plugin.registry import Registry
+from ddbench.core.records import Record
 from ddbench.core.specs import DataSpec
+from ddbench.core.store.files import read_small
+from ddbench.core.trust import CLOSE, wrong_per_class
 from ddbench.data.prepared.on_disk import find
 from ddbench.data.prepared.views import apply_view
 from ddbench.data.readers.raw import Labels
 
+_UNDECLARED = Registry("data set", "ddbench list datasets", DatasetRecord)
+"""No data set is registered: labels are the same whatever a record declares, and no plugin is loaded for them."""
 Predictions = NDArray[np.int16]
+MOST_BYTES = 1 << 31
+"""Of a file of predictions, with logits."""
+_Place: TypeAlias = tuple[str, str, str, str]
+
+
+@dataclass(slots=True)
+class Recounter:
+    """Whether accuracies of records agree with the labels of the test images, where their data set is prepared here.
+
+    A :data:`ddbench.core.store.folder.Recount`. Who was right is read from the record, of older ones from the stored
+    predictions beside it.
+
+    Attributes:
+        known: Labels of data that records were of, None where they are not here.
+    """
+
+    known: dict[_Place, Labels | None] = field(default_factory=dict)
+
+    def __call__(self, path: Path, record: Record) -> str | None:
+        """Why a record's accuracies are not those that are counted; None: they are, or nobody can tell.
+
+        Args:
+            path: Its file.
+            record: The record, of which :func:`ddbench.core.trust.doubt` had nothing to say.
+        """
+        if record.kind != "evaluation" or record.status != "ok":
+            return None
+        correct, labels = record.metrics.get("correct"), self._labels(record.evaluation.cell.data)
+        if labels is None:
+            return None
+        if correct is not None and record.n_test is not None:
+            return wrong_per_class(record, unpack(correct, record.n_test), labels)
+        try:
+            predictions = read_predictions(path.with_suffix(".safetensors"), len(labels))
+        except CorruptFileError:
+            return None  # `results verify` says so
+        return wrong_accuracies(record, predictions, labels)
+
+    def _labels(self, data: DataSpec) -> Labels | None:
+        place = data.name, data.revision, data.split, repr(data.view)
+        if place not in self.known:
+            try:
+                self.known[place] = labels_of_test(data)
+            except (DDBenchError, OSError):
+                self.known[place] = None
+        return self.known[place]
+
+
+def wrong_accuracies(record: Record, predictions: Predictions, labels: Labels) -> str | None:
+    """How what a record says of its student differs from its predictions; None: it does not.
+
+    Args:
+        record: An evaluation with a result.
+        predictions: [n_test] from :func:`read_predictions`.
+        labels: [n_test] from :func:`labels_of_test`.
+    """
+    if len(labels) != len(predictions) or record.n_test not in (None, len(labels)):
+        return f"{len(predictions)} predictions, n_test {record.n_test}, for {len(labels)} test images"
+    counted, said = recount(predictions, labels), record.metrics["top1"]
+    if not math.isclose(counted, said, abs_tol=CLOSE):
+        return f"top1 {said:g}, but its predictions give {counted:g}"
+    hits, correct = predictions == labels, record.metrics.get("correct")
+    if correct is not None and correct != pack(hits):
+        return "metrics.correct says other images than its predictions"
+    return wrong_per_class(record, hits, labels)
 
 
 def labels_of_test(data: DataSpec) -> Labels:
@@ -22,7 +98,7 @@ def labels_of_test(data: DataSpec) -> Labels:
     Raises:
         DataError: If the data set is not prepared.
     """
-    prepared = find(data.name, data.revision)
+    prepared = find(data.name, data.revision, _UNDECLARED)
     return apply_view(prepared, split=data.split, view=data.view).test.labels
 
 
@@ -40,8 +116,8 @@ def read_predictions(path: Path, n_test: int | None = None) -> Predictions:
     from safetensors.numpy import load
 
     try:
-        found: Predictions = load(path.read_bytes())["predictions"]
-    except (OSError, SafetensorError, KeyError) as error:
+        found: Predictions = load(read_small(path, MOST_BYTES))["predictions"]
+    except (OSError, SafetensorError, KeyError, ValueError, CorruptFileError) as error:
         why = "is missing" if isinstance(error, FileNotFoundError) else f"holds no predictions ({error})"
         raise CorruptFileError(f"{path.name} {why}") from None
     if n_test is not None and found.shape != (n_test,):

@@ -6,18 +6,20 @@ import errno
 import json
 import os
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 
 from ddbench.core.api import CondensedSet, Preprocess, Recipe
 from ddbench.core.errors import CorruptFileError, NewerRecordError, StoreError, UsageError
+from ddbench.core.keys import short
 from ddbench.core.records import Record
 from ddbench.core.store import artifacts
 from ddbench.core.store.files import StoreWarning, atomic_write
-from ddbench.core.store.folder import CONDENSE, SET, Store, amend, read_record, write_record
+from ddbench.core.store.folder import CONDENSE, SET, Store, amend, evaluation_path, read_record, write_record
 from ddbench.core.store.tensors import load_set, load_state, save_set, save_state
-from tests.factories import pair
+from tests.factories import keyed, pair
 
 
 def a_set(value: float = 0.5) -> CondensedSet:
@@ -28,9 +30,19 @@ def a_set(value: float = 0.5) -> CondensedSet:
 
 
 def a_record(kind: str = "condense", **fields) -> Record:
-    condensation, evaluation = pair("dm")
+    condensation, evaluation = keyed(pair("dm"))
     record = condensation if kind == "condense" else evaluation
-    return record.model_copy(update={"key": "ab" * 32, **fields})
+    return record.model_copy(update=fields)
+
+
+def place_of(folder: Path, record: Record) -> Path:
+    """Where a results folder has a record."""
+    place = folder / short(record.document.set.key)
+    return place / CONDENSE if record.kind == "condense" else evaluation_path(place, record.key)
+
+
+def its_folder(folder: Path) -> Path:
+    return folder / short(a_record().key)
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path, monkeypatch):
@@ -63,16 +75,16 @@ def test_a_set_survives_the_round_trip(tmp_path):
 
 
 def test_a_set_exists_only_with_its_record(tmp_path):
-    store = Store(tmp_path)
-    digest = store.publish_set(tmp_path, a_set())
-    assert store.condensation(tmp_path) is None
-    write_record(tmp_path / CONDENSE, a_record(set_sha256=digest))
-    assert store.load_set(tmp_path)[1].set_sha256 == digest
+    store, place = Store(tmp_path), its_folder(tmp_path)
+    digest = store.publish_set(place, a_set())
+    assert store.condensation(place) is None
+    write_record(place / CONDENSE, a_record(set_sha256=digest))
+    assert store.load_set(place)[1].set_sha256 == digest
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "delete", "other"])
 def test_a_damaged_set_counts_as_missing(tmp_path, damage):
-    store = Store(tmp_path)
+    store, tmp_path = Store(tmp_path), its_folder(tmp_path)
     write_record(tmp_path / CONDENSE, a_record(set_sha256=store.publish_set(tmp_path, a_set())))
     path = tmp_path / SET
     content = bytearray(path.read_bytes())
@@ -108,7 +120,7 @@ def everything(folder):
 
 @pytest.mark.parametrize("name", [SET, CONDENSE])
 def test_who_only_reads_leaves_damaged_files_where_they_are(tmp_path, fresh_home, name):
-    store = Store(tmp_path)
+    store, tmp_path = Store(tmp_path), its_folder(tmp_path)
     write_record(tmp_path / CONDENSE, a_record(set_sha256=store.publish_set(tmp_path, a_set())))
     (tmp_path / name).write_bytes(b"garbage")
     before = everything(tmp_path)
@@ -121,11 +133,11 @@ def test_who_only_reads_leaves_damaged_files_where_they_are(tmp_path, fresh_home
     assert bool(found) == (name == SET)
     if name == SET:
         assert str(tmp_path / SET) in str(told.value)
-        assert "`ddbench results rm abababab" in str(told.value)
+        assert f"`ddbench results rm {short(a_record().key)}" in str(told.value)
 
 
 def test_metrics_are_added_to_the_record_as_it_is_by_now(tmp_path):
-    path = tmp_path / "x.json"
+    path = place_of(tmp_path, a_record("evaluation"))
     read = a_record(kind="evaluation", metrics={"top1": 50.0})
     write_record(path, a_record(kind="evaluation", metrics={"top1": 50.0, "other": 1}, warnings=["new"]))
     told = amend(path, read, {"mine": 2})
@@ -137,7 +149,7 @@ def test_metrics_are_added_to_the_record_as_it_is_by_now(tmp_path):
     "now", [None, {"key": "cd" * 32}, {"set_sha256": "0" * 64}, {"finished": "later"}, {"status": "nan"}]
 )
 def test_a_record_that_was_removed_or_made_anew_gets_no_metrics_of_the_old_one(tmp_path, now):
-    path = tmp_path / "x.json"
+    path = place_of(tmp_path, a_record("evaluation"))
     if now is not None:
         write_record(path, a_record(**{"kind": "evaluation", "metrics": {"top1": 60.0}, **now}))
     before = everything(tmp_path)
@@ -147,7 +159,8 @@ def test_a_record_that_was_removed_or_made_anew_gets_no_metrics_of_the_old_one(t
 
 def test_the_frame_has_a_row_for_each_record_with_nested_fields_as_columns(tmp_path, fresh_home):
     for name, top1 in (("a", 50.0), ("b", 60.0)):
-        write_record(tmp_path / name / "eval" / "x.json", a_record(kind="evaluation", metrics={"top1": top1}))
+        record = a_record(kind="evaluation", metrics={"top1": top1})
+        write_record(place_of(tmp_path / name, record), record)
     assert Store(tmp_path).frame()["metrics.top1"].tolist() == [50.0, 60.0]
 
 

@@ -25,7 +25,7 @@ from ddbench.work.engine import choose
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
 from ddbench.work.node import run_node
-from tests.factories import cell
+from tests.factories import cell, keyed
 
 VIEW = ({"name": "train_size", "size": 100, "seed": 0},)
 CONTENT = {
@@ -119,6 +119,6 @@ def test_a_skip_is_said_once_whatever_the_numbers_of_the_repetitions():
 
 def test_a_leaderboard_refuses_it(tmp_path: Path):
     path = tmp_path / "records.jsonl"
-    write_records(path, cell("dm", [50.0], data={"split": "tune"}))
+    write_records(path, keyed(cell("dm", [50.0], data={"split": "tune"})))
     with pytest.raises(UsageError, match=r"dm \(split tune\) was scored on training images"):
         leaderboard._fit(path)

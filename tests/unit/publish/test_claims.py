@@ -12,13 +12,12 @@ import yaml
 
 from ddbench.cli import invoke
 from ddbench.core.errors import UsageError
-from ddbench.core.store.folder import CONDENSE, Store, write_record
 from ddbench.core.store.jsonl import write_records
 from ddbench.publish.claims import FORMATS, claims_view, read_claims
 from ddbench.publish.leaderboard import fresh
 from ddbench.publish.views.columns import for_people
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell
+from tests.factories import cell, keyed, placed
 
 CLAIMS = """\
 claims:
@@ -50,7 +49,7 @@ def records(n=8):
 @pytest.fixture
 def site(tmp_path, monkeypatch, fresh_home):
     monkeypatch.chdir(tmp_path)
-    write_records(Path("leaderboards/records/a.jsonl"), records())
+    write_records(Path("leaderboards/records/a.jsonl"), keyed(records()))
     Path("leaderboards/claims.yaml").write_text(CLAIMS, encoding="utf-8")
     Path("leaderboards/a.md").write_text(PAGE)
     return tmp_path
@@ -194,7 +193,7 @@ def test_percentages_are_the_budgets_that_runs_have(site):
 
 
 def test_a_claim_that_fits_several_tables_names_the_file(site, capsys):
-    write_records(Path("b.jsonl"), cell("dm", [50.0] * 3, eval_arch="mlp-w128-nn"))
+    write_records(Path("b.jsonl"), keyed(cell("dm", [50.0] * 3, eval_arch="mlp-w128-nn")))
     given = ["results", "claims", "leaderboards/claims.yaml", "--records", "leaderboards/records/a.jsonl"]
     assert invoke([*given, "--records", "b.jsonl"]) == 2
     said = capsys.readouterr().err
@@ -231,17 +230,13 @@ def test_what_a_page_of_claims_cannot_say_is_refused(site, page, says):
 
 
 def test_results_for_tests_only_have_no_place_on_a_page_of_claims(site):
-    write_records(Path("leaderboards/records/a.jsonl"), cell("dm", [50.0] * 3, profile="smoke"))
+    write_records(Path("leaderboards/records/a.jsonl"), keyed(cell("dm", [50.0] * 3, profile="smoke")))
     with pytest.raises(UsageError, match="smoke"):
         fresh(Path("leaderboards/a.md"))
 
 
 def test_claims_are_judged_by_a_folder_as_by_its_records(site, capsys):
-    store = Store(site / "runs")
-    for i, record in enumerate(records()):
-        made = record.document.set
-        folder = store.out / made.cell.data.name / made.key[:12]
-        write_record(folder / (CONDENSE if record.kind == "condense" else f"eval/{i}.json"), record)
+    placed(site / "runs" / "digits", records())
     told = []
     for where in (["--out", "runs"], ["--records", "leaderboards/records/a.jsonl"]):
         assert invoke(["results", "claims", "leaderboards/claims.yaml", *where]) == 0

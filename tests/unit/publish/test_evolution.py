@@ -28,7 +28,7 @@ from ddbench.publish.plots.evolution import (
     share_curve,
     tracks_of,
 )
-from tests.factories import change, pair
+from tests.factories import change, keyed, pair
 
 SIDE = 8  # of digits
 
@@ -87,6 +87,8 @@ class Site:
 
     def put(self, record, condensed, snapshots=()):
         change(record, cell={"data": self.data.model_dump(mode="json")}, folder="ipc1")
+        (found,) = keyed([record])
+        record.key, record.document = found.key, found.document
         place = self.store.folder(record.document)
         record.set_sha256 = self.store.publish_set(place, condensed)
         for step, images in dict(snapshots).items():

@@ -17,7 +17,7 @@ from ddbench.publish.leaderboard import ordered
 from ddbench.publish.looks import COLOURS, SHAPES, Drawn, looks
 from ddbench.publish.page import page
 from ddbench.publish.plots import accuracy
-from tests.factories import cell, demo
+from tests.factories import cell, demo, keyed
 
 PATHS = {
     "4.2": "o", "M-3.8-3.8": "s", "M0-5.4": "D", "M0-5 ": "^", "M0 5 ": "v", "M-1.6-5": "P"
@@ -80,7 +80,7 @@ def in_the_plot(figure):
 def drawn(tmp_path, fresh_home, monkeypatch):
     """Draws a plot by the command line; its figure."""
     monkeypatch.chdir(tmp_path)
-    write_records(Path("a.jsonl"), results())
+    write_records(Path("a.jsonl"), keyed(results()))
     figures = []
     monkeypatch.setattr(accuracy, "encode", lambda figure, target: figures.append(figure) or b"")
 

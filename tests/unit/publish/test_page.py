@@ -17,7 +17,8 @@ from PIL import Image
 
 from ddbench.cli import invoke
 from ddbench.core.errors import UsageError
-from ddbench.core.store.folder import CONDENSE, SET, Store, write_record
+from ddbench.core.keys import short
+from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path, write_record
 from ddbench.core.store.jsonl import write_records
 from ddbench.publish.leaderboard import fresh, ordered
 from ddbench.publish.looks import Look, drawn, looks
@@ -30,7 +31,7 @@ from ddbench.publish.views.catalog import views_of
 from ddbench.publish.views.main import main_view
 from ddbench.results.scores.scores import cost_of
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell, decided, demo, imported, pair
+from tests.factories import cell, decided, demo, imported, keyed, pair
 from tests.page_fixtures import HOSTILE, pictures, png, records
 
 MARKER = '<!-- ddbench:page title="Digits &amp; more" records=records/digits.jsonl -->'
@@ -263,15 +264,16 @@ def folder(tmp_path):
     space = Preprocess(id="meanstd", mean=(0.25,), std=(0.5,))
     pixels = torch.tensor([0.0, 1.0, 0.5]).view(3, 1, 1, 1).expand(3, 1, 2, 2)
     labels = torch.tensor([4, 4, 7])
-    place = tmp_path / "runs" / "digits" / "dm" / "ipc1" / "key"
+    condensation, evaluation = keyed(pair("dm", 50.0))
+    place = tmp_path / "runs" / "digits" / "dm" / "ipc1" / short(condensation.key)
     for path, images in ((place / SET, pixels), (place / "snapshots" / "0000002.safetensors", pixels * 0)):
         path.parent.mkdir(parents=True, exist_ok=True)
         save_set(path, CondensedSet.of_images((images - 0.25) / 0.5, labels, space))
-    condensation, evaluation = pair("dm", 50.0)
     condensation.set_sha256 = sha256_file(place / SET)
     condensation.cost.steps = 5
     write_record(place / CONDENSE, condensation)
-    write_record(place / "eval" / "a.json", evaluation)
+    evaluation.set_sha256 = condensation.set_sha256
+    write_record(evaluation_path(place, evaluation.key), evaluation)
     return tmp_path / "runs", [condensation, evaluation]
 
 
@@ -348,7 +350,7 @@ def test_a_picture_of_another_set_of_the_same_key_is_not_shown(folder, fresh_hom
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = demo()
+    found = keyed(demo())
     write_records(Path("leaderboards/records/digits.jsonl"), found)
     write_pictures(beside(Path("leaderboards/records/digits.jsonl")), pictures(found))
     Path("leaderboards/digits.html").write_text(MARKER + "\n")
@@ -406,7 +408,7 @@ def test_a_page_shows_crossings_below_each_table_where_it_asks_for_them(site):
 
 
 def test_results_of_the_test_profile_have_no_place_on_a_committed_page(site):
-    write_records(Path("leaderboards/records/digits.jsonl"), cell("dm", [50.0, 51.0], profile="smoke"))
+    write_records(Path("leaderboards/records/digits.jsonl"), keyed(cell("dm", [50.0, 51.0], profile="smoke")))
     with pytest.raises(UsageError, match="smoke"):
         fresh(site)
 

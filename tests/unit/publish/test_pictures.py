@@ -31,7 +31,7 @@ from ddbench.data.space.split import open_splits
 from ddbench.data.space.visible import PictureWarning, unwhiten, visible_pixels
 from ddbench.data.space.whitening import fit
 from ddbench.publish.pictures import GAP, picture, png, row_names, slots, tiles
-from tests.factories import change, pair
+from tests.factories import change, keyed, pair
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.3, 0.4, 0.5), (0.2, 0.25, 0.3)
@@ -246,7 +246,7 @@ def test_equal_tiles_give_equal_bytes(record, tmp_path):
 @pytest.fixture
 def folder(tmp_path, fresh_home):
     """A results folder with one set and two snapshots; its key begins with the returned digits."""
-    record, store = pair("dm")[0], Store(tmp_path / "runs")
+    record, store = keyed(pair("dm"))[0], Store(tmp_path / "runs")
     place = store.folder(record.document.model_copy(update={"folder": "ipc1"}))
     record.set_sha256 = store.publish_set(place, standardised(some(), torch.arange(8)))
     for step in (5, 10):

@@ -11,12 +11,12 @@ from scipy import stats
 
 from ddbench.cli import invoke
 from ddbench.core.store.files import home
-from ddbench.core.store.folder import Store, write_record
+from ddbench.core.store.folder import Store
 from ddbench.core.store.jsonl import write_records
 from ddbench.publish.plots import accuracy
 from ddbench.publish.plots.series import cost_points, crossing_series, ipc_series, pareto, title_of, window_series
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell, demo, imported, skipped
+from tests.factories import cell, demo, imported, keyed, placed, skipped
 
 
 def half_of(values):
@@ -188,7 +188,7 @@ def test_one_budget_has_no_panel():
 def site(tmp_path, fresh_home, monkeypatch):
     monkeypatch.chdir(tmp_path)
     more = [*cell("mtt", [55.0, 56.0, 57.0]), *cell("random", [75.0, 76.0, 77.0], ipc=10)]
-    write_records(tmp_path / "records.jsonl", [*windows(), *more])
+    write_records(tmp_path / "records.jsonl", keyed([*windows(), *more]))
     return tmp_path
 
 
@@ -234,7 +234,7 @@ def test_window_prints_the_differences(site, capsys):
 
 def test_crossings_are_printed_and_filters_keep_random(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_records(tmp_path / "records.jsonl", falling())
+    write_records(tmp_path / "records.jsonl", keyed(falling()))
     assert invoke(["plot", "crossing", "--records", "records.jsonl", "--methods", "el2n", "--to", "c.svg"]) == 0
     title = title_of(tables_of(falling())[0])
     assert capsys.readouterr().out.splitlines() == [
@@ -258,10 +258,7 @@ def test_a_folder_is_drawn_with_the_references_of_its_own_tables(site, fresh_hom
     store, other = Store(site / "runs"), {"name": "mnist", "revision": "1" * 16}
     found = [*cell("dm", [50.0]), *cell("full", [97.0]), *cell("full", [99.0], data=other)]
     for record in found:
-        made = record.document.set
-        folder = store.out if not made.shared else home() / "artifacts"
-        folder = folder / made.cell.data.name / made.key[:12]
-        write_record(folder / ("condense.json" if record.kind == "condense" else "eval/0.json"), record)
+        placed(home() / "artifacts" if record.document.set.shared else store.out, [record])
     seen = []
     monkeypatch.setattr("ddbench.cli.plot._plots", lambda target: None)
     monkeypatch.setattr(series, "ipc_series", lambda tables, looks: seen.extend(tables) or [])

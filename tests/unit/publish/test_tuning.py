@@ -15,7 +15,7 @@ from ddbench.publish import leaderboard
 from ddbench.publish.tuning import ledger_text, new_page, preset_entries
 from ddbench.results.tries import seconds_of
 from ddbench.results.tuning import edges, ledger_of
-from tests.factories import change, key_of, pair
+from tests.factories import change, key_of, keyed, pair
 
 ONE = Budget(ipc=1)
 FILE = {
@@ -353,7 +353,7 @@ def test_a_parameter_that_is_younger_than_the_records_stands_at_its_default(file
 
 def test_a_page_is_made_from_its_file_and_records_and_checked(file, tmp_path):
     (tmp_path / "tune.yaml").write_text(yaml.safe_dump(FILE))
-    write_records(tmp_path / "records/tune.jsonl", tried(file))
+    write_records(tmp_path / "records/tune.jsonl", keyed(tried(file)))
     page = tmp_path / "tune.md"
     page.write_text(new_page(file, "tune.yaml", "records/tune.jsonl"))
     old, new = leaderboard.fresh(page)
@@ -370,7 +370,7 @@ def test_a_page_is_made_from_its_file_and_records_and_checked(file, tmp_path):
 
 def test_a_ledger_of_a_profile_for_tests_is_no_page(file, tmp_path):
     (tmp_path / "tune.yaml").write_text(yaml.safe_dump({**FILE, "profile": "smoke"}))
-    write_records(tmp_path / "tune.jsonl", trial("random", 45.0, -1, ipc=1, params={}, profile="smoke"))
+    write_records(tmp_path / "tune.jsonl", keyed(trial("random", 45.0, -1, ipc=1, params={}, profile="smoke")))
     (tmp_path / "tune.md").write_text(new_page(file, "tune.yaml", "tune.jsonl"))
     with pytest.raises(
         UsageError, match=r"tune\.jsonl: profile smoke is for tests; random .* has no place in a leaderb"

@@ -15,7 +15,7 @@ from ddbench.data.dataset import open_data
 from ddbench.publish.text.render import render
 from ddbench.results.tables.protocols import OURS
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell, change, pair
+from tests.factories import cell, change, keyed, pair
 
 KNOWN = installed()
 DIGITS = open_data("digits", None, "default", "meanstd", KNOWN).info
@@ -168,7 +168,7 @@ def test_pages_are_checked_for_it_and_fail_only_if_asked(tmp_path, monkeypatch):
     from ddbench.cli.leaderboard import leaderboard
 
     monkeypatch.chdir(tmp_path)
-    write_records(tmp_path / "old.jsonl", cell("random", [40.0, 41.0]) + made(protocol=97))
+    write_records(tmp_path / "old.jsonl", keyed(cell("random", [40.0, 41.0]) + made(protocol=97)))
     page = tmp_path / "page.md"
     page.write_text("<!-- ddbench:table records=old.jsonl -->\n<!-- ddbench:end -->\n")
     html = tmp_path / "page.html"
@@ -184,6 +184,6 @@ def test_pages_are_checked_for_it_and_fail_only_if_asked(tmp_path, monkeypatch):
     assert result.exit_code == 0
     assert result.output.count(f"  made under hard@97; ddbench has hard@{HARD}: waits for new runs (1 table)") == 2
     assert "made by other versions: page.md page.html" in str(call("check", "--fresh").exception)
-    write_records(tmp_path / "old.jsonl", made())
+    write_records(tmp_path / "old.jsonl", keyed(made()))
     call("render")
     assert call("check", "--fresh").exit_code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -23,6 +24,77 @@ from tests.fakes import FakeContext, FakeSplit
 )
 def test_snapshots_are_equally_spaced_and_include_the_last_step(iterations, points):
     assert snapshot_points(iterations) == points
+
+
+@pytest.mark.parametrize(
+    ("labels", "promised", "fits"),
+    [
+        ([0, 0, 1, 1], "exact", True),
+        ([0, 0, 0, 1], "exact", False),
+        ([0, 0, 1], "exact", False),
+        ([0, 0, 1], "at_most", True),
+        ([0, 0, 0], "at_most", False),
+        ([0, 0, 0, 1], "total", True),
+        ([0, 0, 1], "total", False),
+        ([0, 0, 0, 0], "total_at_most", True),
+        ([0], "total_at_most", True),
+    ],
+)
+@pytest.mark.parametrize("soft", [False, True])
+def test_images_of_each_class_are_those_of_the_budget(labels, promised, fits, soft):
+    ctx, slots = context(), torch.tensor(labels)
+    parts = {"images": torch.zeros(len(labels), 1, 8, 8), "labels": slots}
+    if soft:
+        parts |= {"labels": torch.zeros(len(labels), 2), "label_space": "logits", "aux": {"classes": slots}}
+    made = a_set(ctx, **parts)
+    if fits:
+        check_set(made, ctx, "distillation", promised)
+    else:
+        with pytest.raises(NodeFailureError, match="the budget says"):
+            check_set(made, ctx, "distillation", promised)
+
+
+@pytest.mark.parametrize(("labels", "fits"), [([0, 1] * 8, True), ([0, 0, 1, 1] * 2, True), ([0] * 9 + [1] * 7, False)])
+def test_every_code_decodes_to_as_many_images(labels, fits):
+    ctx = context()
+    made = replace(
+        a_set(ctx, images=torch.zeros(len(labels), 1, 8, 8), labels=torch.tensor(labels)),
+        storage=StorageBytes(images=0, codes=64),
+    )
+    if fits:
+        check_set(made, ctx, "distillation")
+    else:
+        with pytest.raises(NodeFailureError, match="the budget says"):
+            check_set(made, ctx, "distillation")
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({"images": torch.zeros(4, 1, 8, 8, dtype=torch.complex64)}, "complex64"),
+        ({"images": torch.zeros(4, 1, 8, 8, dtype=torch.float64)}, "float64"),
+        ({"images": torch.zeros(4, 1, 8, 8).to_sparse()}, "no plain tensor"),
+        ({"images": torch.zeros(4, 1, 8, 8, device="meta")}, "no plain tensor"),
+        ({"labels": torch.tensor([0.0, 1.0, 0.0, 1.0])}, "labels are"),
+        (
+            {"labels": torch.zeros(4, 2), "label_space": "probs", "aux": {"classes": torch.zeros(3).long()}},
+            "classes have",
+        ),
+        (
+            {"labels": torch.zeros(4, 2), "label_space": "probs", "aux": {"classes": torch.tensor([0, 0, 1, 7])}},
+            "outside",
+        ),
+    ],
+)
+def test_what_is_no_plain_real_tensor_fails_its_cell(parts, why):
+    ctx = context()
+    with pytest.raises(NodeFailureError, match=why):
+        check_set(a_set(ctx, **parts), ctx, "distillation")
+
+
+def test_a_set_of_complex_images_is_not_made_real_in_silence():
+    with pytest.raises(ValueError, match="not real floats"):
+        CondensedSet.of_images(torch.zeros(2, 1, 8, 8, dtype=torch.complex64), torch.tensor([0, 1]), Preprocess(id="x"))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

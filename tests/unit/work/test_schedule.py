@@ -6,7 +6,8 @@ import pytest
 
 from ddbench.core.documents import ArtifactDocument, CellDocument, EvaluationDocument
 from ddbench.core.errors import InterruptedRunError
-from ddbench.core.keys import short
+from ddbench.core.infos import ALL_AXES
+from ddbench.core.keys import condense_key, eval_key, short
 from ddbench.core.records import Record
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec
 from ddbench.core.store.claims import Watch, acquire
@@ -17,7 +18,8 @@ from ddbench.work.executors.base import Resources
 from ddbench.work.executors.schedule import REPAIRS, Schedule
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
-from tests.factories import ARCH, WHEN, key_of
+from tests.factories import ARCH, WHEN
+from tests.factories import key_of as any_key_of
 
 OK = Outcome(status="ok")
 DAMAGED = Outcome(status="damaged", reason="condensed.safetensors: not the file that condense.json names")
@@ -26,16 +28,30 @@ DAMAGED = Outcome(status="damaged", reason="condensed.safetensors: not the file 
 DATA = DataSpec(name="d", revision="0" * 16)
 
 
+STUDENTS = {}
+"""Keys of evaluations by their names."""
+
+
+def key_of(name):
+    """The key of a node by its name: cells begin with c, evaluations were named before, all else are artifacts."""
+    if name.startswith("c"):
+        return condense_key(spec_of(name), ALL_AXES, ())
+    return STUDENTS.get(name) or any_key_of(name)
+
+
+def spec_of(name):
+    return CellSpec(
+        method="m", method_version=1, origin="ddbench", params={"name": name}, data=DATA, budget=Budget(ipc=1),
+        arch=ARCH, master=0, r=0,
+    )  # fmt: skip
+
+
 def artifact(name):
     return Node(name, ArtifactDocument(key=key_of(name), artifact=ArtifactSpec(kind="experts", data=DATA)), ())
 
 
 def made_by(name):
-    spec = CellSpec(
-        method="m", method_version=1, origin="ddbench", params={}, data=DATA, budget=Budget(ipc=1), arch=ARCH, master=0,
-        r=0,
-    )  # fmt: skip
-    return CellDocument(key=key_of(name), cell=spec, folder="ipc1", label=name)
+    return CellDocument(key=key_of(name), cell=spec_of(name), folder="ipc1", label=name)
 
 
 def cell(name, *needs):
@@ -44,8 +60,10 @@ def cell(name, *needs):
 
 def evaluation(name, made, *needs):
     student = EvalSpec(
-        set=key_of(made), protocol="hard", protocol_version=1, protocol_params={}, arch=ARCH, master=0, r=0, e=0
-    )
+        set=key_of(made), protocol="hard", protocol_version=1, protocol_params={"name": name}, arch=ARCH, master=0, r=0,
+        e=0,
+    )  # fmt: skip
+    STUDENTS[name] = eval_key(student)
     document = EvaluationDocument(key=key_of(name), eval=student, set=made_by(made), label=name)
     return Node(name, document, tuple(map(key_of, (made, *needs))))
 

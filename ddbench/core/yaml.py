@@ -1,0 +1,127 @@
+"""YAML of users: what it may hold, and its errors in words; nothing that a file says can end in a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ddbench.core.errors import CorruptFileError, UsageError
+from ddbench.core.store.files import read_small
+
+DEEPEST = 64
+"""Levels of lists and mappings; more has no meaning anywhere, and would exhaust the stack."""
+LARGEST = 1 << 24
+"""Bytes of a file."""
+MOST = 1_000_000
+"""Values of a file."""
+DIGITS = 4000
+"""Of an integer: Python writes no longer ones."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML of lists, mappings and plain values, in which a key may stand once: of two, the first would be lost."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._level = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Build the tree of nodes.
+
+        Raises:
+            YAMLError: If it is too deep.
+        """
+        self._level += 1
+        if self._level > DEEPEST:
+            raise yaml.YAMLError(f"more than {DEEPEST} levels of lists and mappings")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._level -= 1
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping.
+
+        Raises:
+            YAMLError: If a key is given twice, or is a list or a mapping.
+        """
+        seen = set()
+        for name, _ in node.value:
+            key = self.construct_object(name, deep=True)
+            if isinstance(key, list | dict | set):
+                raise yaml.YAMLError(f"the key {str(key)[:40]} is no plain value")
+            if key in seen:
+                raise yaml.YAMLError(f"key {key!r} is given twice")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _refused(loader: _Loader, node: yaml.Node) -> Any:
+    raise yaml.YAMLError(f"{node.tag.replace('tag:yaml.org,2002:', '!!')} is not used here")
+
+
+for _tag in ("set", "omap", "pairs", "binary"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _refused)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value that a text of YAML stands for: None, bool, int, float, str, date, or lists and mappings of such.
+
+    Raises:
+        ValueError: If it is none, in words.
+    """
+    try:
+        value = _Loader(text).get_single_data()
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError) as error:
+        words = "too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise ValueError(words[:300] or type(error).__name__) from None
+    _check(value)
+    return value
+
+
+def _check(value: Any) -> None:
+    """Refuse values that cannot be written as text, and lists that hold themselves, or each other over and over.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    left, seen = [value], 0
+    while left:
+        item, seen = left.pop(), seen + 1
+        if seen > MOST:
+            raise ValueError(f"more than {MOST} values, aliases counted as often as they stand for something")
+        if isinstance(item, int) and abs(item) >= 10**DIGITS:
+            raise ValueError(f"an integer of more than {DIGITS} digits")
+        if isinstance(item, str) and not item.isascii():
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                raise ValueError("text with halves of characters (surrogates)") from None
+        if isinstance(item, dict):
+            left += [*item, *item.values()]
+        elif isinstance(item, list | tuple):
+            left += item
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """The value in a file of YAML.
+
+    Args:
+        path: The file.
+        what: What it is, for messages: ``suite``.
+
+    Raises:
+        UsageError: If it cannot be read, is not UTF-8 text, or not YAML.
+    """
+    try:
+        return parse_yaml(read_small(path, LARGEST).decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UsageError(f"{what} {path}: not UTF-8 text") from None
+    except OSError as error:
+        raise UsageError(f"{what} {path}: {error.strerror or error}") from None
+    except CorruptFileError as error:
+        raise UsageError(f"{what} {error}") from None
+    except ValueError as error:
+        raise UsageError(f"{what} {path}: not YAML: {error}") from None

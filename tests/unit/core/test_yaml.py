@@ -1,0 +1,74 @@
+"""What users write in YAML is read, or refused in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddbench.core.errors import UsageError
+from ddbench.core.settings import VARIABLES, check_environment
+from ddbench.core.yaml import parse_yaml, read_yaml
+
+REFUSED = {
+    "deep list": "[" * 2000,
+    "deep, closed": "[" * 200 + "]" * 200,
+    "deep mapping": "".join(f"{' ' * i}a:\n" for i in range(200)),
+    "set": "!!set {a, b}",
+    "ordered": "!!omap [a: 1]",
+    "binary": "!!binary aGFsbG8=",
+    "python": "!!python/object/apply:os.getcwd []",
+    "digits": "9" * 5000,
+    "hex digits": "0x" + "f" * 5000,
+    "no date": "2024-13-45",
+    "no timestamp": "!!timestamp x",
+    "no number": "!!int x",
+    "twice": "{a: 1, a: 2}",
+    "key of lists": "{[a]: 1}",
+    "itself": "&a [*a]",
+    "laughs": "\n".join([f"a0: &a0 [{'x, ' * 9}x]", *(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}*a{i - 1}]" for i in range(1, 9))]),
+    "two documents": "a: 1\n---\nb: 2",
+    "tab": "a:\n\t- b",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+def test_what_has_no_meaning_is_refused_in_one_line(text):
+    with pytest.raises(ValueError, match=r"\w") as told:
+        parse_yaml(text)
+    assert "\n" not in str(told.value) and len(str(told.value)) <= 300
+
+
+def test_what_has_one_is_read():
+    assert parse_yaml("{a: [1, 2.5, x], b: {c: null, d: true}, e: -.inf}") == {
+        "a": [1, 2.5, "x"], "b": {"c": None, "d": True}, "e": float("-inf"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfea", b"a: \xe9", b"\x00", b"a: \x80"])
+def test_what_is_not_utf8_text_is_refused(tmp_path, content):
+    (tmp_path / "s.yaml").write_bytes(content)
+    with pytest.raises(UsageError, match=r"s\.yaml"):
+        read_yaml(tmp_path / "s.yaml", "suite")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    (tmp_path / "s.yaml").write_bytes(b"\xef\xbb\xbfa: 1")
+    assert read_yaml(tmp_path / "s.yaml", "suite") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DDBENCH_HOME", ""), ("DDBENCH_HOME", "  "), ("DDBENCH_HOME", "/etc/hostname"), ("DDBENCH_HOME", "~nobody-here/x"),
+     ("DDBENCH_HOME", "/" + "a" * 5000), ("DDBENCH_CHECKPOINT_S", "soon"), ("DDBENCH_CHECKPOINT_S", "nan"),
+     ("DDBENCH_CHECKPOINT_S", "-1"), ("DDBENCH_CHECKPOINT_S", ""), ("DDBENCH_PLUGINS_STRICT", "yes"),
+     ("DDBENCH_DOWNLOAD", "2"), ("DDBENCH_KEEP_MEMORY", "no")],
+)  # fmt: skip
+def test_variables_that_cannot_be_meant_are_refused(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=rf"^\${name} "):
+        check_environment()
+
+
+def test_variables_that_can_are_not(monkeypatch, tmp_path):
+    for name, value in zip(VARIABLES, (str(tmp_path / "new"), "0.5", "1", "0", ""), strict=True):
+        monkeypatch.setenv(name, value)
+    check_environment()
