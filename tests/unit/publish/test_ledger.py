@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from ddbench.core.errors import UsageError
-from ddbench.core.plugin.loader import installed
+from ddbench.core.plugin.loader import installed, params_class
 from ddbench.core.specs import Budget
 from ddbench.core.store.jsonl import write_records
-from ddbench.models.names import params_class, parse
+from ddbench.models.names import parse
 from ddbench.plan.presets import choose
 from ddbench.publish.leaderboard import fresh
 from ddbench.publish.ledger import Ours, Published, Sources, distance, ledger, lines_of, read_published, verdict, within
