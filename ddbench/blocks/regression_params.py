@@ -39,6 +39,6 @@ class FeatureRegressionParams(StartParams):
         return (self.network(cell.arch),)
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
-        """As the base, with a float32 for each class of every image that the stored ones decode to."""
+        """As the base, with a label for every image that the stored ones decode to, and the recipe's learning rate."""
         labels = n * images_per_stored(self.parametrisation, self.factor) * data.classes
-        return (super().stored_bytes(n, data) or 0) + 4 * labels
+        return (super().stored_bytes(n, data) or 0) + 4 * (labels + 1)
