@@ -34,6 +34,11 @@ class FeatureRegressionParams(StartParams):
         """The cell's own network, by its canonical name, with the other norm."""
         return f"{arch.rpartition('-')[0]}-{self.pool_norm}"
 
+    @property
+    def centred_labels(self) -> bool:
+        """Labels are regression targets."""
+        return True
+
     def architectures(self, cell: CellSpec) -> tuple[str, ...]:
         """Those that images are learned by."""
         return (self.network(cell.arch),)
