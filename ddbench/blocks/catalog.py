@@ -24,7 +24,7 @@ ARTIFACTS: tuple[ArtifactKind, ...] = (
     ),
     ArtifactKind(
         name="pairs",
-        version=1,
+        version=2,
         params="ddbench.blocks.distribution_params:PairsParams",
         build="ddbench.blocks.pairs:build",
         summary="networks as they began and as they ended, trained on the real data with CutMix",

@@ -33,6 +33,8 @@ CPU_CHUNK_BYTES = 2**23
 FUSED_CHUNK_BYTES = 2**25
 GPU_CHUNK_BYTES = 2**30
 CHANNELS_LAST_SIDE = 16
+WHOLE = 2**62
+"""More images than any batch has."""
 
 
 class Embedder(Protocol):
@@ -84,6 +86,16 @@ def chunk_size(net: nn.Module, image: Tensor) -> int:
         hook.remove()
     on_cpu = FUSED_CHUNK_BYTES if is_fused(net) else CPU_CHUNK_BYTES
     return max(1, (on_cpu if image.device.type == "cpu" else GPU_CHUNK_BYTES) // max(sizes))
+
+
+def pass_size(net: nn.Module, image: Tensor) -> int:
+    """Images per pass of a network in train mode: all of a batch where batch norm couples them, else as they fit.
+
+    Args:
+        net: A network with ``.embed``.
+        image: [1, C, H, W].
+    """
+    return WHOLE if next(net.buffers(), None) is not None else chunk_size(net, image)
 
 
 @torch.no_grad()

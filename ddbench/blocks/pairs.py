@@ -26,7 +26,7 @@ DROPS = (2 / 3, 5 / 6)
 """Shares of the updates after which the rate falls."""
 DROP_FACTOR = 0.2
 _CHECKPOINT = ".checkpoint.safetensors"
-_VERSION = "pairs 1"
+_VERSION = "pairs 2"
 
 
 def mild(flip: bool) -> Composed:
@@ -56,9 +56,12 @@ def build(ctx: RunContext, folder: Path, params: PairsParams) -> None:
         ctx.progress(pair + 1, params.pairs, "pairs")
 
 
-def rate(params: PairsParams, done: int, updates: int) -> float:
-    """The learning rate of the update after ``done`` ones."""
-    return params.lr * DROP_FACTOR ** sum(done >= round(share * updates) for share in DROPS)
+def recipe(params: PairsParams, updates: int) -> TrainingRecipe:
+    """How a pair's network is trained."""
+    return TrainingRecipe(
+        updates, params.lr, params.batch, momentum=params.momentum, weight_decay=params.decay, schedule="drops",
+        drops=DROPS, drop_factor=DROP_FACTOR,
+    )  # fmt: skip
 
 
 def _train(ctx: RunContext, folder: Path, params: PairsParams, pair: int) -> dict[str, Tensor]:
@@ -74,9 +77,8 @@ def _train(ctx: RunContext, folder: Path, params: PairsParams, pair: int) -> dic
 
     first, first_top1 = flatten(list(net.parameters())).cpu(), _accuracy(ctx, net)
     trainer = Trainer(
-        net, augmented, ctx.train.labels,
-        TrainingRecipe(updates, params.lr, params.batch, momentum=params.momentum, weight_decay=params.decay),
-        order=order, mix=CutMix(params.cutmix, ctx.dataset.classes, mixing) if params.cutmix else None,
+        net, augmented, ctx.train.labels, recipe(params, updates), order=order,
+        mix=CutMix(params.cutmix, ctx.dataset.classes, mixing) if params.cutmix else None,
     )  # fmt: skip
     path = folder / _CHECKPOINT
     state = load_checkpoint(path, _VERSION)
@@ -86,7 +88,6 @@ def _train(ctx: RunContext, folder: Path, params: PairsParams, pair: int) -> dic
         mixing.set_state(state["mixing"])
     saved = time.monotonic()
     while trainer.done < updates:
-        trainer.lr = rate(params, trainer.done, updates)
         trainer.update()
         if time.monotonic() - saved >= CHECKPOINT_S:
             now = {"version": _VERSION, "pair": pair, "trainer": trainer.state()}

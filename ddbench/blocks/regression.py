@@ -116,8 +116,9 @@ class FeatureRegressionMethod(Method[P]):
             batch=min(n, BATCH_STUDENT), weight_decay=0.0, augmentation="one_for_all", optimiser="adam",
             schedule="cosine", lr_end=LR_END, warmup=WARMUP, norm="nn",
         )  # fmt: skip
-        found = self.form.condensed(self.images, self.labels.float(), ctx.train.preprocess, classes=self.classes)
-        return replace(found, label_space="centred", recipe=recipe)
+        labels, space = self.labels.float(), ctx.train.preprocess
+        found = self.form.condensed(self.images, labels, space, recipe, classes=self.classes)
+        return replace(found, label_space="centred")
 
     def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
         """How far images and labels moved."""

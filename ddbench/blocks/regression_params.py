@@ -34,11 +34,16 @@ class FeatureRegressionParams(StartParams):
         """The cell's own network, by its canonical name, with the other norm."""
         return f"{arch.rpartition('-')[0]}-{self.pool_norm}"
 
+    @property
+    def centred_labels(self) -> bool:
+        """Labels are regression targets."""
+        return True
+
     def architectures(self, cell: CellSpec) -> tuple[str, ...]:
         """Those that images are learned by."""
         return (self.network(cell.arch),)
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
-        """As the base, with a float32 for each class of every image that the stored ones decode to."""
+        """As the base, with a label for every image that the stored ones decode to, and the recipe's learning rate."""
         labels = n * images_per_stored(self.parametrisation, self.factor) * data.classes
-        return (super().stored_bytes(n, data) or 0) + 4 * labels
+        return (super().stored_bytes(n, data) or 0) + 4 * (labels + 1)

@@ -134,15 +134,6 @@ class Trainer:
         learned = [one for one in self.model.parameters() if one.requires_grad]
         return self.recipe.optimises(learned, self._rates.rate(self.done))
 
-    @property
-    def lr(self) -> float:
-        """The learning rate of the next update, which may be set where the schedule is constant."""
-        return self._optimiser.lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self._optimiser.lr = value
-
     def update(self) -> Tensor:
         """One update; returns the batch's loss, a detached scalar on the device."""
         if self._rates.starts_afresh(self.done):

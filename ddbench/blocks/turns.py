@@ -82,7 +82,7 @@ class SGDTurns(Turns):
         self._way_after = self._factors([1 + _sum_of_powers(momentum, last - p) for p in before])
 
     def _factors(self, values: list[float]) -> Tensor:
-        return torch.tensor(values).to(self.value).view(-1, *[1] * (self.value.ndim - 1))
+        return torch.tensor(values, dtype=torch.float64).to(self.value).view(-1, *[1] * (self.value.ndim - 1))
 
     def take(self, gradients: Gradients) -> None:
         """A pass, in closed form: p steps without gradient move x by −η v (μ + … + μᵖ)."""

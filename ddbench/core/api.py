@@ -114,6 +114,14 @@ class Params(BaseModel):
         return False
 
     @property
+    def centred_labels(self) -> bool:
+        """Whether its sets' labels are centred (``CondensedSet.label_space``), so that they are no probabilities.
+
+        Protocols that learn these are then left out of the plan, before anything is condensed.
+        """
+        return False
+
+    @property
     def class_counts(self) -> ClassCounts:
         """How a selection keeps to the budget; the contract holds its sets against that."""
         return "exact"

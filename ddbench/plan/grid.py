@@ -164,13 +164,24 @@ class Grid:
             if skip is None:
                 try:
                     skip, artifacts = ask(params, spec, data.info)
-                    spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
+                    skip = skip or self._no_network(params, spec)
+                    if skip is None:
+                        spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
                     own = bool(params.own_student)
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
                     broken = f"{type(error).__name__}: {error}"
             yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes, own)
+
+    def _no_network(self, params: Params, spec: CellSpec) -> str | None:
+        """Which of the networks that a method builds beside the cell's does not exist; None where all do."""
+        for name in params.architectures(spec):
+            try:
+                self.canonical(name)
+            except UsageError as error:
+                return f"no such network to condense with: {error}"
+        return None
 
     def _origins(self, row: Row, params: Params, spec: CellSpec) -> dict[str, str]:
         """Where the architectures come from that a cell's method builds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ddbench.core.api import Params
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.roles import EQUALS, RANDOM
@@ -50,6 +51,13 @@ def equal_to(row: Row, protocol: Protocol) -> str | None:
     if not row.method.labels_only or protocol.info.labels != "hard":
         return None
     return f"{EQUALS}{RANDOM if row.initial is None else row.initial.label} (labels only)"
+
+
+def no_probabilities(params: Params, protocol: Protocol) -> str | None:
+    """Why the labels of a method's sets cannot be learned as probabilities; None where they can, or need not be."""
+    if not params.centred_labels or protocol.info.labels != "soft" or protocol.info.follows_recipe:
+        return None
+    return "its labels are centred, so no probabilities: use native, or a protocol with hard labels"
 
 
 def _instead(row: Row, rows: Sequence[Row], registries: Registries) -> str:

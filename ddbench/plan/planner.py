@@ -29,7 +29,7 @@ from ddbench.models.fused.offered import IN_BF16
 from ddbench.plan.controls import images_for
 from ddbench.plan.graph import Entry, Node, Plan, TableKey
 from ddbench.plan.grid import Grid, GridCell
-from ddbench.plan.omissions import equal_to, why_left_out
+from ddbench.plan.omissions import equal_to, no_probabilities, why_left_out
 from ddbench.plan.rows import Row
 
 
@@ -325,7 +325,7 @@ class _Planner:
             resolved = resolved.model_copy(update={"recipe_of": recipe_of})
         spec = self._eval_spec(table, protocol, cell, set_key, resolved.model_dump(mode="json"), e)
         skip, declared = protocol.ask(resolved, PlannedEvaluation(spec, cell.spec), table.data.info)
-        skip = equal_to(cell.row, protocol) or skip
+        skip = equal_to(cell.row, protocol) or skip or no_probabilities(cell.params, protocol)
         if skip is not None:
             self.refused.add(set_key)
             return replace(entry, cell=None, skip=skip)

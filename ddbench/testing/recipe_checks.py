@@ -28,8 +28,10 @@ def recipes_can_be_followed(bench: Bench) -> None:
     assert not own or "arch" in info.axes, (
         "Params.own_student says that sets are made for one network: take 'arch' among the axes"
     )
-    if condensed.label_space == "centred":
+    centred, foreseen = condensed.label_space == "centred", bench.params(place).centred_labels
+    if centred:
         assert recipe.loss == "mse", f"labels are centred, so no probabilities: loss {recipe.loss!r} cannot learn them"
+    assert centred == foreseen, f"labels are {condensed.label_space!r}, but Params.centred_labels is {foreseen}"
     if recipe.order == "fixed" and (alone := _of_one_class(condensed, recipe.batch or len(condensed))):
         raise AssertionError(
             f"order is 'fixed', and batch {alone[0]} of {recipe.batch} images holds class {alone[1]} alone: let "

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ddbench import CondensedSet, Method, RunContext, State
 from ddbench.blocks.augment import DSA, siamese
-from ddbench.blocks.features import chunk_size, embed, frozen
+from ddbench.blocks.features import embed, frozen, pass_size
 from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.matching import class_mean_feature_distance
 from ddbench.blocks.moved import how_far
@@ -23,9 +23,6 @@ from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.sampling import ClassSampler
 from ddbench.blocks.trajectory import Learned
 from ddbench_plugins.dm.params import DMParams
-
-WHOLE = 2**62
-"""As many images per pass as there are."""
 
 
 class DM(Method[DMParams]):
@@ -42,9 +39,7 @@ class DM(Method[DMParams]):
         self.images = Learned(self.start, p.lr_img, p.momentum)
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
         self.augment = DSA.for_dataset(ctx.dataset.flip) if p.augment == "dsa" else None
-        net = ctx.build_model(seed=0)
-        coupled = next(net.buffers(), None) is not None  # batch norm: a pass holds all real, or all synthetic, images
-        self.chunk = WHOLE if coupled else chunk_size(net, first[:1])
+        self.chunk = pass_size(ctx.build_model(seed=0), first[:1])
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One network, one batch of each class, one update of the images."""

@@ -14,7 +14,7 @@ import torch
 from ddbench import CondensedSet, Method, Recipe, RunContext, State, StorageBytes
 from ddbench.blocks.adam import Adam
 from ddbench.blocks.augment import DSA, siamese
-from ddbench.blocks.features import chunk_size, embed, frozen
+from ddbench.blocks.features import embed, frozen, pass_size
 from ddbench.blocks.functional import flatten
 from ddbench.blocks.generators import Generator
 from ddbench.blocks.initial import class_slots
@@ -46,7 +46,7 @@ class DMLatent(Method[DMLatentParams]):
         )
         self.sampler = ClassSampler([ctx.train.of_class(c) for c in classes])
         self.augment = DSA.for_dataset(ctx.dataset.flip) if p.augment == "dsa" else None
-        self.chunk = chunk_size(ctx.build_model(seed=0), like)
+        self.chunk = pass_size(ctx.build_model(seed=0), like)
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One network, one batch of each class, one update of the latents."""

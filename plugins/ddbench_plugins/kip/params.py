@@ -25,6 +25,11 @@ class KIPParams(KernelParams, DistillationParams):
         default="real", description="first images: random's; N(0, 1) noise [normalised units]"
     )
 
+    @property
+    def centred_labels(self) -> bool:
+        """Learned ones are."""
+        return self.learn_labels
+
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
         """Budgets that real images cannot initialise, and kernels that are too large."""
         short = too_few_images(cell, data) if self.init == "real" else None

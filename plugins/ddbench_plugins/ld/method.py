@@ -128,7 +128,8 @@ class LD(Method[LDParams]):
             lr=self.params.lr_net, updates=self.plateau.updates(), batch=self.params.batch(len(labels)),
             weight_decay=0.0, augmentation="none", optimiser="adam", schedule="constant",
         )  # fmt: skip
-        size = StorageBytes(images=len(labels) * ctx.dataset.image_bytes, labels=4 * labels.numel())
+        images, rates = len(labels) * ctx.dataset.image_bytes, recipe.stored_rates
+        size = StorageBytes(images=images, labels=4 * labels.numel(), lrs=4 * rates)
         return CondensedSet(
             None, labels, "probs", ctx.train.preprocess, recipe, size,
             indices=self.indices.clone(), aux={"classes": self.classes.clone()},

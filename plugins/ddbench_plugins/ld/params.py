@@ -51,8 +51,8 @@ class LDParams(DistillationParams):
         return too_few_images(cell, data)
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
-        """Real images, and a float32 for each class of each."""
-        return n * (data.image_bytes + 4 * data.classes)
+        """Real images, a float32 for each class of each, and the recipe's learning rate."""
+        return n * (data.image_bytes + 4 * data.classes) + 4
 
     def stored_pixels(self, n: int, data: DatasetInfo) -> int | None:
         """No pixel is stored as float32."""

@@ -2,10 +2,11 @@
 
     θ = l θ_first + (1 − l) θ_trained,  l ~ U(0, 1);   t ~ N(0, 1) for every class;   Φ(t) = mean exp(i ⟨t, f / ‖f‖⟩)
     for each class c:  one AdamW step of X̃ by  300 · mean_t √( α (A_x − A_s)² + β · 2 (A_x A_s − Re Φ_x Φ̄_s) )
-    for each class c:  one AdamW step of X̃ by  CE(net_trained(s), c)
+    for each class c:  one AdamW step of X̃ by  CE(net_trained(A(s, ω)), c)
 
-f = f_θ(A(·, ω)), A_x = |Φ_x|; s: what the canvases of the class decode to. The rate is halved on plateaus of the sum of
-both. Every class has an AdamW of its own (authors' code with a process for each class), or all share one.
+f = f_θ(A(·, ω)), A_x = |Φ_x|; A: colour, a shift and cutout, ω drawn per class and turn; s: what the canvases of the
+class decode to. The rate is halved on plateaus of the sum of both. Every class has an AdamW of its own (authors' code
+with a process for each class), or all share one.
 
 Deltas from the paper and the authors' code: see README.md.
 """

@@ -11,7 +11,7 @@ from ddbench.blocks.augment import Composed
 from ddbench.blocks.distribution_params import PairsParams
 from ddbench.blocks.experts import Experts
 from ddbench.blocks.functional import flatten
-from ddbench.blocks.pairs import Pairs, build, mild, rate
+from ddbench.blocks.pairs import Pairs, build, mild, recipe
 from ddbench.blocks.queue import WINDOW, Queue
 from ddbench.blocks.training import TrainingRecipe
 from ddbench.core.errors import NodeFailureError
@@ -136,7 +136,7 @@ def test_a_pair_is_trained_by_sgd_whose_rate_falls_twice(tmp_path):
 
 
 def test_the_rate_falls_after_two_thirds_and_five_sixths():
-    rates = [rate(PairsParams(lr=1.0), done, 60) for done in range(60)]
+    rates = [recipe(PairsParams(lr=1.0), 60).rates.rate(done) for done in range(60)]
     assert rates == pytest.approx([1.0] * 40 + [0.2] * 10 + [0.04] * 10)
 
 

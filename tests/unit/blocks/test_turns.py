@@ -27,13 +27,13 @@ def pull(seen, goal=GOAL):
 def made(kind, shared, counts=COUNTS, start=None):
     start = values() if start is None else start
     if kind == "sgd":
-        return SGDTurns(start, counts, 0.1, 0.5, shared=shared)
+        return SGDTurns(start, counts, 0.1, 0.9, shared=shared)
     return AdamWTurns(start, counts, 0.05, 0.1, shared=shared)
 
 
 def optimiser_of(kind, parameters):
     if kind == "sgd":
-        return torch.optim.SGD(parameters, lr=0.1, momentum=0.5)
+        return torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
     return torch.optim.AdamW(parameters, lr=0.05, weight_decay=0.1)
 
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from ddbench.blocks import features
 from ddbench.blocks.generator_params import GeneratorParams
 from ddbench.blocks.generators import FILE, Generator, build, loss
 from ddbench.blocks.said import SAID
@@ -110,6 +111,19 @@ def test_latents_move_by_adam_on_dms_loss_through_the_decoder(folder):
         optimiser.step()
         assert method.step(ctx)["loss"] == pytest.approx(float(expected.detach()), rel=1e-9)
     torch.testing.assert_close(method.latents, latents.detach(), rtol=1e-8, atol=1e-10)
+
+
+def test_batch_norm_sees_all_images_of_a_side_at_once_as_under_dm(folder, monkeypatch):
+    monkeypatch.setattr(features, "CPU_CHUNK_BYTES", 1)  # without batch norm, one image per pass
+    ctx = context(folder, norm="bn", arch="convnet2-w8-bn")
+    method = DMLatent(FAST.model_copy(update={"augment": "none"}))
+    method.prepare(ctx)
+    net, draws = ctx.build_model(seed=ctx.seed("net", "0")), torch.Generator()
+    draws.set_state(ctx.generator.get_state())
+    real = ctx.train.images(method.sampler.draw(6, draws))
+    x, s = net.embed(real), net.embed(method.generator.decode(method.latents, method.labels))
+    expected = sum((a.mean(0) - b.mean(0)).square().sum() for a, b in zip(x.split(6), s.split(2), strict=True))
+    assert method.step(ctx)["loss"] == pytest.approx(float(expected.detach()), rel=1e-9)
 
 
 def test_latents_and_decoder_are_what_the_set_costs_and_decode_to_its_images(folder):

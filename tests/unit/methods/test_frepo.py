@@ -242,7 +242,8 @@ def test_the_set_has_centred_labels_and_the_bytes_that_were_foreseen():
     made = run(FRePo(params), ctx)
     assert made.label_space == "centred"
     assert made.aux["classes"].tolist() == [0, 0, 1, 1, 2, 2]
-    assert made.storage.total == params.stored_bytes(6, ctx.dataset) == 4 * 6 * (64 + 3)
+    assert made.storage.total == params.stored_bytes(6, ctx.dataset) == 4 * 6 * (64 + 3) + 4
+    assert made.storage.lrs == 4 * made.recipe.stored_rates == 4
 
 
 @pytest.mark.parametrize(("form", "stored", "seen"), [("multi-formation", 6, 24), ("upsampled", 6, 6)])

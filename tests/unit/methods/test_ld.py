@@ -245,7 +245,8 @@ def test_the_set_is_randoms_images_with_learned_labels():
     assert torch.equal(made.indices, first_of_each_class(ctx))
     assert made.aux["classes"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert made.label_space == "probs"
-    assert made.storage.total == params.stored_bytes(12, ctx.dataset) == 12 * (64 + 4 * 3)
+    assert made.storage.total == params.stored_bytes(12, ctx.dataset) == 12 * (64 + 4 * 3) + 4
+    assert made.storage.lrs == 4 * made.recipe.stored_rates == 4
     recipe = made.recipe
     assert (recipe.optimiser, recipe.lr, recipe.loss, recipe.augmentation) == ("adam", 1e-3, "ce", "none")
     assert (recipe.schedule, recipe.batch, recipe.weight_decay, recipe.updates) == ("constant", 10, 0.0, 5)

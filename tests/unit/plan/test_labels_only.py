@@ -37,7 +37,7 @@ def test_its_set_is_not_made_for_them_alone():
         planned(methods=["label_solve"], protocols=["hard-fixed"])
 
 
-@pytest.mark.parametrize("protocol", ["native", "soft", "val"])
+@pytest.mark.parametrize("protocol", ["native", "val"])
 def test_where_labels_are_learned_it_is_a_row_like_any_other(protocol):
     made = planned(methods=["label_solve"], protocols=[protocol])
     assert all(entry.skip is None for entry in made.entries if entry.row == "label_solve")
@@ -46,6 +46,23 @@ def test_where_labels_are_learned_it_is_a_row_like_any_other(protocol):
 def test_a_method_that_learns_images_too_is_trained_everywhere():
     made = planned(methods=[{"name": "kip", "params": {"learn_labels": True}}], protocols=["hard-fixed", "krr-fc1"])
     assert all(entry.skip is None for entry in made.entries)
+
+
+LEARNED = {"name": "kip", "label": "kip learned", "params": {"learn_labels": True}}
+
+
+def test_centred_labels_are_left_out_where_probabilities_are_learned_before_anything_is_condensed():
+    made = planned(methods=["frepo", "label_solve", LEARNED, "kip", "ld"], protocols=["soft"])
+    why = {entry.row: entry.skip for entry in made.entries}
+    centred = {row for row, skip in why.items() if skip is not None}
+    assert centred == {"frepo", "label_solve", "kip learned"}
+    assert {why[row] for row in centred} == {
+        "its labels are centred, so no probabilities: use native, or a protocol with hard labels"
+    }
+    condensed = {node.document.label for node in nodes(made, "cell")}
+    assert condensed.isdisjoint(centred) and {"kip", "ld"} <= condensed
+    native = planned(methods=["frepo"], protocols=["soft", "native"])
+    assert "frepo" in {node.document.label for node in nodes(native, "cell")}
 
 
 # --------------------------------------------------------------------------------------------------------------- tables

@@ -67,6 +67,15 @@ def test_a_method_without_an_arch_axis_is_condensed_once_for_all_architectures()
     assert len(nodes(made, "evaluation")) == 2 * 2 * profile("smoke").condense_seeds
 
 
+def test_a_method_whose_networks_do_not_exist_is_skipped_and_runs_where_they_do():
+    """frepo condenses with batch norm, which the perceptron lacks."""
+    made = planned(methods=["frepo"], archs=["mlp", "convnet2-w8-in"], protocols=["hard-fixed"])
+    (skipped,) = {entry.skip for entry in made.entries if entry.row == "frepo" and entry.skip}
+    assert skipped.startswith("no such network to condense with: architecture 'mlp-w128-bn'") and "-nn" in skipped
+    titles = {node.title.split(" · ")[-1] for node in nodes(made, "evaluation") if node.title.startswith("frepo")}
+    assert all("convnet2-w8-in" in title for title in titles) and titles
+
+
 def test_full_has_one_set_and_one_student_per_repetition_whatever_the_budgets():
     made = planned(budget={"ipc": [1, 2, 5]}, seeds={"evaluate": 3}, protocols=["hard-fixed"])
     assert sum(node.title.startswith("full") for node in nodes(made, "cell")) == 1
