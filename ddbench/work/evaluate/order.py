@@ -1,0 +1,52 @@
+"""The order in which a set is trained on by a recipe with fixed batches that another set came with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ddbench.core.api import CondensedSet
+
+
+def arranged(condensed: CondensedSet, like: CondensedSet) -> CondensedSet:
+    """A set whose classes follow each other as those of another one do.
+
+    Where the two have different numbers of images of a class, its classes take turns: the first image of each, then
+    the second ones. Images of one class keep their order. A class-major set would show a student one class at a time.
+
+    Args:
+        condensed: The set.
+        like: The other one.
+    """
+    mine, theirs = _classes(condensed), _classes(like)
+    if Counter(mine.tolist()) == Counter(theirs.tolist()):
+        order = torch.empty(len(mine), dtype=torch.int64)
+        order[theirs.argsort(stable=True)] = mine.argsort(stable=True)
+    else:
+        seen: Counter[int] = Counter()
+        turns = []
+        for place, c in enumerate(mine.tolist()):
+            turns.append((seen[c], c, place))
+            seen[c] += 1
+        order = torch.tensor([place for _, _, place in sorted(turns)])
+    parts = {
+        name: None if (part := getattr(condensed, name)) is None else part[order.to(part.device)] for name in PARTS
+    }
+    aux = dict(condensed.aux)
+    if (slots := aux.get("classes")) is not None:
+        aux["classes"] = slots[order.to(slots.device)]
+    return replace(condensed, **parts, aux=aux)
+
+
+PARTS = ("images", "labels", "indices", "weights")
+"""What a set has of each image."""
+
+
+def _classes(condensed: CondensedSet) -> Tensor:
+    """The class that each image stands for: [n] int64, on the CPU."""
+    labels = condensed.labels
+    found = labels if labels.ndim == 1 else condensed.aux.get("classes", labels.argmax(1))
+    return found.cpu()
