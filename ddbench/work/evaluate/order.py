@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,9 +33,8 @@ def arranged(condensed: CondensedSet, like: CondensedSet) -> CondensedSet:
             turns.append((seen[c], c, place))
             seen[c] += 1
         order = torch.tensor([place for _, _, place in sorted(turns)])
-    parts = {
-        name: None if (part := getattr(condensed, name)) is None else part[order.to(part.device)] for name in PARTS
-    }
+    parts: dict[str, Any] = {name: getattr(condensed, name) for name in PARTS}
+    parts = {name: None if part is None else part[order.to(part.device)] for name, part in parts.items()}
     aux = dict(condensed.aux)
     if (slots := aux.get("classes")) is not None:
         aux["classes"] = slots[order.to(slots.device)]
