@@ -24,7 +24,7 @@ from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, g
 from ddbench.work.clock import Clock
 from ddbench.work.costs import cost_of
 from ddbench.work.engine import Engine
-from ddbench.work.evaluate.order import arranged
+from ddbench.work.evaluate.beside import beside
 from ddbench.work.evaluate.stage import Evaluation, Result
 from ddbench.work.meter import Spent
 from ddbench.work.surroundings import Surroundings
@@ -76,7 +76,7 @@ class _Training:
             spec=document.eval,
             protocol=self.job.registries.protocols.get(document.eval.protocol),
             data=document.cell.data,
-            condensed=self._in_order(followed),
+            condensed=self._beside(followed),
             device=torch.device(self.engine.device),
             registries=self.job.registries,
             whole=document.whole,
@@ -91,11 +91,11 @@ class _Training:
         with self.attempt.meter.phase("evaluate"), self.job.interrupts.deferred():
             return evaluation.run()
 
-    def _in_order(self, followed: CondensedSet | None) -> CondensedSet:
-        """The set; under another one's recipe with fixed batches, its images in that one's order of classes."""
-        if followed is None or followed is self.condensed or followed.recipe.order == "shuffled":
+    def _beside(self, followed: CondensedSet | None) -> CondensedSet:
+        """The set; under another one's recipe as that takes it."""
+        if followed is None or followed is self.condensed:
             return self.condensed
-        return arranged(self.condensed, followed)
+        return beside(self.condensed, followed)
 
     def tick(self, done: int, total: int, state: Callable[[], State]) -> None:
         """After each update."""

@@ -1,12 +1,14 @@
-"""Under a recipe with fixed batches another set shows its classes in the order of the set that the recipe came with."""
+"""What another set's recipe takes for granted: the order of classes in fixed batches, and the mean of labels."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
 
 from ddbench.core.api import CondensedSet, Preprocess, Recipe, StorageBytes
-from ddbench.work.evaluate.order import arranged
+from ddbench.work.evaluate.beside import arranged, beside
 
 SPACE = Preprocess(id="meanstd")
 
@@ -20,6 +22,9 @@ def of(classes, *, soft=False, **more):
     return CondensedSet(
         images, targets, "logits" if soft else "hard", SPACE, Recipe(), StorageBytes(0), aux=aux, **more
     )
+
+
+FIXED = Recipe(order="fixed")
 
 
 def places(condensed):
@@ -48,3 +53,19 @@ def test_all_that_belongs_to_an_image_moves_with_it():
         None, torch.tensor([0, 0, 1, 1]), "hard", SPACE, Recipe(), StorageBytes(0), indices=torch.tensor([7, 5, 3, 9])
     )
     assert arranged(real, of([1, 0, 1, 0])).indices.tolist() == [3, 7, 9, 5]
+
+
+def test_only_fixed_batches_need_an_order():
+    for recipe, order in ((FIXED, [0, 2, 1, 3]), (Recipe(), [0, 1, 2, 3])):
+        assert places(beside(of([0, 0, 1, 1]), replace(of([0, 1, 0, 1]), recipe=recipe))) == order
+
+
+def test_beside_centred_labels_hard_ones_are_centred_in_place():
+    other = replace(of([1, 0], soft=True), label_space="centred", recipe=Recipe(loss="mse"))
+    made = beside(of([3, 0]), other)
+    assert made.label_space == "centred" and made.aux["classes"].tolist() == [3, 0]
+    assert made.labels.tolist() == [[-0.25, -0.25, -0.25, 0.75], [0.75, -0.25, -0.25, -0.25]]
+    soft = of([3, 0], soft=True)
+    assert beside(soft, other) is soft, "labels that are no classes stay what they are"
+    hard = of([3, 0])
+    assert beside(hard, replace(other, label_space="probs")) is hard

@@ -1,4 +1,4 @@
-"""The order in which a set is trained on by a recipe with fixed batches that another set came with."""
+"""A set beside another one, by whose recipe it is trained: what the recipe takes for granted of images and labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddbench.blocks.kernel_ridge import centred
 from ddbench.core.api import CondensedSet
+
+
+def beside(condensed: CondensedSet, like: CondensedSet) -> CondensedSet:
+    """A set as the recipe of another one wants it.
+
+    Fixed batches need an order of classes: that of the other set (:func:`arranged`). Where the other set's labels are
+    centred, hard ones are learned as onehot − 1/K: else students of one recipe would learn targets with two means.
+
+    Args:
+        condensed: The set.
+        like: The other one, with its recipe.
+    """
+    if like.recipe.order == "fixed":
+        condensed = arranged(condensed, like)
+    if like.label_space == "centred" and condensed.label_space == "hard":
+        targets = centred(condensed.labels, like.labels.shape[1]).float()
+        aux = {**condensed.aux, "classes": condensed.labels}
+        condensed = replace(condensed, labels=targets, label_space="centred", aux=aux)
+    return condensed
 
 
 def arranged(condensed: CondensedSet, like: CondensedSet) -> CondensedSet:
