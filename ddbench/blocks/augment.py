@@ -216,8 +216,8 @@ def named(name: AugmentationName, flip: bool, *, cutout: bool = True) -> Augment
       mirroring of every other image, colour (brightness ± 0.25, then saturation and contrast × 0.75 … 1.25), a zoom of
       both axes by 0.8 … 1.25 around a random place, rotation (± 15°), a shift by up to 1/8, and a blank square of 1/4.
       Chosen here: the order within colour, that the zoom's logarithm is uniform, that shifts are whole pixels.
-    - ``flip_rotate``: RaT-BPTT's (Feng et al., ICLR 2024): mirroring of every other image, then rotation; always both.
-      Chosen here: ± 15°.
+    - ``flip_rotate``: that of BPTT (Deng & Russakovsky, NeurIPS 2022) and RaT-BPTT (Feng et al., ICLR 2024), authors'
+      code: for the whole batch either mirroring of every other image or rotation (± 15°).
     - ``composed``: that of IDC, DANCE and NCFM (:class:`Composed`): mirroring and colour always, then one of shift,
       scaling and rotation for the whole batch, then a blank square.
 
@@ -242,7 +242,7 @@ def named(name: AugmentationName, flip: bool, *, cutout: bool = True) -> Augment
                 contrast=0.25, cutout=0.25,
             )
         ),
-        "flip_rotate": Augmentation(DSA(ops=(*mirrors, "rotate")), "all"),
+        "flip_rotate": Augmentation(DSA(ops=(*mirrors, "rotate"))),
         "composed": Augmentation(
             Composed(ops=(*mirrors, "color", "crop", "scale", "rotate", *(("cutout",) if cutout else ())))
         ),

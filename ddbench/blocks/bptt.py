@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ddbench.blocks.augment import DSA
+from ddbench.blocks.augment import named
 from ddbench.blocks.bptt_params import BPTTParams
 from ddbench.blocks.functional import FlatModel, flatten
 from ddbench.blocks.initial import class_slots
@@ -120,8 +120,7 @@ class BPTTMethod(Method[P]):
         self.classes = class_slots(ctx, self.form.times)
         present = [c for c, n in enumerate(ctx.per_class) if n]
         self.sampler = ClassSampler([torch.nonzero(self.classes.cpu() == c).flatten() for c in present])
-        ops = ("flip", "rotate") if ctx.dataset.flip else ("rotate",)
-        self.dsa = DSA(ops=ops) if self.params.augment == "flip_rotate" else None
+        self.dsa = named(self.params.augment, ctx.dataset.flip).augmenter
 
     def students(self, ctx: RunContext) -> list[nn.Module]:
         """The fresh networks of an outer step; the first is the one that other methods see in their step."""

@@ -9,6 +9,7 @@ Symbols: n images of the set (s), b of a real batch, N real images (t), K classe
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -71,6 +72,15 @@ def regularised(gram: Tensor, ridge: float) -> Tensor:
     return found
 
 
+def _factor(gram: Tensor, ridge: float) -> Tensor:
+    """Cholesky's of K_ss + λ I, [n, n]."""
+    found, failed = torch.linalg.cholesky_ex(regularised(gram, ridge))
+    if failed:
+        why = f"the kernel of the set is not positive definite with ridge {ridge:g}"
+        raise NodeFailureError("nan", f"{why}: images diverged, or are too much alike")
+    return cast(Tensor, found)
+
+
 def coefficients(gram: Tensor, labels: Tensor, ridge: float) -> Tensor:
     """(K_ss + λ I)⁻¹ y_s, [n, K], by Cholesky; differentiable.
 
@@ -80,9 +90,9 @@ def coefficients(gram: Tensor, labels: Tensor, ridge: float) -> Tensor:
         ridge: ρ.
 
     Raises:
-        torch.linalg.LinAlgError: If the matrix is not positive definite in float64.
+        NodeFailureError: If the matrix is not positive definite in float64.
     """
-    return torch.cholesky_solve(labels, torch.linalg.cholesky(regularised(gram, ridge)))
+    return torch.cholesky_solve(labels, _factor(gram, ridge))
 
 
 def solutions(gram: Tensor, labels: Tensor, ridges: Sequence[float]) -> dict[float, Tensor]:
@@ -133,9 +143,10 @@ def best_labels(gram: Tensor, blocks: Iterable[tuple[Tensor, Tensor]], ridge: fl
 
     Raises:
         ValueError: If there are no rows.
+        NodeFailureError: If K_ss + λ I is not positive definite in float64.
     """
     n = len(gram)
-    factor = torch.linalg.cholesky(regularised(gram, ridge))
+    factor = _factor(gram, ridge)
     reduced, rows = gram.new_zeros(0, 0), 0
     for across, labels in blocks:
         part = torch.cat([torch.cholesky_solve(across.mT, factor).mT, labels], 1)

@@ -269,12 +269,12 @@ class _Planner:
     def _in_bf16(self, artifact: str) -> bool:
         return precision_of(self.plan.nodes[artifact].document) == "bf16"
 
-    def _row_title(self, cell: GridCell) -> str:
-        """Row and, where it matters, budget, data set and condensing network."""
+    def _row_title(self, cell: GridCell, row: str = "") -> str:
+        """Row (the cell's, or a twin's) and, where it matters, budget, data set and condensing network."""
         axes = cell.row.method.axes
         budget = cell.spec.budget.label if "budget" in axes else ""
         arch = cell.spec.arch if "arch" in axes and len(set(self.grid.archs(cell.data))) > 1 else ""
-        return " ".join(part for part in (cell.row.label, budget, self._shown(cell.data.spec), arch) if part)
+        return " ".join(part for part in (row or cell.row.label, budget, self._shown(cell.data.spec), arch) if part)
 
     def _shown(self, data: DataSpec, alone: str = "") -> str:
         """Label of one of several data sets (``alone``: of the only one), and one of several preprocessings."""
@@ -351,7 +351,7 @@ class _Planner:
             recipe=None if recipe_of is None else self.made(recipe_of), choice=chooser, artifacts=used,
         )  # fmt: skip
         network = " ".join([table.eval_arch, *_bf16(spec.precision)])
-        title = f"{self._row_title(cell)} r{cell.spec.r} · {protocol.id} {network} e{e}"
+        title = f"{self._row_title(cell, entry.row)} r{cell.spec.r} · {protocol.id} {network} e{e}"
         shown = title if document.reported else title + CHOOSES
         nodes[key] = Node(shown, document, tuple(needs), resolved.updates)
         return found

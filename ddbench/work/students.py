@@ -24,6 +24,7 @@ from ddbench.work.attempt import Attempt, Ended, Job, Outcome, environment_of, g
 from ddbench.work.clock import Clock
 from ddbench.work.costs import cost_of
 from ddbench.work.engine import Engine
+from ddbench.work.evaluate.beside import beside
 from ddbench.work.evaluate.stage import Evaluation, Result
 from ddbench.work.meter import Spent
 from ddbench.work.surroundings import Surroundings
@@ -75,7 +76,7 @@ class _Training:
             spec=document.eval,
             protocol=self.job.registries.protocols.get(document.eval.protocol),
             data=document.cell.data,
-            condensed=self.condensed,
+            condensed=self._beside(followed),
             device=torch.device(self.engine.device),
             registries=self.job.registries,
             whole=document.whole,
@@ -89,6 +90,12 @@ class _Training:
         )
         with self.attempt.meter.phase("evaluate"), self.job.interrupts.deferred():
             return evaluation.run()
+
+    def _beside(self, followed: CondensedSet | None) -> CondensedSet:
+        """The set; under another one's recipe as that takes it."""
+        if followed is None or followed is self.condensed:
+            return self.condensed
+        return beside(self.condensed, followed)
 
     def tick(self, done: int, total: int, state: Callable[[], State]) -> None:
         """After each update."""

@@ -10,7 +10,6 @@ ddbench's; classes may have different numbers of images; seeded generators.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -68,10 +67,9 @@ class DD(BPTTMethod[DDParams]):
             lrs=tuple(self.rates.tolist()), updates=len(self.batches), batch=self.size, order="fixed",
             schedule="constant", momentum=0.0, weight_decay=0.0, augmentation="none", initial=self.params.fixed_init,
         )  # fmt: skip
-        made = CondensedSet.of_images(self.images.cpu(), self.labels.cpu(), ctx.train.preprocess, recipe)
-        initial = {"initial": flatten(list(self.fixed(ctx).parameters())).cpu()} if self.params.fixed_init else {}
-        counted = {name: 4 * part.numel() for name, part in {"lrs": self.raw, **initial}.items()}
-        return replace(made, storage=replace(made.storage, **counted), aux=initial)
+        initial = flatten(list(self.fixed(ctx).parameters())).cpu() if self.params.fixed_init else None
+        space = ctx.train.preprocess
+        return CondensedSet.of_images(self.images.cpu(), self.labels.cpu(), space, recipe, initial=initial)
 
     def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
         """How far the images moved, and the step sizes."""

@@ -96,3 +96,16 @@ def test_ridges_that_float64_cannot_solve_for_are_left_out_and_none_at_all_is_no
     with pytest.raises(NodeFailureError, match="cannot be solved for with any ridge") as failed:
         ridge_of.solutions(singular, labels, (1e-18,))
     assert failed.value.status == "nan"
+
+
+def test_a_kernel_that_is_not_positive_definite_is_no_result_and_says_why():
+    x, y = of(3)
+    singular = gram(NAMED, x.repeat(2, 1, 1, 1)) - 1e-9 * torch.eye(6, dtype=torch.float64)
+    solving = (
+        lambda: ridge_of.coefficients(singular, torch.cat([y, y]), 1e-18),
+        lambda: ridge_of.best_labels(singular, [(singular, torch.cat([y, y]))], 1e-18),
+    )
+    for solve in solving:
+        with pytest.raises(NodeFailureError, match="not positive definite with ridge 1e-18: images diverged") as failed:
+            solve()
+        assert failed.value.status == "nan"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from ddbench.blocks.augment import named
 from ddbench.blocks.bptt import RunningNorm, averaged, clipped, loss_on
 from ddbench.blocks.functional import FlatModel, flatten
 from ddbench.blocks.unroll import Unrolled
@@ -317,6 +318,16 @@ def test_recipes_say_how_students_were_trained():
     bptt, rat = (run(METHODS[name](), context(), steps=0).recipe for name in ("bptt", "rat"))
     assert (bptt.lr, bptt.momentum, bptt.updates, bptt.batch, bptt.schedule) == (0.01, 0.9, 300, 640, "constant")
     assert (rat.optimiser, rat.lr, rat.updates, rat.batch) == ("adam", 1e-3, 6, 6)
+
+
+@pytest.mark.parametrize("name", ["bptt", "rat"])
+def test_students_of_the_recipe_see_what_students_of_the_method_saw(name):
+    ctx, method = context(flip=True), METHODS[name](augment="flip_rotate")
+    recipe = run(method, ctx, steps=0).recipe
+    x, seen = ctx.train.images(), named(recipe.augmentation, ctx.dataset.flip)
+    for seed in range(6):
+        one, other = (torch.Generator().manual_seed(seed) for _ in range(2))
+        assert torch.equal(seen(x, one), method.dsa(x, method.dsa.draw(other, n=len(x))))
 
 
 def cell(**fields):

@@ -429,6 +429,13 @@ def test_durations_read_well(seconds, text):
     assert duration(seconds) == text
 
 
+def test_titles_of_students_say_whose_recipe_they_follow():
+    made = planned(methods=["dm", "dsa"], protocols=["native"])
+    titles = [node.title for node in nodes(made, "evaluation")]
+    assert len(set(titles)) == len(titles)
+    assert any(title.startswith("random (recipe of dsa) ipc 1 r0 · native") for title in titles)
+
+
 def test_titles_say_which_data_set_and_condensing_network_where_there_are_several():
     view = [{"name": "train_size", "size": 200}]
     several = planned(

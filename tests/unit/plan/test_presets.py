@@ -36,6 +36,20 @@ def test_presets_for_fractions_or_for_any_budget_come_first():
     assert chosen("random_soft", profile="paper", fraction=0.2, per_class=1).params["experts"] == 100
 
 
+@pytest.mark.parametrize("method", [info.name for info in installed().methods])
+def test_every_preset_is_that_of_some_number_of_images_per_class(method):
+    """One for every budget beside one of ipc 1 would be none at all: the nearest smaller budget comes first."""
+    info = installed().methods.get(method)
+    for preset in presets(info):
+        where = preset.where
+        given = [Budget(ipc=ipc) for ipc in (1, 2, 10, 50, 100)]
+        own = [Budget(ipc=where.ipc)] if where.ipc else [Budget(fraction=where.fraction)] if where.fraction else given
+        found = [
+            choose(info, where.dataset or "other", budget, where.profile or "short", size=where.size) for budget in own
+        ]
+        assert any(dict(one.params) == preset.params and one.source == preset.source for one in found), preset
+
+
 def test_where_no_preset_fits_the_defaults_are_said_to_be_defaults():
     found = chosen("idc", dataset="tinyimagenet", ipc=1)
     assert found.params == {}
