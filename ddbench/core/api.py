@@ -109,7 +109,8 @@ class Params(BaseModel):
         """Whether its set is made for one network in one initial state, which it holds (``Recipe.initial``).
 
         Under protocols that follow recipes such a set, and the rows trained by its recipe, have one student of the
-        cell's own network for each repetition, and stand outside of ranks and verdicts. Needs ``arch`` among the axes.
+        cell's own network for each repetition, and stand outside of ranks and verdicts; other protocols skip the row.
+        Needs ``arch`` among the axes.
         """
         return False
 

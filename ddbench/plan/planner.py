@@ -305,9 +305,13 @@ class _Planner:
                 table, row.label, row.role, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys,
                 protocol.declared, own,
             )  # fmt: skip
-            if set_key is not None and own and table.eval_arch != table.arch:
-                self.refused.add(set_key)
+            why = None
+            if own and table.eval_arch != table.arch:
                 why = f"trained from an initial state of {table.arch}, which no student of {table.eval_arch} can have"
+            elif cell.own_student and not own:
+                why = f"made for one initial state, which students have under its own recipe, not under {protocol.id}"
+            if set_key is not None and why is not None:
+                self.refused.add(set_key)
                 entry = replace(entry, cell=None, skip=why)
             elif set_key is not None:
                 entry = self.evaluation(entry, protocol, cell, set_key, recipe_of)

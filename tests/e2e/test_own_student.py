@@ -53,9 +53,11 @@ def test_a_set_and_its_twin_have_one_student_where_the_recipe_is_followed(plan, 
     )
 
 
-def test_under_other_protocols_it_is_a_set_like_others(plan):
+def test_protocols_whose_students_have_another_state_skip_it(plan):
     made = plan()
-    assert len(students(made, "ordered", "hard-fixed@1")) == 6
+    assert students(made, "ordered", "hard-fixed@1") == []
+    why = {e.skip for e in made.entries if (e.row, e.table.protocol) == ("ordered", "hard-fixed@1")}
+    assert why == {"made for one initial state, which students have under its own recipe, not under hard-fixed@1"}
     facts = [entry.facts for entry in made.entries if entry.row != "ordered" or "hard" in entry.table.protocol]
     assert not any(fact.own_student for fact in facts if fact.role.of != ("ordered",))
     assert all("own_student" not in fact.model_dump() for fact in facts if not fact.own_student), "records as before"
@@ -67,7 +69,6 @@ def test_students_of_other_networks_are_skipped_with_the_reason(plan):
         assert students(made, row, "native@2", OTHER) == []
         why = {e.skip for e in made.entries if (e.row, e.table.protocol, e.table.eval_arch) == (row, "native@2", OTHER)}
         assert why == {f"trained from an initial state of {OWN}, which no student of {OTHER} can have"}
-    assert len(students(made, "ordered", "hard-fixed@1", OTHER)) == 6
     assert len(students(made, "dm", "native@2", OTHER)) == 6
     assert any(why.startswith("trained from an initial state") for _, why in made.skips())
 
