@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +16,11 @@ from ddbench.core.plugin.targets import absent
 from ddbench.core.profiles import Profile
 from ddbench.core.roles import parse_label
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, StudentInfo
-from ddbench.data.dataset import Data, open_data
+from ddbench.data.dataset import Data
 from ddbench.models import names as arch_names
 from ddbench.plan import derived, typed
 from ddbench.plan.controls import bought, with_controls, with_pools
+from ddbench.plan.datasets import check_fraction, data_of
 from ddbench.plan.rows import Row, resolved, rows_of
 from ddbench.plan.suite import Exclusion, Suite
 
@@ -258,7 +258,7 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
     networks = [*suite.archs, *(name for name in suite.eval_archs if name not in predictors)]
     for arch in networks:
         arch_names.parse(arch, registries.architectures)
-    data = list(_data(suite, registries))
+    data = list(data_of(suite, registries))
     for item in data:
         usual = [] if suite.archs else [item.info.default_arch]
         for arch in [*networks, *usual]:
@@ -315,20 +315,6 @@ def _check_targets(rows: list[Row], registries: Registries) -> None:
                 f"method {info.name!r} ({plugin}): target {info.target!r}: {missing} "
                 "(see docs/reference/hooks/methods.md)"
             )
-
-
-def check_fraction(budget: Budget, data: Data) -> None:
-    """Refuse a share that is less than one image of every class, which would be rounded up to another share.
-
-    Raises:
-        UsageError: If it is.
-    """
-    counts = [count for count in data.info.counts if count]
-    if budget.fraction is not None and not any(round(budget.fraction * count) for count in counts):
-        raise UsageError(
-            f"{data.label}: {budget.label} of {sum(counts)} training images is less than one of each class; one of "
-            f"each is a fraction of {len(counts) / sum(counts):.2g} (--ipc 1)"
-        )
 
 
 def _canonical(
@@ -399,18 +385,3 @@ def _protocol(name: str, suite: Suite, registries: Registries, profile: Profile)
             f"protocol {plain} chooses a learning rate on val, but split 'paper' has none: use dc2021 or hard-fixed"
         )
     return Protocol.find(plain, registries)
-
-
-def _data(suite: Suite, registries: Registries) -> Iterator[Data]:
-    """Each once: a prepared copy may be named alone and by its source."""
-    found: list[Data] = []
-    for data in _opened(suite, registries):
-        if data not in found:
-            found.append(data)
-    return iter(found)
-
-
-def _opened(suite: Suite, registries: Registries) -> Iterator[Data]:
-    for name, view in dict.fromkeys((item.name, json.dumps(item.view, sort_keys=True)) for item in suite.datasets):
-        for preprocess in dict.fromkeys(suite.preprocess):
-            yield open_data(name, json.loads(view), suite.split, preprocess, registries)

@@ -31,6 +31,7 @@ from ddbench.plan.graph import Entry, Node, Plan, TableKey
 from ddbench.plan.grid import Grid, GridCell
 from ddbench.plan.omissions import equal_to, no_probabilities, why_left_out
 from ddbench.plan.rows import Row
+from ddbench.plan.size import check_size
 
 
 def make(grid: Grid) -> Plan:
@@ -39,7 +40,7 @@ def make(grid: Grid) -> Plan:
     Raises:
         UsageError: If none of the requested methods has a cell that can run; the message gives the reason.
     """
-    _check_size(grid)
+    check_size(grid)
     planner = _Planner(grid)
     for data in grid.data:
         for arch in grid.archs(data):
@@ -50,37 +51,6 @@ def make(grid: Grid) -> Plan:
     if requested and all(skips.values()):
         raise UsageError("no cell can run: " + ("; ".join([*skips, *planner.left]) or "everything is excluded"))
     return plan
-
-
-MOST_NODES = 200_000
-"""Of a plan; more would take gigabytes before anything has run."""
-
-
-def _check_size(grid: Grid) -> None:
-    """Refuse a plan that is too large before it is made; counted are sets and students of what the suite names.
-
-    Raises:
-        UsageError: If these are more than :data:`MOST_NODES`.
-    """
-    nodes = 0
-    rows = [row for row in grid.rows if row.method.kind != "reference"]
-    for data in grid.data:
-        for arch, budget, row in itertools.product(grid.archs(data), grid.budgets, rows):
-            if grid.excludes(row, data, budget, arch):
-                continue
-            nodes += len(grid.repetitions)
-            for protocol in grid.protocols:
-                drawn = len(grid.repetitions_of(row, protocol.info))
-                for eval_arch in grid.students(protocol, arch)[0]:
-                    if not grid.excludes(row, data, budget, arch, eval_arch=eval_arch, protocol=protocol.info.name):
-                        nodes += drawn * (grid.eval_seeds if protocol.info.trains_student else 1)
-    if nodes > MOST_NODES:
-        parts = f"{len(rows)} rows, {len(grid.budgets)} budgets, {len(grid.repetitions):,} repetitions, "
-        parts += f"{grid.eval_seeds:,} students, {len(grid.data)} data sets"
-        raise UsageError(
-            f"that would be {nodes:,} nodes and more, {MOST_NODES:,} are the most ({parts}): ask for fewer seeds or "
-            "budgets, or make several suites of it"
-        )
 
 
 def _bf16(precision: Precision) -> list[str]:

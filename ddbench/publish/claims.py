@@ -19,17 +19,8 @@ from ddbench.publish.text.latex import to_latex
 from ddbench.publish.text.render import markdown, terminal
 from ddbench.publish.views.columns import COUNT, INTERVAL, P_VALUE, Column, column, decimals
 from ddbench.publish.views.view import View
-from ddbench.results.scores.fixed_claims import (
-    FACTOR,
-    ClaimsFile,
-    Contrast,
-    Finding,
-    FixedClaim,
-    Measured,
-    Term,
-    Where,
-    findings,
-)
+from ddbench.results.scores.claims_file import ClaimsFile, Contrast, FixedClaim, Term, Where
+from ddbench.results.scores.fixed_claims import FACTOR, Finding, Measured, findings
 from ddbench.results.stats import MARGIN, smallest_n
 from ddbench.results.tables.conditions import place
 from ddbench.results.tables.figures import NONE, plural

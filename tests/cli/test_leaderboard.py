@@ -180,7 +180,7 @@ def test_a_corrupt_line_is_a_usage_error_with_its_number(site, line):
     count = len(file.read_text().splitlines())
     result = call("check")
     assert exit_code(result) == 2
-    why = "written by a newer ddbench (schema 2)" if "2" in line else "not a record"
+    why = "newer than this ddbench: written by a newer ddbench (schema 2)" if "2" in line else "not a record"
     assert f"digits.jsonl:{count}: {why}" in str(result.exception)
 
 

@@ -26,7 +26,6 @@ from ddbench.data.catalog import SCHEMES
 from ddbench.data.prepared.decode import PARTIAL, OtherDataError, decode, reading, source_error
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
 from ddbench.data.prepared.sources import POINTERS, Source, fingerprint, is_there
-from ddbench.data.readers import parquet
 from ddbench.data.readers.raw import RawDataset, malformed
 from ddbench.data.readers.shards import holds_parquet
 
@@ -238,6 +237,8 @@ def _read(source: Source, place: Path | None) -> tuple[RawDataset, str]:
         except DataError:
             if contents is None or place is None or not _is_parquet(source, place):
                 raise
+            from ddbench.data.readers import parquet  # Pillow, for those who decode
+
             raw = parquet.known(place, contents)
             return raw, "hf"
     problem = malformed(raw) if isinstance(raw, RawDataset) else "that is no ddbench.RawDataset"

@@ -39,7 +39,7 @@ def plain_value(value: Any) -> Any:
     if not isinstance(value, str) or not value.startswith(_FORMULA):
         return value
     try:
-        float(value)
+        [float(part) for part in value.split()]  # an interval has two
     except ValueError:
         return f"'{value}"
     return value

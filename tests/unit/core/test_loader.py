@@ -21,7 +21,10 @@ pytest_plugins = ["ddbench.testing.fixtures"]
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-OURS = set(PROJECT["entry-points"][GROUP])
+ENTRIES = set(PROJECT["entry-points"][GROUP])
+PROTOCOLS = {"krr"}
+"""Entry points that register no method."""
+OURS = ENTRIES - PROTOCOLS
 
 GOOD = """
 from ddbench import MethodInfo, hookimpl
@@ -106,7 +109,7 @@ def test_first_party_loads_first_then_by_distribution_name(fake_distribution):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loaded = [report.origin.distribution for report in load().reports]
-    assert loaded == [FIRST_PARTY] * len(OURS) + ["aa-first", "zz-last"]
+    assert loaded == [FIRST_PARTY] * len(ENTRIES) + ["aa-first", "zz-last"]
 
 
 def test_of_two_distributions_the_first_by_name_keeps_a_contested_name(fake_distribution):
@@ -209,7 +212,11 @@ def test_every_first_party_folder_is_declared_and_installed():
 
 
 def test_every_entry_point_is_called_as_the_method_it_registers():
-    assert all(report.registered == (f"method {report.name}",) for report in load().reports)
+    for report in load().reports:
+        if report.name in PROTOCOLS:
+            assert all(name.startswith(f"protocol {report.name}-") for name in report.registered) and report.registered
+        else:
+            assert report.registered == (f"method {report.name}",)
 
 
 def test_ddbenchs_own_members_come_through_the_same_hooks():

@@ -175,7 +175,7 @@ def test_a_malformed_file_is_one_line_that_says_where(site, content, says, capsy
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(b"claims: [", "no YAML"), (b"\xff\xfe\xfa", "not UTF-8 text"), (None, "No such file")]
+    ("content", "says"), [(b"claims: [", "not YAML"), (b"\xff\xfe\xfa", "not UTF-8 text"), (None, "No such file")]
 )
 def test_a_file_that_cannot_be_read_is_refused(site, content, says):
     file = Path("broken.yaml")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ddbench.core.errors import UsageError
-from ddbench.results.scores.fixed_claims import ClaimsFile, findings
+from ddbench.results.scores.claims_file import ClaimsFile
+from ddbench.results.scores.fixed_claims import findings
 from ddbench.results.stats.claims import all_above, contrast_power, judge, one_sided, some_below
 from ddbench.results.stats.contrasts import Contrasts, paired_contrasts
 from ddbench.results.tables.tables import tables_of

@@ -1,0 +1,38 @@
+"""How many nodes a grid needs at least, and which are too many. No torch."""
+
+from __future__ import annotations
+
+import itertools
+
+from ddbench.core.errors import UsageError
+from ddbench.plan.grid import Grid
+
+MOST_NODES = 200_000
+"""Of a plan; more would take gigabytes before anything has run."""
+
+
+def check_size(grid: Grid) -> None:
+    """Refuse a plan that is too large before it is made; counted are sets and students of what the suite names.
+
+    Raises:
+        UsageError: If these are more than :data:`MOST_NODES`.
+    """
+    nodes = 0
+    rows = [row for row in grid.rows if row.method.kind != "reference"]
+    for data in grid.data:
+        for arch, budget, row in itertools.product(grid.archs(data), grid.budgets, rows):
+            if grid.excludes(row, data, budget, arch):
+                continue
+            nodes += len(grid.repetitions)
+            for protocol in grid.protocols:
+                drawn = len(grid.repetitions_of(row, protocol.info))
+                for eval_arch in grid.students(protocol, arch)[0]:
+                    if not grid.excludes(row, data, budget, arch, eval_arch=eval_arch, protocol=protocol.info.name):
+                        nodes += drawn * (grid.eval_seeds if protocol.info.trains_student else 1)
+    if nodes > MOST_NODES:
+        parts = f"{len(rows)} rows, {len(grid.budgets)} budgets, {len(grid.repetitions):,} repetitions, "
+        parts += f"{grid.eval_seeds:,} students, {len(grid.data)} data sets"
+        raise UsageError(
+            f"that would be {nodes:,} nodes and more, {MOST_NODES:,} are the most ({parts}): ask for fewer seeds or "
+            "budgets, or make several suites of it"
+        )
