@@ -16,8 +16,12 @@ LARGEST = 1 << 24
 """Bytes of a file."""
 MOST = 1_000_000
 """Values of a file."""
+MERGED = 10_000
+"""Keys of a mapping, with those that ``<<`` brings."""
 DIGITS = 4000
 """Of an integer: Python writes no longer ones."""
+
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
@@ -49,6 +53,8 @@ class _Loader(yaml.SafeLoader):
         """
         seen = set()
         for name, _ in node.value:
+            if name.tag == _MERGE:  # ``<<: *base``: keys that the mapping has itself go before those
+                continue
             key = self.construct_object(name, deep=True)
             if isinstance(key, list | dict | set):
                 raise yaml.YAMLError(f"the key {str(key)[:40]} is no plain value")
@@ -56,6 +62,23 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"key {key!r} is given twice")
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Put what ``<<`` means into a mapping.
+
+        Raises:
+            YAMLError: If that is too much.
+        """
+        size = len(node.value)
+        for name, value in node.value:
+            several = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            for part in several if name.tag == _MERGE else ():
+                if isinstance(part, yaml.MappingNode) and part is not node:
+                    self.flatten_mapping(part)
+                    size += len(part.value)
+                if size > MERGED:  # counted first: they may be the same ones over and over
+                    raise yaml.YAMLError(f"a mapping of more than {MERGED} keys")
+        super().flatten_mapping(node)
 
 
 def _refused(loader: _Loader, node: yaml.Node) -> Any:
