@@ -17,7 +17,7 @@ LARGEST = 1 << 24
 MOST = 1_000_000
 """Values of a file."""
 MERGED = 10_000
-"""Keys of a mapping, with those that ``<<`` brings."""
+"""Keys that ``<<`` may bring to a mapping."""
 DIGITS = 4000
 """Of an integer: Python writes no longer ones."""
 
@@ -64,21 +64,27 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def flatten_mapping(self, node: Any) -> None:
-        """Put what ``<<`` means into a mapping.
+        """Put what ``<<`` means into a mapping; of a key that several have, its own counts, else the first.
 
         Raises:
             YAMLError: If that is too much.
         """
-        size = len(node.value)
-        for name, value in node.value:
-            several = value.value if isinstance(value, yaml.SequenceNode) else [value]
-            for part in several if name.tag == _MERGE else ():
-                if isinstance(part, yaml.MappingNode) and part is not node:
-                    self.flatten_mapping(part)
-                    size += len(part.value)
-                if size > MERGED:  # counted first: they may be the same ones over and over
-                    raise yaml.YAMLError(f"a mapping of more than {MERGED} keys")
-        super().flatten_mapping(node)
+        own = [pair for pair in node.value if pair[0].tag != _MERGE]
+        if len(own) == len(node.value):
+            return
+        named, merged, size = {(name.tag, str(name.value)) for name, _ in own}, [], 0
+        for _, value in (pair for pair in node.value if pair[0].tag == _MERGE):
+            for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(part, yaml.MappingNode):
+                    raise yaml.YAMLError("<< takes a mapping, or a list of such")
+                self.flatten_mapping(part)
+                size += len(part.value)
+                if size > MERGED:
+                    raise yaml.YAMLError(f"<< brings more than {MERGED} keys")
+                fresh = [pair for pair in part.value if (pair[0].tag, str(pair[0].value)) not in named]
+                named |= {(name.tag, str(name.value)) for name, _ in fresh}
+                merged += fresh
+        node.value = merged + own
 
 
 def _refused(loader: _Loader, node: yaml.Node) -> Any:

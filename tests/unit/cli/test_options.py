@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ddbench.cli.options import DataSets
@@ -17,7 +19,7 @@ from ddbench.cli.options import DataSets
         ("my=folder:{}/none,b", ["my=folder:{}/none", "b"]),
     ],
 )
-def test_a_comma_within_a_path_that_exists_does_not_separate(tmp_path, typed, meant):
+def test_a_comma_within_a_path_that_exists_does_not_separate(tmp_path: Path, typed: str, meant: list[str]) -> None:
     for name in ("Smith, 2024", "a,b,c", "a"):
         (tmp_path / name).mkdir()
     (tmp_path / "d,e.npz").touch()

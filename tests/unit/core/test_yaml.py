@@ -49,6 +49,9 @@ def test_what_mappings_share_is_merged_and_what_they_say_themselves_goes_before(
     text = "{base: &b {ipc: 1, lr: 2}, one: {lr: 3, <<: *b}, two: {<<: [{ipc: 5}, *b]}}"
     merged = {"base": {"ipc": 1, "lr": 2}, "one": {"ipc": 1, "lr": 3}, "two": {"ipc": 5, "lr": 2}}
     assert parse_yaml(text) == merged
+    assert parse_yaml("{x: {y: &b {<<: &a {l: 1, m: 1}, l: 2}}, c: {<<: *b}}")["c"] == {"l": 2, "m": 1}
+    with pytest.raises(ValueError, match="given twice"):
+        parse_yaml("{x: {y: &b {<<: {m: 1}, l: 2, l: 3}}, c: {<<: *b}}")
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfea", b"a: \xe9", b"\x00", b"a: \x80"])
