@@ -12,7 +12,7 @@ from PIL import Image
 from ddbench.core.errors import DataError
 from ddbench.data.prepared import sources
 from ddbench.data.prepared.sources import parse_source
-from ddbench.data.readers import digits_mnist_svhn, folder, npz, parquet
+from ddbench.data.readers import cifar, digits_mnist_svhn, folder, npz, parquet
 from ddbench.data.readers.parts import part_of
 from ddbench.data.readers.raw import RawDataset
 from ddbench.data.readers.walk import shown
@@ -461,3 +461,12 @@ def test_names_of_shards_in_capital_letters_are_understood(tmp_path: Path) -> No
     (tmp_path / "TEST-00000-OF-00001.PARQUET").rename(tmp_path / "TEST-00001-OF-00002.PARQUET")
     with pytest.raises(DataError, match="missing: finish the download"):
         parquet.read(tmp_path)
+
+
+def test_batches_that_such_a_data_set_does_not_have_are_named(tmp_path: Path) -> None:
+    files.write_members(tmp_path, files.cifar10_members())
+    place = tmp_path / "cifar-10-batches-py"
+    assert cifar.either(tmp_path).notes == ()
+    for name in ("data_batch_6", "val_batch"):
+        (place / name).write_bytes((place / "test_batch").read_bytes())
+    assert cifar.either(tmp_path).notes == ("batches not read: data_batch_6, val_batch",)
