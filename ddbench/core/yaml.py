@@ -104,7 +104,11 @@ def parse_yaml(text: str) -> Any:
     try:
         value = _Loader(text).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError) as error:
-        words = "too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        words = " ".join(str(error).split())
+        if isinstance(error, RecursionError):
+            words = "too deep"
+        elif isinstance(error, AttributeError | KeyError | TypeError):  # of `!!timestamp x` and `!!bool x`
+            words = "a value is not what its tag (!!…) says"
         raise ValueError(words[:300] or type(error).__name__) from None
     _check(value)
     return value

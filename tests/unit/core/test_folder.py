@@ -284,3 +284,12 @@ def test_an_incomplete_artifact_counts_as_missing(fresh_home, damage):
         (final / "x.bin").write_bytes(b"")
     with pytest.warns(StoreWarning, match="built again"):
         assert artifacts.manifest("features", "k" * 64) is None
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_file_where_a_folder_should_be_is_told(tmp_path, depth):
+    (tmp_path / "eval").write_text("")
+    place = tmp_path / "eval" / "/".join("x" * depth)
+    with pytest.raises(StoreError, match="a file stands where a folder should be"):
+        atomic_write(place, b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["eval"]

@@ -39,6 +39,12 @@ def test_what_has_no_meaning_is_refused_in_one_line(text):
     assert "\n" not in str(told.value) and len(str(told.value)) <= 300
 
 
+@pytest.mark.parametrize("text", ["!!timestamp x", "a: !!bool x"])
+def test_values_that_are_not_what_their_tag_says_are_told_as_such(text):
+    with pytest.raises(ValueError, match="not what its tag"):
+        parse_yaml(text)
+
+
 def test_what_has_one_is_read():
     assert parse_yaml("{a: [1, 2.5, x], b: {c: null, d: true}, e: -.inf}") == {
         "a": [1, 2.5, "x"], "b": {"c": None, "d": True}, "e": float("-inf"),
