@@ -35,7 +35,7 @@ class CommaList(click.ParamType[list[Any]]):
             try:
                 items.append(self.item(part.strip()))
             except ValueError:
-                self.fail(f"{part.strip()!r} is not a number", param, ctx)
+                self.fail(f"{part.strip()[:80]!r} is not a number", param, ctx)
         return items
 
     def parts(self, value: str) -> list[str]:

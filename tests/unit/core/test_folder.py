@@ -209,6 +209,14 @@ def test_records_survive_the_round_trip():
     assert Record.from_json(record.to_json(), "here") == record
 
 
+def test_a_byte_order_mark_before_a_record_is_no_damage():
+    record = a_record()
+    text = "\ufeff" + record.to_json()
+    assert Record.from_json(text, "here") == Record.from_json(text.encode(), "here") == record
+    with pytest.raises(NewerRecordError):
+        Record.from_json(text.replace('"schema": 1', '"schema": 2'), "here")
+
+
 def test_an_optimisers_state_goes_on_where_it_stopped(tmp_path):
     def step(optimiser, weight):
         optimiser.zero_grad()
