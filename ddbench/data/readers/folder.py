@@ -119,6 +119,8 @@ def _beside(top: Level, tops: dict[PartName, Path], inside: dict[Path, list[str]
                 f"{shown(folder.name)}/ holds folders called like classes of {tops['train'].name}/ ({both}): name"
                 " it test/ or val/ if it is that part, or move it out of the data set's folder"
             )
+        if part is not None:
+            passed.empty.append(f"{folder.name}/")
         if images:
             passed.folders[shown(folder.name)] += images
         passed.suffixes += unread.suffixes

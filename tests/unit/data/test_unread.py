@@ -470,3 +470,10 @@ def test_batches_that_such_a_data_set_does_not_have_are_named(tmp_path: Path) ->
     for name in ("data_batch_6", "val_batch"):
         (place / name).write_bytes((place / "test_batch").read_bytes())
     assert cifar.either(tmp_path).notes == ("batches not read: data_batch_6, val_batch",)
+
+
+def test_an_empty_folder_of_a_part_is_named(tmp_path: Path) -> None:
+    files.write_folder(tmp_path / "train", 5)
+    (tmp_path / "Test").mkdir()
+    (tmp_path / "other").mkdir()
+    assert folder.read(tmp_path).notes == ("empty, so not read: Test/",)
