@@ -112,8 +112,8 @@ def _rows() -> Iterator[dict[str, Any]]:
 
 
 def _own(name: str) -> dict[str, Any] | None:
-    """The row of a user's own data set: its latest copy; None where no copy is sound."""
-    for source, pointer in origins_of(name):
+    """The row of a user's own data set: its latest copy; None where that is not sound."""
+    for source, pointer in origins_of(name)[:1]:
         try:
             prepared = open_folder(data_root(name) / pointer.revision)
         except (CorruptFileError, NewerRecordError):

@@ -29,14 +29,45 @@ class CommaList(click.ParamType[list[Any]]):
         if isinstance(value, list):
             return value
         items = []
-        for part in str(value).split(","):
+        for part in self.parts(str(value)):
             if not part.strip():
                 self.fail(f"{value!r} holds an empty item", param, ctx)
             try:
                 items.append(self.item(part.strip()))
             except ValueError:
-                self.fail(f"{part.strip()!r} is not a number", param, ctx)
+                self.fail(f"{part.strip()[:80]!r} is not a number", param, ctx)
         return items
+
+    def parts(self, value: str) -> list[str]:
+        """What stands between commas."""
+        return value.split(",")
+
+
+class DataSets(CommaList):
+    """Data sets; a comma within a path that exists does not separate."""
+
+    def parts(self, value: str) -> list[str]:
+        """What stands between commas, ``my=folder:Smith, 2024`` in one piece where there is such a folder."""
+        cut, found = value.split(","), []
+        while cut:
+            ends = range(len(cut), 1, -1) if _path_of(cut[0]) is not None else ()
+            end = next((end for end in ends if _is_path(_path_of(",".join(cut[:end])))), 1)
+            found.append(",".join(cut[:end]))
+            cut = cut[end:]
+        return found
+
+
+def _path_of(text: str) -> str | None:
+    """The path of ``NAME=SCHEME:PATH``; None where it is none."""
+    match = re.fullmatch(r"\s*[^=,]*=\w+:(.+)", text, re.DOTALL)
+    return None if match is None else match[1].rstrip()
+
+
+def _is_path(text: str | None) -> bool:
+    try:
+        return text is not None and Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 class Duration(click.ParamType[float]):

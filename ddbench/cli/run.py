@@ -11,7 +11,7 @@ import click
 
 from ddbench.cli.console import tables
 from ddbench.cli.folders import opened
-from ddbench.cli.options import PLUGIN, CommaList, Device, Duration, Jobs, Setting, join
+from ddbench.cli.options import PLUGIN, CommaList, DataSets, Device, Duration, Jobs, Setting, join
 from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import active
@@ -41,7 +41,7 @@ WHAT = [
     click.option("--methods", type=NAMES, multiple=True, help="Rows of the table; full and random are always added."),
     click.option(
         "--datasets",
-        type=NAMES,
+        type=DataSets(),
         multiple=True,
         help="Names, or NAME=folder:PATH, NAME=hf:PATH, NAME=npz:PATH. [digits]",
     ),

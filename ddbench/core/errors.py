@@ -103,7 +103,7 @@ def unknown(noun: str, name: str, known: Iterable[str], see: str) -> UsageError:
     candidates = sorted(set(known))
     near = nearest(name, candidates, n=2, cutoffs=(0.6, 0.5))
     hint = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(candidates) or 'none'}"
-    return UsageError(f"unknown {noun} {name!r}{hint} (see `{see}`)")
+    return UsageError(f"unknown {noun} {name[:80]!r}{hint} (see `{see}`)")
 
 
 def ambiguous(noun: str, name: str, meanings: Iterable[str]) -> UsageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable
 from typing import Any, Literal, TypeGuard, get_args
@@ -225,6 +226,8 @@ class Record(BaseModel):
             CorruptFileError: If the text is not a record of this schema.
             NewerRecordError: If it is one of a newer ddbench.
         """
+        # Editors of Windows put a byte order mark before what they save.
+        text = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(codecs.BOM_UTF8)
         try:
             record = cls.model_validate_json(text)
         except ValidationError as error:

@@ -16,8 +16,12 @@ LARGEST = 1 << 24
 """Bytes of a file."""
 MOST = 1_000_000
 """Values of a file."""
+MERGED = 10_000
+"""Keys that ``<<`` may bring to a mapping."""
 DIGITS = 4000
 """Of an integer: Python writes no longer ones."""
+
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
@@ -49,6 +53,8 @@ class _Loader(yaml.SafeLoader):
         """
         seen = set()
         for name, _ in node.value:
+            if name.tag == _MERGE:  # ``<<: *base``: keys that the mapping has itself go before those
+                continue
             key = self.construct_object(name, deep=True)
             if isinstance(key, list | dict | set):
                 raise yaml.YAMLError(f"the key {str(key)[:40]} is no plain value")
@@ -56,6 +62,29 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"key {key!r} is given twice")
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Put what ``<<`` means into a mapping; of a key that several have, its own counts, else the first.
+
+        Raises:
+            YAMLError: If that is too much.
+        """
+        own = [pair for pair in node.value if pair[0].tag != _MERGE]
+        if len(own) == len(node.value):
+            return
+        named, merged, size = {(name.tag, str(name.value)) for name, _ in own}, [], 0
+        for _, value in (pair for pair in node.value if pair[0].tag == _MERGE):
+            for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(part, yaml.MappingNode):
+                    raise yaml.YAMLError("<< takes a mapping, or a list of such")
+                self.flatten_mapping(part)
+                size += len(part.value)
+                if size > MERGED:
+                    raise yaml.YAMLError(f"<< brings more than {MERGED} keys")
+                fresh = [pair for pair in part.value if (pair[0].tag, str(pair[0].value)) not in named]
+                named |= {(name.tag, str(name.value)) for name, _ in fresh}
+                merged += fresh
+        node.value = merged + own
 
 
 def _refused(loader: _Loader, node: yaml.Node) -> Any:
@@ -75,7 +104,11 @@ def parse_yaml(text: str) -> Any:
     try:
         value = _Loader(text).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError) as error:
-        words = "too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        words = " ".join(str(error).split())
+        if isinstance(error, RecursionError):
+            words = "too deep"
+        elif isinstance(error, AttributeError | KeyError | TypeError):  # of `!!timestamp x` and `!!bool x`
+            words = "a value is not what its tag (!!…) says"
         raise ValueError(words[:300] or type(error).__name__) from None
     _check(value)
     return value

@@ -62,10 +62,12 @@ def atomic_file(path: Path, write: Callable[[Path], None], *, durable: bool = Tr
             flush(temporary)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where the folder is none, either
+            temporary.unlink(missing_ok=True)
         raise store_error(path, error) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -143,6 +145,8 @@ def store_error(path: Path, error: OSError) -> StoreError:
         return StoreError(
             f"no space left writing {path}: free some and run the same command again; nothing that finished is lost"
         )
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return StoreError(f"cannot write {path}: a file stands where a folder should be: move it away")
     return StoreError(
         f"cannot write {path}: {error.strerror or error}; choose another folder with --out or $DDBENCH_HOME"
     )

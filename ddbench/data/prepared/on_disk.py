@@ -208,6 +208,8 @@ def open_folder(folder: Path) -> Prepared:
             raise CorruptFileError(f"{path}: {error}") from error
         if size != meta.sizes.get(path.name) or (actual.shape, actual.dtype) != expected:
             raise CorruptFileError(f"{path}: {size} bytes, {actual.dtype}{list(actual.shape)}; expected {expected}")
+        if array == "labels" and len(actual) and not 0 <= actual.min() <= actual.max() < meta.classes:
+            raise CorruptFileError(f"{path}: labels outside the {meta.classes} classes")
         if array in PARTS and len(actual) and not 0 <= actual.min() <= actual.max() < meta.shape[0]:
             raise CorruptFileError(f"{path}: points outside the {meta.shape[0]} images")
     return Prepared(meta.name, meta.revision, folder, meta)

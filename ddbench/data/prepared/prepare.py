@@ -99,9 +99,14 @@ def resolve(source: Source) -> Prepared:
 
 def origins_of(name: str) -> list[tuple[Source, Pointer]]:
     """What a user's own data set was decoded from and to, the latest first; without path where that is not known."""
-    found = [(path, pointer) for path in data_root(name).glob(POINTERS) if (pointer := _read_pointer(path)) is not None]
-    found.sort(key=lambda each: (each[0].stat().st_mtime_ns, each[0].name), reverse=True)
-    return [(_source_of(name, path, pointer), pointer) for path, pointer in found]
+    found = [(path, _read_pointer(path)) for path in _pointers(name)]
+    return [(_source_of(name, path, pointer), pointer) for path, pointer in found if pointer is not None]
+
+
+def _pointers(name: str) -> list[Path]:
+    """Files that say what sources of a user's own data set were decoded to, the latest first."""
+    found = data_root(name).glob(POINTERS)
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
 
 
 def _source_of(name: str, path: Path, pointer: Pointer) -> Source:
@@ -115,18 +120,21 @@ def _latest(name: str) -> Prepared:
     """The copy of a user's own data set that was made last, wherever its files are by now.
 
     Raises:
-        DataError: If none can be opened.
+        DataError: If it cannot be opened.
     """
-    known = origins_of(name)
-    for source, pointer in known:
+    known, pointers = origins_of(name), _pointers(name)
+    if pointers and _read_pointer(pointers[0]) is None:
+        known = []
+    if known:
+        source, pointer = known[0]  # never one that was made before: it may be of other images
         with suppress(CorruptFileError):
             prepared = open_folder(data_root(name) / pointer.revision)
             _tell_changes(source, pointer)
             return prepared
-    again = next((source.text for source, _ in known if source.path is not None), f"{name}=SCHEME:PATH")
+    again = next((source.text for source, _ in known[:1] if source.path is not None), f"{name}=SCHEME:PATH")
     raise DataError(
-        f"the prepared copies of data set {name!r} in {data_root(name)} are gone or damaged: run "
-        f"`ddbench data prepare {again}`"
+        f"the prepared copy of data set {name!r} that was made last, in {data_root(name)}, is gone or damaged: run "
+        f"`ddbench data prepare {shlex.quote(again)}`"
     )
 
 

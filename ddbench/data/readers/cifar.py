@@ -5,7 +5,8 @@ Each batch is a pickled dict: ``data`` uint8 [n, 3072] (channel, row, column) an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from ddbench.core.errors import DataError
 from ddbench.data.readers.archives import unpacked
 from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset
 from ddbench.data.readers.unpickle import load_arrays
-from ddbench.data.readers.walk import shown
+from ddbench.data.readers.walk import entries, shown
+
+_BATCH = re.compile(r"(data|train|test|val\w*)_batch\w*", re.IGNORECASE)
+"""Names that batches have."""
 
 
 def cifar10(folder: Path) -> RawDataset:
@@ -95,7 +99,16 @@ def _read(
             )
     train_images, train_labels = _part([place / name for name in train], labels)
     test_images, test_labels = _part([place / test], labels)
-    return RawDataset(train_images, train_labels, _class_names(place / meta, names, classes), test_images, test_labels)
+    class_names = _class_names(place / meta, names, classes)
+    notes = _unread(place, {*train, test})
+    return RawDataset(train_images, train_labels, class_names, test_images, test_labels, notes=notes)
+
+
+def _unread(place: Path, read: Collection[str]) -> tuple[str, ...]:
+    """A note on batches beside those that such a data set has: ``data_batch_6``."""
+    found = sorted(entry.name for entry in entries(place) if _BATCH.fullmatch(entry.name))
+    more = [name for name in found if name not in read]
+    return (f"batches not read: {', '.join(more)}",) if more else ()
 
 
 def _part(files: Sequence[Path], label_key: bytes) -> tuple[ImageStream, Labels]:

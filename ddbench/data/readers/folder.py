@@ -21,6 +21,8 @@ from ddbench.data.readers.walk import Level, Passed, files_below, is_text, level
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
 )
+_TABLES = frozenset({".parquet", ".arrow", ".npz", ".npy", ".pt", ".pth", ".pkl", ".h5", ".hdf5", ".mat", ".tfrecord"})
+"""Files that may hold the images of a whole part."""
 _LISTED = 5
 
 
@@ -46,6 +48,7 @@ def read(path: Path) -> RawDataset:
     if not any(files.values()):
         odd = f" (there are {', '.join(passed.notes())})" if passed.notes() else ""
         raise DataError(f"no images ({', '.join(sorted(SUFFIXES))}) in class folders below {shown(path)}{odd}")
+    _refuse_empty(classes["train"], files, passed)
     survey = Survey()
     survey.add_all((file, shown(file)) for found in files.values() for file in found)
     fields: dict[str, Any] = {}
@@ -54,6 +57,14 @@ def read(path: Path) -> RawDataset:
         fields[f"{part}_images"], fields[f"{part}_labels"] = file_stream(paths, survey), labels
     notes = (*_words(tops), *_order(class_names), *survey.notes(), *passed.notes())
     return RawDataset(class_names=class_names, notes=notes, **fields)
+
+
+def _refuse_empty(folders: Sequence[Path], files: dict[tuple[PartName, Path], list[Path]], passed: Passed) -> None:
+    """Refuse classes without any training image that is read, with what was passed over."""
+    empty = [folder for folder in folders if not files["train", folder]]
+    if empty:
+        unread = "; ".join(passed.notes()) or "empty folders are no classes: remove them"
+        raise DataError(f"{_listed(empty[:_LISTED])} hold{'s' * (len(empty) == 1)} no image that is read: {unread}")
 
 
 def _tops(path: Path, passed: Passed) -> dict[PartName, Path]:
@@ -90,10 +101,13 @@ def _beside(top: Level, tops: dict[PartName, Path], inside: dict[Path, list[str]
         if folder in tops.values():
             continue
         part, _ = split_name(folder.name)
-        count = sum(map(len, files_below([folder], Passed(), SUFFIXES)))
+        unread = Passed()
+        images = sum(map(len, files_below([folder], unread, SUFFIXES)))
+        count = images + sum(unread.suffixes.values())
+        what = ("image" if images == count else "file") + "s" * (count != 1)
         if part is not None and count:
             holds = (
-                "class folders" if inside[folder] else f"{count} images but no class folders, so they have no labels"
+                "class folders" if inside[folder] else f"{count} {what} but no class folders, so they have no labels"
             )
             advice = (
                 f"call it {part}/" if inside[folder] and part not in tops else "move it out of the data set's folder"
@@ -105,13 +119,23 @@ def _beside(top: Level, tops: dict[PartName, Path], inside: dict[Path, list[str]
                 f"{shown(folder.name)}/ holds folders called like classes of {tops['train'].name}/ ({both}): name"
                 " it test/ or val/ if it is that part, or move it out of the data set's folder"
             )
-        if count:
-            passed.folders[shown(folder.name)] += count
+        if part is not None:
+            passed.empty.append(f"{folder.name}/")
+        if images:
+            passed.folders[shown(folder.name)] += images
+        passed.suffixes += unread.suffixes
     _count_loose(top, passed)
     for file in top.files:
-        stem = file.name.partition(".")[0]
-        if file.name.lower().endswith(ARCHIVES) and (part := part_of(stem)) is not None and part not in tops:
+        part = part_of(file.name.partition(".")[0])
+        if part is None or part in tops:
+            continue
+        if file.name.lower().endswith(ARCHIVES):
             raise DataError(f"{shown(file)} is not unpacked: unpack it to {part}/, or move it away")
+        if file.suffix.lower() in _TABLES:
+            raise DataError(
+                f"{shown(file)} looks like a part of {part}, and is no folder of classes: convert it to {part}/, or"
+                " move it away"
+            )
 
 
 def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[Path, list[str]]) -> None:
@@ -121,7 +145,7 @@ def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[P
     if len(roles) > 1 or (roles and roles == set(words.values())):
         raise DataError(
             f"{_listed([f for f in folders if words[f]])} below {shown(path)} hold no class folders: a part is a folder"
-            " of one folder for each class"
+            " of one folder for each class. If they are classes, put all class folders into train/"
         )
     stems: dict[tuple[str, ...], set[PartName]] = defaultdict(set)
     for folder in folders:
@@ -139,8 +163,8 @@ def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[P
             f" name that one, {shown(folders[0])}"
         )
     for folder in folders:
-        parts = {part for name in inside[folder] if (part := part_of(name)) is not None}
-        if len(parts) > 1:
+        below = [folder / name for name in inside[folder] if part_of(name) is not None]
+        if len({part_of(part.name) for part in below}) > 1 or any(map(_names, below)):
             held = ", ".join(map(shown, inside[folder][:_LISTED]))
             raise DataError(
                 f"{shown(folder.name)}/ holds {held}: parts belong above classes, train/<class>/ and test/<class>/"

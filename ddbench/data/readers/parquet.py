@@ -7,6 +7,7 @@ images are ever whole in memory.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,7 @@ def read(path: Path, *, counted: bool = True) -> RawDataset:
     arrow = _pyarrow_parquet()
     files, notes = part_files(path)
     columns = _columns(arrow, files["train"][0])
+    _refuse_other_names(arrow, [file for found in files.values() for file in found], columns)
     survey = Survey()
     labels = {part: _survey(arrow, found, columns, survey) for part, found in files.items()}
     fields: dict[str, Any] = {}
@@ -114,6 +116,20 @@ def _columns(arrow: Any, file: Path) -> Columns:
     if label is None:
         raise DataError(f"{shown(file)}: no label column ({', '.join(_LABELS)}) among {', '.join(schema.names)}")
     return Columns(images[0], label, _class_names(schema.metadata, label))
+
+
+def _refuse_other_names(arrow: Any, files: Sequence[Path], columns: Columns) -> None:
+    """Refuse files that call the same label otherwise than the first file of train does: ``cat, dog``, ``dog, cat``."""
+    for file in files:
+        names = _class_names(_open(arrow, file).schema_arrow.metadata, columns.label)
+        if names is None or columns.class_names is None or names == columns.class_names:
+            continue
+        pairs = itertools.zip_longest(names, columns.class_names)
+        c, (a, b) = next((c, pair) for c, pair in enumerate(pairs) if pair[0] != pair[1])
+        what = [repr(name) if name is not None else "no class" for name in (a, b)]
+        raise DataError(
+            f"{shown(file)}: label {c} is {what[0]}, in {shown(files[0])} it is {what[1]}: number the classes alike"
+        )
 
 
 def _is_image(kind: Any) -> bool:

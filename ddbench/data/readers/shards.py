@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ddbench.core.errors import DataError
-from ddbench.data.readers.parts import part_of, word_part, words
+from ddbench.data.readers.parts import part_of, split_name, word_part, words
 from ddbench.data.readers.raw import PARTS, PartName
 from ddbench.data.readers.walk import regular_files, shown
 
 Parts: TypeAlias = "dict[PartName, list[Path]]"
 
-_SHARD = re.compile(r"(\d+)-of-(\d+)")
+_SHARD = re.compile(r"(\d+)-of-(\d+)", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d+)$")
 _ELSEWHERE = frozenset({".arrow", ".csv", ".jsonl", ".tar", ".zip", ".gz", ".tgz", ".npz", ".pt", ".pkl", ".tfrecord"})
 """Files that may hold images and are not read here."""
@@ -78,6 +78,11 @@ def _refuse_lost(path: Path, home: Path, files: Parts, others: Sequence[Path]) -
     """Refuse files that look like a part and would not be read."""
     for place in others:
         part, folder = _understood(place)
+        if part is None and (cut := _cut_short(place)) is not None:
+            raise DataError(
+                f"{shown(path / place)} is only the beginning of {cut}, as the Hub converts large data sets: get the"
+                " original files, or move it away"
+            )
         if part is None or part in files:
             continue
         if place.suffix.lower() == ".parquet" and folder != home:
@@ -100,6 +105,12 @@ def _understood(place: Path) -> tuple[PartName | None, Path]:
     if first is not None or len(spoken) == 1:
         return first or spoken[0], rest
     return (above[-1] if above and not spoken else None), rest
+
+
+def _cut_short(place: Path) -> PartName | None:
+    """The part of which ``default/partial-test/0000.parquet`` holds the beginning; None: it is no such file."""
+    named = [split_name(name) for name in place.parent.parts]
+    return next((part for part, rest in named if part is not None and rest == ("partial",)), None)
 
 
 def _refuse_gaps(path: Path, files: Sequence[Path]) -> None:

@@ -53,6 +53,7 @@ class Passed:
         broken: Links that lead nowhere.
         special: Named pipes, sockets and devices.
         folders: Images in folders beside the parts, by the folder's name.
+        empty: Folders called like a part that hold nothing to read.
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
@@ -62,6 +63,7 @@ class Passed:
     broken: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
     folders: Counter[str] = field(default_factory=Counter)
+    empty: list[str] = field(default_factory=list)
 
     def file(self, path: Path) -> None:
         """Count a file of a suffix that is not read."""
@@ -83,6 +85,8 @@ class Passed:
         if total := sum(self.folders.values()):
             found = [f"{name}/ ({_images(count)})" for name, count in sorted(self.folders.items())]
             lines.append(f"folders not read: {_some(found)}")
+        if self.empty:
+            lines.append(f"empty, so not read: {_some(self.empty)}")
         if self.links:
             lines.append(
                 f"{_links(self.links)} to folders above, or to what is read anyway, not followed: {_some(self.links)}"

@@ -209,6 +209,14 @@ def test_records_survive_the_round_trip():
     assert Record.from_json(record.to_json(), "here") == record
 
 
+def test_a_byte_order_mark_before_a_record_is_no_damage():
+    record = a_record()
+    text = "\ufeff" + record.to_json()
+    assert Record.from_json(text, "here") == Record.from_json(text.encode(), "here") == record
+    with pytest.raises(NewerRecordError):
+        Record.from_json(text.replace('"schema": 1', '"schema": 2'), "here")
+
+
 def test_an_optimisers_state_goes_on_where_it_stopped(tmp_path):
     def step(optimiser, weight):
         optimiser.zero_grad()
@@ -284,3 +292,12 @@ def test_an_incomplete_artifact_counts_as_missing(fresh_home, damage):
         (final / "x.bin").write_bytes(b"")
     with pytest.warns(StoreWarning, match="built again"):
         assert artifacts.manifest("features", "k" * 64) is None
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_file_where_a_folder_should_be_is_told(tmp_path, depth):
+    (tmp_path / "eval").write_text("")
+    place = tmp_path / "eval" / "/".join("x" * depth)
+    with pytest.raises(StoreError, match="a file stands where a folder should be"):
+        atomic_write(place, b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["eval"]

@@ -25,6 +25,8 @@ REFUSED = {
     "key of lists": "{[a]: 1}",
     "itself": "&a [*a]",
     "laughs": "\n".join([f"a0: &a0 [{'x, ' * 9}x]", *(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}*a{i - 1}]" for i in range(1, 9))]),
+    "merged into itself": "&a {<<: [*a, {b: *a}]}",
+    "merged over and over": f"a: &a {{{', '.join(f'k{i}: 1' for i in range(600))}}}\nb: {{<<: [{'*a, ' * 20}]}}",
     "two documents": "a: 1\n---\nb: 2",
     "tab": "a:\n\t- b",
 }  # fmt: skip
@@ -37,10 +39,25 @@ def test_what_has_no_meaning_is_refused_in_one_line(text):
     assert "\n" not in str(told.value) and len(str(told.value)) <= 300
 
 
+@pytest.mark.parametrize("text", ["!!timestamp x", "a: !!bool x"])
+def test_values_that_are_not_what_their_tag_says_are_told_as_such(text):
+    with pytest.raises(ValueError, match="not what its tag"):
+        parse_yaml(text)
+
+
 def test_what_has_one_is_read():
     assert parse_yaml("{a: [1, 2.5, x], b: {c: null, d: true}, e: -.inf}") == {
         "a": [1, 2.5, "x"], "b": {"c": None, "d": True}, "e": float("-inf"),
     }  # fmt: skip
+
+
+def test_what_mappings_share_is_merged_and_what_they_say_themselves_goes_before():
+    text = "{base: &b {ipc: 1, lr: 2}, one: {lr: 3, <<: *b}, two: {<<: [{ipc: 5}, *b]}}"
+    merged = {"base": {"ipc": 1, "lr": 2}, "one": {"ipc": 1, "lr": 3}, "two": {"ipc": 5, "lr": 2}}
+    assert parse_yaml(text) == merged
+    assert parse_yaml("{x: {y: &b {<<: &a {l: 1, m: 1}, l: 2}}, c: {<<: *b}}")["c"] == {"l": 2, "m": 1}
+    with pytest.raises(ValueError, match="given twice"):
+        parse_yaml("{x: {y: &b {<<: {m: 1}, l: 2, l: 3}}, c: {<<: *b}}")
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfea", b"a: \xe9", b"\x00", b"a: \x80"])

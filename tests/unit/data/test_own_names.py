@@ -7,6 +7,7 @@ import os
 import shutil
 import warnings
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -72,6 +73,28 @@ def test_copies_that_are_gone_are_refused_with_the_command_that_makes_them(image
     made = prepare(source(f"mine=folder:{images}"))
     shutil.rmtree(made.folder)
     with pytest.raises(DataError, match=f"gone or damaged: run `ddbench data prepare mine=folder:{images}`"):
+        resolve(source("mine"))
+
+
+@pytest.mark.parametrize("damaged", ["images.npy", "meta.json", "pointer", "labels"])
+def test_a_damaged_copy_is_never_replaced_by_one_of_other_images(images, tmp_path, damaged):
+    prepare(source(f"mine=folder:{images}"))
+    other = tmp_path / "other"
+    shutil.copytree(images, other)
+    next(other.rglob("*.png")).unlink()
+    last = prepare(source(f"mine=folder:{other}"))
+    for pointer in last.folder.parent.glob("source-*.json"):
+        latest = json.loads(pointer.read_text())["revision"] == last.revision
+        if latest and damaged == "pointer":
+            pointer.write_text("{")
+        os.utime(pointer, ns=(0, 2 * 10**18 + latest))
+    if damaged == "labels":
+        labels = np.load(last.folder / "labels.npy")
+        labels[0] = 2
+        np.save(last.folder / "labels.npy", labels)
+    elif damaged != "pointer":
+        (last.folder / damaged).write_bytes(b"")
+    with pytest.raises(DataError, match=r"that was made last, .* gone or damaged"):
         resolve(source("mine"))
 
 

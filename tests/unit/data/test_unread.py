@@ -12,7 +12,7 @@ from PIL import Image
 from ddbench.core.errors import DataError
 from ddbench.data.prepared import sources
 from ddbench.data.prepared.sources import parse_source
-from ddbench.data.readers import digits_mnist_svhn, folder, npz, parquet
+from ddbench.data.readers import cifar, digits_mnist_svhn, folder, npz, parquet
 from ddbench.data.readers.parts import part_of
 from ddbench.data.readers.raw import RawDataset
 from ddbench.data.readers.walk import shown
@@ -386,3 +386,94 @@ def test_one_of_several_shards_is_no_data_set(tmp_path: Path) -> None:
     files.write_parquet(tmp_path / "train-00000-of-00002.parquet", files.pixels(6, 8, 8), files.cycle(6, 2))
     with pytest.raises(DataError, match="one of 2 shards"):
         parquet.read(tmp_path / "train-00000-of-00002.parquet")
+
+
+# --- what was found later
+
+
+@pytest.mark.parametrize("folds", [("fold_1", "fold_2"), ("siteA", "siteB")])
+def test_one_part_in_each_of_several_folders_is_no_class(tmp_path: Path, folds: tuple[str, str]) -> None:
+    for fold in folds:
+        files.write_folder(tmp_path / fold / "train", 2)
+    with pytest.raises(DataError, match="parts belong above classes"):
+        folder.read(tmp_path)
+
+
+def test_images_in_a_folder_of_a_class_that_is_called_like_a_part_are_of_the_class(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        files.write_folder(tmp_path / name, 3, ("train",))
+    assert sizes(folder.read(tmp_path)) == {"train": 6}
+
+
+def test_files_beside_the_parts_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    files.write_folder(tmp_path / "train", 5)
+    for name in ("extra", "Testing"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.avif").write_bytes(b"")
+        (tmp_path / name / "readme.txt").write_bytes(b"")
+        if name == "extra":
+            assert folder.read(tmp_path).notes == ("1 file not read: 1 .avif",)
+    with pytest.raises(DataError, match=r"Testing/ beside train/ holds 1 file but no class folders"):
+        folder.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["test.npz", "Validation.parquet", "test_images.h5"])
+def test_a_file_that_may_be_a_part_beside_folders_is_refused(tmp_path: Path, name: str) -> None:
+    files.write_folder(tmp_path / "train", 5)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"looks like a part of (test|val), and is no folder of classes"):
+        folder.read(tmp_path)
+
+
+def test_classes_without_an_image_that_is_read_are_named_with_what_they_hold(tmp_path: Path) -> None:
+    files.write_folder(tmp_path, 5)
+    (tmp_path / "fox").mkdir()
+    with pytest.raises(DataError, match=r"fox/ holds no image that is read: empty folders are no classes"):
+        folder.read(tmp_path)
+    (tmp_path / "fox" / "0.heic").write_bytes(b"")
+    with pytest.raises(DataError, match=r"fox/ holds no image that is read: 1 file not read: 1 \.heic"):
+        folder.read(tmp_path)
+
+
+@pytest.mark.parametrize("second", ["train-00001-of-00002", "test-00000-of-00001"])
+@pytest.mark.parametrize(("names", "what"), [(["dog", "cat"], "'dog'"), (["cat"], "no class")])
+def test_files_that_number_the_classes_otherwise_are_refused(
+    tmp_path: Path, second: str, names: list[str], what: str
+) -> None:
+    first = "train-00000-of-00002" if second.startswith("train") else "train-00000-of-00001"
+    for name, called in ((first, ["cat", "dog"]), (second, names)):
+        files.write_parquet(tmp_path / f"{name}.parquet", files.pixels(6, 8, 8), files.cycle(6, 2), names=called)
+    with pytest.raises(DataError, match=rf"{second}\.parquet: label \d is {what}, in .* number the classes alike"):
+        parquet.read(tmp_path)
+
+
+def test_the_beginning_of_a_test_part_is_refused(tmp_path: Path) -> None:
+    for place in ("default/train", "default/partial-test"):
+        files.write_parquet(tmp_path / place / "0000.parquet", files.pixels(6, 8, 8), files.cycle(6, 2))
+    with pytest.raises(DataError, match=r"partial-test/0000\.parquet is only the beginning of test"):
+        parquet.read(tmp_path)
+
+
+def test_names_of_shards_in_capital_letters_are_understood(tmp_path: Path) -> None:
+    for name in ("TRAIN-00000-OF-00001", "TEST-00000-OF-00001"):
+        files.write_parquet(tmp_path / f"{name}.PARQUET", files.pixels(6, 8, 8), files.cycle(6, 2))
+    assert sizes(parquet.read(tmp_path)) == {"train": 6, "test": 6}
+    (tmp_path / "TEST-00000-OF-00001.PARQUET").rename(tmp_path / "TEST-00001-OF-00002.PARQUET")
+    with pytest.raises(DataError, match="missing: finish the download"):
+        parquet.read(tmp_path)
+
+
+def test_batches_that_such_a_data_set_does_not_have_are_named(tmp_path: Path) -> None:
+    files.write_members(tmp_path, files.cifar10_members())
+    place = tmp_path / "cifar-10-batches-py"
+    assert cifar.either(tmp_path).notes == ()
+    for name in ("data_batch_6", "val_batch"):
+        (place / name).write_bytes((place / "test_batch").read_bytes())
+    assert cifar.either(tmp_path).notes == ("batches not read: data_batch_6, val_batch",)
+
+
+def test_an_empty_folder_of_a_part_is_named(tmp_path: Path) -> None:
+    files.write_folder(tmp_path / "train", 5)
+    (tmp_path / "Test").mkdir()
+    (tmp_path / "other").mkdir()
+    assert folder.read(tmp_path).notes == ("empty, so not read: Test/",)
