@@ -102,4 +102,5 @@ class _Warnings:
         if self._newer:
             from ddbench.cli.records import summary
 
-            print(f"ddbench: warning: {summary(list(self._newer.values()))}", file=sys.stderr)
+            # Not list(…): the module ddbench.cli.list takes that name here once it is imported.
+            print(f"ddbench: warning: {summary([*self._newer.values()])}", file=sys.stderr)

@@ -32,7 +32,7 @@ def _is_seconds(value: str) -> str | None:
         seconds = float(value)
     except ValueError:
         seconds = math.nan
-    return None if 0 < seconds < math.inf else "is no number of seconds above 0"
+    return None if 0 <= seconds < math.inf else "is no number of seconds from 0"
 
 
 def _is_switch(value: str) -> str | None:

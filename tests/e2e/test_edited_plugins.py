@@ -276,14 +276,14 @@ def test_a_reader_of_a_new_version_decodes_the_same_files_anew(tmp_path, fresh_h
 
         reads.append(place)
         labels = np.arange(40, dtype=np.int64) % 2
-        images = np.full((40, 1, 8, 8), len(reads), dtype=np.uint8)
+        images = np.random.default_rng(len(reads)).integers(0, 256, (40, 1, 8, 8), dtype=np.uint8)
         return RawDataset(train_images=images, train_labels=labels, class_names=("cat", "dog"))
 
     monkeypatch.setattr("ddbench.data.readers.folder.read", read)
     place = f"pets=folder:{tmp_path / 'pictures'}"
     known = load().datasets
     revisions = [resolve(parse_source(place, known)).revision for _ in range(2)]
-    monkeypatch.setitem(sources.SCHEMES, "folder", ("ddbench.data.readers.folder:read", 2))
+    monkeypatch.setitem(sources.SCHEMES, "folder", ("ddbench.data.readers.folder:read", 99))
     revisions.append(resolve(parse_source(place, known)).revision)
     assert len(reads) == 2
     assert revisions[0] == revisions[1] != revisions[2]

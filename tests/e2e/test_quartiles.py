@@ -151,7 +151,7 @@ def test_three_test_images_are_a_problem_and_no_error(tmp_path, capsys, quick):
     generator, source = np.random.default_rng(0), tmp_path / "few.npz"
     labels = np.arange(60) % 2
     images = (generator.random((60, 8, 8, 1)) * 255).astype(np.uint8)
-    np.savez(source, x_train=images, y_train=labels, x_test=images[:3], y_test=labels[:3])
+    np.savez(source, x_train=images[3:], y_train=labels[3:], x_test=images[:3], y_test=labels[:3])
     out = tmp_path / "runs"
     data = ("--datasets", f"few=npz:{source}")
     command = ("run", "--methods", "random", "--ipc", "1", "--seeds", "2", *data, *SMOKE, "--out", out)
