@@ -146,7 +146,8 @@ class Bench:
             "profile": PROFILE,
             "set": {self.info.name: dict(self.subject.fast)},
         }
-        if self.info.labels_only:  # such sets are made where their labels are learned
+        # There is a student for every such set: of labels alone, or made for one initial state.
+        if self.info.labels_only or self.info.kind == "distillation":
             content["protocols"] = [OWN_RECIPE]
         return grid.build(suite.parse(content, "contract"), self.subject.registries, profile(PROFILE))
 

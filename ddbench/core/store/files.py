@@ -146,7 +146,8 @@ def store_error(path: Path, error: OSError) -> StoreError:
             f"no space left writing {path}: free some and run the same command again; nothing that finished is lost"
         )
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        return StoreError(f"cannot write {path}: a file stands where a folder should be: move it away")
+        why = "a file stands where a folder should be: move it away, or choose another folder"
+        return StoreError(f"cannot write {path}: {why}")
     return StoreError(
         f"cannot write {path}: {error.strerror or error}; choose another folder with --out or $DDBENCH_HOME"
     )
