@@ -29,7 +29,7 @@ from ddbench.core.store.tensors import load_checkpoint, save_state
 CHECKPOINT_S = 60.0
 PROBE = 500
 """Training images, evenly spaced, on which an expert's accuracy is measured at each snapshot."""
-_CHECKPOINT = ".checkpoint.safetensors"
+CHECKPOINT = ".checkpoint.safetensors"
 _VERSION = "experts 1"
 
 
@@ -117,15 +117,28 @@ def build(ctx: RunContext, folder: Path, params: ExpertsParams) -> None:
             f"experts {params.source} are not in $DDBENCH_HOME for this data and architecture: "
             "`ddbench artifacts import` them"
         )
-    for expert in range(params.experts):
-        path = expert_file(folder, expert)
+    build_each(ctx, folder, params.experts, "experts", lambda expert: _train(ctx, folder, params, expert))
+
+
+def build_each(ctx: RunContext, folder: Path, count: int, what: str, train: Callable[[int], dict[str, Tensor]]) -> None:
+    """Train those that are not in ``folder`` yet, each into a file of its own; then its checkpoint goes.
+
+    Args:
+        ctx: The run, which is told of each.
+        folder: The artifact's.
+        count: How many there are.
+        what: What they are, for progress.
+        train: Number → tensors of its file; may leave :data:`CHECKPOINT` in ``folder``.
+    """
+    for i in range(count):
+        path = expert_file(folder, i)
         if not path.exists():
-            tensors = _train(ctx, folder, params, expert)
+            tensors = train(i)
             temporary = path.with_suffix(".tmp")
             save_file(tensors, temporary)
             temporary.replace(path)
-            (folder / _CHECKPOINT).unlink(missing_ok=True)
-        ctx.progress(expert + 1, params.experts, "experts")
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+        ctx.progress(i + 1, count, what)
 
 
 def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) -> dict[str, Tensor]:
@@ -137,8 +150,8 @@ def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) ->
     draws = torch.Generator().manual_seed(ctx.seed("expert", name, "augmentation"))
     order = torch.Generator().manual_seed(ctx.seed("expert", name, "order"))
     trainer = _trainer(ctx, params, ctx.build_model(seed=ctx.seed("expert", name, "model")), updates, order, draws)
-    snapshots, accuracies = [_snapshot(trainer.model, params)], [_accuracy(ctx, trainer.model)]
-    path = folder / _CHECKPOINT
+    snapshots, accuracies = [_snapshot(trainer.model, params)], [accuracy(ctx, trainer.model)]
+    path = folder / CHECKPOINT
     state = load_checkpoint(path, _VERSION)
     if state is not None and state["expert"] == expert:
         trainer.load(state["trainer"])
@@ -149,7 +162,7 @@ def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) ->
         trainer.update()
         if trainer.done % every == 0:
             snapshots.append(_snapshot(trainer.model, params))
-            accuracies.append(_accuracy(ctx, trainer.model))
+            accuracies.append(accuracy(ctx, trainer.model))
             _check(snapshots, f"expert {expert} by update {trainer.done}", params)
         if time.monotonic() - saved >= CHECKPOINT_S:
             now = {"version": _VERSION, "expert": expert, "trainer": trainer.state(), "draws": draws.get_state()}
@@ -238,7 +251,8 @@ def _check(snapshots: list[Tensor], where: str, params: ExpertsParams) -> None:
         raise NodeFailureError("failed", f"{where}: it has not moved since the last snapshot (expert_lr {params.lr:g})")
 
 
-def _accuracy(ctx: RunContext, model: nn.Module) -> float:
+def accuracy(ctx: RunContext, model: nn.Module) -> float:
+    """How many of the images of :func:`probe` a network is right about [%]."""
     index = probe(len(ctx.train))
     with torch.no_grad():
         logits = torch.cat([model(ctx.train.images(part)) for part in torch.split(index, 128)])

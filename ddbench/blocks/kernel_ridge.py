@@ -13,8 +13,8 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from ddbench.blocks.ridge import centred
 from ddbench.core.api import CondensedSet, Recipe
 from ddbench.core.errors import NodeFailureError
 
@@ -24,16 +24,6 @@ NETWORK = Recipe(
 """How the papers train networks on a set with hard labels; of the rates that they search, the protocol's own."""
 NETWORK_OF_LABELS = NETWORK.model_copy(update={"loss": "mse"})
 """The same on a set with centred labels."""
-
-
-def centred(labels: Tensor, classes: int) -> Tensor:
-    """Classes as targets of a regression: onehot − 1/K, [n, K] float64.
-
-    Args:
-        labels: [n] int64.
-        classes: K.
-    """
-    return functional.one_hot(labels, classes).double() - 1 / classes
 
 
 def targets(condensed: CondensedSet, classes: int) -> Tensor:

@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ddbench.blocks.augment import Composed, CutMix
 from ddbench.blocks.distribution_params import PairsParams
-from ddbench.blocks.experts import CHECKPOINT_S, Experts, expert_file, probe
+from ddbench.blocks.experts import CHECKPOINT, CHECKPOINT_S, Experts, accuracy, build_each
 from ddbench.blocks.features import frozen
 from ddbench.blocks.functional import flatten
 from ddbench.blocks.training import Trainer, TrainingRecipe
@@ -25,7 +24,6 @@ from ddbench.core.store.tensors import load_checkpoint, save_state
 DROPS = (2 / 3, 5 / 6)
 """Shares of the updates after which the rate falls."""
 DROP_FACTOR = 0.2
-_CHECKPOINT = ".checkpoint.safetensors"
 _VERSION = "pairs 2"
 
 
@@ -45,15 +43,7 @@ def build(ctx: RunContext, folder: Path, params: PairsParams) -> None:
     Raises:
         NodeFailureError: If a network's parameters are no numbers in the end.
     """
-    for pair in range(params.pairs):
-        path = expert_file(folder, pair)
-        if not path.exists():
-            tensors = _train(ctx, folder, params, pair)
-            temporary = path.with_suffix(".tmp")
-            save_file(tensors, temporary)
-            temporary.replace(path)
-            (folder / _CHECKPOINT).unlink(missing_ok=True)
-        ctx.progress(pair + 1, params.pairs, "pairs")
+    build_each(ctx, folder, params.pairs, "pairs", lambda pair: _train(ctx, folder, params, pair))
 
 
 def recipe(params: PairsParams, updates: int) -> TrainingRecipe:
@@ -75,12 +65,12 @@ def _train(ctx: RunContext, folder: Path, params: PairsParams, pair: int) -> dic
     def augmented(index: Tensor) -> Tensor:
         return augment(ctx.train.images(index), augment.draw(draws, n=len(index)))
 
-    first, first_top1 = flatten(list(net.parameters())).cpu(), _accuracy(ctx, net)
+    first, first_top1 = flatten(list(net.parameters())).cpu(), accuracy(ctx, net)
     trainer = Trainer(
         net, augmented, ctx.train.labels, recipe(params, updates), order=order,
         mix=CutMix(params.cutmix, ctx.dataset.classes, mixing) if params.cutmix else None,
     )  # fmt: skip
-    path = folder / _CHECKPOINT
+    path = folder / CHECKPOINT
     state = load_checkpoint(path, _VERSION)
     if state is not None and state["pair"] == pair:
         trainer.load(state["trainer"])
@@ -97,15 +87,8 @@ def _train(ctx: RunContext, folder: Path, params: PairsParams, pair: int) -> dic
     trained = flatten(list(net.parameters())).cpu()
     if not bool(torch.isfinite(trained).all()):
         raise NodeFailureError("nan", f"pair {pair}: its parameters are no numbers after {updates} updates")
-    top1 = torch.tensor([first_top1, _accuracy(ctx, net)])
+    top1 = torch.tensor([first_top1, accuracy(ctx, net)])
     return {"snapshots": torch.stack([first, trained]).float(), "train_top1": top1}
-
-
-def _accuracy(ctx: RunContext, net: nn.Module) -> float:
-    index = probe(len(ctx.train))
-    with torch.no_grad():
-        logits = torch.cat([net(ctx.train.images(part)) for part in torch.split(index, 128)])
-    return 100.0 * float((logits.argmax(1) == ctx.train.labels[index.to(logits.device)]).double().mean())
 
 
 class Pairs:

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ddbench.blocks.adam import Lamb
 from ddbench.blocks.features import chunk_size, embed
@@ -21,7 +20,7 @@ from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.moved import how_far, image_change
 from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.regression_params import FeatureRegressionParams
-from ddbench.blocks.ridge import ridge_weights
+from ddbench.blocks.ridge import centred, ridge_weights
 from ddbench.core.api import CondensedSet, Method, Recipe, RunContext, State
 
 P = TypeVar("P", bound=FeatureRegressionParams)
@@ -134,11 +133,6 @@ class FeatureRegressionMethod(Method[P]):
         self.images.copy_(state["images"])
         self.labels.copy_(state["labels"])
         self.lamb.load(state["lamb"])
-
-
-def centred(classes: Tensor, k: int) -> Tensor:
-    """Classes [n] of k → one-hot minus 1/k, [n, k] float64."""
-    return functional.one_hot(classes, k).double() - 1 / k
 
 
 def label_margin(labels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Ridge regression on features in closed form, differentiable: what FRePo and LD train their last layer by.
+"""Ridge regression on features in closed form, differentiable (the last layer of FRePo and LD), and its targets.
 
 Symbols: n synthetic and b real images, D features, K classes (targets). F_s: features of the synthetic images, [n, D].
 """
@@ -7,6 +7,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+
+def centred(labels: Tensor, classes: int) -> Tensor:
+    """Classes as targets of a regression: onehot − 1/K, [n, K] float64.
+
+    Args:
+        labels: [n] int64.
+        classes: K.
+    """
+    return functional.one_hot(labels, classes).double() - 1 / classes
 
 
 def ridge_weights(features: Tensor, targets: Tensor, strength: float, *, relative: bool = False) -> Tensor:

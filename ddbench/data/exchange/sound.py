@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ddbench.core.errors import DataError
+from ddbench.data.readers.archives import refuse_larger
 
 LARGEST = 16 << 30
 """Bytes of numbers that a file may stand for: twenty times the largest set that was ever published."""
@@ -65,15 +65,9 @@ def _extent(tensor: Tensor, dimensions: tuple[int, ...]) -> str | None:
 
 
 def check_archive(path: Path) -> None:
-    """Refuse a zip file (``.npz``, ``.pt``) that would unpack to more than anyone could mean.
+    """Refuse a zip file that would unpack to more than a set can be.
 
     Raises:
         DataError: If it would.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return  # no archive; whoever reads it says so
-    if size > LARGEST:
-        raise DataError(f"{path}: would unpack to {size / 2**30:,.0f} GiB")
+    refuse_larger(path, LARGEST)

@@ -23,6 +23,25 @@ def is_archive(path: Path) -> bool:
     return path.is_file() and path.name.lower().endswith(SUFFIXES)
 
 
+def refuse_larger(archive: Path, most: int) -> None:
+    """Refuse a zip (``.npz``, ``.pt``) that would unpack to more than anyone could mean; of other files say nothing.
+
+    Args:
+        archive: The file.
+        most: Bytes.
+
+    Raises:
+        DataError: If it would.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            size = sum(member.file_size for member in opened.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return  # no archive; whoever reads it says so
+    if size > most:
+        raise DataError(f"{archive}: would unpack to {size / 2**30:,.0f} GiB")
+
+
 @contextmanager
 def unpacked(archive: Path) -> Iterator[str]:
     """A temporary folder with the content of ``archive``; deleted afterwards. Errors as :func:`unpack`."""

@@ -6,7 +6,6 @@ a part (``images``, ``labels``) they are train.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddbench.core.errors import DataError
+from ddbench.data.readers.archives import refuse_larger
 from ddbench.data.readers.numbers import numbered, whole
 from ddbench.data.readers.parts import split_name, word_part, words
 from ddbench.data.readers.raw import PARTS, Labels, PartName, Pixels, RawDataset
@@ -55,7 +55,7 @@ def read(path: Path) -> RawDataset:
     Raises:
         DataError: If an array is missing or of another form, or if one looks like a part and is not understood.
     """
-    _refuse_bomb(path)
+    refuse_larger(path, LARGEST)
     try:
         archive = np.load(path, allow_pickle=False)
         names = list(archive.files)
@@ -147,21 +147,6 @@ def _refuse_pairs(path: Path, keys: dict[str, Key]) -> None:
             f"{path}: {' and '.join(pair)} look like images and labels of a part: call them x_test and y_test (or"
             " x_val and y_val), or leave them out"
         )
-
-
-def _refuse_bomb(path: Path) -> None:
-    """Refuse an archive that unpacks to more than anyone could mean.
-
-    Raises:
-        DataError: If it does.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return  # whoever reads it says so
-    if size > LARGEST:
-        raise DataError(f"{path}: would unpack to {size / 2**30:,.0f} GiB")
 
 
 def _array(archive: Any, name: str) -> npt.NDArray[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddbench.blocks.kernel_ridge import centred
+from ddbench.blocks.ridge import centred
 from ddbench.core.api import CondensedSet
 
 

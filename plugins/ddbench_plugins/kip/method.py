@@ -18,10 +18,11 @@ from ddbench import CondensedSet, Method, RunContext, State
 from ddbench.blocks.adam import Adam
 from ddbench.blocks.initial import class_slots, first_images
 from ddbench.blocks.kernel_names import kernel
-from ddbench.blocks.kernel_ridge import NETWORK, NETWORK_OF_LABELS, centred, loss
+from ddbench.blocks.kernel_ridge import NETWORK, NETWORK_OF_LABELS, loss
 from ddbench.blocks.kernels import cross, gram
 from ddbench.blocks.moved import how_far
 from ddbench.blocks.parametrize import Parametrisation
+from ddbench.blocks.ridge import centred
 from ddbench.blocks.sampling import ClassSampler
 from ddbench_plugins.kip.params import KIPParams
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from ddbench import CondensedSet, Method, RunContext, State, StorageBytes
 from ddbench.blocks.initial import class_slots
 from ddbench.blocks.kernel_names import kernel
-from ddbench.blocks.kernel_ridge import NETWORK_OF_LABELS, best_labels, centred
+from ddbench.blocks.kernel_ridge import NETWORK_OF_LABELS, best_labels
 from ddbench.blocks.kernels import cross, gram
+from ddbench.blocks.ridge import centred
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench_plugins.label_solve.params import LabelSolveParams
 

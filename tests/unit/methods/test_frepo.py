@@ -8,7 +8,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from ddbench.blocks.regression import centred, cosine, label_margin
+from ddbench.blocks.regression import cosine, label_margin
+from ddbench.blocks.ridge import centred
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench.core.specs import Budget
 from ddbench_plugins.frepo.method import FRePo

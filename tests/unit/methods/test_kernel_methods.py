@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from ddbench.blocks.kernel_names import kernel
-from ddbench.blocks.kernel_ridge import centred, coefficients, loss
+from ddbench.blocks.kernel_ridge import coefficients, loss
 from ddbench.blocks.kernels import cross, gram
+from ddbench.blocks.ridge import centred
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench.core.api import CondensedSet, Recipe, StorageBytes
 from ddbench.core.errors import NodeFailureError
