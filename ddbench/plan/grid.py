@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddbench.core.api import ArchInfo, Params, ProtocolInfo
-from ddbench.core.errors import PluginError, UsageError
+from ddbench.core.errors import PluginError, UsageError, text_of
+from ddbench.core.plugin.limited import limited
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.plugin.registry import Registry
@@ -163,15 +164,16 @@ class Grid:
             own = False
             if skip is None:
                 try:
-                    skip, artifacts = ask(params, spec, data.info)
-                    skip = skip or self._no_network(params, spec)
-                    if skip is None:
-                        spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
-                    own = bool(params.own_student)
+                    with limited(f"planning {row.method.name}"):
+                        skip, artifacts = ask(params, spec, data.info)
+                        skip = skip or self._no_network(params, spec)
+                        if skip is None:
+                            spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
+                        own = bool(params.own_student)
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
-                    broken = f"{type(error).__name__}: {error}"
+                    broken = f"{type(error).__name__}: {text_of(error)}"
             yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes, own)
 
     def _no_network(self, params: Params, spec: CellSpec) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from ddbench.core.errors import UsageError
-from ddbench.core.names import nearest
+from ddbench.core.names import meant, nearest
 from ddbench.core.roles import Kind
 from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
 from ddbench.core.yaml import read_yaml
@@ -222,6 +222,30 @@ def load(name: str, what: str = "suite", names: str = "*") -> dict[str, Any]:
             f"{what} {path}: expected a mapping with keys such as methods and budget, see configs/demo.yaml"
         )
     return content
+
+
+def picked(entries: Any, names: Iterable[str]) -> list[Any]:
+    """Methods or data sets that a command names, those that a suite describes as it describes them.
+
+    A name means the entries that are called so, with their parameters or views; else all entries of that member.
+
+    Args:
+        entries: What the suite has; anything, as it is not checked yet.
+        names: As they were typed.
+    """
+    listed = list(entries) if isinstance(entries, list | tuple) else []
+    plain = {entry: () for entry in listed if isinstance(entry, str)}
+    described = [entry for entry in listed if isinstance(entry, dict)]
+    found: list[Any] = []
+    for name in names:
+        own: list[Any] = []
+        for field in ("label", "name"):
+            known = {entry[field]: () for entry in described if isinstance(entry.get(field), str)}
+            if not own and not meant(name, plain):
+                called = meant(name, known)
+                own = [entry for entry in described if entry.get(field) in called]
+        found += own or [name]
+    return found
 
 
 def find(name: str, what: str = "suite", names: str = "*") -> Path:
