@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.cli.results.verify_rm import find_record, set_of
 from ddbench.cli.run import HOW, WHERE, carry_out, checked_views, options
@@ -20,6 +19,7 @@ from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.files import Flags, Source, sources_of
 from ddbench.data.exchange.importer import Importer, Understood, column_of
 from ddbench.data.space.ids import named as preprocessing
+from ddbench.library.folders import opened
 from ddbench.plan import grid, planner, suite
 from ddbench.plan.status import assess
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, CommaList, join
 from ddbench.cli.records import chosen, gathered
 from ddbench.core.documents import CellDocument
@@ -18,6 +17,7 @@ from ddbench.core.records import Record
 from ddbench.core.roles import RANDOM
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import CONDENSE
+from ddbench.library.folders import opened
 from ddbench.plan.collect import stored
 
 if TYPE_CHECKING:

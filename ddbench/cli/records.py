@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ddbench.cli.folders import opened
 from ddbench.core.errors import NewerRecordError, UsageError, ambiguous
 from ddbench.core.names import meant
 from ddbench.core.records import Record
 from ddbench.core.store.folder import newer_below
+from ddbench.library.folders import opened
 from ddbench.plan.collect import stored
 
 

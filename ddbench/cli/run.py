@@ -10,29 +10,21 @@ from typing import Any
 import click
 
 from ddbench.cli.console import tables
-from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, CommaList, DataSets, Device, Duration, Jobs, Setting, join
-from ddbench.cli.progress import Progress
-from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import active
-from ddbench.core.process_state import kept
-from ddbench.core.profiles import DEFAULT, profile
 from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
-from ddbench.core.store.leftovers import sweep
-from ddbench.plan import forecast, grid, planner, typed
+from ddbench.library.progress import Progress
+from ddbench.library.runs import How, perform, planned
+from ddbench.library.suites import LISTS, suite_of
+from ddbench.plan import forecast
 from ddbench.plan import graph as planning
-from ddbench.plan import suite as suites
 from ddbench.plan.collect import collect, remember
-from ddbench.plan.status import assess
 from ddbench.publish.text.escape import escaped, write_csv
-from ddbench.work.executors.base import EXECUTORS, Run, check_executor, make_executor
-from ddbench.work.executors.sharing import Sharing, share
+from ddbench.work.executors.base import EXECUTORS, check_executor
 
 NAMES = CommaList(str)
 STYLES = ["table", "json", "csv", "markdown", "latex"]
-LISTS = ("methods", "datasets", "archs", "eval_archs", "preprocess", "protocols")
-NEEDED = {"methods": "--methods dm,kmeans", "budget": "--ipc 1,10"}
 Command = Callable[..., Any]
 
 WHAT = [
@@ -151,7 +143,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
     check_executor(given["executor"], given["jobs"], given["device"])
     if given["dry_run"]:
         return print_plan(plan, store, given)
-    perform(plan, store, given)
+    run_plan(plan, store, given)
     remember(plan, store)
     return _report(plan, given["style"], details=given["details"], views=views)
 
@@ -167,117 +159,31 @@ def plan(**given: Any) -> int:
 
 def planned_from(given: dict[str, Any], *, aside: bool = False) -> tuple[Store, planning.Plan]:
     """The assessed plan that options describe, and the store they name (``aside``: see :func:`opened`)."""
-    store = opened(given["out"], aside=aside)
-    suite = suite_from(given)
-    with kept():  # what plugins say about their cells
-        planned = planner.make(grid.build(suite, active(), profile(suite.profile)))
-    assess(planned, store, retry_failed=given["retry_failed"])
-    return store, planned
+    suite = suite_of(words_of(given), active())
+    return planned(suite, active(), given["out"], retry_failed=given["retry_failed"], aside=aside)
 
 
-def perform(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
-    """Say the notes of an assessed plan, and run what is pending.
-
-    Args:
-        plan: The plan.
-        store: Where results go.
-        given: The values of the options WHERE, ``retry_failed`` and ``reference_limit``.
-    """
-    _say_notes(plan)
-    settle_references(plan, store, given)
-    if plan.pending():
-        store.check_writable()
-        sweep(store.out)
-        plan.write(store.out / "plan.jsonl")
-        _execute(plan, store, given)
+def words_of(given: dict[str, Any]) -> dict[str, Any]:
+    """The values of the options WHAT as words of :func:`suite_of`."""
+    lists = {name: join(given[name]) for name in (*LISTS, "ipc", "fraction")}
+    one = ("suite", "seeds", "eval_seeds", "random_seeds", "settings", "profile", "split", "controls")
+    return {**lists, **{name: given[name] for name in one}, "engine": given.get("engine")}
 
 
-def settle_references(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
-    """Where only references are left, decide now which are measured: a run that is done then imports no torch."""
-    if all(node.is_reference for node in plan.pending()):
-        forecast.limit_references(plan, store, given["reference_limit"])
+def how_of(given: dict[str, Any]) -> How:
+    """The values of the options WHERE, ``retry_failed`` and ``reference_limit``, as far as a command has them."""
+    names = ("executor", "jobs", "threads", "device", "engine", "isolate", "retry_failed", "keep_logits")
+    limits = {"timeout_s": given.get("timeout"), "reference_limit_s": given.get("reference_limit", 0.0)}
+    return How(**{name: given[name] for name in names if name in given}, **limits)
 
 
-def suite_from(given: dict[str, Any]) -> suites.Suite:
-    """The suite that options describe, on top of ``--suite``.
-
-    Raises:
-        UsageError: If it is incomplete or wrong.
-    """
-    described: dict[str, Any] = suites.load(given["suite"]) if given["suite"] else {}
-    content: dict[str, Any] = dict(described) or {"profile": DEFAULT}
-    content |= {name: join(given[name]) for name in LISTS if given[name]}
-    for name in ("methods", "datasets"):
-        if given[name]:
-            content[name] = suites.picked(described.get(name), content[name])
-    sizes = {name: join(given[name]) for name in ("ipc", "fraction") if given[name]}
-    if len(sizes) == 2:
-        raise UsageError("give either --ipc or --fraction, not both")
-    if sizes:
-        content["budget"] = sizes
-    seeds = {"condense": given["seeds"], "evaluate": given["eval_seeds"], "random": given["random_seeds"]}
-    for name in ("seeds", "set"):  # what options add to
-        if not isinstance(content.get(name) or {}, dict):
-            raise UsageError(f"suite {given['suite']}: {name}: expected a mapping, got {str(content[name])[:40]}")
-    if any(seeds.values()):
-        content["seeds"] = {**(content.get("seeds") or {}), **{name: n for name, n in seeds.items() if n}}
-    content |= {name: given[name] for name in ("profile", "split", "controls") if given[name]}
-    if given.get("engine") == "bf16":
-        content["precision"] = "bf16"
-    missing = next((hint for name, hint in NEEDED.items() if name not in content), None)
-    if missing is not None and not given["suite"]:
-        raise UsageError(f"nothing to run: pass {missing}, or a suite with --suite (see `ddbench run --help`)")
-    parsed = suites.parse(content, f"suite {given['suite']}" if given["suite"] else "command line")
-    return typed.overridden(parsed, given["settings"], active()) if given["settings"] else parsed
+def run_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
+    """Say the notes of an assessed plan on stderr, and run what is pending."""
+    perform(plan, store, how_of(given), lambda nodes: Progress(given["progress"], nodes), _say)
 
 
-def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
-    """Run what is pending; torch is imported here, by the executor, and not before."""
-    from ddbench.work.interrupts import Interrupts
-    from ddbench.work.monitor import Beats
-
-    interrupts = Interrupts()
-    watcher = Progress(given["progress"], len(plan.pending()))
-    beats = Beats(watcher)
-    try:
-        with interrupts.installed():  # before torch: what is raised inside its import can get lost there
-            from ddbench.work.executors.schedule import Schedule
-
-            for protocol in plan.grid.protocols:
-                if protocol.declared is not None:  # of a plugin: before anything is condensed for one that cannot run
-                    protocol.load()
-            sharing = _sharing(plan, store, given)
-            if line := sharing.slower or (sharing.going_on and f"{sharing.going_on}; --engine fused begins anew"):
-                click.echo(f"ddbench: {line}", err=True)
-            what = Run(
-                store, plan.grid.registries, sharing.jobs, interrupts, beats, given["keep_logits"], sharing.gpus,
-                sharing.device,
-            )  # fmt: skip
-            place = make_executor(given["executor"] or sharing.executor, what)
-            limit, retry = given["reference_limit"], given["retry_failed"]
-            Schedule(plan, store, place, sharing.of, interrupts, beats, limit, retry, sharing.jobs > 1).run()
-    except InterruptedRunError as error:
-        raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
-    finally:
-        watcher.close()
-
-
-def _sharing(plan: planning.Plan, store: Store, given: dict[str, Any]) -> Sharing:
-    more = {name: given.get(name) for name in ("executor", "jobs", "threads")}
-    return share(
-        plan,
-        store,
-        device=given.get("device", "auto"),
-        timeout_s=given.get("timeout"),
-        engine=given.get("engine", "auto"),
-        isolate=given.get("isolate", "plugins"),
-        **more,
-    )
-
-
-def _say_notes(plan: planning.Plan) -> None:
-    for note in plan.notes:
-        click.echo(f"ddbench: {note}", err=True)
+def _say(line: str) -> None:
+    click.echo(f"ddbench: {line}", err=True)
 
 
 def checked_views(given: tuple[list[str], ...], style: str) -> list[str]:
@@ -370,7 +276,8 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     known = [node.forecast_s for node in pending if node.forecast_s is not None]
     parts = [f"≈ {forecast.duration(sum(known))} for {len(known)} of them"] if known else []
     parts += [f"{len(pending) - len(known)} of unknown length"] if len(known) < len(pending) else []
-    parts += [_sharing(plan, store, given).text] if pending else []
+    parts += [how_of(given).sharing(plan, store).text] if pending else []
     click.echo("; ".join([f"{len(pending)} nodes to run of {len(plan.nodes)}", *parts]), err=True)
-    _say_notes(plan)
+    for note in plan.notes:
+        _say(note)
     return 0

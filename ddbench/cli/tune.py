@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, CommaList, join
-from ddbench.cli.run import KEPT, NAMES, WHERE, options, perform, print_plan, say_failures
+from ddbench.cli.run import KEPT, NAMES, WHERE, options, print_plan, run_plan, say_failures
 from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import canonical
@@ -20,6 +19,7 @@ from ddbench.core.records import Record
 from ddbench.core.specs import Budget
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import Store
+from ddbench.library.folders import opened
 from ddbench.plan import planner, suite, tuning, typed
 from ddbench.plan.collect import collect
 from ddbench.plan.graph import Plan
@@ -64,7 +64,7 @@ def tune(file: str, **given: Any) -> int:
     check_executor(given["executor"], given["jobs"], given["device"])
     if given["dry_run"]:
         return print_plan(part, store, given)
-    perform(part, store, given | {"reference_limit": 0.0})
+    run_plan(part, store, given | {"reference_limit": 0.0})
     from ddbench.publish.tuning import ledger_text
 
     assess(whole, store)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN
 from ddbench.core.plugin.loader import PluginWarning, active
+from ddbench.library.folders import opened
 
 
 @click.command(hidden=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from ddbench.cli.folders import opened
 from ddbench.cli.results.amend import SELECT, amend_records, select_protocols
 from ddbench.cli.run import options
+from ddbench.library.folders import opened
 
 
 @click.command()

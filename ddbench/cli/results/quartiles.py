@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, Device
 from ddbench.cli.records import none_in
 from ddbench.cli.results.verify_rm import OUT
 from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
 from ddbench.core.specs import ArtifactSpec
+from ddbench.library.folders import opened
 from ddbench.results.tables.observations import Owners
 
 if TYPE_CHECKING:

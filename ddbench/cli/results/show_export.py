@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddbench.cli.console import tables
-from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN, join
 from ddbench.cli.records import none_in
 from ddbench.cli.results.claims import claims
@@ -16,12 +15,14 @@ from ddbench.cli.results.full_stopped import full_stopped
 from ddbench.cli.results.quantise import quantise
 from ddbench.cli.results.quartiles import quartiles
 from ddbench.cli.results.verify_rm import OUT, find_record, rm, set_of, verify
-from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from, settle_references
+from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import Store
+from ddbench.library.folders import opened
+from ddbench.library.runs import settle_references
 from ddbench.plan.collect import collect, stored
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
 def _of_run(given: dict[str, Any]) -> tuple[Store, list[Record]]:
     """The records behind the table of the run that options name."""
     store, planned = planned_from(given)
-    settle_references(planned, store, given)
+    settle_references(planned, store, given["reference_limit"])
     missing = planned.pending()
     if missing:
         raise UsageError(f"{len(missing)} nodes have not run yet: run the same options with `ddbench run` first")

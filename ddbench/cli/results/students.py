@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
+from ddbench.library.progress import Progress
 from ddbench.work.interrupts import Interrupts
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddbench.cli.folders import opened
 from ddbench.cli.options import PLUGIN
 from ddbench.cli.records import summary
 from ddbench.cli.results.students import students
@@ -20,6 +19,7 @@ from ddbench.core.keys import short
 from ddbench.core.records import Record
 from ddbench.core.store.claims import Claim, Watch, acquire
 from ddbench.core.store.folder import CHECKPOINT, CONDENSE, SET, Store, newer_below
+from ddbench.library.folders import opened
 
 if TYPE_CHECKING:
     from ddbench.core.plugin.loader import Registries

@@ -1,0 +1,154 @@
+"""From a suite to records: a plan is made, looked up in the results folder, and what is pending is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from ddbench.core.errors import InterruptedRunError
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.process_state import kept
+from ddbench.core.profiles import profile
+from ddbench.core.store.folder import Store
+from ddbench.core.store.leftovers import sweep
+from ddbench.library.folders import opened
+from ddbench.plan import forecast, grid, planner
+from ddbench.plan.graph import Plan
+from ddbench.plan.status import assess
+from ddbench.plan.suite import Suite
+from ddbench.work.executors.base import Run, make_executor
+from ddbench.work.executors.sharing import Isolate, Sharing, share
+from ddbench.work.monitor import Beats, Monitor
+
+
+class Watcher(Monitor, Protocol):
+    """A monitor that holds something until the run ends."""
+
+    def close(self) -> None:
+        """Give it back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How pending nodes are computed: never what they compute.
+
+    Attributes:
+        executor: One of :data:`ddbench.work.executors.base.EXECUTORS`; None: the one that suits.
+        jobs: Nodes at once; None: as many as suit.
+        threads: CPU threads of each; None: by the rule of :mod:`ddbench.work.executors.sharing`.
+        device: ``auto``, ``cpu``, ``cuda``, GPUs by name, or ``all``.
+        engine: ``auto``, or one of :data:`ddbench.core.records.ENGINES`.
+        isolate: Which nodes run in a process of their own.
+        timeout_s: Longest time of one node [s]; None: no limit.
+        reference_limit_s: References with a longer forecast are not measured [s].
+        retry_failed: Whether failures of before are run again.
+        keep_logits: Store logits beside predictions.
+    """
+
+    executor: str | None = None
+    jobs: int | None = None
+    threads: int | None = None
+    device: str = "auto"
+    engine: str = "auto"
+    isolate: Isolate = "plugins"
+    timeout_s: float | None = None
+    reference_limit_s: float = 1800.0
+    retry_failed: bool = False
+    keep_logits: bool = False
+
+    def sharing(self, plan: Plan, store: Store) -> Sharing:
+        """How the pending nodes of an assessed plan share this machine."""
+        return share(
+            plan, store, jobs=self.jobs, threads=self.threads, device=self.device, executor=self.executor,
+            timeout_s=self.timeout_s, engine=self.engine, isolate=self.isolate,
+        )  # fmt: skip
+
+
+def planned(
+    suite: Suite, registries: Registries, out: Path, *, retry_failed: bool = False, aside: bool = False
+) -> tuple[Store, Plan]:
+    """The assessed plan of a suite, and the store of a results folder.
+
+    Args:
+        suite: What is wanted.
+        registries: Loaded plugins.
+        out: Results folder.
+        retry_failed: Whether failures of before are pending again.
+        aside: See :func:`opened`.
+    """
+    store = opened(out, aside=aside)
+    with kept():  # what plugins say about their cells
+        plan = planner.make(grid.build(suite, registries, profile(suite.profile)))
+    assess(plan, store, retry_failed=retry_failed)
+    return store, plan
+
+
+def perform(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watcher], say: Callable[[str], None]) -> None:
+    """Say the notes of an assessed plan, and run what is pending.
+
+    Args:
+        plan: The plan.
+        store: Where results go.
+        how: How nodes are computed.
+        watcher: Makes what is told about so many nodes.
+        say: Is told what a user should know, a line each.
+
+    Raises:
+        InterruptedRunError: If the user asked to stop.
+    """
+    for note in plan.notes:
+        say(note)
+    settle_references(plan, store, how.reference_limit_s)
+    if plan.pending():
+        store.check_writable()
+        sweep(store.out)
+        plan.write(store.out / "plan.jsonl")
+        _execute(plan, store, how, watcher, say)
+
+
+def settle_references(plan: Plan, store: Store, limit_s: float) -> None:
+    """Where only references are left, decide now which are measured: a run that is done then imports no torch."""
+    if all(node.is_reference for node in plan.pending()):
+        forecast.limit_references(plan, store, limit_s)
+
+
+def _execute(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watcher], say: Callable[[str], None]) -> None:
+    """Run what is pending; torch is imported here, by the executor, and not before."""
+    from ddbench.work.interrupts import Interrupts
+
+    interrupts = Interrupts()
+    with closing(watcher(len(plan.pending()))) as watching:
+        beats = Beats(watching)
+        try:
+            with interrupts.installed():  # before torch: what is raised inside its import can get lost there
+                from ddbench.work.executors.schedule import Schedule
+
+                for protocol in plan.grid.protocols:
+                    if protocol.declared is not None:  # of a plugin: before anything is condensed for one that fails
+                        protocol.load()
+                sharing = how.sharing(plan, store)
+                if line := sharing.slower or (sharing.going_on and f"{sharing.going_on}; --engine fused begins anew"):
+                    say(line)
+                run = Run(
+                    store, plan.grid.registries, sharing.jobs, interrupts, beats, how.keep_logits, sharing.gpus,
+                    sharing.device,
+                )  # fmt: skip
+                place = make_executor(how.executor or sharing.executor, run)
+                limit, retry = how.reference_limit_s, how.retry_failed
+                Schedule(plan, store, place, sharing.of, interrupts, beats, limit, retry, sharing.jobs > 1).run()
+        except InterruptedRunError as error:
+            raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
+
+
+def problems(plan: Plan) -> list[str]:
+    """Which nodes of a plan that was run have no result, a line each."""
+    return [f"{node.title}: {node.reason}" for node in plan.nodes.values() if node.state in ("failed", "resume")]
+
+
+def with_limit(how: How, seconds: float) -> How:
+    """The same with another limit for references."""
+    return replace(how, reference_limit_s=seconds)

@@ -1,0 +1,57 @@
+"""A suite from words: those of `ddbench run`, as values of Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ddbench.core.errors import UsageError
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.profiles import DEFAULT
+from ddbench.plan import suite as suites
+from ddbench.plan import typed
+
+LISTS = ("methods", "datasets", "archs", "eval_archs", "preprocess", "protocols")
+ONE = ("profile", "split", "controls")
+NEEDED = {"methods": "--methods dm,kmeans", "budget": "--ipc 1,10"}
+
+
+def suite_of(words: Mapping[str, Any], registries: Registries) -> suites.Suite:
+    """The suite that words describe, on top of the one that they name.
+
+    Args:
+        words: ``suite``, lists of :data:`LISTS`, ``ipc``, ``fraction``, ``seeds``, ``eval_seeds``, ``random_seeds``,
+            ``settings`` (method, parameter, value), ``profile``, ``split``, ``controls``, ``engine``; what is missing
+            or empty is not said.
+        registries: Loaded plugins.
+
+    Raises:
+        UsageError: If the suite is incomplete or wrong.
+    """
+    named = words.get("suite")
+    described: dict[str, Any] = suites.load(str(named)) if named else {}
+    content: dict[str, Any] = dict(described) or {"profile": DEFAULT}
+    content |= {name: [*words[name]] for name in LISTS if words.get(name)}
+    for name in ("methods", "datasets"):
+        if words.get(name):
+            content[name] = suites.picked(described.get(name), content[name])
+    sizes = {name: [*words[name]] for name in ("ipc", "fraction") if words.get(name)}
+    if len(sizes) == 2:
+        raise UsageError("give either --ipc or --fraction, not both")
+    if sizes:
+        content["budget"] = sizes
+    seeds = {"condense": words.get("seeds"), "evaluate": words.get("eval_seeds"), "random": words.get("random_seeds")}
+    for name in ("seeds", "set"):  # what words add to
+        if not isinstance(content.get(name) or {}, dict):
+            raise UsageError(f"suite {named}: {name}: expected a mapping, got {str(content[name])[:40]}")
+    if any(seeds.values()):
+        content["seeds"] = {**(content.get("seeds") or {}), **{name: n for name, n in seeds.items() if n}}
+    content |= {name: words[name] for name in ONE if words.get(name)}
+    if words.get("engine") == "bf16":
+        content["precision"] = "bf16"
+    missing = next((hint for name, hint in NEEDED.items() if name not in content), None)
+    if missing is not None and not named:
+        raise UsageError(f"nothing to run: pass {missing}, or a suite with --suite (see `ddbench run --help`)")
+    parsed = suites.parse(content, f"suite {named}" if named else "command line")
+    settings = words.get("settings")
+    return typed.overridden(parsed, settings, registries) if settings else parsed
