@@ -44,9 +44,16 @@ if TYPE_CHECKING:
     from ddbench.core.profiles import Profile
     from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo
     from ddbench.data.readers.raw import ImageStream, RawDataset
+    from ddbench.library.functions import evaluate, load_set, read, run
+    from ddbench.library.results import Results
     from ddbench.models.names import ArchName
 
 _HOME = {
+    "Results": "ddbench.library.results",
+    "evaluate": "ddbench.library.functions",
+    "load_set": "ddbench.library.functions",
+    "read": "ddbench.library.functions",
+    "run": "ddbench.library.functions",
     "ArchName": "ddbench.models.names",
     "ImageStream": "ddbench.data.readers.raw",
     "Profile": "ddbench.core.profiles",
@@ -90,6 +97,7 @@ __all__ = [
     "ProtocolParams",
     "RawDataset",
     "Recipe",
+    "Results",
     "RunContext",
     "Selection",
     "Selector",
@@ -97,7 +105,11 @@ __all__ = [
     "State",
     "StorageBytes",
     "StudentInfo",
+    "evaluate",
     "hookimpl",
+    "load_set",
+    "read",
+    "run",
 ]
 
 
@@ -109,3 +121,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'ddbench' has no attribute {name!r}")
     return getattr(import_module(_HOME.get(name, "ddbench.core.api")), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -9,19 +9,15 @@ from typing import Any
 import click
 
 from ddbench.cli.options import PLUGIN, CommaList, join
-from ddbench.cli.results.verify_rm import find_record, set_of
 from ddbench.cli.run import HOW, WHERE, carry_out, checked_views, options
-from ddbench.core.errors import UsageError
-from ddbench.core.infos import IMPORTED
 from ddbench.core.plugin.loader import active
-from ddbench.core.profiles import DEFAULT, profile
-from ddbench.core.specs import DatasetInfo
-from ddbench.data.exchange.files import Flags, Source, sources_of
-from ddbench.data.exchange.importer import Importer, Understood, column_of
+from ddbench.data.exchange.files import Flags, Source
+from ddbench.data.exchange.importer import Importer, Understood
 from ddbench.data.space.ids import named as preprocessing
 from ddbench.library.folders import opened
-from ddbench.plan import grid, planner, suite
-from ddbench.plan.status import assess
+from ddbench.library.foreign import named_sources, suite_of_sets
+from ddbench.library.found import find_record, set_of
+from ddbench.library.runs import planned
 
 Command = Callable[..., Any]
 NAMES = CommaList(str)
@@ -75,14 +71,16 @@ def evaluate(**given: Any) -> int:
     views = checked_views(given["views"], given["style"])  # before anything is stored or computed
     registries = active()
     importer = Importer(registries, given["dataset"], given["split"])
-    rows = [(source, importer.take(source, _flags(given))) for source in _sources(given)]
-    content = _suite(rows, importer, given)
-    parsed = suite.parse(content, "command line")
-    planned = planner.make(grid.build(parsed, registries, profile(parsed.profile)))
-    store = opened(given["out"], aside=not given["dry_run"])
-    assess(planned, store, retry_failed=given["retry_failed"])
+    sources = named_sources(given["files"], given["labels_of_rows"])
+    rows = [(source, importer.take(source, _flags(given))) for source in sources]
+    words = {name: join(given[name]) for name in ("archs", "eval_archs", "protocols")}
+    words |= {name: given[name] for name in ("seeds", "eval_seeds", "profile")}
+    parsed = suite_of_sets(rows, importer, words)
+    store, plan = planned(
+        parsed, registries, given["out"], retry_failed=given["retry_failed"], aside=not given["dry_run"]
+    )
     _tell(rows, err=True)
-    return carry_out(planned, store, given, views)
+    return carry_out(plan, store, given, views)
 
 
 @click.command("import")
@@ -93,81 +91,12 @@ def import_(**given: Any) -> None:
     See `ddbench evaluate --help` for what FILE may be.
     """
     importer = Importer(active(), given["dataset"], given["split"])
-    _tell([(source, importer.take(source, _flags(given))) for source in _sources(given)], err=False)
+    _tell([(source, importer.take(source, _flags(given))) for source in named_sources(given["files"], ())], err=False)
 
 
 def _flags(given: dict[str, Any]) -> Flags:
     space = None if given["preprocess"] is None else preprocessing(given["preprocess"])
     return Flags(space, given["range_"], given["labels"], given["experiment"])
-
-
-def _sources(given: dict[str, Any]) -> list[Source]:
-    """The rows that the files stand for, each under a name of its own.
-
-    Raises:
-        UsageError: If names are missing or clash.
-    """
-    found = sources_of(given["files"])
-    wanted = given.get("labels_of_rows") or [source.label for source in found]
-    if len(wanted) != len(found):
-        raise UsageError(f"{len(wanted)} --label for {len(found)} rows ({', '.join(source.label for source in found)})")
-    twice = next((label for i, label in enumerate(wanted) if label in wanted[:i]), None)
-    if twice is not None:
-        raise UsageError(f"two rows would be called {twice!r}: name each with --label, in the order of the files")
-    return [Source(label, each.form, each.place, each.files) for label, each in zip(wanted, found, strict=True)]
-
-
-def _suite(rows: Sequence[tuple[Source, Understood]], importer: Importer, given: dict[str, Any]) -> dict[str, Any]:
-    """The suite that evaluates the rows, each at its own size.
-
-    Raises:
-        UsageError: If they cannot stand in one run.
-    """
-    spaces = dict.fromkeys(understood.preprocess for _, understood in rows)
-    if len(spaces) > 1:
-        raise UsageError(f"the sets live in different spaces ({', '.join(spaces)}): evaluate them in separate calls")
-    (space,) = spaces
-    axis, size_of = _sizes(rows, importer.data(space).info)
-    sizes = sorted(set(size_of.values()))
-    several = max(len(understood.sources) for _, understood in rows)
-    seeds = {"condense": given["seeds"] or (several if several > 1 else None), "evaluate": given["eval_seeds"]}
-    return {
-        "methods": [
-            {"name": IMPORTED, "label": source.label, "params": _params(understood)} for source, understood in rows
-        ],
-        "datasets": [given["dataset"]],
-        "budget": {axis: sizes},
-        "preprocess": [space],
-        "split": given["split"],
-        "profile": given["profile"] or DEFAULT,
-        "exclude": [
-            {"method": label, axis: other} for label, own in size_of.items() for other in sizes if other != own
-        ],
-        **{name: join(given[name]) for name in ("archs", "eval_archs", "protocols") if given[name]},
-        "seeds": {name: n for name, n in seeds.items() if n},
-    }
-
-
-def _params(understood: Understood) -> dict[str, Any]:
-    """Those of the row of a source."""
-    initial = {"initial": True} if understood.initial else {}
-    return {"sources": understood.sources, "n": understood.n, **initial}
-
-
-def _sizes(rows: Sequence[tuple[Source, Understood]], info: DatasetInfo) -> tuple[str, dict[str, float]]:
-    """The axis of all rows, ``ipc`` or ``fraction``, and each row's size on it by the row's label.
-
-    Raises:
-        UsageError: If some rows have an ipc and others have none.
-    """
-    columns = {source.label: column_of(understood, info) for source, understood in rows}
-    odd = [label for label, budget in columns.items() if budget.ipc is None]
-    if odd and len(odd) < len(columns):
-        raise UsageError(
-            f"{odd[0]!r} has no single number of images per class, others have: evaluate it in another call"
-        )
-    axis = "fraction" if odd else "ipc"
-    return axis, {label: getattr(budget, axis) for label, budget in columns.items()}
 
 
 def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
+from ddbench.core.errors import UsageError
 from ddbench.core.yaml import parse_yaml
+from ddbench.library.durations import seconds_of
 
 GPU = r"cuda:(0|[1-9]\d*)"
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class CommaList(click.ParamType[list[Any]]):
@@ -82,10 +83,10 @@ class Duration(click.ParamType[float]):
         """Parse."""
         if isinstance(value, int | float):
             return float(value)
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value).strip())
-        if match is None:
-            self.fail(f"{value!r} is not a duration such as 90, 30s, 45m or 2h", param, ctx)
-        seconds = float(match[1]) * UNITS[match[2] or "s"]
+        try:
+            seconds = seconds_of(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
         if self.positive and seconds == 0:
             self.fail(f"{value!r} leaves no time at all", param, ctx)
         return seconds

@@ -19,11 +19,11 @@ from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import CONDENSE
 from ddbench.library.folders import opened
 from ddbench.plan.collect import stored
+from ddbench.publish.plots import ENDINGS
 
 if TYPE_CHECKING:
     from ddbench.publish.looks import Drawn, Look
 
-ENDINGS = (".png", ".svg")
 
 _out = click.option("--out", type=click.Path(path_type=Path), help="Results folder. [runs, without --records]")
 _to = click.option(

@@ -14,7 +14,7 @@ from ddbench.cli.results.claims import claims
 from ddbench.cli.results.full_stopped import full_stopped
 from ddbench.cli.results.quantise import quantise
 from ddbench.cli.results.quartiles import quartiles
-from ddbench.cli.results.verify_rm import OUT, find_record, rm, set_of, verify
+from ddbench.cli.results.verify_rm import OUT, rm, verify
 from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import short
@@ -22,6 +22,7 @@ from ddbench.core.records import Record
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import Store
 from ddbench.library.folders import opened
+from ddbench.library.found import find_record, set_of
 from ddbench.library.runs import settle_references
 from ddbench.plan.collect import collect, stored
 

@@ -1,0 +1,213 @@
+"""ddbench from Python: the results of the command line, and nothing of the calling process is changed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ddbench
+from ddbench.core import process_state
+from ddbench.core.errors import UsageError
+from ddbench.library.durations import seconds_of
+from ddbench.library.frames import COLUMNS
+from tests.e2e.runs import ddbench as command
+
+QUICK = {"profile": "smoke", "reference_limit": 0, "threads": 1, "seeds": 1}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("library") / "runs"
+
+
+@pytest.fixture(scope="module")
+def results(folder):
+    before, random = process_state.settings(), torch.get_rng_state()
+    found = ddbench.run(["random", "dm"], ipc=1, out=folder, **QUICK)
+    assert process_state.changed(before, imported=True) == []
+    assert torch.equal(random, torch.get_rng_state())
+    return found
+
+
+def test_a_run_gives_what_the_command_prints(results, folder, capsys):
+    words = ("--methods", "random,dm", "--ipc", "1", "--seeds", "1", "--out", str(folder))
+    more = ("--profile", "smoke", "--reference-limit", "0s", "--threads", "1", "--format", "markdown")
+    assert command("run", *words, *more) == 0
+    assert capsys.readouterr().out == results.table()
+    assert results.failures == ()
+
+
+def test_nothing_is_printed_unless_asked_for(results, folder, capfd):
+    again = ddbench.run(["random", "dm"], ipc=1, out=folder, **QUICK)
+    assert capfd.readouterr() == ("", "")
+    assert again.table() == results.table()
+
+
+def test_a_frame_has_a_row_for_each_evaluation_and_the_columns_that_are_documented(results):
+    frame = results.frame()
+    assert list(frame.columns) == list(COLUMNS)
+    assert sorted(frame.row) == ["dm", "full", "random"]
+    dm = frame[frame.row == "dm"].iloc[0]
+    assert (dm.dataset, dm.ipc, dm.repetition, dm.student, dm.status) == ("digits", 1, 0, 0, "ok")
+    assert len(dm.per_class) == 10 and dm.top1 == pytest.approx(np.mean(dm.per_class), abs=2)
+    assert frame[frame.row == "full"].iloc[0].status == "skipped"
+
+
+def test_parameters_are_set_by_method(folder):
+    found = ddbench.run("dm", ipc=1, out=folder, set={"dm": {"iterations": 2}}, **QUICK)
+    assert "dm (iterations=2)" in set(found.frame().row)
+
+
+def test_a_folder_and_a_file_of_records_read_alike(results, folder, tmp_path):
+    lines = [record.to_json(indent=None) for record in ddbench.read(folder).records]
+    (tmp_path / "records.jsonl").write_text("\n".join(lines) + "\n")
+    tables = [ddbench.read(place).frame()[["row", "top1"]] for place in (folder, tmp_path / "records.jsonl")]
+    for table in tables:
+        assert dict(table.dropna().values).items() >= dict(results.frame()[["row", "top1"]].dropna().values).items()
+    assert len(ddbench.read(folder, tmp_path / "records.jsonl").records) == len(ddbench.read(folder).records)
+
+
+def test_a_set_by_its_key_by_its_folder_and_by_its_file_is_one(results, folder):
+    key = results.frame().query("row == 'dm'").set_key.item()
+    place = next(folder.rglob(f"{key[:16]}*/condensed.safetensors"))
+    found = [ddbench.load_set(key, out=folder), ddbench.load_set(place), ddbench.load_set(place.parent)]
+    assert all(torch.equal(one.images, found[0].images) for one in found)
+    with pytest.raises(UsageError, match="no result in"):
+        ddbench.load_set("0123456789", out=folder)
+
+
+def test_an_evaluation_inside_a_training_loop_leaves_that_loop_as_it_was(results, folder):
+    condensed = ddbench.load_set(results.frame().query("row == 'dm'").set_key.item(), out=folder)
+
+    def loop(*, pause):
+        torch.manual_seed(3)
+        weights, drawn = torch.zeros(4, requires_grad=True), []
+        for step in range(4):
+            if pause and step == 2:
+                scored = ddbench.evaluate(
+                    {"mine": condensed, "raw": (condensed.images * 0 + 0.5, condensed.labels)},
+                    dataset="digits", range="01", out=folder, **QUICK,
+                )  # fmt: skip
+                assert sorted(scored.frame().row) == ["full", "mine", "random", "raw"]
+            noise = torch.randn(4)
+            (weights * noise).square().sum().backward()
+            drawn.append(noise + weights.grad)
+        return torch.stack(drawn)
+
+    before = process_state.settings()
+    assert torch.equal(loop(pause=False), loop(pause=True))
+    assert process_state.changed(before, imported=True) == []
+
+
+def test_calls_work_outside_the_main_thread(results, folder):
+    found = []
+    thread = threading.Thread(
+        target=lambda: found.append(
+            ddbench.run(["random"], ipc=1, out=folder, isolate="never", executor="local", **QUICK)
+        )
+    )
+    thread.start()
+    thread.join()
+    assert found[0].frame().query("row == 'random'").top1.item() == results.frame().query("row == 'random'").top1.item()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ddbench.run(ipc=1), "nothing to run"),
+        (lambda: ddbench.run(["random"], ipc=1, fraction=0.1), "either"),
+        (lambda: ddbench.run(["dmm"], ipc=1), "did you mean"),
+        (lambda: ddbench.run(["random"], ipc=0), "at least 1"),
+        (lambda: ddbench.run(["random"], ipc=1, timeout="soon"), "not a duration"),
+        (lambda: ddbench.run(["random"], ipc=1, progress="loud"), "progress="),
+        (lambda: ddbench.run(["random"], ipc=1, executor="local", jobs=2), "one node at a time"),
+        (lambda: ddbench.read("/nowhere"), "no such results folder"),
+        (lambda: ddbench.evaluate({}, dataset="digits"), "nothing to evaluate"),
+        (lambda: ddbench.evaluate(3, dataset="digits"), "a set is a ddbench.CondensedSet"),
+        (lambda: ddbench.evaluate("/nowhere.pt", dataset="digits"), "no such file"),
+        (lambda: ddbench.Results([]).plot("pie"), "unknown plot"),
+        (lambda: ddbench.Results([]).plot("ipc"), "nothing to plot"),
+        (lambda: ddbench.Results([]).table("pie"), "pie"),
+        (lambda: ddbench.Results([]).table(format="word"), "unknown format"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_computed(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        call()
+    assert not list(tmp_path.rglob("condense.json"))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [(90, 90), ("90", 90), ("1.5h", 5400), ("45m", 2700), ("2 ", 2), ("1d", 86400)]
+)
+def test_durations(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+def test_a_plot_has_axes_and_can_be_written(results, tmp_path):
+    plot = results.plot("ipc")
+    assert [axis.get_ylabel() for axis in plot.axes] == ["test accuracy [%]"]
+    plot.save(tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes() == plot._repr_png_()
+    with pytest.raises(UsageError, match="ends in"):
+        plot.save("plot.bmp")
+
+
+def test_text_of_others_is_text_in_html(results):
+    from ddbench.library.results import _as_html
+
+    found = _as_html("<b>", [["a"], ["**<i>** ²"], ["x**y"]], ["&"])
+    assert (
+        "<p>&lt;b&gt;</p>" in found and "<b>&lt;i&gt;</b> ²" in found and "<td>x**y</td>" in found and "&amp;" in found
+    )
+    assert results._repr_html_().count("<table>") == 1
+    assert "<table>" in results.table(format="html")
+
+
+def test_every_public_name_is_what_it_was_after_one_call_of_each(results, folder):
+    assert set(ddbench.__all__) < set(dir(ddbench))
+    names = {name: getattr(ddbench, name) for name in ddbench.__all__}
+    modules = {module.name for module in pkgutil.iter_modules(ddbench.__path__)}
+    assert not modules & set(ddbench.__all__), "a module of that name would take its place"
+    for module in modules - {"__main__", "cli"}:
+        importlib.import_module(f"ddbench.{module}")
+    assert all(getattr(ddbench, name) is value for name, value in names.items())
+
+
+def test_importing_changes_nothing_and_imports_nothing_heavy():
+    code = """
+import os, sys, signal, threading, warnings
+import numpy  # has filters of its own
+before = (dict(os.environ), list(sys.path), signal.getsignal(signal.SIGINT), threading.active_count(), list(warnings.filters))
+import ddbench
+ddbench.run, ddbench.Results
+after = (dict(os.environ), list(sys.path), signal.getsignal(signal.SIGINT), threading.active_count(), list(warnings.filters))
+assert before == after, (before, after)
+print([name for name in ("torch", "pandas", "matplotlib", "sklearn") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_notebook_of_the_documents_runs(tmp_path):
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient")
+    place = Path(__file__).parents[2] / "docs" / "notebooks" / "first.ipynb"
+    notebook = nbformat.read(place, as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells), "committed without outputs"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        client.NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = json.dumps([cell.get("outputs") for cell in notebook.cells])
+    assert "<table>" in shown and "image/png" in shown
