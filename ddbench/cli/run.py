@@ -20,7 +20,7 @@ from ddbench.core.profiles import DEFAULT, profile
 from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
 from ddbench.core.store.leftovers import sweep
-from ddbench.plan import forecast, grid, planner, typed
+from ddbench.plan import forecast, grid, memory, planner, typed
 from ddbench.plan import graph as planning
 from ddbench.plan import suite as suites
 from ddbench.plan.collect import collect, remember
@@ -372,5 +372,7 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     parts += [f"{len(pending) - len(known)} of unknown length"] if len(known) < len(pending) else []
     parts += [_sharing(plan, store, given).text] if pending else []
     click.echo("; ".join([f"{len(pending)} nodes to run of {len(plan.nodes)}", *parts]), err=True)
+    if room := memory.forecast_text(plan):
+        click.echo(room, err=True)
     _say_notes(plan)
     return 0
