@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 from tabulate import tabulate
 
 from ddbench.cli.options import PLUGIN
@@ -16,6 +17,7 @@ from ddbench.core.plugin.loader import active
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
 from ddbench.data.prepared.prepare import origins_of, prepare, prepared_revision
 from ddbench.data.prepared.sources import Source, own_names, parse_source
+from ddbench.data.readers.framing import Framing
 
 
 @click.group()
@@ -48,13 +50,24 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--allow-copies", is_flag=True, help="Take data though more than 5 % of the test images are training images."
 )
+@click.option("--resize", type=int, metavar="N", help="Make all images of your own N×N pixels, N up to 256.")
+@click.option(
+    "--crop",
+    type=click.Choice(["center", "pad"]),
+    help="Images that are not square: keep the square in their middle, or add black margins.",
+)
+@click.option("--gray", is_flag=True, help="Make all images grey.")
+@click.option("--rgb", is_flag=True, help="Make all images RGB, also where all are grey.")
 @PLUGIN
-def prepare_(name: str, files: Path | None, allow_copies: bool) -> None:
+def prepare_(name: str, files: Path | None, allow_copies: bool, **framing: Any) -> None:
     r"""Decode data set NAME once, so that runs can open it.
 
     NAME is a registered name, whose official files are in DIR (or the parquet files that the Hub has of them), or
     NAME=SCHEME:PATH with a name of your own. Later that name
     alone means the copy that was made last, also where the images are gone.
+
+    Images that are not squares of one size need --resize or --crop; in a suite, write
+    {name: my, path: "folder:PATH", resize: 64, crop: center}.
 
     \b
     folder:PATH  a folder of images for each class, perhaps below train/, val/ and test/
@@ -65,12 +78,30 @@ def prepare_(name: str, files: Path | None, allow_copies: bool) -> None:
     svhn:PATH    train_32x32.mat and test_32x32.mat
     tiny:PATH    the layout of TinyImageNet
     """
-    source = parse_source(name, active().datasets)
+    source = parse_source(name, active().datasets, _framing(framing))
     if files is not None and (source.record is None or source.record.embedded):
         raise UsageError(f"--from is for registered data sets that have files; {source.name!r} is read from elsewhere")
-    prepared = prepare(source, files=files, allow_download=True, allow_copies=allow_copies)
+    prepared = prepare(source, files=files, allow_download=True, allow_copies=allow_copies, tell=_tell)
     for label, value in _facts(prepared, source.record.licence if source.record else None):
         click.echo(f"{label:<9} {value}")
+
+
+def _framing(given: dict[str, Any]) -> Framing:
+    """What the options --resize, --crop, --gray and --rgb ask for.
+
+    Raises:
+        UsageError: If that is impossible.
+    """
+    try:
+        return Framing(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"--{first['loc'][0]}" if first["loc"] else "--gray --rgb"
+        raise UsageError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _tell(line: str) -> None:
+    click.echo(f"ddbench: {line}", err=True)
 
 
 def _facts(prepared: Prepared, licence: str | None) -> Iterator[tuple[str, str]]:
@@ -119,6 +150,7 @@ def _own(name: str) -> dict[str, Any] | None:
         except (CorruptFileError, NewerRecordError):
             continue
         place = f"{source.scheme}:{source.path}" if source.path is not None else pointer.files
+        framed = "" if source.framing.is_plain else f" with {source.framing.text}"
         gone = "" if pointer.files is None or Path(pointer.files).exists() else " (not there any more)"
         return {
             "name": name,
@@ -130,7 +162,7 @@ def _own(name: str) -> dict[str, Any] | None:
             "embedded": False,
             "download_mb": 0,
             "licence": None,
-            "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, from {place}{gone}",
+            "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, from {place}{framed}{gone}",
             "source": place,
         }
     return None

@@ -17,7 +17,7 @@ from ddbench.core.store.folder import Store
 from ddbench.library.progress import Progress
 from ddbench.library.runs import How, perform, planned
 from ddbench.library.suites import LISTS, suite_of
-from ddbench.plan import forecast
+from ddbench.plan import forecast, memory
 from ddbench.plan import graph as planning
 from ddbench.plan.collect import collect, remember
 from ddbench.publish.text.escape import escaped, write_csv
@@ -278,6 +278,8 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     parts += [f"{len(pending) - len(known)} of unknown length"] if len(known) < len(pending) else []
     parts += [how_of(given).sharing(plan, store).text] if pending else []
     click.echo("; ".join([f"{len(pending)} nodes to run of {len(plan.nodes)}", *parts]), err=True)
+    if room := memory.forecast_text(plan):
+        click.echo(room, err=True)
     for note in plan.notes:
         _say(note)
     return 0

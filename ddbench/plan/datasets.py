@@ -22,9 +22,10 @@ def data_of(suite: Suite, registries: Registries) -> Iterator[Data]:
 
 
 def _opened(suite: Suite, registries: Registries) -> Iterator[Data]:
-    for name, view in dict.fromkeys((item.name, json.dumps(item.view, sort_keys=True)) for item in suite.datasets):
+    entries = ((item.text, item.framing, json.dumps(item.view, sort_keys=True)) for item in suite.datasets)
+    for text, framing, view in dict.fromkeys(entries):
         for preprocess in dict.fromkeys(suite.preprocess):
-            yield open_data(name, json.loads(view), suite.split, preprocess, registries)
+            yield open_data(text, json.loads(view), suite.split, preprocess, registries, framing)
 
 
 def check_fraction(budget: Budget, data: Data) -> None:

@@ -23,6 +23,8 @@ from ddbench.core.names import meant, nearest
 from ddbench.core.roles import Kind
 from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
 from ddbench.core.yaml import read_yaml
+from ddbench.data.catalog import SCHEMES
+from ddbench.data.readers.framing import Framing
 
 
 class MethodEntry(Frozen):
@@ -36,11 +38,37 @@ class MethodEntry(Frozen):
     label: str | None = None
 
 
-class DatasetEntry(Frozen):
-    """A data set as the user names it (``digits``, ``cifar10-original=hf:PATH``), with an optional view of it."""
+class DatasetEntry(Framing):
+    """A data set as the user names it, with an optional view of it; beside a framing of its images (``resize: 64``).
+
+    Attributes:
+        name: ``digits``, ``my``, or ``cifar10-original=hf:PATH``.
+        path: Where images of one's own are, ``SCHEME:PATH`` or the path of a folder of images; ``name`` has none then.
+        view: A view.
+    """
 
     name: str
+    path: str | None = None
     view: dict[str, Any] | list[dict[str, Any]] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> DatasetEntry:
+        if self.path is not None and ("=" in self.name or not self.path.strip()):
+            raise ValueError("path is empty" if "=" not in self.name else "name and path both say where the images are")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The data set as ``--datasets`` would name it."""
+        if self.path is None:
+            return self.name
+        scheme, colon, _ = self.path.partition(":")
+        return f"{self.name}={self.path if colon and scheme in SCHEMES else f'folder:{self.path}'}"
+
+    @property
+    def framing(self) -> Framing:
+        """What is to become of its images."""
+        return Framing(**{name: getattr(self, name) for name in Framing.model_fields})
 
 
 class BudgetAxis(Frozen):

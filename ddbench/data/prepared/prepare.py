@@ -10,8 +10,9 @@ import os
 import shlex
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,10 +23,12 @@ from ddbench.core.keys import digest, short
 from ddbench.core.plugin.loader import import_target
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import StoreWarning, atomic_write, store_error
-from ddbench.data.catalog import SCHEMES
+from ddbench.data.catalog import ENCODED, SCHEMES
+from ddbench.data.prepared import room
 from ddbench.data.prepared.decode import PARTIAL, OtherDataError, decode, reading, source_error
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
 from ddbench.data.prepared.sources import POINTERS, Source, fingerprint, is_there
+from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.raw import RawDataset, malformed
 from ddbench.data.readers.shards import holds_parquet
 
@@ -40,6 +43,7 @@ class Pointer(Frozen):
         reader_version: Version of the reader that made it.
         origin: Where that reader's record comes from, as :class:`Source` has it.
         allow_copies: Whether the user asked for test images that are training images.
+        framing: How images of any shape became squares of one size; None: they are as they were.
     """
 
     revision: str
@@ -48,6 +52,7 @@ class Pointer(Frozen):
     reader_version: int = 1
     origin: str = ""
     allow_copies: bool = False
+    framing: Framing | None = None
 
     def is_of(self, source: Source) -> bool:
         """Whether the reader of ``source`` made it."""
@@ -69,7 +74,7 @@ def resolve(source: Source) -> Prepared:
         StoreError: If a decoded copy cannot be written.
     """
     if source.record is None and source.path is None:
-        return _latest(source.name)
+        return _latest(source)
     pointer = _read_pointer(_pointer_path(source))
     if pointer is not None and pointer.is_of(source):
         if pointer.is_current(source):
@@ -79,7 +84,10 @@ def resolve(source: Source) -> Prepared:
             changed = f"the files of data set {source.name!r} in {pointer.files} changed since they were decoded"
             warnings.warn(f"{changed}: decoding them anew", StoreWarning, stacklevel=2)
     if source.record is None or source.record.embedded:
-        return prepare(source, allow_copies=pointer is not None and pointer.allow_copies)
+        try:
+            return prepare(source, allow_copies=pointer is not None and pointer.allow_copies)
+        except DataError as error:
+            raise DataError(f"{error}{_how_to_frame(source, str(error))}") from error
     if pointer is not None and pointer.files is not None and is_there(place := Path(pointer.files)):
         try:
             return prepare(source, files=place, allow_copies=pointer.allow_copies)
@@ -97,6 +105,16 @@ def resolve(source: Source) -> Prepared:
     raise DataError(f"data set {source.name!r} is not prepared: {_advice(source, source.record)}")
 
 
+def _how_to_frame(source: Source, why: str) -> str:
+    """What to say where files cannot be read as they are: of copies that are framed, or of the command that frames."""
+    if source.path is None or "--" not in why:
+        return ""
+    there = {copy.framing.text for copy, _ in origins_of(source.name) if copy.path == source.path} - {PLAIN.text}
+    if there and source.framing.is_plain:
+        return f" (its prepared copy with {', '.join(sorted(there))} is there: write {source.name} alone)"
+    return f" (options of `{source.command}`; a suite has `resize` and `crop`)"
+
+
 def origins_of(name: str) -> list[tuple[Source, Pointer]]:
     """What a user's own data set was decoded from and to, the latest first; without path where that is not known."""
     found = [(path, _read_pointer(path)) for path in _pointers(name)]
@@ -112,30 +130,58 @@ def _pointers(name: str) -> list[Path]:
 def _source_of(name: str, path: Path, pointer: Pointer) -> Source:
     """What a pointer is of: its file's name is a hash of it."""
     place = None if pointer.files is None else Path(pointer.files)
-    sources = (Source(name, scheme=scheme, path=place) for scheme in SCHEMES if place is not None)
+    framing = pointer.framing or PLAIN
+    sources = (Source(name, scheme=scheme, path=place, framing=framing) for scheme in SCHEMES if place is not None)
     return next((source for source in sources if _pointer_path(source) == path), Source(name))
 
 
-def _latest(name: str) -> Prepared:
+def _latest(wanted: Source) -> Prepared:
     """The copy of a user's own data set that was made last, wherever its files are by now.
 
+    Args:
+        wanted: The data set, by its name alone; of one that is framed the latest that is framed so counts.
+
     Raises:
-        DataError: If it cannot be opened.
+        DataError: If it cannot be opened, or none was framed so.
     """
+    name = wanted.name
     known, pointers = origins_of(name), _pointers(name)
     if pointers and _read_pointer(pointers[0]) is None:
         known = []
-    if known:
-        source, pointer = known[0]  # never one that was made before: it may be of other images
+    found = [(source, p) for source, p in known if wanted.framing.is_plain or source.framing == wanted.framing]
+    if known and not found:
+        there = dict.fromkeys(source.framing.text for source, _ in known)
+        again = replace(known[0][0], framing=wanted.framing)
+        raise DataError(
+            f"data set {name!r} was not prepared with {wanted.framing.text}, only with {', '.join(there)}: run"
+            f" `{again.command}`"
+        )
+    if found:
+        source, pointer = found[0]  # never one that was made before: it may be of other images
         with suppress(CorruptFileError):
             prepared = open_folder(data_root(name) / pointer.revision)
             _tell_changes(source, pointer)
+            if wanted.framing.is_plain:
+                _tell_others(source, known)
             return prepared
-    again = next((source.text for source, _ in known[:1] if source.path is not None), f"{name}=SCHEME:PATH")
+    commands = [source.command for source, _ in found[:1] if source.path is not None]
+    command = next(iter(commands), f"ddbench data prepare {name}=SCHEME:PATH")
     raise DataError(
         f"the prepared copy of data set {name!r} that was made last, in {data_root(name)}, is gone or damaged: run "
-        f"`ddbench data prepare {shlex.quote(again)}`"
+        f"`{command}`"
     )
+
+
+def _tell_others(used: Source, known: Sequence[tuple[Source, Pointer]]) -> None:
+    """Warn where a name alone means one of several copies that are framed differently."""
+    others = {source.framing.text for source, _ in known} - {used.framing.text}
+    if others:
+        warnings.warn(
+            f"data set {used.name!r}: the copy that was made last is used ({used.framing.text}); others were made with"
+            f" {', '.join(sorted(others))}, and a suite that says so uses those",
+            StoreWarning,
+            stacklevel=2,
+        )
 
 
 def _tell_changes(source: Source, pointer: Pointer) -> None:
@@ -143,19 +189,23 @@ def _tell_changes(source: Source, pointer: Pointer) -> None:
     if source.path is None or not source.path.exists():
         return
     with suppress(DataError, OSError):
-        if pointer.is_of(source) and pointer.is_current(source):
+        current = pointer.is_current(source)
+        if current and pointer.is_of(source):
             return
+        changed = f"{source.path} changed since it was decoded"
+        if current:
+            changed = f"{source.path} was decoded by an older ddbench, whose reader differs"
         warnings.warn(
-            f"data set {source.name!r}: {source.path} changed since it was decoded; the copy of then is used "
-            f"(`ddbench data prepare {shlex.quote(source.text)}` reads it again)",
+            f"data set {source.name!r}: {changed}; the copy of then is used (`{source.command}` reads it again)",
             StoreWarning,
             stacklevel=2,
         )
 
 
 def prepare(
-    source: Source, *, files: Path | None = None, allow_download: bool = False, allow_copies: bool = False
-) -> Prepared:
+    source: Source, *, files: Path | None = None, allow_download: bool = False, allow_copies: bool = False,
+    tell: Callable[[str], object] | None = None,
+) -> Prepared:  # fmt: skip
     """Decode ``source`` into ``$DDBENCH_HOME/data/<name>/<revision>/``, whether or not that was done before.
 
     Args:
@@ -163,15 +213,16 @@ def prepare(
         files: Folder (or file) that holds a registered data set's files.
         allow_download: Fetch the files of a registered data set when ``files`` is None.
         allow_copies: Take data of whose test images more than 5 % are training images.
+        tell: Hears, before anything is decoded, what room the data set will take.
 
     Raises:
-        DataError: If the source is missing, unreadable or unusable, or not the data that its name promises, or if the
-            download fails.
+        DataError: If the source is missing, unreadable or unusable, or not the data that its name promises, if it is
+            larger than all memory, or if the download fails.
         StoreError: If the decoded copy cannot be written.
     """
     if source.record is None and source.path is None:
         known = next((known.text for known, _ in origins_of(source.name) if known.path is not None), None)
-        again = f"write {known}" if known is not None else f"write {source.name}=SCHEME:PATH"
+        again = " ".join([f"write {known or f'{source.name}=SCHEME:PATH'}", *source.framing.options])
         raise UsageError(f"data set {source.name!r} is your own, and prepared; to read its files again {again}")
     parent = data_root(source.name)
     try:
@@ -184,6 +235,9 @@ def prepare(
         raw, scheme = _read(source, place)
         try:
             contents = None if source.record is None else source.record.contents
+            if tell is not None:
+                tell(room.in_words_of(raw))
+            room.refuse_too_large(raw, parent)
             made = decode(raw, parent, name=source.name, contents=contents, allow_copies=allow_copies)
             prepared = made.declared_by(source.record)
         except OtherDataError as error:
@@ -195,8 +249,10 @@ def prepare(
         pointer = Pointer(
             revision=prepared.revision, files=str(place) if place else None, fingerprint=mark,
             reader_version=source.reader_version, origin=source.origin, allow_copies=allow_copies,
+            framing=None if source.framing.is_plain else source.framing,
         )  # fmt: skip
-        unsaid = None if allow_copies else {"allow_copies"}  # versions without this field read the file, too
+        # Without these fields, versions that do not know them read the file, too.
+        unsaid = {name for name in ("allow_copies", "framing") if not getattr(pointer, name)}
         atomic_write(_pointer_path(source), pointer.model_dump_json(exclude=unsaid).encode())
     return prepared
 
@@ -241,7 +297,8 @@ def _read(source: Source, place: Path | None) -> tuple[RawDataset, str]:
     reader = import_target(source.reader)
     with reading(_where(source, place)):
         try:
-            raw = reader(place or Path())
+            given = (source.framing,) if source.scheme in ENCODED else ()
+            raw = reader(place or Path(), *given)
         except DataError:
             if contents is None or place is None or not _is_parquet(source, place):
                 raise
@@ -255,6 +312,11 @@ def _read(source: Source, place: Path | None) -> tuple[RawDataset, str]:
             f"data set {source.name!r}: its reader {source.reader} returned a {type(raw).__name__}: {problem} "
             "(see docs/reference/hooks/datasets.md)"
         )
+    if source.record is None and source.scheme not in ENCODED:
+        from ddbench.data.readers.convert import reframed
+
+        with reading(_where(source, place)):
+            raw = reframed(raw, source.framing)
     return raw, contents.scheme if contents is not None else str(source.scheme)
 
 
@@ -301,7 +363,10 @@ def _first_line(error: BaseException) -> str:
 def _pointer_path(source: Source) -> Path:
     if source.path is None:
         return data_root(source.name) / "current.json"
-    return data_root(source.name) / f"source-{short(digest([source.scheme, str(source.path)]))}.json"
+    facts = [source.scheme, str(source.path)]
+    if not source.framing.is_plain:
+        facts.append(" ".join(source.framing.options))
+    return data_root(source.name) / f"source-{short(digest(facts))}.json"
 
 
 def _read_pointer(path: Path) -> Pointer | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from ddbench.core.names import folded
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.store.files import home
 from ddbench.data.catalog import SCHEMES
+from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.walk import is_text, regular_files, shown
 
 OWN_NAME = "[a-z][a-z0-9_-]*"
@@ -33,6 +35,7 @@ class Source:
         path: Absolute path; None likewise.
         origin: Where the record comes from, with its version where that is not 1; "" for ddbench's own and for paths.
         plugin: Path of the one-file plugin that registered the record; None for others.
+        framing: How images of any shape become squares of one size; plain for a registered data set.
     """
 
     name: str
@@ -41,11 +44,17 @@ class Source:
     path: Path | None = None
     origin: str = ""
     plugin: str | None = None
+    framing: Framing = PLAIN
 
     @property
     def text(self) -> str:
         """The source as the user would type it."""
         return self.name if self.scheme is None else f"{self.name}={self.scheme}:{self.path}"
+
+    @property
+    def command(self) -> str:
+        """What decodes it: ``ddbench data prepare my=folder:PATH --resize 64``."""
+        return " ".join(["ddbench data prepare", shlex.quote(self.text), *self.framing.options])
 
     @property
     def reader(self) -> str:
@@ -73,11 +82,17 @@ def named(text: str, known: Registry[DatasetRecord]) -> str:
     return text if text in known else known.named(text, also=own_names())
 
 
-def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
+def parse_source(text: str, known: Registry[DatasetRecord], framing: Framing = PLAIN) -> Source:
     """Understand ``digits``, ``NAME=folder:PATH`` (``hf:``, ``npz:``), and NAME alone once that was prepared.
 
+    Args:
+        text: What the user typed.
+        known: Registered data sets.
+        framing: How images of any shape become squares of one size.
+
     Raises:
-        UsageError: If the name is not known, a user's own name is malformed or taken, or the scheme is unknown.
+        UsageError: If the name is not known, a user's own name is malformed or taken, or the scheme is unknown; or if
+            images of a registered data set should be framed.
         DataError: If the path does not exist.
     """
     name, equals, place = text.partition("=")
@@ -86,8 +101,15 @@ def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
     if not equals:
         name = named(name, known)
         if name not in known:
-            return Source(name)
+            return Source(name, framing=framing)
         record = known.get(name)
+        if not framing.is_plain:
+            scheme = None if record.contents is None else record.contents.scheme
+            copy = "" if scheme is None else f"; a copy of one's own has another name: {name}-mine={scheme}:DIR"
+            raise UsageError(
+                f"{framing.text}: images of {name!r}, a registered data set, stay as they are{copy} (in a suite,"
+                " `view: {pool: 2}` makes smaller ones of them)"
+            )
         return Source(name, record=record, origin=known.mark(name), plugin=known.origin(name).file)
     if not re.fullmatch(OWN_NAME, name):
         raise UsageError(f"data set name {name!r} in {text!r} must match ^{OWN_NAME}$")
@@ -109,7 +131,7 @@ def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
         raise DataError(f"data set {name!r}: no such file or folder: {path_text!r}{copied}")
     if not is_text(str(path)):
         raise DataError(f"data set {name!r}: the path {shown(path)} is not UTF-8: rename its folders, or link to it")
-    return Source(name, scheme=scheme, path=path)
+    return Source(name, scheme=scheme, path=path, framing=framing)
 
 
 def is_there(path: Path) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 
 from ddbench.core.errors import DataError
 from ddbench.core.infos import Contents
+from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.images import Encoded, Survey, stacked
 from ddbench.data.readers.numbers import numbered
 from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset
@@ -44,22 +45,23 @@ class Columns:
     class_names: tuple[str, ...] | None
 
 
-def read(path: Path, *, counted: bool = True) -> RawDataset:
+def read(path: Path, framing: Framing = PLAIN, *, counted: bool = True) -> RawDataset:
     """Read a folder of parquet files, or one file.
 
     Args:
         path: The folder or file.
+        framing: How images of any shape become squares of one size.
         counted: Whether labels without names of classes must be 0 … K-1, or 1 … K, which is shifted with a note.
 
     Raises:
-        DataError: If pyarrow is missing, files, shards or columns are not found, or an image is unreadable, not square
-            or of another size than the first.
+        DataError: If pyarrow is missing, files, shards or columns are not found, or an image is unreadable, or
+            not square or of another size than the first and ``framing`` does not help.
     """
     arrow = _pyarrow_parquet()
     files, notes = part_files(path)
     columns = _columns(arrow, files["train"][0])
     _refuse_other_names(arrow, [file for found in files.values() for file in found], columns)
-    survey = Survey()
+    survey = Survey(framing)
     labels = {part: _survey(arrow, found, columns, survey) for part, found in files.items()}
     fields: dict[str, Any] = {}
     for part, found in files.items():
@@ -178,7 +180,7 @@ def _stream(arrow: Any, files: Sequence[Path], columns: Columns, survey: Survey,
                 yield _encoded(image, file, row)
 
     def chunks() -> Iterator[Pixels]:
-        return stacked(rows(), survey.channels)
+        return stacked(rows(), survey)
 
     return ImageStream(survey.shape(count), chunks)
 

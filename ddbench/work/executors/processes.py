@@ -22,12 +22,13 @@ from typing import Any, TypeAlias
 from ddbench.core import errors
 from ddbench.core.documents import ArtifactDocument, Document
 from ddbench.core.errors import DDBenchError, FailureStatus, InterruptedRunError
+from ddbench.core.memory import available_mb
 from ddbench.work.attempt import Outcome, fail_unstarted, keep_log, now
 from ddbench.work.executors import tree
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.devices import environment
 from ddbench.work.executors.losses import count_loss, forget, losses
-from ddbench.work.executors.memory import available_mb, fits
+from ddbench.work.executors.memory import fits
 
 REDO = 2
 """How often a node is run again whose process was lost: killed, for instance, because memory was short.

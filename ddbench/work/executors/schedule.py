@@ -17,7 +17,7 @@ from ddbench.core.store.folder import Store
 from ddbench.plan.collect import cause
 from ddbench.plan.forecast import Speeds, forecast, limit_references, sure_references
 from ddbench.plan.graph import Node, Plan
-from ddbench.plan.memory import Peaks, in_memory
+from ddbench.plan.memory import Peaks, in_memory, whitenings
 from ddbench.plan.order import longest_first, seconds_left
 from ddbench.plan.status import look_up
 from ddbench.work.attempt import Outcome, fail_unstarted
@@ -131,7 +131,7 @@ class Schedule:
 
     def _look_back(self) -> None:
         """Learn from all records there are."""
-        self.peaks = Peaks(in_memory(self.plan.grid.data))
+        self.peaks = Peaks(in_memory(self.plan.grid.data), whitenings(self.plan.grid.data))
         for _, record in self.store.records():
             self.peaks.add(record)
             self.speeds.add(record)
