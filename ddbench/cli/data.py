@@ -14,7 +14,7 @@ from ddbench.cli.options import PLUGIN
 from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.prepare import origins_of, prepare, prepared_revision
+from ddbench.data.prepared.prepare import again, latest_of, prepare, prepared_revision, remade
 from ddbench.data.prepared.sources import Source, own_names, parse_source
 
 
@@ -92,7 +92,9 @@ def _rows() -> Iterator[dict[str, Any]]:
     """One row a registered data set, then one for each of the user's own that was prepared and is not registered."""
     for record in active().datasets:
         source = Source(record.name, record=record)
-        prepared = _opened(source)
+        prepared, problem = _opened(source)
+        newer = " (a newer ddbench prepared it: update ddbench)"
+        advice = "" if problem is None else newer if problem == "newer" else f" (run `{again(source)}`)"
         yield {
             "name": record.name,
             "shape": None if prepared is None else list(prepared.meta.shape[1:]),
@@ -103,48 +105,59 @@ def _rows() -> Iterator[dict[str, Any]]:
             "embedded": record.embedded,
             "download_mb": record.download_mb,
             "licence": record.licence,
-            "summary": record.summary,
+            "summary": record.summary + advice,
             "source": None,
+            "problem": problem,
         }
     for name in own_names():
-        if name not in active().datasets and (row := _own(name)) is not None:
-            yield row
+        if name not in active().datasets:
+            yield _own(name)
 
 
-def _own(name: str) -> dict[str, Any] | None:
-    """The row of a user's own data set: its latest copy; None where that is not sound."""
-    for source, pointer in origins_of(name)[:1]:
-        try:
-            prepared = open_folder(data_root(name) / pointer.revision)
-        except (CorruptFileError, NewerRecordError):
-            continue
-        place = f"{source.scheme}:{source.path}" if source.path is not None else pointer.files
-        gone = "" if pointer.files is None or Path(pointer.files).exists() else " (not there any more)"
-        return {
-            "name": name,
-            "shape": list(prepared.meta.shape[1:]),
-            "splits": prepared.meta.splits,
-            "classes": prepared.meta.classes,
-            "revision": prepared.revision,
-            "folder": str(prepared.folder),
-            "embedded": False,
-            "download_mb": 0,
-            "licence": None,
-            "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, from {place}{gone}",
-            "source": place,
-        }
-    return None
+def _own(name: str) -> dict[str, Any]:
+    """The row of a user's own data set: its latest copy, or what is to be done where that is not sound."""
+    latest = latest_of(name)
+    row: dict[str, Any] = {
+        "name": name, "shape": None, "splits": None, "classes": None, "revision": None, "folder": None,
+        "embedded": False, "download_mb": 0, "licence": None,
+    }  # fmt: skip
+    if latest is None:
+        return row | {"summary": f"your own: run `{remade(name)}`", "source": None, "problem": "damaged"}
+    source, pointer = latest
+    place = f"{source.scheme}:{source.path}" if source.path is not None else pointer.files
+    gone = "" if pointer.files is None or Path(pointer.files).exists() else " (not there any more)"
+    row["source"] = place
+    try:
+        prepared = open_folder(data_root(name) / pointer.revision)
+    except CorruptFileError:
+        return row | {"summary": f"your own, from {place}{gone}: run `{remade(name)}`", "problem": "damaged"}
+    except NewerRecordError:
+        said = f"your own, from {place}{gone}; a newer ddbench prepared it: update ddbench"
+        return row | {"summary": said, "problem": "newer"}
+    return row | {
+        "shape": list(prepared.meta.shape[1:]),
+        "splits": prepared.meta.splits,
+        "classes": prepared.meta.classes,
+        "revision": prepared.revision,
+        "folder": str(prepared.folder),
+        "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, from {place}{gone}",
+        "problem": None,
+    }
 
 
-def _opened(source: Source) -> Prepared | None:
-    """The prepared copy, if there is a sound one of the right data; never decodes."""
+def _opened(source: Source) -> tuple[Prepared | None, str | None]:
+    """The prepared copy if there is a sound one of the right data, else what is wrong with it; never decodes."""
     revision = prepared_revision(source)
     if revision is None:
-        return None
+        return None, None
     try:
-        return open_folder(data_root(source.name) / revision).declared_by(source.record)
-    except (CorruptFileError, DataError, NewerRecordError):
-        return None
+        return open_folder(data_root(source.name) / revision).declared_by(source.record), None
+    except NewerRecordError:
+        return None, "newer"
+    except CorruptFileError:
+        return None, "damaged"
+    except DataError:
+        return None, "other data"
 
 
 def _size(row: dict[str, Any]) -> str:
@@ -152,8 +165,8 @@ def _size(row: dict[str, Any]) -> str:
 
 
 def _state(row: dict[str, Any]) -> str:
-    if row["revision"]:
-        return str(row["revision"])
+    if row["revision"] or row["problem"]:
+        return str(row["revision"] or row["problem"])
     if row["embedded"]:
         return "on first use"
     return f"no ({row['download_mb']} MB)" if row["download_mb"] else "no"

@@ -39,7 +39,7 @@ class Pointer(Frozen):
         fingerprint: Of these files at that time; None where that is not known.
         reader_version: Version of the reader that made it.
         origin: Where that reader's record comes from, as :class:`Source` has it.
-        allow_copies: Whether the user asked for test images that are training images.
+        allow_copies: Whether the user asked for test images that are training images, of these files.
     """
 
     revision: str
@@ -78,11 +78,12 @@ def resolve(source: Source) -> Prepared:
         elif source.record is not None:
             changed = f"the files of data set {source.name!r} in {pointer.files} changed since they were decoded"
             warnings.warn(f"{changed}: decoding them anew", StoreWarning, stacklevel=2)
+    copies = pointer is not None and pointer.allow_copies and pointer.is_current(source)
     if source.record is None or source.record.embedded:
-        return prepare(source, allow_copies=pointer is not None and pointer.allow_copies)
+        return prepare(source, allow_copies=copies)
     if pointer is not None and pointer.files is not None and is_there(place := Path(pointer.files)):
         try:
-            return prepare(source, files=place, allow_copies=pointer.allow_copies)
+            return prepare(source, files=place, allow_copies=copies)
         except DataError:
             if fingerprint(source, place) is not None:
                 raise
@@ -122,20 +123,43 @@ def _latest(name: str) -> Prepared:
     Raises:
         DataError: If it cannot be opened.
     """
-    known, pointers = origins_of(name), _pointers(name)
-    if pointers and _read_pointer(pointers[0]) is None:
-        known = []
-    if known:
-        source, pointer = known[0]  # never one that was made before: it may be of other images
+    latest = latest_of(name)
+    if latest is not None:
+        source, pointer = latest
         with suppress(CorruptFileError):
             prepared = open_folder(data_root(name) / pointer.revision)
             _tell_changes(source, pointer)
             return prepared
-    again = next((source.text for source, _ in known[:1] if source.path is not None), f"{name}=SCHEME:PATH")
     raise DataError(
         f"the prepared copy of data set {name!r} that was made last, in {data_root(name)}, is gone or damaged: run "
-        f"`ddbench data prepare {shlex.quote(again)}`"
+        f"`{remade(name)}`"
     )
+
+
+def latest_of(name: str) -> tuple[Source, Pointer] | None:
+    """What a user's own data set was decoded from and to last; None where that cannot be read.
+
+    Never what was decoded before: it may be of other images.
+    """
+    pointers = _pointers(name)
+    pointer = _read_pointer(pointers[0]) if pointers else None
+    return None if pointer is None else (_source_of(name, pointers[0], pointer), pointer)
+
+
+def remade(name: str) -> str:
+    """The command that decodes a user's own data set again, as far as its source is known."""
+    latest = latest_of(name)
+    known = latest is not None and latest[0].path is not None
+    allowed = " --allow-copies" if latest is not None and latest[1].allow_copies else ""
+    return f"ddbench data prepare {shlex.quote(latest[0].text if latest and known else f'{name}=SCHEME:PATH')}{allowed}"
+
+
+def again(source: Source) -> str:
+    """The command that decodes a registered data set again, from where its files were read if they are still there."""
+    pointer = _read_pointer(_pointer_path(source))
+    files = None if pointer is None or pointer.files is None else Path(pointer.files)
+    loaded = files is None or files == data_root(source.name) / "files" or not is_there(files)
+    return _command(source) + ("" if loaded else f" --from {shlex.quote(str(files))}")
 
 
 def _tell_changes(source: Source, pointer: Pointer) -> None:
@@ -279,9 +303,7 @@ def _where(source: Source, place: Path | None) -> str:
 
 def _advice(source: Source, record: DatasetRecord) -> str:
     """How to get a registered data set."""
-    command = f"ddbench data prepare {record.name}"
-    if source.plugin is not None:
-        command += f" --plugin {shlex.quote(source.plugin)}"
+    command = _command(source)
     ways = []
     if record.download is not None:
         ways.append(f"`{command}` (downloads {record.download_mb} MB)")
@@ -292,6 +314,11 @@ def _advice(source: Source, record: DatasetRecord) -> str:
         contains += ", or the parquet files that the Hub has of it"
     ways.append(f"`{command} --from DIR`{contains}")
     return "run " + " or ".join(ways)
+
+
+def _command(source: Source) -> str:
+    plugin = "" if source.plugin is None else f" --plugin {shlex.quote(source.plugin)}"
+    return f"ddbench data prepare {source.name}{plugin}"
 
 
 def _first_line(error: BaseException) -> str:
