@@ -90,7 +90,7 @@ def _options(command: str) -> list[str]:
 
 def command_lines(rng: Random, folder: Path) -> list[str]:
     command = rng.choice(COMMANDS)
-    words = [*(word for word in WORDS if "\0" not in word and word not in OUTSIDE), "dm,random", "1,10", "0.1", "dm.iterations=2", "smoke",
+    words = [*(word.replace("\ud800", "\udce9") for word in WORDS if "\0" not in word and word not in OUTSIDE), "dm,random", "1,10", "0.1", "dm.iterations=2", "smoke",
              "dm.lr_img=" + rng.choice(["[" * 90, "1e999", "!!set {a}", "x: y"]), "digits=npz:x.npz", "table", "csv",
              "main,cost", "2", "convnet2-w32-in", "meanstd", "theirs", "x.html", "digits.val"]  # fmt: skip
     arguments = {"plan": ["--methods", "dm", "--ipc", "1"], "describe": ["dm"], "data prepare": ["digits"]}.get(
