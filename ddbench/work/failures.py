@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from ddbench.core.errors import DDBenchError, FailureStatus, NodeFailureError
+from pydantic import ValidationError
+
+from ddbench.core.errors import DDBenchError, FailureStatus, NodeFailureError, first_problem
 from ddbench.core.store.files import store_error
 
 
@@ -29,4 +31,6 @@ def failure(error: BaseException, folder: Path) -> tuple[FailureStatus, str]:
         return "failed", f"the plugin called sys.exit({error.code!r})"
     if isinstance(error, DDBenchError):
         return "failed", text
+    if isinstance(error, ValidationError):
+        return "failed", f"{error.title}: {first_problem(error)}"[:300]
     return "failed", f"{type(error).__name__}: {text}"[:300].rstrip(": ")
