@@ -58,6 +58,10 @@ class GridCell:
     notes: tuple[str, ...]
     own_student: bool = False
 
+    def seen(self, n: int) -> int:
+        """How many images students see of a set of ``n``."""
+        return self.params.images_seen(n)
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -164,7 +168,7 @@ class Grid:
             if skip is None:
                 try:
                     skip, artifacts = ask(params, spec, data.info)
-                    skip = skip or self._no_network(params, spec)
+                    skip = self._with_statistics(params, spec) or skip or self._no_network(params, spec)
                     if skip is None:
                         spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
                     own = bool(params.own_student)
@@ -173,6 +177,11 @@ class Grid:
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
                     broken = f"{type(error).__name__}: {error}"
             yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes, own)
+
+    def _with_statistics(self, params: Params, spec: CellSpec) -> str | None:
+        """Why a method takes no network of this cell's kind; None where it does."""
+        refused = params.without_statistics
+        return refused if refused and arch_names.keeps_statistics(spec.arch, self.registries.architectures) else None
 
     def _no_network(self, params: Params, spec: CellSpec) -> str | None:
         """Which of the networks that a method builds beside the cell's does not exist; None where all do."""

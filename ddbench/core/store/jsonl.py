@@ -74,8 +74,8 @@ def read_records(path: Path, *, whole: bool = False) -> list[Record]:
     if read.odd and not (found or read.records):
         raise UsageError(f"records {path}: no line is a record that can be used; line {min(read.odd)}: "
                          f"{read.odd[min(read.odd)]} {HINT}")  # fmt: skip
-    for error in read.newer.values():
-        warnings.warn(NewerRecordWarning(error), stacklevel=2)
+    for newer in read.newer.values():
+        warnings.warn(NewerRecordWarning(newer), stacklevel=2)
     told = sorted(read.odd.keys() - read.newer.keys())
     for number in told[:MOST_TOLD]:
         warnings.warn(f"{path}:{number}: {read.odd[number]}; it is left out", StoreWarning, stacklevel=2)
