@@ -50,7 +50,7 @@ def list_(as_json: bool) -> None:
 )
 @PLUGIN
 def prepare_(name: str, files: Path | None, allow_copies: bool) -> None:
-    r"""Decode data set NAME once, so that runs can open it.
+    """Decode data set NAME once, so that runs can open it.
 
     NAME is a registered name, whose official files are in DIR (or the parquet files that the Hub has of them), or
     NAME=SCHEME:PATH with a name of your own. Later that name
@@ -64,7 +64,7 @@ def prepare_(name: str, files: Path | None, allow_copies: bool) -> None:
     cifar:PATH   batches as CIFAR-10 or CIFAR-100 has them
     svhn:PATH    train_32x32.mat and test_32x32.mat
     tiny:PATH    the layout of TinyImageNet
-    """
+    """  # noqa: D301 - click takes a backspace for "as it stands"
     source = parse_source(name, active().datasets)
     if files is not None and (source.record is None or source.record.embedded):
         raise UsageError(f"--from is for registered data sets that have files; {source.name!r} is read from elsewhere")

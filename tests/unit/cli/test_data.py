@@ -97,3 +97,8 @@ def test_a_damaged_copy_of_a_registered_data_set_is_listed_with_the_next_step(tm
     _damage(next((fresh_home / "data/mnist").glob("*/meta.json")).parent, how)
     line = next(line for line in run("list").stdout.splitlines() if line.startswith("mnist "))
     assert " damaged " in line and f"run `ddbench data prepare mnist --from {tmp_path / 'idx'}`" in line
+
+
+def test_the_schemes_stand_in_lines_of_their_own() -> None:
+    lines = [line.split() for line in run("prepare", "--help").stdout.splitlines()]
+    assert all([f"{scheme}:PATH"] in [line[:1] for line in lines] for scheme in ("folder", "hf", "npz", "svhn", "tiny"))
