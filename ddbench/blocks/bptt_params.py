@@ -7,13 +7,15 @@ from typing import ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ddbench.blocks.params import StartParams
-from ddbench.core.specs import CellSpec, DatasetInfo
 
 
 class BPTTParams(StartParams):
     """What such methods share: the real batch, the students, and the augmentation of both."""
 
     effort: ClassVar[tuple[str, ...]] = ("iterations", "batch_real", "n_nets")
+    without_statistics: ClassVar[str] = (
+        "a training is differentiated in parameters alone, without batch norm's statistics; only -in and -nn"
+    )
 
     iterations: NonNegativeInt = Field(default=20_000, description="outer steps, each with fresh students")
     batch_real: PositiveInt = Field(default=1024, description="real images of the outer loss; all where they are fewer")
@@ -23,9 +25,3 @@ class BPTTParams(StartParams):
         default="none",
         description="of synthetic batches and the real one; flip_rotate: mirrored where that keeps a class, or rotated",
     )
-
-    def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """Nets with statistics, and what the start refuses."""
-        if cell.arch.endswith("-bn"):
-            return "a training is differentiated in parameters alone, without batch norm's statistics; only -in and -nn"
-        return super().unsupported(cell, data)

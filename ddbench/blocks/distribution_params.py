@@ -56,6 +56,9 @@ class PairedParams(DistributionParams):
     """What DANCE and NCFM share: pairs of networks, pixels in 0 … 1, and a calibration under the trained network."""
 
     effort: ClassVar[tuple[str, ...]] = ("iterations", "batch_real", "pairs", "pair_epochs")
+    without_statistics: ClassVar[str] = (
+        "batch norm's statistics are not part of what lies between two networks; only -in and -nn are supported"
+    )
 
     batch_syn: NonNegativeInt = Field(default=0, description="decoded images per class and turn, at most; 0: all")
     network: Literal["between", "first", "trained"] = Field(
@@ -86,11 +89,7 @@ class PairedParams(DistributionParams):
         return 0.0 if name == "pairs" and unused else super().opens(name, cell, data)
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """As the base, whitened images, and batch norm, whose statistics lie between no two networks."""
-        if cell.arch.endswith("-bn"):
-            return (
-                "batch norm's statistics are not part of what lies between two networks; only -in and -nn are supported"
-            )
+        """As the base, and whitened images."""
         if not cell.data.preprocess.startswith("meanstd"):
             return "pixels are kept within 0 … 1, which whitened ones are not"
         return super().unsupported(cell, data)

@@ -110,6 +110,10 @@ class StartParams(DistillationParams):
         times = images_per_stored(self.parametrisation, self.factor)
         return None if self.init == "noise" else too_few_images(cell, data, times)
 
+    def images_seen(self, n: int) -> int:
+        """All that the stored ones decode to."""
+        return n * images_per_stored(self.parametrisation, self.factor)
+
     def stored_pixels(self, n: int, data: DatasetInfo) -> int | None:
         """Those of what is stored."""
         smaller = self.factor**2 if self.parametrisation == "upsampled" else 1
@@ -157,6 +161,10 @@ class PoolParams(Params):
 
     Snapshots are counted, not epochs: with the default ``snapshot_updates`` they are the same.
     """
+
+    without_statistics: ClassVar[str] = (
+        "batch norm's statistics are no part of a trajectory; only -in and -nn are supported"
+    )
 
     experts: PositiveInt = Field(default=100, description="experts in the pool")
     expert_epochs: PositiveInt = Field(default=50, description="passes of an expert over the training images")
@@ -229,12 +237,6 @@ class PoolParams(Params):
         pool = self.pool.model_dump()
         return {"experts": ArtifactSpec(kind="experts", data=cell.data, arch=cell.arch, params=pool, seed=seed)}
 
-    def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """Nets with statistics."""
-        if cell.arch.endswith("-bn"):
-            return "batch norm's statistics are no part of a trajectory; only -in and -nn are supported"
-        return None
-
 
 def _step_size(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     """One sentence for a wrong value, instead of one for each kind that it is not."""
@@ -294,7 +296,7 @@ class TrajectoryParams(PoolParams, StartParams):
                 f"max_start {self.max_start} with match_snapshots {self.match_snapshots} reaches snapshot {needed}, "
                 f"and the experts' last is {last}: lower max_start{longer}"
             )
-        return PoolParams.unsupported(self, cell, data) or StartParams.unsupported(self, cell, data)
+        return StartParams.unsupported(self, cell, data)
 
     @property
     def soft_labels(self) -> bool:

@@ -56,6 +56,7 @@ def invoke(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to end
+    import errno
     import warnings
     from contextlib import closing
 
@@ -90,6 +91,9 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to 
             traceback.print_exc()
         if isinstance(error, DDBenchError):
             return _tell(str(error), error.exit_code)
+        if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):  # of what was typed
+            why = "the name is too long" if error.errno == errno.ENAMETOOLONG else "links that lead back to themselves"
+            return _tell(f"{str(error.filename)[:80]}: {why}: give another path", 2)
         return _tell(f"{type(error).__name__}: {error} (a defect of ddbench or a plugin; -v shows where)", 1)
 
 

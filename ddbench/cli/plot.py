@@ -108,6 +108,7 @@ def crossing(target: Path, **given: Any) -> None:
 def window(target: Path, **given: Any) -> None:
     """Accuracy and movement of images by the window of the experts' training that was matched."""
     from ddbench.publish.plots.series import window_series
+    from ddbench.results.tables.figures import fixed
 
     plots = _plots(target)
     panels = window_series(*_chosen(**given))
@@ -117,7 +118,8 @@ def window(target: Path, **given: Any) -> None:
     for panel in panels:
         for images, found in panel.differences.items():
             if found is not None:
-                numbers = f"{found.difference:+.2f} [{found.low:+.2f}, {found.high:+.2f}] points, n = {found.n}"
+                points = [fixed(x, 2, sign=True) for x in (found.difference, found.low, found.high)]
+                numbers = f"{points[0]} [{points[1]}, {points[2]}] points, n = {found.n}"
                 click.echo(f"ipc {images}: {' − '.join(panel.between)}: {numbers}")
 
 

@@ -134,7 +134,9 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
         if not records:
             raise UsageError(f"{store.out}: nothing of {wanted.where} has run: `ddbench tune {wanted.where}` first")
         made = {record.key for record in records}
-        records = [r for r in (read_records(target) if target.exists() else []) if r.key not in made] + records
+        records = [
+            r for r in (read_records(target, whole=True) if target.exists() else []) if r.key not in made
+        ] + records
         ledger_of(wanted, records, registries)  # refuses what the file does not name: all that was tried counts
         write_records(target, records)
         click.echo(f"{target}: {len(records)} records")

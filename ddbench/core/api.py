@@ -57,10 +57,12 @@ class Params(BaseModel):
     Attributes:
         effort: Names of the parameters that say how much work is done, more of it by larger numbers: tables tell where
             these are below those of the preset of profile ``paper``.
+        without_statistics: Why no cell has a network that keeps running statistics (:class:`ArchInfo`); empty: it may.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     effort: ClassVar[tuple[str, ...]] = ()
+    without_statistics: ClassVar[str] = ""
 
     @property
     def steps(self) -> int:
@@ -126,6 +128,10 @@ class Params(BaseModel):
     def class_counts(self) -> ClassCounts:
         """How a selection keeps to the budget; the contract holds its sets against that."""
         return "exact"
+
+    def images_seen(self, n: int) -> int:
+        """How many images students see of a set of ``n``; more where one that is stored decodes to several. Pure."""
+        return n
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
         """Bytes that a set of ``n`` images takes, without hard labels; None where real images are kept.

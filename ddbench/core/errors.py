@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ddbench.core.names import nearest
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class DDBenchError(Exception):
@@ -92,6 +96,47 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+_JARGON = (
+    (re.compile(r"^(Value|Assertion) error, "), ""),
+    (re.compile(r"a valid dictionary( or .*)?$"), "a mapping (`key: value`)"),
+    (re.compile(r"a valid (tuple|list|set|frozenset)\b"), "a list"),
+    (re.compile(r"a valid string\b"), "text"),
+)
+"""What pydantic says, and the words for people who write YAML."""
+
+
+def in_words(problem: Mapping[str, Any]) -> str:
+    """What is wrong with one value, without its place.
+
+    Args:
+        problem: One of a pydantic ValidationError's ``errors()``.
+    """
+    text = str(problem["msg"])
+    for jargon, words in _JARGON:
+        text = jargon.sub(words, text)
+    return text
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a document that is not as it should be: its place, and what is wrong there."""
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    return f"{place}: {in_words(problem)}" if place else in_words(problem)
+
+
+def shown_value(value: object) -> str:
+    """A value as messages name it; integers of thousands of digits have no text."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+MOST_SHOWN = 80
+"""Characters of a value in a message."""
+
+
 def parameter_problem(problem: Mapping[str, Any], known: Collection[str]) -> str:
     """What is wrong with a parameter, in words, with the nearest known one.
 
@@ -101,7 +146,7 @@ def parameter_problem(problem: Mapping[str, Any], known: Collection[str]) -> str
     """
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        return f"parameter {name}: {problem['msg'].removeprefix('Value error, ')}, got {problem.get('input')!r}"
+        return f"parameter {name}: {in_words(problem)}, got {shown_value(problem.get('input'))}"
     near = nearest(name, known)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
     return f"unknown parameter {name!r}; {hint}"

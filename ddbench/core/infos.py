@@ -207,6 +207,7 @@ class ArchInfo:
         width: Width when the name gives none.
         narrow: Width up to which one CPU thread computes such a network: more of them would wait for each other.
         norms: Allowed norm suffixes, the default first; at least one (``nn``: none).
+        statistics: Those of them whose layers keep running statistics beside parameters.
         variants: Suffixes for other forms of the family (``ap``: average pooling instead of strides).
         dc_augmentation: By norm, what the protocol ``dc2021`` does to images in 1001 passes, unless the data set says;
             nothing in 301 passes for other norms.
@@ -225,6 +226,7 @@ class ArchInfo:
     width: int = 128
     narrow: int = 64
     norms: tuple[str, ...] = ("in", "bn", "nn")
+    statistics: tuple[str, ...] = ("bn",)
     variants: tuple[str, ...] = ()
     dc_augmentation: Mapping[str, DCAugmentation] = field(default_factory=dict, hash=False)
     version: int = 1
@@ -233,9 +235,9 @@ class ArchInfo:
     def __post_init__(self) -> None:
         who = _check("architecture", self.name, _WORD, self.version, target=self.target)
         _check_names(who, "aliases", tuple(self.aliases), _TYPED)
-        for what, names in (("bases", self.bases), ("norms", self.norms), ("variants", self.variants)):
-            _check_names(who, what, names, _WORD)
-            if not names and what != "variants":
+        for what in ("bases", "norms", "statistics", "variants"):
+            _check_names(who, what, names := getattr(self, what), _WORD)
+            if not names and what in ("bases", "norms"):
                 raise PluginError(f"{who}: {what} is empty; it needs at least one")
         for what, width, least in (("width", self.width, 1), ("narrow", self.narrow, 0)):
             if not (isinstance(width, int) and width >= least):

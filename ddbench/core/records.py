@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeGuard, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ddbench.core.documents import EvaluationDocument, Recorded
-from ddbench.core.errors import CorruptFileError, NewerRecordError
+from ddbench.core.errors import CorruptFileError, NewerRecordError, first_problem
 from ddbench.core.infos import IMPORTED
 
 Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
@@ -233,9 +233,7 @@ class Record(BaseModel):
         except ValidationError as error:
             if (newer := _newer(text, error)) is not None:
                 raise NewerRecordError(where, newer) from None
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise CorruptFileError(f"{where}: not a record of schema 1 ({field}: {first['msg']})") from None
+            raise CorruptFileError(f"{where}: not a record of schema 1 ({first_problem(error)})") from None
         measured = record.kind == "evaluation" and record.status == "ok"
         if measured and not is_number(record.metrics.get("top1")):
             raise CorruptFileError(f"{where}: an evaluation without a number in metrics.top1")

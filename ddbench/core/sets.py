@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
@@ -74,11 +75,11 @@ class Recipe(BaseModel):
     Attributes:
         schema_version: 2 where a field differs from its default that schema 1 lacks, else 1; found by itself.
         loss: ``ce`` on the set's labels (hard, probabilities, or softmax of logits), or ``mse`` to them.
-        lr: Learning rate; None: the protocol's own.
+        lr: Learning rate, > 0; None: the protocol's own.
         updates: Number of updates; None: as many as ``lrs``, else the protocol's number of passes over the set.
         batch: Batch size; None: the protocol's own.
-        momentum: Of ``sgd`` alone.
-        weight_decay: Weight decay: added to the gradient; of ``adamw`` and ``lamb``, to the step (decoupled).
+        momentum: Of ``sgd`` alone, in [0, 1).
+        weight_decay: Weight decay, ≥ 0: added to the gradient; of ``adamw`` and ``lamb``, to the step (decoupled).
         augmentation: By name (:func:`ddbench.blocks.augment.named`).
         order: ``shuffled`` each epoch, or ``fixed``: batches as they stand in the set, over and over.
         teacher: Artifact name of a teacher that labels every batch, or None.
@@ -142,7 +143,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _goes_together(self) -> Recipe:
-        problem = next(self._problems(), None)
+        problem = next(chain(self._impossible(), self._problems()), None)
         if problem is not None:
             raise ValueError(problem)
         return self
@@ -156,6 +157,15 @@ class Recipe(BaseModel):
     def stored_rates(self) -> int:
         """How many rates are kept with the set: ``lrs``, else ``lr`` where there is one."""
         return len(self.lrs) if self.lrs is not None else int(self.lr is not None)
+
+    def _impossible(self) -> Iterator[str]:
+        """Numbers that no student can be trained by, whatever the schema."""
+        if self.lr is not None and self.lr <= 0:  # one that is no number is the end of its method's run, and named so
+            yield f"lr {self.lr:g} is no learning rate: it must be above 0"
+        if not 0 <= self.momentum < 1:
+            yield f"momentum {self.momentum:g} is not in [0, 1): updates would grow without end"
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            yield f"weight_decay {self.weight_decay:g} is no number of at least 0"
 
     def _problems(self) -> Iterator[str]:
         """What does not go together; of schema 1 nothing: such recipes are as they were."""

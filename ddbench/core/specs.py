@@ -298,10 +298,12 @@ class PlannedEvaluation:
     Attributes:
         spec: The evaluation; its artifacts are not known yet.
         cell: The cell whose set it is about, data among its fields.
+        images: How many images its student sees, decoded ones counted; 0: nobody said.
     """
 
     spec: EvalSpec
     cell: CellSpec
+    images: int = 0
 
 
 SNAPSHOTS = 5

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ddbench.core.correctness import unpack
 from ddbench.core.documents import CellDocument, EvaluationDocument, Facts
+from ddbench.core.errors import shown_value
 from ddbench.core.infos import ALL_AXES, Standing
 from ddbench.core.keys import condense_key, eval_key, short
 from ddbench.core.records import Record, is_number
@@ -157,11 +158,11 @@ def _doubts_of_facts(record: Record) -> Iterator[str]:
     for name, value in found:
         several = isinstance(value, list) and all(isinstance(one, str) for one in value)
         if not (several if name == "inputs" else value is None or _finite(value) or _is_word(value)):
-            yield f"env.{name} is {_shown(value)}"
+            yield f"env.{name} is {shown_value(value)}"
     for name, value in (record.selection or {}).items():
         plain = _finite(value) if name in ("lr", "own_lr", "step", "tried") else _plain(value)
         if not plain or (name == "val_top1" and not _accuracies(value)):
-            yield f"selection.{name} is {_shown(value)}"
+            yield f"selection.{name} is {shown_value(value)}"
     if isinstance(document, EvaluationDocument):
         for facts in (document.facts, *(place.facts for place in document.also)):
             yield from _doubts_of_table(facts)
@@ -173,7 +174,7 @@ def _doubts_of_table(facts: Facts) -> Iterator[str]:
         sizes |= {"buys.images": facts.buys.images, "buys.uint8": facts.buys.uint8}
     for name, size in sizes.items():
         if size is not None and not 0 <= size < 2**53:
-            yield f"facts.{name} is {_shown(size)}"
+            yield f"facts.{name} is {shown_value(size)}"
     if facts.protocol is not None:
         for name, value in facts.protocol.items():
             if not (value is None or isinstance(value, str | bool)) or (name == "regime" and value is None):
@@ -187,10 +188,10 @@ def _doubts_of_cost(record: Record) -> Iterator[str]:
     for part, place in ((cost, "cost"), (cost.cpu, "cost.cpu"), (cost.device, "cost.device")):
         for name, value in () if part is None else part.__dict__.items():
             if isinstance(value, int | float) and not 0 <= value < 2**63:  # NaN is not, either
-                yield f"{place}.{name} is {_shown(value)}"
+                yield f"{place}.{name} is {shown_value(value)}"
     for name, value in cost.bytes.items():
         if not (_finite(value) and value >= 0):
-            yield f"cost.bytes.{name} is {_shown(value)}"
+            yield f"cost.bytes.{name} is {shown_value(value)}"
 
 
 def _doubts_of_times(record: Record) -> Iterator[str]:
@@ -206,9 +207,9 @@ def _doubts_of_result(record: Record) -> Iterator[str]:
     metrics, n_test = record.metrics, record.n_test
     for name, value in metrics.items():
         if not _is_metric(name, value):
-            yield f"metrics.{name} is {_shown(value)}"
+            yield f"metrics.{name} is {shown_value(value)}"
     if n_test is not None and not 0 < n_test < 2**40:
-        yield f"n_test is {_shown(n_test)}"
+        yield f"n_test is {shown_value(n_test)}"
     if record.status != "ok":
         if metrics.get("top1") is not None:
             yield f"it is {record.status} and has an accuracy"
@@ -247,14 +248,6 @@ def _is_metric(name: str, value: object) -> bool:
     if name in _COUNTS:
         return value is None or (_finite(value) and value >= 0)  # type: ignore[operator]
     return _plain(value)
-
-
-def _shown(value: object) -> str:
-    """A value as messages name it; integers of thousands of digits have no text."""
-    try:
-        return repr(value)[:40]
-    except ValueError:
-        return "a number of thousands of digits"
 
 
 def _finite(value: object) -> bool:

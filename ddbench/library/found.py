@@ -57,7 +57,10 @@ def find_record(store: Store, key: str) -> Found:
         if newer:
             raise newer[0]
         if (odd := _in_doubt(store, key)) is not None:
-            raise CorruptFileError(f"{odd}: what lies here under this key is not to be believed, as the warning says")
+            raise CorruptFileError(
+                f"{odd}: what lies here under this key is not to be believed, as the warning says: run the command "
+                "that made it again, or move it away"
+            )
         raise UsageError(
             f"no result in {store.out} has a key that begins with {key!r} (see `ddbench plan` with the run's options; "
             "records in a .jsonl file come without their sets)"

@@ -77,6 +77,12 @@ def parse(name: str, families: Registry[ArchInfo]) -> ArchName:
     return ArchName(base, family.name, width, norm, variant, family.dc_augmentation.get(norm))
 
 
+def keeps_statistics(name: str, families: Registry[ArchInfo]) -> bool:
+    """Whether layers of a network keep running statistics beside their parameters; errors as :func:`parse`."""
+    arch = parse(name, families)
+    return arch.norm in families.get(arch.family).statistics
+
+
 def with_norm(name: str, norm: str, families: Registry[ArchInfo]) -> str:
     """The canonical name of a network with another norm.
 

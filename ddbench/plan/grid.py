@@ -59,6 +59,10 @@ class GridCell:
     notes: tuple[str, ...]
     own_student: bool = False
 
+    def seen(self, n: int) -> int:
+        """How many images students see of a set of ``n``."""
+        return self.params.images_seen(n)
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -166,7 +170,7 @@ class Grid:
                 try:
                     with limited(f"planning {row.method.name}"):
                         skip, artifacts = ask(params, spec, data.info)
-                        skip = skip or self._no_network(params, spec, data.info)
+                        skip = self._with_statistics(params, spec) or skip or self._no_network(params, spec, data.info)
                         if skip is None:
                             spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
                         own = bool(params.own_student)
@@ -175,6 +179,11 @@ class Grid:
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
                     broken = f"{type(error).__name__}: {text_of(error)}"
             yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes, own)
+
+    def _with_statistics(self, params: Params, spec: CellSpec) -> str | None:
+        """Why a method takes no network of this cell's kind; None where it does."""
+        refused = params.without_statistics
+        return refused if refused and arch_names.keeps_statistics(spec.arch, self.registries.architectures) else None
 
     def _no_network(self, params: Params, spec: CellSpec, info: DatasetInfo) -> str | None:
         """Which of the networks that a method builds beside the cell's does not exist, or is too deep; None: none."""

@@ -298,7 +298,8 @@ class _Planner:
         if recipe_of is not None:
             resolved = resolved.model_copy(update={"recipe_of": recipe_of})
         spec = self._eval_spec(table, protocol, cell, set_key, resolved.model_dump(mode="json"), e)
-        skip, declared = protocol.ask(resolved, PlannedEvaluation(spec, cell.spec), table.data.info)
+        planned = PlannedEvaluation(spec, cell.spec, cell.seen(entry.n))
+        skip, declared = protocol.ask(resolved, planned, table.data.info)
         skip = equal_to(cell.row, protocol) or skip or no_probabilities(cell.params, protocol)
         if skip is not None:
             self.refused.add(set_key)

@@ -13,7 +13,7 @@ import yaml
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
 
 from ddbench.core.api import MethodInfo
-from ddbench.core.errors import PluginError
+from ddbench.core.errors import PluginError, first_problem
 from ddbench.core.specs import Budget, Frozen
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -92,7 +92,9 @@ def presets(info: MethodInfo) -> tuple[Preset, ...]:
     try:
         text = (files(package) / info.presets).read_text(encoding="utf-8")
         return tuple(TypeAdapter(list[Preset]).validate_python(yaml.load(text, Loader=_Loader)))
-    except (OSError, ModuleNotFoundError, yaml.YAMLError, ValidationError) as error:
+    except ValidationError as error:
+        raise PluginError(f"method {info.name!r}: {info.presets}: {first_problem(error)}") from None
+    except (OSError, ModuleNotFoundError, yaml.YAMLError) as error:
         raise PluginError(f"method {info.name!r}: {info.presets}: {' '.join(str(error).split())}") from None
 
 

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import UsageError, first_problem
 from ddbench.core.names import meant, nearest
 from ddbench.core.roles import Kind
 from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
@@ -358,5 +358,4 @@ def _explain(error: ValidationError, model: type[Frozen], levels: Mapping[str, t
         )
     if problem["type"] == "missing":
         return f"{place} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
+    return first_problem(error)

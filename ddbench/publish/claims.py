@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import UsageError, in_words
 from ddbench.core.names import nearest
 from ddbench.core.yaml import read_yaml
 from ddbench.publish.text.csv_json import view_csv, views_json
@@ -86,8 +86,7 @@ def _explain(error: ValidationError) -> str:
         return f"unknown key {where!r}" + (f"; did you mean {near[0]}?" if near else "")
     if problem["type"] == "missing":
         return f"{where} is missing"
-    said = problem["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
-    return f"{where}: {said}" if where else said
+    return f"{where}: {in_words(problem)}" if where else in_words(problem)
 
 
 def _of_first(value: Callable[[Finding], Any], written: Callable[[Any], str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from ddbench.core.documents import EvaluationDocument
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import UsageError, first_problem
 from ddbench.core.plugin.loader import active, params_class
 from ddbench.core.records import Record
 from ddbench.core.specs import Budget, CellSpec, Frozen
@@ -20,7 +20,7 @@ from ddbench.core.yaml import read_yaml
 from ddbench.plan.presets import choose
 from ddbench.publish.text.escape import escaped
 from ddbench.results.stats import DIGITS, Summary, summary
-from ddbench.results.tables.figures import NONE, superscript
+from ddbench.results.tables.figures import NONE, fixed, superscript
 from ddbench.results.tables.versions import WAITS, protocol_now
 
 
@@ -146,7 +146,7 @@ def read_published(path: Path) -> Sources:
     try:
         return Sources.model_validate(read_yaml(path, "published numbers"))
     except ValidationError as error:
-        raise UsageError(f"published numbers {path}: {' '.join(str(error).split())}") from None
+        raise UsageError(f"published numbers {path}: {first_problem(error)}") from None
 
 
 def distance(theirs: tuple[float, float | None] | None, ours: Ours) -> float | None:
@@ -315,7 +315,7 @@ LEGEND = (
 
 def _comparison(line: Line) -> list[str]:
     apart, near = distance(line.theirs, line.ours), within(line.theirs, line.ours)
-    return [NONE if apart is None else f"{apart:.1f}", NONE if near is None else "yes" if near else "no"]
+    return [NONE if apart is None else fixed(apart, 1), NONE if near is None else "yes" if near else "no"]
 
 
 def _theirs(entry: Published) -> str:
@@ -337,7 +337,7 @@ def _conditions(line: Line) -> Iterator[str]:
 def _number(value: tuple[float, float | None] | None) -> str:
     if value is None:
         return NONE
-    return f"{value[0]:.1f}" if value[1] is None else f"{value[0]:.1f} ± {value[1]:.1f}"
+    return " ± ".join(fixed(part, 1) for part in value if part is not None)
 
 
 def _ours(ours: Ours) -> str:
@@ -345,9 +345,9 @@ def _ours(ours: Ours) -> str:
     shown = []
     for k in sorted(ours.runs):
         found = ours.summary(k)
-        text = f"{found.mean:.1f}" if found.sd is None else f"{found.mean:.1f} ± {found.sd:.1f}"
+        text = " ± ".join(fixed(part, 1) for part in (found.mean, found.sd) if part is not None)
         if found.half_width is not None:
-            text += f" [{found.mean - found.half_width:.1f}, {found.mean + found.half_width:.1f}]"
+            text += f" [{fixed(found.mean - found.half_width, 1)}, {fixed(found.mean + found.half_width, 1)}]"
         shown.append(f"{text} ({found.n})" if k == ours.iterations else f"{k}: {text} ({found.n})")
     return " → ".join(shown)
 

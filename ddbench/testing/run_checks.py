@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ddbench.blocks.sampling import first_of_each_class
 from ddbench.core.api import CondensedSet, Method, Recipe, StorageBytes
-from ddbench.core.errors import NodeFailureError
+from ddbench.core.errors import NodeFailureError, first_problem
 from ddbench.core.store.tensors import load_set, save_set, save_state
 from ddbench.data.space.split import Split
 from ddbench.testing import compare
@@ -63,7 +63,7 @@ def no_steps_make_the_initialisation(bench: Bench) -> None:
     try:
         condensed = bench.made(place.with_params(iterations=0))
     except ValidationError as error:
-        raise AssertionError(f"params refuse iterations=0: {error.errors()[0]['msg']}") from None
+        raise AssertionError(f"params refuse iterations=0: {first_problem(error)}") from None
     except NodeFailureError as error:
         raise AssertionError(f"{error.status}: {error}") from error
     assert len(condensed) == len(bench.condensed()), "it has another size than the set after all steps"

@@ -9,12 +9,15 @@ import traceback
 from pathlib import Path
 from typing import get_args
 
+from pydantic import ValidationError
+
 from ddbench.core.errors import (
     DDBenchError,
     FailureStatus,
     InterruptedRunError,
     NodeFailureError,
     StoreError,
+    first_problem,
     printable,
     text_of,
 )
@@ -86,6 +89,8 @@ def failure(error: BaseException) -> tuple[FailureStatus, str]:
         return "failed", f"the plugin called sys.exit({printable(ascii_of(error.code))})"
     if isinstance(error, DDBenchError):
         return "failed", text
+    if isinstance(error, ValidationError):
+        return "failed", f"{error.title}: {first_problem(error)}"[:300]
     return "failed", f"{type(error).__name__}: {text}"[:300].rstrip(": ")
 
 

@@ -119,7 +119,7 @@ def _canonical(arch: str, data: Data, registries: Registries) -> str:
     why = arch_names.too_few_pixels(name, channels=data.info.channels, size=data.info.size)
     if why is not None:
         raise UsageError(f"{data.label}: {why}")
-    if name.norm == "bn":
+    if arch_names.keeps_statistics(name.canonical, registries.architectures):
         raise DataError(
             f"{name.canonical}: buffers hold no statistics of batch norm, so no method can use such experts"
         )

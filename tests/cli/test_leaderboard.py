@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from ddbench.cli.leaderboard import leaderboard
 from ddbench.core.errors import UsageError
+from ddbench.core.store.files import StoreWarning
 from ddbench.core.store.jsonl import read_records, write_records
 from tests.factories import cell, demo, keyed
 
@@ -173,22 +174,63 @@ def test_one_wrong_page_does_not_hide_the_others(site):
     assert "zoo.jsonl: No such file" in told and "out of date: leaderboards/digits.md" in told
 
 
-@pytest.mark.parametrize("line", ["{", "{}", "null", '{"schema": 1}', '{"schema": 2}'])
-def test_a_corrupt_line_is_a_usage_error_with_its_number(site, line):
+@pytest.mark.parametrize(
+    "line", [b"{", b"{}", b"null", b'{"schema": 1}', b'{"schema": 2}', b"\xff\xfe{}", b"[" * 99999]
+)
+@pytest.mark.parametrize("first", [False, True])
+def test_a_line_that_is_no_record_is_left_out_with_its_number(site, line, first):
+    assert call("render").exit_code == 0
     file = Path("leaderboards/records/digits.jsonl")
-    file.write_text(file.read_text() + line + "\n")
-    count = len(file.read_text().splitlines())
-    result = call("check")
+    lines = file.read_bytes().splitlines()
+    file.write_bytes(b"\n".join([line, *lines] if first else [*lines, line]))
+    with pytest.warns(StoreWarning) as told:
+        assert call("check").exit_code == 0, "the table is of the other lines"
+    why = "newer than this ddbench: written by a newer ddbench (schema 2)" if b"2" in line else "not a record"
+    assert f"digits.jsonl:{1 if first else len(lines) + 1}: {why}" in str(told[0].message) and len(told) == 1
+
+
+def test_a_table_that_lost_a_line_differs_from_its_page(site):
+    call("render")
+    file = Path("leaderboards/records/digits.jsonl")
+    lines = file.read_text().splitlines()
+    lost = next(i for i, line in enumerate(lines) if '"kind":"evaluation"' in line and '"status":"ok"' in line)
+    file.write_text("\n".join([*lines[:lost], lines[lost][:-9], *lines[lost + 1 :]]))
+    with pytest.warns(StoreWarning, match=f"digits.jsonl:{lost + 1}: not a record"):
+        assert exit_code(call("check")) == 1
+
+
+def test_a_file_without_any_record_is_refused(site):
+    Path("leaderboards/records/digits.jsonl").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    result = call("render")
     assert exit_code(result) == 2
-    why = "newer than this ddbench: written by a newer ddbench (schema 2)" if "2" in line else "not a record"
-    assert f"digits.jsonl:{count}: {why}" in str(result.exception)
+    assert "no line is a record that can be used; line 1: not a record" in str(result.exception)
 
 
-def test_two_lines_that_disagree_about_one_key_are_refused(site):
-    records = cell("dm", [50.0])
+def test_many_bad_lines_are_counted(site):
+    file = Path("leaderboards/records/digits.jsonl")
+    file.write_text(file.read_text() + "{}\n" * 40)
+    with pytest.warns(StoreWarning) as told:
+        assert call("render").exit_code == 0
+    assert len(told) == 6 and "35 more lines are left out" in str(told[-1].message)
+
+
+def test_two_lines_that_disagree_about_one_key_are_both_left_out(site):
+    kept, records = cell("random", [40.0]), cell("dm", [50.0])
     other = records[1].model_copy(update={"metrics": {"top1": 99.0}})
-    write_records(Path("leaderboards/records/digits.jsonl"), keyed([*records, other]))
-    assert "says otherwise" in str(call("render").exception)
+    write_records(Path("leaderboards/records/digits.jsonl"), keyed([*kept, *records, other]))
+    with pytest.warns(StoreWarning, match="disagree about") as told:
+        assert call("render").exit_code == 0
+    assert len(told) == 2
+    text = Path("leaderboards/digits.md").read_text()
+    assert "99.0" not in text and "50.0" not in text and "40.0" in text
+
+
+def test_records_with_bad_lines_are_not_written_over(tmp_path):
+    file = tmp_path / "a.jsonl"
+    write_records(file, keyed(cell("dm", [50.0])))
+    file.write_text(file.read_text() + "{}\n")
+    with pytest.raises(UsageError, match=r"a\.jsonl:3: not a record.*mend or delete the line"):
+        read_records(file, whole=True)
 
 
 def test_smoke_has_no_place_in_a_leaderboard(site):

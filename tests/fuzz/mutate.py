@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial, reduce
 from random import Random
 from typing import Any
 
@@ -43,17 +44,15 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def mutated(rng: Random, tree: Any, times: int | None = None) -> Any:
-    """A copy with one to three values replaced, removed, renamed, repeated, or swapped."""
+    """A copy with one to three values removed, renamed, repeated, or replaced, perhaps by another one of its kind."""
     tree = copy.deepcopy(tree)
     for _ in range(times or rng.choice([1, 1, 2, 3])):
         known = places(tree)
         if not known:
             return value(rng)
         *path, last = rng.choice(known)
-        holder = tree
-        for name in path:
-            holder = holder[name]
-        how = rng.randrange(6)
+        holder = _at(tree, tuple(path))
+        how = rng.randrange(8)
         if how == 0:
             del holder[last]
         elif how == 1 and isinstance(holder, dict):
@@ -62,9 +61,17 @@ def mutated(rng: Random, tree: Any, times: int | None = None) -> Any:
             holder.append(copy.deepcopy(holder[last]))
         elif how == 3 and isinstance(holder[last], int | float) and not isinstance(holder[last], bool):
             holder[last] = rng.choice([-holder[last], holder[last] + 1, str(holder[last]), [holder[last]]])
+        elif how > 5:
+            same = [one for one in map(partial(_at, tree), known) if type(one) is type(holder[last])]
+            holder[last] = copy.deepcopy(rng.choice(same))
         else:
             holder[last] = value(rng)
     return tree
+
+
+def _at(tree: Any, path: tuple[Any, ...]) -> Any:
+    """The value at a path."""
+    return reduce(lambda held, name: held[name], path, tree)
 
 
 def damaged(rng: Random, content: bytes) -> bytes:

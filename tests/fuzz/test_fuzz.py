@@ -1,12 +1,15 @@
 """Inputs that nobody thought of: each ends in an exit code and one line, never in a traceback, a hang or 2 GB.
 
 ``DDBENCH_FUZZ`` says how many of each kind (200), ``DDBENCH_FUZZ_SEED`` which ones (0); both are printed, and a failure
-names the input's number, by which it is made again: ``DDBENCH_FUZZ_SEED=3/suites/17 DDBENCH_FUZZ=1``.
+names the input's number, by which it is made again: ``DDBENCH_FUZZ_SEED=3/suites/17 DDBENCH_FUZZ=1``. Commands are
+called in this process, one after another, so that an input takes milliseconds: 100,000 are an hour of one core
+(``TMPDIR=/dev/shm`` spares it the disk).
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -15,20 +18,25 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import torch
 import yaml
 
 from ddbench.cli import invoke
+from ddbench.cli.root import root
 from ddbench.core.records import Record
-from tests.factories import decided, demo, imported, keyed, placed
+from ddbench.core.store.folder import CONDENSE
+from tests.factories import decided, demo, imported, keyed
 from tests.fuzz.mutate import WORDS, damaged, mutated, value
+from tests.fuzz.sources import archives, data_files, folders
 
 N, SEED = int(os.environ.get("DDBENCH_FUZZ", "200")), os.environ.get("DDBENCH_FUZZ_SEED", "0")
 ROOT = Path(__file__).parents[2]
@@ -53,20 +61,54 @@ def suites(rng: Random, folder: Path) -> list[str]:
     return ["plan", "--suite", "s.yaml", *(["--seeds", "1"] if rng.random() < 0.2 else [])]
 
 
+OUTSIDE = ("/", "~", "../..")
+"""Words that no command line here may name as its folder: some commands write and remove there."""
+COMMANDS = (
+    "plan", "list methods", "list archs", "describe", "results show", "results verify", "results rm", "results claims",
+    "show", "data list", "data prepare", "plugin list", "plugin new", "leaderboard check", "artifacts list", "env",
+    "import", "export", "plot ipc", "plot cost", "",
+)  # fmt: skip
+"""Without those that compute: whatever a mutated line says, it is planned or refused."""
+
+
+@functools.cache
+def _options(command: str) -> list[str]:
+    """The options of a command."""
+    found: click.Command | None = root
+    for name in command.split():
+        if not isinstance(found, click.Group):  # an argument
+            break
+        found = found.get_command(click.Context(found), name)
+    assert found is not None
+    return [option for parameter in found.params for option in parameter.opts if option.startswith("--")]
+
+
 def command_lines(rng: Random, folder: Path) -> list[str]:
-    command = rng.choice(
-        [["plan"], ["list"], ["describe"], ["results", "show"], ["results", "verify"], ["results", "rm"], ["show"],
-         ["data", "list"], ["plugin", "list"], ["leaderboard", "check"], ["artifacts", "list"], ["env"], []]
-    )  # fmt: skip
-    options = ["--methods", "--ipc", "--fraction", "--datasets", "--archs", "--eval-archs", "--protocols", "--seeds",
-               "--set", "--profile", "--preprocess", "--out", "--format", "--views", "--jobs", "--timeout", "--x",
-               "--device", "--engine", "--split"]  # fmt: skip
-    words = [*(word for word in WORDS if "\0" not in word), "dm,random", "1,10", "0.1", "dm.iterations=2", "smoke",
-             "dm.lr_img=" + rng.choice(["[" * 90, "1e999", "!!set {a}", "x: y"]), "digits=npz:x.npz"]  # fmt: skip
-    arguments = ["--methods", "dm", "--ipc", "1"] if command == ["plan"] and rng.random() < 0.7 else []
+    command = rng.choice(COMMANDS)
+    words = [*(word.replace("\ud800", "\udce9") for word in WORDS if "\0" not in word and word not in OUTSIDE), "dm,random", "1,10", "0.1", "dm.iterations=2", "smoke",
+             "dm.lr_img=" + rng.choice(["[" * 90, "1e999", "!!set {a}", "x: y"]), "digits=npz:x.npz", "table", "csv",
+             "main,cost", "2", "convnet2-w32-in", "meanstd", "theirs", "x.html", "digits.val"]  # fmt: skip
+    arguments = {"plan": ["--methods", "dm", "--ipc", "1"], "describe": ["dm"], "data prepare": ["digits"]}.get(
+        command, []
+    )
+    arguments = arguments if rng.random() < 0.7 else []
     for _ in range(rng.randrange(4)):
-        arguments += [rng.choice(options), rng.choice(words)] if rng.random() < 0.8 else [rng.choice(words)]
-    return [*command, *arguments]
+        option = rng.choice(_options(command) or ["--x"]) if rng.random() < 0.9 else "--x"
+        arguments = arguments + ([option, rng.choice(words)] if rng.random() < 0.8 else [rng.choice(words)])
+    return [*command.split(), *arguments]
+
+
+@functools.cache
+def _made(run: Callable[[], list[Record]]) -> tuple[str, ...]:
+    """The records of a run as JSON, with the keys of their documents; a set stands before its evaluation."""
+    return tuple(record.to_json(indent=None) for record in keyed(run()))
+
+
+def _some(rng: Random, run: Callable[[], list[Record]], n: int) -> list[str]:
+    """Some records of a run in its order: whole rows of it and single ones, so that tables have cells and holes."""
+    every = _made(run)
+    start = rng.randrange(len(every))
+    return [*every[start : start + n], *rng.sample(every, 2)]
 
 
 def _rekeyed(content: Any) -> Any:
@@ -82,16 +124,19 @@ def _place(folder: Path, content: Any) -> Path:
     """Where a results folder has the record of this JSON."""
     spec = content["spec"]
     if spec["kind"] != "evaluation":
-        return folder / spec["key"][:16] / "condense.json"
+        return folder / spec["key"][:16] / CONDENSE
     return folder / spec["set"]["key"][:16] / "eval" / f"{content['key'][:16]}.json"
 
 
 def records(rng: Random, folder: Path) -> list[str]:
-    made = [record for record in rng.choice([demo, imported])() if record.key]
-    files = placed(folder / "r" / "digits", made)
-    for path, raw in [(path, path.read_bytes()) for path in rng.sample(files, 2)]:
+    made = [text for text in _some(rng, rng.choice([demo, imported, decided]), 12) if json.loads(text)["key"]]
+    made = made or list(_made(decided)[:4])
+    files = {_place(folder / "r" / "digits", json.loads(text)): text.encode() for text in made}
+    first = next(iter(files))
+    for path in rng.sample(list(files), min(2, len(files))):
+        raw = files[path]
         if rng.random() < 0.3:
-            path.write_bytes(damaged(rng, raw))
+            files[path] = damaged(rng, raw)
             continue
         content = mutated(rng, json.loads(raw))
         place = path
@@ -99,14 +144,22 @@ def records(rng: Random, folder: Path) -> list[str]:
             content = _rekeyed(content)
             with contextlib.suppress(Exception):
                 place = _place(folder / "r" / "digits", content)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(json.dumps(content).encode("utf-8", "surrogatepass"))
+        files[place] = json.dumps(content).encode("utf-8", "surrogatepass")
+    for path, raw in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(raw)
     style = rng.choice(FORMATS)
-    what = rng.randrange(4)
+    what = rng.randrange(5)
     if what == 0:
-        return ["results", "verify", files[0].parent.name, "--files-only", "--out", "r"]
+        key = (first.parent if first.name == CONDENSE else first).stem
+        return ["results", "verify", key, "--files-only", "--out", "r"]
     if what == 1:
         return ["results", "export", "--all", "--out", "r", "--to", "r.jsonl"]
+    if what == 2:
+        return rng.choice(
+            [["results", "page", "--to", "r.html", "--out", "r"], ["results", "rm", first.parent.name, "--out", "r"],
+             ["show", first.parent.name, "--out", "r"], ["results", "claims", str(ROOT / "leaderboards" / "claims-pruning.yaml"), "--out", "r"]]
+        )  # fmt: skip
     views = rng.sample([v for v in VIEWS if style != "csv" or v in ("main", "scores", "cost")], 2)
     return ["results", "show", "--out", "r", "--format", style, "--views", ",".join(views)]
 
@@ -117,7 +170,7 @@ def foreign_sets(rng: Random, folder: Path) -> list[str]:
 
     def odd(tensor: torch.Tensor) -> Any:
         return rng.choice(
-            [lambda t: t, lambda t: t.to(rng.choice([torch.complex64, torch.bool, torch.float16, torch.int32])),
+            [*[lambda t: t] * 12, lambda t: t.to(rng.choice([torch.complex64, torch.bool, torch.float16, torch.int32])),
              lambda t: t.to_sparse(), lambda t: t.to("meta"), lambda t: t[:0], lambda t: t.flatten(), lambda t: t[0],
              lambda t: t.reshape(-1)[:1].reshape([1] * t.ndim).expand(rng.choice([10**6, 10**12]), *t.shape[1:]),
              lambda t: t * float("nan"), lambda t: t * 1e38 * 1e38, lambda t: torch.quantize_per_tensor(
@@ -154,44 +207,49 @@ def _dense(tensor: torch.Tensor) -> bool:
     return plain and tensor.dtype not in (torch.float8_e4m3fn, torch.bfloat16)
 
 
+@functools.cache
+def _published(name: str) -> Any:
+    return yaml.safe_load((ROOT / "leaderboards" / name).read_text(encoding="utf-8"))
+
+
+def _fewer(rng: Random, tree: Any) -> Any:
+    """A copy whose lists have three entries at most: what they hold is alike, and YAML of all takes its time."""
+    if isinstance(tree, dict):
+        return {name: _fewer(rng, item) for name, item in tree.items()}
+    if not isinstance(tree, list):
+        return tree
+    start = rng.randrange(max(1, len(tree) - 2))
+    return [_fewer(rng, item) for item in tree[start : start + 3]]
+
+
 def pages(rng: Random, folder: Path) -> list[str]:
     markers = [f"table records=r.jsonl views={','.join(rng.sample(VIEWS, 2))}", "table records=r.jsonl"]
     markers += ["ledger published=p.yaml records=r.jsonl", "claims claims=c.yaml records=r.jsonl"]
     marker = rng.choice(markers) if rng.random() < 0.9 else rng.choice(["table records=r.jsonl x=y", "table", "x"])
     lines = []
-    for record in keyed(rng.choice([demo, decided])()):
-        content = json.loads(record.to_json(indent=None))
+    for text in _some(rng, rng.choice([demo, decided]), 24):
         if rng.random() < 0.2:
+            content = json.loads(text)
             word = rng.choice([w for w in WORDS if w != "\ud800"])
             content["spec"]["label"] = word
             content["warnings"], content["reason"] = [word], content["reason"] and word
             content["spec"].get("facts", {})["notes"] = [word]
-        lines.append(json.dumps(content))
-    text = "\n".join(lines).encode()
-    (folder / "r.jsonl").write_bytes(damaged(rng, text) if rng.random() < 0.1 else text)
+            lines.append(json.dumps(_rekeyed(mutated(rng, content)) if rng.random() < 0.3 else content))
+            continue
+        lines.append(text)
+    text = "\n".join(lines).encode("utf-8", "surrogatepass")
+    (folder / "r.jsonl").write_bytes(damaged(rng, text) if rng.random() < 0.2 else text)
     for name, source in (("p.yaml", "published.yaml"), ("c.yaml", "claims-pruning.yaml")):
-        tree = yaml.safe_load((ROOT / "leaderboards" / source).read_text(encoding="utf-8"))
-        raw = yaml.safe_dump(mutated(rng, tree)).encode("utf-8", "surrogatepass")
-        (folder / name).write_bytes(damaged(rng, raw) if rng.random() < 0.2 else raw)
+        if name in marker:
+            raw = yaml.safe_dump(mutated(rng, _fewer(rng, _published(source)))).encode("utf-8", "surrogatepass")
+            (folder / name).write_bytes(damaged(rng, raw) if rng.random() < 0.2 else raw)
     page = f"# a\n\n<!-- ddbench:{marker} -->\n<!-- ddbench:end -->\n\nlast\n".encode()
     (folder / "p.md").write_bytes(damaged(rng, page) if rng.random() < 0.1 else page)
-    return ["leaderboard", "render", "p.md"]
-
-
-def data_files(rng: Random, folder: Path) -> list[str]:
-    x = np.random.default_rng(rng.randrange(99)).integers(0, 256, (40, 8, 8), dtype=np.uint8)
-    y = np.arange(40) % 4
-    change = rng.randrange(8)
-    x = [x, x / 255.0, x * 1.0, x[..., None], x[:, :4], x.astype(np.int64), x > 9, x[:0]][change]
-    y = [y, y + 1, y.astype(float), y[:9], -y, y[:, None], y * 10**9, y.astype("U3")][rng.randrange(8)]
-    np.savez(folder / "x.npz", x_train=x, y_train=y, x_test=x, y_test=y)
-    if rng.random() < 0.4:
-        (folder / "x.npz").write_bytes(damaged(rng, (folder / "x.npz").read_bytes()))
-    return ["data", "prepare", f"mine{rng.randrange(9)}=npz:x.npz"]
+    return ["leaderboard", rng.choice(["render", "check"]), "p.md"]
 
 
 KINDS: dict[str, Case] = {
-    case.__name__: case for case in (suites, command_lines, records, foreign_sets, pages, data_files)
+    case.__name__: case for case in (suites, command_lines, records, foreign_sets, pages, data_files, folders, archives)
 }
 
 
@@ -206,8 +264,11 @@ def _too_slow(*_: object) -> None:
 def outcome(arguments: list[str]) -> tuple[int | str, str]:
     """Exit code and stderr of a command line; the name of what was raised instead of a code."""
     out, err = io.StringIO(), io.StringIO()
-    before = signal.signal(signal.SIGALRM, _too_slow)
-    signal.setitimer(signal.ITIMER_REAL, 6 * SECONDS)  # of the wall: other processes may hold the cores
+    # Other processes may hold the cores, so of the wall an input has long; waiting for nothing ends all the same.
+    timers = ((signal.SIGPROF, signal.ITIMER_PROF, 2 * SECONDS), (signal.SIGALRM, signal.ITIMER_REAL, 30 * SECONDS))
+    before = [signal.signal(number, _too_slow) for number, _, _ in timers]
+    for _, timer, seconds in timers:
+        signal.setitimer(timer, seconds)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             return invoke(arguments), err.getvalue()
@@ -220,8 +281,9 @@ def outcome(arguments: list[str]) -> tuple[int | str, str]:
 
         return f"{type(error).__name__}: {error}", traceback.format_exc()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for (number, timer, _), handler in zip(timers, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
 
 
 def problem(code: int | str, said: str, seconds: float) -> str | None:
@@ -239,8 +301,7 @@ def problem(code: int | str, said: str, seconds: float) -> str | None:
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_input_ends_in_a_code_and_a_line(kind, tmp_path, fresh_home, monkeypatch):
-    print(f"fuzz: {N} {kind}, seed {SEED}", file=sys.stderr)
-    wrong = []
+    wrong, codes = [], Counter[int | str]()
     for i in range(N):
         seed = SEED if "/" in SEED else f"{SEED}/{kind}/{i}"
         if seed.split("/")[1] != kind:
@@ -252,8 +313,10 @@ def test_every_input_ends_in_a_code_and_a_line(kind, tmp_path, fresh_home, monke
         arguments = KINDS[kind](Random(seed), folder)
         began = time.process_time()
         code, said = outcome(arguments)
+        codes[code] += 1
         if (what := problem(code, said, time.process_time() - began)) is not None:
             wrong.append(f"{seed}: {' '.join(arguments)[:200]!r}: {what[:300]}")
+    print(f"fuzz: {N} {kind}, seed {SEED}: exit codes {dict(codes)}", file=sys.stderr)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     assert not wrong, f"{len(wrong)} of {N}:\n" + "\n".join(wrong[:20])
     assert peak < MEMORY_MB, f"{peak:.0f} MB"

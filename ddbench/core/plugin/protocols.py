@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from ddbench.core.api import ArtifactSpec, EvalProtocol, PlannedEvaluation, ProtocolInfo, ProtocolParams
-from ddbench.core.errors import PluginError
+from ddbench.core.errors import PluginError, first_problem
 from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.plugin.targets import absent
@@ -132,7 +132,6 @@ class Protocol:
         except KeyboardInterrupt:
             raise
         except ValidationError as error:
-            first = error.errors()[0]
-            self.refuse(f"{what}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+            self.refuse(f"{what}: {first_problem(error)}")
         except BaseException as error:  # a plugin's code, SystemExit included
             self.refuse(f"{what}: {type(error).__name__}: {' '.join(str(error).split())}")

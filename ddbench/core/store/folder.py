@@ -192,12 +192,17 @@ class Store:
             names: Patterns of the files to read, below any folder; none: all records.
         """
         made: dict[Path, str | None] = {}
+        refused: set[Path] = set()
         for root in (self.out, home() / "artifacts"):  # the latter for references
             for path in [path for name in names or (CONDENSE, "eval/*.json") for path in sorted(root.rglob(name))]:
                 if REMOVED in path.relative_to(root).parts:
                     continue
                 record = self.read(path, keep=True)
                 if record is None:
+                    refused.add(path.parent)  # of a set, where it is one of those that come first
+                    continue
+                if record.kind == "evaluation" and path.parents[1] in refused:
+                    _tell(f"{path}: it evaluates a set whose record is left out")
                     continue
                 if record.kind == "condense":
                     made[path.parent] = record.set_sha256 if record.status == "ok" else None

@@ -8,14 +8,17 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from ddbench.core.errors import CorruptFileError, UsageError
+from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
 from ddbench.core.keys import canonical, short
 from ddbench.core.records import Record
-from ddbench.core.store.files import StoreWarning, atomic_write, read_small
+from ddbench.core.store.files import NewerRecordWarning, StoreWarning, atomic_write, read_small
 from ddbench.core.trust import doubt
 
 MOST_BYTES = 1 << 30
 """Of a file of records; hundreds of thousands take less."""
+MOST_TOLD = 5
+"""Lines of a file that are told one by one, where more are left out."""
+HINT = "(`ddbench results export` writes such a file)"
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
@@ -43,35 +46,101 @@ def _keep_newer(path: Path) -> None:
             Record.from_json(line, f"{path}:{number}")
 
 
-def read_records(path: Path) -> list[Record]:
-    """The records in a file; one that cannot be believed is told and left out.
+def read_records(path: Path, *, whole: bool = False) -> list[Record]:
+    """The records in a file; a line that is none, or cannot be believed, is told and left out, as its evaluations are.
+
+    Args:
+        path: The file.
+        whole: Refuse a file of which a line would be left out, as those must who write the file anew.
 
     Raises:
-        UsageError: If the file is missing, a line is not a record, or two lines disagree about one key.
-        NewerRecordError: If a line is a record of a newer ddbench.
+        UsageError: If the file is missing, or has lines and none of them is a record.
     """
     try:
-        lines = read_small(path, MOST_BYTES).decode().split("\n")  # not splitlines: JSON may hold other separators
-    except (OSError, UnicodeDecodeError, CorruptFileError) as error:
-        why = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None)
-        hint = "(`ddbench results export` writes such a file)"
-        raise UsageError(f"records {path}: {why or 'not a file of records'} {hint}") from None
-    found: dict[tuple[str, str], Record] = {}
-    records = []
+        lines = read_small(path, MOST_BYTES).split(b"\n")  # not splitlines: JSON may hold other separators
+    except (OSError, CorruptFileError) as error:
+        why = getattr(error, "strerror", None) or "not a file of records"
+        raise UsageError(f"records {path}: {why} {HINT}") from None
+    read = _Lines(path)
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+        if line.strip():
+            read.add(number, line)
+    found = read.believed()
+    if whole and read.odd:
+        number, why = min(read.odd.items())
+        raise UsageError(
+            f"{path}:{number}: {why}: mend or delete the line, so that writing the file anew loses nothing"
+        )
+    if read.odd and not (found or read.records):
+        raise UsageError(f"records {path}: no line is a record that can be used; line {min(read.odd)}: "
+                         f"{read.odd[min(read.odd)]} {HINT}")  # fmt: skip
+    for newer in read.newer.values():
+        warnings.warn(NewerRecordWarning(newer), stacklevel=2)
+    told = sorted(read.odd.keys() - read.newer.keys())
+    for number in told[:MOST_TOLD]:
+        warnings.warn(f"{path}:{number}: {read.odd[number]}; it is left out", StoreWarning, stacklevel=2)
+    if more := told[MOST_TOLD:]:
+        what = f"{len(more)} more lines are left out (the first: {more[0]})"
+        warnings.warn(f"{path}: {what}", StoreWarning, stacklevel=2)
+    return found
+
+
+class _Lines:
+    """The lines of a file of records.
+
+    Attributes:
+        records: What can be read, by line.
+        odd: Why a line is left out, by line.
+        newer: Those of a newer ddbench among them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records: dict[int, Record] = {}
+        self.odd: dict[int, str] = {}
+        self.newer: dict[int, NewerRecordError] = {}
+        self._refused: dict[str, int] = {}
+        self._same: dict[tuple[str, str], list[int]] = {}
+
+    def add(self, number: int, line: bytes) -> None:
+        """Read a line."""
+        where = f"{self.path}:{number}"
         try:
-            record = Record.from_json(line, f"{path}:{number}")
-        except CorruptFileError as error:
-            raise UsageError(str(error)) from None
+            record = Record.from_json(line, where)
+        except (NewerRecordError, CorruptFileError) as error:
+            self.odd[number] = str(error).removeprefix(f"{where}: ")
+            if isinstance(error, NewerRecordError):
+                self.newer[number] = error
+            elif (key := _set_of(line)) is not None:
+                self._refused[key] = number
+            return
+        self.records[number] = record
         if (why := doubt(record)) is not None:
-            warnings.warn(f"{path}:{number}: {why}; it is left out", StoreWarning, stacklevel=2)
-            continue
-        label = record.document.label
-        if record.key and found.setdefault((record.key, label), record) != record:
-            raise UsageError(
-                f"{path}:{number}: another line says otherwise about {short(record.key)}; keep one of them"
-            )
-        records.append(record)
-    return records
+            self.odd[number] = why
+            if record.kind == "condense":
+                self._refused |= dict.fromkeys({record.key, record.document.key}, number)
+            return
+        if record.key:
+            self._same.setdefault((record.key, record.document.label), []).append(number)
+
+    def believed(self) -> list[Record]:
+        """The records of the lines that are not left out."""
+        for (key, _), same in self._same.items():
+            first, other = same[0], next((one for one in same if self.records[one] != self.records[same[0]]), None)
+            if other is not None:
+                self.odd |= {one: f"lines {first} and {other} disagree about {short(key)}: delete one" for one in same}
+        for number, record in self.records.items():
+            made = record.evaluation.eval.set if record.kind == "evaluation" else None
+            if made in self._refused and number not in self.odd:
+                self.odd[number] = f"it evaluates a set that is not believed (line {self._refused[made]})"
+        return [record for number, record in self.records.items() if number not in self.odd]
+
+
+def _set_of(line: bytes) -> str | None:
+    """The set that a line which is no record was about, as far as JSON says it."""
+    try:
+        content = json.loads(line)
+        key = content["key"] if content["kind"] == "condense" else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return key if isinstance(key, str) and key else None

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from pydantic import ValidationError
+
 from ddbench.core.api import CondensedSet, Preprocess, Recipe, StorageBytes
-from ddbench.core.errors import CorruptFileError, NewerRecordError
+from ddbench.core.errors import CorruptFileError, NewerRecordError, first_problem
 from ddbench.core.sets import SCHEMAS
 from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
 
@@ -131,6 +133,8 @@ def load_set(path: Path, framework: Framework = "pt") -> CondensedSet:
             weights=tensors.get("weights"),
             aux={name.removeprefix("aux."): part for name, part in tensors.items() if name.startswith("aux.")},
         )
+    except ValidationError as error:
+        raise CorruptFileError(f"{path}: not a condensed set ({first_problem(error)})") from None
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path}: not a condensed set ({error})") from None
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from ddbench.core.api import Preprocess, Recipe
-from ddbench.core.errors import CorruptFileError, DataError
+from ddbench.core.errors import CorruptFileError, DataError, first_problem
 from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.files import MANIFEST, Source
 from ddbench.data.exchange.labels import read_labels
@@ -230,7 +230,9 @@ def _declared(stored: Stored, manifest: Any, path: Path, parts: Mapping[str, Ten
             classes=parts.get("classes"),
             initial=parts.get("initial"),
         )
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        raise DataError(f"{path}: its manifest is not one of ddbench's ({first_problem(error)})") from None
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: its manifest is not one of ddbench's ({' '.join(str(error).split())})") from None
 
 

@@ -68,7 +68,7 @@ def space_of(stored: Stored, flags: Flags, where: str) -> str:
         )
     if flags.range is None:
         raise DataError(f"{where}: {_ambiguous(stored.images)}")
-    raise DataError(f"{where}: normalised how? {SPACES} says it")
+    raise DataError(f"{where}: its values are normalised, and the file does not say how: {SPACES} says it")
 
 
 def _are_pixels(stored: Stored, flags: Flags) -> bool:

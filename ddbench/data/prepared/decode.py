@@ -99,7 +99,11 @@ def decode(
 def source_error(error: BaseException, where: str) -> DDBenchError:
     """What the user reads when a reader failed."""
     if isinstance(error, DDBenchError):
-        return DataError(f"{where}: {error}") if isinstance(error, DataError) else error
+        if not isinstance(error, DataError):
+            return error
+        place = where.partition(" in ")[2]  # which many readers name again
+        said = str(error).removeprefix(f"{place}: ").removeprefix(f"{place} ") if place else str(error)
+        return DataError(f"{where}: {said}")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(f"{where}: disk full while unpacking ({error}); set TMPDIR to a folder with more room")
     return DataError(f"{where}: cannot be read: {type(error).__name__}: {error}")

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from ddbench.core.api import DatasetRecord
-from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError
+from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError, first_problem
 from ddbench.core.infos import Contents
 from ddbench.core.plugin.loader import active
 from ddbench.core.plugin.registry import Registry
@@ -198,7 +198,8 @@ def open_folder(folder: Path) -> Prepared:
     except (OSError, ValidationError) as error:
         if isinstance(error, ValidationError) and (newer := _newer(error)) is not None:
             raise NewerRecordError(str(folder / META), newer) from None
-        raise CorruptFileError(f"{folder / META}: {type(error).__name__}") from error
+        why = first_problem(error) if isinstance(error, ValidationError) else error.strerror or error
+        raise CorruptFileError(f"{folder / META}: {why}") from error
     for array, expected in expected_arrays(meta).items():
         path = folder / f"{array}.npy"
         try:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import UsageError, in_words, shown_value
 from ddbench.core.keys import canonical
 from ddbench.core.specs import TUNE, Frozen, SplitName
 from ddbench.data.prepared.on_disk import Prepared, open_folder
@@ -147,7 +147,9 @@ def _validated(item: Mapping[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"view: {where or 'transform'}: {first['msg']} (got {first['input']!r})") from error
+        raise UsageError(
+            f"view: {where or 'transform'}: {in_words(first)} (got {shown_value(first['input'])})"
+        ) from error
     if isinstance(transform, Classes):
         return {"name": "classes", "classes": sorted(set(transform.classes))}
     return transform.model_dump()

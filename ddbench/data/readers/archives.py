@@ -100,7 +100,9 @@ def _unpack_zip(archive: Path, target: Path) -> None:
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise DataError(f"{archive}: refused member {info.filename!r}: a link or device")
             if info.flag_bits & 1:
-                raise DataError(f"{archive}: member {info.filename!r} is encrypted")
+                raise DataError(
+                    f"{archive}: member {info.filename!r} is encrypted: unpack it yourself, name the folder"
+                )
         content.extractall(target)
 
 

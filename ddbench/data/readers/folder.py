@@ -47,7 +47,7 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
     passed = Passed()
     tops = _tops(path, passed)
     classes = {part: top for part, folder in tops.items() if (top := _classes(folder, passed))}
-    class_names = _class_names(classes["train"])
+    class_names = _class_names(classes.get("train", ()))
     folders = [(part, folder) for part, found in classes.items() for folder in found]
     files = dict(zip(folders, files_below([folder for _, folder in folders], passed, SUFFIXES), strict=True))
     if not any(files.values()):

@@ -13,7 +13,7 @@ from ddbench.core.records import Cost, Record
 from ddbench.core.specs import Budget
 from ddbench.publish.views.columns import HEADERS
 from ddbench.results.tables.cells import Cell
-from ddbench.results.tables.figures import NONE, compact
+from ddbench.results.tables.figures import NONE, compact, fixed
 from ddbench.results.tables.observations import Observation, Setting
 from ddbench.results.tables.tables import BudgetColumn, Row, Table
 
@@ -100,7 +100,7 @@ def _facts(row: Row, cell: Cell) -> list[list[str]]:
     facts.append(["mean over repetitions", score])
     if found.half_width is not None:
         low, high = found.mean - found.half_width, found.mean + found.half_width
-        facts.append(["95 % interval of the mean", f"{low:.2f} – {high:.2f} % (t, n = {found.n})"])
+        facts.append(["95 % interval of the mean", f"{fixed(low, 2)} – {fixed(high, 2)} % (t, n = {found.n})"])
     planned = "" if cell.complete else f" of {cell.planned}; the others: {cell.status}, {cell.reason}"
     facts.append(["repetitions with a result", f"{found.n}{planned}"])
     if cell.bold:

@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFo
 from ddbench.publish.looks import GREY
 from ddbench.publish.plots.series import Band, CostPanel, CrossingPanel, Line, Panel, WindowPanel
 from ddbench.results.tables.costs import WORDS
-from ddbench.results.tables.figures import compact
+from ddbench.results.tables.figures import compact, fixed
 
 DPI = 130
 ASIDE = 1.05
@@ -228,7 +228,7 @@ def _difference(axis: Any, panel: WindowPanel) -> None:
         axis.errorbar(
             ipc, found.difference, half, color="#000000", marker="D", markersize=5, capsize=3, linestyle="none"
         )
-        text = f"{found.difference:+.1f}".replace("-", "−")
+        text = fixed(found.difference, 1, sign=True).replace("-", "−")
         axis.annotate(text, (ipc, found.difference), xytext=(7, -3), textcoords="offset points", fontsize=8.5)
     if not any(panel.differences.values()):
         axis.text(0.5, 0.6, "fewer than three\nrepetitions in common", ha="center", transform=axis.transAxes)

@@ -20,7 +20,7 @@ from ddbench.publish.views.view import View, caution, empty_view
 from ddbench.results.scores.ranking import Range, Ranking, Stability, rankings, stabilities
 from ddbench.results.scores.regimes import OWN_RANDOM, Regimes, regime_tables
 from ddbench.results.tables.conditions import conditions
-from ddbench.results.tables.figures import mark_source, plural
+from ddbench.results.tables.figures import fixed, mark_source, plural
 from ddbench.results.tables.tables import Table
 
 
@@ -150,7 +150,9 @@ def _mean_taus(found: Sequence[Stability]) -> list[str]:
     for one in found:
         if one.tau is not None:
             groups.setdefault(one.differs, []).append(one.tau)
-    parts = [f"{name} {math.fsum(taus) / len(taus):+.2f} (of {len(taus)})" for name, taus in groups.items()]
+    parts = [
+        f"{name} {fixed(math.fsum(taus) / len(taus), 2, sign=True)} (of {len(taus)})" for name, taus in groups.items()
+    ]
     return [f"mean τ by what differs: {', '.join(parts)}"]
 
 

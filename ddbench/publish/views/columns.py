@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from ddbench.core.records import Timer
 from ddbench.results.tables.costs import Phase, name_of
-from ddbench.results.tables.figures import NONE, compact, mark_source, rounded
+from ddbench.results.tables.figures import NONE, compact, fixed, mark_source, rounded
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -44,11 +44,7 @@ class Style(NamedTuple):
 
 def decimals(digits: int, *, sign: bool = False) -> Style:
     """Numbers with so many decimals, and with their sign where they are differences."""
-
-    def shown(value: float) -> float:
-        return round(value if sign else value + 0.0, digits)
-
-    return Style(lambda value: f"{shown(value):{'+' if sign else ''}.{digits}f}", shown)
+    return Style(lambda value: fixed(value, digits, sign=sign), lambda value: round(value, digits) + 0.0)
 
 
 _POINTS = decimals(2, sign=True)

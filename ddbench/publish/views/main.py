@@ -25,7 +25,7 @@ from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.conditions import place
 from ddbench.results.tables.costs import CellCost, name_of
 from ddbench.results.tables.differences import Difference
-from ddbench.results.tables.figures import NONE, mark_source, rounded, spread, superscript
+from ddbench.results.tables.figures import NONE, fixed, mark_source, rounded, spread, superscript
 from ddbench.results.tables.tables import Row, Table
 
 MAIN = "main"
@@ -106,7 +106,7 @@ def cell_text(cell: Cell | None, *, plain: bool = False) -> str:
     found = cell.summary
     if found is None:
         return f"{NONE if cell.status == 'skipped' else cell.status} {marks}".rstrip()
-    score = f"{found.mean:.1f}" + (f" ± {found.sd:.1f}" if found.sd is not None else "")
+    score = fixed(found.mean, 1) + (f" ± {fixed(found.sd, 1)}" if found.sd is not None else "")
     count = f"({found.n})" if cell.complete else f"({found.n} of {cell.planned})"
     return f"{f'**{score}**' if cell.bold and not plain else score} {count} {marks}".rstrip()
 
@@ -236,5 +236,6 @@ def _difference_text(comparison: Comparison | None, judged: bool) -> str:
     if comparison is None:
         return NONE
     found = comparison.paired
-    text = f"{found.difference:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
+    difference, low, high = (fixed(points, 1, sign=True) for points in (found.difference, found.low, found.high))
+    text = f"{difference} [{low}, {high}]"
     return f"{text} {comparison.verdict}" if judged and decidable(comparison) else text

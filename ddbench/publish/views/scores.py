@@ -18,7 +18,7 @@ _QUARTERS = Style(lambda quarters: " / ".join(map(_ONE.text, quarters)), lambda 
 
 
 def _worst(score: Score) -> str:
-    return NONE if score.worst_class is None else f"{score.worst_class:.1f} (class {score.worst_class_index})"
+    return NONE if score.worst_class is None else f"{_ONE.text(score.worst_class)} (class {score.worst_class_index})"
 
 
 SCORES: tuple[Column[Score], ...] = (

@@ -17,7 +17,7 @@ _ONE = decimals(1)
 
 
 def _mean(over: OverStudents) -> str:
-    return _ONE.text(over.mean) + (f" ± {over.sd:.1f}" if over.sd is not None else "") + f" ({over.n})"
+    return _ONE.text(over.mean) + (f" ± {_ONE.text(over.sd)}" if over.sd is not None else "") + f" ({over.n})"
 
 
 OVER: tuple[Column[OverStudents], ...] = (

@@ -10,6 +10,11 @@ _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _UNITS = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
 
 
+def fixed(value: float, digits: int, *, sign: bool = False) -> str:
+    """A number with so many decimals, and with a sign where that is asked for; what rounds to zero is not negative."""
+    return f"{round(value, digits) + 0.0:{'+' if sign else ''}.{digits}f}"
+
+
 def compact(value: float) -> str:
     """``0``, ``<0.1``, ``1.2``, ``640``, ``6.4 k``, ``12 M`` (k = 10³)."""
     if 0 != value < 0.05:

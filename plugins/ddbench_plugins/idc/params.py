@@ -12,6 +12,9 @@ class IDCParams(GradientMatchingParams):
     """Hyper-parameters of IDC; defaults follow the authors' settings for MNIST-like data at ipc 10."""
 
     effort: ClassVar[tuple[str, ...]] = (*GradientMatchingParams.effort, "batch_syn", "net_images")
+    without_statistics: ClassVar[str] = (
+        "batch norm's statistics would move with every class that is matched; only -in and -nn are supported"
+    )
 
     parametrisation: Literal["pixels", "multi-formation", "upsampled"] = Field(
         default="multi-formation", description="what is stored; pixels: the authors' IDC-I"
@@ -34,11 +37,9 @@ class IDCParams(GradientMatchingParams):
     cutmix: float = Field(default=0.5, ge=0, le=1, description="share of the network's batches that are CutMixed")
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """As the base, whitened images, batch norm, which the paper does not treat, and nets without convolutions."""
+        """As the base, whitened images, and nets without convolutions."""
         if cell.arch.startswith("mlp"):
             return "the distance compares gradients of convolutions, and an mlp has none"
-        if cell.arch.endswith("-bn"):
-            return "batch norm's statistics would move with every class that is matched; only -in and -nn are supported"
         if not cell.data.preprocess.startswith("meanstd"):
             return "pixels are kept within 0 … 1, which whitened ones are not"
         return super().unsupported(cell, data)

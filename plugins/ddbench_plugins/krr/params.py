@@ -33,5 +33,5 @@ class KRRParams(ProtocolParams):
         """Kernels that are too large, and splits without val."""
         if not data.n_val:
             return "not measured: the ridge is chosen on val, and there is none (--split paper)"
-        why = kernel(self.kernel).unsupported(data.size, self.images)
+        why = kernel(self.kernel).unsupported(data.size, max(self.images, evaluation.images))
         return None if why is None else f"not measured: {why}"

@@ -13,6 +13,9 @@ class LDParams(DistillationParams):
 
     effort: ClassVar[tuple[str, ...]] = ("iterations", "batch_real")
     continues: ClassVar[bool] = True
+    without_statistics: ClassVar[str] = (
+        "batch norm's statistics are no part of a gradient step; only -in and -nn are supported"
+    )
 
     iterations: NonNegativeInt = Field(default=20_000, description="outer steps, one for each batch of real images")
     variant: Literal["second_order", "ridge"] = Field(
@@ -45,9 +48,7 @@ class LDParams(DistillationParams):
         return self.patience or (100 if classes >= 49 else 200 if n > 100 else 50)
 
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
-        """Nets with statistics, and classes that have too few images."""
-        if cell.arch.endswith("-bn"):
-            return "batch norm's statistics are no part of a gradient step; only -in and -nn are supported"
+        """Classes that have too few images."""
         return too_few_images(cell, data)
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:

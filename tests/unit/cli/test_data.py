@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,43 @@ def test_prepare_raises_errors_for_the_main_entry_to_show(tmp_path: Path) -> Non
         run("prepare", "digits", "--from", str(tmp_path))
     with pytest.raises(UsageError, match="unknown data set"):
         run("prepare", "mnits")
+
+
+def _damage(folder: Path, how: str) -> None:
+    if how == "gone":
+        shutil.rmtree(folder)
+    elif how == "cut":
+        (folder / "images.npy").write_bytes((folder / "images.npy").read_bytes()[:100])
+    elif how == "pointer":
+        next(folder.parent.glob("*.json")).write_text("{")
+    else:
+        meta = folder / "meta.json"
+        meta.write_text(json.dumps(json.loads(meta.read_text()) | {"colours": 3}))
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "pointer", "newer"])
+def test_a_copy_of_ones_own_that_cannot_be_opened_is_listed_with_the_next_step(tmp_path: Path, fresh_home, how) -> None:
+    text = f"mine=folder:{files.write_folder(tmp_path / 'my images')}"
+    run("prepare", text)
+    _damage(next((fresh_home / "data/mine").glob("*/meta.json")).parent, how)
+    row = next(row for row in json.loads(run("list", "--json").stdout) if row["name"] == "mine")
+    assert row["revision"] is None and row["problem"] == ("newer" if how == "newer" else "damaged")
+    step = "update ddbench" if how == "newer" else "ddbench data prepare "
+    step += "mine=SCHEME:PATH" if how == "pointer" else "" if how == "newer" else f"'{text}'"
+    assert step in row["summary"]
+    line = next(line for line in run("list").stdout.splitlines() if line.startswith("mine "))
+    assert row["problem"] in line and step in line
+
+
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_a_damaged_copy_of_a_registered_data_set_is_listed_with_the_next_step(tmp_path: Path, fresh_home, how) -> None:
+    files.write_mnist(tmp_path / "idx")
+    run("prepare", "mnist", "--from", str(tmp_path / "idx"))
+    _damage(next((fresh_home / "data/mnist").glob("*/meta.json")).parent, how)
+    line = next(line for line in run("list").stdout.splitlines() if line.startswith("mnist "))
+    assert " damaged " in line and f"run `ddbench data prepare mnist --from {tmp_path / 'idx'}`" in line
+
+
+def test_the_schemes_stand_in_lines_of_their_own() -> None:
+    lines = [line.split() for line in run("prepare", "--help").stdout.splitlines()]
+    assert all([f"{scheme}:PATH"] in [line[:1] for line in lines] for scheme in ("folder", "hf", "npz", "svhn", "tiny"))

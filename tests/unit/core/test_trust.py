@@ -197,7 +197,8 @@ def test_a_record_of_odd_structure_ends_nothing(tmp_path, fresh_home, text, name
     path = placed(tmp_path, pair("dm"))[name == "eval"]
     path.write_bytes(text.encode("latin-1", "surrogatepass"))
     found, told = looked_at(tmp_path)
-    assert len(found) == 1 and told
+    assert len(found) == (name == "eval"), "an evaluation of a set that is not believed is none, either"
+    assert len(told) == (1 if name == "eval" else 2)
     with pytest.warns(StoreWarning):
         assert read_record(path) is None
     assert not path.exists() and path.with_name(path.name + ".corrupt").exists()
@@ -233,3 +234,21 @@ def test_a_line_that_cannot_be_believed_is_left_out_of_a_file_of_records(tmp_pat
     write_records(tmp_path / "a.jsonl", [good, bad])
     with pytest.warns(StoreWarning, match="left out"):
         assert read_records(tmp_path / "a.jsonl") == [good]
+
+
+@pytest.mark.parametrize("how", ["forged", "no record", "not JSON"])
+def test_evaluations_of_a_set_that_is_not_believed_are_left_out_of_a_file(tmp_path, how):
+    made, student, *others = keyed([*pair("dm", 50.0), *pair("random", 40.0)])
+    if how == "forged":
+        change(made, cell={"params": {"lr": 1}})
+    write_records(tmp_path / "a.jsonl", [made, student, *others])
+    text = (tmp_path / "a.jsonl").read_text()
+    mine = next(line for line in text.splitlines() if json.loads(line)["key"] == made.key)
+    wrong = {"forged": mine, "no record": mine.replace('"metrics":{}', '"metrics":3'), "not JSON": mine[:99]}[how]
+    (tmp_path / "a.jsonl").write_text(text.replace(mine, wrong))
+    with pytest.warns(StoreWarning) as told:
+        found = read_records(tmp_path / "a.jsonl")
+    read = [Record.from_json(line, "here") for line in text.splitlines()]
+    lost = [] if how == "not JSON" else [student]  # of a line that is cut nobody knows what it was about
+    assert found == [record for record in read if record.key not in {made.key, *(one.key for one in lost)}]
+    assert len(told) == 1 + len(lost)

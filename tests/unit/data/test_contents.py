@@ -99,6 +99,21 @@ def test_more_copies_must_be_asked_for_once(tmp_path: Path) -> None:
     assert resolve(mine) == made, "what was asked for once is asked for when it is decoded again"
 
 
+def test_other_files_do_not_inherit_the_permission(tmp_path: Path) -> None:
+    mine = source(with_copies(tmp_path, 3))
+    prepare(mine, allow_copies=True)
+    with_copies(tmp_path, 7)  # other images at the same place
+    with pytest.raises(DataError, match="7 of 40 test images are also training images"):
+        resolve(mine)
+    with pytest.raises(DataError, match="7 of 40"):
+        prepare(mine)
+    with_copies(tmp_path, 0)
+    prepare(mine)
+    with_copies(tmp_path, 7)
+    with pytest.raises(DataError, match="7 of 40"):
+        resolve(mine)
+
+
 def test_no_copy_of_an_image_is_on_both_sides_of_a_split_that_ddbench_makes(tmp_path: Path) -> None:
     half = files.pixels(60, 8, 8)
     images, labels = np.concatenate([half, half]), np.concatenate([files.cycle(60, 3)] * 2)
@@ -197,6 +212,15 @@ def test_a_copy_that_was_prepared_before_is_checked_once(tmp_path: Path, monkeyp
     assert resolve(right).revision == before.revision
     monkeypatch.setattr(looked, "_marks", None)  # is not read again
     assert resolve(right).revision == before.revision
+
+
+def test_counts_of_classes_add_up_to_the_published_sizes() -> None:
+    sizes = {record.name: record.contents.counts for record in catalog.DATASETS if record.contents is not None}
+    assert {name: (sum(counts["train"]), sum(counts["test"])) for name, counts in sizes.items()} == {
+        "mnist": (60000, 10000), "fashionmnist": (60000, 10000), "svhn": (73257, 26032), "cifar10": (50000, 10000),
+        "cifar100": (50000, 10000), "tinyimagenet": (100000, 10000),
+    }  # fmt: skip
+    assert sizes["svhn"]["train"] == (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659)
 
 
 def test_the_hubs_parquet_files_of_the_same_pixels_are_official_and_named_as_the_record_says(tmp_path: Path) -> None:

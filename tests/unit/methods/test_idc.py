@@ -92,10 +92,6 @@ def test_at_most_so_many_synthetic_images_are_matched(monkeypatch):
     assert seen == [4 + 3] * 6
 
 
-def test_batch_norm_is_refused_at_plan_time():
-    assert "batch norm" in IDCParams().unsupported(cell(arch="convnet2-w8-bn"), INFO)
-
-
 def test_whitened_images_are_refused_at_plan_time():
     data = DataSpec(name="toy", revision="r", preprocess="zca-kornia")
     assert "within 0 … 1" in IDCParams().unsupported(cell(data=data), INFO)

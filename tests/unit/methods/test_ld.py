@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ddbench.blocks.sampling import first_of_each_class
-from ddbench.core.specs import Budget, CellSpec, DataSpec
+from ddbench.core.specs import Budget
 from ddbench_plugins.ld.method import LD, on_simplex, soft_cross_entropy
 from ddbench_plugins.ld.params import LDParams
 from ddbench_plugins.ld.plateau import Plateau
@@ -259,21 +259,3 @@ def test_the_set_is_randoms_images_with_learned_labels():
 def test_batches_and_patience_are_the_authors(n, classes, batch, gap):
     assert (LDParams().batch(n), LDParams().gap(n, classes)) == (batch, gap)
     assert (LDParams(batch_syn=7, patience=3).batch(n), LDParams(batch_syn=7, patience=3).gap(n, classes)) == (7, 3)
-
-
-def test_batch_norm_is_refused():
-    ctx = context()
-    data = DataSpec(name="toy", revision="0" * 16)
-    cell = CellSpec(
-        method="ld",
-        method_version=1,
-        origin="",
-        params={},
-        data=data,
-        budget=ctx.budget,
-        arch="convnet2-w8-bn",
-        master=0,
-        r=0,
-    )
-    assert "batch norm" in LDParams().unsupported(cell, ctx.dataset)
-    assert LDParams().unsupported(cell.model_copy(update={"arch": "convnet2-w8-in"}), ctx.dataset) is None

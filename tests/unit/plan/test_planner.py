@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from ddbench.core.documents import ArtifactDocument
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import PluginError, UsageError
+from ddbench.core.infos import ArchInfo
 from ddbench.core.plugin.loader import installed
 from ddbench.core.profiles import profile
 from ddbench.core.records import Cost, Record
 from ddbench.core.store.folder import Store
+from ddbench.models import names as arch_names
 from ddbench.plan import grid, planner, suite
 from ddbench.plan.forecast import Speeds, duration, forecast, limit_references, seconds_per_update, students
 
@@ -74,6 +76,50 @@ def test_a_method_whose_networks_do_not_exist_is_skipped_and_runs_where_they_do(
     assert skipped.startswith("no such network to condense with: architecture 'mlp-w128-bn'") and "-nn" in skipped
     titles = {node.title.split(" · ")[-1] for node in nodes(made, "evaluation") if node.title.startswith("frepo")}
     assert all("convnet2-w8-in" in title for title in titles) and titles
+
+
+WITH_STATISTICS = ("idm", "dm", "random")
+WITHOUT = {"mtt": "trajectory", "datm": "trajectory", "idc": "every class", "dance": "two networks", "ncfm": "two networks",
+           "bptt": "differentiated", "dd": "differentiated", "ld": "gradient step"}  # fmt: skip
+
+
+def test_networks_that_keep_statistics_are_left_out_where_a_method_has_none():
+    made = planned(
+        methods=[*WITHOUT, *WITH_STATISTICS], archs=["convnet3-w8-bn", "convnet3-w8-in"], protocols=["hard-fixed"],
+        seeds={"condense": 1},
+    )  # fmt: skip
+    by_arch = {arch: {e.row: e.skip for e in made.entries if e.table.arch == arch} for arch in
+               ("convnet3-w8-bn", "convnet3-w8-in")}  # fmt: skip
+    for row, word in WITHOUT.items():
+        told = by_arch["convnet3-w8-bn"][row]
+        assert told is not None and "batch norm" in told and word in told
+        assert "batch norm" not in (by_arch["convnet3-w8-in"][row] or "")
+    assert all("batch norm" not in (by_arch["convnet3-w8-bn"][row] or "") for row in WITH_STATISTICS)
+
+
+def test_which_norms_keep_statistics_is_what_a_family_declares():
+    class Families(dict):
+        def __iter__(self):
+            return iter(self.values())
+
+    theirs = ArchInfo("wave", ("wave1",), "wave.nets:build", "waves", norms=("gn", "bn"), statistics=("gn",))
+    families = Families(wave=theirs)
+    assert arch_names.keeps_statistics("wave1-w8-gn", families) and arch_names.keeps_statistics("wave1", families)
+    assert not arch_names.keeps_statistics("wave1-w8-bn", families)
+    with pytest.raises(PluginError, match="statistics"):
+        replace(theirs, statistics=("G N",))
+
+
+def test_a_set_whose_images_decode_to_too_many_for_a_kernel_is_left_out_when_planning():
+    """idc stores four images in one: 3 canvases a class are 120 images, and the kernel solves for 50 at most."""
+    made = planned(methods=["idc", "random"], budget={"ipc": [1, 2, 3]}, protocols=["krr-convpool3"],
+                   seeds={"condense": 1}, set={"idc": {"init": "noise"}})  # fmt: skip
+    told = {(e.row.split()[0], e.budget.ipc): e.skip for e in made.entries if e.budget is not None}
+    assert told["random", 3] is None and told["random", 1] is None and told["idc", 1] is None
+    for ipc in (2, 3):
+        assert (
+            told["idc", ipc].startswith("not measured: convpool3 pools") and f"not {40 * ipc} of 8" in told["idc", ipc]
+        )
 
 
 def test_full_has_one_set_and_one_student_per_repetition_whatever_the_budgets():

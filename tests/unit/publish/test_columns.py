@@ -413,3 +413,24 @@ def test_significant_digits_are_those_of_the_text(value, digits):
 def test_a_column_of_a_part_is_empty_where_the_part_is_missing():
     whole = column("n", COUNT).of(lambda row: row)
     assert (whole.value(None), whole.text(None), whole.sort(None)) == (None, NONE, None)
+
+
+@pytest.mark.parametrize("value", [-0.0, 0.0, -0.04, 0.04, -1e-12])
+@pytest.mark.parametrize("sign", [False, True])
+def test_what_rounds_to_zero_is_not_negative(value, sign):
+    assert decimals(1, sign=sign).text(value) == ("+0.0" if sign else "0.0")
+    assert str(decimals(1, sign=sign).shown(value)) == "0.0"
+    assert decimals(1, sign=sign).text(value - 1) == "-1.0"
+    assert decimals(2, sign=True).text(value + 1).startswith("+")
+
+
+def test_no_view_shows_a_negative_zero():
+    records = [
+        *cell("full", [90.0, 90.0, 90.0], updates=3000),
+        *(one for ipc in (1, 10) for one in cell("random", [50.0, 50.0, 50.0], ipc=ipc)),
+        *cell("dm", [50.0, 49.99, 49.99], ipc=1), *cell("dm", [90.0, 90.01, 90.0], ipc=10),
+    ]  # fmt: skip
+    tables = tables_of(records)
+    for style in ("table", "markdown", "latex"):
+        text = render(tables, style, views=["main", "scores", "verdicts", "lossless"])
+        assert re.search(r"[-−]0\.0+(?![0-9])", text) is None and "0.0" in text
