@@ -30,7 +30,10 @@ from ddbench.data.readers.framing import Framing
 class MethodEntry(Frozen):
     """A row of the table: a method, the parameters in which it differs from its preset, and its label.
 
-    ``name`` is a method's, or one of :mod:`ddbench.plan.derived` (``kmeans_soft``).
+    Attributes:
+        name: A method's, or one of :mod:`ddbench.plan.derived` (``kmeans_soft``).
+        params: Hyper-parameters, by name; the others are those of the preset.
+        label: What the row is called; None: the method's name and what differs.
     """
 
     name: str
@@ -44,7 +47,7 @@ class DatasetEntry(Framing):
     Attributes:
         name: ``digits``, ``my``, or ``cifar10-original=hf:PATH``.
         path: Where images of one's own are, ``SCHEME:PATH`` or the path of a folder of images; ``name`` has none then.
-        view: A view.
+        view: A named transform of its splits, or several, in this order; None: the data set as it is.
     """
 
     name: str
@@ -72,7 +75,12 @@ class DatasetEntry(Framing):
 
 
 class BudgetAxis(Frozen):
-    """The sizes to condense to: images per class, or fractions of train."""
+    """The sizes to condense to; one of the two is given.
+
+    Attributes:
+        ipc: Images per class, each at least 1.
+        fraction: Shares of the training images, each in (0, 1].
+    """
 
     ipc: tuple[StrictInt, ...] = ()
     fraction: tuple[float, ...] = ()
@@ -166,6 +174,7 @@ class Suite(Frozen):
     """What to run. No include, no interpolation, no inheritance; unknown keys are errors.
 
     Attributes:
+        schema_version: Version of this schema, written ``schema``.
         methods: Rows; ``full`` and ``random`` are always added.
         datasets: Data sets.
         budget: Sizes.
