@@ -64,9 +64,13 @@ def evaluate(**given: Any) -> int:
     FILE is one of
       res_*.pt           of DC, DSA, DM; every experiment in it is a repetition
       images_best.pt     of MTT, DATM, or its folder; labels_best.pt and, where
-                         there is one, lr_best.pt are read too; needs --preprocess
-      *.npz, *.pt        images and labels; float images need --range
+                         there is one, lr_best.pt are read too; needs --preprocess;
+                         images_best_0.pt … are joined by their numbers
+      images.pt          with labels.pt and lr.pt: a submission to DD-Ranking
+      data.pt            [images, labels] of IDC, DREAM, DANCE, NCFM: --range 01
+      *.npz, *.pt        images and labels (KIP, RFAD, FRePo); floats need --range
       a folder           one folder of images for each class, by name or number
+                         (RDED's 00000, SRe2L's new000), or with one such file
       an export          of ddbench: pt, npz, folder, hf, condensed.safetensors
 
     Such rows are shown, marked "imported, selection unknown", and never ranked. The same command continues after a
@@ -75,7 +79,7 @@ def evaluate(**given: Any) -> int:
     views = checked_views(given["views"], given["style"])  # before anything is stored or computed
     registries = active()
     importer = Importer(registries, given["dataset"], given["split"])
-    rows = [(source, importer.take(source, _flags(given))) for source in _sources(given)]
+    rows = importer.take_all(_sources(given), _flags(given))
     content = _suite(rows, importer, given)
     parsed = suite.parse(content, "command line")
     planned = planner.make(grid.build(parsed, registries, profile(parsed.profile)))
@@ -93,7 +97,7 @@ def import_(**given: Any) -> None:
     See `ddbench evaluate --help` for what FILE may be.
     """
     importer = Importer(active(), given["dataset"], given["split"])
-    _tell([(source, importer.take(source, _flags(given))) for source in _sources(given)], err=False)
+    _tell(importer.take_all(_sources(given), _flags(given)), err=False)
 
 
 def _flags(given: dict[str, Any]) -> Flags:
@@ -150,8 +154,8 @@ def _suite(rows: Sequence[tuple[Source, Understood]], importer: Importer, given:
 
 def _params(understood: Understood) -> dict[str, Any]:
     """Those of the row of a source."""
-    initial = {"initial": True} if understood.initial else {}
-    return {"sources": understood.sources, "n": understood.n, **initial}
+    said = {name: True for name in ("initial", "centred") if getattr(understood, name)}
+    return {"sources": understood.sources, "n": understood.n, **said}
 
 
 def _sizes(rows: Sequence[tuple[Source, Understood]], info: DatasetInfo) -> tuple[str, dict[str, float]]:

@@ -28,17 +28,26 @@ class ImportedParams(Params):
     )
     n: PositiveInt = Field(description="images of each set")
     initial: bool = Field(default=False, description="whether the sets hold an initial state that students start from")
+    centred: bool = Field(
+        default=False, description="whether labels are centred, so no probabilities; part of no key, as the sets say it"
+    )
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Keys of sets without such a state are as they were before there were others."""
         found: dict[str, Any] = serialise(self)
-        return found if self.initial else {name: value for name, value in found.items() if name != "initial"}
+        unsaid = {"centred"} if self.initial else {"centred", "initial"}
+        return {name: value for name, value in found.items() if name not in unsaid}
 
     @property
     def own_student(self) -> bool:
         """As the files say."""
         return self.initial
+
+    @property
+    def centred_labels(self) -> bool:
+        """As the files say."""
+        return self.centred
 
     @property
     def class_counts(self) -> ClassCounts:
