@@ -48,8 +48,9 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--allow-copies", is_flag=True, help="Take data though more than 5 % of the test images are training images."
 )
+@click.option("--label", "column", metavar="COLUMN", help="The column of labels, where parquet files have several.")
 @PLUGIN
-def prepare_(name: str, files: Path | None, allow_copies: bool) -> None:
+def prepare_(name: str, files: Path | None, allow_copies: bool, column: str | None) -> None:
     r"""Decode data set NAME once, so that runs can open it.
 
     NAME is a registered name, whose official files are in DIR (or the parquet files that the Hub has of them), or
@@ -59,13 +60,14 @@ def prepare_(name: str, files: Path | None, allow_copies: bool) -> None:
     \b
     folder:PATH  a folder of images for each class, perhaps below train/, val/ and test/
     hf:PATH      parquet files of the Hugging Face Hub
+    hf:USER/NAME a data set of the Hub itself, which is downloaded
     npz:PATH     arrays x_train, y_train, x_test, y_test
     idx:PATH     four IDX files as MNIST has them
     cifar:PATH   batches as CIFAR-10 or CIFAR-100 has them
     svhn:PATH    train_32x32.mat and test_32x32.mat
     tiny:PATH    the layout of TinyImageNet
     """
-    source = parse_source(name, active().datasets)
+    source = parse_source(name, active().datasets, column)
     if files is not None and (source.record is None or source.record.embedded):
         raise UsageError(f"--from is for registered data sets that have files; {source.name!r} is read from elsewhere")
     prepared = prepare(source, files=files, allow_download=True, allow_copies=allow_copies)
@@ -118,7 +120,7 @@ def _own(name: str) -> dict[str, Any] | None:
             prepared = open_folder(data_root(name) / pointer.revision)
         except (CorruptFileError, NewerRecordError):
             continue
-        place = f"{source.scheme}:{source.path}" if source.path is not None else pointer.files
+        place = pointer.files if source.is_name else source.place
         gone = "" if pointer.files is None or Path(pointer.files).exists() else " (not there any more)"
         return {
             "name": name,

@@ -39,6 +39,7 @@ def open_data(
     split: SplitName,
     preprocess: str,
     registries: Registries,
+    column: str | None = None,
 ) -> Data:
     """The data set that a user names; embedded and path sources are decoded on first use.
 
@@ -48,12 +49,13 @@ def open_data(
         split: ``default``, ``paper`` (train ∪ val is train), or ``tune`` (test is what the view leaves out of train).
         preprocess: The space of networks.
         registries: Loaded plugins.
+        column: The column of labels, where the user chose one of several.
 
     Raises:
         DataError: If the data set is not prepared, or its source is unreadable.
         UsageError: If a name is unknown, or the view or the preprocessing is impossible for the data set.
     """
-    source, preprocess = parse_source(name, registries.datasets), preprocessing(preprocess)
+    source, preprocess = parse_source(name, registries.datasets, column), preprocessing(preprocess)
     transforms = canonical_view(view)
     prepared = resolve(source)
     spec = DataSpec(

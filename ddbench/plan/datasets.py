@@ -22,9 +22,10 @@ def data_of(suite: Suite, registries: Registries) -> Iterator[Data]:
 
 
 def _opened(suite: Suite, registries: Registries) -> Iterator[Data]:
-    for name, view in dict.fromkeys((item.name, json.dumps(item.view, sort_keys=True)) for item in suite.datasets):
+    entries = ((item.name, json.dumps(item.view, sort_keys=True), item.label) for item in suite.datasets)
+    for name, view, label in dict.fromkeys(entries):
         for preprocess in dict.fromkeys(suite.preprocess):
-            yield open_data(name, json.loads(view), suite.split, preprocess, registries)
+            yield open_data(name, json.loads(view), suite.split, preprocess, registries, label)
 
 
 def check_fraction(budget: Budget, data: Data) -> None:

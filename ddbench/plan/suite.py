@@ -37,10 +37,17 @@ class MethodEntry(Frozen):
 
 
 class DatasetEntry(Frozen):
-    """A data set as the user names it (``digits``, ``cifar10-original=hf:PATH``), with an optional view of it."""
+    """A data set as the user names it (``digits``, ``cifar10-original=hf:PATH``), with an optional view of it.
+
+    Attributes:
+        name: Its name, and where it is read from.
+        view: Which of its images, and how.
+        label: The column of labels, where parquet files have several.
+    """
 
     name: str
     view: dict[str, Any] | list[dict[str, Any]] | None = None
+    label: str | None = None
 
 
 class BudgetAxis(Frozen):

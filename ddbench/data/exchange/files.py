@@ -12,8 +12,8 @@ from typing import Literal
 from ddbench.core.errors import DataError
 from ddbench.core.store.files import sha256_file
 from ddbench.data.exchange import flax
-from ddbench.data.exchange.troubles import Troubles
 from ddbench.data.readers.folder import SUFFIXES
+from ddbench.data.readers.troubles import Troubles
 from ddbench.data.readers.walk import Passed, files_below, level
 
 Form = Literal["pt", "trajectory", "npz", "safetensors", "parquet", "folder"]

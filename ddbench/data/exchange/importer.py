@@ -24,7 +24,7 @@ from ddbench.core.store.files import atomic_write, home
 from ddbench.data.dataset import Data, open_data
 from ddbench.data.exchange.files import Flags, Source
 from ddbench.data.exchange.params import KIND, SetParams
-from ddbench.data.exchange.troubles import Troubles
+from ddbench.data.readers.troubles import Troubles
 
 if TYPE_CHECKING:
     from ddbench.data.exchange.layouts import Stored

@@ -176,11 +176,11 @@ def read_parquet(path: Path, info: DatasetInfo) -> tuple[Pixels, Table]:
     """
     from ddbench.data.readers import parquet
 
-    raw = parquet.read(path, counted=False)
+    raw = parquet.read(path, counted=False, names=info.class_names)
     stream = raw.parts()["train"][0]
     pixels = np.concatenate([np.array(chunk) for chunk in stream.chunks()])
     pixels = np.repeat(pixels, max(1, info.channels // pixels.shape[1]), axis=1)  # all grey in an RGB data set
-    labels = np.asarray(raw.parts()["train"][1], dtype=np.int64)
+    labels = _as_called(np.asarray(raw.parts()["train"][1], dtype=np.int64), raw.class_names, info)
     arrow = parquet_module("reading parquet files")
     held = arrow.read_table(path)
     columns = {name: held.column(name).to_pylist() for name in ("soft_label", "weight") if name in held.column_names}
@@ -192,6 +192,15 @@ def read_parquet(path: Path, info: DatasetInfo) -> tuple[Pixels, Table]:
     except ValueError as error:
         raise DataError(f"{path}: soft labels of different lengths") from error
     return pixels, Table((), soft, weights, labels)
+
+
+def _as_called(labels: npt.NDArray[np.int64], names: Sequence[str], info: DatasetInfo) -> npt.NDArray[np.int64]:
+    """Labels by the names that a file gives its classes, where they are those of the data set in another order."""
+    unnamed = names == tuple(map(str, range(len(names))))
+    if unnamed or names == info.class_names or sorted(names) != sorted(info.class_names):
+        return labels
+    numbers = np.array([info.class_names.index(name) for name in names], dtype=np.int64)
+    return numbers[labels] if labels.min() >= 0 and labels.max() < len(names) else labels
 
 
 def parquet_columns(table: Table) -> list[str]:

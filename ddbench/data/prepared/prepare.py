@@ -40,6 +40,8 @@ class Pointer(Frozen):
         reader_version: Version of the reader that made it.
         origin: Where that reader's record comes from, as :class:`Source` has it.
         allow_copies: Whether the user asked for test images that are training images.
+        hub: The data set of the Hugging Face Hub that it was read from; None for others.
+        column: The column of labels that the user chose; None: none.
     """
 
     revision: str
@@ -48,6 +50,8 @@ class Pointer(Frozen):
     reader_version: int = 1
     origin: str = ""
     allow_copies: bool = False
+    hub: str | None = None
+    column: str | None = None
 
     def is_of(self, source: Source) -> bool:
         """Whether the reader of ``source`` made it."""
@@ -68,7 +72,7 @@ def resolve(source: Source) -> Prepared:
         DataError: If a registered data set is not prepared (the message says how), or the source is unreadable.
         StoreError: If a decoded copy cannot be written.
     """
-    if source.record is None and source.path is None:
+    if source.is_name:
         return _latest(source.name)
     pointer = _read_pointer(_pointer_path(source))
     if pointer is not None and pointer.is_of(source):
@@ -78,6 +82,13 @@ def resolve(source: Source) -> Prepared:
         elif source.record is not None:
             changed = f"the files of data set {source.name!r} in {pointer.files} changed since they were decoded"
             warnings.warn(f"{changed}: decoding them anew", StoreWarning, stacklevel=2)
+    downloads = os.environ.get("DDBENCH_DOWNLOAD") == "1"
+    if source.hub is not None and not downloads:
+        copied = "; the copy that was prepared last is there: write its name alone" if _pointers(source.name) else ""
+        raise DataError(
+            f"data set {source.name!r}: there is no file or folder {source.hub!r}, and no data set of the Hugging Face "
+            f"Hub of this name was prepared: run `{source.command}` (downloads it){copied}"
+        )
     if source.record is None or source.record.embedded:
         return prepare(source, allow_copies=pointer is not None and pointer.allow_copies)
     if pointer is not None and pointer.files is not None and is_there(place := Path(pointer.files)):
@@ -86,7 +97,7 @@ def resolve(source: Source) -> Prepared:
         except DataError:
             if fingerprint(source, place) is not None:
                 raise
-    if os.environ.get("DDBENCH_DOWNLOAD") == "1":
+    if downloads:
         return prepare(source, allow_download=True)
     if pointer is not None:
         folder = data_root(source.name) / pointer.revision
@@ -112,7 +123,11 @@ def _pointers(name: str) -> list[Path]:
 def _source_of(name: str, path: Path, pointer: Pointer) -> Source:
     """What a pointer is of: its file's name is a hash of it."""
     place = None if pointer.files is None else Path(pointer.files)
-    sources = (Source(name, scheme=scheme, path=place) for scheme in SCHEMES if place is not None)
+    if pointer.hub is not None:
+        return Source(name, scheme="hf", hub=pointer.hub, column=pointer.column)
+    sources = (
+        Source(name, scheme=scheme, path=place, column=pointer.column) for scheme in SCHEMES if place is not None
+    )
     return next((source for source in sources if _pointer_path(source) == path), Source(name))
 
 
@@ -131,10 +146,11 @@ def _latest(name: str) -> Prepared:
             prepared = open_folder(data_root(name) / pointer.revision)
             _tell_changes(source, pointer)
             return prepared
-    again = next((source.text for source, _ in known[:1] if source.path is not None), f"{name}=SCHEME:PATH")
+    again = f"ddbench data prepare {name}=SCHEME:PATH"
+    again = next((source.command for source, _ in known[:1] if not source.is_name), again)
     raise DataError(
         f"the prepared copy of data set {name!r} that was made last, in {data_root(name)}, is gone or damaged: run "
-        f"`ddbench data prepare {shlex.quote(again)}`"
+        f"`{again}`"
     )
 
 
@@ -147,7 +163,7 @@ def _tell_changes(source: Source, pointer: Pointer) -> None:
             return
         warnings.warn(
             f"data set {source.name!r}: {source.path} changed since it was decoded; the copy of then is used "
-            f"(`ddbench data prepare {shlex.quote(source.text)}` reads it again)",
+            f"(`{source.command}` reads it again)",
             StoreWarning,
             stacklevel=2,
         )
@@ -169,8 +185,8 @@ def prepare(
             download fails.
         StoreError: If the decoded copy cannot be written.
     """
-    if source.record is None and source.path is None:
-        known = next((known.text for known, _ in origins_of(source.name) if known.path is not None), None)
+    if source.is_name:
+        known = next((known.text for known, _ in origins_of(source.name) if not known.is_name), None)
         again = f"write {known}" if known is not None else f"write {source.name}=SCHEME:PATH"
         raise UsageError(f"data set {source.name!r} is your own, and prepared; to read its files again {again}")
     parent = data_root(source.name)
@@ -194,9 +210,11 @@ def prepare(
             raw.close()
         pointer = Pointer(
             revision=prepared.revision, files=str(place) if place else None, fingerprint=mark,
-            reader_version=source.reader_version, origin=source.origin, allow_copies=allow_copies,
+            reader_version=source.reader_version, origin=source.origin, allow_copies=allow_copies, hub=source.hub,
+            column=source.column,
         )  # fmt: skip
-        unsaid = None if allow_copies else {"allow_copies"}  # versions without this field read the file, too
+        later = ("allow_copies", "hub", "column")  # versions without these fields read the file, too
+        unsaid = {name for name in later if not getattr(pointer, name)}
         atomic_write(_pointer_path(source), pointer.model_dump_json(exclude=unsaid).encode())
     return prepared
 
@@ -239,9 +257,10 @@ def _read(source: Source, place: Path | None) -> tuple[RawDataset, str]:
     """The data, and the scheme that reads them under a name of one's own."""
     contents = None if source.record is None else source.record.contents
     reader = import_target(source.reader)
+    asked = {} if source.column is None else {"label": source.column}
     with reading(_where(source, place)):
         try:
-            raw = reader(place or Path())
+            raw = reader(source.hub or place or Path(), **asked)
         except DataError:
             if contents is None or place is None or not _is_parquet(source, place):
                 raise
@@ -274,7 +293,7 @@ def _not_official(source: Source, place: Path | None, scheme: str, why: str) -> 
 
 
 def _where(source: Source, place: Path | None) -> str:
-    return f"data set {source.name!r}" + (f" in {place}" if place else "")
+    return f"data set {source.name!r}" + (f" in {place}" if place else f" ({source.hub})" if source.hub else "")
 
 
 def _advice(source: Source, record: DatasetRecord) -> str:
@@ -299,9 +318,11 @@ def _first_line(error: BaseException) -> str:
 
 
 def _pointer_path(source: Source) -> Path:
-    if source.path is None:
+    if source.scheme is None:
         return data_root(source.name) / "current.json"
-    return data_root(source.name) / f"source-{short(digest([source.scheme, str(source.path)]))}.json"
+    chosen = [] if source.column is None else [source.column]
+    place = [source.scheme, source.hub, "hub"] if source.hub is not None else [source.scheme, str(source.path)]
+    return data_root(source.name) / f"source-{short(digest([*place, *chosen]))}.json"
 
 
 def _read_pointer(path: Path) -> Pointer | None:

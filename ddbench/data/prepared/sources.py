@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ddbench.core.api import DatasetRecord
@@ -18,6 +19,10 @@ from ddbench.data.readers.walk import is_text, regular_files, shown
 
 OWN_NAME = "[a-z][a-z0-9_-]*"
 """What users may call a data set of their own."""
+ON_HUB = r"[A-Za-z0-9][\w.-]*(/[\w.-]*[\w-][\w.-]*){1,2}"
+"""A data set of the Hub, ``user/name`` or ``user/name/configuration``, where there is no such file or folder."""
+HUB = "ddbench.data.readers.hub:read"
+"""Reader of such data sets."""
 POINTERS = "source-*.json"
 """Files below ``$DDBENCH_HOME/data/<name>`` that remember what sources of a user's own were decoded to."""
 
@@ -30,7 +35,9 @@ class Source:
         name: Registered name, or the user's own.
         record: The registered record; None for a data set read from a path.
         scheme: How ``path`` is read; None for a registered data set, and for a prepared one that is named alone.
-        path: Absolute path; None likewise.
+        path: Absolute path; None likewise, and for a data set of the Hugging Face Hub.
+        hub: ``user/name`` or ``user/name/configuration`` of a data set of the Hub; None for others.
+        column: The column of labels that the user chose; None: the only one.
         origin: Where the record comes from, with its version where that is not 1; "" for ddbench's own and for paths.
         plugin: Path of the one-file plugin that registered the record; None for others.
     """
@@ -41,15 +48,35 @@ class Source:
     path: Path | None = None
     origin: str = ""
     plugin: str | None = None
+    hub: str | None = None
+    column: str | None = None
+
+    @property
+    def is_name(self) -> bool:
+        """Whether it is the name alone of a data set of the user's own that was prepared."""
+        return self.record is None and self.scheme is None
+
+    @property
+    def place(self) -> str:
+        """What is read, as the user would type it: ``npz:/data/x.npz``, ``hf:user/name``."""
+        return f"{self.scheme}:{self.hub or self.path}"
 
     @property
     def text(self) -> str:
         """The source as the user would type it."""
-        return self.name if self.scheme is None else f"{self.name}={self.scheme}:{self.path}"
+        return self.name if self.scheme is None else f"{self.name}={self.place}"
+
+    @property
+    def command(self) -> str:
+        """The command that reads it again."""
+        label = "" if self.column is None else f" --label {shlex.quote(self.column)}"
+        return f"ddbench data prepare {shlex.quote(self.text)}{label}"
 
     @property
     def reader(self) -> str:
         """``"module:function"`` of the reader."""
+        if self.hub is not None:
+            return HUB
         return self.record.reader if self.record else SCHEMES[str(self.scheme)][0]
 
     @property
@@ -73,13 +100,31 @@ def named(text: str, known: Registry[DatasetRecord]) -> str:
     return text if text in known else known.named(text, also=own_names())
 
 
-def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
+def parse_source(text: str, known: Registry[DatasetRecord], column: str | None = None) -> Source:
     """Understand ``digits``, ``NAME=folder:PATH`` (``hf:``, ``npz:``), and NAME alone once that was prepared.
 
+    Args:
+        text: As the user types it.
+        known: The registered data sets.
+        column: The column of labels that the user chose; None: none.
+
     Raises:
-        UsageError: If the name is not known, a user's own name is malformed or taken, or the scheme is unknown.
+        UsageError: If the name is not known, a user's own name is malformed or taken, the scheme is unknown, or it has
+            no columns to choose from.
         DataError: If the path does not exist.
     """
+    source = _parsed(text, known)
+    if column is None:
+        return source
+    if source.scheme != "hf":
+        raise UsageError(
+            f"{text!r}: a column of labels ({column!r}) is chosen of parquet files alone, NAME=hf:PATH"
+            + (f"; what {source.name!r} holds was settled when it was prepared" if source.is_name else "")
+        )
+    return replace(source, column=column)
+
+
+def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
     name, equals, place = text.partition("=")
     if not equals and name.partition(":")[0] in SCHEMES:
         raise UsageError(f"give the data set a name of your own: NAME={text}")
@@ -104,6 +149,8 @@ def parse_source(text: str, known: Registry[DatasetRecord]) -> Source:
     if scheme not in SCHEMES:
         raise unknown("data set scheme", scheme, SCHEMES, "ddbench data prepare --help")
     path = Path(path_text).expanduser().absolute()
+    if scheme == "hf" and re.fullmatch(ON_HUB, path_text) and not is_there(path):
+        return Source(name, scheme=scheme, hub=path_text)
     if not path_text or not is_there(path):
         copied = f"; the copy that was prepared is there: write {name} alone" if name in own_names() else ""
         raise DataError(f"data set {name!r}: no such file or folder: {path_text!r}{copied}")
