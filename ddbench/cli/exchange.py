@@ -154,8 +154,8 @@ def _suite(rows: Sequence[tuple[Source, Understood]], importer: Importer, given:
 
 def _params(understood: Understood) -> dict[str, Any]:
     """Those of the row of a source."""
-    said = {name: True for name in ("initial", "centred") if getattr(understood, name)}
-    return {"sources": understood.sources, "n": understood.n, **said}
+    initial = {"initial": True} if understood.initial else {}
+    return {"sources": understood.sources, "n": understood.n, "centred": understood.centred, **initial}
 
 
 def _sizes(rows: Sequence[tuple[Source, Understood]], info: DatasetInfo) -> tuple[str, dict[str, float]]:

@@ -23,7 +23,7 @@ from ddbench.core.store import artifacts
 from ddbench.core.store.files import atomic_write, home
 from ddbench.data.dataset import Data, open_data
 from ddbench.data.exchange.files import Flags, Source
-from ddbench.data.exchange.params import KIND, SetParams
+from ddbench.data.exchange.params import KIND, Centred, SetParams
 from ddbench.data.readers.troubles import Troubles
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Understood(BaseModel):
         ipc: Images per class, None when classes have different numbers.
         per_class: Images of each class; None for soft labels.
         initial: Whether the sets hold an initial state that students start from.
-        centred: Whether the labels of a set are centred, so that they are no probabilities.
+        centred: Whether labels are centred, so that they are no probabilities, and whether the recipe learns them.
         found: What was found, a line each.
         warnings: What a reader of the table must know.
     """
@@ -61,7 +61,7 @@ class Understood(BaseModel):
     found: tuple[str, ...]
     warnings: tuple[str, ...]
     initial: bool = False
-    centred: bool = False
+    centred: Centred = "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Importer:
             layout=first.layout, sources=sources, preprocess=preprocess, n=len(first.images),
             ipc=_ipc(per_class, len(first.images), info), per_class=per_class, found=found,
             warnings=settled[0].warnings, initial=first.initial is not None,
-            centred=any(each.stored.label_space == "centred" for each in settled),
+            centred=_centred([each.stored for each in settled]),
         )  # fmt: skip
 
     def _keep(self, settled: Settled, preprocess: str, source: Source) -> str:
@@ -188,6 +188,12 @@ def _chosen(sets: Sequence[Stored], experiment: int | None, where: str) -> Seque
             raise UsageError(f"{where}: holds one experiment: leave out --experiment {experiment}")
         raise UsageError(f"{where}: holds {len(sets)} experiments: --experiment is below that")
     return [sets[experiment]]
+
+
+def _centred(sets: Sequence[Stored]) -> Centred:
+    """Whether sets have centred labels, and recipes that learn them."""
+    losses = {stored.recipe.loss for stored in sets if stored.label_space == "centred"}
+    return "no" if not losses else "learned" if losses == {"mse"} else "unlearned"
 
 
 def _ipc(per_class: tuple[int, ...] | None, n: int, info: DatasetInfo) -> int | None:

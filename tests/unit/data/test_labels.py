@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ddbench.core.errors import DataError, UsageError
+from ddbench.core.plugin.loader import installed
 from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.labels import read_parquet
 from ddbench.data.prepared.on_disk import Prepared
@@ -20,6 +21,8 @@ from ddbench.data.prepared.prepare import origins_of, prepare, resolve
 from ddbench.data.prepared.sources import parse_source
 from ddbench.data.readers import hub, npz, parquet
 from ddbench.data.readers.raw import RawDataset
+from ddbench.plan import suite
+from ddbench.plan.datasets import data_of
 from tests.unit.data import data_files as files
 
 pytestmark = pytest.mark.usefixtures("fresh_home")
@@ -115,6 +118,23 @@ def test_the_chosen_column_decides_what_is_prepared(tmp_path: Path) -> None:
     (source, _), _ = origins_of("my")
     assert source.command == f"ddbench data prepare my=hf:{path} --label {source.column}"
     assert resolve(parse_source("my", files.known())).revision == made[str(source.column)].revision
+
+
+def test_suites_choose_a_column_too(tmp_path: Path) -> None:
+    held = {"label_a": files.cycle(30, 3), "label_b": files.cycle(30, 2)}
+    name = f"my=hf:{table(tmp_path / 'train-0.parquet', held)}"
+    content = {"methods": ["random"], "budget": {"ipc": [1]}}
+
+    def opened(*entries: dict[str, str]) -> list[int]:
+        parsed = suite.parse({**content, "datasets": list(entries)}, "test")
+        return [data.info.classes for data in data_of(parsed, installed())]
+
+    assert opened({"name": name, "label": "label_b"}) == [2]
+    assert opened({"name": name, "label": "label_a"}, {"name": name, "label": "label_b"}) == [3, 2]
+    with pytest.raises(DataError, match="several label columns, label_a, label_b"):
+        opened({"name": name})
+    with pytest.raises(UsageError, match="parquet files alone"):
+        opened({"name": "digits", "label": "label_a"})
 
 
 def test_a_column_is_chosen_of_parquet_files_alone(tmp_path: Path) -> None:
