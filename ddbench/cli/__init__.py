@@ -25,7 +25,23 @@ def main(arguments: list[str] | None = None) -> None:
         code = console.flushed(code)
     except KeyboardInterrupt:
         code = _tell(INTERRUPTED, 130)
+    _end_in_spite_of_threads(code)
     sys.exit(code)
+
+
+def _end_in_spite_of_threads(code: int) -> None:
+    """End now if a plugin left threads running that Python would wait for."""
+    import atexit
+    import os
+    import threading
+
+    left = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+    if left:
+        print(f"ddbench: {len(left)} threads of a plugin are still running; they are ended", file=sys.stderr)
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
 
 
 INTERRUPTED = "interrupted; the same command continues where it stopped"

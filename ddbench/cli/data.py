@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 from tabulate import tabulate
 
 from ddbench.cli.options import PLUGIN
 from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.prepare import origins_of, prepare, prepared_revision
+from ddbench.data.prepared.pointers import origins_of
+from ddbench.data.prepared.prepare import prepare, prepared_revision
 from ddbench.data.prepared.sources import Source, own_names, parse_source
+from ddbench.data.readers.framing import Framing
 
 
 @click.group()
@@ -48,14 +51,25 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--allow-copies", is_flag=True, help="Take data though more than 5 % of the test images are training images."
 )
+@click.option("--resize", type=int, metavar="N", help="Make all images of your own N×N pixels, N up to 256.")
+@click.option(
+    "--crop",
+    type=click.Choice(["center", "pad"]),
+    help="Images that are not square: keep the square in their middle, or add black margins.",
+)
+@click.option("--gray", is_flag=True, help="Make all images grey.")
+@click.option("--rgb", is_flag=True, help="Make all images RGB, also where all are grey.")
 @click.option("--label", "column", metavar="COLUMN", help="The column of labels, where parquet files have several.")
 @PLUGIN
-def prepare_(name: str, files: Path | None, allow_copies: bool, column: str | None) -> None:
+def prepare_(name: str, files: Path | None, allow_copies: bool, column: str | None, **framing: Any) -> None:
     r"""Decode data set NAME once, so that runs can open it.
 
     NAME is a registered name, whose official files are in DIR (or the parquet files that the Hub has of them), or
     NAME=SCHEME:PATH with a name of your own. Later that name
     alone means the copy that was made last, also where the images are gone.
+
+    Images that are not squares of one size need --resize or --crop; in a suite, write
+    {name: my, path: "folder:PATH", resize: 64, crop: center}.
 
     \b
     folder:PATH  a folder of images for each class, perhaps below train/, val/ and test/
@@ -67,12 +81,30 @@ def prepare_(name: str, files: Path | None, allow_copies: bool, column: str | No
     svhn:PATH    train_32x32.mat and test_32x32.mat
     tiny:PATH    the layout of TinyImageNet
     """
-    source = parse_source(name, active().datasets, column)
+    source = parse_source(name, active().datasets, _framing(framing), column)
     if files is not None and (source.record is None or source.record.embedded):
         raise UsageError(f"--from is for registered data sets that have files; {source.name!r} is read from elsewhere")
-    prepared = prepare(source, files=files, allow_download=True, allow_copies=allow_copies)
+    prepared = prepare(source, files=files, allow_download=True, allow_copies=allow_copies, tell=_tell)
     for label, value in _facts(prepared, source.record.licence if source.record else None):
         click.echo(f"{label:<9} {value}")
+
+
+def _framing(given: dict[str, Any]) -> Framing:
+    """What the options --resize, --crop, --gray and --rgb ask for.
+
+    Raises:
+        UsageError: If that is impossible.
+    """
+    try:
+        return Framing(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"--{first['loc'][0]}" if first["loc"] else "--gray --rgb"
+        raise UsageError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _tell(line: str) -> None:
+    click.echo(f"ddbench: {line}", err=True)
 
 
 def _facts(prepared: Prepared, licence: str | None) -> Iterator[tuple[str, str]]:
@@ -121,6 +153,7 @@ def _own(name: str) -> dict[str, Any] | None:
         except (CorruptFileError, NewerRecordError):
             continue
         place = pointer.files if source.is_name else source.place
+        read = f" with {' '.join(source.options)}" if source.options else ""
         gone = "" if pointer.files is None or Path(pointer.files).exists() else " (not there any more)"
         return {
             "name": name,
@@ -132,7 +165,7 @@ def _own(name: str) -> dict[str, Any] | None:
             "embedded": False,
             "download_mb": 0,
             "licence": None,
-            "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, from {place}{gone}",
+            "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, from {place}{read}{gone}",
             "source": place,
         }
     return None

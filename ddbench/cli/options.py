@@ -44,17 +44,25 @@ class CommaList(click.ParamType[list[Any]]):
 
 
 class DataSets(CommaList):
-    """Data sets; a comma within a path that exists does not separate."""
+    """Data sets; a comma within a path that exists does not separate, nor one before what can be no data set."""
 
     def parts(self, value: str) -> list[str]:
         """What stands between commas, ``my=folder:Smith, 2024`` in one piece where there is such a folder."""
         cut, found = value.split(","), []
         while cut:
             ends = range(len(cut), 1, -1) if _path_of(cut[0]) is not None else ()
-            end = next((end for end in ends if _is_path(_path_of(",".join(cut[:end])))), 1)
+            end = next((end for end in ends if _is_path(_path_of(",".join(cut[:end])))), 0) or _least(cut)
             found.append(",".join(cut[:end]))
             cut = cut[end:]
         return found
+
+
+def _least(cut: list[str]) -> int:
+    """How many pieces the first data set has at least: a path goes on where the next piece can be no data set."""
+    if _path_of(cut[0]) is None or _is_path(_path_of(cut[0])):
+        return 1
+    named = re.compile(r"\s*([A-Za-z][\w-]*\s*([=:].*)?)?", re.DOTALL)
+    return next((i for i, piece in enumerate(cut) if i and named.fullmatch(piece)), len(cut))
 
 
 def _path_of(text: str) -> str | None:

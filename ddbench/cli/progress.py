@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,6 +43,7 @@ class Progress:
         self.total = total
         self.done = 0
         self._running: dict[str, _Running] = {}
+        self._waits = ""
         self._nodes: Any = tqdm(total=total, desc="nodes", unit="node", file=sys.stderr) if style == "bar" else None
 
     def begin(self, node: Node) -> None:
@@ -87,10 +88,14 @@ class Progress:
             self._line({"event": "end", "node": node.title, "key": node.key, "state": state, "reason": node.reason,
                         "seconds": round(seconds, 3)})  # fmt: skip
 
-    def waiting(self, nodes: int) -> None:
+    def waiting(self, nodes: int, holders: Sequence[str]) -> None:
         """Other processes hold what is left."""
+        text = f"waiting for {nodes} nodes of {', '.join(holders) or 'another process'}"
         if self._nodes is not None:
-            self._nodes.set_postfix_str(f"waiting for {nodes} nodes of another process")
+            self._nodes.set_postfix_str(text)
+        elif self.style == "plain" and text != self._waits:
+            print(text, file=sys.stderr, flush=True)
+        self._waits = text
 
     def close(self) -> None:
         """Leave the terminal clean."""

@@ -15,11 +15,12 @@ from ddbench.cli.options import PLUGIN, CommaList, DataSets, Device, Duration, J
 from ddbench.cli.progress import Progress
 from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import active
+from ddbench.core.process_state import kept
 from ddbench.core.profiles import DEFAULT, profile
 from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
 from ddbench.core.store.leftovers import sweep
-from ddbench.plan import forecast, grid, planner, typed
+from ddbench.plan import forecast, grid, memory, planner, typed
 from ddbench.plan import graph as planning
 from ddbench.plan import suite as suites
 from ddbench.plan.collect import collect, remember
@@ -36,7 +37,10 @@ Command = Callable[..., Any]
 
 WHAT = [
     click.option(
-        "--suite", metavar="NAME|FILE", help="YAML file, or a suite that comes with ddbench; options override it."
+        "--suite",
+        metavar="NAME|FILE",
+        help="YAML file, or a suite that comes with ddbench. Options override it; methods and data sets that it names "
+        "stay as it describes them.",
     ),
     click.option("--methods", type=NAMES, multiple=True, help="Rows of the table; full and random are always added."),
     click.option(
@@ -103,6 +107,9 @@ WHERE = [
         type=Duration(positive=True),
         help="Longest time per node and call; the next call resumes.",
     ),
+    click.option("--isolate", type=click.Choice(["never", "plugins", "always"]), default="plugins", show_default=True,
+                 help="Which nodes run in a process of their own, which may crash or hang: those of plugins that are "
+                      "not ddbench's, all, or none."),
     click.option("--keep-logits", is_flag=True, help="Store test logits beside the predictions."),
     click.option("--progress", type=click.Choice(["auto", "bar", "plain", "json"]), default="auto", show_default=True),
 ]  # fmt: skip
@@ -162,7 +169,8 @@ def planned_from(given: dict[str, Any], *, aside: bool = False) -> tuple[Store, 
     """The assessed plan that options describe, and the store they name (``aside``: see :func:`opened`)."""
     store = opened(given["out"], aside=aside)
     suite = suite_from(given)
-    planned = planner.make(grid.build(suite, active(), profile(suite.profile)))
+    with kept():  # what plugins say about their cells
+        planned = planner.make(grid.build(suite, active(), profile(suite.profile)))
     assess(planned, store, retry_failed=given["retry_failed"])
     return store, planned
 
@@ -196,8 +204,12 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
     Raises:
         UsageError: If it is incomplete or wrong.
     """
-    content: dict[str, Any] = suites.load(given["suite"]) if given["suite"] else {"profile": DEFAULT}
+    described: dict[str, Any] = suites.load(given["suite"]) if given["suite"] else {}
+    content: dict[str, Any] = dict(described) or {"profile": DEFAULT}
     content |= {name: join(given[name]) for name in LISTS if given[name]}
+    for name, fields in (("methods", ("label", "name")), ("datasets", ("name",))):
+        if given[name]:
+            content[name] = suites.picked(described.get(name), content[name], fields)
     sizes = {name: join(given[name]) for name in ("ipc", "fraction") if given[name]}
     if len(sizes) == 2:
         raise UsageError("give either --ipc or --fraction, not both")
@@ -222,9 +234,11 @@ def suite_from(given: dict[str, Any]) -> suites.Suite:
 def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
     """Run what is pending; torch is imported here, by the executor, and not before."""
     from ddbench.work.interrupts import Interrupts
+    from ddbench.work.monitor import Beats
 
     interrupts = Interrupts()
     watcher = Progress(given["progress"], len(plan.pending()))
+    beats = Beats(watcher)
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
             from ddbench.work.executors.schedule import Schedule
@@ -236,12 +250,12 @@ def _execute(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
             if line := sharing.slower or (sharing.going_on and f"{sharing.going_on}; --engine fused begins anew"):
                 click.echo(f"ddbench: {line}", err=True)
             what = Run(
-                store, plan.grid.registries, sharing.jobs, interrupts, watcher, given["keep_logits"], sharing.gpus,
+                store, plan.grid.registries, sharing.jobs, interrupts, beats, given["keep_logits"], sharing.gpus,
                 sharing.device,
             )  # fmt: skip
             place = make_executor(given["executor"] or sharing.executor, what)
             limit, retry = given["reference_limit"], given["retry_failed"]
-            Schedule(plan, store, place, sharing.of, interrupts, watcher, limit, retry, sharing.jobs > 1).run()
+            Schedule(plan, store, place, sharing.of, interrupts, beats, limit, retry, sharing.jobs > 1).run()
     except InterruptedRunError as error:
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
     finally:
@@ -256,6 +270,7 @@ def _sharing(plan: planning.Plan, store: Store, given: dict[str, Any]) -> Sharin
         device=given.get("device", "auto"),
         timeout_s=given.get("timeout"),
         engine=given.get("engine", "auto"),
+        isolate=given.get("isolate", "plugins"),
         **more,
     )
 
@@ -357,5 +372,7 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     parts += [f"{len(pending) - len(known)} of unknown length"] if len(known) < len(pending) else []
     parts += [_sharing(plan, store, given).text] if pending else []
     click.echo("; ".join([f"{len(pending)} nodes to run of {len(plan.nodes)}", *parts]), err=True)
+    if room := memory.forecast_text(plan):
+        click.echo(room, err=True)
     _say_notes(plan)
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -24,4 +26,6 @@ def work(out: Path, keep_logits: bool, device: str) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PluginWarning)  # the run that started this has said so
         registries = active()
-    return serve(opened(out, aside=True), registries, keep_logits=keep_logits, device=device)
+    code = serve(opened(out, aside=True), registries, keep_logits=keep_logits, device=device)
+    sys.stderr.flush()
+    os._exit(code)  # whatever a plugin left running

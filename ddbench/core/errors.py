@@ -76,6 +76,22 @@ class InterruptedRunError(DDBenchError):
     exit_code = 130
 
 
+def text_of(error: BaseException) -> str:
+    """What an exception says, on one line of printable characters; exceptions of plugins may say anything."""
+    try:
+        text = " ".join(str(error).split())
+    except BaseException as second:
+        return f"its text cannot be shown ({type(second).__name__})"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """A text with codes in place of characters that no terminal and no file of records takes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def parameter_problem(problem: Mapping[str, Any], known: Collection[str]) -> str:
     """What is wrong with a parameter, in words, with the nearest known one.
 

@@ -108,15 +108,17 @@ DATASETS: tuple[DatasetRecord, ...] = (
 )
 
 SCHEMES: dict[str, tuple[str, int]] = {
-    "folder": ("ddbench.data.readers.folder:read", 2),
-    "hf": ("ddbench.data.readers.parquet:read", 2),
+    "folder": ("ddbench.data.readers.folder:read", 3),
+    "hf": ("ddbench.data.readers.parquet:read", 3),
     "npz": ("ddbench.data.readers.npz:read", 2),
     "idx": ("ddbench.data.readers.digits_mnist_svhn:idx", 1),
     "cifar": ("ddbench.data.readers.cifar:either", 1),
     "svhn": ("ddbench.data.readers.digits_mnist_svhn:svhn_copy", 1),
-    "tiny": ("ddbench.data.readers.tinyimagenet:read", 1),
+    "tiny": ("ddbench.data.readers.tinyimagenet:read", 2),
 }
 """Readers of ``NAME=SCHEME:PATH`` with their versions, bumped when one returns something else for the same files."""
+ENCODED = frozenset({"folder", "hf", "tiny"})
+"""Schemes of image files, whose readers take a :class:`ddbench.data.readers.framing.Framing` as well."""
 
 ARTIFACTS: tuple[ArtifactKind, ...] = (
     ArtifactKind(

@@ -15,6 +15,7 @@ from ddbench.data.prepared.on_disk import find
 from ddbench.data.prepared.prepare import resolve
 from ddbench.data.prepared.sources import parse_source
 from ddbench.data.prepared.views import canonical_view
+from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.space.ids import named as preprocessing
 
 
@@ -39,6 +40,7 @@ def open_data(
     split: SplitName,
     preprocess: str,
     registries: Registries,
+    framing: Framing = PLAIN,
     column: str | None = None,
 ) -> Data:
     """The data set that a user names; embedded and path sources are decoded on first use.
@@ -49,13 +51,14 @@ def open_data(
         split: ``default``, ``paper`` (train ∪ val is train), or ``tune`` (test is what the view leaves out of train).
         preprocess: The space of networks.
         registries: Loaded plugins.
+        framing: How images of any shape become squares of one size.
         column: The column of labels, where the user chose one of several.
 
     Raises:
         DataError: If the data set is not prepared, or its source is unreadable.
         UsageError: If a name is unknown, or the view or the preprocessing is impossible for the data set.
     """
-    source, preprocess = parse_source(name, registries.datasets, column), preprocessing(preprocess)
+    source, preprocess = parse_source(name, registries.datasets, framing, column), preprocessing(preprocess)
     transforms = canonical_view(view)
     prepared = resolve(source)
     spec = DataSpec(

@@ -16,7 +16,7 @@ from ddbench.core.errors import UsageError
 from ddbench.models.fused import bf16
 from ddbench.models.fused import block as fused
 from ddbench.models.fused.tape import Loss, Tape
-from ddbench.models.names import ArchName, too_deep
+from ddbench.models.names import ArchName, too_few_pixels
 
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "in": lambda width: nn.GroupNorm(width, width),
@@ -113,7 +113,7 @@ def build(name: ArchName, *, channels: int, classes: int, size: int) -> ConvNet:
     Raises:
         UsageError: If ``size`` pixels cannot be halved as often as the net is deep.
     """
-    if (why := too_deep(name, channels=channels, size=size)) is not None:
+    if (why := too_few_pixels(name, channels=channels, size=size)) is not None:
         raise UsageError(why)
     depth = int(name.base.removeprefix("convnet"))
     return ConvNet(depth, name.width, name.norm, channels=channels, classes=classes, size=size)

@@ -162,12 +162,38 @@ def student(name: str, families: Registry[ArchInfo]) -> StudentInfo:
     return StudentInfo(parsed.canonical, parsed.dc_augmentation)
 
 
-def too_deep(name: ArchName, *, channels: int, size: int) -> str | None:
-    """Why a ConvNet cannot halve such images as often as it is deep; None when it can, and for other families."""
-    if name.family != "convnet":
+def too_few_pixels(name: ArchName, *, channels: int, size: int) -> str | None:
+    """Why images have too few pixels for a network of ddbench's own families; None: they have enough.
+
+    A ConvNet must have a pixel left after it halved them as often as it is deep, and instance norm must see more than
+    one: of one pixel it makes 0, whatever that shows.
+
+    Args:
+        name: The network.
+        channels: Of the images.
+        size: Height = width of the images [pixels].
+    """
+    enlarged = 32 if channels == 1 and size == 28 else size
+    if name.family == "convnet":
+        depth, most = int(name.base.removeprefix("convnet")), enlarged.bit_length() - 1
+        if depth <= most:
+            return None
+        fits = f"convnet{most} is the deepest that fits" if most else "no ConvNet fits, but mlp and lenet do"
+        return f"{name.base} halves its images {depth} times: {size} pixels are too few; {fits}"
+    if name.norm != "in" or name.family not in _NORMED or _least_map(name, enlarged) > 1:
         return None
-    depth = int(name.base.removeprefix("convnet"))
-    halved = 32 if channels == 1 and size == 28 else size
-    if halved >> depth:
-        return None
-    return f"{name.base} halves its images {depth} times: {size} pixels are too few; use a shallower net"
+    fits = f"{replace(name, norm='bn').canonical} fits"
+    return f"{name.canonical} has instance norm of one pixel, which is 0: {size} pixels are too few; {fits}"
+
+
+_NORMED = ("alexnet", "vgg", "resnet")
+
+
+def _least_map(name: ArchName, size: int) -> int:
+    """Side of the smallest map that is normed [pixels]; halvings stop in time but in ResNets with average pooling."""
+    if name.family != "resnet" or name.variant != "ap":
+        return min(size, 2)
+    side = (size + 1) // 2 if size >= 64 else size
+    for _ in range(3):
+        side = side // 2 if side > 2 else side
+    return side

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddbench.core.api import ArchInfo, Params, ProtocolInfo
-from ddbench.core.errors import PluginError, UsageError
+from ddbench.core.errors import PluginError, UsageError, text_of
+from ddbench.core.plugin.limited import limited
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.plugin.registry import Registry
@@ -163,24 +164,27 @@ class Grid:
             own = False
             if skip is None:
                 try:
-                    skip, artifacts = ask(params, spec, data.info)
-                    skip = skip or self._no_network(params, spec)
-                    if skip is None:
-                        spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
-                    own = bool(params.own_student)
+                    with limited(f"planning {row.method.name}"):
+                        skip, artifacts = ask(params, spec, data.info)
+                        skip = skip or self._no_network(params, spec, data.info)
+                        if skip is None:
+                            spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
+                        own = bool(params.own_student)
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
-                    broken = f"{type(error).__name__}: {error}"
+                    broken = f"{type(error).__name__}: {text_of(error)}"
             yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes, own)
 
-    def _no_network(self, params: Params, spec: CellSpec) -> str | None:
-        """Which of the networks that a method builds beside the cell's does not exist; None where all do."""
+    def _no_network(self, params: Params, spec: CellSpec, info: DatasetInfo) -> str | None:
+        """Which of the networks that a method builds beside the cell's does not exist, or is too deep; None: none."""
         for name in params.architectures(spec):
             try:
-                self.canonical(name)
+                parsed = arch_names.parse(name, self.registries.architectures)
             except UsageError as error:
                 return f"no such network to condense with: {error}"
+            if (why := arch_names.too_few_pixels(parsed, channels=info.channels, size=info.size)) is not None:
+                return why
         return None
 
     def _origins(self, row: Row, params: Params, spec: CellSpec) -> dict[str, str]:
@@ -263,7 +267,7 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
         usual = [] if suite.archs else [item.info.default_arch]
         for arch in [*networks, *usual]:
             name = arch_names.parse(arch, registries.architectures)
-            why = arch_names.too_deep(name, channels=item.info.channels, size=item.info.size)
+            why = arch_names.too_few_pixels(name, channels=item.info.channels, size=item.info.size)
             if why is not None:
                 raise UsageError(f"{item.label}: {why}")
         for budget in suite.budget.budgets():

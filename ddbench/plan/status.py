@@ -10,6 +10,7 @@ from ddbench.core.records import FAILURES, Record
 from ddbench.core.specs import ArtifactSpec
 from ddbench.core.store import artifacts
 from ddbench.core.store.folder import Store
+from ddbench.plan import memory
 from ddbench.plan.graph import Node, Plan
 
 
@@ -17,7 +18,7 @@ def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
     """Find out what is already there: sets each node's state, reason and record.
 
     Raises:
-        UsageError: If an artifact is needed that should have been imported.
+        UsageError: If an artifact is needed that should have been imported, or what is larger than all memory.
     """
     for node in plan.nodes.values():
         look_up(plan, node, store, retry_failed=retry_failed)
@@ -32,6 +33,7 @@ def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
                 _refuse_missing_import(node.document.artifact)
         else:
             node.state = "unneeded"
+    memory.refuse_too_large(plan)
 
 
 def _refuse_missing_import(spec: ArtifactSpec) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,10 +19,12 @@ from pydantic import (
 )
 
 from ddbench.core.errors import UsageError
-from ddbench.core.names import nearest
+from ddbench.core.names import meant, nearest
 from ddbench.core.roles import Kind
 from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
 from ddbench.core.yaml import read_yaml
+from ddbench.data.catalog import SCHEMES
+from ddbench.data.readers.framing import Framing
 
 
 class MethodEntry(Frozen):
@@ -36,18 +38,39 @@ class MethodEntry(Frozen):
     label: str | None = None
 
 
-class DatasetEntry(Frozen):
-    """A data set as the user names it (``digits``, ``cifar10-original=hf:PATH``), with an optional view of it.
+class DatasetEntry(Framing):
+    """A data set as the user names it, with an optional view of it; beside a framing of its images (``resize: 64``).
 
     Attributes:
-        name: Its name, and where it is read from.
-        view: Which of its images, and how.
+        name: ``digits``, ``my``, or ``cifar10-original=hf:PATH``.
+        path: Where images of one's own are, ``SCHEME:PATH`` or the path of a folder of images; ``name`` has none then.
+        view: A view.
         label: The column of labels, where parquet files have several.
     """
 
     name: str
+    path: str | None = None
     view: dict[str, Any] | list[dict[str, Any]] | None = None
     label: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> DatasetEntry:
+        if self.path is not None and ("=" in self.name or not self.path.strip()):
+            raise ValueError("path is empty" if "=" not in self.name else "name and path both say where the images are")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The data set as ``--datasets`` would name it."""
+        if self.path is None:
+            return self.name
+        scheme, colon, _ = self.path.partition(":")
+        return f"{self.name}={self.path if colon and scheme in SCHEMES else f'folder:{self.path}'}"
+
+    @property
+    def framing(self) -> Framing:
+        """What is to become of its images."""
+        return Framing(**{name: getattr(self, name) for name in Framing.model_fields})
 
 
 class BudgetAxis(Frozen):
@@ -229,6 +252,31 @@ def load(name: str, what: str = "suite", names: str = "*") -> dict[str, Any]:
             f"{what} {path}: expected a mapping with keys such as methods and budget, see configs/demo.yaml"
         )
     return content
+
+
+def picked(entries: Any, names: Iterable[str], fields: Sequence[str] = ("label", "name")) -> list[Any]:
+    """Methods or data sets that a command names, those that a suite describes as it describes them.
+
+    A name means the entries that are called so, with their parameters or views; else all entries of that member.
+
+    Args:
+        entries: What the suite has; anything, as it is not checked yet.
+        names: As they were typed.
+        fields: What of an entry is a name of it, what decides first; a data set's ``label`` is none.
+    """
+    listed = list(entries) if isinstance(entries, list | tuple) else []
+    plain = {entry: () for entry in listed if isinstance(entry, str)}
+    described = [entry for entry in listed if isinstance(entry, dict)]
+    found: list[Any] = []
+    for name in names:
+        own: list[Any] = []
+        for field in fields:
+            known = {entry[field]: () for entry in described if isinstance(entry.get(field), str)}
+            if not own and not meant(name, plain):
+                called = meant(name, known)
+                own = [entry for entry in described if entry.get(field) in called]
+        found += own or [name]
+    return found
 
 
 def find(name: str, what: str = "suite", names: str = "*") -> Path:

@@ -34,7 +34,8 @@ def canonical(suite: Suite, registries: Registries) -> Suite:
             entry.model_copy(update={"name": method_named(entry.name, registries, labels)}) for entry in suite.methods
         ),
         "datasets": tuple(
-            entry.model_copy(update={"name": dataset_named(entry.name, registries)}) for entry in suite.datasets
+            entry.model_copy(update={"name": dataset_named(entry.name, registries)}) if entry.path is None else entry
+            for entry in suite.datasets
         ),
         "archs": tuple(arch_names.meant(name, registries.architectures) for name in suite.archs),
         "eval_archs": tuple(student_named(name, students, registries) for name in suite.eval_archs),

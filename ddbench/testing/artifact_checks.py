@@ -133,18 +133,18 @@ def only_its_folder_is_written(bench: ArtifactBench) -> None:
 def shared_state_is_untouched(bench: ArtifactBench) -> None:
     """Building leaves the global generators, torch's settings, and the images that the context lends alone."""
     ctx = bench.context()
-    random, settings, lent = compare.global_randomness(), compare.process_settings(), compare.shared_tensors(ctx)
+    random, settings, lent = compare.global_randomness(), compare.Settings(), compare.shared_tensors(ctx)
     try:
         with scratch() as folder:
             bench.build(folder, ctx)
         touched = compare.changed(random, compare.global_randomness())
         assert not touched, f"uses the global generator of {', '.join(touched)}; draw from ctx.generator"
-        touched = compare.changed(settings, compare.process_settings())
+        touched = settings.touched()
         assert not touched, f"changes {', '.join(touched)} for the whole process"
         touched = compare.changed(lent, compare.shared_tensors(ctx))
         assert not touched, f"writes into {', '.join(touched)}: clone before an in-place operation"
     finally:
-        compare.restore(settings)
+        settings.restore()
 
 
 def interruption_changes_nothing(bench: ArtifactBench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddbench.core import process_state
 from ddbench.core.api import CondensedSet
 from ddbench.core.store.files import sha256_file
 from ddbench.work.context import Context
@@ -64,22 +66,19 @@ def global_randomness() -> dict[str, str]:
     }
 
 
-def process_settings() -> dict[str, Any]:
-    """Settings of torch that a process shares."""
-    return {
-        "torch.get_default_dtype()": torch.get_default_dtype(),
-        "torch.get_num_threads()": torch.get_num_threads(),
-        "torch.is_grad_enabled()": torch.is_grad_enabled(),
-        "torch.get_default_device()": torch.get_default_device(),
-        "torch.are_deterministic_algorithms_enabled()": torch.are_deterministic_algorithms_enabled(),
-    }
+class Settings:
+    """What a process shares besides its generators, as it is now (:mod:`ddbench.core.process_state`)."""
 
+    def __init__(self) -> None:
+        self._before, self._modules = process_state.settings(), len(sys.modules)
 
-def restore(settings: dict[str, Any]) -> None:
-    """Set those of :func:`process_settings` again that a plugin may have changed."""
-    torch.set_default_dtype(settings["torch.get_default_dtype()"])
-    torch.set_num_threads(settings["torch.get_num_threads()"])
-    torch.set_grad_enabled(settings["torch.is_grad_enabled()"])
+    def touched(self) -> list[str]:
+        """What is no longer so."""
+        return process_state.changed(self._before, imported=len(sys.modules) != self._modules)
+
+    def restore(self) -> None:
+        """Make it so again."""
+        process_state.restore(self._before)
 
 
 @contextmanager

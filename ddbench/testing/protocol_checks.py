@@ -275,19 +275,19 @@ def shared_state_is_untouched(bench: ProtocolBench) -> None:
     lent = {"train": bench.data[0].images(), "val": bench.data[1].images(), "train labels": bench.data[0].labels}
     lent["the images to predict"] = images
     before = {name: compare.fingerprint(tensor) for name, tensor in lent.items()}
-    random, settings = compare.global_randomness(), compare.process_settings()
+    random, settings = compare.global_randomness(), compare.Settings()
     try:
         bench.fit(condensed)(images)
         touched = compare.changed(random, compare.global_randomness())
         assert not touched, f"uses the global generator of {', '.join(touched)}; derive every draw from `seed`"
-        touched = compare.changed(settings, compare.process_settings())
+        touched = settings.touched()
         assert not touched, f"changes {', '.join(touched)} for the whole process"
         found = compare.difference(copied, condensed)
         assert found is None, f"writes into the set: {found}"
         touched = compare.changed(before, {name: compare.fingerprint(tensor) for name, tensor in lent.items()})
         assert not touched, f"writes into {', '.join(touched)}: clone before an in-place operation"
     finally:
-        compare.restore(settings)
+        settings.restore()
 
 
 def interruption_changes_nothing(bench: ProtocolBench) -> None:

@@ -131,17 +131,17 @@ def global_randomness_is_untouched(bench: Bench) -> None:
 
 
 def settings_are_untouched(bench: Bench) -> None:
-    """No stage changes torch's default dtype, number of threads or grad mode."""
-    before = compare.process_settings()
+    """No stage changes what the whole process shares: settings of torch, the environment, handlers of signals."""
+    before = compare.Settings()
 
     def probe(method: Method[Any], ctx: Context, where: str) -> None:
-        touched = compare.changed(before, compare.process_settings())
+        touched = before.touched()
         assert not touched, f"{where} changes {', '.join(touched)} for the whole process"
 
     try:
         bench.drive(bench.place(), probe)
     finally:
-        compare.restore(before)
+        before.restore()
 
 
 def processes_are_ended(bench: Bench) -> None:

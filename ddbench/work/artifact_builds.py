@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from pathlib import Path
 
 from ddbench.core.documents import ArtifactDocument, Artifacts
 from ddbench.core.errors import UsageError
-from ddbench.core.plugin.loader import import_target
+from ddbench.core.plugin.loader import PluginWarning, import_target
 from ddbench.core.profiles import profile
 from ddbench.core.store import artifacts
 from ddbench.core.store.files import atomic_write
@@ -15,7 +16,6 @@ from ddbench.work.attempt import Job, Outcome, environment_of, guarded, make_fol
 from ddbench.work.context import open_context
 from ddbench.work.engine import Engine, code_path
 from ddbench.work.meter import Spent
-from ddbench.work.surroundings import Surroundings
 
 ENGINE = ".engine.json"
 """File of an artifact's partial folder: the engine that it is built by."""
@@ -45,15 +45,15 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
             import_target(kind.build)(ctx, folder, import_target(kind.params).model_validate(spec.params))
 
     try:
-        ended = guarded(
-            build, folder, Surroundings.of(job.document), log=False
-        )  # a log would be published as part of the artifact
+        ended = guarded(job, build, folder, log=False)  # a log would be published as part of the artifact
     finally:
         spent = earlier.plus(meter)
         spent.write(folder)
     if ended.status != "ok":
         return Outcome(status=ended.status, reason=f"artifact {spec.kind}: {ended.reason}")
     origin = job.registries.artifacts.origin(spec.kind).key
+    for text in ended.warnings:
+        warnings.warn(f"artifact {spec.kind}: {text}", PluginWarning, stacklevel=2)
     facts = {
         "spec": spec.model_dump(mode="json"),
         "kind_version": kind.version,
@@ -66,7 +66,8 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
             attempts=spent.attempts,
         ),
         "env": environment_of(origin, spec.data, spec.origins, *(["arch"] if spec.arch else []))
-        | engine.facts(resumed=earlier.attempts > 0),
+        | engine.facts(resumed=earlier.attempts > 0)
+        | ({"warnings": [*ended.warnings]} if ended.warnings else {}),
     }
     artifacts.publish(spec.kind, job.document.key, facts)
     return Outcome(status="ok")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from ddbench.core.api import Limits
 from ddbench.core.documents import Document, EvaluationDocument, Recorded
-from ddbench.core.errors import InterruptedRunError, StoreError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.registry import FIRST_PARTY
+from ddbench.core.process_state import kept
 from ddbench.core.provenance import environment
 from ddbench.core.records import Cost, Record, Status, source_of
 from ddbench.core.specs import DataSpec, Frozen
@@ -21,7 +20,7 @@ from ddbench.core.store.files import store_error
 from ddbench.core.store.folder import CONDENSE, Store, evaluation_path, write_record
 from ddbench.work.clock import CHECKPOINT_S, Clock
 from ddbench.work.engine import Engine
-from ddbench.work.failures import failure
+from ddbench.work.failures import failure, is_nobodys, trace_of
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.meter import Meter
 from ddbench.work.monitor import Monitor
@@ -30,8 +29,6 @@ from ddbench.work.timers import gpu_of
 
 T = TypeVar("T")
 D = TypeVar("D", bound=Document)
-PASS_ON = (KeyboardInterrupt, InterruptedRunError, StoreError)
-"""What is nobody's result: the user stopped, the disk is full, or an input is damaged."""
 
 
 class Outcome(Frozen):
@@ -89,41 +86,61 @@ class Job(Generic[D]):
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[T]):
-    """How guarded work ended: with a result, or with a status and a reason."""
+    """How guarded work ended: with a result, or with a status and a reason.
+
+    Attributes:
+        result: None where there is a reason.
+        status: Of the node.
+        reason: Why there is no result.
+        warnings: What the work did to its process, for the record.
+    """
 
     result: T | None
     status: Status
     reason: str | None
+    warnings: tuple[str, ...] = ()
 
 
-def guarded(work: Callable[[], T], folder: Path, around: Surroundings, *, log: bool = True) -> Ended[T]:
-    """Run ``work``; what goes wrong inside becomes a status and a reason.
+def guarded(job: Job[Any], work: Callable[[], T], folder: Path, *, log: bool = True) -> Ended[T]:
+    """Run ``work``; what goes wrong inside becomes a status and a reason, and the process is left as it was.
+
+    The work starts from one state of the process (:mod:`ddbench.core.process_state`), whichever node ran before.
 
     Args:
+        job: The node's.
         work: Calls plugins.
         folder: The node's.
-        around: What must still be there where it goes wrong.
         log: Keep the traceback in the folder's ``log.txt``.
 
     Raises:
         InterruptedRunError: If the user asked to stop.
         StoreError: If nothing can be written, an input is damaged, or what the node needs has vanished.
     """
-    try:
-        return Ended(work(), "ok", None)
-    except PASS_ON:
-        raise
-    except BaseException as error:  # whatever a plugin raises, SystemExit and its like included
-        around.check()
-        status, reason = failure(error, folder)
-        if log:
-            _log(folder / "log.txt", f"{now()} {status}: {reason}\n{''.join(traceback.format_exception(error))}\n")
-        return Ended(None, status, reason)
+    around = Surroundings.of(job.document)
+    ended: Ended[T]
+    with kept(seed=int(job.document.key[:8], 16)) as changes:
+        try:
+            ended = Ended(work(), "ok", None)
+        except BaseException as error:  # whatever a plugin raises, SystemExit and its like included
+            if is_nobodys(error, folder, job.interrupts):
+                raise
+            around.check()
+            status, reason = failure(error)
+            if log:
+                keep_log(folder, f"{now()} {status}: {reason}\n{trace_of(error)}\n")
+            ended = Ended(None, status, reason)
+    return replace(ended, warnings=(f"its code {changes.text}",)) if changes.text else ended
 
 
-def _log(path: Path, text: str) -> None:
+def keep_log(folder: Path, text: str) -> None:
+    """Add to the ``log.txt`` of a node.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    path = folder / "log.txt"
     try:
-        with path.open("a", encoding="utf-8") as log:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(text)
     except OSError as problem:
         raise store_error(path, problem) from problem
@@ -146,7 +163,7 @@ class Attempt:
         return Record(
             key=document.key, kind="condense" if document.kind == "cell" else "evaluation", status=ended.status,
             reason=ended.reason, source=source_of(document), document=document, cost=cost, env=env,
-            started=self.started, finished=now(),
+            started=self.started, finished=now(), warnings=[*ended.warnings],
         )  # fmt: skip
 
 

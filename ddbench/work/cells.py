@@ -30,7 +30,6 @@ from ddbench.work.continuation import adopt, continues
 from ddbench.work.costs import cost_of
 from ddbench.work.engine import Engine
 from ddbench.work.starts import Inputs, inputs_of, open_start
-from ddbench.work.surroundings import Surroundings
 
 Made = tuple[CondensedSet, dict[str, Any] | None]
 """A set, and what was chosen on val."""
@@ -51,7 +50,7 @@ def condense_cell(job: Job[CellDocument]) -> Outcome:
     engine = _resumed_engine(job, folder)
     engine.apply()
     making = _Making(job, spec, folder, engine, Attempt(job.meter()), History.read(folder), job.clock())
-    ended = guarded(making.run, folder, Surroundings.of(job.document))
+    ended = guarded(job, making.run, folder)
     record = making.record(ended)
     if ended.result is not None:
         making.publish_set(record, *ended.result)
@@ -117,7 +116,7 @@ class _Making:
         if history.forerunner:
             env["continues"] = history.forerunner
         record = self.attempt.record(self.job.document, ended, cost, env)
-        record.warnings = self._warnings()
+        record.warnings = [*self._warnings(), *ended.warnings]
         return record
 
     def _warnings(self) -> list[str]:

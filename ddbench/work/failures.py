@@ -1,32 +1,105 @@
-"""What went wrong inside a node: the status and the reason that its row shows."""
+"""What went wrong inside a node: the status and the reason that its row shows, or that it is nobody's result."""
 
 from __future__ import annotations
 
 import errno
+import os
+import tempfile
+import traceback
 from pathlib import Path
+from typing import get_args
 
-from ddbench.core.errors import DDBenchError, FailureStatus, NodeFailureError
-from ddbench.core.store.files import store_error
+from ddbench.core.errors import (
+    DDBenchError,
+    FailureStatus,
+    InterruptedRunError,
+    NodeFailureError,
+    StoreError,
+    printable,
+    text_of,
+)
+from ddbench.core.store.files import home, store_error
+from ddbench.work.interrupts import Interrupts
+
+PROBE = 1 << 20
+"""Bytes that a disk takes which is not full."""
 
 
-def failure(error: BaseException, folder: Path) -> tuple[FailureStatus, str]:
-    """Status and one-line reason of what went wrong inside a node.
+def is_nobodys(error: BaseException, folder: Path, interrupts: Interrupts) -> bool:
+    """Whether the user stopped, or a file that ddbench keeps is damaged or cannot be written.
+
+    A plugin may raise the same exceptions by itself: then the user asked for nothing, ddbench's code did not raise
+    them, and the disk takes what is written.
+
+    Args:
+        error: What came out of a node.
+        folder: The node's.
+        interrupts: Whether the user wants to stop.
 
     Raises:
-        StoreError: If the disk was full: that is nobody's result, and the node is done again when there is space.
+        StoreError: If the disk is full: the node is done again when there is space.
     """
+    if isinstance(error, KeyboardInterrupt):
+        return interrupts.meant()
+    if isinstance(error, InterruptedRunError):
+        return interrupts.requested or _is_ours(error)
+    if isinstance(error, StoreError):
+        return _is_ours(error)
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "os error 28" in text_of(error):  # safetensors' way to say ENOSPC
+        for place in (folder, home(), Path(tempfile.gettempdir()), Path()):
+            if not _takes(place):
+                raise store_error(place, OSError(errno.ENOSPC, "no space left")) from error
+    return False
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether a module of ddbench raised it, in the last frame of its traceback."""
+    frame, found = error.__traceback__, ""
+    while frame is not None:
+        found, frame = str(frame.tb_frame.f_globals.get("__name__", "")), frame.tb_next
+    return found.partition(".")[0] == "ddbench"
+
+
+def _takes(folder: Path) -> bool:
+    """Whether a disk takes another megabyte; True where that cannot be tried."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno not in (errno.ENOSPC, errno.EDQUOT)
+    return True
+
+
+def failure(error: BaseException) -> tuple[FailureStatus, str]:
+    """Status and one-line reason of what went wrong inside a node."""
     import torch
 
-    text = " ".join(str(error).split())
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or "os error 28" in text:  # safetensors' way to say ENOSPC
-        raise store_error(folder, OSError(errno.ENOSPC, "no space left")) from error
+    text = text_of(error)
     if isinstance(error, NodeFailureError):
-        return error.status, text
+        return error.status if error.status in get_args(FailureStatus) else "failed", text
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return "oom", text[:200] or "out of memory"
     if isinstance(error, SystemExit):
-        return "failed", f"the plugin called sys.exit({error.code!r})"
+        return "failed", f"the plugin called sys.exit({printable(ascii_of(error.code))})"
     if isinstance(error, DDBenchError):
         return "failed", text
     return "failed", f"{type(error).__name__}: {text}"[:300].rstrip(": ")
+
+
+def ascii_of(value: object) -> str:
+    """A value as code would write it; its type where it cannot say."""
+    try:
+        return ascii(value)
+    except BaseException:
+        return f"a {type(value).__name__}"
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback of an exception, whatever that does when it is shown."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException:
+        return "".join(traceback.format_tb(error.__traceback__))

@@ -116,7 +116,7 @@ def _canonical(arch: str, data: Data, registries: Registries) -> str:
         UsageError: If its name is unknown, or it is too deep for the images.
     """
     name = arch_names.parse(arch_names.meant(arch, registries.architectures), registries.architectures)
-    why = arch_names.too_deep(name, channels=data.info.channels, size=data.info.size)
+    why = arch_names.too_few_pixels(name, channels=data.info.channels, size=data.info.size)
     if why is not None:
         raise UsageError(f"{data.label}: {why}")
     if name.norm == "bn":

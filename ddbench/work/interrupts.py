@@ -18,6 +18,11 @@ class Interrupts:
     def __init__(self) -> None:
         self.requested = False
         self._deferring = 0
+        self._installed = False
+
+    def meant(self) -> bool:
+        """Whether a KeyboardInterrupt that is raised now can be the user's, and not a plugin's own."""
+        return self.requested or not self._installed or signal.getsignal(signal.SIGINT) != self._handle
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[Interrupts]:
@@ -27,9 +32,11 @@ class Interrupts:
             return
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = [signal.signal(number, self._handle) for number in numbers]
+        self._installed = True
         try:
             yield self
         finally:
+            self._installed = False
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from ddbench.core.store.claims import Claim
 from ddbench.plan.graph import Node
 
 
@@ -23,8 +24,8 @@ class Monitor(Protocol):
         """A node is done, one way or another; its state says which."""
         ...
 
-    def waiting(self, nodes: int) -> None:
-        """Only nodes that other runs work on are left."""
+    def waiting(self, nodes: int, holders: Sequence[str]) -> None:
+        """Only nodes that other runs work on are left; ``holders``: which processes, for people."""
         ...
 
 
@@ -40,5 +41,39 @@ class Silent:
     def end(self, node: Node) -> None:
         """Ignore it."""
 
-    def waiting(self, nodes: int) -> None:
+    def waiting(self, nodes: int, holders: Sequence[str]) -> None:
         """Ignore it."""
+
+
+class Beats(Silent):
+    """A monitor that hands everything on, and lets the claims of nodes know of their steps.
+
+    Args:
+        told: Whom it tells.
+
+    Attributes:
+        claims: Of the nodes that run, by their keys.
+    """
+
+    def __init__(self, told: Monitor) -> None:
+        self._told = told
+        self.claims: dict[str, Claim] = {}
+
+    def begin(self, node: Node) -> None:
+        """A node starts."""
+        self._told.begin(node)
+
+    def progress(self, key: str, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
+        """The running node ``key`` is a step further."""
+        if (claim := self.claims.get(key)) is not None:
+            claim.beat(last=done >= total)
+        self._told.progress(key, done, total, what, metrics)
+
+    def end(self, node: Node) -> None:
+        """A node is done."""
+        self.claims.pop(node.key, None)
+        self._told.end(node)
+
+    def waiting(self, nodes: int, holders: Sequence[str]) -> None:
+        """Only nodes that other runs work on are left."""
+        self._told.waiting(nodes, holders)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 
 from ddbench.core.api import Limits
 from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument, precision_of
 from ddbench.core.errors import CorruptFileError, UsageError
-from ddbench.core.plugin.loader import Registries
+from ddbench.core.keys import short
+from ddbench.core.plugin.loader import PluginWarning, Registries
+from ddbench.core.process_state import kept
 from ddbench.core.store.folder import Store
 from ddbench.work.artifact_builds import build_artifact
 from ddbench.work.attempt import Job, Outcome
@@ -52,7 +55,11 @@ def run_node(
         return Outcome(status="failed", reason=refusal)
     engine.apply()  # what is computed from here on has the node's threads
     warm_up(engine.device)
-    warm_up_for(document, registries)
+    with kept() as changes:
+        warm_up_for(document, registries)
+    if changes.names:
+        text = f"what {short(document.key)} is made of, when it was imported, {changes.text}"
+        warnings.warn(text, PluginWarning, stacklevel=2)
     given = (store, registries, engine, limits or Limits(), interrupts, monitor, keep_logits)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the table: a plugin's print goes to stderr

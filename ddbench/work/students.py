@@ -27,7 +27,6 @@ from ddbench.work.engine import Engine
 from ddbench.work.evaluate.beside import beside
 from ddbench.work.evaluate.stage import Evaluation, Result
 from ddbench.work.meter import Spent
-from ddbench.work.surroundings import Surroundings
 
 
 def evaluate_student(job: Job[EvaluationDocument]) -> Outcome:
@@ -45,7 +44,7 @@ def evaluate_student(job: Job[EvaluationDocument]) -> Outcome:
     engine, resumed = _resumed(checkpoint, job.engine)
     engine.apply()
     training = _Training(job, condensed, checkpoint, engine, resumed, Attempt(job.meter()), job.clock())
-    ended = guarded(training.run, folder, Surroundings.of(job.document))
+    ended = guarded(job, training.run, folder)
     record = training.record(ended)
     record.set_sha256 = condensation.set_sha256
     if (result := ended.result) is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from ddbench.cli import invoke
 from ddbench.work.continuation import FINAL
 
-SMOKE = ("--profile", "smoke", "--progress", "plain", "--threads", "1")
+SMOKE = ("--profile", "smoke", "--progress", "plain", "--threads", "1", "--isolate", "never")
 
 PLUGIN = '''
 import os, time

@@ -269,7 +269,7 @@ def test_a_reader_of_a_new_version_decodes_the_same_files_anew(tmp_path, fresh_h
         (tmp_path / "pictures" / c).mkdir(parents=True)
     reads = []
 
-    def read(place):
+    def read(place, framing):
         import numpy as np
 
         from ddbench.data.readers.raw import RawDataset

@@ -18,11 +18,13 @@ from typing import Any, cast
 import pluggy
 
 from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Params, ProtocolInfo
-from ddbench.core.errors import PluginError, UsageError, ambiguous
+from ddbench.core.errors import PluginError, UsageError, ambiguous, text_of
 from ddbench.core.names import meant, nearest
 from ddbench.core.plugin import hooks, one_file
 from ddbench.core.plugin.builtin import CATALOGS
+from ddbench.core.plugin.limited import limited
 from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, is_file, marked, owner_of
+from ddbench.core.process_state import kept
 from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
 
 GROUP = "ddbench"
@@ -288,7 +290,7 @@ def import_target(target: str) -> Any:
     """
     module_name, _, attribute = target.partition(":")
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), limited(f"importing {module_name}"):
             return getattr(importlib.import_module(module_name), attribute)
     except AttributeError:
         raise PluginError(f"module {module_name!r} has no {attribute!r} (named by target {target!r})") from None
@@ -313,11 +315,24 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
     return dist.name, dist.version or ""
 
 
+@contextlib.contextmanager
+def _loading(what: str, *, own: bool = False) -> Iterator[None]:
+    """A block in which a plugin is imported and asked for its members."""
+    with contextlib.redirect_stdout(sys.stderr), limited(f"loading {what}"):
+        if own:
+            yield
+            return
+        with kept() as changes:
+            yield
+    if changes.names:
+        warnings.warn(f"{what}, while it was loaded, {changes.text}", PluginWarning, stacklevel=2)
+
+
 def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
     distribution, version = _distribution(entry)
     origin = Origin(distribution, distribution, version, entry.value)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with _loading(f"plugin {entry.name!r}", own=distribution == FIRST_PARTY):
             names = _register(registries, entry.load(), origin)
     except KeyboardInterrupt:
         raise
@@ -330,7 +345,7 @@ def _load_file(registries: Registries, plugin: one_file.OneFile) -> None:
     """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``."""
     origin = Origin(plugin.key, str(plugin.path), "", plugin.name)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with _loading(f"--plugin {plugin.path}"):
             names = _register(registries, plugin.load(), origin)
     except KeyboardInterrupt:
         raise
@@ -366,7 +381,7 @@ def _register(registries: Registries, module: ModuleType, origin: Origin) -> tup
 def _one_line(error: BaseException) -> str:
     if isinstance(error, PluginError):
         return str(error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+    return f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
 
 
 def method_class(info: MethodInfo) -> type[Any]:

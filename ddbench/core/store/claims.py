@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ddbench.core.store.files import store_error
 
 BEAT_S = 10.0
+"""Seconds between two writings of a counter."""
 STALE_AFTER_S = 120.0
+"""A counter that stands still for so long belongs to a holder that hangs, unless it declared to need longer."""
+LONG_S = 3600.0
+"""What a holder declares before a call that reports no steps: the first one, and what follows the last step [s]."""
+PATIENCE = 10
+"""A holder may take so many times the longest step so far."""
 
 
 @dataclass(slots=True)
@@ -32,49 +39,63 @@ class Watch:
     seen: dict[Path, tuple[Any, float]] = field(default_factory=dict)
 
     def stale(self, path: Path) -> bool:
-        """Whether the holder of ``path`` is gone: on this boot its process, else its counter stood still for 120 s."""
+        """Whether the holder of ``path`` is gone, or hangs: its counter stood still for longer than it declared."""
         if not path.exists():
             return True
         content = _read(path) or {}  # unreadable: judged by its counter, which then stands still
-        boot = _boot_id()
-        here = boot and content.get("boot") == boot and content.get("host") == socket.gethostname()
-        if here and content.get("started") is not None:  # None: its /proc showed no processes
-            return _process_start(int(content.get("pid", -1))) != content.get("started")
+        if _is_gone(content):
+            return True
         counter = content.get("counter")
         before = self.seen.get(path)
         if before is None or before[0] != counter:
             self.seen[path] = (counter, self.now())
             return False
-        return self.now() - before[1] >= STALE_AFTER_S
+        declared = content.get("within_s")
+        within = declared if isinstance(declared, int | float) and declared > STALE_AFTER_S else STALE_AFTER_S
+        return self.now() - before[1] >= within
 
 
 class Claim:
-    """A held claim; use as a context manager. A thread rewrites its counter every ten seconds."""
+    """A held claim; use as a context manager. Its counter moves when the work reports a step, never by itself.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: Its file.
+        now: Monotonic clock.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
         self.path = path
+        self._now = now
         self._counter = 0
-        self._released = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True, name=f"claim-{path.name}")
+        self._told: float | None = None
+        self._written = -BEAT_S
+        self._longest = 0.0
+        self._within = LONG_S
 
     def __enter__(self) -> Claim:
-        self._thread.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._released.set()
-        self._thread.join()
         stem, _, generation = self.path.name.rpartition(".")
         for g in range(int(generation) + 1):  # own file last: until then nobody older seems to hold
             self.path.with_name(f"{stem}.{g}").unlink(missing_ok=True)
 
-    def _beat(self) -> None:
-        while not self._released.wait(BEAT_S):
-            self._counter += 1
-            try:
-                _replace(self.path, _content(self._counter))
-            except OSError:
-                continue  # a full disk must not kill the work; a waiter may redo it
+    def beat(self, *, last: bool = False) -> None:
+        """The work is a step further; the file says so every ten seconds.
+
+        Args:
+            last: Whether it reports no more steps, for now.
+        """
+        now = self._now()
+        if self._told is not None:
+            self._longest = max(self._longest, now - self._told)
+        self._told = now
+        within = LONG_S if last else max(STALE_AFTER_S, PATIENCE * self._longest)
+        if now - self._written < BEAT_S and within <= self._within:
+            return
+        self._counter, self._written, self._within = self._counter + 1, now, within
+        with contextlib.suppress(OSError):  # a full disk must not kill the work; a waiter may redo it
+            _replace(self.path, _content(self._counter, within))
 
 
 def acquire(folder: Path, key16: str, watch: Watch) -> Claim | None:
@@ -95,7 +116,7 @@ def acquire(folder: Path, key16: str, watch: Watch) -> Claim | None:
         if generation >= 0 and not watch.stale(folder / f"{key16}.{generation}"):
             return None
         path = folder / f"{key16}.{generation + 1}"
-        return Claim(path) if _create(path, _content(0)) else None
+        return Claim(path) if _create(path, _content(0, LONG_S)) else None
     except OSError as error:
         raise store_error(folder, error) from error
 
@@ -103,12 +124,27 @@ def acquire(folder: Path, key16: str, watch: Watch) -> Claim | None:
 def holder_is_gone(path: Path) -> bool:
     """Whether a claim is of a process of this boot of this machine that has ended; False where that cannot be told."""
     content = _read(path)
-    if content is None or not _boot_id() or content.get("boot") != _boot_id():
-        return False
-    pid, started = content.get("pid"), content.get("started")
-    if content.get("host") != socket.gethostname() or not isinstance(pid, int) or started is None:
-        return False
-    return bool(_process_start(pid) != started)
+    return content is not None and _is_gone(content)
+
+
+def holder_of(folder: Path, key16: str) -> str | None:
+    """Who works on a node, for people: ``process 71 on host-3``; None where nobody does, or that cannot be told."""
+    held = [path for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit()]
+    content = _read(max(held, key=lambda path: int(path.suffix[1:]))) if held else None
+    return None if content is None else f"process {content.get('pid', '?')} on {content.get('host', '?')}"
+
+
+def _is_here(content: dict[str, Any]) -> bool:
+    """Whether a holder's number means a process here: of this boot of this machine, and of this container."""
+    boot = _boot_id()
+    same = content.get("host") == socket.gethostname() and content.get("pid_namespace", _namespace()) == _namespace()
+    return bool(boot) and content.get("boot") == boot and same and isinstance(content.get("pid"), int)
+
+
+def _is_gone(content: dict[str, Any]) -> bool:
+    """Whether a holder is a process of this machine that has ended; False where that cannot be told."""
+    started = content.get("started")  # None: its /proc showed no processes
+    return _is_here(content) and started is not None and _process_start(content["pid"]) != started
 
 
 def is_alive(pid: int) -> bool:
@@ -121,9 +157,7 @@ def held_here(folder: Path) -> set[str]:
     held = set()
     for path in folder.glob("*.*"):
         content = _read(path) if path.suffix[1:].isdigit() else None
-        if content is None or content.get("host") != socket.gethostname() or content.get("boot") != _boot_id():
-            continue
-        if content.get("started") is None or _process_start(int(content.get("pid", -1))) == content["started"]:
+        if content is not None and _is_here(content) and not _is_gone(content):
             held.add(path.stem)
     return held
 
@@ -153,14 +187,16 @@ def _replace(path: Path, content: bytes) -> None:
         temporary.unlink()
 
 
-def _content(counter: int) -> bytes:
+def _content(counter: int, within_s: float) -> bytes:
     pid = os.getpid()
     holder = {
         "host": socket.gethostname(),
         "boot": _boot_id(),
+        "pid_namespace": _namespace(),
         "pid": pid,
         "started": _process_start(pid),
         "counter": counter,
+        "within_s": within_s,
     }
     return json.dumps(holder).encode()
 
@@ -178,6 +214,15 @@ def _boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""  # no /proc: every holder is then judged by its counter
+
+
+@cache
+def _namespace() -> str:
+    """In which a process number means a process; empty where there is no /proc."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _process_start(pid: int) -> int | None:

@@ -26,6 +26,7 @@ from ddbench.data.exchange.files import MANIFEST, PARTS, Source
 from ddbench.data.exchange.foreign import as_pixels, signed
 from ddbench.data.exchange.labels import read_labels
 from ddbench.data.exchange.sound import check_archive, check_tensor
+from ddbench.data.readers.framing import Framing
 from ddbench.data.readers.images import Survey, stacked
 
 IMAGES = ("images", "x", "data", "x_train", "image")
@@ -303,10 +304,9 @@ def _pictures(source: Source, info: DatasetInfo) -> Stored:
     else:
         table = read_labels(source, info)
         names = [source.place / name for name in table.names]
-        survey = Survey()
+        survey = Survey(Framing(rgb=info.channels == 3))
         survey.add_all((path, str(path)) for path in names)
-        channels = max(survey.channels, info.channels)
-        pixels = np.concatenate(list(stacked(((path, str(path)) for path in names), channels)))
+        pixels = np.concatenate(list(stacked(((path, str(path)) for path in names), survey)))
     stored = Stored(source.form, torch.from_numpy(pixels), torch.from_numpy(table.labels), notes=table.notes)
     if manifest is None:
         return stored

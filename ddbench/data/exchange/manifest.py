@@ -55,6 +55,8 @@ FIELDS = {
     "pixels": "uint8 [n, C, H, W], the images to look at, rounded and cut",
     "whitening_mean": "float32 [D], D = C·H·W",
     "whitening_whiten": "float32 [D, D]",
+    "whitening_factor": "float32 [D, n]",
+    "whitening_rest": "float32 [1]",
     "aux.classes": f"int64 [n], {_CLASS}",
     "aux.codes": "float32, what the images are decoded from; `bytes` counts it in their place",
     "initial": f"float32 [P], {_START}",
@@ -107,7 +109,12 @@ def manifest(
     """
     export = f"`ddbench export {short(key)} --to npz`"
     how = PREPROCESSINGS[cell.data.preprocess]
-    if "whitening_mean" in names:
+    if "whitening_factor" in names:
+        how += (
+            "; the whitening is whitening_rest · y − (y @ whitening_factor) @ whitening_factor.T on flattened images,"
+            " y = x − whitening_mean"
+        )
+    elif "whitening_mean" in names:
         how += "; the whitening is (x − whitening_mean) @ whitening_whiten on flattened images"
     elif condensed.preprocess.matrices is not None:
         how += f"; {export} writes the matrices"

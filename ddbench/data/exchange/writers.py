@@ -45,7 +45,7 @@ class Parcel:
         images: float32 [n, C, H, W] in their space.
         pixels: uint8 [n, C, H, W], None where they cannot be had.
         table: Labels, weights, class slots.
-        matrices: ``mean`` and ``whiten``, or nothing.
+        matrices: ``mean`` and ``whiten``, or ``mean``, ``factor`` and ``rest``, or nothing.
         initial: [P], the state that students start from, or None.
         info: The data set.
     """

@@ -15,6 +15,7 @@ from ddbench.core.names import folded
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.store.files import home
 from ddbench.data.catalog import SCHEMES
+from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.walk import is_text, regular_files, shown
 
 OWN_NAME = "[a-z][a-z0-9_-]*"
@@ -40,6 +41,7 @@ class Source:
         column: The column of labels that the user chose; None: the only one.
         origin: Where the record comes from, with its version where that is not 1; "" for ddbench's own and for paths.
         plugin: Path of the one-file plugin that registered the record; None for others.
+        framing: How images of any shape become squares of one size; plain for a registered data set.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Source:
     plugin: str | None = None
     hub: str | None = None
     column: str | None = None
+    framing: Framing = PLAIN
 
     @property
     def is_name(self) -> bool:
@@ -67,10 +70,16 @@ class Source:
         return self.name if self.scheme is None else f"{self.name}={self.place}"
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """How the user wants it to be read, as words of ``ddbench data prepare``: ``--resize 64``, ``--label kind``."""
+        label = () if self.column is None else (f"--label {shlex.quote(self.column)}",)
+        return (*self.framing.options, *label)
+
+    @property
     def command(self) -> str:
-        """The command that reads it again."""
-        label = "" if self.column is None else f" --label {shlex.quote(self.column)}"
-        return f"ddbench data prepare {shlex.quote(self.text)}{label}"
+        """What decodes it: ``ddbench data prepare my=folder:PATH --resize 64``."""
+        text = f"{self.name}=SCHEME:PATH" if self.is_name else self.text
+        return " ".join(["ddbench data prepare", shlex.quote(text), *self.options])
 
     @property
     def reader(self) -> str:
@@ -100,28 +109,41 @@ def named(text: str, known: Registry[DatasetRecord]) -> str:
     return text if text in known else known.named(text, also=own_names())
 
 
-def parse_source(text: str, known: Registry[DatasetRecord], column: str | None = None) -> Source:
+def parse_source(
+    text: str, known: Registry[DatasetRecord], framing: Framing = PLAIN, column: str | None = None
+) -> Source:
     """Understand ``digits``, ``NAME=folder:PATH`` (``hf:``, ``npz:``), and NAME alone once that was prepared.
 
     Args:
         text: As the user types it.
         known: The registered data sets.
+        framing: How images of any shape become squares of one size.
         column: The column of labels that the user chose; None: none.
 
     Raises:
         UsageError: If the name is not known, a user's own name is malformed or taken, the scheme is unknown, or it has
-            no columns to choose from.
+            no columns to choose from; or if images of a registered data set should be framed.
         DataError: If the path does not exist.
     """
     source = _parsed(text, known)
-    if column is None:
-        return source
-    if source.scheme != "hf":
+    if source.record is not None and not framing.is_plain:
+        raise UsageError(_stays(source.record, framing))
+    if column is not None and source.scheme != "hf":
         raise UsageError(
             f"{text!r}: a column of labels ({column!r}) is chosen of parquet files alone, NAME=hf:PATH"
             + (f"; what {source.name!r} holds was settled when it was prepared" if source.is_name else "")
         )
-    return replace(source, column=column)
+    return replace(source, framing=framing, column=column)
+
+
+def _stays(record: DatasetRecord, framing: Framing) -> str:
+    """Why images of a registered data set are not framed, and what to do instead."""
+    scheme = None if record.contents is None else record.contents.scheme
+    copy = "" if scheme is None else f"; a copy of one's own has another name: {record.name}-mine={scheme}:DIR"
+    return (
+        f"{framing.text}: images of {record.name!r}, a registered data set, stay as they are{copy} (in a suite,"
+        " `view: {pool: 2}` makes smaller ones of them)"
+    )
 
 
 def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
@@ -132,8 +154,7 @@ def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
         name = named(name, known)
         if name not in known:
             return Source(name)
-        record = known.get(name)
-        return Source(name, record=record, origin=known.mark(name), plugin=known.origin(name).file)
+        return Source(name, record=known.get(name), origin=known.mark(name), plugin=known.origin(name).file)
     if not re.fullmatch(OWN_NAME, name):
         raise UsageError(f"data set name {name!r} in {text!r} must match ^{OWN_NAME}$")
     official = next((record.name for record in known if folded(record.name) == folded(name)), None)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ddbench.core.errors import DataError
 from ddbench.data.readers.archives import SUFFIXES as ARCHIVES
+from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.images import Survey, file_stream
 from ddbench.data.readers.parts import part_of, split_name, words
 from ddbench.data.readers.raw import PARTS, Labels, PartName, RawDataset
@@ -26,16 +27,20 @@ _TABLES = frozenset({".parquet", ".arrow", ".npz", ".npy", ".pt", ".pth", ".pkl"
 _LISTED = 5
 
 
-def read(path: Path) -> RawDataset:
+def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
     """Read a tree of images; classes are numbered in the order of their folders' names, as text.
 
     Parts on top may have any case and any usual name (``Training``, ``seg_test``, ``dev``); folders that look like
     parts and cannot be read as such are refused. All images grey: one channel; otherwise three. Links are followed;
     whatever is passed over is in the notes.
 
+    Args:
+        path: The folder.
+        framing: How images of any shape become squares of one size.
+
     Raises:
         DataError: If there are no images, fewer than two classes, an unreadable image or folder, or images that are not
-            square or of different sizes; the message names the file.
+            square or of different sizes and ``framing`` does not help; the message names the file.
     """
     if not path.is_dir():
         raise DataError(f"{shown(path)} is not a folder")
@@ -49,7 +54,7 @@ def read(path: Path) -> RawDataset:
         odd = f" (there are {', '.join(passed.notes())})" if passed.notes() else ""
         raise DataError(f"no images ({', '.join(sorted(SUFFIXES))}) in class folders below {shown(path)}{odd}")
     _refuse_empty(classes["train"], files, passed)
-    survey = Survey()
+    survey = Survey(framing)
     survey.add_all((file, shown(file)) for found in files.values() for file in found)
     fields: dict[str, Any] = {}
     for part in classes:

@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from ddbench.core.errors import DataError
+from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.parquet import ROWS, Table, read_tables
 from ddbench.data.readers.parts import part_of, split_name
 from ddbench.data.readers.raw import PARTS, PartName, RawDataset
 
 
-def read(repository: str, *, label: str | None = None) -> RawDataset:
+def read(repository: str, framing: Framing = PLAIN, *, label: str | None = None) -> RawDataset:
     """Read ``user/name``, or ``user/name/configuration`` where it has several.
+
+    Args:
+        repository: These.
+        framing: How images of any shape become squares of one size.
+        label: The column of labels, where the user chose one.
 
     Raises:
         DataError: If ``datasets`` is missing, the Hub cannot be reached or has no such data set, it has several
@@ -40,7 +46,7 @@ def read(repository: str, *, label: str | None = None) -> RawDataset:
         raise DataError(_out_of_reach(repository, error)) from error
     parts, notes = _parts(repository, found)
     tables = {part: [_table(f"{repository}, {split}", found[split])] for part, split in parts.items()}
-    raw = read_tables(tables, label=label)
+    raw = read_tables(tables, framing, label=label)
     return replace(raw, notes=(*raw.notes, *notes))
 
 

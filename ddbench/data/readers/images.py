@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,15 +12,21 @@ import numpy as np
 from PIL import Image
 
 from ddbench.core.errors import DataError
+from ddbench.data.readers.convert import (
+    COLOUR_MODES,
+    is_deep,
+    is_grey,
+    is_transparent,
+    orientation,
+    size_upright,
+    to_pixels,
+)
+from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.raw import ImageStream, Pixels
 from ddbench.data.readers.walk import shown
 
 Encoded: TypeAlias = Path | bytes
 """A file, or a file's content."""
-
-GREY_MODES = frozenset({"1", "L", "LA"})
-COLOUR_MODES = frozenset({"RGB", "RGBA", "P", "PA", "CMYK", "YCbCr"})
-ALPHA_MODES = frozenset({"LA", "PA", "RGBA"})
 
 _CHUNK = 512
 _CHUNK_BYTES = 1 << 24
@@ -40,20 +45,36 @@ class Survey:
     """What the headers of some images say; filled one image at a time, without decoding pixels.
 
     Attributes:
-        size: (width, height) of the first image.
+        framing: How images of any shape become squares of one size.
+        side: Of the images that result [pixels]; None: none was seen.
         first: Name of the first image, for messages.
-        modes: How many images are stored in which PIL mode.
+        total: How many were seen.
+        grey: How many are grey.
+        cmyk: How many are stored for print.
         transparent: How many have transparency: an alpha channel, or a colour that is transparent.
         deep: How many have 16 bits a channel.
-        animated: How many have several frames.
+        several: How many have several frames or pages.
+        turned: How many carry an orientation (EXIF).
+        oblong: How many are not square.
+        enlarged: How many have fewer pixels on their longer side than result.
+        least: (width, height) of the smallest image [pixels].
+        most: (width, height) of the largest one.
     """
 
-    size: tuple[int, int] | None = None
+    framing: Framing = PLAIN
+    side: int | None = None
     first: str = ""
-    modes: Counter[str] = field(default_factory=Counter)
+    total: int = 0
+    grey: int = 0
+    cmyk: int = 0
     transparent: int = 0
     deep: int = 0
-    animated: int = 0
+    several: int = 0
+    turned: int = 0
+    oblong: int = 0
+    enlarged: int = 0
+    least: tuple[int, int] = (1 << 30, 1)
+    most: tuple[int, int] = (0, 0)
 
     def add_all(self, items: Iterable[tuple[Encoded, str]]) -> None:
         """Look at many images.
@@ -73,57 +94,79 @@ class Survey:
         """Look at one image.
 
         Raises:
-            DataError: If it is unreadable, not square, of another size than the first, or in an unsupported mode.
+            DataError: If it is unreadable or in an unsupported mode, or not square, too large or of another size than
+                the first, and ``framing`` does not say what becomes of it.
         """
         with _open(image, name) as opened:
-            size, mode = opened.size, opened.mode
-            transparent = mode in ALPHA_MODES or "transparency" in opened.info
-            deep = mode == "RGB" and any(";16" in str(tile) for tile in getattr(opened, "tile", ()))
-            animated = _frames(opened, name) > 1
-        if mode not in GREY_MODES | COLOUR_MODES:
-            raise DataError(f"{name}: pixel format {mode!r} is not supported (8 bits grey or RGB are)")
-        if size[0] != size[1]:
-            raise DataError(f"{name} is {size[0]}×{size[1]} pixels; images must be square: crop or resize them first")
-        if self.size is None:
-            self.size, self.first = size, name
-        elif size != self.size:
+            grey, mode, kind = is_grey(opened), opened.mode, opened.format
+            transparent, deep, several = is_transparent(opened), is_deep(opened), _frames(opened, name) > 1
+            turned = orientation(opened, _content(opened, image))
+            size = size_upright(opened, turned)
+        if not grey and mode not in COLOUR_MODES:
             raise DataError(
-                f"images differ in size: {self.first} is {self.size[0]}×{self.size[1]} pixels,"
-                f" {name} is {size[0]}×{size[1]}; resize them first"
+                f"{name}: pixel format {mode!r} of {kind} is not supported (8 or 16 bits grey, RGB and CMYK are)"
             )
-        self.modes[mode] += 1
+        side = self.framing.side(*size)
+        if isinstance(side, str):
+            raise DataError(f"{name} {side}")
+        if self.side is None:
+            self.side, self.first = side, name
+        elif side != self.side:
+            raise DataError(
+                f"images differ in size: {self.first} is {self._shown(self.side)}, {name} is {self._shown(side)};"
+                " --resize 64 makes all of them 64×64"
+            )
+        self.total += 1
+        self.grey += grey
+        self.cmyk += mode == "CMYK"
         self.transparent += transparent
         self.deep += deep
-        self.animated += animated
+        self.several += several
+        self.turned += turned != 1
+        self.oblong += size[0] != size[1]
+        self.enlarged += max(size) < side
+        self.least, self.most = min(self.least, size, key=_area), max(self.most, size, key=_area)
+
+    def _shown(self, side: int) -> str:
+        return f"{side}×{side} pixels" + (f" after --crop {self.framing.crop}" if self.framing.crop else "")
 
     @property
     def channels(self) -> int:
-        """1 when all images are grey, else 3."""
-        return 1 if set(self.modes) <= GREY_MODES else 3
+        """1 when all images are grey or made so, else 3."""
+        return self.framing.channels(self.grey == self.total)
 
     def notes(self) -> tuple[str, ...]:
-        """What decoding will change: grey images among colour ones, transparency, 16 bits, further frames."""
-        total = sum(self.modes.values())
-        grey = sum(count for mode, count in self.modes.items() if mode in GREY_MODES)
-        notes = []
-        if grey and self.channels == 3:
-            notes.append(f"{grey} of {total} images are greyscale, converted to RGB")
-        if self.transparent:
-            notes.append(f"{self.transparent} of {total} images have transparency, which was dropped")
-        if self.deep:
-            notes.append(f"{self.deep} of {total} images have 16 bits a channel, which were reduced to 8")
-        if self.animated:
-            notes.append(f"{self.animated} of {total} images are animated; their first frame was read")
+        """What decoding will change, with the number of images that it changes."""
+        kept = {"center": "only the square in their middle was kept", "pad": "black margins were added"}
+        found = [
+            (self.grey if self.channels == 3 else 0, "are greyscale, converted to RGB"),
+            (self.total - self.grey if self.channels == 1 else 0, "have colours, which were made grey"),
+            (self.cmyk, "are stored for print (CMYK), converted without a colour profile"),
+            (self.transparent, "have transparency, which was composed on white"),
+            (self.deep, "have 16 bits a channel, which were scaled to 8"),
+            (self.several, "have several frames or pages; the first was read"),
+            (self.turned, "carry an orientation (EXIF), which was applied"),
+            (self.oblong, f"are not square: {kept.get(str(self.framing.crop))}"),
+        ]
+        notes = [f"{count} of {self.total} images {what}" for count, what in found if count]
+        if self.framing.resize and not self.least == self.most == (self.side, self.side):
+            sizes = " … ".join(f"{width}×{height}" for width, height in dict.fromkeys((self.least, self.most)))
+            larger = f"; {self.enlarged} of {self.total} were enlarged" if self.enlarged else ""
+            notes.append(f"images of {sizes} pixels were resized to {self.side}×{self.side}{larger}")
         return tuple(notes)
 
     def shape(self, count: int) -> tuple[int, int, int, int]:
         """[N, C, H, W] of ``count`` such images."""
-        if self.size is None:
+        if self.side is None:
             raise DataError("no images")
-        return (count, self.channels, self.size[1], self.size[0])
+        return (count, self.channels, self.side, self.side)
 
 
-def decode_image(image: Encoded, name: str, channels: int) -> Pixels:
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
+
+
+def decode_image(image: Encoded, name: str, channels: int, framing: Framing = PLAIN) -> Pixels:
     """Decode one image to uint8 [C, H, W].
 
     Raises:
@@ -131,14 +174,13 @@ def decode_image(image: Encoded, name: str, channels: int) -> Pixels:
     """
     with _open(image, name) as opened:
         try:
-            pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
+            return to_pixels(opened, framing, channels)
         except Exception as error:  # PIL's decoders raise many kinds for damaged files
             raise UnreadableImageError(f"{name}: damaged image ({error})") from error
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def stacked(items: Iterable[tuple[Encoded, str]], channels: int) -> Iterator[Pixels]:
-    """Decode images one after the other into chunks [n, C, H, W].
+def stacked(items: Iterable[tuple[Encoded, str]], survey: Survey) -> Iterator[Pixels]:
+    """Decode images one after the other into chunks [n, C, H, W], as their survey wants them.
 
     Raises:
         DataError: At the end, if some are damaged: all of them are named.
@@ -147,7 +189,7 @@ def stacked(items: Iterable[tuple[Encoded, str]], channels: int) -> Iterator[Pix
     lost: list[str] = []
     for image, name in items:
         try:
-            chunk.append(decode_image(image, name, channels))
+            chunk.append(decode_image(image, name, survey.channels, survey.framing))
         except UnreadableImageError as error:
             lost.append(str(error))
             if len(lost) == _MOST:
@@ -172,7 +214,7 @@ def file_stream(files: Sequence[Path], survey: Survey) -> ImageStream:
     """Image files as a stream, in the given order."""
 
     def chunks() -> Iterator[Pixels]:
-        return stacked(((path, shown(path)) for path in files), survey.channels)
+        return stacked(((path, shown(path)) for path in files), survey)
 
     return ImageStream(survey.shape(len(files)), chunks)
 
@@ -193,6 +235,13 @@ def _open(image: Encoded, name: str) -> Image.Image:
         raise UnreadableImageError(f"{name}: not a readable image ({why})") from error
     except Exception as error:
         raise UnreadableImageError(f"{name}: not a readable image ({type(error).__name__})") from error
+
+
+def _content(opened: Image.Image, image: Encoded) -> bytes | None:
+    """A PNG's content; None for other formats."""
+    if opened.format != "PNG":
+        return None
+    return image if isinstance(image, bytes) else image.read_bytes()
 
 
 def _frames(opened: Image.Image, name: str) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 from ddbench.core.errors import DataError
 from ddbench.core.infos import Contents
 from ddbench.data.readers.columns import Columns, Values, class_names, columns_of, texts_numbered, value_of
+from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.images import Encoded, Survey, stacked
 from ddbench.data.readers.numbers import numbered
 from ddbench.data.readers.raw import ImageStream, Labels, PartName, Pixels, RawDataset
@@ -46,34 +47,36 @@ class Table:
 
 
 def read(
-    path: Path, *, counted: bool = True, label: str | None = None, names: Sequence[str] | None = None
-) -> RawDataset:
+    path: Path, framing: Framing = PLAIN, *, counted: bool = True, label: str | None = None,
+    names: Sequence[str] | None = None,
+) -> RawDataset:  # fmt: skip
     """Read a folder of parquet files, or one file.
 
     Args:
         path: The folder or file.
+        framing: How images of any shape become squares of one size.
         counted: Whether labels without names of classes must be 0 … K-1, or 1 … K, which is shifted with a note.
         label: The column of labels, where the user chose one.
         names: The classes that text labels mean; None: those of train, in the order of their names.
 
     Raises:
-        DataError: If pyarrow is missing, files, shards or columns are not found, or an image is unreadable, not square
-            or of another size than the first.
+        DataError: If pyarrow is missing, files, shards or columns are not found, or an image is unreadable, or
+            not square or of another size than the first and ``framing`` does not help.
     """
     tables, notes = _tables(path)
-    raw = read_tables(tables, label=label, counted=counted, names=names)
+    raw = read_tables(tables, framing, label=label, counted=counted, names=names)
     return replace(raw, notes=(*raw.notes, *notes))
 
 
 def read_tables(
-    tables: Mapping[PartName, Sequence[Table]], *, label: str | None = None, counted: bool = True,
-    names: Sequence[str] | None = None, official: bool = False,
+    tables: Mapping[PartName, Sequence[Table]], framing: Framing = PLAIN, *, label: str | None = None,
+    counted: bool = True, names: Sequence[str] | None = None, official: bool = False,
 ) -> RawDataset:  # fmt: skip
     """Read the tables of each part; arguments and errors as :func:`read`."""
     first = tables["train"][0]
     columns = columns_of(first.schema, first.name, label, official=official)
     _refuse_other_names([table for found in tables.values() for table in found], columns)
-    survey = Survey()
+    survey = Survey(framing)
     values = {part: _survey(found, columns, survey) for part, found in tables.items()}
     fields: dict[str, Any] = {}
     for part, found in tables.items():
@@ -192,7 +195,7 @@ def _stream(tables: Sequence[Table], columns: Columns, survey: Survey, count: in
                 yield _encoded(image, f"{table.name}, row {row}")
 
     def chunks() -> Iterator[Pixels]:
-        return stacked(rows(), survey.channels)
+        return stacked(rows(), survey)
 
     return ImageStream(survey.shape(count), chunks)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ddbench.core.errors import DataError
 from ddbench.data.readers.archives import is_archive, unpack
+from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.images import Survey, file_stream
 from ddbench.data.readers.raw import Labels, RawDataset
 from ddbench.data.readers.walk import Passed, level, shown
@@ -24,15 +25,19 @@ SUFFIX = ".JPEG"
 HIDDEN = (SUFFIX.lower(),)
 
 
-def read(path: Path) -> RawDataset:
+def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
     """Read TinyImageNet from ``path``, ``path/tiny-imagenet-200``, or an archive that is or lies at ``path``.
+
+    Args:
+        path: The folder or archive.
+        framing: How images of any shape become squares of one size.
 
     Raises:
         DataError: If the layout is not the official one, or an image is unreadable or of another size.
     """
     root = _root(path)
     if root is not None:
-        return _read_layout(root)
+        return _read_layout(root, framing)
     archive = path if is_archive(path) else next(iter(sorted(p for p in path.glob(f"{NAME}*") if is_archive(p))), None)
     if archive is None:
         raise DataError(f"{path} holds neither train/ and val/ nor {NAME}.zip (or .tar, .tar.gz, .tar.xz)")
@@ -42,7 +47,7 @@ def read(path: Path) -> RawDataset:
         root = _root(Path(scratch.name))
         if root is None:
             raise DataError(f"{archive} holds no train/ and val/val_annotations.txt")
-        return replace(_read_layout(root), scratch=scratch)
+        return replace(_read_layout(root, framing), scratch=scratch)
     except BaseException:
         scratch.cleanup()
         raise
@@ -58,7 +63,7 @@ def _root(path: Path) -> Path | None:
     )
 
 
-def _read_layout(root: Path) -> RawDataset:
+def _read_layout(root: Path, framing: Framing) -> RawDataset:
     wnids = _wnids(root)
     numbers = {wnid: number for number, wnid in enumerate(wnids)}
     passed = Passed()
@@ -78,7 +83,7 @@ def _read_layout(root: Path) -> RawDataset:
     _count_others(beside, passed)
     if not train or not test:
         raise DataError(f"no {SUFFIX} images in {'train' if not train else 'val'}")
-    survey = Survey()
+    survey = Survey(framing)
     survey.add_all((file, shown(file.relative_to(root))) for file, _ in (*train, *test))
     return RawDataset(
         train_images=file_stream([file for file, _ in train], survey),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,8 +17,27 @@ MATRICES = "matrices.safetensors"
 Array: TypeAlias = npt.NDArray[np.float32]
 
 
-def read_matrices(place: Path) -> tuple[Array, Array, str]:
-    """What an artifact of kind ``zca`` holds: mean [D], W [D, D] and the sha256 of their file.
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrices:
+    """A whitening (x − mean) W, W symmetric: a matrix, or rest · I − F Fᵀ.
+
+    Attributes:
+        sha256: Of their file.
+        mean: [D].
+        whiten: W [D, D]; None: it is kept thin.
+        factor: F [D, n]; None likewise: it is a matrix.
+        rest: What W multiplies rows by that F does not reach.
+    """
+
+    sha256: str
+    mean: Array
+    whiten: Array | None = None
+    factor: Array | None = None
+    rest: float = 0.0
+
+
+def read_matrices(place: Path) -> Matrices:
+    """What an artifact of kind ``zca`` holds.
 
     Args:
         place: The artifact's folder, or the file itself.
@@ -31,6 +51,9 @@ def read_matrices(place: Path) -> tuple[Array, Array, str]:
     try:
         content = path.read_bytes()
         arrays = load(content)
-        return arrays["mean"], arrays["whiten"], hashlib.sha256(content).hexdigest()
+        sha256, mean = hashlib.sha256(content).hexdigest(), arrays["mean"]
+        if "factor" in arrays:
+            return Matrices(sha256, mean, factor=arrays["factor"], rest=float(arrays["rest"][0]))
+        return Matrices(sha256, mean, whiten=arrays["whiten"])
     except Exception as error:
         raise DataError(f"{path}: cannot read whitening matrices: {type(error).__name__}: {error}") from error

@@ -50,7 +50,7 @@ def whitening_of(record: Record) -> Path | None:
 
 
 def matrices_of(whitening: Path | None) -> dict[str, Tensor]:
-    """``mean`` [D] and ``whiten`` [D, D] of a space; empty for spaces without."""
+    """``mean`` [D] and ``whiten`` [D, D] of a space, or ``factor`` [D, n] and ``rest``; empty for spaces without."""
     return {} if whitening is None else load_file(whitening / MATRICES)
 
 

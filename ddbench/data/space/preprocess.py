@@ -86,23 +86,28 @@ class Whiten:
     Attributes:
         preprocess: Id, and the hash of the matrices.
         mean: [D] float32.
-        matrix: [D, D] float32.
+        matrix: W [D, D] float32, or its factor F [D, n].
         rows: Images → rows.
+        rest: Of W = rest · I − F Fᵀ; None: ``matrix`` is W itself.
     """
 
     preprocess: Preprocess
     mean: Tensor
     matrix: Tensor
     rows: Rows
+    rest: float | None = None
 
     @property
     def cheap(self) -> bool:
-        """2·D² operations an image, and matrix products round differently for different batches."""
+        """2·D² operations an image (4·D·n with a factor), and matrix products round differently for other batches."""
         return False
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Whiten; a batch may be of any size."""
-        return ((self.rows(pixels) - self.mean) @ self.matrix).view_as(pixels)
+        centred = self.rows(pixels) - self.mean
+        if self.rest is None:
+            return (centred @ self.matrix).view_as(pixels)
+        return (self.rest * centred).addmm_(centred @ self.matrix, self.matrix.T, alpha=-1).view_as(pixels)
 
 
 def load_whitening(preprocess_id: str, place: Path, device: torch.device, rows: Rows) -> Whiten:
@@ -117,6 +122,8 @@ def load_whitening(preprocess_id: str, place: Path, device: torch.device, rows: 
     Raises:
         DataError: If the file is missing or damaged.
     """
-    mean, matrix, sha256 = read_matrices(place)
-    declared = Preprocess(id=preprocess_id, matrices=sha256)
-    return Whiten(declared, torch.tensor(mean, device=device), torch.tensor(matrix, device=device), rows)
+    found = read_matrices(place)
+    thin = found.whiten is None
+    mean, matrix = (torch.tensor(part, device=device) for part in (found.mean, found.factor if thin else found.whiten))
+    declared = Preprocess(id=preprocess_id, matrices=found.sha256)
+    return Whiten(declared, mean, matrix, rows, found.rest if thin else None)

@@ -7,7 +7,7 @@ own norm after taking off its own mean: contrast and brightness are gone, so suc
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
@@ -27,6 +27,7 @@ from ddbench.data.space.ids import ZCA, constants, keeps_pixels
 from ddbench.data.space.matrices import read_matrices
 
 Floats: TypeAlias = npt.NDArray[np.float32]
+Doubles: TypeAlias = npt.NDArray[np.float64]
 
 
 class PictureWarning(UserWarning):
@@ -135,15 +136,22 @@ def unwhiten(images: Floats, space: Preprocess, place: Path, mean: Sequence[floa
         DataError: If the matrices are missing, damaged, or others than the set declares.
     """
     centre, inverse = _inverse(space, place)
-    rows = images.reshape(len(images), -1).astype(np.float64) @ inverse + centre
+    rows = inverse(images.reshape(len(images), -1).astype(np.float64)) + centre
     restored = rows.astype(np.float32).reshape(images.shape)
     return unstandardise(restored, mean, std) if ZCA[space.id] == "frepo" else restored
 
 
 @lru_cache(maxsize=1)
-def _inverse(space: Preprocess, place: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean [D] and W⁻¹ [D, D]; kept, because the snapshots of one set are shown together."""
-    mean, matrix, sha256 = read_matrices(place)
-    if sha256 != space.matrices:
+def _inverse(space: Preprocess, place: Path) -> tuple[Doubles, Callable[[Doubles], Doubles]]:
+    """Mean [D], and rows [n, D] → rows W⁻¹; kept, because the snapshots of one set are shown together."""
+    found = read_matrices(place)
+    if found.sha256 != space.matrices:
         raise DataError(f"{place}: other whitening matrices than those the set was made with")
-    return mean.astype(np.float64), np.linalg.inv(matrix.astype(np.float64))
+    mean = found.mean.astype(np.float64)
+    if found.whiten is not None:
+        inverse: Doubles = np.linalg.inv(found.whiten.astype(np.float64))
+        return mean, lambda rows: rows @ inverse
+    assert found.factor is not None
+    factor, rest = found.factor.astype(np.float64), found.rest
+    small = np.linalg.inv(rest * np.eye(factor.shape[1]) - factor.T @ factor)  # Woodbury: n × n instead of D × D
+    return mean, lambda rows: (rows + rows @ factor @ small @ factor.T) / rest

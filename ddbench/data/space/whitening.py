@@ -1,4 +1,8 @@
-"""ZCA whitening matrices (artifact kind ``zca``): W = U (Λ + eps)^(-1/2) Uᵀ of the covariance U Λ Uᵀ of train."""
+"""ZCA whitening matrices (artifact kind ``zca``): W = U (Λ + r)^(-1/2) Uᵀ of the covariance U Λ Uᵀ of train.
+
+Where a matrix [D, D] would be too large and there are fewer images than numbers in one, W = rest · I − F Fᵀ with a
+factor F [D, n] (:func:`ddbench.data.space.params.is_thin`): the same map, to rounding.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,12 @@ from torch import Tensor
 from ddbench.core.api import RunContext
 from ddbench.core.errors import DataError
 from ddbench.data.space.matrices import MATRICES
-from ddbench.data.space.params import ZCAParams
+from ddbench.data.space.params import ZCAParams, is_thin
 from ddbench.data.space.preprocess import fronts
 
 _CHUNK = 2048
+_BLOCK = 1 << 23
+"""Numbers that are float64 at a time where the whitening is thin."""
 
 
 def fit(chunks: Callable[[], Iterator[Tensor]], params: ZCAParams) -> tuple[Tensor, Tensor]:
@@ -55,8 +61,57 @@ def fit(chunks: Callable[[], Iterator[Tensor]], params: ZCAParams) -> tuple[Tens
     return mean.float(), ((whiten + whiten.T) / 2).float()
 
 
+def fit_thin(chunks: Callable[[], Iterator[Tensor]], params: ZCAParams) -> tuple[Tensor, Tensor, Tensor]:
+    """The whitening of :func:`fit` of n rows from their n × n products, without a matrix [D, D].
+
+    The covariance XᵀX / m of rank n has the eigenvalues λ of XXᵀ / m with eigenvectors V, and r elsewhere, so
+    W = r^(-1/2) I − Xᵀ V diag(f / m) Vᵀ X, f = (r^(-1/2) − (λ + r)^(-1/2)) / λ, which is written without a difference.
+
+    Args:
+        chunks: As for :func:`fit`.
+        params: As for :func:`fit`.
+
+    Returns:
+        Mean [D], F [D, n] and rest [1], float32.
+
+    Raises:
+        ValueError: If there are fewer than 2 images.
+    """
+    rows = torch.cat(list(chunks()))
+    count, size = rows.shape
+    if count < 2:
+        raise ValueError(f"whitening needs at least 2 images, got {count}")
+    columns = range(0, size, max(1, _BLOCK // count))
+    mean = torch.zeros(size, dtype=torch.float64, device=rows.device)
+    products = torch.zeros(count, count, dtype=torch.float64, device=rows.device)
+
+    def centred(start: int) -> tuple[slice, Tensor]:
+        where = slice(start, start + columns.step)
+        return where, rows[:, where].to(torch.float64) - mean[where]
+
+    for start in columns:
+        where, block = centred(start)
+        if params.variant != "kip":
+            mean[where] = block.mean(0)
+            block -= mean[where]
+        products.addmm_(block, block.T)
+    absolute = params.variant == "kornia"
+    m = count - 1 if absolute else count
+    ridge = params.eps * (1.0 if absolute else float(products.trace()) / m / size)
+    values, vectors = torch.linalg.eigh(products.div_(m))
+    root = values.clamp(min=0).add(ridge).sqrt()
+    vectors *= (m * ridge**0.5 * root * (ridge**0.5 + root)).rsqrt()
+    factor = torch.empty(size, count, dtype=torch.float32, device=rows.device)
+    for start in columns:
+        where, block = centred(start)
+        factor[where] = (block.T @ vectors).float()
+    return mean.float(), factor, torch.tensor([ridge**-0.5], dtype=torch.float32)
+
+
 def build(ctx: RunContext, folder: Path, params: ZCAParams) -> None:
-    """Write ``matrices.safetensors`` with ``mean`` [D] and ``whiten`` [D, D] float32, fitted on ``ctx.train``.
+    """Write ``matrices.safetensors``, fitted on ``ctx.train``: float32 ``mean`` [D], and ``whiten`` [D, D] or a factor.
+
+    A factor is ``factor`` [D, n] with ``rest`` [1].
 
     Raises:
         DataError: If train has fewer than 2 images.
@@ -74,5 +129,10 @@ def build(ctx: RunContext, folder: Path, params: ZCAParams) -> None:
 
     if count < 2:
         raise DataError(f"{ctx.dataset.name}: whitening needs at least 2 training images")
-    mean, whiten = fit(chunks, params)
-    save_file({"mean": mean.cpu().contiguous(), "whiten": whiten.cpu().contiguous()}, folder / MATRICES)
+    if is_thin(count, ctx.train.pixels(torch.arange(1)).numel()):
+        mean, factor, rest = fit_thin(chunks, params)
+        found = {"mean": mean, "factor": factor, "rest": rest}
+    else:
+        mean, whiten = fit(chunks, params)
+        found = {"mean": mean, "whiten": whiten}
+    save_file({name: part.cpu().contiguous() for name, part in found.items()}, folder / MATRICES)

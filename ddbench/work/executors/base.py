@@ -33,6 +33,8 @@ class Resources(Frozen):
         alone: Whether no other node of the run may run meanwhile.
         peak_mb: Memory that it is expected to need beyond what its process has [MB]; 0: not known.
         device_mb: The same of its GPU, where it runs on one.
+        apart: Whose code runs that is not ddbench's: then in a process that runs nothing else; empty: nobody's, but in
+            a process of its own as well; None: wherever the executor runs nodes.
     """
 
     device: str = "auto"
@@ -42,6 +44,7 @@ class Resources(Frozen):
     alone: bool = False
     peak_mb: float = 0.0
     device_mb: float = 0.0
+    apart: str | None = None
 
 
 class Executor(Protocol):

@@ -1,12 +1,15 @@
-"""The executor `local`: nodes run in this process, one at a time."""
+"""The executor `local`: nodes run in this process, one at a time; those of plugins in a process beside it."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from ddbench.core.api import Limits
 from ddbench.core.documents import Document
 from ddbench.work import engine
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Handle, Resources, Run
+from ddbench.work.executors.processes import Processes
 from ddbench.work.node import run_node
 from ddbench.work.warm import warm_up
 
@@ -20,18 +23,26 @@ class Local:
         warm_up()
         self._run = run
         self._submitted: tuple[Document, Resources] | None = None
+        self._beside: Processes | None = None
+        self._away = False
 
     def has_room(self, resources: Resources) -> bool:
         """Always: there is nothing beside it."""
         return True
 
     def submit(self, document: Document, resources: Resources) -> Handle:
-        """Keep the node for :meth:`poll`."""
+        """Keep the node for :meth:`poll`, or give it to the process that is for such nodes."""
+        self._away = resources.apart is not None
+        if self._away:
+            self._beside = self._beside or Processes(replace(self._run, jobs=1))
+            return self._beside.submit(document, resources)
         self._submitted = document, resources
         return document.key
 
     def poll(self, wait_s: float) -> list[tuple[Handle, Outcome]]:
-        """Run the node; takes as long as it takes."""
+        """Run the node; takes as long as it takes. Another process's: hear of it for ``wait_s`` seconds."""
+        if self._away and self._beside is not None:
+            return self._beside.poll(wait_s)
         if self._submitted is None:
             return []
         (document, resources), self._submitted = self._submitted, None
@@ -49,8 +60,12 @@ class Local:
         return [(document.key, outcome)]
 
     def cancel(self, handle: Handle) -> None:
-        """Forget the node: whoever can call this is not running it."""
+        """Forget the node, which this process does not run where it can call this; another one is asked to stop."""
         self._submitted = None
+        if self._beside is not None:
+            self._beside.cancel(handle)
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Let the other process end."""
+        if self._beside is not None:
+            self._beside.close()

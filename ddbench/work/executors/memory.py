@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 
-MEMINFO = Path("/proc/meminfo")
-GROUPS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
-CGROUP = Path("/sys/fs/cgroup")
-"""Where a container or a batch job finds its own limit and use of memory; the files of both versions."""
 SPARE = 0.9
 """Share of free memory that forecasts may fill: they leave out what processes hold before their first node."""
-
-
-def available_mb() -> float | None:
-    """Memory that this machine, or this container, could still give to processes [MB]; None: nothing says."""
-    found = []
-    with contextlib.suppress(OSError):
-        lines = MEMINFO.read_text().splitlines()
-        found += [int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:")]
-    for limit, use in GROUPS:
-        with contextlib.suppress(OSError, ValueError):  # ValueError: "max", there is no limit
-            found.append((int((CGROUP / limit).read_text()) - int((CGROUP / use).read_text())) / 2**20)
-    return min(found, default=None)
 
 
 def fits(need: float, beside: Sequence[float], *, idle: float | None, now: float | None) -> bool:

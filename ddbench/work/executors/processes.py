@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import subprocess
 import sys
 import threading
 import time
+import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,18 +20,38 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ddbench.core import errors
-from ddbench.core.documents import Document
-from ddbench.core.errors import DDBenchError
-from ddbench.work.attempt import Outcome
+from ddbench.core.documents import ArtifactDocument, Document
+from ddbench.core.errors import DDBenchError, FailureStatus, InterruptedRunError
+from ddbench.core.memory import available_mb
+from ddbench.work.attempt import Outcome, fail_unstarted, keep_log, now
+from ddbench.work.executors import tree
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.devices import environment
-from ddbench.work.executors.memory import available_mb, fits
+from ddbench.work.executors.losses import count_loss, forget, losses
+from ddbench.work.executors.memory import fits
 
 REDO = 2
 """How often a node is run again whose process was lost: killed, for instance, because memory was short.
 
-The last time nothing runs beside it.
+The last time nothing runs beside it. Losses of earlier commands count, too.
 """
+GRACE_S = 30.0
+"""The most seconds beyond ``--timeout`` in which a node can stop by itself before its process is ended.
+
+One and a third of the limit where that is less.
+"""
+STOP_S = 60.0
+"""Seconds that a process has for its last step and a checkpoint, once it was asked to stop."""
+LOOK_S = 1.0
+"""Seconds between looks at how many threads a process has."""
+MOST_THREADS = 1000 + 16 * (os.cpu_count() or 1)
+"""Of one node, those of the processes that it started included: more are a mistake that takes the machine with it."""
+TAIL = 4096
+"""Bytes that are kept of what a process said last on stderr."""
+
+
+class LostProcessWarning(UserWarning):
+    """A worker process has ended in the middle of a node."""
 
 
 @dataclass
@@ -39,10 +61,17 @@ class _Task:
     document: Document
     resources: Resources
     lost: int = 0
+    begun: float = 0.0
 
     @property
     def handle(self) -> Handle:
         return self.document.key
+
+    @property
+    def over_s(self) -> float:
+        """When its process is ended, if it has not stopped by itself [monotonic s]."""
+        limit = self.resources.timeout_s
+        return math.inf if limit is None else self.begun + limit + min(GRACE_S, 1 + limit / 3)
 
 
 class _Worker:
@@ -52,25 +81,41 @@ class _Worker:
     """
 
     def __init__(self, command: list[str], gpu: str | None, told: _Told) -> None:
+        self._mark = uuid.uuid4().hex
         # A session of its own, so that a Ctrl-C in the terminal does not reach it as a second signal.
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-            env=os.environ | ({} if gpu is None else environment(gpu)),
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            env=os.environ | ({} if gpu is None else environment(gpu)) | {tree.MARK: self._mark},
         )  # fmt: skip
         self.gpu = gpu
         self.task: _Task | None = None
         self.ready = False
         self.free_mb: float | None = None
+        self.ends = False
+        self.apart: str | None = None
+        self.verdict: tuple[FailureStatus, str] | None = None
+        self.said = b""
         self._stopping = False
         threading.Thread(target=self._listen, args=(told,), daemon=True).start()
+        self._hears = threading.Thread(target=self._hear, daemon=True)
+        self._hears.start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a node."""
+        return self.ready and self.task is None and not self.ends
+
+    def suits(self, resources: Resources) -> bool:
+        """Whether it may run a node: it ran none yet, or those of the same plugins."""
+        return self.apart in (None, resources.apart or "")
 
     def give(self, task: _Task) -> None:
         """Let it run a node; where it is gone already, that is told like any loss."""
         assert self.process.stdin is not None
-        self.task = task
+        self.task, self.apart, task.begun = task, task.resources.apart or "", time.monotonic()
         line = {"document": task.document.model_dump(mode="json"), "resources": task.resources.model_dump()}
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(line) + "\n")
+            self.process.stdin.write(json.dumps(line).encode() + b"\n")
             self.process.stdin.flush()
 
     def stop(self) -> None:
@@ -88,12 +133,42 @@ class _Worker:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
 
+    def kill(self, verdict: tuple[FailureStatus, str] | None = None) -> None:
+        """End it and all that it started, now.
+
+        Args:
+            verdict: What its node's row says; None: it ended by itself.
+        """
+        self.verdict = self.verdict or verdict
+        tree.end(self.process.pid, self._mark)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, and end what is left then."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        self.kill()
+        self.process.wait()
+
+    def last_words(self) -> str:
+        """What it said last on stderr, once it has ended."""
+        self._hears.join(timeout=1.0)  # what it started may hold the pipe for longer
+        return self.said.decode(errors="backslashreplace")
+
     def _listen(self, told: _Told) -> None:
         assert self.process.stdout is not None
         with contextlib.suppress(ValueError):  # a line cut short by the end of the process
             for line in self.process.stdout:
                 told.put((self, json.loads(line)))
         told.put((self, None))
+
+    def _hear(self) -> None:
+        """Hand on what it says, and keep the last of it."""
+        assert self.process.stderr is not None
+        while text := os.read(self.process.stderr.fileno(), TAIL):
+            self.said = (self.said + text)[-TAIL:]
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(text.decode(errors="backslashreplace"))
+                sys.stderr.flush()
 
 
 _Told: TypeAlias = "queue.Queue[tuple[_Worker, dict[str, Any] | None]]"
@@ -114,7 +189,8 @@ class Processes:
     """Starts its workers at once, and gives the node of a lost one to another."""
 
     def __init__(self, run: Run) -> None:
-        self._monitor = run.monitor
+        self._monitor, self._store = run.monitor, run.store
+        self._looked = 0.0
         self._told: _Told = queue.Queue()
         self._waiting: list[_Task] = []
         self._idle_mb: float | None = None
@@ -138,10 +214,9 @@ class Processes:
 
     def submit(self, document: Document, resources: Resources) -> Handle:
         """Give the node to an idle worker."""
-        task = _Task(document, resources)
-        self._waiting.append(task)
+        self._waiting.append(_Task(document, resources, losses(self._store, document.key)))
         self._place()
-        return task.handle
+        return document.key
 
     def _place(self) -> None:
         """Give what waits to idle workers, one after the other."""
@@ -149,6 +224,9 @@ class Processes:
             task = self._waiting[0]
             worker = self._worker_for(task.resources, alone=task.lost == REDO)
             if worker is None:
+                break
+            if not worker.suits(task.resources):  # it goes, and its successor takes the node when it is ready
+                self._replace(worker)
                 break
             worker.give(self._waiting.pop(0))
 
@@ -172,9 +250,16 @@ class Processes:
             beside = [other.device_mb for gpu, other in busy if gpu == worker.gpu]
             told = [one.free_mb for one in self._workers if one.gpu == worker.gpu and one.free_mb is not None]
             free = max(told, default=None)
-            if worker.ready and worker.task is None and fits(resources.device_mb, beside, idle=free, now=None):
-                rooms.append((len(beside), worker))
-        return min(rooms, key=lambda room: room[0], default=(0, None))[1]
+            if worker.idle and fits(resources.device_mb, beside, idle=free, now=None):
+                rooms.append((not worker.suits(resources), len(beside), worker))
+        return min(rooms, key=lambda room: room[:2], default=(False, 0, None))[2]
+
+    def _replace(self, worker: _Worker) -> None:
+        """A new process takes the place of one that has no node."""
+        worker.end()
+        worker.wait(STOP_S)
+        self._workers.remove(worker)
+        self._workers.append(_Worker(self._command, worker.gpu, self._told))
 
     def poll(self, wait_s: float) -> list[tuple[Handle, Outcome]]:
         """Hear what workers say until one is ready or done with its node, or for ``wait_s`` seconds.
@@ -182,6 +267,7 @@ class Processes:
         Raises:
             DDBenchError: If a worker cannot start, or what ended its work, as that would have ended it here.
         """
+        self._watch()
         end, done, dead = time.monotonic() + wait_s, None, self._dead()
         while done is None:
             try:
@@ -191,6 +277,23 @@ class Processes:
             if worker in self._workers:
                 done = self._lost(worker) if answer is None else self._heard(worker, answer)
         return done
+
+    def _watch(self) -> None:
+        """End processes whose node takes too long, or starts too much: nothing inside them can be trusted to."""
+        now = time.monotonic()
+        look = now - self._looked >= LOOK_S
+        if look:
+            self._looked = now
+        for worker in self._workers:
+            if worker.task is None:
+                continue
+            if now > worker.task.over_s:
+                limit = worker.task.resources.timeout_s
+                why = f"stopped by --timeout after {limit:g} s: it did not stop by itself, its process was ended"
+                worker.kill(("timeout", why))
+            elif look and (n := tree.threads_of(worker.process.pid)) > MOST_THREADS:
+                why = f"it and what it started ran {n} threads, more than {MOST_THREADS}: all were ended"
+                worker.kill(("failed", why))
 
     def _dead(self) -> list[_Worker]:
         """Workers that have ended; their pipes need not have: what they started may hold those for longer."""
@@ -209,13 +312,15 @@ class Processes:
             self._place()
             return []
         assert worker.task is not None
-        handle, worker.task = worker.task.handle, None
+        key, worker.task, worker.ends = worker.task.document.key, None, answer.get("ends", False)
+        forget(self._store, key)
         self._place()
-        return [(handle, Outcome.model_validate(answer["outcome"]))]
+        return [(key, Outcome.model_validate(answer["outcome"]))]
 
     def _lost(self, worker: _Worker) -> list[tuple[Handle, Outcome]]:
         """Its process has ended: another one takes its place and its node, unless that goes on for ever."""
         code, task = worker.process.wait(), worker.task
+        worker.kill()  # what it started may live on
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         self._workers.remove(worker)
         if not worker.ready:
@@ -223,13 +328,30 @@ class Processes:
         self._workers.append(_Worker(self._command, worker.gpu, self._told))
         if task is None:
             return []
+        if worker.verdict is not None:
+            return [(task.handle, self._failed(worker, *worker.verdict))]
+        if code >= 0 and code != InterruptedRunError.exit_code:  # its own code ended it, and would again
+            return [(task.handle, self._failed(worker, "failed", f"its process {how}"))]
         task.lost += 1
         if task.lost > REDO:
-            return [(task.handle, Outcome(status="failed", reason=f"its process {how}, {task.lost} times in a row"))]
-        warnings.warn(f"a process {how}: its node is tried again", UserWarning, stacklevel=2)
+            return [(task.handle, self._failed(worker, "failed", f"its process {how}, {task.lost} times in a row"))]
+        count_loss(self._store, task.document.key, task.lost)
+        warnings.warn(f"a process {how}: its node is tried again", LostProcessWarning, stacklevel=2)
         self._waiting.append(task)
         self._place()
         return []
+
+    def _failed(self, worker: _Worker, status: FailureStatus, reason: str) -> Outcome:
+        """The outcome of a node whose process is gone, with a record of it where its kind leaves one."""
+        assert worker.task is not None
+        document = worker.task.document
+        forget(self._store, document.key)
+        if isinstance(document, ArtifactDocument):
+            return Outcome(status=status, reason=f"artifact {document.artifact.kind}: {reason}")
+        record = fail_unstarted(self._store, document, status, reason)
+        if words := worker.last_words():
+            keep_log(self._store.folder(document.set), f"{now()} {status}: {reason}\n{words}\n")
+        return Outcome.of(record)
 
     def cancel(self, handle: Handle) -> None:
         """Ask the node's process to checkpoint and end."""
@@ -238,12 +360,16 @@ class Processes:
                 worker.stop()
 
     def close(self) -> None:
-        """Let idle processes end, and wait for all."""
+        """Let idle processes end, and wait for all; what does not stop is ended."""
         for worker in self._workers:
             worker.end()
-        for worker in self._workers:
-            worker.process.wait()
-        self._workers = []
+        try:
+            for worker in self._workers:
+                worker.wait(STOP_S)
+        finally:
+            for worker in self._workers:
+                worker.kill()
+            self._workers = []
 
 
 def _error(kind: str, text: str) -> DDBenchError:

@@ -6,23 +6,24 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
-from ddbench.core.store.claims import Watch, acquire
+from ddbench.core.store.claims import Watch, acquire, holder_of
 from ddbench.core.store.folder import Store
 from ddbench.plan.collect import cause
 from ddbench.plan.forecast import Speeds, forecast, limit_references, sure_references
 from ddbench.plan.graph import Node, Plan
-from ddbench.plan.memory import Peaks, in_memory
+from ddbench.plan.memory import Peaks, in_memory, whitenings
 from ddbench.plan.order import longest_first, seconds_left
 from ddbench.plan.status import look_up
 from ddbench.work.attempt import Outcome, fail_unstarted
 from ddbench.work.executors.base import Executor, Handle, Resources
 from ddbench.work.interrupts import Interrupts
-from ddbench.work.monitor import Monitor
+from ddbench.work.monitor import Beats
 
 WAIT_S = 0.5
 REPAIRS = 2
@@ -39,7 +40,7 @@ class Schedule:
         executor: Where nodes run; closed at the end.
         resources: What a node may use.
         interrupts: Whether the user wants to stop.
-        monitor: Is told which nodes begin and end.
+        monitor: Is told which nodes begin and end, and holds their claims.
         reference_limit_s: Longest forecast for which a reference's row is measured; 0: never.
         retry_failed: Whether failures of other runs are run again too.
         parallel: Whether several nodes run at once: then forecasts say which goes first and what memory it needs; else
@@ -52,7 +53,7 @@ class Schedule:
     executor: Executor
     resources: Callable[[Document], Resources]
     interrupts: Interrupts
-    monitor: Monitor
+    monitor: Beats
     reference_limit_s: float
     retry_failed: bool = False
     parallel: bool = False
@@ -99,8 +100,17 @@ class Schedule:
             if self.running or not self.executor.slots:
                 self._collect()
             elif queue and not advanced:
-                self.monitor.waiting(len(queue))
+                self.monitor.waiting(len(queue), self._holders(queue))
                 self.sleep(WAIT_S)
+
+    def _holders(self, nodes: list[Node]) -> list[str]:
+        """Which other processes work on nodes."""
+        found = (holder_of(self._claims(node.document), short(node.key)) for node in nodes)
+        return sorted({one for one in found if one is not None})
+
+    def _claims(self, document: Document) -> Path:
+        """Where the claim on a node lies."""
+        return self.store.claims(shared=isinstance(document, ArtifactDocument) or document.set.shared)
 
     def _queue(self) -> list[Node]:
         """What may start, the next one first; references of which it is not decided yet whether they are measured wait.
@@ -121,7 +131,7 @@ class Schedule:
 
     def _look_back(self) -> None:
         """Learn from all records there are."""
-        self.peaks = Peaks(in_memory(self.plan.grid.data))
+        self.peaks = Peaks(in_memory(self.plan.grid.data), whitenings(self.plan.grid.data))
         for _, record in self.store.records():
             self.peaks.add(record)
             self.speeds.add(record)
@@ -165,14 +175,14 @@ class Schedule:
         if self.running and not self.executor.has_room(resources):
             self.waits_for_room = True
             return False
-        shared = isinstance(node.document, ArtifactDocument) or node.document.set.shared
-        claim = acquire(self.store.claims(shared=shared), short(node.key), self.watch)
+        claim = acquire(self._claims(node.document), short(node.key), self.watch)
         if claim is None:
             return self._look(node)
         with ExitStack() as held:
             held.enter_context(claim)
             if not self._look(node):  # another run may have finished it while we were waiting for the claim
                 self.monitor.begin(node)
+                self.monitor.claims[node.key] = claim
                 handle = self.executor.submit(node.document, resources)
                 self.running[handle] = node, held.pop_all()
                 self.alone = resources.alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import queue
 import sys
@@ -25,11 +26,11 @@ TELL_S = 0.1
 
 
 def serve(store: Store, registries: Registries, *, keep_logits: bool, device: str = "cpu") -> int:
-    """Run nodes until stdin ends; the exit code.
+    """Run nodes until stdin ends, or one leaves threads or processes running; the exit code.
 
     A line of stdin is ``{"document", "resources"}``. Lines of stdout are ``{"ready", "free_mb"}`` once,
-    ``{"progress"}`` now and then, and for each node ``{"outcome"}`` or, when the run cannot go on,
-    ``{"error": {"kind", "text"}}``.
+    ``{"progress"}`` now and then, and for each node ``{"outcome", "ends"}`` or, when the run cannot go on,
+    ``{"error": {"kind", "text"}}``; ``ends``: it takes no other node.
 
     Args:
         store: Where results go.
@@ -49,6 +50,7 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool, device: st
             warm_up()
             free_mb = engine.free_mb(engine.choose(device=device, threads=1))
             threading.Thread(target=_listen, args=(lines, tasks, busy), daemon=True).start()
+            known = {*threading.enumerate()}
             monitor.tell({"ready": True, "free_mb": free_mb})
             while not interrupts.requested and (line := tasks.get()) is not None:
                 task = json.loads(line)
@@ -64,7 +66,10 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool, device: st
                     keep_logits=keep_logits,
                 )
                 busy.clear()
-                monitor.tell({"outcome": outcome.model_dump(mode="json", by_alias=True)})
+                ends = _left_behind(known)
+                monitor.tell({"outcome": outcome.model_dump(mode="json", by_alias=True), "ends": ends})
+                if ends:
+                    break
     except (KeyboardInterrupt, InterruptedRunError):
         return InterruptedRunError.exit_code  # whoever sent the signal knows
     except Exception as error:
@@ -74,6 +79,12 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool, device: st
         monitor.tell({"error": {"kind": type(error).__name__, "text": str(error)}})
         return error.exit_code if isinstance(error, DDBenchError) else 1
     return InterruptedRunError.exit_code if interrupts.requested else 0
+
+
+def _left_behind(known: set[threading.Thread]) -> bool:
+    """Whether a node left threads or processes running: another node must not be measured beside them."""
+    left = any(thread not in known and not thread.daemon for thread in threading.enumerate())
+    return left or bool(multiprocessing.active_children())
 
 
 def _take_over_pipes() -> tuple[TextIO, TextIO]:
@@ -114,6 +125,6 @@ class _Teller(Silent):
 
     def progress(self, key: str, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
         """Say how far the node is, if nothing was just said of it."""
-        if key != self._key or time.monotonic() - self._told >= TELL_S:
+        if key != self._key or done >= total or time.monotonic() - self._told >= TELL_S:
             self._key, self._told = key, time.monotonic()
             self.tell({"progress": [key, done, total, what, {name: float(value) for name, value in metrics.items()}]})

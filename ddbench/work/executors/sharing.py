@@ -11,13 +11,14 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from ddbench.core.cpu import cores
 from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument, precision_of
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import canonical
 from ddbench.core.plugin.loader import Registries
+from ddbench.core.plugin.registry import FIRST_PARTY, owner_of
 from ddbench.core.specs import CellSpec
 from ddbench.core.store.folder import SPEC, Store
 from ddbench.models import names
@@ -27,6 +28,8 @@ from ddbench.work.engine import code_path
 from ddbench.work.executors.base import Resources
 from ddbench.work.executors.devices import named
 
+Isolate: TypeAlias = Literal["never", "plugins", "always"]
+"""Which nodes run in another process than this one: none, those that code of others takes part in, or all."""
 WORTH = 3000
 """Updates of pending students from which processes of their own are worth the seconds in which they start."""
 GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
@@ -50,6 +53,7 @@ class Sharing:
         begun: Cells (:func:`row_of`) that other repetitions were computed for by PyTorch's own operations: theirs, too;
             none where ``engine`` names one.
         half: Pending nodes that train in bfloat16.
+        isolate: What ``--isolate`` says: which nodes run in a process that runs nothing of others.
     """
 
     jobs: int
@@ -63,6 +67,7 @@ class Sharing:
     engine: str = "auto"
     begun: frozenset[str] = frozenset()
     half: int = 0
+    isolate: Isolate = "plugins"
 
     def of(self, document: Document) -> Resources:
         """What a node may use."""
@@ -74,7 +79,16 @@ class Sharing:
         engine = "eager" if self.begun and row_of(document) in self.begun else self.engine
         if precision_of(document) == "bf16":
             engine = "bf16"
-        return Resources(device=self.device, threads=threads, engine=engine, timeout_s=self.timeout_s, alone=alone)
+        return Resources(
+            device=self.device, threads=threads, engine=engine, timeout_s=self.timeout_s, alone=alone,
+            apart=self._apart(document),
+        )  # fmt: skip
+
+    def _apart(self, document: Document) -> str | None:
+        """Whose plugins run a node, where that matters."""
+        if self.isolate == "never":
+            return None
+        return " ".join(sorted(owners(document))) or ("" if self.isolate == "always" else None)
 
     @property
     def executor(self) -> str:
@@ -120,6 +134,7 @@ def share(
     executor: str | None = None,
     timeout_s: float | None = None,
     engine: str = "auto",
+    isolate: Isolate = "plugins",
 ) -> Sharing:
     """How the pending nodes of an assessed plan share this machine.
 
@@ -133,6 +148,7 @@ def share(
         executor: What ``--executor`` says.
         timeout_s: What ``--timeout`` says.
         engine: What ``--engine`` says; ``bf16`` is of nodes that are planned so, and ``auto`` for all others.
+        isolate: What ``--isolate`` says.
 
     Raises:
         UsageError: If a GPU that is named is not there, or the engine is not.
@@ -148,7 +164,7 @@ def share(
             code_path(one, _kind(device), why_not=unlikely)
     registries, most = plan.grid.registries, max(1, len(plan.pending()))
     begun = _begun(plan, store) if engine == "auto" else frozenset()
-    how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": begun, "half": half}
+    how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": begun, "half": half, "isolate": isolate}
     if jobs is not None:
         wide = max(1, cores() // jobs)  # not by what is left to do: results know their threads
         jobs = min(jobs, most)
@@ -157,6 +173,13 @@ def share(
     updates = sum(node.steps for node in students if narrow(node.document, registries))
     many = max(1, cores() // (threads or 1)) if _kind(device) == "cpu" and updates >= WORTH else 1
     return Sharing(min(many, most), registries, device, threads, alone=many > 1, **how)
+
+
+def owners(document: Document) -> frozenset[str]:
+    """Who registered the members that run a node, where that is not ddbench: as :class:`Origin` has it."""
+    spec, data = document.spec, document.spec if isinstance(document, ArtifactDocument) else document.cell
+    marks = {*spec.origins.values(), data.data.origin, spec.origin if isinstance(spec, CellSpec) else ""}
+    return frozenset(map(owner_of, marks)) - {FIRST_PARTY}
 
 
 def _in_bf16(node: Node) -> bool:

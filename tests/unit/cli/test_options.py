@@ -17,6 +17,8 @@ from ddbench.cli.options import DataSets
         ("my=folder:{}/Smith, 2024,mnist", ["my=folder:{}/Smith, 2024", "mnist"]),
         ("mnist,my=folder:{}/a,b,c , x=npz:{}/d,e.npz", ["mnist", "my=folder:{}/a,b,c", "x=npz:{}/d,e.npz"]),
         ("my=folder:{}/none,b", ["my=folder:{}/none", "b"]),
+        ("my=folder:{}/Doe, 2023,mnist", ["my=folder:{}/Doe, 2023", "mnist"]),
+        ("my=folder:{}/x, y z/set,b=npz:{}/d,e.npz", ["my=folder:{}/x, y z/set", "b=npz:{}/d,e.npz"]),
     ],
 )
 def test_a_comma_within_a_path_that_exists_does_not_separate(tmp_path: Path, typed: str, meant: list[str]) -> None:

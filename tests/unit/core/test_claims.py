@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from ddbench.core.errors import StoreError
 from ddbench.core.store import claims
-from ddbench.core.store.claims import Watch, acquire, held_here
+from ddbench.core.store.claims import Claim, Watch, acquire, held_here, holder_is_gone, holder_of
 from ddbench.core.store.folder import Store
 
 
@@ -82,7 +83,7 @@ def test_a_holder_whose_system_shows_no_processes_is_judged_by_its_counter(tmp_p
     clock = [0.0]
     watch = Watch(now=lambda: clock[0])
     acquire(tmp_path, "k", Watch())
-    rewrite(tmp_path / "k.0", started=None, pid=2**30)
+    rewrite(tmp_path / "k.0", started=None, pid=2**30, within_s=0)
     assert acquire(tmp_path, "k", watch) is None
     clock[0] = claims.STALE_AFTER_S
     assert acquire(tmp_path, "k", watch) is not None
@@ -90,7 +91,7 @@ def test_a_holder_whose_system_shows_no_processes_is_judged_by_its_counter(tmp_p
 
 def test_a_claim_from_another_machine_is_stale_when_its_counter_stands_still(tmp_path):
     acquire(tmp_path, "k", Watch())
-    rewrite(tmp_path / "k.0", host="elsewhere", boot="other")
+    rewrite(tmp_path / "k.0", host="elsewhere", boot="other", within_s=None)
     seconds = [0.0]
     watch = Watch(now=lambda: seconds[0])
     assert acquire(tmp_path, "k", watch) is None
@@ -105,7 +106,7 @@ def test_a_moving_counter_keeps_a_foreign_claim_alive(tmp_path):
     seconds = [0.0]
     watch = Watch(now=lambda: seconds[0])
     for beat in range(5):
-        rewrite(tmp_path / "k.0", host="elsewhere", boot="other", counter=beat)
+        rewrite(tmp_path / "k.0", host="elsewhere", boot="other", counter=beat, within_s=None)
         assert acquire(tmp_path, "k", watch) is None
         seconds[0] += claims.STALE_AFTER_S - 1
 
@@ -119,15 +120,70 @@ def test_an_unreadable_claim_is_stale_when_it_stays_so(tmp_path):
     assert acquire(tmp_path, "k", watch) is not None
 
 
-def test_the_holder_rewrites_its_counter(tmp_path, monkeypatch):
-    monkeypatch.setattr(claims, "BEAT_S", 0.01)
-    with acquire(tmp_path, "k", Watch()) as claim:
-        before = json.loads(claim.path.read_text())["counter"]
-        for _ in range(500):
-            if json.loads(claim.path.read_text())["counter"] > before:
-                break
-            threading.Event().wait(0.01)
-        assert json.loads(claim.path.read_text())["counter"] > before
+class Clock:
+    """A clock that a test sets, a claim under it, and what another process makes of it."""
+
+    def __init__(self, folder):
+        self.now, self.folder = 0.0, folder
+        acquire(folder, "k", Watch())
+        self.claim = Claim(folder / "k.0", lambda: self.now)
+        self.watch = Watch(now=lambda: self.now)
+
+    def after(self, seconds, *, last=None):
+        """Let time pass; then the work reports a step, where ``last`` says whether it is the last one."""
+        self.now += seconds
+        if last is not None:
+            self.claim.beat(last=last)
+        return self
+
+    @property
+    def stale(self):
+        return self.watch.stale(self.folder / "k.0")
+
+
+@pytest.mark.parametrize("step", [0.1, 11.0, 100.0])
+def test_a_holder_on_this_machine_that_reports_no_step_loses_its_claim(tmp_path, step):
+    clock = Clock(tmp_path)
+    for _ in range(4):
+        assert not clock.after(step, last=False).stale
+    within = max(claims.STALE_AFTER_S, claims.PATIENCE * step)
+    assert not clock.after(within - step - claims.BEAT_S).stale
+    assert clock.after(2 * step + 2 * claims.BEAT_S).stale, "its process lives, and it hangs"
+
+
+def test_a_call_that_reports_no_steps_has_the_time_that_its_holder_declared(tmp_path):
+    clock = Clock(tmp_path)
+    assert not clock.stale
+    assert not clock.after(claims.LONG_S - 1).stale, "before the first step"
+    assert not clock.after(0.5, last=False).stale
+    assert not clock.after(60, last=True).stale
+    assert not clock.after(claims.LONG_S - 1).stale, "after the last one"
+    assert clock.after(1).stale
+
+
+def test_a_counter_moves_by_reports_alone(tmp_path):
+    clock, threads = Clock(tmp_path), set(threading.enumerate())
+    with clock.claim:
+        before = (tmp_path / "k.0").read_bytes()
+        assert set(threading.enumerate()) <= threads, "no thread of its own"
+        clock.after(1000)
+        assert (tmp_path / "k.0").read_bytes() == before
+        clock.after(0, last=False)
+        assert (tmp_path / "k.0").read_bytes() != before
+
+
+def test_a_number_of_another_container_is_no_process_here(tmp_path):
+    acquire(tmp_path, "k", Watch())
+    rewrite(tmp_path / "k.0", pid_namespace="pid:[1]", pid=2**30)
+    assert not holder_is_gone(tmp_path / "k.0")
+    assert held_here(tmp_path) == set()
+    assert acquire(tmp_path, "k", Watch()) is None, "judged by its counter"
+
+
+def test_the_holder_is_named(tmp_path):
+    assert holder_of(tmp_path, "k") is None
+    with acquire(tmp_path, "k", Watch()):
+        assert holder_of(tmp_path, "k") == f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):

@@ -17,7 +17,8 @@ from ddbench.core.plugin.loader import installed
 from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.labels import read_parquet
 from ddbench.data.prepared.on_disk import Prepared
-from ddbench.data.prepared.prepare import origins_of, prepare, resolve
+from ddbench.data.prepared.pointers import origins_of
+from ddbench.data.prepared.prepare import prepare, resolve
 from ddbench.data.prepared.sources import parse_source
 from ddbench.data.readers import hub, npz, parquet
 from ddbench.data.readers.raw import RawDataset
@@ -108,13 +109,13 @@ def test_the_chosen_column_decides_what_is_prepared(tmp_path: Path) -> None:
     path = table(tmp_path / "train-0.parquet", held)
 
     def prepared(column: str) -> Prepared:
-        return prepare(parse_source(f"my=hf:{path}", files.known(), column))
+        return prepare(parse_source(f"my=hf:{path}", files.known(), column=column))
 
     made = {column: prepared(column) for column in held}
     assert [found.meta.classes for found in made.values()] == [3, 2]
     assert made["label_a"].revision != made["label_b"].revision
     for column, found in made.items():
-        assert resolve(parse_source(f"my=hf:{path}", files.known(), column)).revision == found.revision
+        assert resolve(parse_source(f"my=hf:{path}", files.known(), column=column)).revision == found.revision
     (source, _), _ = origins_of("my")
     assert source.command == f"ddbench data prepare my=hf:{path} --label {source.column}"
     assert resolve(parse_source("my", files.known())).revision == made[str(source.column)].revision
@@ -142,7 +143,7 @@ def test_a_column_is_chosen_of_parquet_files_alone(tmp_path: Path) -> None:
     prepare(parse_source(f"mine=folder:{folder}", files.known()))
     for text in (f"mine=folder:{folder}", "mine", "digits"):
         with pytest.raises(UsageError, match="parquet files alone"):
-            parse_source(text, files.known(), "label")
+            parse_source(text, files.known(), column="label")
 
 
 # --------------------------------------------------------------------------------------------------------------- texts

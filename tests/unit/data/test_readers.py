@@ -254,19 +254,23 @@ def test_all_grey_images_have_one_channel_and_mixed_ones_three(tmp_path: Path) -
     assert part(raw, "train")[0].shape[1] == 3 and raw.notes == ("2 of 3 images are greyscale, converted to RGB",)
 
 
-def test_transparency_is_dropped_and_noted(tmp_path: Path) -> None:
-    for c in "ab":
-        files.write_members(tmp_path, [(f"{c}/1.png", files.encoded(files.pixels(8, 8, 4)))])
-    assert folder.read(tmp_path).notes == ("2 of 2 images have transparency, which was dropped",)
-
-
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
         (("cat/zz.png", files.encoded(files.pixels(9, 9, 3))), r"differ in size.*zz\.png is 9×9"),
-        (("cat/zz.png", files.encoded(files.pixels(8, 9, 3))), r"zz\.png is 9×8 pixels; images must be square"),
+        (
+            ("cat/zz.png", files.encoded(files.pixels(8, 9, 3))),
+            r"zz\.png is 9×8 pixels; images must be squares of one size: --resize 64 with --crop",
+        ),
         (("cat/zz.png", b"not an image"), r"zz\.png: not a readable image"),
-        (("cat/zz.png", files.encoded(files.pixels(8, 8).astype(np.uint16) * 257)), r"zz\.png: pixel format 'I;16'"),
+        (
+            ("cat/zz.tif", files.encoded(files.pixels(8, 8).astype(np.float32), "TIFF")),
+            r"zz\.tif: pixel format 'F' of TIFF",
+        ),
+        (
+            ("cat/zz.tif", files.encoded(files.pixels(8, 8).astype(np.int32), "TIFF")),
+            r"zz\.tif: pixel format 'I' of TIFF",
+        ),
     ],
 )
 def test_folder_with_a_bad_image_names_it(tmp_path: Path, extra: tuple[str, bytes], message: str) -> None:

@@ -260,14 +260,14 @@ def test_every_form_of_transparency_is_noted(tmp_path: Path, mode: str, value: o
         (tmp_path / name).mkdir()
         image = Image.fromarray(files.pixels(8, 8, 3)).convert(mode)
         image.save(tmp_path / name / "1.png", **({} if value is None else {"transparency": value}))
-    assert folder.read(tmp_path).notes == ("2 of 2 images have transparency, which was dropped",)
+    assert folder.read(tmp_path).notes == ("2 of 2 images have transparency, which was composed on white",)
 
 
 def test_further_frames_are_noted(tmp_path: Path) -> None:
     files.write_folder(tmp_path, 1)
     frames = [Image.fromarray(files.pixels(8, 8, 3, seed=i)) for i in range(3)]
     frames[0].save(tmp_path / "cat/a.gif", save_all=True, append_images=frames[1:])
-    assert folder.read(tmp_path).notes == ("1 of 3 images are animated; their first frame was read",)
+    assert folder.read(tmp_path).notes == ("1 of 3 images have several frames or pages; the first was read",)
 
 
 # --- numbers of classes

@@ -93,3 +93,40 @@ def test_every_suite_that_comes_along_is_valid(path):
     for row in rows_of(made, installed()):
         preset = choose(row.method, made.datasets[0].name, made.budget.budgets()[0], made.profile)
         params_class(row.method).model_validate({**preset.params, **row.overrides})
+
+
+DESCRIBED = {
+    "methods": ["random", "el2n", {"name": "el2n", "label": "el2n (easy first)", "params": {"order": "easy_first"}},
+                {"name": "mtt", "label": "mtt", "params": {"expert_seed": "per_rep"}},
+                {"name": "dm", "label": "dm-3"}, {"name": "dm", "label": "dm-4"}],
+    "datasets": ["digits", {"name": "fashionmnist", "view": {"pool": 2}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "names", "found"),
+    [
+        ("methods", ["mtt", "random"], [DESCRIBED["methods"][3], "random"]),
+        ("methods", ["MTT"], [DESCRIBED["methods"][3]]),
+        ("methods", ["el2n"], ["el2n"]),
+        ("methods", ["EL2N (easy first)"], [DESCRIBED["methods"][2]]),
+        ("methods", ["dm"], DESCRIBED["methods"][4:]),
+        ("methods", ["DM-4"], [DESCRIBED["methods"][5]]),
+        ("methods", ["datm"], ["datm"]),
+        ("datasets", ["FashionMNIST", "mnist"], [DESCRIBED["datasets"][1], "mnist"]),
+        ("datasets", ["digits"], ["digits"]),
+    ],
+)
+def test_what_a_command_names_stays_as_the_suite_describes_it(field, names, found):
+    assert suites.picked(DESCRIBED[field], names) == found
+
+
+def test_a_column_of_labels_is_no_name_of_a_data_set():
+    entries = [{"name": "birds", "path": "hf:x", "label": "digits"}, {"name": "birds", "path": "hf:x", "label": "b"}]
+    assert suites.picked(entries, ["digits"], ("name",)) == ["digits"]
+    assert suites.picked(entries, ["birds"], ("name",)) == entries
+
+
+@pytest.mark.parametrize("entries", [None, 10, "dm", {"dm": 1}, [3, None, {"label": "x"}]])
+def test_names_are_taken_as_they_are_where_a_suite_describes_nothing(entries):
+    assert suites.picked(entries, ["dm"]) == ["dm"]

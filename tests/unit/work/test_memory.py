@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ddbench.work.executors import memory
-from ddbench.work.executors.memory import available_mb, fits
+from ddbench.core import memory
+from ddbench.core.memory import available_mb, in_words, total_mb
+from ddbench.work.executors.memory import fits
 
 
 @pytest.mark.parametrize(
@@ -29,9 +30,9 @@ def test_forecasts_fill_at_most_nine_tenths_of_what_is_free(need, beside, idle, 
 def test_free_memory_is_what_the_system_says_if_it_does(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(memory, "CGROUP", tmp_path / "cgroup")
-    assert available_mb() is None
+    assert available_mb() is None and total_mb() is None
     (tmp_path / "meminfo").write_text("MemTotal: 8192000 kB\nMemFree:  1024 kB\nMemAvailable:    2048 kB\n")
-    assert available_mb() == 2.0
+    assert available_mb() == 2.0 and total_mb() == 8000.0
     (tmp_path / "meminfo").write_text("MemTotal: 8192000 kB\nMemFree:  1024 kB\n")
     assert available_mb() is None
 
@@ -40,11 +41,19 @@ def test_free_memory_is_what_the_system_says_if_it_does(tmp_path, monkeypatch):
 def test_a_container_has_what_its_limit_leaves(tmp_path, monkeypatch, files):
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    (tmp_path / "meminfo").write_text("MemAvailable:    8192 kB\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 9216 kB\nMemAvailable:    8192 kB\n")
     limit, use = (tmp_path / name for name in files)
     limit.parent.mkdir(exist_ok=True)
     use.write_text(f"{3 * 2**20}\n")
     limit.write_text(f"{5 * 2**20}\n")
-    assert available_mb() == 2.0
+    assert available_mb() == 2.0 and total_mb() == 5.0
     limit.write_text("max\n")
-    assert available_mb() == 8.0
+    assert available_mb() == 8.0 and total_mb() == 9.0
+
+
+@pytest.mark.parametrize(
+    ("mb", "words"),
+    [(0.4, "less than 1 MB"), (3.21, "3.2 MB"), (320.4, "320 MB"), (1536.0, "1.5 GB"), (181 * 1024.0, "181 GB")],
+)
+def test_memory_in_words(mb, words):
+    assert in_words(mb) == words

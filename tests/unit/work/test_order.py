@@ -19,6 +19,7 @@ from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Resources
 from ddbench.work.executors.schedule import Schedule
 from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Beats
 from tests.unit.plan.test_planner import planned
 from tests.unit.work.test_schedule import Watching, cell, evaluation, record_of
 
@@ -68,7 +69,7 @@ class Played:
 def play(plan, store, slots, *, limit=1800.0, parallel=True):
     executor = Played(plan.nodes.values(), slots, store)
     Schedule(
-        plan, store, executor, lambda document: Resources(), Interrupts(), Watching(), limit,
+        plan, store, executor, lambda document: Resources(), Interrupts(), Beats(Watching()), limit,
         parallel=parallel,
     ).run()  # fmt: skip
     return executor

@@ -160,7 +160,7 @@ def test_a_node_that_kills_every_process_is_a_failure_and_the_rest_goes_on(bench
     found = bench("cuda:0", "cuda:1", jobs=2)
     found.submit("die", "a")
     (failed,) = (one for one in found.outcomes(2) if one.status != "ok")
-    assert failed.reason == f"its process was killed by signal 9, {REDO + 1} times in a row"
+    assert failed.reason == f"artifact die: its process was killed by signal 9, {REDO + 1} times in a row"
     while found.executor.slots < 2:
         found.executor.poll(0.5)
     found.submit("wait", "wait")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import pytest
 
 from ddbench.core.documents import ArtifactDocument, CellDocument, EvaluationDocument
@@ -17,7 +20,7 @@ from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Resources
 from ddbench.work.executors.schedule import REPAIRS, Schedule
 from ddbench.work.interrupts import Interrupts
-from ddbench.work.monitor import Silent
+from ddbench.work.monitor import Beats, Silent
 from tests.factories import ARCH, WHEN
 from tests.factories import key_of as any_key_of
 
@@ -126,14 +129,17 @@ class Watching(Silent):
     def end(self, node):
         self.told.append((node.title, node.state))
 
-    def waiting(self, nodes):
-        self.told.append(("waiting", nodes))
+    def waiting(self, nodes, holders):
+        self.told.append(("waiting", nodes, *holders))
 
 
 def schedule(tmp_path, nodes, executor, of=lambda document: Resources(), **more):
     plan = Plan(None, {node.key: node for node in nodes})
-    given = {"interrupts": Interrupts(), "monitor": Watching(), "reference_limit_s": 0.0, **more}
-    return Schedule(plan, Store(tmp_path), executor, of, **given)
+    watching = Watching()
+    given = {"interrupts": Interrupts(), "monitor": Beats(watching), "reference_limit_s": 0.0, **more}
+    made = Schedule(plan, Store(tmp_path), executor, of, **given)
+    made.told = watching.told
+    return made
 
 
 def claims(tmp_path):
@@ -155,7 +161,7 @@ def test_one_slot_runs_nodes_in_the_order_of_the_plan(tmp_path):
     running = schedule(tmp_path, nodes, executor)
     running.run()
     assert executor.log == ["a", "c1", "c2", "e1", "e2", "close"]
-    assert running.monitor.told == [(node.title, "cached") for node in nodes]
+    assert running.told == [(node.title, "cached") for node in nodes]
     assert not claims(tmp_path)
 
 
@@ -301,5 +307,5 @@ def test_what_another_run_works_on_is_waited_for_and_taken_over(tmp_path):
     with claim:
         running.run()
     assert executor.log == ["c2", "e1", "close"]
-    assert ("waiting", 2) in running.monitor.told
+    assert ("waiting", 2, f"process {os.getpid()} on {socket.gethostname()}") in running.told
     assert nodes[0].record.key == nodes[0].key

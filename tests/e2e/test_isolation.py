@@ -1,0 +1,147 @@
+"""Code of others may crash, hang, or change its process: that is its own row, and nobody else's numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.runs import ddbench
+
+ONE = (
+    "--seeds",
+    "1",
+    "--ipc",
+    "1",
+    "--reference-limit",
+    "0s",
+    "--profile",
+    "smoke",
+    "--progress",
+    "plain",
+    "--threads",
+    "1",
+)
+
+PLUGIN = """
+import os, signal, subprocess, sys, threading, time, torch
+from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, hookimpl
+
+class BadParams(DistillationParams):
+    iterations: int = 2
+
+def method(name, *lines):
+    class Bad(Method[BadParams]):
+        def prepare(self, ctx):
+            self.labels = torch.arange(ctx.dataset.classes).repeat_interleave(ctx.ipc)
+            shape = ctx.train.images(torch.tensor([0])).shape[1:]
+            self.images = torch.randn(len(self.labels), *shape, generator=ctx.generator)
+        def step(self, ctx):
+            exec(MISDEEDS[name], globals())
+            return {"loss": 1.0}
+        def finalise(self, ctx):
+            return CondensedSet.of_images(self.images, self.labels, ctx.train.preprocess)
+        def state_dict(self):
+            return {"images": self.images}
+        def load_state_dict(self, state):
+            self.images = state["images"]
+    return Bad
+
+MISDEEDS = {
+    "exits": "print('last words', file=sys.stderr, flush=True); os._exit(3)",
+    "crashes": "os.kill(os.getpid(), signal.SIGSEGV)",
+    "hangs": "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(10**6)",
+    "leaves": "threading.Thread(target=time.sleep, args=(10**6,)).start()",
+    "starts": "subprocess.Popen(['setsid', 'sleep', '54321']); os._exit(4)",
+    "changes": "torch.set_default_dtype(torch.float64); torch.set_float32_matmul_precision('medium');"
+               "os.environ['DDBENCH_HOME'] = '/nowhere'; os.chdir('/'); sys.stdout = None",
+    "raises": "raise KeyboardInterrupt('mine')",
+}
+classes = {name: method(name) for name in MISDEEDS}
+globals().update({f"M{name}": made for name, made in classes.items()})
+
+@hookimpl
+def ddbench_register_methods(registry):
+    for name in MISDEEDS:
+        registry.add(MethodInfo(name, "distillation", f"badplugin:M{name}", "badplugin:BadParams", "misbehaves"))
+"""
+
+
+@pytest.fixture
+def bad(tmp_path):
+    file = tmp_path / "badplugin.py"
+    file.write_text(PLUGIN)
+
+    def run(*methods, out="bad", more=()):
+        named = ("--methods", ",".join(methods), "--plugin", str(file), "--out", str(tmp_path / out))
+        return ddbench("run", *named, *ONE, *more)
+
+    return run
+
+
+def records(folder, method):
+    return [json.loads(path.read_text()) for path in sorted((folder / "digits" / method).rglob("condense.json"))]
+
+
+def sets(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("digits/dm/**/condensed.safetensors")
+    }
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="what a process started is found in /proc")
+def test_each_misdeed_is_its_own_row_and_the_others_have_the_numbers_of_a_run_without_them(bad, tmp_path, capfd):
+    assert bad("dm", out="calm") == 0
+    named = ("exits", "crashes", "leaves", "starts", "changes", "raises", "dm")
+    assert bad(*named) == 1
+    told = capfd.readouterr()
+    found = {name: records(tmp_path / "bad", name) for name in named}
+    reasons = {name: found[name][-1]["reason"] for name in named}
+    assert reasons["exits"] == "its process ended with exit code 3"
+    assert reasons["crashes"] == f"its process was killed by signal {int(signal.SIGSEGV)}, 3 times in a row"
+    assert reasons["starts"] == "its process ended with exit code 4"
+    assert reasons["raises"] == "KeyboardInterrupt: mine"
+    assert reasons["leaves"] is None and reasons["changes"] is None and reasons["dm"] is None
+    assert found["leaves"][-1]["warnings"] == ["its code left 2 threads running"]
+    (text,) = found["changes"][-1]["warnings"]
+    for part in ("os.environ (DDBENCH_HOME)", "the working folder", "sys.stdout", "torch's default dtype"):
+        assert part in text
+    assert sets(tmp_path / "bad") == sets(tmp_path / "calm")
+    log = next((tmp_path / "bad" / "digits" / "exits").rglob("log.txt")).read_text()
+    assert "last words" in log and "exit code 3" in log
+    assert "last words" in told.err
+    assert "changes" in told.out and "Traceback" not in told.err
+    assert not _runs("54321"), "what it started in a session of its own is ended with it"
+
+
+def _runs(word):
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"sleep" in arguments and word.encode() in arguments:
+            found.append(int(entry.name))
+    return found
+
+
+def test_a_step_that_never_returns_is_cut_short_from_outside_and_the_table_is_printed(bad, tmp_path, capsys):
+    began = time.monotonic()
+    assert bad("hangs", "random", more=("--timeout", "1s")) == 1
+    assert time.monotonic() - began < 120
+    told = capsys.readouterr()
+    found = {(record["status"], record["reason"]) for record in records(tmp_path / "bad", "hangs")}
+    assert found == {("timeout", "stopped by --timeout after 1 s: it did not stop by itself, its process was ended")}
+    assert "random" in told.out
+
+
+def test_in_this_process_and_in_another_one_sets_are_the_same_to_the_bit(bad, tmp_path):
+    assert bad("changes", "dm", out="never", more=("--isolate", "never")) == 0
+    assert bad("dm", out="always", more=("--isolate", "always")) == 0
+    assert sets(tmp_path / "never") == sets(tmp_path / "always") != {}
+    assert os.environ.get("DDBENCH_HOME") != "/nowhere"
