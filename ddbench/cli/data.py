@@ -15,7 +15,8 @@ from ddbench.cli.options import PLUGIN
 from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.prepare import origins_of, prepare, prepared_revision
+from ddbench.data.prepared.pointers import origins_of
+from ddbench.data.prepared.prepare import prepare, prepared_revision
 from ddbench.data.prepared.sources import Source, own_names, parse_source
 from ddbench.data.readers.framing import Framing
 
@@ -58,8 +59,9 @@ def list_(as_json: bool) -> None:
 )
 @click.option("--gray", is_flag=True, help="Make all images grey.")
 @click.option("--rgb", is_flag=True, help="Make all images RGB, also where all are grey.")
+@click.option("--label", "column", metavar="COLUMN", help="The column of labels, where parquet files have several.")
 @PLUGIN
-def prepare_(name: str, files: Path | None, allow_copies: bool, **framing: Any) -> None:
+def prepare_(name: str, files: Path | None, allow_copies: bool, column: str | None, **framing: Any) -> None:
     r"""Decode data set NAME once, so that runs can open it.
 
     NAME is a registered name, whose official files are in DIR (or the parquet files that the Hub has of them), or
@@ -72,13 +74,14 @@ def prepare_(name: str, files: Path | None, allow_copies: bool, **framing: Any) 
     \b
     folder:PATH  a folder of images for each class, perhaps below train/, val/ and test/
     hf:PATH      parquet files of the Hugging Face Hub
+    hf:USER/NAME a data set of the Hub itself, which is downloaded
     npz:PATH     arrays x_train, y_train, x_test, y_test
     idx:PATH     four IDX files as MNIST has them
     cifar:PATH   batches as CIFAR-10 or CIFAR-100 has them
     svhn:PATH    train_32x32.mat and test_32x32.mat
     tiny:PATH    the layout of TinyImageNet
     """
-    source = parse_source(name, active().datasets, _framing(framing))
+    source = parse_source(name, active().datasets, _framing(framing), column)
     if files is not None and (source.record is None or source.record.embedded):
         raise UsageError(f"--from is for registered data sets that have files; {source.name!r} is read from elsewhere")
     prepared = prepare(source, files=files, allow_download=True, allow_copies=allow_copies, tell=_tell)
@@ -149,8 +152,8 @@ def _own(name: str) -> dict[str, Any] | None:
             prepared = open_folder(data_root(name) / pointer.revision)
         except (CorruptFileError, NewerRecordError):
             continue
-        place = f"{source.scheme}:{source.path}" if source.path is not None else pointer.files
-        framed = "" if source.framing.is_plain else f" with {source.framing.text}"
+        place = pointer.files if source.is_name else source.place
+        read = f" with {' '.join(source.options)}" if source.options else ""
         gone = "" if pointer.files is None or Path(pointer.files).exists() else " (not there any more)"
         return {
             "name": name,
@@ -162,7 +165,7 @@ def _own(name: str) -> dict[str, Any] | None:
             "embedded": False,
             "download_mb": 0,
             "licence": None,
-            "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, from {place}{framed}{gone}",
+            "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, from {place}{read}{gone}",
             "source": place,
         }
     return None

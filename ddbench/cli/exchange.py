@@ -60,9 +60,13 @@ def evaluate(**given: Any) -> int:
     FILE is one of
       res_*.pt           of DC, DSA, DM; every experiment in it is a repetition
       images_best.pt     of MTT, DATM, or its folder; labels_best.pt and, where
-                         there is one, lr_best.pt are read too; needs --preprocess
-      *.npz, *.pt        images and labels; float images need --range
+                         there is one, lr_best.pt are read too; needs --preprocess;
+                         images_best_0.pt … are joined by their numbers
+      images.pt          with labels.pt and lr.pt: a submission to DD-Ranking
+      data.pt            [images, labels] of IDC, DREAM, DANCE, NCFM: --range 01
+      *.npz, *.pt        images and labels (KIP, RFAD, FRePo); floats need --range
       a folder           one folder of images for each class, by name or number
+                         (RDED's 00000, SRe2L's new000), or with one such file
       an export          of ddbench: pt, npz, folder, hf, condensed.safetensors
 
     Such rows are shown, marked "imported, selection unknown", and never ranked. The same command continues after a
@@ -72,7 +76,7 @@ def evaluate(**given: Any) -> int:
     registries = active()
     importer = Importer(registries, given["dataset"], given["split"])
     sources = named_sources(given["files"], given["labels_of_rows"])
-    rows = [(source, importer.take(source, _flags(given))) for source in sources]
+    rows = importer.take_all(sources, _flags(given))
     words = {name: join(given[name]) for name in ("archs", "eval_archs", "protocols")}
     words |= {name: given[name] for name in ("seeds", "eval_seeds", "profile")}
     parsed = suite_of_sets(rows, importer, words)
@@ -91,7 +95,7 @@ def import_(**given: Any) -> None:
     See `ddbench evaluate --help` for what FILE may be.
     """
     importer = Importer(active(), given["dataset"], given["split"])
-    _tell([(source, importer.take(source, _flags(given))) for source in named_sources(given["files"], ())], err=False)
+    _tell(importer.take_all(named_sources(given["files"], ()), _flags(given)), err=False)
 
 
 def _flags(given: dict[str, Any]) -> Flags:

@@ -125,6 +125,14 @@ class Params(BaseModel):
         return False
 
     @property
+    def recipe_learns_centred(self) -> bool:
+        """Whether the recipe of sets with centred labels learns these (``Recipe.loss``, ``mse``).
+
+        Protocols that follow recipes are left out where it does not.
+        """
+        return True
+
+    @property
     def class_counts(self) -> ClassCounts:
         """How a selection keeps to the budget; the contract holds its sets against that."""
         return "exact"

@@ -41,6 +41,7 @@ def open_data(
     preprocess: str,
     registries: Registries,
     framing: Framing = PLAIN,
+    column: str | None = None,
 ) -> Data:
     """The data set that a user names; embedded and path sources are decoded on first use.
 
@@ -51,12 +52,13 @@ def open_data(
         preprocess: The space of networks.
         registries: Loaded plugins.
         framing: How images of any shape become squares of one size.
+        column: The column of labels, where the user chose one of several.
 
     Raises:
         DataError: If the data set is not prepared, or its source is unreadable.
         UsageError: If a name is unknown, or the view or the preprocessing is impossible for the data set.
     """
-    source, preprocess = parse_source(name, registries.datasets, framing), preprocessing(preprocess)
+    source, preprocess = parse_source(name, registries.datasets, framing, column), preprocessing(preprocess)
     transforms = canonical_view(view)
     prepared = resolve(source)
     spec = DataSpec(

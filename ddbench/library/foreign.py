@@ -79,7 +79,7 @@ def suite_of_sets(
 def _params(understood: Understood) -> dict[str, Any]:
     """Those of the row of a source."""
     initial = {"initial": True} if understood.initial else {}
-    return {"sources": understood.sources, "n": understood.n, **initial}
+    return {"sources": understood.sources, "n": understood.n, "centred": understood.centred, **initial}
 
 
 def _sizes(rows: Sequence[tuple[Source, Understood]], info: DatasetInfo) -> tuple[str, dict[str, float]]:

@@ -32,9 +32,9 @@ def suite_of(words: Mapping[str, Any], registries: Registries) -> suites.Suite:
     described: dict[str, Any] = suites.load(str(named)) if named else {}
     content: dict[str, Any] = dict(described) or {"profile": DEFAULT}
     content |= {name: [*words[name]] for name in LISTS if words.get(name)}
-    for name in ("methods", "datasets"):
+    for name, fields in (("methods", ("label", "name")), ("datasets", ("name",))):
         if words.get(name):
-            content[name] = suites.picked(described.get(name), content[name])
+            content[name] = suites.picked(described.get(name), content[name], fields)
     sizes = {name: [*words[name]] for name in ("ipc", "fraction") if words.get(name)}
     if len(sizes) == 2:
         raise UsageError("give either --ipc or --fraction, not both")

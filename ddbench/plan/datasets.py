@@ -22,10 +22,10 @@ def data_of(suite: Suite, registries: Registries) -> Iterator[Data]:
 
 
 def _opened(suite: Suite, registries: Registries) -> Iterator[Data]:
-    entries = ((item.text, item.framing, json.dumps(item.view, sort_keys=True)) for item in suite.datasets)
-    for text, framing, view in dict.fromkeys(entries):
+    entries = ((item.text, item.framing, item.label, json.dumps(item.view, sort_keys=True)) for item in suite.datasets)
+    for text, framing, label, view in dict.fromkeys(entries):
         for preprocess in dict.fromkeys(suite.preprocess):
-            yield open_data(text, json.loads(view), suite.split, preprocess, registries, framing)
+            yield open_data(text, json.loads(view), suite.split, preprocess, registries, framing, label)
 
 
 def check_fraction(budget: Budget, data: Data) -> None:

@@ -11,6 +11,10 @@ from ddbench.core.roles import EQUALS, RANDOM
 from ddbench.plan import derived
 from ddbench.plan.rows import Row, shown
 
+NO_RECIPE = (
+    "its labels are centred, so no probabilities, and its files say no recipe that learns them (mean squared error):"
+    " use a protocol with hard labels"
+)
 LEARNED = {"soft": "soft labels", "own": "each set's own labels"}
 """What a protocol learns whose labels are not hard."""
 
@@ -54,9 +58,15 @@ def equal_to(row: Row, protocol: Protocol) -> str | None:
 
 
 def no_probabilities(params: Params, protocol: Protocol) -> str | None:
-    """Why the labels of a method's sets cannot be learned as probabilities; None where they can, or need not be."""
-    if not params.centred_labels or protocol.info.labels != "soft" or protocol.info.follows_recipe:
+    """Why the labels of a method's sets cannot be learned as a protocol does; None where they can, or need not be."""
+    if not params.centred_labels:
         return None
+    if protocol.info.follows_recipe:
+        return None if params.recipe_learns_centred else NO_RECIPE
+    if protocol.info.labels != "soft":
+        return None
+    if not params.recipe_learns_centred:
+        return "its labels are centred, so no probabilities: use a protocol with hard labels"
     return "its labels are centred, so no probabilities: use native, or a protocol with hard labels"
 
 

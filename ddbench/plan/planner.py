@@ -370,7 +370,7 @@ class _Planner:
         self, table: TableKey, protocol: Protocol, cell: GridCell, key: str | None, budget: Budget
     ) -> None:
         """``random`` of the same repetition, and the row's own controls, trained as this cell's set wants it."""
-        if key is None:
+        if key is None or no_probabilities(cell.params, protocol) is not None:
             return
         for row in self.grid.rows:
             stands = self.grid.suite.controls and row.control_of is not None and row.initial is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -48,11 +48,13 @@ class DatasetEntry(Framing):
         name: ``digits``, ``my``, or ``cifar10-original=hf:PATH``.
         path: Where images of one's own are, ``SCHEME:PATH`` or the path of a folder of images; ``name`` has none then.
         view: A named transform of its splits, or several, in this order; None: the data set as it is.
+        label: The column of labels, where parquet files have several.
     """
 
     name: str
     path: str | None = None
     view: dict[str, Any] | list[dict[str, Any]] | None = None
+    label: str | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> DatasetEntry:
@@ -261,7 +263,7 @@ def load(name: str, what: str = "suite", names: str = "*") -> dict[str, Any]:
     return content
 
 
-def picked(entries: Any, names: Iterable[str]) -> list[Any]:
+def picked(entries: Any, names: Iterable[str], fields: Sequence[str] = ("label", "name")) -> list[Any]:
     """Methods or data sets that a command names, those that a suite describes as it describes them.
 
     A name means the entries that are called so, with their parameters or views; else all entries of that member.
@@ -269,6 +271,7 @@ def picked(entries: Any, names: Iterable[str]) -> list[Any]:
     Args:
         entries: What the suite has; anything, as it is not checked yet.
         names: As they were typed.
+        fields: What of an entry is a name of it, what decides first; a data set's ``label`` is none.
     """
     listed = list(entries) if isinstance(entries, list | tuple) else []
     plain = {entry: () for entry in listed if isinstance(entry, str)}
@@ -276,7 +279,7 @@ def picked(entries: Any, names: Iterable[str]) -> list[Any]:
     found: list[Any] = []
     for name in names:
         own: list[Any] = []
-        for field in ("label", "name"):
+        for field in fields:
             known = {entry[field]: () for entry in described if isinstance(entry.get(field), str)}
             if not own and not meant(name, plain):
                 called = meant(name, known)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from ddbench.core.errors import DataError
 from ddbench.core.store.files import sha256_file
+from ddbench.data.exchange import flax
 from ddbench.data.readers.folder import SUFFIXES
+from ddbench.data.readers.troubles import Troubles
 from ddbench.data.readers.walk import Passed, files_below, level
 
 Form = Literal["pt", "trajectory", "npz", "safetensors", "parquet", "folder"]
@@ -20,7 +23,13 @@ LabelSpace = Literal["hard", "probs", "logits", "centred"]
 MANIFEST = "manifest.json"
 LABELS = "labels.csv"
 PARTS = ("images", "labels", "lr")
-"""What the scripts of MTT and DATM write: ``<part>_best.pt``, or with an iteration's number for ``best``."""
+"""What the scripts of MTT and DATM write: ``<part>_best.pt``, or with an iteration's number for ``best``.
+
+Submissions to DD-Ranking are ``<part>.pt``; sets that were cut into several files are ``<part>_best_0.pt`` …
+"""
+SINGLE = (".pt", ".pth", ".npz")
+"""Files that are a set each; a folder may hold one of them."""
+_CHUNK = re.compile(r"(best|part|chunk|piece|shard)_?(\d+)")
 
 FORMS: dict[str, Form] = {
     ".pt": "pt", ".pth": "pt", ".npz": "npz", ".safetensors": "safetensors", ".parquet": "parquet",
@@ -55,8 +64,8 @@ class Source:
         label: Name of the row unless the user gives one: the file's stem, or the folder's name.
         form: How they are read.
         place: What the user pointed at, for messages.
-        files: (role, path) in a fixed order. Roles, not paths, enter hashes: ``images``, ``labels`` and ``lr``, a name
-            relative to an image folder, or ``file``.
+        files: (role, path) in a fixed order. Roles, not paths, enter hashes: ``images``, ``labels`` and ``lr``
+            (``images 0`` … of a set in several files), a name relative to an image folder, or ``file``.
     """
 
     label: str
@@ -76,12 +85,14 @@ def sources_of(paths: Iterable[Path]) -> list[Source]:
     """The rows that some paths stand for: ``images_best.pt`` and its partners are one.
 
     Raises:
-        DataError: If a path is missing, or nothing that can be read.
+        DataError: If a path is missing, or nothing that can be read; all such paths are named.
     """
     found: dict[tuple[tuple[str, Path], ...], Source] = {}
-    for path in paths:
-        source = _source(path)
-        found.setdefault(source.files, source)
+    with Troubles() as troubles:
+        for path in paths:
+            with troubles.noted():
+                source = _source(path)
+                found.setdefault(source.files, source)
     return list(found.values())
 
 
@@ -92,8 +103,10 @@ def _source(path: Path) -> Source:
         raise DataError(f"{path}: no such file or folder")
     part = part_of(path)
     if part is not None:
-        return _trajectory(path.parent, path.stem.removeprefix(f"{part}_"), path)
+        return _trajectory(path.parent, path.stem.removeprefix(part).removeprefix("_"), path)
     form = FORMS.get(path.suffix.lower())
+    if form is None and flax.wrote(path):
+        raise DataError(flax.advice(path))
     if form is None:
         raise DataError(f"{path}: cannot read {path.suffix or 'files without suffix'}; {_READ}")
     files = [("file", path)]
@@ -101,28 +114,78 @@ def _source(path: Path) -> Source:
 
 
 def part_of(path: Path) -> str | None:
-    """Which part of a set of MTT or DATM a file is by its name: ``images_best.pt``; None for all other names."""
-    named = re.fullmatch(rf"({'|'.join(PARTS)})_\w+\.pt", path.name)
-    return None if named is None else named[1]
+    """Which part of a set a file is by its name: ``images_best.pt``, ``images.pt`` beside ``labels.pt``; else None."""
+    named = re.fullmatch(rf"({'|'.join(PARTS)})(_\w+)?\.pt", path.name)
+    if named is None or (named[2] is None and not all((path.parent / f"{part}.pt").is_file() for part in PARTS[:2])):
+        return None
+    return named[1]
 
 
 def _trajectory(folder: Path, tag: str, place: Path) -> Source:
-    """``images_<tag>.pt`` with ``labels_<tag>.pt`` and, where there is one, ``lr_<tag>.pt`` beside it."""
-    files = [(part, folder / f"{part}_{tag}.pt") for part in PARTS]
-    for part, path in files[:2]:
+    """``images_<tag>.pt`` with ``labels_<tag>.pt`` and, where there is one, ``lr_<tag>.pt`` beside it.
+
+    Raises:
+        DataError: If a file is missing that belongs to a set.
+    """
+    chunk = _CHUNK.fullmatch(tag)
+    if chunk is not None:
+        return _chunks(folder, chunk[1], place)
+    files = [(part, folder / _called(part, tag)) for part in PARTS]
+    for _, path in files[:2]:
         if not path.is_file():
-            raise DataError(f"{place}: {part}_{tag}.pt is missing beside it; a set is its images and its labels")
-    label = folder.resolve().name + ("" if tag == "best" else f" {tag}")
+            raise DataError(f"{place}: {path.name} is missing beside it; a set is its images and its labels")
+    label = folder.resolve().name + ("" if tag in ("best", "") else f" {tag}")
     return Source(label, "trajectory", place, tuple((part, path) for part, path in files if path.is_file()))
+
+
+def _called(part: str, tag: str) -> str:
+    return f"{part}_{tag}.pt" if tag else f"{part}.pt"
+
+
+def _chunks(folder: Path, word: str, place: Path) -> Source:
+    """A set in several files, ``images_best_0.pt`` …, in the order of their numbers, whichever of them was named.
+
+    Raises:
+        DataError: If one of them is missing.
+    """
+    found = {part: _numbered(folder, part, word) for part in PARTS}
+    numbers = set(found["images"]) | set(found["labels"])
+    first = min(1, *numbers) if len(numbers) > 1 else 0
+    for part in PARTS[:2]:
+        lost = [str(number) for number in range(first, max(numbers) + 1) if number not in found[part]]
+        if lost:
+            total = max(numbers) + 1 - first
+            raise DataError(f"{place}: of {total} files of {part} number {', '.join(lost)} is missing")
+    files = [(f"{part} {number}", path) for part in PARTS for number, path in sorted(found[part].items())]
+    whole = folder / _called("lr", word)
+    if not found["lr"] and whole.is_file():
+        files.append(("lr", whole))
+    label = folder.resolve().name + ("" if word == "best" else f" {word}")
+    return Source(label, "trajectory", place, tuple(files))
+
+
+def _numbered(folder: Path, part: str, word: str) -> dict[int, Path]:
+    """The files ``<part>_<word>_<number>.pt`` of a folder by their numbers."""
+    named = re.compile(rf"{part}_{word}_?(\d+)\.pt")
+    found = sorted(
+        (int(match[1]), path) for path in folder.glob(f"{part}_*.pt") if (match := named.fullmatch(path.name))
+    )
+    twice = [(a[1], b[1]) for a, b in pairwise(found) if a[0] == b[0]]
+    if twice:
+        raise DataError(f"{twice[0][0]} and {twice[0][1].name} have the same number: move one away")
+    return dict(found)
 
 
 def _of_folder(path: Path) -> Source:
     label = path.resolve().name
     tags = sorted(file.stem.partition("_")[2] for file in path.glob("images_*.pt"))
     if tags:
-        if "best" not in tags and len(tags) > 1:
+        chunks = {match and match[1] for match in map(_CHUNK.fullmatch, tags)}
+        if "best" not in tags and len(tags) > 1 and (len(chunks) > 1 or None in chunks):
             raise DataError(f"{path}: holds images_{tags[0]}.pt, images_{tags[1]}.pt …: name the one to read")
         return _trajectory(path, "best" if "best" in tags else tags[0], path)
+    if part_of(path / "images.pt") is not None:
+        return _trajectory(path, "", path)
     parquet = sorted(path.glob("*.parquet")) + sorted(path.glob("data/*.parquet"))
     extra = [(name, path / name) for name in (MANIFEST, LABELS) if (path / name).is_file()]
     if parquet:
@@ -130,10 +193,30 @@ def _of_folder(path: Path) -> Source:
             raise DataError(f"{path}: holds {len(parquet)} parquet files: name the one to read")
         return Source(label, "parquet", path, (("file", parquet[0]), *extra))
     images = image_files(path)
-    if not images:
-        raise DataError(f"{path}: holds neither images_best.pt nor a folder of images for each class; {_READ}")
-    named = [(str(file.relative_to(path)), file) for file in images]
-    return Source(label, "folder", path, (*extra, *named))
+    if images:
+        named = [(str(file.relative_to(path)), file) for file in images]
+        return Source(label, "folder", path, (*extra, *named))
+    return _only_file(path, label)
+
+
+def _only_file(path: Path, label: str) -> Source:
+    """The one file of a folder that is a set: ``data.pt`` of IDC, ``best.npz`` of RFAD.
+
+    Raises:
+        DataError: If there is none, or several.
+    """
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    single = [file for file in files if file.suffix.lower() in SINGLE]
+    if len(single) > 1:
+        raise DataError(
+            f"{path}: holds {single[0].name}, {single[1].name}{' …' * (len(single) > 2)}: name the one to read"
+        )
+    if single:
+        return Source(label, FORMS[single[0].suffix.lower()], single[0], (("file", single[0]),))
+    checkpoint = next((file for file in [path, *sorted(path.iterdir())] if flax.wrote(file)), None)
+    if checkpoint is not None:
+        raise DataError(flax.advice(checkpoint))
+    raise DataError(f"{path}: holds neither images_best.pt nor a folder of images for each class; {_READ}")
 
 
 def image_files(folder: Path) -> Sequence[Path]:

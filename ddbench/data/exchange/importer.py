@@ -23,13 +23,14 @@ from ddbench.core.store import artifacts
 from ddbench.core.store.files import atomic_write, home
 from ddbench.data.dataset import Data, open_data
 from ddbench.data.exchange.files import Flags, Source
-from ddbench.data.exchange.params import KIND, SetParams
+from ddbench.data.exchange.params import KIND, Centred, SetParams
+from ddbench.data.readers.troubles import Troubles
 
 if TYPE_CHECKING:
     from ddbench.data.exchange.layouts import Stored
     from ddbench.data.exchange.settle import Settled
 
-READER = 2
+READER = 3
 """Bumped when files come to other sets, or to other words about them: pointers of older readers are not used."""
 
 
@@ -44,6 +45,7 @@ class Understood(BaseModel):
         ipc: Images per class, None when classes have different numbers.
         per_class: Images of each class; None for soft labels.
         initial: Whether the sets hold an initial state that students start from.
+        centred: Whether labels are centred, so that they are no probabilities, and whether the recipe learns them.
         found: What was found, a line each.
         warnings: What a reader of the table must know.
     """
@@ -59,6 +61,7 @@ class Understood(BaseModel):
     found: tuple[str, ...]
     warnings: tuple[str, ...]
     initial: bool = False
+    centred: Centred = "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,21 @@ class Importer:
     registries: Registries
     dataset: str
     split: Literal["default", "paper"] = "default"
+
+    def take_all(self, sources: Sequence[Source], flags: Flags) -> list[tuple[Source, Understood]]:
+        """Import some sources.
+
+        Raises:
+            DataError: As :meth:`take`; all that cannot be imported are named.
+            UsageError: If a name is unknown.
+        """
+        self.data("meanstd")  # its errors are no source's
+        found = []
+        with Troubles() as troubles:
+            for source in sources:
+                with troubles.noted():
+                    found.append((source, self.take(source, flags)))
+        return found
 
     def take(self, source: Source, flags: Flags) -> Understood:
         """Import one source, unless that was done before.
@@ -129,6 +147,7 @@ class Importer:
             layout=first.layout, sources=sources, preprocess=preprocess, n=len(first.images),
             ipc=_ipc(per_class, len(first.images), info), per_class=per_class, found=found,
             warnings=settled[0].warnings, initial=first.initial is not None,
+            centred=_centred([each.stored for each in settled]),
         )  # fmt: skip
 
     def _keep(self, settled: Settled, preprocess: str, source: Source) -> str:
@@ -169,6 +188,12 @@ def _chosen(sets: Sequence[Stored], experiment: int | None, where: str) -> Seque
             raise UsageError(f"{where}: holds one experiment: leave out --experiment {experiment}")
         raise UsageError(f"{where}: holds {len(sets)} experiments: --experiment is below that")
     return [sets[experiment]]
+
+
+def _centred(sets: Sequence[Stored]) -> Centred:
+    """Whether sets have centred labels, and recipes that learn them."""
+    losses = {stored.recipe.loss for stored in sets if stored.label_space == "centred"}
+    return "no" if not losses else "learned" if losses == {"mse"} else "unlearned"
 
 
 def _ipc(per_class: tuple[int, ...] | None, n: int, info: DatasetInfo) -> int | None:

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +35,14 @@ class Table:
         labels: [n] int64, or [n, K] float32.
         weights: [n] float32, or None.
         classes: [n] int64 beside soft labels, else None.
+        notes: How the labels were read.
     """
 
     names: tuple[str, ...]
     labels: npt.NDArray[Any]
     weights: npt.NDArray[np.float32] | None = None
     classes: npt.NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_labels(source: Source, info: DatasetInfo) -> Table:
@@ -51,61 +54,66 @@ def read_labels(source: Source, info: DatasetInfo) -> Table:
     files = dict(source.files)
     names = [name for name, path in source.files if path.suffix not in (".csv", ".json")]
     if LABELS in files:
-        return _listed(files[LABELS], names)
+        return _listed(files[LABELS], names, info)
     folders = [name.partition("/")[0] for name in names]
-    numbers = _classes_of(list(dict.fromkeys(folders)), info, source.place)
-    return Table(tuple(names), np.array([numbers[name] for name in folders], dtype=np.int64))
+    numbers, notes = _classes_of(list(dict.fromkeys(folders)), info, source.place)
+    return Table(tuple(names), np.array([numbers[name] for name in folders], dtype=np.int64), notes=notes)
 
 
-def _classes_of(folders: Sequence[str], info: DatasetInfo, place: Path) -> dict[str, int]:
+def _classes_of(folders: Sequence[str], info: DatasetInfo, place: Path) -> tuple[dict[str, int], tuple[str, ...]]:
     """The class of each folder: all by their names in the data set, or all by their numbers, never some of each.
 
-    Where the classes themselves are called by numbers, ``00002`` is the class that is called 2.
+    ``00002`` and ``new002`` are numbers. Where the classes themselves are called by numbers, they are the class that is
+    called 2. A note says where numbers were read.
 
     Raises:
         DataError: If a folder is no class, if two are the same, or if names and numbers stand side by side.
     """
     names = {name: number for number, name in enumerate(info.class_names)}
-    if all(name.isdecimal() for name in names):
-        names |= {name: names[known] for name in folders if (known := _called(name, names)) is not None}
+    numbers, called = _numbers(folders), _numbers(info.class_names)
+    if called is not None and max(called.values()) > info.classes:
+        called = None  # no numbers of classes but ids, as those of WordNet
+    if not all(name in names for name in folders) and numbers is not None and called is not None:
+        by_number = {number: names[name] for name, number in called.items()}
+        names |= {name: by_number[number] for name, number in numbers.items() if number in by_number}
     known = ", ".join(info.class_names[:5]) + (" …" if info.classes > 5 else "")
+    notes: tuple[str, ...] = ()
     if all(name in names for name in folders):
         found = {name: names[name] for name in folders}
-    elif all(name.isdecimal() and int(name) < info.classes for name in folders) and not all(
-        name.isdecimal() for name in info.class_names
-    ):
-        found = {name: int(name) for name in folders}
+    elif numbers is not None and called is None and max(numbers.values()) < info.classes:
+        found = numbers
+        last = max(numbers, key=lambda name: numbers[name])
+        notes = (f"class folders were read by their numbers, from 0: {last}/ is {info.class_names[numbers[last]]}",)
     else:
         odd = next(name for name in folders if name not in names)
         mixed = [name for name in folders if name in names]
         also = f" ({mixed[0]}/ is one: folders are read all by name or all by number)" if mixed else ""
-        numbers = (
-            "" if all(name.isdecimal() for name in info.class_names) else f", or all of them 0 … {info.classes - 1}"
-        )
+        choice = "" if called is not None else f", or all of them 0 … {info.classes - 1}"
         raise DataError(
-            f"{place / odd}: no class of {info.name}{also}; folders are named like its classes ({known}){numbers}"
+            f"{place / odd}: no class of {info.name}{also}; folders are named like its classes ({known}){choice}"
         )
     twice = [name for name in folders if list(found.values()).count(found[name]) > 1]
     if twice:
         raise DataError(f"{place}: the folders {' and '.join(twice[:2])} are the same class of {info.name}: join them")
-    return found
+    return found, notes
 
 
-def _called(name: str, names: Mapping[str, int]) -> str | None:
-    """The class whose name is the same number as ``name``."""
-    if not name.isdecimal():
-        return None
-    return next((known for known in names if int(known) == int(name)), None)
+def _numbers(names: Sequence[str]) -> dict[str, int] | None:
+    """The numbers of names that are one word, or none, with a number each: ``00002``, ``new002``; None for others."""
+    parts = [re.fullmatch(r"([^\W\d]*[ _-]?)(\d+)", name) for name in names]
+    found = {match[0]: int(match[2]) for match in parts if match is not None}
+    words = {match[1] for match in parts if match is not None}
+    return found if len(found) == len(set(names)) and len(words) == 1 else None
 
 
-def _listed(path: Path, names: Sequence[str]) -> Table:
+def _listed(path: Path, names: Sequence[str], info: DatasetInfo) -> Table:
+    """``labels.csv`` as ddbench writes it, or as a spreadsheet or another system saved it again."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        listed = [row["file"] for row in rows]
+        rows = _rows(path)
+        listed = _as_in_folder([row["file"] for row in rows], names)
         columns = sorted((name for name in rows[0] if name.startswith("soft_")), key=lambda name: int(name[5:]))
         soft = np.array([[float(row[name]) for name in columns] for row in rows], dtype=np.float32)
-        classes = np.array([int(row["label"]) for row in rows], dtype=np.int64)
+        classes = _class_numbers([row["label"] for row in rows], info)
         weights = np.array([float(row["weight"]) for row in rows], dtype=np.float32) if "weight" in rows[0] else None
     except (OSError, UnicodeDecodeError, KeyError, IndexError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: not a table with columns file and label ({type(error).__name__}: {error})") from error
@@ -113,6 +121,31 @@ def _listed(path: Path, names: Sequence[str]) -> Table:
         odd = sorted(set(listed) ^ set(names))
         raise DataError(f"{path}: lists other images than the folder holds ({odd[0] if odd else 'one of them twice'})")
     return Table(tuple(listed), soft if columns else classes, weights, classes if columns else None)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table with commas, semicolons or tabs, as UTF-8 with or without a byte order mark, or as UTF-16."""
+    content = path.read_bytes()
+    text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+    header = text.partition("\n")[0]
+    between = max((",", ";", "\t"), key=header.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=between)
+    columns = [name.strip().lower() for name in next(lines, [])]
+    return [dict(zip(columns, line, strict=True)) for line in lines if any(value.strip() for value in line)]
+
+
+def _as_in_folder(listed: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Names with the separators of the folder; those of Windows are taken where the folder has no such name."""
+    there = set(names)
+    return [name if name in there else name.replace("\\", "/").removeprefix("./") for name in listed]
+
+
+def _class_numbers(labels: Sequence[str], info: DatasetInfo) -> npt.NDArray[np.int64]:
+    """Labels as numbers: as they are, or all of them by the names of their classes."""
+    names = {name: number for number, name in enumerate(info.class_names)}
+    if not all(label.strip().isdecimal() for label in labels) and all(label in names for label in labels):
+        return np.array([names[label] for label in labels], dtype=np.int64)
+    return np.array([int(label) for label in labels], dtype=np.int64)
 
 
 def csv_columns(table: Table) -> list[str]:
@@ -139,17 +172,15 @@ def read_parquet(path: Path, info: DatasetInfo) -> tuple[Pixels, Table]:
     """Images uint8 [n, C, H, W] and labels of one parquet file in Hugging Face's layout.
 
     Raises:
-        DataError: If pyarrow is missing, the file is damaged, or its images have more channels than the data set's.
+        DataError: If pyarrow is missing, or the file is damaged.
     """
     from ddbench.data.readers import parquet
 
-    raw = parquet.read(path, counted=False)
+    raw = parquet.read(path, counted=False, names=info.class_names)
     stream = raw.parts()["train"][0]
     pixels = np.concatenate([np.array(chunk) for chunk in stream.chunks()])
-    if pixels.shape[1] > info.channels:
-        raise DataError(f"{path}: images have {pixels.shape[1]} channels, {info.name} has {info.channels}")
-    pixels = np.repeat(pixels, info.channels // pixels.shape[1], axis=1)  # all grey in an RGB data set
-    labels = np.asarray(raw.parts()["train"][1], dtype=np.int64)
+    pixels = np.repeat(pixels, max(1, info.channels // pixels.shape[1]), axis=1)  # all grey in an RGB data set
+    labels = _as_called(np.asarray(raw.parts()["train"][1], dtype=np.int64), raw.class_names, info)
     arrow = parquet_module("reading parquet files")
     held = arrow.read_table(path)
     columns = {name: held.column(name).to_pylist() for name in ("soft_label", "weight") if name in held.column_names}
@@ -161,6 +192,15 @@ def read_parquet(path: Path, info: DatasetInfo) -> tuple[Pixels, Table]:
     except ValueError as error:
         raise DataError(f"{path}: soft labels of different lengths") from error
     return pixels, Table((), soft, weights, labels)
+
+
+def _as_called(labels: npt.NDArray[np.int64], names: Sequence[str], info: DatasetInfo) -> npt.NDArray[np.int64]:
+    """Labels by the names that a file gives its classes, where they are those of the data set in another order."""
+    unnamed = names == tuple(map(str, range(len(names))))
+    if unnamed or names == info.class_names or sorted(names) != sorted(info.class_names):
+        return labels
+    numbers = np.array([info.class_names.index(name) for name in names], dtype=np.int64)
+    return numbers[labels] if labels.min() >= 0 and labels.max() < len(names) else labels
 
 
 def parquet_columns(table: Table) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files of condensed sets → tensors as they are stored: the layouts of DC / DSA / DM, MTT, DATM, npz, folders, ours.
+"""Files of condensed sets → tensors as they are stored: layouts of DC / DSA / DM, MTT, DATM, IDC, npz, folders, ours.
 
 Tensors in torch files are read with ``weights_only=True`` and nothing else; arrays without pickles. What the numbers
 mean is not decided here (:mod:`ddbench.data.exchange.settle`).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ from torch import Tensor
 from ddbench.core.api import Preprocess, Recipe
 from ddbench.core.errors import CorruptFileError, DataError, first_problem
 from ddbench.core.specs import DatasetInfo
-from ddbench.data.exchange.files import MANIFEST, Source
+from ddbench.data.exchange.files import MANIFEST, PARTS, Source
+from ddbench.data.exchange.foreign import as_pixels, signed
 from ddbench.data.exchange.labels import read_labels
 from ddbench.data.exchange.sound import check_archive, check_tensor
-from ddbench.data.readers.images import Survey, decode_image
+from ddbench.data.readers.framing import Framing
+from ddbench.data.readers.images import Survey, stacked
 
-IMAGES = ("images", "x", "data", "x_train")
-LABELS = ("labels", "y", "targets", "y_train")
+IMAGES = ("images", "x", "data", "x_train", "image")
+LABELS = ("labels", "y", "targets", "y_train", "label")
 SPACES = ("hard", "probs", "logits", "centred")
 
 
@@ -37,8 +39,8 @@ class Stored:
     """One set as its file holds it.
 
     Attributes:
-        layout: What wrote such files: ``dc`` (DC, DSA, DM), ``mtt``, ``datm``, ``tensors``, ``npz``, ``folder``,
-            ``parquet``, ``ddbench``.
+        layout: What wrote such files: ``dc`` (DC, DSA, DM), ``mtt``, ``datm``, ``ddranking``, ``pair`` (IDC, DREAM,
+            DANCE, NCFM), ``tensors``, ``npz``, ``folder``, ``parquet``, ``ddbench``.
         images: uint8 or float [n, …].
         labels: [n] or [n, K].
         label_space: What the labels are, where the file says it.
@@ -76,13 +78,16 @@ def read(source: Source, info: DatasetInfo) -> list[Stored]:
     Raises:
         DataError: If a file is cut short, unsafe, or of no known layout.
     """
-    found = _read(source, info)
-    for stored in found:
+    found = []
+    for stored in _read(source, info):
         check_tensor(stored.images, "images", str(source.place), (3, 4))
         check_tensor(stored.labels, "labels", str(source.place), (1, 2))
         for name, part in (("weights", stored.weights), ("classes", stored.classes)):
             if part is not None:
                 check_tensor(part, name, str(source.place), (1,))
+        images, said = as_pixels(stored.images, info.channels, str(source.place))
+        labels = signed(stored.labels, str(source.place))
+        found.append(replace(stored, images=images, labels=labels, notes=(*stored.notes, *said)))
     return found
 
 
@@ -90,7 +95,7 @@ def _read(source: Source, info: DatasetInfo) -> list[Stored]:
     if source.form == "pt":
         return _torch_file(source.place)
     if source.form == "trajectory":
-        return [_trajectory(dict(source.files))]
+        return [_trajectory(source)]
     if source.form == "npz":
         return [_npz(source.place)]
     if source.form == "safetensors":
@@ -118,14 +123,19 @@ def load_torch(path: Path) -> Any:
 
 def _torch_file(path: Path) -> list[Stored]:
     content = load_torch(path)
+    if isinstance(content, list | tuple) and len(content) == 2 and all(isinstance(part, Tensor) for part in content):
+        return [Stored("pair", content[0].detach(), content[1].detach())]
     if isinstance(content, Mapping) and isinstance(content.get("data"), list):
         return _experiments(content, path)
     if isinstance(content, Mapping) and (found := _find_named(content, path)) is not None:
         return [found]
     what = f"a dict of {', '.join(map(str, content)) or 'nothing'}" if isinstance(content, Mapping) else ""
+    if isinstance(content, list | tuple):
+        what = f"a {type(content).__name__} of {', '.join(type(part).__name__ for part in content[:5]) or 'nothing'}"
     raise DataError(
-        f"{path}: holds {what or type(content).__name__}; expected 'data' (DC, DSA, DM), or 'images' and 'labels'; a "
-        "set of MTT or DATM is its images_best.pt with labels_best.pt in one folder"
+        f"{path}: holds {what or type(content).__name__}; expected 'data' (DC, DSA, DM), a list of images and labels "
+        "(IDC), or 'images' and 'labels'; a set of MTT or DATM is its images_best.pt with labels_best.pt in one "
+        "folder, one of DD-Ranking images.pt with labels.pt"
     )
 
 
@@ -152,22 +162,47 @@ def _experiments(content: Mapping[str, Any], path: Path) -> list[Stored]:
     return [replace(each, notes=notes) for each in found]
 
 
-def _trajectory(files: Mapping[str, Path]) -> Stored:
-    """``images_best.pt``, ``labels_best.pt``, ``lr_best.pt``."""
-    images, labels = (load_torch(files[part]) for part in ("images", "labels"))
-    for part, content in (("images", images), ("labels", labels)):
+def _trajectory(source: Source) -> Stored:
+    """``images_best.pt``, ``labels_best.pt``, ``lr_best.pt``; of sets in several files all of each, joined."""
+    paths = {part: [path for role, path in source.files if role.partition(" ")[0] == part] for part in PARTS}
+    images, labels = (_joined(paths[part], part) for part in PARTS[:2])
+    rates = {_rate(path) for path in paths["lr"]}
+    if len(rates) > 1:
+        raise DataError(f"{paths['lr'][0].parent}: the files of learning rates differ: a set has one")
+    soft = labels.ndim == 2 and labels.shape[1] > 1
+    layout = "ddranking" if paths["images"][0].name == "images.pt" else "datm" if soft else "mtt"
+    count = len(paths["images"])
+    notes = (f"joined from {count} files in the order of their numbers",) if count > 1 else ()
+    return Stored(layout, images, labels, recipe=Recipe(lr=rates.pop() if rates else None), notes=notes)
+
+
+def _joined(paths: Sequence[Path], part: str) -> Tensor:
+    """The tensors of some files, one after the other."""
+    found: list[Tensor] = []
+    for path in paths:
+        content = load_torch(path)
         if not isinstance(content, Tensor):
-            raise DataError(f"{files[part]}: holds {type(content).__name__}, not a tensor of {part}")
-    lr = None
-    if "lr" in files:
-        content = load_torch(files["lr"])
-        if isinstance(content, Tensor):
-            check_tensor(content, "learning rates", str(files["lr"]), (0, 1))
-        lr = float(content) if isinstance(content, float | int) or _is_number(content) else math.nan
-        if not (math.isfinite(lr) and lr > 0):
-            raise DataError(f"{files['lr']}: expected one positive number, the learned learning rate")
-    soft = labels.ndim == 2
-    return Stored("datm" if soft else "mtt", images.detach(), labels.detach(), recipe=Recipe(lr=lr))
+            raise DataError(f"{path}: holds {type(content).__name__}, not a tensor of {part}")
+        if len(paths) > 1:
+            check_tensor(content, part, str(path), (1, 2, 3, 4))
+        if found and (content.shape[1:], content.dtype) != (found[0].shape[1:], found[0].dtype):
+            raise DataError(
+                f"{path}: {part} are {content.dtype} of shape {list(content.shape[1:])}, those of {paths[0].name} "
+                f"{found[0].dtype} of {list(found[0].shape[1:])}: they are no parts of one set"
+            )
+        found.append(content.detach())
+    return torch.cat(found) if len(found) > 1 else found[0]
+
+
+def _rate(path: Path) -> float:
+    """The learning rate in a file."""
+    content = load_torch(path)
+    if isinstance(content, Tensor):
+        check_tensor(content, "learning rates", str(path), (0, 1))
+    lr = float(content) if isinstance(content, float | int) or _is_number(content) else math.nan
+    if not (math.isfinite(lr) and lr > 0):
+        raise DataError(f"{path}: expected one positive number, the learned learning rate")
+    return lr
 
 
 def _is_number(content: Any) -> bool:
@@ -187,6 +222,10 @@ def _npz(path: Path) -> Stored:
         parts["manifest"] = str(content["manifest"])
     found = _find_named(parts, path)
     if found is None:
+        odd = next((name for name in (*IMAGES, *LABELS) if name in content and name not in parts), None)
+        if odd is not None:
+            what = "numbers of classes, 0 … K-1" if odd in LABELS else "numbers"
+            raise DataError(f"{path}: {odd} is {content[odd].dtype}{list(content[odd].shape)}; expected {what}")
         raise DataError(
             f"{path}: no images ({', '.join(IMAGES)}) with labels ({', '.join(LABELS)}) among "
             f"{', '.join(content) or 'nothing'}"
@@ -195,8 +234,9 @@ def _npz(path: Path) -> Stored:
 
 
 def _tensor(array: Any) -> Tensor:
-    widened = array.astype(np.int64) if array.dtype.kind in "bui" and array.dtype != np.uint8 else array
-    return torch.from_numpy(np.ascontiguousarray(widened))
+    wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
+    native = array.astype(np.float64 if wide else array.dtype.newbyteorder("="))
+    return torch.from_numpy(np.ascontiguousarray(native))
 
 
 def _find_named(content: Mapping[str, Any], path: Path) -> Stored | None:
@@ -266,13 +306,10 @@ def _pictures(source: Source, info: DatasetInfo) -> Stored:
     else:
         table = read_labels(source, info)
         names = [source.place / name for name in table.names]
-        survey = Survey()
-        for path in names:
-            survey.add(path, str(path))
-        if survey.channels > info.channels:
-            raise DataError(f"{source.place}: images have {survey.channels} channels, {info.name} has {info.channels}")
-        pixels = np.stack([decode_image(path, str(path), info.channels) for path in names])
-    stored = Stored(source.form, torch.from_numpy(pixels), torch.from_numpy(table.labels))
+        survey = Survey(Framing(rgb=info.channels == 3))
+        survey.add_all((path, str(path)) for path in names)
+        pixels = np.concatenate(list(stacked(((path, str(path)) for path in names), survey)))
+    stored = Stored(source.form, torch.from_numpy(pixels), torch.from_numpy(table.labels), notes=table.notes)
     if manifest is None:
         return stored
     beside = {"weights": table.weights, "classes": table.classes}

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, StringConstraints, model_serializer
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    PositiveInt,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    TypeAdapter,
+    model_serializer,
+    model_validator,
+)
 
 from ddbench.core.api import ArtifactSpec, CellSpec, ClassCounts, DatasetInfo, Params
 
 KIND = "set"
 """Artifact kind of an imported set."""
 
+Centred: TypeAlias = Literal["no", "learned", "unlearned"]
+"""Whether labels are centred, so no probabilities, and whether the set's recipe learns them (``Recipe.loss``: mse)."""
 Source = Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}$")]
 
 
@@ -28,6 +41,17 @@ class ImportedParams(Params):
     )
     n: PositiveInt = Field(description="images of each set")
     initial: bool = Field(default=False, description="whether the sets hold an initial state that students start from")
+    _centred: Centred = PrivateAttr(default="no")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_what_is_said(cls, value: Any, handler: ModelWrapValidatorHandler[ImportedParams]) -> ImportedParams:
+        """``centred`` is no parameter: the sets say it, and no key has it. Plans know it before sets are read."""
+        if not isinstance(value, Mapping) or "centred" not in value:
+            return handler(value)
+        found = handler({name: given for name, given in value.items() if name != "centred"})
+        found._centred = TypeAdapter(Centred).validate_python(value["centred"])
+        return found
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -39,6 +63,16 @@ class ImportedParams(Params):
     def own_student(self) -> bool:
         """As the files say."""
         return self.initial
+
+    @property
+    def centred_labels(self) -> bool:
+        """As the files say."""
+        return self._centred != "no"
+
+    @property
+    def recipe_learns_centred(self) -> bool:
+        """As the files say."""
+        return self._centred != "unlearned"
 
     @property
     def class_counts(self) -> ClassCounts:

@@ -23,8 +23,14 @@ from ddbench.data.space.visible import unstandardise
 
 SPACES = "--preprocess meanstd, meanstd-mtt, zca-kornia, zca-frepo or zca-kip"
 OURS = "the run that made them: its matrices are unknown, those of ddbench are used"
-NORMALISED = ("dc", "mtt", "datm")
+NORMALISED = ("dc", "mtt", "datm", "ddranking")
 """Layouts whose authors' scripts store images as their networks see them."""
+LOGITS = ("datm", "ddranking")
+"""Layouts whose soft labels go through a softmax in their authors' losses."""
+DECODED = (
+    "taken as one image each: IDC, DREAM, DANCE and NCFM may store several in one (their --factor), which are to be"
+    " decoded before they are imported"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +69,9 @@ def space_of(stored: Stored, flags: Flags, where: str) -> str:
         return "meanstd"
     if stored.layout in NORMALISED:
         raise DataError(
-            f"{where}: files of MTT and DATM do not say whether the run whitened its images (--zca): say it with "
-            f"--preprocess zca-kornia (with --zca) or {'meanstd-mtt or ' if stored.images.shape[1] == 3 else ''}meanstd"
+            f"{where}: files of MTT, DATM and DD-Ranking do not say whether the run whitened its images (--zca): say it"
+            " with --preprocess zca-kornia (with --zca) or "
+            f"{'meanstd-mtt or ' if stored.images.shape[1] == 3 else ''}meanstd"
         )
     if flags.range is None:
         raise DataError(f"{where}: {_ambiguous(stored.images)}")
@@ -109,6 +116,8 @@ def settle(stored: Stored, info: DatasetInfo, flags: Flags, preprocess: str, whe
         notes.append(f"whitened by {OURS}")
     if not pixels and stored.layout in NORMALISED and preprocess not in ZCA:
         notes.append(f"taken to be normalised with mean {_listed(info.mean)}, std {_listed(info.std)}")
+    if stored.layout == "pair":
+        notes.append(DECODED)
     made = replace(
         stored, images=images.contiguous(), labels=labels, label_space=space, weights=weights, classes=classes
     )  # fmt: skip
@@ -134,11 +143,13 @@ def _shaped(images: Tensor, info: DatasetInfo, where: str) -> Tensor:
     elif shape[1:] == (*wanted[1:], info.channels):
         found = images.permute(0, 3, 1, 2)
     else:
-        raise DataError(f"{where}: images have shape {list(shape[1:])}, those of {info.name} {list(wanted)}")
+        coloured = info.channels == 1 and shape[1:] in ((3, *wanted[1:]), (*wanted[1:], 3))
+        raise DataError(
+            f"{where}: images have shape {list(shape[1:])}, those of {info.name} {list(wanted)}"
+            + ": they are coloured, as their three channels differ" * coloured
+        )
     if not len(images):
         raise DataError(f"{where}: holds no images")
-    if images.dtype != torch.uint8 and not images.is_floating_point():
-        raise DataError(f"{where}: images are {images.dtype}; expected uint8 or floats")
     return found
 
 
@@ -215,7 +226,7 @@ def _labels(stored: Stored, info: DatasetInfo, flags: Flags, n: int, where: str)
         return soft, given  # type: ignore[return-value]
     if simplex:
         return soft, "probs"
-    if stored.layout == "datm":
+    if stored.layout in LOGITS:
         return soft, "logits"
     raise DataError(f"{where}: soft labels that are no probabilities: --labels logits or centred says what they are")
 
@@ -225,8 +236,10 @@ def _classes(labels: Tensor, info: DatasetInfo, where: str) -> Tensor:
     if labels.is_floating_point() and not bool((whole == labels).all()):
         raise DataError(f"{where}: labels are not whole numbers, and there is one an image")
     if not 0 <= int(whole.min()) <= int(whole.max()) < info.classes:
+        from_one = int(whole.min()) == 1 and int(whole.max()) == info.classes
         raise DataError(
             f"{where}: labels from {int(whole.min())} to {int(whole.max())}; {info.name} has 0 … {info.classes - 1}"
+            + ": labels count from 0, so subtract 1" * from_one
         )
     return whole
 

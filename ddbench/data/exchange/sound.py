@@ -16,6 +16,7 @@ SMALL = 64 << 20
 """Bytes up to which a file may hold one number for many, as an expanded tensor does."""
 _NUMBERS = (
     torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+    torch.uint16, torch.uint32, torch.uint64,
     torch.float16, torch.bfloat16, torch.float32, torch.float64,
 )  # fmt: skip
 

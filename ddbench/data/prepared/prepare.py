@@ -1,7 +1,6 @@
 """Find a prepared data set, or make it: decoded once, memory-mapped afterwards. No torch.
 
-A pointer file remembers what a source was decoded to: ``current.json`` for a registered name, one file for each path of
-a data set read from a path. Content decides the revision; the pointer only saves decoding again.
+Content decides the revision; a pointer (:mod:`ddbench.data.prepared.pointers`) only saves decoding again.
 """
 
 from __future__ import annotations
@@ -10,60 +9,23 @@ import os
 import shlex
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import CorruptFileError, DataError, PluginError, UsageError
-from ddbench.core.keys import digest, short
 from ddbench.core.plugin.loader import import_target
-from ddbench.core.specs import Frozen
-from ddbench.core.store.files import StoreWarning, atomic_write, store_error
-from ddbench.data.catalog import ENCODED, SCHEMES
+from ddbench.core.store.files import StoreWarning, store_error
+from ddbench.data.catalog import ENCODED
 from ddbench.data.prepared import room
 from ddbench.data.prepared.decode import PARTIAL, OtherDataError, decode, reading, source_error
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.sources import POINTERS, Source, fingerprint, is_there
-from ddbench.data.readers.framing import PLAIN, Framing
+from ddbench.data.prepared.pointers import Pointer, latest, origins_of, pointer_of, write_pointer
+from ddbench.data.prepared.sources import Source, fingerprint, is_there
 from ddbench.data.readers.raw import RawDataset, malformed
 from ddbench.data.readers.shards import holds_parquet
-
-
-class Pointer(Frozen):
-    """What a source was decoded to.
-
-    Attributes:
-        revision: The revision.
-        files: Absolute path of what was read; None for an embedded data set.
-        fingerprint: Of these files at that time; None where that is not known.
-        reader_version: Version of the reader that made it.
-        origin: Where that reader's record comes from, as :class:`Source` has it.
-        allow_copies: Whether the user asked for test images that are training images.
-        framing: How images of any shape became squares of one size; None: they are as they were.
-    """
-
-    revision: str
-    files: str | None = None
-    fingerprint: str | None = None
-    reader_version: int = 1
-    origin: str = ""
-    allow_copies: bool = False
-    framing: Framing | None = None
-
-    def is_of(self, source: Source) -> bool:
-        """Whether the reader of ``source`` made it."""
-        return (self.reader_version, self.origin) == (source.reader_version, source.origin)
-
-    def is_current(self, source: Source) -> bool:
-        """Whether it was made from the files that are there now; those of a registered data set may be gone."""
-        if source.path is not None:
-            return self.fingerprint == fingerprint(source, source.path)
-        now = fingerprint(source, Path(self.files)) if self.files and self.fingerprint else None
-        return now in (None, self.fingerprint)
 
 
 def resolve(source: Source) -> Prepared:
@@ -73,9 +35,9 @@ def resolve(source: Source) -> Prepared:
         DataError: If a registered data set is not prepared (the message says how), or the source is unreadable.
         StoreError: If a decoded copy cannot be written.
     """
-    if source.record is None and source.path is None:
-        return _latest(source)
-    pointer = _read_pointer(_pointer_path(source))
+    if source.is_name:
+        return latest(source)
+    pointer = pointer_of(source)
     if pointer is not None and pointer.is_of(source):
         if pointer.is_current(source):
             with suppress(CorruptFileError):
@@ -83,18 +45,21 @@ def resolve(source: Source) -> Prepared:
         elif source.record is not None:
             changed = f"the files of data set {source.name!r} in {pointer.files} changed since they were decoded"
             warnings.warn(f"{changed}: decoding them anew", StoreWarning, stacklevel=2)
+    downloads = os.environ.get("DDBENCH_DOWNLOAD") == "1"
+    if source.hub is not None and not downloads:
+        raise DataError(_not_downloaded(source))
     if source.record is None or source.record.embedded:
         try:
             return prepare(source, allow_copies=pointer is not None and pointer.allow_copies)
         except DataError as error:
-            raise DataError(f"{error}{_how_to_frame(source, str(error))}") from error
+            raise DataError(f"{error}{_what_to_ask_for(source, str(error))}") from error
     if pointer is not None and pointer.files is not None and is_there(place := Path(pointer.files)):
         try:
             return prepare(source, files=place, allow_copies=pointer.allow_copies)
         except DataError:
             if fingerprint(source, place) is not None:
                 raise
-    if os.environ.get("DDBENCH_DOWNLOAD") == "1":
+    if downloads:
         return prepare(source, allow_download=True)
     if pointer is not None:
         folder = data_root(source.name) / pointer.revision
@@ -105,101 +70,29 @@ def resolve(source: Source) -> Prepared:
     raise DataError(f"data set {source.name!r} is not prepared: {_advice(source, source.record)}")
 
 
-def _how_to_frame(source: Source, why: str) -> str:
-    """What to say where files cannot be read as they are: of copies that are framed, or of the command that frames."""
-    if source.path is None or "--" not in why:
-        return ""
-    there = {copy.framing.text for copy, _ in origins_of(source.name) if copy.path == source.path} - {PLAIN.text}
-    if there and source.framing.is_plain:
-        return f" (its prepared copy with {', '.join(sorted(there))} is there: write {source.name} alone)"
-    return f" (options of `{source.command}`; a suite has `resize` and `crop`)"
-
-
-def origins_of(name: str) -> list[tuple[Source, Pointer]]:
-    """What a user's own data set was decoded from and to, the latest first; without path where that is not known."""
-    found = [(path, _read_pointer(path)) for path in _pointers(name)]
-    return [(_source_of(name, path, pointer), pointer) for path, pointer in found if pointer is not None]
-
-
-def _pointers(name: str) -> list[Path]:
-    """Files that say what sources of a user's own data set were decoded to, the latest first."""
-    found = data_root(name).glob(POINTERS)
-    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
-
-
-def _source_of(name: str, path: Path, pointer: Pointer) -> Source:
-    """What a pointer is of: its file's name is a hash of it."""
-    place = None if pointer.files is None else Path(pointer.files)
-    framing = pointer.framing or PLAIN
-    sources = (Source(name, scheme=scheme, path=place, framing=framing) for scheme in SCHEMES if place is not None)
-    return next((source for source in sources if _pointer_path(source) == path), Source(name))
-
-
-def _latest(wanted: Source) -> Prepared:
-    """The copy of a user's own data set that was made last, wherever its files are by now.
-
-    Args:
-        wanted: The data set, by its name alone; of one that is framed the latest that is framed so counts.
-
-    Raises:
-        DataError: If it cannot be opened, or none was framed so.
-    """
-    name = wanted.name
-    known, pointers = origins_of(name), _pointers(name)
-    if pointers and _read_pointer(pointers[0]) is None:
-        known = []
-    found = [(source, p) for source, p in known if wanted.framing.is_plain or source.framing == wanted.framing]
-    if known and not found:
-        there = dict.fromkeys(source.framing.text for source, _ in known)
-        again = replace(known[0][0], framing=wanted.framing)
-        raise DataError(
-            f"data set {name!r} was not prepared with {wanted.framing.text}, only with {', '.join(there)}: run"
-            f" `{again.command}`"
-        )
-    if found:
-        source, pointer = found[0]  # never one that was made before: it may be of other images
-        with suppress(CorruptFileError):
-            prepared = open_folder(data_root(name) / pointer.revision)
-            _tell_changes(source, pointer)
-            if wanted.framing.is_plain:
-                _tell_others(source, known)
-            return prepared
-    commands = [source.command for source, _ in found[:1] if source.path is not None]
-    command = next(iter(commands), f"ddbench data prepare {name}=SCHEME:PATH")
-    raise DataError(
-        f"the prepared copy of data set {name!r} that was made last, in {data_root(name)}, is gone or damaged: run "
-        f"`{command}`"
+def _not_downloaded(source: Source) -> str:
+    """What the user reads where a data set of the Hub is asked for that was not prepared in this way."""
+    copies = [copy for copy, _ in origins_of(source.name)]
+    asked = " ".join(source.options) or "no options"
+    how = (
+        f" with {asked}" if source.options or any(copy.hub == source.hub and copy != source for copy in copies) else ""
+    )
+    copied = "; the copy that was prepared last is there: write its name alone" if copies else ""
+    return (
+        f"data set {source.name!r}: there is no file or folder {source.hub!r}, and no data set of the Hugging Face "
+        f"Hub of this name was prepared{how}: run `{source.command}` (downloads it){copied}"
     )
 
 
-def _tell_others(used: Source, known: Sequence[tuple[Source, Pointer]]) -> None:
-    """Warn where a name alone means one of several copies that are framed differently."""
-    others = {source.framing.text for source, _ in known} - {used.framing.text}
-    if others:
-        warnings.warn(
-            f"data set {used.name!r}: the copy that was made last is used ({used.framing.text}); others were made with"
-            f" {', '.join(sorted(others))}, and a suite that says so uses those",
-            StoreWarning,
-            stacklevel=2,
-        )
-
-
-def _tell_changes(source: Source, pointer: Pointer) -> None:
-    """Warn where the files of a copy that is used by its name are there, and are others by now."""
-    if source.path is None or not source.path.exists():
-        return
-    with suppress(DataError, OSError):
-        current = pointer.is_current(source)
-        if current and pointer.is_of(source):
-            return
-        changed = f"{source.path} changed since it was decoded"
-        if current:
-            changed = f"{source.path} was decoded by an older ddbench, whose reader differs"
-        warnings.warn(
-            f"data set {source.name!r}: {changed}; the copy of then is used (`{source.command}` reads it again)",
-            StoreWarning,
-            stacklevel=2,
-        )
+def _what_to_ask_for(source: Source, why: str) -> str:
+    """What to say where files cannot be read as they are: of the copy that could be, or of the command that helps."""
+    if source.scheme is None or "--" not in why:
+        return ""
+    for copy, _ in origins_of(source.name)[:1]:
+        if copy.place == source.place and set(source.options) < set(copy.options):
+            return f" (its prepared copy with {' '.join(copy.options)} is there: write {source.name} alone)"
+    keys = [f"`{key}`" for key in ("resize", "crop", "label") if f"--{key}" in why]
+    return f" (options of `{source.command}`{'; a suite has ' * bool(keys)}{' and '.join(keys)})"
 
 
 def prepare(
@@ -220,10 +113,12 @@ def prepare(
             larger than all memory, or if the download fails.
         StoreError: If the decoded copy cannot be written.
     """
-    if source.record is None and source.path is None:
-        known = next((known.text for known, _ in origins_of(source.name) if known.path is not None), None)
-        again = " ".join([f"write {known or f'{source.name}=SCHEME:PATH'}", *source.framing.options])
-        raise UsageError(f"data set {source.name!r} is your own, and prepared; to read its files again {again}")
+    if source.is_name:
+        known = next((known for known, _ in origins_of(source.name) if not known.is_name), source)
+        again = replace(known, framing=known.framing if source.framing.is_plain else source.framing)
+        raise UsageError(
+            f"data set {source.name!r} is your own, and prepared; to read its files again run `{again.command}`"
+        )
     parent = data_root(source.name)
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -248,18 +143,16 @@ def prepare(
             raw.close()
         pointer = Pointer(
             revision=prepared.revision, files=str(place) if place else None, fingerprint=mark,
-            reader_version=source.reader_version, origin=source.origin, allow_copies=allow_copies,
-            framing=None if source.framing.is_plain else source.framing,
+            reader_version=source.reader_version, origin=source.origin, allow_copies=allow_copies, hub=source.hub,
+            column=source.column, framing=None if source.framing.is_plain else source.framing,
         )  # fmt: skip
-        # Without these fields, versions that do not know them read the file, too.
-        unsaid = {name for name in ("allow_copies", "framing") if not getattr(pointer, name)}
-        atomic_write(_pointer_path(source), pointer.model_dump_json(exclude=unsaid).encode())
+        write_pointer(source, pointer)
     return prepared
 
 
 def prepared_revision(source: Source) -> str | None:
     """The revision that ``source`` was last decoded to, without looking at its files; None: never."""
-    pointer = _read_pointer(_pointer_path(source))
+    pointer = pointer_of(source)
     return None if pointer is None else pointer.revision
 
 
@@ -295,10 +188,11 @@ def _read(source: Source, place: Path | None) -> tuple[RawDataset, str]:
     """The data, and the scheme that reads them under a name of one's own."""
     contents = None if source.record is None else source.record.contents
     reader = import_target(source.reader)
+    framing = (source.framing,) if source.scheme in ENCODED else ()
+    asked = {} if source.column is None else {"label": source.column}
     with reading(_where(source, place)):
         try:
-            given = (source.framing,) if source.scheme in ENCODED else ()
-            raw = reader(place or Path(), *given)
+            raw = reader(source.hub or place or Path(), *framing, **asked)
         except DataError:
             if contents is None or place is None or not _is_parquet(source, place):
                 raise
@@ -336,7 +230,7 @@ def _not_official(source: Source, place: Path | None, scheme: str, why: str) -> 
 
 
 def _where(source: Source, place: Path | None) -> str:
-    return f"data set {source.name!r}" + (f" in {place}" if place else "")
+    return f"data set {source.name!r}" + (f" in {place}" if place else f" ({source.hub})" if source.hub else "")
 
 
 def _advice(source: Source, record: DatasetRecord) -> str:
@@ -358,22 +252,6 @@ def _advice(source: Source, record: DatasetRecord) -> str:
 
 def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _pointer_path(source: Source) -> Path:
-    if source.path is None:
-        return data_root(source.name) / "current.json"
-    facts = [source.scheme, str(source.path)]
-    if not source.framing.is_plain:
-        facts.append(" ".join(source.framing.options))
-    return data_root(source.name) / f"source-{short(digest(facts))}.json"
-
-
-def _read_pointer(path: Path) -> Pointer | None:
-    try:
-        return Pointer.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
 
 
 @contextmanager

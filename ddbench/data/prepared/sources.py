@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ddbench.core.api import DatasetRecord
@@ -20,6 +20,10 @@ from ddbench.data.readers.walk import is_text, regular_files, shown
 
 OWN_NAME = "[a-z][a-z0-9_-]*"
 """What users may call a data set of their own."""
+ON_HUB = r"[A-Za-z0-9][\w.-]*(/[\w.-]*[\w-][\w.-]*){1,2}"
+"""A data set of the Hub, ``user/name`` or ``user/name/configuration``, where there is no such file or folder."""
+HUB = "ddbench.data.readers.hub:read"
+"""Reader of such data sets."""
 POINTERS = "source-*.json"
 """Files below ``$DDBENCH_HOME/data/<name>`` that remember what sources of a user's own were decoded to."""
 
@@ -32,7 +36,9 @@ class Source:
         name: Registered name, or the user's own.
         record: The registered record; None for a data set read from a path.
         scheme: How ``path`` is read; None for a registered data set, and for a prepared one that is named alone.
-        path: Absolute path; None likewise.
+        path: Absolute path; None likewise, and for a data set of the Hugging Face Hub.
+        hub: ``user/name`` or ``user/name/configuration`` of a data set of the Hub; None for others.
+        column: The column of labels that the user chose; None: the only one.
         origin: Where the record comes from, with its version where that is not 1; "" for ddbench's own and for paths.
         plugin: Path of the one-file plugin that registered the record; None for others.
         framing: How images of any shape become squares of one size; plain for a registered data set.
@@ -44,21 +50,42 @@ class Source:
     path: Path | None = None
     origin: str = ""
     plugin: str | None = None
+    hub: str | None = None
+    column: str | None = None
     framing: Framing = PLAIN
+
+    @property
+    def is_name(self) -> bool:
+        """Whether it is the name alone of a data set of the user's own that was prepared."""
+        return self.record is None and self.scheme is None
+
+    @property
+    def place(self) -> str:
+        """What is read, as the user would type it: ``npz:/data/x.npz``, ``hf:user/name``."""
+        return f"{self.scheme}:{self.hub or self.path}"
 
     @property
     def text(self) -> str:
         """The source as the user would type it."""
-        return self.name if self.scheme is None else f"{self.name}={self.scheme}:{self.path}"
+        return self.name if self.scheme is None else f"{self.name}={self.place}"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """How the user wants it to be read, as words of ``ddbench data prepare``: ``--resize 64``, ``--label kind``."""
+        label = () if self.column is None else (f"--label {shlex.quote(self.column)}",)
+        return (*self.framing.options, *label)
 
     @property
     def command(self) -> str:
         """What decodes it: ``ddbench data prepare my=folder:PATH --resize 64``."""
-        return " ".join(["ddbench data prepare", shlex.quote(self.text), *self.framing.options])
+        text = f"{self.name}=SCHEME:PATH" if self.is_name else self.text
+        return " ".join(["ddbench data prepare", shlex.quote(text), *self.options])
 
     @property
     def reader(self) -> str:
         """``"module:function"`` of the reader."""
+        if self.hub is not None:
+            return HUB
         return self.record.reader if self.record else SCHEMES[str(self.scheme)][0]
 
     @property
@@ -82,35 +109,52 @@ def named(text: str, known: Registry[DatasetRecord]) -> str:
     return text if text in known else known.named(text, also=own_names())
 
 
-def parse_source(text: str, known: Registry[DatasetRecord], framing: Framing = PLAIN) -> Source:
+def parse_source(
+    text: str, known: Registry[DatasetRecord], framing: Framing = PLAIN, column: str | None = None
+) -> Source:
     """Understand ``digits``, ``NAME=folder:PATH`` (``hf:``, ``npz:``), and NAME alone once that was prepared.
 
     Args:
-        text: What the user typed.
-        known: Registered data sets.
+        text: As the user types it.
+        known: The registered data sets.
         framing: How images of any shape become squares of one size.
+        column: The column of labels that the user chose; None: none.
 
     Raises:
-        UsageError: If the name is not known, a user's own name is malformed or taken, or the scheme is unknown; or if
-            images of a registered data set should be framed.
+        UsageError: If the name is not known, a user's own name is malformed or taken, the scheme is unknown, or it has
+            no columns to choose from; or if images of a registered data set should be framed.
         DataError: If the path does not exist.
     """
+    source = _parsed(text, known)
+    if source.record is not None and not framing.is_plain:
+        raise UsageError(_stays(source.record, framing))
+    if column is not None and source.scheme != "hf":
+        raise UsageError(
+            f"{text!r}: a column of labels ({column!r}) is chosen of parquet files alone, NAME=hf:PATH"
+            + (f"; what {source.name!r} holds was settled when it was prepared" if source.is_name else "")
+        )
+    return replace(source, framing=framing, column=column)
+
+
+def _stays(record: DatasetRecord, framing: Framing) -> str:
+    """Why images of a registered data set are not framed, and what to do instead."""
+    scheme = None if record.contents is None else record.contents.scheme
+    copy = "" if scheme is None else f"; a copy of one's own has another name: {record.name}-mine={scheme}:DIR"
+    return (
+        f"{framing.text}: images of {record.name!r}, a registered data set, stay as they are{copy} (in a suite,"
+        " `view: {pool: 2}` makes smaller ones of them)"
+    )
+
+
+def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
     name, equals, place = text.partition("=")
     if not equals and name.partition(":")[0] in SCHEMES:
         raise UsageError(f"give the data set a name of your own: NAME={text}")
     if not equals:
         name = named(name, known)
         if name not in known:
-            return Source(name, framing=framing)
-        record = known.get(name)
-        if not framing.is_plain:
-            scheme = None if record.contents is None else record.contents.scheme
-            copy = "" if scheme is None else f"; a copy of one's own has another name: {name}-mine={scheme}:DIR"
-            raise UsageError(
-                f"{framing.text}: images of {name!r}, a registered data set, stay as they are{copy} (in a suite,"
-                " `view: {pool: 2}` makes smaller ones of them)"
-            )
-        return Source(name, record=record, origin=known.mark(name), plugin=known.origin(name).file)
+            return Source(name)
+        return Source(name, record=known.get(name), origin=known.mark(name), plugin=known.origin(name).file)
     if not re.fullmatch(OWN_NAME, name):
         raise UsageError(f"data set name {name!r} in {text!r} must match ^{OWN_NAME}$")
     official = next((record.name for record in known if folded(record.name) == folded(name)), None)
@@ -126,12 +170,14 @@ def parse_source(text: str, known: Registry[DatasetRecord], framing: Framing = P
     if scheme not in SCHEMES:
         raise unknown("data set scheme", scheme, SCHEMES, "ddbench data prepare --help")
     path = Path(path_text).expanduser().absolute()
+    if scheme == "hf" and re.fullmatch(ON_HUB, path_text) and not is_there(path):
+        return Source(name, scheme=scheme, hub=path_text)
     if not path_text or not is_there(path):
         copied = f"; the copy that was prepared is there: write {name} alone" if name in own_names() else ""
         raise DataError(f"data set {name!r}: no such file or folder: {path_text!r}{copied}")
     if not is_text(str(path)):
         raise DataError(f"data set {name!r}: the path {shown(path)} is not UTF-8: rename its folders, or link to it")
-    return Source(name, scheme=scheme, path=path, framing=framing)
+    return Source(name, scheme=scheme, path=path)
 
 
 def is_there(path: Path) -> bool:

@@ -6,7 +6,7 @@ a part (``images``, ``labels``) they are train.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from ddbench.core.errors import DataError
 from ddbench.data.readers.archives import refuse_larger
-from ddbench.data.readers.numbers import numbered, whole
+from ddbench.data.readers.columns import texts_numbered
+from ddbench.data.readers.numbers import Numbered, numbered, whole
 from ddbench.data.readers.parts import split_name, word_part, words
-from ddbench.data.readers.raw import PARTS, Labels, PartName, Pixels, RawDataset
+from ddbench.data.readers.raw import PARTS, PartName, Pixels, RawDataset
 
 Role: TypeAlias = Literal["images", "labels"]
 _IMAGES = frozenset({"x", "image", "images", "img", "imgs", "pixels", "picture", "pictures"})
@@ -49,8 +50,8 @@ def read(path: Path) -> RawDataset:
     """Read images [N, H, W], [N, H, W, C] or [N, C, H, W] and labels [N] or [N, 1].
 
     Pixels are uint8, other integers in 0 … 255, booleans, or floats in [0, 1]; labels are whole numbers from 0, or from
-    1, which a note says. Floats are rounded to 255 levels, which a note says. Nothing is unpickled. Arrays that are not
-    read are named in a note.
+    1, or texts, which a note says. Floats are rounded to 255 levels, which a note says. Nothing is unpickled. Arrays
+    that are not read are named in a note.
 
     Raises:
         DataError: If an array is missing or of another form, or if one looks like a part and is not understood.
@@ -63,13 +64,13 @@ def read(path: Path) -> RawDataset:
         raise DataError(f"{path}: not an .npz archive ({error})") from error
     fields: dict[str, Any] = {}
     notes: list[str] = []
-    labels: dict[PartName, Labels] = {}
+    labels: dict[PartName, npt.NDArray[Any]] = {}
     with archive:
         keys = _keys(path, names)
         for part, (x, y) in keys.items():
             fields[f"{part}_images"] = _pixels(_array(archive, x), x, notes)
-            labels[part] = whole(_array(archive, y), y)
-    found = numbered(labels, {part: y for part, (_, y) in keys.items()})
+            labels[part] = _array(archive, y)
+    found = _numbers(labels, {part: y for part, (_, y) in keys.items()})
     fields |= {f"{part}_labels": values for part, values in found.labels.items()}
     unread = sorted(set(names) - {name for pair in keys.values() for name in pair})
     if unread:
@@ -155,6 +156,27 @@ def _array(archive: Any, name: str) -> npt.NDArray[Any]:
     except Exception as error:  # object arrays (refused), damaged members
         raise DataError(f"{name} cannot be read: {error}") from error
     return array
+
+
+def _numbers(labels: Mapping[PartName, npt.NDArray[Any]], names: Mapping[PartName, str]) -> Numbered:
+    """Labels as numbers of classes; texts in the order of the classes' names."""
+    texts = {part: name for part, name in names.items() if labels[part].dtype.kind in "US"}
+    if not texts:
+        return numbered({part: whole(found, names[part]) for part, found in labels.items()}, names)
+    other = next((name for part, name in names.items() if part not in texts), None)
+    if other is not None:
+        raise DataError(f"{other} holds numbers and {next(iter(texts.values()))} texts: label all parts alike")
+    odd = next((name for part, name in names.items() if labels[part].shape[:1] != (labels[part].size,)), None)
+    if odd is not None:
+        raise DataError(f"{odd} holds several texts for an image: multi-label data are not read")
+    try:
+        return Numbered(*texts_numbered({part: _texts(found) for part, found in labels.items()}))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{' or '.join(texts.values())} holds a label that is not UTF-8") from error
+
+
+def _texts(labels: npt.NDArray[Any]) -> list[str]:
+    return [label.decode() if isinstance(label, bytes) else str(label) for label in labels.ravel().tolist()]
 
 
 def _pixels(images: npt.NDArray[Any], name: str, notes: list[str]) -> Pixels:

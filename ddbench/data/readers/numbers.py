@@ -34,12 +34,12 @@ def whole(labels: npt.NDArray[Any], name: str) -> Labels:
     """Labels [N] or [N, 1] as int64; floats are taken where all are whole.
 
     Raises:
-        DataError: If they are no integers, or too large.
+        DataError: If they are no integers, too large, or several for an image.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "biuf":
-        hint = ": labels for several classes at once, or one-hot ones, are not read" if labels.ndim == 2 else ""
+        hint = f": {_several(labels)}" if labels.ndim == 2 and labels.dtype.kind in "biuf" else ""
         raise DataError(f"{name} is {labels.dtype}{list(labels.shape)}; expected integers [N] in 0..K-1{hint}")
     if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and (labels == np.rint(labels)).all()):
         raise DataError(
@@ -48,6 +48,18 @@ def whole(labels: npt.NDArray[Any], name: str) -> Labels:
     if labels.size and float(labels.max()) >= 2.0**63:
         raise DataError(f"{name} holds {labels.max()}; labels are the numbers of classes, 0..K-1")
     return labels.astype(np.int64)
+
+
+def _several(labels: npt.NDArray[Any]) -> str:
+    """Why labels [N, K] are not read."""
+    if not np.isin(labels, (0, 1)).all():
+        return "soft labels, or labels for several things at once (multi-label), are not read"
+    ones = (labels == 1).sum(axis=1)
+    odd = np.flatnonzero(ones != 1)
+    if not len(odd):
+        return "one-hot ones, are not read: store the number of each image's class, labels.argmax(1)"
+    count = f"{ones[odd[0]]} classes" if ones[odd[0]] else "no class"
+    return f"image {odd[0]} has {count}, and multi-label data are not read: one class for each image"
 
 
 def numbered(labels: Mapping[PartName, Labels], names: Mapping[PartName, str]) -> Numbered:

@@ -8,9 +8,8 @@ images are ever whole in memory.
 from __future__ import annotations
 
 import itertools
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,59 +18,104 @@ import numpy as np
 
 from ddbench.core.errors import DataError
 from ddbench.core.infos import Contents
+from ddbench.data.readers.columns import Columns, Values, class_names, columns_of, texts_numbered, value_of
 from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.images import Encoded, Survey, stacked
 from ddbench.data.readers.numbers import numbered
-from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset
+from ddbench.data.readers.raw import ImageStream, Labels, PartName, Pixels, RawDataset
 from ddbench.data.readers.shards import part_files
+from ddbench.data.readers.troubles import Troubles
 from ddbench.data.readers.walk import shown
 
-_LABELS = ("label", "fine_label", "labels", "fine_labels", "class", "target")
-_ROWS = 512
+ROWS = 512
+"""Of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """Where images and labels are.
+class Table:
+    """One file, or one split of a data set of the Hub.
 
     Attributes:
-        image: Name of the struct column {bytes, path}.
-        label: Name of the integer column.
-        class_names: From the Hugging Face metadata, or None.
+        name: For messages.
+        schema: Of pyarrow.
+        batches: Record batches of some columns, independent of how rows are grouped.
     """
 
-    image: str
-    label: str
-    class_names: tuple[str, ...] | None
+    name: str
+    schema: Any
+    batches: Callable[[list[str]], Iterator[Any]]
 
 
-def read(path: Path, framing: Framing = PLAIN, *, counted: bool = True) -> RawDataset:
+def read(
+    path: Path, framing: Framing = PLAIN, *, counted: bool = True, label: str | None = None,
+    names: Sequence[str] | None = None,
+) -> RawDataset:  # fmt: skip
     """Read a folder of parquet files, or one file.
 
     Args:
         path: The folder or file.
         framing: How images of any shape become squares of one size.
         counted: Whether labels without names of classes must be 0 … K-1, or 1 … K, which is shifted with a note.
+        label: The column of labels, where the user chose one.
+        names: The classes that text labels mean; None: those of train, in the order of their names.
 
     Raises:
         DataError: If pyarrow is missing, files, shards or columns are not found, or an image is unreadable, or
             not square or of another size than the first and ``framing`` does not help.
     """
+    tables, notes = _tables(path)
+    raw = read_tables(tables, framing, label=label, counted=counted, names=names)
+    return replace(raw, notes=(*raw.notes, *notes))
+
+
+def read_tables(
+    tables: Mapping[PartName, Sequence[Table]], framing: Framing = PLAIN, *, label: str | None = None,
+    counted: bool = True, names: Sequence[str] | None = None, official: bool = False,
+) -> RawDataset:  # fmt: skip
+    """Read the tables of each part; arguments and errors as :func:`read`."""
+    first = tables["train"][0]
+    columns = columns_of(first.schema, first.name, label, official=official)
+    _refuse_other_names([table for found in tables.values() for table in found], columns)
+    survey = Survey(framing)
+    values = {part: _survey(found, columns, survey) for part, found in tables.items()}
+    fields: dict[str, Any] = {}
+    for part, found in tables.items():
+        fields[f"{part}_images"] = _stream(found, columns, survey, len(values[part]))
+    labels, called, notes = _numbers(values, columns, counted, names)
+    fields |= {f"{part}_labels": found for part, found in labels.items()}
+    return RawDataset(class_names=called, notes=(*columns.notes, *notes, *survey.notes()), **fields)
+
+
+def _tables(path: Path) -> tuple[dict[PartName, list[Table]], tuple[str, ...]]:
+    """The tables of each part, and notes.
+
+    Raises:
+        DataError: As :func:`read`; all files that are no parquet files are named.
+    """
     arrow = _pyarrow_parquet()
     files, notes = part_files(path)
-    columns = _columns(arrow, files["train"][0])
-    _refuse_other_names(arrow, [file for found in files.values() for file in found], columns)
-    survey = Survey(framing)
-    labels = {part: _survey(arrow, found, columns, survey) for part, found in files.items()}
-    fields: dict[str, Any] = {}
-    for part, found in files.items():
-        fields[f"{part}_images"] = _stream(arrow, found, columns, survey, len(labels[part]))
-    class_names = columns.class_names or tuple(map(str, range(int(labels["train"].max(initial=-1)) + 1)))
+    tables: dict[PartName, list[Table]] = {part: [] for part in files}
+    with Troubles() as troubles:
+        for part, found in files.items():
+            for file in found:
+                with troubles.noted():
+                    tables[part].append(_table(arrow, file))
+    return tables, notes
+
+
+def _numbers(
+    values: Mapping[PartName, Values], columns: Columns, counted: bool, names: Sequence[str] | None
+) -> tuple[dict[PartName, Labels], tuple[str, ...], tuple[str, ...]]:
+    """Labels of each part int64 [N], the names of the classes, and notes."""
+    if columns.text:
+        texts = {part: [str(value) for value in found] for part, found in values.items()}
+        return texts_numbered(texts, names)
+    labels: dict[PartName, Labels] = {part: np.array(found, dtype=np.int64) for part, found in values.items()}
     if columns.class_names is None and counted:
         settled = numbered(labels, {part: f"{columns.label} of {part}" for part in labels})
-        labels, class_names, notes = settled.labels, settled.class_names, (*settled.notes, *notes)
-    fields |= {f"{part}_labels": values for part, values in labels.items()}
-    return RawDataset(class_names=class_names, notes=(*survey.notes(), *notes), **fields)
+        return settled.labels, settled.class_names, settled.notes
+    called = columns.class_names or tuple(map(str, range(int(labels["train"].max(initial=-1)) + 1)))
+    return labels, called, ()
 
 
 def known(place: Path, contents: Contents) -> RawDataset:
@@ -83,7 +127,9 @@ def known(place: Path, contents: Contents) -> RawDataset:
     Raises:
         DataError: As :func:`read`; or if the files say that classes have other names, or another order.
     """
-    raw = read(place, counted=False)
+    tables, notes = _tables(place)
+    raw = read_tables(tables, counted=False, names=contents.class_names or None, official=True)
+    raw = replace(raw, notes=(*raw.notes, *notes))
     secret = raw.test_labels is None or (raw.test_labels < 0).all()
     if "val" not in contents.counts and raw.val_images is not None and secret:
         raw = replace(raw, test_images=raw.val_images, test_labels=raw.val_labels, val_images=None, val_labels=None)
@@ -109,75 +155,44 @@ def _pyarrow_parquet() -> Any:
     return pyarrow.parquet
 
 
-def _columns(arrow: Any, file: Path) -> Columns:
-    schema = _open(arrow, file).schema_arrow
-    images = [field.name for field in schema if _is_image(field.type)]
-    if len(images) != 1:
-        raise DataError(f"{shown(file)}: expected one image column {{bytes, path}}, found {images or 'none'}")
-    label = next((name for name in _LABELS if name in schema.names), None)
-    if label is None:
-        raise DataError(f"{shown(file)}: no label column ({', '.join(_LABELS)}) among {', '.join(schema.names)}")
-    return Columns(images[0], label, _class_names(schema.metadata, label))
-
-
-def _refuse_other_names(arrow: Any, files: Sequence[Path], columns: Columns) -> None:
+def _refuse_other_names(tables: Sequence[Table], columns: Columns) -> None:
     """Refuse files that call the same label otherwise than the first file of train does: ``cat, dog``, ``dog, cat``."""
-    for file in files:
-        names = _class_names(_open(arrow, file).schema_arrow.metadata, columns.label)
+    for table in tables:
+        names = class_names(table.schema.metadata, columns.label)
         if names is None or columns.class_names is None or names == columns.class_names:
             continue
         pairs = itertools.zip_longest(names, columns.class_names)
         c, (a, b) = next((c, pair) for c, pair in enumerate(pairs) if pair[0] != pair[1])
         what = [repr(name) if name is not None else "no class" for name in (a, b)]
         raise DataError(
-            f"{shown(file)}: label {c} is {what[0]}, in {shown(files[0])} it is {what[1]}: number the classes alike"
+            f"{table.name}: label {c} is {what[0]}, in {tables[0].name} it is {what[1]}: number the classes alike"
         )
 
 
-def _is_image(kind: Any) -> bool:
-    """Whether a column's type is ``struct<bytes: binary, …>``, of whatever binary type."""
-    fields = {kind.field(i).name: str(kind.field(i).type) for i in range(kind.num_fields)}
-    return str(kind).startswith("struct") and "binary" in fields.get("bytes", "")
-
-
-def _class_names(metadata: dict[bytes, bytes] | None, label: str) -> tuple[str, ...] | None:
-    """Names in ``huggingface`` → info → features → <label> → names, when the writer left them."""
-    try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        names = features[label]["names"]
-        if isinstance(names, dict):  # early writers stored {"0": name, …}
-            names = [names[str(number)] for number in range(len(names))]
-        return tuple(map(str, names)) or None
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _survey(arrow: Any, files: Sequence[Path], columns: Columns, survey: Survey) -> Labels:
-    """Read the labels [N] of some files, and the headers of their images."""
-    labels: list[int] = []
+def _survey(tables: Sequence[Table], columns: Columns, survey: Survey) -> Values:
+    """Read the labels [N] of some tables, and the headers of their images."""
+    labels: list[Any] = []
 
     def rows() -> Iterator[tuple[Encoded, str]]:
-        for file in files:
+        for table in tables:
             row = 0
-            for images, batch in _batches(arrow, file, columns):
+            for images, batch in _batches(table, columns):
                 for image, label in zip(images, batch, strict=True):
-                    whole = isinstance(label, int) or (isinstance(label, float) and label.is_integer())
-                    if not whole or label >= 2**63:
-                        raise DataError(f"{shown(file)}, row {row}: the label is {label!r}, not an integer in 0..K-1")
-                    labels.append(int(label))
-                    yield _encoded(image, file, row)
+                    where = f"{table.name}, row {row}"
+                    labels.append(value_of(label, columns, where))
+                    yield _encoded(image, where)
                     row += 1
 
     survey.add_all(rows())
-    return np.array(labels, dtype=np.int64)
+    return labels
 
 
-def _stream(arrow: Any, files: Sequence[Path], columns: Columns, survey: Survey, count: int) -> ImageStream:
+def _stream(tables: Sequence[Table], columns: Columns, survey: Survey, count: int) -> ImageStream:
     def rows() -> Iterator[tuple[Encoded, str]]:
-        for file in files:
-            images = (image for batch, _ in _batches(arrow, file, columns) for image in batch)
+        for table in tables:
+            images = (image for batch, _ in _batches(table, columns) for image in batch)
             for row, image in enumerate(images):
-                yield _encoded(image, file, row)
+                yield _encoded(image, f"{table.name}, row {row}")
 
     def chunks() -> Iterator[Pixels]:
         return stacked(rows(), survey)
@@ -185,24 +200,33 @@ def _stream(arrow: Any, files: Sequence[Path], columns: Columns, survey: Survey,
     return ImageStream(survey.shape(count), chunks)
 
 
-def _batches(arrow: Any, file: Path, columns: Columns) -> Iterator[tuple[list[Any], list[Any]]]:
-    """Batches of (images, labels) as Python objects; independent of how rows are grouped in the file."""
-    opened = _open(arrow, file)
-    missing = {columns.image, columns.label} - set(opened.schema_arrow.names)
+def _batches(table: Table, columns: Columns) -> Iterator[tuple[list[Any], list[Any]]]:
+    """Batches of (images, labels) as Python objects."""
+    missing = {columns.image, columns.label} - set(table.schema.names)
     if missing:
-        raise DataError(f"{shown(file)}: no column {sorted(missing)[0]!r}, which other files of the data set have")
-    try:
-        for batch in opened.iter_batches(_ROWS, columns=[columns.image, columns.label]):
-            yield batch.column(columns.image).to_pylist(), batch.column(columns.label).to_pylist()
-    except (OSError, ValueError) as error:  # pyarrow's errors derive from these
-        raise DataError(f"{shown(file)}: damaged parquet file ({error})") from error
+        raise DataError(f"{table.name}: no column {sorted(missing)[0]!r}, which other files of the data set have")
+    for batch in table.batches([columns.image, columns.label]):
+        yield batch.column(columns.image).to_pylist(), batch.column(columns.label).to_pylist()
 
 
-def _encoded(image: Any, file: Path, row: int) -> tuple[Encoded, str]:
+def _encoded(image: Any, where: str) -> tuple[Encoded, str]:
     content = image.get("bytes") if isinstance(image, dict) else None
     if not content:
-        raise DataError(f"{shown(file)}, row {row}: the image is not embedded in the file")
-    return content, f"{shown(file)}, row {row}"
+        raise DataError(f"{where}: the image is not embedded in the file")
+    return content, where
+
+
+def _table(arrow: Any, file: Path) -> Table:
+    """A parquet file; it is opened anew for every pass over it."""
+
+    def batches(columns: list[str]) -> Iterator[Any]:
+        opened = _open(arrow, file)
+        try:
+            yield from opened.iter_batches(ROWS, columns=columns)
+        except (OSError, ValueError) as error:  # pyarrow's errors derive from these
+            raise DataError(f"{shown(file)}: damaged parquet file ({error})") from error
+
+    return Table(shown(file), _open(arrow, file).schema_arrow, batches)
 
 
 def _open(arrow: Any, file: Path) -> Any:

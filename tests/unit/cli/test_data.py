@@ -102,3 +102,20 @@ def test_a_damaged_copy_of_a_registered_data_set_is_listed_with_the_next_step(tm
 def test_the_schemes_stand_in_lines_of_their_own() -> None:
     lines = [line.split() for line in run("prepare", "--help").stdout.splitlines()]
     assert all([f"{scheme}:PATH"] in [line[:1] for line in lines] for scheme in ("folder", "hf", "npz", "svhn", "tiny"))
+
+
+def test_prepare_takes_the_column_of_labels_and_the_list_says_where_the_copy_is_from(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    images = [{"bytes": files.encoded(image), "path": None} for image in files.pixels(24, 8, 8, 3)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {"image": pa.array(images, kind), "label": pa.array([0, 1] * 12), "target": pa.array([0, 1, 2, 3] * 6)}
+    pq.write_table(pa.table(columns), tmp_path / "train-0.parquet")
+    with pytest.raises(DataError, match="label, target: choose one with --label COLUMN"):
+        run("prepare", f"two=hf:{tmp_path}")
+    assert "3×8×8, 4 classes" in run("prepare", f"two=hf:{tmp_path}", "--label", "target").stdout
+    (row,) = [row for row in json.loads(run("list", "--json").stdout) if row["name"] == "two"]
+    assert (row["classes"], row["source"]) == (4, f"hf:{tmp_path}")
+    with pytest.raises(UsageError, match="parquet files alone"):
+        run("prepare", "digits", "--label", "target")

@@ -107,7 +107,7 @@ def test_a_name_that_nobody_has_is_refused_with_own_names_among_the_known(images
 
 def test_preparing_it_again_needs_its_source(images):
     prepare(source(f"mine=folder:{images}"))
-    with pytest.raises(UsageError, match=f"write mine=folder:{images}"):
+    with pytest.raises(UsageError, match=f"run `ddbench data prepare mine=folder:{images}`"):
         prepare(source("mine"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ddbench.core.errors import UsageError
+from ddbench.data.exchange.params import ImportedParams
 from ddbench.publish.text.render import render
 from ddbench.results.scores.ranking import rankings
 from ddbench.results.tables.tables import tables_of
@@ -63,6 +64,30 @@ def test_centred_labels_are_left_out_where_probabilities_are_learned_before_anyt
     assert condensed.isdisjoint(centred) and {"kip", "ld"} <= condensed
     native = planned(methods=["frepo"], protocols=["soft", "native"])
     assert "frepo" in {node.document.label for node in nodes(native, "cell")}
+
+
+@pytest.mark.parametrize("centred", ["no", "learned", "unlearned"])
+def test_imported_sets_stand_where_their_labels_can_be_learned(centred):
+    params = {"sources": ["0" * 16], "n": 10, "centred": centred}
+    made = planned(
+        methods=[{"name": "imported", "label": "imported", "params": params}],
+        protocols=["soft", "native", "hard-fixed"],
+    )
+    out = {entry.table.protocol for entry in made.entries if entry.row == "imported" and entry.skip is not None}
+    assert out == {"no": set(), "learned": {"soft@1"}, "unlearned": {"soft@1", "native@2"}}[centred]
+    recipes = [node.title for node in nodes(made, "evaluation") if "recipe of imported" in node.title]
+    assert bool(recipes) == (centred != "unlearned")
+
+
+def test_what_is_said_of_labels_enters_no_key():
+    given = {"sources": ["0" * 16], "n": 10}
+    for centred in ("no", "unlearned"):
+        found = ImportedParams.model_validate({**given, "centred": centred})
+        assert found.model_dump(mode="json") == given
+        assert found.centred_labels == (centred != "no")
+    for wrong in ("maybe", True, None):
+        with pytest.raises(ValueError, match="'no', 'learned' or 'unlearned'"):
+            ImportedParams.model_validate({**given, "centred": wrong})
 
 
 # --------------------------------------------------------------------------------------------------------------- tables

@@ -121,6 +121,12 @@ def test_what_a_command_names_stays_as_the_suite_describes_it(field, names, foun
     assert suites.picked(DESCRIBED[field], names) == found
 
 
+def test_a_column_of_labels_is_no_name_of_a_data_set():
+    entries = [{"name": "birds", "path": "hf:x", "label": "digits"}, {"name": "birds", "path": "hf:x", "label": "b"}]
+    assert suites.picked(entries, ["digits"], ("name",)) == ["digits"]
+    assert suites.picked(entries, ["birds"], ("name",)) == entries
+
+
 @pytest.mark.parametrize("entries", [None, 10, "dm", {"dm": 1}, [3, None, {"label": "x"}]])
 def test_names_are_taken_as_they_are_where_a_suite_describes_nothing(entries):
     assert suites.picked(entries, ["dm"]) == ["dm"]
