@@ -15,7 +15,7 @@ from ddbench.cli.options import PLUGIN
 from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.pointers import origins_of
+from ddbench.data.prepared.pointers import again, latest_of, remade
 from ddbench.data.prepared.prepare import prepare, prepared_revision
 from ddbench.data.prepared.sources import Source, own_names, parse_source
 from ddbench.data.readers.framing import Framing
@@ -62,7 +62,7 @@ def list_(as_json: bool) -> None:
 @click.option("--label", "column", metavar="COLUMN", help="The column of labels, where parquet files have several.")
 @PLUGIN
 def prepare_(name: str, files: Path | None, allow_copies: bool, column: str | None, **framing: Any) -> None:
-    r"""Decode data set NAME once, so that runs can open it.
+    """Decode data set NAME once, so that runs can open it.
 
     NAME is a registered name, whose official files are in DIR (or the parquet files that the Hub has of them), or
     NAME=SCHEME:PATH with a name of your own. Later that name
@@ -80,7 +80,7 @@ def prepare_(name: str, files: Path | None, allow_copies: bool, column: str | No
     cifar:PATH   batches as CIFAR-10 or CIFAR-100 has them
     svhn:PATH    train_32x32.mat and test_32x32.mat
     tiny:PATH    the layout of TinyImageNet
-    """
+    """  # noqa: D301 - click takes a backspace for "as it stands"
     source = parse_source(name, active().datasets, _framing(framing), column)
     if files is not None and (source.record is None or source.record.embedded):
         raise UsageError(f"--from is for registered data sets that have files; {source.name!r} is read from elsewhere")
@@ -126,7 +126,9 @@ def _rows() -> Iterator[dict[str, Any]]:
     """One row a registered data set, then one for each of the user's own that was prepared and is not registered."""
     for record in active().datasets:
         source = Source(record.name, record=record)
-        prepared = _opened(source)
+        prepared, problem = _opened(source)
+        newer = " (a newer ddbench prepared it: update ddbench)"
+        advice = "" if problem is None else newer if problem == "newer" else f" (run `{again(source)}`)"
         yield {
             "name": record.name,
             "shape": None if prepared is None else list(prepared.meta.shape[1:]),
@@ -137,49 +139,59 @@ def _rows() -> Iterator[dict[str, Any]]:
             "embedded": record.embedded,
             "download_mb": record.download_mb,
             "licence": record.licence,
-            "summary": record.summary,
+            "summary": record.summary + advice,
             "source": None,
+            "problem": problem,
         }
     for name in own_names():
-        if name not in active().datasets and (row := _own(name)) is not None:
-            yield row
+        if name not in active().datasets:
+            yield _own(name)
 
 
-def _own(name: str) -> dict[str, Any] | None:
-    """The row of a user's own data set: its latest copy; None where that is not sound."""
-    for source, pointer in origins_of(name)[:1]:
-        try:
-            prepared = open_folder(data_root(name) / pointer.revision)
-        except (CorruptFileError, NewerRecordError):
-            continue
-        place = pointer.files if source.is_name else source.place
-        read = f" with {' '.join(source.options)}" if source.options else ""
-        gone = "" if pointer.files is None or Path(pointer.files).exists() else " (not there any more)"
-        return {
-            "name": name,
-            "shape": list(prepared.meta.shape[1:]),
-            "splits": prepared.meta.splits,
-            "classes": prepared.meta.classes,
-            "revision": prepared.revision,
-            "folder": str(prepared.folder),
-            "embedded": False,
-            "download_mb": 0,
-            "licence": None,
-            "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, from {place}{read}{gone}",
-            "source": place,
-        }
-    return None
+def _own(name: str) -> dict[str, Any]:
+    """The row of a user's own data set: its latest copy, or what is to be done where that is not sound."""
+    latest = latest_of(name)
+    row: dict[str, Any] = {
+        "name": name, "shape": None, "splits": None, "classes": None, "revision": None, "folder": None,
+        "embedded": False, "download_mb": 0, "licence": None,
+    }  # fmt: skip
+    if latest is None:
+        return row | {"summary": f"your own: run `{remade(name)}`", "source": None, "problem": "damaged"}
+    source, pointer = latest
+    row["source"] = pointer.files if source.is_name else source.place
+    read = f" with {' '.join(source.options)}" if source.options else ""
+    gone = "" if pointer.files is None or Path(pointer.files).exists() else " (not there any more)"
+    origin = f"from {row['source']}{read}{gone}"
+    try:
+        prepared = open_folder(data_root(name) / pointer.revision)
+    except CorruptFileError:
+        return row | {"summary": f"your own, {origin}: run `{remade(name)}`", "problem": "damaged"}
+    except NewerRecordError:
+        return row | {"summary": f"your own, {origin}; a newer ddbench prepared it: update ddbench", "problem": "newer"}
+    return row | {
+        "shape": list(prepared.meta.shape[1:]),
+        "splits": prepared.meta.splits,
+        "classes": prepared.meta.classes,
+        "revision": prepared.revision,
+        "folder": str(prepared.folder),
+        "summary": f"your own, {sum(prepared.meta.splits.values()):,} images, {origin}",
+        "problem": None,
+    }
 
 
-def _opened(source: Source) -> Prepared | None:
-    """The prepared copy, if there is a sound one of the right data; never decodes."""
+def _opened(source: Source) -> tuple[Prepared | None, str | None]:
+    """The prepared copy if there is a sound one of the right data, else what is wrong with it; never decodes."""
     revision = prepared_revision(source)
     if revision is None:
-        return None
+        return None, None
     try:
-        return open_folder(data_root(source.name) / revision).declared_by(source.record)
-    except (CorruptFileError, DataError, NewerRecordError):
-        return None
+        return open_folder(data_root(source.name) / revision).declared_by(source.record), None
+    except NewerRecordError:
+        return None, "newer"
+    except CorruptFileError:
+        return None, "damaged"
+    except DataError:
+        return None, "other data"
 
 
 def _size(row: dict[str, Any]) -> str:
@@ -187,8 +199,8 @@ def _size(row: dict[str, Any]) -> str:
 
 
 def _state(row: dict[str, Any]) -> str:
-    if row["revision"]:
-        return str(row["revision"])
+    if row["revision"] or row["problem"]:
+        return str(row["revision"] or row["problem"])
     if row["embedded"]:
         return "on first use"
     return f"no ({row['download_mb']} MB)" if row["download_mb"] else "no"

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from ddbench.cli.options import PLUGIN
-from ddbench.core.plugin.loader import PluginWarning, active
+from ddbench.core.plugin.limited import PluginWarning
+from ddbench.core.plugin.loader import active
 from ddbench.library.folders import opened
 
 

@@ -126,10 +126,7 @@ class Params(BaseModel):
 
     @property
     def recipe_learns_centred(self) -> bool:
-        """Whether the recipe of sets with centred labels learns these (``Recipe.loss``, ``mse``).
-
-        Protocols that follow recipes are left out where it does not.
-        """
+        """Whether the recipe of sets with centred labels learns these (``mse``); else recipes are not followed."""
         return True
 
     @property

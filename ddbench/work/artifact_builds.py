@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ddbench.core.documents import ArtifactDocument, Artifacts
 from ddbench.core.errors import UsageError
-from ddbench.core.plugin.loader import PluginWarning, import_target
+from ddbench.core.plugin.limited import PluginWarning
+from ddbench.core.plugin.loader import import_target
 from ddbench.core.profiles import profile
 from ddbench.core.store import artifacts
 from ddbench.core.store.files import atomic_write

@@ -10,7 +10,8 @@ from ddbench.core.api import Limits
 from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument, precision_of
 from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.keys import short
-from ddbench.core.plugin.loader import PluginWarning, Registries
+from ddbench.core.plugin.limited import PluginWarning
+from ddbench.core.plugin.loader import Registries
 from ddbench.core.process_state import kept
 from ddbench.core.store.folder import Store
 from ddbench.work.artifact_builds import build_artifact

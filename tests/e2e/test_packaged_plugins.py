@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ddbench.core.plugin.loader import PluginWarning, load
+from ddbench.core.plugin.loader import load
 from tests.e2e.runs import SMOKE, ddbench
 
 pytest_plugins = ["ddbench.testing.fixtures"]
@@ -256,7 +256,7 @@ def test_a_protocol_of_another_distribution_and_the_same_name_returns_nothing_ol
     assert set(keys) == {"ddbench-near", "ddbench-far"} and len(set(keys.values())) == 2
 
     fake_distribution("ddbench-near", means("ddbench_near", "-1"))
-    with pytest.warns(PluginWarning, match=r"ddbench-near 1.0.*'means' is already registered by ddbench-far"):
+    with pytest.warns(match=r"ddbench-near 1.0.*'means' is already registered by ddbench-far"):
         assert load().protocols.origin("means").distribution == "ddbench-far"
     assert ddbench("plugin", "list") == 0
     assert re.search(r"^ddbench-near .* failed +.*already registered", capsys.readouterr().out, flags=re.MULTILINE)

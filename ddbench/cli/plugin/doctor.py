@@ -16,7 +16,8 @@ from pathlib import Path
 import ddbench
 from ddbench.core.api import MethodInfo
 from ddbench.core.errors import DDBenchError
-from ddbench.core.plugin.loader import GROUP, PluginReport, PluginWarning, Registries, load, params_class
+from ddbench.core.plugin.limited import PluginWarning
+from ddbench.core.plugin.loader import GROUP, PluginReport, Registries, load, params_class
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.plan.presets import presets
 

@@ -1,18 +1,25 @@
-"""A time limit around what plugins do while a command is planned. No torch."""
+"""What surrounds plugins while they are loaded and asked: a time limit, and the state of the process. No torch."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from types import FrameType
 
 from ddbench.core.errors import PluginError
+from ddbench.core.process_state import kept
 
 PLAN_S = 60.0
 """Seconds that a plugin may take to be imported, or to answer one question while a run is planned."""
+
+
+class PluginWarning(UserWarning):
+    """A plugin did not load, or changed its process while it was loaded."""
 
 
 @contextlib.contextmanager
@@ -40,3 +47,16 @@ def limited(what: str, seconds: float = PLAN_S) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
         if left:  # somebody else's alarm, which is still to come
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 1e-3), every)
+
+
+@contextlib.contextmanager
+def loading(what: str, *, own: bool = False) -> Iterator[None]:
+    """A block in which a plugin is imported and asked for its members."""
+    with contextlib.redirect_stdout(sys.stderr), limited(f"loading {what}"):
+        if own:
+            yield
+            return
+        with kept() as changes:
+            yield
+    if changes.names:
+        warnings.warn(f"{what}, while it was loaded, {changes.text}", PluginWarning, stacklevel=2)

@@ -22,9 +22,8 @@ from ddbench.core.errors import PluginError, UsageError, ambiguous, text_of
 from ddbench.core.names import meant, nearest
 from ddbench.core.plugin import hooks, one_file
 from ddbench.core.plugin.builtin import CATALOGS
-from ddbench.core.plugin.limited import limited
+from ddbench.core.plugin.limited import PluginWarning, limited, loading
 from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, is_file, marked, owner_of
-from ddbench.core.process_state import kept
 from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
 
 GROUP = "ddbench"
@@ -250,10 +249,6 @@ def load(files: Iterable[Path] = ()) -> Registries:
     return registries
 
 
-class PluginWarning(UserWarning):
-    """An installed plugin did not load."""
-
-
 @cache
 def installed() -> Registries:
     """The members of ddbench and of installed plugins, loaded once per process."""
@@ -315,24 +310,11 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
     return dist.name, dist.version or ""
 
 
-@contextlib.contextmanager
-def _loading(what: str, *, own: bool = False) -> Iterator[None]:
-    """A block in which a plugin is imported and asked for its members."""
-    with contextlib.redirect_stdout(sys.stderr), limited(f"loading {what}"):
-        if own:
-            yield
-            return
-        with kept() as changes:
-            yield
-    if changes.names:
-        warnings.warn(f"{what}, while it was loaded, {changes.text}", PluginWarning, stacklevel=2)
-
-
 def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
     distribution, version = _distribution(entry)
     origin = Origin(distribution, distribution, version, entry.value)
     try:
-        with _loading(f"plugin {entry.name!r}", own=distribution == FIRST_PARTY):
+        with loading(f"plugin {entry.name!r}", own=distribution == FIRST_PARTY):
             names = _register(registries, entry.load(), origin)
     except KeyboardInterrupt:
         raise
@@ -345,7 +327,7 @@ def _load_file(registries: Registries, plugin: one_file.OneFile) -> None:
     """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``."""
     origin = Origin(plugin.key, str(plugin.path), "", plugin.name)
     try:
-        with _loading(f"--plugin {plugin.path}"):
+        with loading(f"--plugin {plugin.path}"):
             names = _register(registries, plugin.load(), origin)
     except KeyboardInterrupt:
         raise

@@ -6,6 +6,7 @@ each way that it was read: each framing of its images with each column of labels
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from ddbench.core.specs import Frozen
 from ddbench.core.store.files import StoreWarning, atomic_write
 from ddbench.data.catalog import SCHEMES
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.sources import POINTERS, Source, fingerprint
+from ddbench.data.prepared.sources import POINTERS, Source, fingerprint, is_there
 from ddbench.data.readers.framing import PLAIN, Framing
 
 _LATER = ("allow_copies", "hub", "column", "framing")
@@ -37,7 +38,7 @@ class Pointer(Frozen):
         fingerprint: Of these files at that time; None where that is not known.
         reader_version: Version of the reader that made it.
         origin: Where that reader's record comes from, as :class:`Source` has it.
-        allow_copies: Whether the user asked for test images that are training images.
+        allow_copies: Whether the user asked for test images that are training images, of these files.
         hub: The data set of the Hugging Face Hub that it was read from; None for others.
         column: The column of labels that the user chose; None: none.
         framing: How images of any shape became squares of one size; None: they are as they were.
@@ -87,6 +88,37 @@ def _path(source: Source) -> Path:
     return data_root(source.name) / f"source-{short(digest(facts))}.json"
 
 
+def latest_of(name: str) -> tuple[Source, Pointer] | None:
+    """What a user's own data set was decoded from and to last; None where that cannot be read.
+
+    Never what was decoded before: it may be of other images.
+    """
+    pointers = _pointers(name)
+    pointer = _read(pointers[0]) if pointers else None
+    return None if pointer is None else (_source_of(name, pointers[0], pointer), pointer)
+
+
+def remade(name: str) -> str:
+    """The command that decodes a user's own data set again, as far as its source is known."""
+    last = latest_of(name)
+    source, allowed = (Source(name), False) if last is None else (last[0], last[1].allow_copies)
+    return source.command + " --allow-copies" * allowed
+
+
+def again(source: Source) -> str:
+    """The command that decodes a registered data set again, from where its files were read if they are still there."""
+    pointer = pointer_of(source)
+    files = None if pointer is None or pointer.files is None else Path(pointer.files)
+    loaded = files is None or files == data_root(source.name) / "files" or not is_there(files)
+    return of_registered(source) + ("" if loaded else f" --from {shlex.quote(str(files))}")
+
+
+def of_registered(source: Source) -> str:
+    """What decodes a registered data set, but for where its files are."""
+    plugin = "" if source.plugin is None else f" --plugin {shlex.quote(source.plugin)}"
+    return f"ddbench data prepare {source.name}{plugin}"
+
+
 def _read(path: Path) -> Pointer | None:
     try:
         return Pointer.model_validate_json(path.read_bytes())
@@ -132,10 +164,10 @@ def latest(wanted: Source) -> Prepared:
     found = [(source, p) for source, p in known if wanted.framing.is_plain or source.framing == wanted.framing]
     if known and not found:
         there = dict.fromkeys(source.framing.text for source, _ in known)
-        again = replace(known[0][0], framing=wanted.framing)
+        framed = replace(known[0][0], framing=wanted.framing)
         raise DataError(
             f"data set {name!r} was not prepared with {wanted.framing.text}, only with {', '.join(there)}: run"
-            f" `{again.command}`"
+            f" `{framed.command}`"
         )
     if found:
         source, pointer = found[0]  # never one that was made before: it may be of other images
@@ -145,10 +177,10 @@ def latest(wanted: Source) -> Prepared:
             if wanted.framing.is_plain:
                 _tell_others(source, known)
             return prepared
-    again = found[0][0] if found else wanted
+    command = found[0][0].command if found and not wanted.framing.is_plain else remade(name)
     raise DataError(
         f"the prepared copy of data set {name!r} that was made last, in {data_root(name)}, is gone or damaged: run "
-        f"`{again.command}`"
+        f"`{command}`"
     )
 
 

