@@ -194,7 +194,7 @@ def _parts() -> list[Part]:
 
 def _of_python() -> list[Part]:
     return [
-        Part(_ENVIRON, lambda: dict(os.environ), _set_environment),
+        Part(_ENVIRON, _environment, _set_environment),
         Part("the working folder", os.getcwd, os.chdir),
         Part("sys.path", lambda: list(sys.path), lambda v: sys.path.__setitem__(slice(None), v)),
         Part(_FILTERS, lambda: list(warnings.filters), _set_filters),
@@ -224,8 +224,16 @@ class _Itself:
     __hash__ = None  # type: ignore[assignment]
 
 
+OF_LIBRARIES = ("KMP_", "NUMBA_", "QT_", "TORCHINDUCTOR_", "TRITON_")
+"""How variables begin that libraries set for themselves when they are imported; without them they may not go on."""
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(OF_LIBRARIES)}
+
+
 def _set_environment(value: dict[str, str]) -> None:
-    for name in set(os.environ) - set(value):
+    for name in set(_environment()) - set(value):
         del os.environ[name]
     os.environ.update(value)
 

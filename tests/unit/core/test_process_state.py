@@ -19,7 +19,6 @@ from ddbench.core.errors import PluginError
 from ddbench.core.plugin.limited import limited
 from ddbench.core.process_state import kept
 
-torch.use_deterministic_algorithms(False)  # imports what sets variables of the environment
 CHANGES = {
     "torch's default dtype": lambda: torch.set_default_dtype(torch.float64),
     "torch's default device": lambda: torch.set_default_device("meta"),
@@ -67,6 +66,13 @@ def test_what_is_put_back_by_its_code_is_no_change():
         os.environ["DDBENCH_TEST_X"] = "1"
         del os.environ["DDBENCH_TEST_X"]
     assert changes.text == ""
+
+
+def test_what_libraries_set_for_themselves_stays(monkeypatch):
+    monkeypatch.delenv("KMP_DUPLICATE_LIB_OK", raising=False)
+    with kept() as changes:
+        os.environ["KMP_DUPLICATE_LIB_OK"] = "True"  # as scikit-learn does when it is imported
+    assert changes.text == "" and os.environ.pop("KMP_DUPLICATE_LIB_OK") == "True"
 
 
 def test_an_error_goes_on_and_the_state_is_put_back():
