@@ -51,7 +51,7 @@ def is_nobodys(error: BaseException, folder: Path, interrupts: Interrupts) -> bo
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or "os error 28" in text_of(error):  # safetensors' way to say ENOSPC
         for place in (folder, home(), Path(tempfile.gettempdir()), Path()):
-            if not _takes(place):
+            if _is_ours(error) or not _takes(place):
                 raise store_error(place, OSError(errno.ENOSPC, "no space left")) from error
     return False
 

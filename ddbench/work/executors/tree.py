@@ -47,7 +47,7 @@ def threads_of(pid: int) -> int:
 def end(pid: int, mark: str) -> None:
     """End a worker and what it started, at once; where there is no /proc, those of its process group."""
     for _ in range(ROUNDS):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # AttributeError: a system without process groups
             os.killpg(pid, signal.SIGKILL)
         left = list(members(pid, mark))
         for one in left:

@@ -43,7 +43,7 @@ CHANGES = {
     "the recursion limit": lambda: sys.setrecursionlimit(5000),
     "the garbage collector": gc.disable,
     "the mask of new files": lambda: os.umask(0o777),
-    "the handler of SIGINT": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    "the handler of SIGINT": lambda: signal.signal(signal.SIGINT, lambda *_: None),
     "the handler of SIGTERM": lambda: signal.signal(signal.SIGTERM, lambda *_: None),
     "a timer of signals": lambda: signal.setitimer(signal.ITIMER_REAL, 3600),
 }
