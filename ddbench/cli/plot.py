@@ -19,7 +19,7 @@ from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import CONDENSE
 from ddbench.library.folders import opened
 from ddbench.plan.collect import stored
-from ddbench.publish.plots import ENDINGS
+from ddbench.publish.plots import check_ending, drawing
 
 if TYPE_CHECKING:
     from ddbench.publish.looks import Drawn, Look
@@ -167,15 +167,8 @@ def _plots(target: Path) -> ModuleType:
     Raises:
         UsageError: If it is not, or matplotlib is not installed.
     """
-    if target.suffix not in ENDINGS:
-        raise UsageError(f"--to {target}: a plot's name ends in {' or '.join(ENDINGS)}")
-    try:
-        from ddbench.publish.plots import accuracy as plots
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise UsageError("plots need matplotlib, which is not installed: pip install 'ddbench[report]'") from None
-    return plots
+    check_ending(target, f"--to {target}")
+    return drawing()
 
 
 def _chosen(

@@ -9,7 +9,7 @@ from ddbench.core.errors import NewerRecordError, UsageError, ambiguous
 from ddbench.core.names import meant
 from ddbench.core.records import Record
 from ddbench.core.store.folder import newer_below
-from ddbench.library.folders import opened
+from ddbench.library.folders import each_once, opened
 from ddbench.plan.collect import stored
 
 
@@ -28,8 +28,7 @@ def gathered(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
     records = [record for path in files for record in read_records(path)]
     if out is not None or not files:
         records += stored(opened(out or Path("runs")))
-    named = {(r.key, r.document.label, r.kind == "condense" and r.document.profile): r for r in records}
-    return list(named.values())
+    return each_once(records)
 
 
 def none_in(out: Path, what: str = "evaluations") -> UsageError:

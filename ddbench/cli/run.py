@@ -15,7 +15,7 @@ from ddbench.core.plugin.loader import active
 from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
 from ddbench.library.progress import Progress
-from ddbench.library.runs import How, perform, planned
+from ddbench.library.runs import How, perform, planned, unfinished
 from ddbench.library.suites import LISTS, suite_of
 from ddbench.plan import forecast, memory
 from ddbench.plan import graph as planning
@@ -221,7 +221,7 @@ def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str])
 
 def say_failures(plan: planning.Plan) -> int:
     """Tell which nodes of a plan that was run have no result; the exit code."""
-    broken = [node for node in plan.nodes.values() if node.state in ("failed", "resume")]
+    broken = unfinished(plan)
     for node in broken:
         click.echo(f"ddbench: {node.title}: {node.reason}", err=True)
     if broken:

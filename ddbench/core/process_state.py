@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 SHOWN = 3
@@ -251,14 +252,17 @@ def _umask() -> int:
 
 def _signals() -> list[Part]:
     """Handlers, and the timer that sends SIGALRM; only the main thread can set handlers."""
-    parts = []
-    for number in signal.valid_signals():
-        handler = signal.getsignal(number)
-        if handler is not None:  # else it was not set by Python, and cannot be set again by it
-            parts.append(_handler(number))
+    found = _handlers().items()
+    parts = [part for number, part in found if signal.getsignal(number) is not None]  # None: not Python's to set
     if hasattr(signal, "getitimer"):
         parts.append(Part("a timer of signals", _Timer.now, _Timer.set))
     return parts
+
+
+@cache
+def _handlers() -> dict[int, Part]:
+    """The handler of each signal."""
+    return {number: _handler(number) for number in signal.valid_signals()}
 
 
 def _handler(number: int) -> Part:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from ddbench.core.records import Record
 from ddbench.core.store.folder import Store
 from ddbench.work.evaluate.predictions import Recounter
 
@@ -16,3 +18,9 @@ def opened(out: Path, *, aside: bool = False) -> Store:
         aside: Whether the command computes: what is no record is then renamed, and computed again.
     """
     return Store(out, Recounter(), aside)
+
+
+def each_once(records: Iterable[Record]) -> list[Record]:
+    """Records of several places, each row's once: the last that is said of it, where it was said first."""
+    named = {(r.key, r.document.label, r.kind == "condense" and r.document.profile): r for r in records}
+    return list(named.values())

@@ -7,6 +7,7 @@ Nothing is printed unless asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -15,9 +16,9 @@ from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import one_file_plugins
 from ddbench.core.process_state import kept
 from ddbench.library.durations import seconds_of
-from ddbench.library.folders import opened
+from ddbench.library.folders import each_once, opened
 from ddbench.library.results import Results
-from ddbench.library.runs import How, Watcher, perform, planned, problems
+from ddbench.library.runs import How, Watcher, perform, planned, unfinished
 from ddbench.plan.collect import collect, remember, stored
 from ddbench.plan.graph import Plan
 from ddbench.work.executors.base import check_executor
@@ -123,9 +124,9 @@ def run(
         "random_seeds": random_seeds, "profile": profile, "split": split, "controls": controls, "engine": engine,
         "settings": [(method, name, value) for method, more in (set or {}).items() for name, value in more.items()],
     }  # fmt: skip
-    how = How(
-        executor, jobs, threads, device, engine, isolate, None if timeout is None else seconds_of(timeout),
-        seconds_of(reference_limit), retry_failed, keep_logits,
+    how = _how(
+        timeout, reference_limit, executor=executor, jobs=jobs, threads=threads, device=device, engine=engine,
+        isolate=isolate, retry_failed=retry_failed, keep_logits=keep_logits,
     )  # fmt: skip
     with kept(), one_file_plugins(_paths(plugin)) as registries:
         check_executor(executor, jobs, device)
@@ -145,15 +146,13 @@ def read(*places: PathLike, plugin: PathLike | Sequence[PathLike] = ()) -> Resul
     """
     from ddbench.core.store.jsonl import read_records
 
-    found: dict[Any, Any] = {}
+    paths = [*map(Path, places or ("runs",))]
+    lost = next((path for path in paths if not path.exists()), None)
+    if lost is not None:
+        raise UsageError(f"{lost}: no such results folder or file of records")
     with kept(), one_file_plugins(_paths(plugin)):
-        for place in map(Path, places or ("runs",)):
-            if not place.exists():
-                raise UsageError(f"{place}: no such results folder or file of records")
-            for record in stored(opened(place)) if place.is_dir() else read_records(place):
-                named = (record.key, record.document.label, record.kind == "condense" and record.document.profile)
-                found[named] = record
-    return Results(found.values())
+        found = (stored(opened(path)) if path.is_dir() else read_records(path) for path in paths)
+        return Results(each_once(chain.from_iterable(found)))
 
 
 def evaluate(
@@ -228,9 +227,9 @@ def evaluate(
         "archs": _listed(archs), "eval_archs": _listed(eval_archs), "protocols": _listed(protocols), "seeds": seeds,
         "eval_seeds": eval_seeds, "profile": profile,
     }  # fmt: skip
-    how = How(
-        None, jobs, threads, device, engine, isolate, None if timeout is None else seconds_of(timeout),
-        seconds_of(reference_limit), retry_failed, keep_logits,
+    how = _how(
+        timeout, reference_limit, jobs=jobs, threads=threads, device=device, engine=engine, isolate=isolate,
+        retry_failed=retry_failed, keep_logits=keep_logits,
     )  # fmt: skip
     flags = Flags(None if preprocess is None else named(preprocess), range, labels, None)
     with kept(), TemporaryDirectory() as folder, one_file_plugins(_paths(plugin)) as registries:
@@ -276,6 +275,12 @@ def load_set(key: PathLike, *, out: PathLike = "runs") -> CondensedSet:
         return store.load_set(found.folder, keep=True)[0]
 
 
+def _how(timeout: float | str | None, reference_limit: float | str, **more: Any) -> How:
+    """How nodes are computed, with durations as people write them."""
+    limit = None if timeout is None else seconds_of(timeout)
+    return How(timeout_s=limit, reference_limit_s=seconds_of(reference_limit), **more)
+
+
 def _carry_out(plan: Plan, store: Store, how: How, progress: bool | str, notes: Iterable[str] = ()) -> Results:
     """Run what is pending of a plan."""
     told = [*notes]
@@ -284,7 +289,7 @@ def _carry_out(plan: Plan, store: Store, how: How, progress: bool | str, notes: 
     except InterruptedRunError as error:
         raise KeyboardInterrupt("interrupted; the same call continues where it stopped") from error
     remember(plan, store)
-    return Results(collect(plan), told, problems(plan))
+    return Results(collect(plan), told, [f"{node.title}: {node.reason}" for node in unfinished(plan)])
 
 
 def _watcher(progress: bool | str) -> Callable[[int], Watcher]:
@@ -302,13 +307,13 @@ def _listed(value: Any) -> list[Any]:
     """One word or several as a list."""
     if value is None:
         return []
-    if isinstance(value, str | int | float | Mapping):
+    if isinstance(value, str | Path | int | float | Mapping):
         return [value]
     return [*value]
 
 
 def _paths(value: PathLike | Sequence[PathLike]) -> list[Path]:
-    return [Path(one) for one in ([value] if isinstance(value, str | Path) else value)]
+    return [Path(one) for one in _listed(value)]
 
 
 def _by_name(sets: Any) -> Mapping[str, Any]:

@@ -91,13 +91,9 @@ class Results:
         """
         if kind not in PLOTS:
             raise unknown("plot", kind, PLOTS, "help(ddbench.Results.plot)")
-        try:
-            from ddbench.publish.plots import accuracy as plots
-        except ImportError as error:
-            if (error.name or "").partition(".")[0] != "matplotlib":
-                raise
-            raise UsageError("plots need matplotlib, which is not installed: pip install 'ddbench[report]'") from None
-        from ddbench.publish.plots import series
+        from ddbench.publish.plots import drawing, series
+
+        plots = drawing()
 
         panels: Any = {
             "ipc": series.ipc_series, "cost": series.cost_points, "crossing": series.crossing_series,
@@ -144,11 +140,10 @@ class Plot:
         Raises:
             UsageError: If it ends otherwise.
         """
-        from ddbench.publish.plots import ENDINGS
+        from ddbench.publish.plots import check_ending
         from ddbench.publish.plots.accuracy import encode
 
-        if Path(target).suffix not in ENDINGS:
-            raise UsageError(f"{target}: a plot's name ends in {' or '.join(ENDINGS)}")
+        check_ending(Path(target), str(target))
         Path(target).write_bytes(encode(self.figure, Path(target)))
 
     def _repr_png_(self) -> bytes:

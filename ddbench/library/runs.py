@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from ddbench.core.store.folder import Store
 from ddbench.core.store.leftovers import sweep
 from ddbench.library.folders import opened
 from ddbench.plan import forecast, grid, planner
-from ddbench.plan.graph import Plan
+from ddbench.plan.graph import Node, Plan
 from ddbench.plan.status import assess
 from ddbench.plan.suite import Suite
 from ddbench.work.executors.base import Run, make_executor
@@ -144,11 +144,6 @@ def _execute(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watche
             raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
 
 
-def problems(plan: Plan) -> list[str]:
-    """Which nodes of a plan that was run have no result, a line each."""
-    return [f"{node.title}: {node.reason}" for node in plan.nodes.values() if node.state in ("failed", "resume")]
-
-
-def with_limit(how: How, seconds: float) -> How:
-    """The same with another limit for references."""
-    return replace(how, reference_limit_s=seconds)
+def unfinished(plan: Plan) -> list[Node]:
+    """The nodes without a result of a plan that was run: those that failed, and those that ``--timeout`` cut short."""
+    return [node for node in plan.nodes.values() if node.state in ("failed", "resume")]

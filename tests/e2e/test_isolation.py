@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runs import ddbench
+from tests.e2e.runs import PLUGIN, ddbench
 
 ONE = (
     "--seeds",
@@ -27,28 +27,17 @@ ONE = (
     "1",
 )
 
-PLUGIN = """
-import os, signal, subprocess, sys, threading, time, torch
-from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, hookimpl
+MISBEHAVING = """
+import signal, subprocess, sys, threading, torch
 
-class BadParams(DistillationParams):
+class BadParams(MeanParams):
     iterations: int = 2
 
-def method(name, *lines):
-    class Bad(Method[BadParams]):
-        def prepare(self, ctx):
-            self.labels = torch.arange(ctx.dataset.classes).repeat_interleave(ctx.ipc)
-            shape = ctx.train.images(torch.tensor([0])).shape[1:]
-            self.images = torch.randn(len(self.labels), *shape, generator=ctx.generator)
+def method(name):
+    class Bad(Mean):
         def step(self, ctx):
             exec(MISDEEDS[name], globals())
-            return {"loss": 1.0}
-        def finalise(self, ctx):
-            return CondensedSet.of_images(self.images, self.labels, ctx.train.preprocess)
-        def state_dict(self):
-            return {"images": self.images}
-        def load_state_dict(self, state):
-            self.images = state["images"]
+            return super().step(ctx)
     return Bad
 
 MISDEEDS = {
@@ -74,7 +63,7 @@ def ddbench_register_methods(registry):
 @pytest.fixture
 def bad(tmp_path):
     file = tmp_path / "badplugin.py"
-    file.write_text(PLUGIN)
+    file.write_text(PLUGIN + MISBEHAVING)
 
     def run(*methods, out="bad", more=()):
         named = ("--methods", ",".join(methods), "--plugin", str(file), "--out", str(tmp_path / out))

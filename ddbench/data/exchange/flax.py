@@ -6,7 +6,8 @@ from pathlib import Path
 
 _SUFFIXES = frozenset({"", ".msgpack", ".flax", ".ckpt"})
 _MAPS = range(0x80, 0x90)
-_LONG_MAPS = (0xDE, 0xDF)
+_LONG_MAPS = {0xDE: 3, 0xDF: 5}
+"""First byte of a longer map → bytes before its first key."""
 _ORBAX = ("_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt")
 
 
@@ -21,7 +22,7 @@ def wrote(path: Path) -> bool:
             start = file.read(6)
     except OSError:
         return False
-    skipped = {0xDE: 3, 0xDF: 5}.get(start[0], 1) if start else 0
+    skipped = _LONG_MAPS.get(start[0], 1) if start else 0
     key = start[skipped : skipped + 1]
     is_map = bool(start) and (start[0] in _MAPS or start[0] in _LONG_MAPS)
     return is_map and bool(key) and (0xA0 <= key[0] < 0xC0 or key[0] in (0xD9, 0xDA, 0xDB))

@@ -158,9 +158,7 @@ def latest(wanted: Source) -> Prepared:
         DataError: If it cannot be opened, or none was framed so.
     """
     name = wanted.name
-    known, pointers = origins_of(name), _pointers(name)
-    if pointers and _read(pointers[0]) is None:
-        known = []
+    known = [] if latest_of(name) is None else origins_of(name)
     found = [(source, p) for source, p in known if wanted.framing.is_plain or source.framing == wanted.framing]
     if known and not found:
         there = dict.fromkeys(source.framing.text for source, _ in known)

@@ -24,7 +24,6 @@ class Local:
         self._run = run
         self._submitted: tuple[Document, Resources] | None = None
         self._beside: Processes | None = None
-        self._away = False
 
     def has_room(self, resources: Resources) -> bool:
         """Always: there is nothing beside it."""
@@ -32,8 +31,7 @@ class Local:
 
     def submit(self, document: Document, resources: Resources) -> Handle:
         """Keep the node for :meth:`poll`, or give it to the process that is for such nodes."""
-        self._away = resources.apart is not None
-        if self._away:
+        if resources.apart is not None:
             self._beside = self._beside or Processes(replace(self._run, jobs=1))
             return self._beside.submit(document, resources)
         self._submitted = document, resources
@@ -41,10 +39,8 @@ class Local:
 
     def poll(self, wait_s: float) -> list[tuple[Handle, Outcome]]:
         """Run the node; takes as long as it takes. Another process's: hear of it for ``wait_s`` seconds."""
-        if self._away and self._beside is not None:
-            return self._beside.poll(wait_s)
         if self._submitted is None:
-            return []
+            return [] if self._beside is None else self._beside.poll(wait_s)
         (document, resources), self._submitted = self._submitted, None
         run = self._run
         outcome = run_node(

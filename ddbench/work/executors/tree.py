@@ -12,6 +12,8 @@ from pathlib import Path
 MARK = "DDBENCH_WORKER"
 """Environment variable of a worker, and so of what it starts: a process that left the worker's session still has it."""
 PROC = Path("/proc")
+STATE, SESSION, THREADS = 0, 3, 17
+"""Where a process's ``stat`` says these, behind its name."""
 ROUNDS, ROUND_S = 200, 0.02
 """How often the rest of a tree is looked for, and how long it then has to end [s]: it may go on starting more."""
 
@@ -24,24 +26,26 @@ def members(pid: int, mark: str) -> Iterator[int]:
         mark: Its value of :data:`MARK`.
     """
     wanted = f"{MARK}={mark}".encode()
-    for entry in PROC.iterdir() if PROC.exists() else ():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError, IndexError, ValueError):  # it ended meanwhile, or it is another user's
-            state, _, _, session, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
-            if state not in "ZX" and (int(session) == pid or wanted in (entry / "environ").read_bytes().split(b"\0")):
+    for entry, fields in _processes():
+        with contextlib.suppress(OSError):  # it ended meanwhile, or it is another user's
+            own = int(fields[SESSION]) == pid or wanted in (entry / "environ").read_bytes().split(b"\0")
+            if own and int(entry.name) != os.getpid() and fields[STATE] not in "ZX":
                 yield int(entry.name)
 
 
 def threads_of(pid: int) -> int:
     """Threads of the processes of a worker's session; 0 where there is no /proc."""
-    found = 0
+    return sum(int(fields[THREADS]) for _, fields in _processes() if int(fields[SESSION]) == pid)
+
+
+def _processes() -> Iterator[tuple[Path, list[str]]]:
+    """The folder of each process, and what its ``stat`` says behind its name."""
     for entry in PROC.iterdir() if PROC.exists() else ():
         if entry.name.isdigit():
-            with contextlib.suppress(OSError, IndexError, ValueError):
+            with contextlib.suppress(OSError):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                found += int(fields[17]) if int(fields[3]) == pid else 0
-    return found
+                if len(fields) > THREADS:
+                    yield entry, fields
 
 
 def end(pid: int, mark: str) -> None:
