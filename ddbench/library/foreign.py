@@ -57,7 +57,8 @@ def suite_of_sets(
     axis, size_of = _sizes(rows, importer.data(space).info)
     sizes = sorted(set(size_of.values()))
     several = max(len(understood.sources) for _, understood in rows)
-    seeds = {"condense": words.get("seeds") or (several if several > 1 else None), "evaluate": words.get("eval_seeds")}
+    repetitions = several if words.get("seeds") is None and several > 1 else words.get("seeds")
+    seeds = {"condense": repetitions, "evaluate": words.get("eval_seeds")}
     content = {
         "methods": [
             {"name": IMPORTED, "label": source.label, "params": _params(understood)} for source, understood in rows
@@ -71,7 +72,7 @@ def suite_of_sets(
             {"method": label, axis: other} for label, own in size_of.items() for other in sizes if other != own
         ],
         **{name: [*words[name]] for name in LISTS if words.get(name)},
-        "seeds": {name: n for name, n in seeds.items() if n},
+        "seeds": {name: n for name, n in seeds.items() if n is not None},
     }
     return suite.parse(content, "command line")
 

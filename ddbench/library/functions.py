@@ -21,6 +21,7 @@ from ddbench.library.results import Results
 from ddbench.library.runs import How, Watcher, perform, planned, unfinished
 from ddbench.plan.collect import collect, remember, stored
 from ddbench.plan.graph import Plan
+from ddbench.plan.suite import checked
 from ddbench.work.executors.base import check_executor
 from ddbench.work.executors.sharing import Isolate
 from ddbench.work.monitor import Silent
@@ -276,9 +277,16 @@ def load_set(key: PathLike, *, out: PathLike = "runs") -> CondensedSet:
 
 
 def _how(timeout: float | str | None, reference_limit: float | str, **more: Any) -> How:
-    """How nodes are computed, with durations as people write them."""
-    limit = None if timeout is None else seconds_of(timeout)
-    return How(timeout_s=limit, reference_limit_s=seconds_of(reference_limit), **more)
+    """How nodes are computed, with durations as people write them.
+
+    Raises:
+        UsageError: If a word is none of those that there are, or a number impossible.
+    """
+    limits = {
+        "timeout_s": None if timeout is None else seconds_of(timeout),
+        "reference_limit_s": seconds_of(reference_limit),
+    }
+    return checked(How, {**limits, **more}, "how nodes are computed", {})
 
 
 def _carry_out(plan: Plan, store: Store, how: How, progress: bool | str, notes: Iterable[str] = ()) -> Results:
@@ -286,7 +294,7 @@ def _carry_out(plan: Plan, store: Store, how: How, progress: bool | str, notes: 
     told = [*notes]
     try:
         perform(plan, store, how, _watcher(progress), told.append)
-    except InterruptedRunError as error:
+    except (InterruptedRunError, KeyboardInterrupt) as error:
         raise KeyboardInterrupt("interrupted; the same call continues where it stopped") from error
     remember(plan, store)
     return Results(collect(plan), told, [f"{node.title}: {node.reason}" for node in unfinished(plan)])

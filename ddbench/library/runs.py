@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.process_state import kept
 from ddbench.core.profiles import profile
+from ddbench.core.records import ENGINES
+from ddbench.core.specs import Frozen
 from ddbench.core.store.folder import Store
 from ddbench.core.store.leftovers import sweep
 from ddbench.library.folders import opened
@@ -19,7 +22,7 @@ from ddbench.plan import forecast, grid, planner
 from ddbench.plan.graph import Node, Plan
 from ddbench.plan.status import assess
 from ddbench.plan.suite import Suite
-from ddbench.work.executors.base import Run, make_executor
+from ddbench.work.executors.base import EXECUTORS, Run, make_executor
 from ddbench.work.executors.sharing import Isolate, Sharing, share
 from ddbench.work.monitor import Beats, Monitor
 
@@ -32,8 +35,7 @@ class Watcher(Monitor, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(Frozen):
     """How pending nodes are computed: never what they compute.
 
     Attributes:
@@ -50,15 +52,23 @@ class How:
     """
 
     executor: str | None = None
-    jobs: int | None = None
-    threads: int | None = None
+    jobs: PositiveInt | None = None
+    threads: PositiveInt | None = None
     device: str = "auto"
     engine: str = "auto"
     isolate: Isolate = "plugins"
-    timeout_s: float | None = None
-    reference_limit_s: float = 1800.0
+    timeout_s: PositiveFloat | None = None
+    reference_limit_s: NonNegativeFloat = 1800.0
     retry_failed: bool = False
     keep_logits: bool = False
+
+    @field_validator("executor", "engine")
+    @classmethod
+    def _is_known(cls, value: str | None, info: ValidationInfo) -> str | None:
+        known = EXECUTORS if info.field_name == "executor" else ("auto", *ENGINES)
+        if value is not None and value not in known:
+            raise ValueError(f"there is no {value!r}; there are: {', '.join(known)}")
+        return value
 
     def sharing(self, plan: Plan, store: Store) -> Sharing:
         """How the pending nodes of an assessed plan share this machine."""

@@ -44,8 +44,9 @@ def suite_of(words: Mapping[str, Any], registries: Registries) -> suites.Suite:
     for name in ("seeds", "set"):  # what words add to
         if not isinstance(content.get(name) or {}, dict):
             raise UsageError(f"suite {named}: {name}: expected a mapping, got {str(content[name])[:40]}")
-    if any(seeds.values()):
-        content["seeds"] = {**(content.get("seeds") or {}), **{name: n for name, n in seeds.items() if n}}
+    said = {name: n for name, n in seeds.items() if n is not None}
+    if said:
+        content["seeds"] = {**(content.get("seeds") or {}), **said}
     content |= {name: words[name] for name in ONE if words.get(name)}
     if words.get("engine") == "bf16":
         content["precision"] = "bf16"
