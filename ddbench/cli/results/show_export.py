@@ -11,6 +11,7 @@ from ddbench.cli.console import tables
 from ddbench.cli.options import PLUGIN, join
 from ddbench.cli.records import none_in
 from ddbench.cli.results.claims import claims
+from ddbench.cli.results.compare import compare
 from ddbench.cli.results.full_stopped import full_stopped
 from ddbench.cli.results.quantise import quantise
 from ddbench.cli.results.quartiles import quartiles
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def results() -> None:
-    """Show, export, verify and remove results, and judge claims by them."""
+    """Show, export, compare, verify and remove results, and judge claims by them."""
 
 
 @results.command("show")
@@ -151,6 +152,7 @@ results.add_command(quartiles)
 results.add_command(quantise)
 results.add_command(full_stopped)
 results.add_command(claims)
+results.add_command(compare)
 
 
 @click.command()
