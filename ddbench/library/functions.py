@@ -21,7 +21,7 @@ from ddbench.library.results import Results
 from ddbench.library.runs import How, Watcher, perform, planned, unfinished
 from ddbench.plan.collect import collect, remember, stored
 from ddbench.plan.graph import Plan
-from ddbench.plan.suite import checked
+from ddbench.plan.mistakes import checked
 from ddbench.work.executors.base import check_executor
 from ddbench.work.executors.sharing import Isolate
 from ddbench.work.monitor import Silent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import (
     ConfigDict,
@@ -13,18 +13,18 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     StrictInt,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from ddbench.core.errors import UsageError, first_problem
+from ddbench.core.errors import UsageError
 from ddbench.core.names import meant, nearest
 from ddbench.core.roles import Kind
 from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
 from ddbench.core.yaml import read_yaml
 from ddbench.data.catalog import SCHEMES
 from ddbench.data.readers.framing import Framing
+from ddbench.plan.mistakes import checked
 
 
 class MethodEntry(Frozen):
@@ -49,6 +49,10 @@ class DatasetEntry(Framing):
         path: Where images of one's own are, ``SCHEME:PATH`` or the path of a folder of images; ``name`` has none then.
         view: A named transform of its splits, or several, in this order; None: the data set as it is.
         label: The column of labels, where parquet files have several.
+        resize: Pixels of a side that images of any shape get.
+        crop: What of an image that is not square: its ``center``, or all of it with a border (``pad``).
+        gray: Colours become grey.
+        rgb: Grey images become colour images.
     """
 
     name: str
@@ -146,7 +150,7 @@ class Exclusion(Frozen):
     eval_arch: str | None = None
     protocol: str | None = None
 
-    @field_validator("method", "of", mode="before")
+    @field_validator("method", "of", mode="before", json_schema_input_type=str | list[str] | None)
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         if value in ([], ()):
@@ -213,12 +217,17 @@ class Suite(Frozen):
     set: dict[str, dict[str, Any]] = Field(default_factory=dict)
     exclude: tuple[Exclusion, ...] = ()
 
-    @field_validator("methods", "datasets", mode="before")
+    @field_validator("methods", mode="before", json_schema_input_type=list[str | MethodEntry])
     @classmethod
-    def _names_are_entries(cls, value: Any) -> Any:
-        return [{"name": item} if isinstance(item, str) else item for item in _sequence(value)]
+    def _names_are_methods(cls, value: Any) -> Any:
+        return _entries(value)
 
-    @field_validator("archs", "eval_archs", "preprocess", "protocols", mode="before")
+    @field_validator("datasets", mode="before", json_schema_input_type=list[str | DatasetEntry])
+    @classmethod
+    def _names_are_data_sets(cls, value: Any) -> Any:
+        return _entries(value)
+
+    @field_validator("archs", "eval_archs", "preprocess", "protocols", mode="before", json_schema_input_type=list[str])
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return _sequence(value)
@@ -233,6 +242,10 @@ class Suite(Frozen):
         if any(not name.strip() for name in names):
             raise ValueError("a list holds an empty name")
         return self
+
+
+def _entries(value: Any) -> Any:
+    return [{"name": item} if isinstance(item, str) else item for item in _sequence(value)]
 
 
 def _sequence(value: Any) -> Any:
@@ -331,43 +344,7 @@ def parse(content: Mapping[str, Any], where: str) -> Suite:
     return checked(Suite, content, where, LEVELS)
 
 
-M = TypeVar("M", bound=Frozen)
-
-
-def checked(model: type[M], content: Mapping[str, Any], where: str, levels: Mapping[str, type[Frozen]]) -> M:
-    """A mapping as a model.
-
-    Args:
-        model: What it should be.
-        content: The mapping.
-        where: File name or ``command line``, for messages.
-        levels: Models of what stands below its keys, for messages.
-
-    Raises:
-        UsageError: If a key is unknown or a value impossible.
-    """
-    try:
-        return model.model_validate(dict(content))
-    except ValidationError as error:
-        raise UsageError(f"{where}: {_explain(error, model, levels)}") from None
-
-
 LEVELS: dict[str, type[Frozen]] = {
     "methods": MethodEntry, "datasets": DatasetEntry, "budget": BudgetAxis, "seeds": Seeds, "exclude": Exclusion,
 }  # fmt: skip
 """Which keys a suite has below its own."""
-
-
-def _explain(error: ValidationError, model: type[Frozen], levels: Mapping[str, type[Frozen]]) -> str:
-    problem = error.errors()[0]
-    place = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        level = levels.get(str(problem["loc"][0]) if len(problem["loc"]) > 1 else "", model)
-        known = [field.alias or name for name, field in level.model_fields.items()]
-        near = nearest(str(problem["loc"][-1]), known)
-        return f"unknown key {place!r}" + (
-            f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(known)}"
-        )
-    if problem["type"] == "missing":
-        return f"{place} is missing"
-    return first_problem(error)

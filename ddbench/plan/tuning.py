@@ -21,6 +21,7 @@ from ddbench.core.specs import TUNE, Budget, Frozen
 from ddbench.plan import suite as suites
 from ddbench.plan import typed
 from ddbench.plan.grid import Grid, build
+from ddbench.plan.mistakes import checked
 from ddbench.plan.rows import Row, shown, validated
 from ddbench.plan.suite import BudgetAxis, Suite
 
@@ -181,7 +182,7 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
     """
     if odd := [key for key in content if key not in OWN + SHARED]:
         raise UsageError(f"{where}: unknown key {odd[0]!r}; known keys: {', '.join(SHARED + OWN)}")
-    own = suites.checked(Own, {key: content[key] for key in OWN if key in content}, where, LEVELS)
+    own = checked(Own, {key: content[key] for key in OWN if key in content}, where, LEVELS)
     own = own.model_copy(
         update={
             "protocol": typed.protocol_named(own.protocol, registries),
