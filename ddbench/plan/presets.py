@@ -102,25 +102,24 @@ class Fit(IntEnum):
     """How well the size that a preset is for suits a budget."""
 
     NO = 0
-    """Of another kind."""
-    PER_CLASS = 1
-    """An ipc, and the fraction comes to as many images per class, or more."""
-    LARGER = 2
-    """Of the budget's kind, but larger."""
-    ANY = 3
+    """Not for this budget: it is larger, or of another kind."""
+    ALIKE = 1
+    """Of another kind, and the budget comes to as many images, or more."""
+    ANY = 2
     """For every budget."""
-    SMALLER = 4
+    SMALLER = 3
     """Of the budget's kind, as large or smaller."""
 
 
 def choose(
     info: MethodInfo, dataset: str, budget: Budget, profile: str, *, per_class: int | None = None,
-    size: int | None = None, pool: int = 1,
+    share: float | None = None, size: int | None = None, pool: int = 1,
 ) -> Chosen:  # fmt: skip
-    """The most specific preset: this data set before any, then this size, this profile, this budget before any.
+    """The most specific preset that fits: this data set before any, then this size, this profile, this budget before any.
 
     Where a data set has presets for other budgets only, the nearest smaller budget's is taken, and the note says so; so
-    it does where there are presets and none that fits. Of equally specific presets the first is taken.
+    it does where there are presets and none that fits. What is for larger budgets alone fits none. Of equally specific
+    presets the first is taken.
 
     Args:
         info: The method.
@@ -128,6 +127,7 @@ def choose(
         budget: The budget.
         profile: Name of the profile.
         per_class: Images per class that a fraction comes to: its size where presets know ipcs alone.
+        share: Of the training images of a class that an ipc comes to: its size where presets know fractions alone.
         size: Height = width of the images under the view [pixels]; None: the data set's own.
         pool: k, where a pixel is the mean of k × k of the data set's own.
     """
@@ -136,18 +136,17 @@ def choose(
         where = preset.where
         if where.dataset in (None, dataset) and where.size in (None, size) and where.profile in (None, profile):
             known = where.dataset is not None, where.size is not None, where.profile is not None
-            specificity = *known, *_fit(where, budget, per_class)
-            if found is None or specificity > found[0]:
+            specificity = *known, *(fit := _fit(where, budget, per_class, share))
+            if fit[0] is not Fit.NO and (found is None or specificity > found[0]):
                 found = specificity, preset
-    if found is None or found[0][-2] in (Fit.NO, Fit.LARGER):
+    if found is None:
         missing = f"{info.name}: no preset of profile {profile} for {dataset}, {budget.label}: defaults"
         return Chosen({}, note=missing if presets(info) else "", budget=budget)
     (*_, fit, amount), preset = found
     own = budget
-    if fit is Fit.PER_CLASS or (fit is Fit.SMALLER and budget.ipc is not None):
-        own = Budget(ipc=int(amount))
-    elif fit is Fit.SMALLER:
-        own = Budget(fraction=amount)
+    if fit is not Fit.ANY:
+        in_ipc = (budget.ipc is not None) == (fit is Fit.SMALLER)
+        own = Budget(ipc=int(amount)) if in_ipc else Budget(fraction=amount)
     note = "" if own == budget else f"{info.name}: no preset for {budget.label}, using that of {own.label}"
     resized = ""
     if pool > 1 and size is not None and preset.where.dataset is not None and preset.where.size is None:
@@ -156,14 +155,13 @@ def choose(
     return Chosen(preset.params, preset.source, note, preset.preprocess, resized, own)
 
 
-def _fit(where: Condition, budget: Budget, per_class: int | None) -> tuple[Fit, float]:
+def _fit(where: Condition, budget: Budget, per_class: int | None, share: float | None) -> tuple[Fit, float]:
     """How well a preset's size suits, and that size where it decides between presets."""
     own, wanted = (where.ipc, budget.ipc) if budget.ipc is not None else (where.fraction, budget.fraction)
     assert wanted is not None
     if own is not None:
-        return (Fit.SMALLER, own) if own <= wanted else (Fit.LARGER, 0)
+        return (Fit.SMALLER, own) if own <= wanted else (Fit.NO, 0)
     if where.ipc is None and where.fraction is None:
         return Fit.ANY, 0
-    if where.ipc is not None and per_class is not None and where.ipc <= per_class:
-        return Fit.PER_CLASS, where.ipc
-    return Fit.NO, 0
+    other, size = (where.ipc, per_class) if where.ipc is not None else (where.fraction, share)
+    return (Fit.ALIKE, other) if other is not None and size is not None and other <= size else (Fit.NO, 0)

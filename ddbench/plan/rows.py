@@ -174,14 +174,17 @@ def resolved(
 ) -> tuple[Params, Chosen]:
     """The params of a row for some data at one budget, and the preset that they start from; none if the row gives all.
 
-    ``per_class``: images per class that a fraction comes to.
+    ``per_class``: images of the largest class that the budget comes to.
 
     Raises:
         UsageError: If a preset and the row's own values do not go together.
     """
     if params_class(row.method).model_fields.keys() <= row.overrides.keys():
         return validated(row, row.overrides), Chosen({})
-    preset = choose(row.method, data.name, budget, profile.name, per_class=per_class, size=data.size, pool=data.pool)
+    preset = choose(
+        row.method, data.name, budget, profile.name, per_class=per_class,
+        share=None if per_class is None else per_class / max(data.counts), size=data.size, pool=data.pool,
+    )  # fmt: skip
     shared: dict[str, Any] = {}
     if row.control_of is not None:
         beside = resolved(row.control_of, data, budget, profile, per_class)[0]

@@ -87,10 +87,10 @@ def without_sizes(info, dataset, budget, profile, per_class):
     for preset in presets(info):
         where = preset.where
         if where.size is None and where.dataset in (None, dataset) and where.profile in (None, profile):
-            place = (where.dataset is not None, where.profile is not None, *_fit(where, budget, per_class))
-            if found is None or place > found[0]:
+            place = (where.dataset is not None, where.profile is not None, *_fit(where, budget, per_class, None))
+            if place[2] is not Fit.NO and (found is None or place > found[0]):
                 found = place, preset
-    return {} if found is None or found[0][2] in (Fit.NO, Fit.LARGER) else found[1].params
+    return {} if found is None else found[1].params
 
 
 SIDES = {"digits": 8, "mnist": 28, "fashionmnist": 28, "svhn": 32, "cifar10": 32, "cifar100": 32, "tinyimagenet": 64}
@@ -119,10 +119,45 @@ def made(monkeypatch, *places):
     )
     monkeypatch.setattr("ddbench.plan.presets.presets", lambda info: entries)
 
-    def take(size=None, dataset="fashionmnist", profile="short", ipc=10, pool=1):
-        return choose(installed().methods.get("dm"), dataset, Budget(ipc=ipc), profile, size=size, pool=pool)
+    def take(size=None, dataset="fashionmnist", profile="short", ipc=10, **known):
+        return choose(installed().methods.get("dm"), dataset, Budget(ipc=ipc), profile, size=size, **known)
 
     return take
+
+
+def test_a_more_specific_preset_that_does_not_fit_hides_none_that_does(monkeypatch):
+    take = made(
+        monkeypatch,
+        {"profile": "short"},
+        {"dataset": "fashionmnist", "size": 14, "profile": "short", "ipc": 50},
+        {"dataset": "fashionmnist", "size": 14, "profile": "short", "fraction": 0.02},
+        {"dataset": "fashionmnist", "size": 14, "profile": "short", "fraction": 0.1},
+    )
+    assert take(14, ipc=10).params == {"n": 0}  # the shares of ten images are not known here
+    assert take(14, ipc=10).note == ""
+    assert take(14, ipc=50).params == {"n": 1}
+    assert take(14, ipc=9, share=9 / 500).params == {"n": 0}
+
+
+@pytest.mark.parametrize(
+    ("ipc", "expected", "said"), [(10, 2, "2 %"), (49, 2, "2 %"), (50, 3, "10 %"), (500, 3, "10 %")]
+)
+def test_an_ipc_takes_the_preset_of_the_same_share_and_says_so(monkeypatch, ipc, expected, said):
+    places = [{"profile": "short"}, {}, *({"size": 14, "fraction": share} for share in (0.02, 0.1))]
+    take = made(monkeypatch, *places)
+    found = take(14, ipc=ipc, share=ipc / 500)
+    assert found.params == {"n": expected}
+    assert found.note == f"dm: no preset for ipc {ipc}, using that of {said}"
+    assert found.budget == Budget(fraction=float(said.removesuffix(" %")) / 100)
+
+
+def test_the_selectors_beside_distillers_have_the_presets_of_their_shares():
+    for ipc, beta in ((10, 0.2), (50, 0.1), (100, 0.1)):
+        found = choose(
+            installed().methods.get("ccs"), "fashionmnist", Budget(ipc=ipc), "short", share=ipc / 500, size=14
+        )
+        assert found.params == {"epochs": 20, "batch": 64, "beta": beta}
+    assert chosen("ccs", dataset="fashionmnist", profile="short", fraction=0.005).params["epochs"] == 20
 
 
 def test_a_size_decides_after_the_data_set_and_before_profile_and_budget(monkeypatch):
