@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationInfo, field_validator
 
 from ddbench.blocks.params import StartParams
 from ddbench.core.api import Params
@@ -50,6 +50,13 @@ class DistributionParams(StartParams):
     frequencies: PositiveInt = Field(default=4096, description="cf: random frequencies per class and step")
     amplitude: NonNegativeFloat = Field(default=0.5, description="cf: α, weight of the difference in amplitude")
     phase: NonNegativeFloat = Field(default=0.5, description="cf: β, weight of the difference in phase")
+
+    @field_validator("phase")
+    @classmethod
+    def _something_is_compared(cls, value: float, info: ValidationInfo) -> float:
+        if not value and not info.data.get("amplitude", 1):
+            raise ValueError("is 0, as amplitude is: every set would be as good as any other")
+        return value
 
 
 class PairedParams(DistributionParams):

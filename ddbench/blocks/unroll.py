@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from ddbench.blocks.functional import FlatModel, flatten, is_fused, student_loss
 from ddbench.blocks.inner import Inner, Moments, SGDInner
+from ddbench.core.settings import keeps_memory
 
 Outer = Callable[[Tensor], Tensor]
 """Flat parameters [P] → scalar loss."""
@@ -37,7 +38,8 @@ Augment = Callable[[Tensor, int], Tensor]
 Gradients = Literal["exact", "unrolled", "tesla"]
 
 TAPES = 192 * 10**6
-"""Bytes for tapes of steps that are kept instead of made again; made again, they are the same to the bit."""
+"""Bytes for tapes of steps that are kept instead of made again; made again, they are the same to the bit. None are kept
+where ``$DDBENCH_KEEP_MEMORY`` is ``0``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -322,7 +324,8 @@ def _reverse(path: _Path, outer: Outer, *, exact: bool, keep_bytes: int | None) 
     thetas: list[Tensor] = []
     after: list[Moments] = []
     kept: dict[int, _Step] = {}
-    ration = _Ration(TAPES if keep_bytes is None and student.taped else keep_bytes or 0)
+    tapes = TAPES if student.taped and keeps_memory() else 0
+    ration = _Ration(tapes if keep_bytes is None else keep_bytes)
     left = sum(map(len, batches))
     for i, batch in enumerate(batches):
         if i >= first and ration.allows(left):

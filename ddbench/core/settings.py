@@ -10,6 +10,7 @@ from pathlib import Path
 from ddbench.core.errors import UsageError
 
 CHECKPOINT_S = "DDBENCH_CHECKPOINT_S"
+KEEP_MEMORY = "DDBENCH_KEEP_MEMORY"
 
 
 def _is_folder(value: str) -> str | None:
@@ -44,7 +45,7 @@ VARIABLES: dict[str, Callable[[str], str | None]] = {
     CHECKPOINT_S: _is_seconds,
     "DDBENCH_PLUGINS_STRICT": _is_switch,
     "DDBENCH_DOWNLOAD": _is_switch,
-    "DDBENCH_KEEP_MEMORY": _is_switch,
+    KEEP_MEMORY: _is_switch,
 }
 
 
@@ -58,6 +59,11 @@ def check_environment() -> None:
         value = os.environ.get(name)
         if value is not None and (problem := problem_of(value)) is not None:
             raise UsageError(f"${name} {problem} ({value[:80]!r})")
+
+
+def keeps_memory() -> bool:
+    """Whether memory may be held to save time: what is freed, and what could be computed again."""
+    return os.environ.get(KEEP_MEMORY, "") != "0"
 
 
 def checkpoint_s() -> float:

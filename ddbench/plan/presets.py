@@ -115,7 +115,7 @@ def choose(
     info: MethodInfo, dataset: str, budget: Budget, profile: str, *, per_class: int | None = None,
     share: float | None = None, size: int | None = None, pool: int = 1,
 ) -> Chosen:  # fmt: skip
-    """The most specific preset that fits: this data set before any, then this size, this profile, this budget before any.
+    """The most specific preset that fits: this data set before any, then this size, this profile, this budget.
 
     Where a data set has presets for other budgets only, the nearest smaller budget's is taken, and the note says so; so
     it does where there are presets and none that fits. What is for larger budgets alone fits none. Of equally specific
@@ -136,8 +136,8 @@ def choose(
         where = preset.where
         if where.dataset in (None, dataset) and where.size in (None, size) and where.profile in (None, profile):
             known = where.dataset is not None, where.size is not None, where.profile is not None
-            specificity = *known, *(fit := _fit(where, budget, per_class, share))
-            if fit[0] is not Fit.NO and (found is None or specificity > found[0]):
+            specificity = *known, *_fit(where, budget, per_class, share)
+            if specificity[-2] is not Fit.NO and (found is None or specificity > found[0]):
                 found = specificity, preset
     if found is None:
         missing = f"{info.name}: no preset of profile {profile} for {dataset}, {budget.label}: defaults"

@@ -26,7 +26,7 @@ from ddbench.results.tables.conditions import place
 from ddbench.results.tables.figures import NONE, plural
 from ddbench.results.tables.tables import Table
 
-CAPTION = "claims fixed beforehand"
+CAPTIONS = {True: "claims fixed beforehand", False: "questions that were asked after the results were seen"}
 MEANING = (
     "holds: every contrast of the claim is above 0, by one-sided t-tests over repetitions, of which the largest p "
     "counts, adjusted for {claims} (Holm), with n ≥ {n}; refuted: some contrast is below 0, by a two-sided test "
@@ -174,7 +174,7 @@ def claims_view(path: Path, tables: Sequence[Table]) -> View:
         UsageError: If the file is malformed, or a claim fits several tables.
     """
     try:
-        found = findings(read_claims(path), tables)
+        found = findings(file := read_claims(path), tables)
     except UsageError as error:
         raise error if str(path) in str(error) else UsageError(f"claims {path}: {error}") from None
     used = [table for one in found for table in one.tables]
@@ -189,7 +189,7 @@ def claims_view(path: Path, tables: Sequence[Table]) -> View:
         names = [(place(table), one.claim.name) for one in found for table in one.tables]
         notes += [f"{where}: {', '.join(name for at, name in names if at == where)}" for where in places]
     notes += dict.fromkeys(line for table in used for line in table.outdated)
-    caption = f"{CAPTION} · {places[0]}" if len(places) == 1 else CAPTION
+    caption = CAPTIONS[file.beforehand] + (f" · {places[0]}" if len(places) == 1 else "")
     lines = [
         Line(one, contrast, measured, first=i == 0)
         for one in found

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 from typing import Literal
 
-SWITCH = "DDBENCH_KEEP_MEMORY"
-"""Environment variable; ``0`` gives freed memory back."""
+from ddbench.core.settings import keeps_memory
+
 STEADY = 32 * 2**20
 """Bytes from which a block is mapped by itself, where memory is given back; fixed, because left alone it drifts."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # malloc.h
@@ -19,7 +18,7 @@ Freed = Literal["kept", "returned", ""]
 
 
 def keep_freed() -> Freed:
-    """Keep what is freed, unless :data:`SWITCH` is ``0``; repeating the call changes nothing.
+    """Keep what is freed, unless ``$DDBENCH_KEEP_MEMORY`` is ``0``; repeating the call changes nothing.
 
     A training step frees blocks of tens of MB. glibc maps such blocks one by one and unmaps them at once, so that the
     kernel clears the same pages again in every step: 40 to 46 % of the time of a step at 28 or 32 pixels. Sums are the
@@ -29,7 +28,7 @@ def keep_freed() -> Freed:
     Returns:
         What this allocator does now.
     """
-    if os.environ.get(SWITCH, "") == "0":
+    if not keeps_memory():
         return "returned" if _set(_MMAP_THRESHOLD, STEADY) else ""
     return "kept" if _set(_MMAP_MAX, 0) and _set(_TRIM_THRESHOLD, _LARGEST) else ""
 

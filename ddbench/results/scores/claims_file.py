@@ -198,8 +198,14 @@ class FixedClaim(Frozen):
 
 
 class ClaimsFile(Frozen):
-    """The claims that are judged together."""
+    """The claims that are judged together.
 
+    Attributes:
+        beforehand: Whether they were written down before their results; else the table says that they were not.
+        claims: The claims.
+    """
+
+    beforehand: bool = True
     claims: tuple[FixedClaim, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -17,7 +17,9 @@ class DDParams(BPTTParams):
 
     iterations: NonNegativeInt = Field(default=23_600, description="outer steps; the authors': 400 passes over train")
     epochs: PositiveInt = Field(default=3, description="E, passes of a student over the ordered batches")
-    lr_init: float = Field(default=0.02, gt=0, description="every step size of the student at first [per update]")
+    lr_init: float = Field(
+        default=0.02, gt=0, le=50, description="every step size of the student at first [per update]"
+    )
     lr_img: float = Field(
         default=0.01, gt=0, description="Adam learning rate on pixels [normalised units] and on raw step sizes"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from ddbench import DatasetInfo, PlannedEvaluation, Profile, ProtocolParams, StudentInfo
 from ddbench.blocks.kernel_names import KernelName, kernel
@@ -15,7 +15,7 @@ class KRRParams(ProtocolParams):
     """A kernel, and the ridges of which the best on val is used."""
 
     kernel: KernelName = Field(description="NTK of which network: fc, conv, convpool or convgap, then its depth")
-    ridges: tuple[float, ...] = Field(
+    ridges: tuple[PositiveFloat, ...] = Field(
         default=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
         min_length=1,
         description="ρ of the ridge λ = ρ tr(K) / n; of several the best on val, the first of equals",

@@ -126,6 +126,19 @@ def test_only_as_many_tapes_are_kept_as_fit(engine, monkeypatch):
     assert len(made) == 1 + 5, "one to find out, the last two once, three again"
 
 
+def test_no_tapes_are_kept_where_memory_is_given_back(engine, monkeypatch):
+    if engine == "eager":
+        pytest.skip("no tapes")
+    budgets, real = [], unroll._Ration
+    monkeypatch.setattr(unroll, "_Ration", lambda budget: budgets.append(budget) or real(budget))
+    args, found = problem(steps=5), []
+    for switch in ("0", "1"):
+        monkeypatch.setenv("DDBENCH_KEEP_MEMORY", switch)
+        found.append(match(*args))
+    assert budgets == [0, unroll.TAPES]
+    assert_same(*found, tolerance=0)
+
+
 def test_tesla_is_exact_for_one_step_and_only_there():
     args = problem(steps=1)
     assert_same(match(*args, gradients="tesla"), match(*args, gradients="exact"))

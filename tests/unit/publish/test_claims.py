@@ -248,3 +248,10 @@ def test_claims_are_judged_by_a_folder_as_by_its_records(site, capsys):
 def test_without_results_nothing_is_judged(site, capsys):
     assert invoke(["results", "claims", "leaderboards/claims.yaml", "--out", "empty"]) == 2
     assert "empty: no evaluations" in capsys.readouterr().err
+
+
+def test_questions_that_were_asked_afterwards_say_so(site):
+    assert view(site).caption.startswith("claims fixed beforehand")
+    file = site / "leaderboards" / "claims.yaml"
+    file.write_text("beforehand: false\n" + CLAIMS, encoding="utf-8")
+    assert view(site).caption.startswith("questions that were asked after the results were seen")

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from ddbench.core.settings import KEEP_MEMORY
 from ddbench.work import allocator
 
 WORK = """
@@ -26,7 +27,7 @@ print(told, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before, total)
 
 
 def run(**environment):
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", allocator.SWITCH))} | environment
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", KEEP_MEMORY))} | environment
     done = subprocess.run([sys.executable, "-c", WORK], env=env, capture_output=True, text=True, check=True)
     told, faults, total = done.stdout.split(" ")
     return told, int(faults), float(total)
@@ -34,7 +35,7 @@ def run(**environment):
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
 def test_steps_reuse_pages_instead_of_fetching_them_anew():
-    kept, returned = run(), run(**{allocator.SWITCH: "0"})
+    kept, returned = run(), run(**{KEEP_MEMORY: "0"})
     assert (kept[0], returned[0]) == ("kept", "returned")
     assert 3 * kept[1] < returned[1], "pages fetched in 20 steps"
     assert kept[2] == returned[2]
