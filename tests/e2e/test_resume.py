@@ -121,7 +121,7 @@ def test_an_optimisers_state_is_kept_as_it_is_and_a_killed_method_goes_on_with_i
     words = ("run", "--methods", "adam", *GRID[2:], "--seeds", "1", "--plugin", file)
     slow = (*words, "--set", "adam.pause_s=0.3")
     process = start(*slow, "--out", out)
-    wait_for(lambda: len(list(out.rglob("adam*/**/snapshots/*.safetensors"))) >= 2, process)
+    wait_for(lambda: len(list(out.rglob("adam*/**/snapshots/*.safetensors"))) >= 2, process, seconds=200)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     (checkpoint,) = out.rglob("adam*/**/checkpoint.safetensors")
