@@ -11,9 +11,11 @@ import click
 
 from ddbench.cli.console import tables
 from ddbench.cli.options import PLUGIN, CommaList, DataSets, Device, Duration, Jobs, Setting, join
+from ddbench.core.errors import printable
 from ddbench.core.plugin.loader import active
 from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
+from ddbench.library.causes import causes
 from ddbench.library.progress import Progress
 from ddbench.library.runs import How, perform, planned, unfinished
 from ddbench.library.suites import LISTS, suite_of
@@ -21,6 +23,7 @@ from ddbench.plan import forecast, memory
 from ddbench.plan import graph as planning
 from ddbench.plan.collect import collect, remember
 from ddbench.publish.text.escape import escaped, write_csv
+from ddbench.work.attempt import read_log
 from ddbench.work.executors.base import EXECUTORS, check_executor
 
 NAMES = CommaList(str)
@@ -145,7 +148,8 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
         return print_plan(plan, store, given)
     run_plan(plan, store, given)
     remember(plan, store)
-    return _report(plan, given["style"], details=given["details"], views=views)
+    _report(plan, given["style"], details=given["details"], views=views)
+    return say_failures(plan, store, verbose=given["verbose"])
 
 
 @click.command()
@@ -208,22 +212,33 @@ def checked_views(given: tuple[list[str], ...], style: str) -> list[str]:
     return names
 
 
-def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str]) -> int:
-    """Print the tables; exit code 1 when something has no result that should have one."""
+def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str]) -> None:
+    """Print the tables, and say what was not measured."""
     from ddbench.publish.text.render import render
     from ddbench.results.tables.tables import tables_of
 
     click.echo(tables(render(tables_of(collect(plan)), style, details=details, views=views), style), nl=False)
     for reason in dict.fromkeys(node.reason for node in plan.nodes.values() if node.state == "unmeasured"):
         click.echo(f"ddbench: full: {reason}; --reference-limit says how long it may take", err=True)
-    return say_failures(plan)
 
 
-def say_failures(plan: planning.Plan) -> int:
-    """Tell which nodes of a plan that was run have no result; the exit code."""
+def say_failures(plan: planning.Plan, store: Store, *, verbose: bool) -> int:
+    """Tell why nodes of a plan that was run have no result; the exit code.
+
+    Args:
+        plan: The plan.
+        store: Where its results are.
+        verbose: Show tracebacks, too.
+    """
     broken = unfinished(plan)
-    for node in broken:
-        click.echo(f"ddbench: {node.title}: {node.reason}", err=True)
+    for cause in causes(plan, store):
+        click.echo(f"ddbench: {cause.text}", err=True)
+        if cause.log is None:
+            continue
+        click.echo(f"ddbench:   traceback in {cause.log}{'' if verbose else ' (-v shows it)'}", err=True)
+        if verbose:
+            for line in read_log(cause.log).splitlines():
+                click.echo(printable(line), err=True)
     if broken:
         cut = sum(node.is_cut_short for node in broken)
         advice = ["the same command continues what --timeout cut short"] if cut else []

@@ -69,7 +69,7 @@ def tune(file: str, **given: Any) -> int:
 
     assess(whole, store)
     click.echo(ledger_text(wanted, _tried(whole), registries), nl=False)
-    return say_failures(part)
+    return say_failures(part, store, verbose=given["verbose"])
 
 
 def _refuse_what_is_left_out(whole: Plan, store: Store, where: str) -> None:

@@ -42,6 +42,13 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def said(status: str, reason: str | None) -> str:
+    """Why there is no result, in words: the status stands before the reason where that says more than "failed"."""
+    if status == "failed":
+        return reason or status
+    return f"{status}: {reason}" if reason else status
+
+
 class Seconds(BaseModel):
     """Seconds of one timer, over all attempts.
 

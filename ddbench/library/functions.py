@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import one_file_plugins
 from ddbench.core.process_state import kept
+from ddbench.library.causes import causes
 from ddbench.library.durations import seconds_of
 from ddbench.library.folders import each_once, opened
 from ddbench.library.results import Results
-from ddbench.library.runs import How, Watcher, perform, planned, unfinished
+from ddbench.library.runs import How, Watcher, perform, planned
 from ddbench.plan.collect import collect, remember, stored
 from ddbench.plan.graph import Plan
 from ddbench.plan.mistakes import checked
@@ -297,7 +298,8 @@ def _carry_out(plan: Plan, store: Store, how: How, progress: bool | str, notes: 
     except (InterruptedRunError, KeyboardInterrupt) as error:
         raise KeyboardInterrupt("interrupted; the same call continues where it stopped") from error
     remember(plan, store)
-    return Results(collect(plan), told, [f"{node.title}: {node.reason}" for node in unfinished(plan)])
+    failures = [f"{one.text} (traceback in {one.log})" if one.log else one.text for one in causes(plan, store)]
+    return Results(collect(plan), told, failures)
 
 
 def _watcher(progress: bool | str) -> Callable[[int], Watcher]:

@@ -26,7 +26,7 @@ class Results:
     Attributes:
         records: Condensations and evaluations, failures and what was skipped included.
         notes: What a reader should know, a line each.
-        failures: Which nodes of a run have no result, a line each; empty for what was read.
+        failures: Why nodes of a run have no result, a line for each cause; empty for what was read.
     """
 
     def __init__(self, records: Iterable[Record], notes: Iterable[str] = (), failures: Iterable[str] = ()) -> None:
@@ -39,7 +39,8 @@ class Results:
 
     def __repr__(self) -> str:
         n = sum(record.kind == "evaluation" for record in self.records)
-        lost = f", {len(self.failures)} nodes without a result" if self.failures else ""
+        count = len(self.failures)
+        lost = f", {count} cause{'' if count == 1 else 's'} of failure" if count else ""
         return f"<ddbench.Results: {n} evaluations in {len(self.tables)} tables{lost}>"
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, params_class
+from ddbench.core.plugin.places import placed
 from ddbench.core.profiles import Profile
 from ddbench.core.roles import BEST_OF_K, BUYERS, ZERO_STEPS, Kind, Role, label_at
 from ddbench.core.specs import Budget, DatasetInfo, largest_ipc, snapshot_points
@@ -191,10 +192,10 @@ def images_for(row: Row, data: DatasetInfo, budget: Budget, profile: Profile, ki
             raise ValueError(f"it gives {size} bytes")
         return images
     except Exception as error:
+        why = placed(f"{type(error).__name__}: {error}", error)
         raise UsageError(
-            f"{row.label}: Params.stored_bytes failed ({type(error).__name__}: {error}); without --controls it is "
-            "not asked"
-        ) from None
+            f"{row.label}: Params.stored_bytes failed: {why}; without --controls it is not asked"
+        ) from error
 
 
 def bought(row: Row, data: DatasetInfo, budget: Budget, profile: Profile, kind: Kind) -> Budget | None:

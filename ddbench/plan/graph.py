@@ -21,6 +21,10 @@ from ddbench.plan.grid import Grid
 State = Literal["run", "resume", "cached", "failed", "unneeded", "unmeasured"]
 
 
+SET_FAILED = "its set failed"
+"""What is said of an evaluation; the reason is said of the set, once."""
+
+
 @dataclass(slots=True)
 class Node:
     """One unit of work.
@@ -71,6 +75,11 @@ class Node:
     def is_cut_short(self) -> bool:
         """Whether a time limit stopped it, so that the same command goes on with it."""
         return "timeout" in (self.status, self.record and self.record.status)
+
+
+def needs_failed(failed: Node) -> str:
+    """What is said of a node that needs one that failed, whose reason is said there."""
+    return f"needs {failed.title}, which failed"
 
 
 @dataclass(frozen=True, slots=True)

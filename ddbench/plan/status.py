@@ -6,12 +6,12 @@ from pathlib import Path
 
 from ddbench.core.documents import ArtifactDocument, CellDocument, EvaluationDocument
 from ddbench.core.errors import UsageError
-from ddbench.core.records import FAILURES, Record
+from ddbench.core.records import FAILURES, Record, said
 from ddbench.core.specs import ArtifactSpec
 from ddbench.core.store import artifacts
 from ddbench.core.store.folder import Store
 from ddbench.plan import memory
-from ddbench.plan.graph import Node, Plan
+from ddbench.plan.graph import SET_FAILED, Node, Plan, needs_failed
 
 
 def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
@@ -77,7 +77,7 @@ def _look_up_evaluation(plan: Plan, node: Node, folder: Path, store: Store, retr
     cell = plan.nodes[node.needs[0]]
     broken = next((need for key in node.needs if (need := plan.nodes[key]).state == "failed"), None)
     if broken is not None:
-        node.state, node.reason = "failed", broken.reason if broken is cell else f"needs {broken.title}, which failed"
+        node.state, node.reason = "failed", SET_FAILED if broken is cell else needs_failed(broken)
     elif cell.state == "cached" and cell.record is not None:
         _settle(node, store.evaluation(folder, node.key, cell.record.set_sha256), retry_failed)
     else:
@@ -93,4 +93,4 @@ def _settle(node: Node, record: Record | None, retry_failed: bool) -> None:
     elif record.status == "timeout":
         node.state, node.reason = "resume", record.reason
     else:
-        node.state, node.reason = "failed", f"{record.status}: {record.reason}"
+        node.state, node.reason = "failed", said(record.status, record.reason)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ddbench.core.errors import PluginError
+from ddbench.core.errors import DDBenchError, NodeFailureError, PluginError
 from ddbench.core.plugin.loader import Registries, installed, load
+from ddbench.core.plugin.places import place_of, placed
 from ddbench.testing import compare
 from ddbench.testing.architecture_checks import ARCHITECTURE_CHECKS, ArchitectureBench
 from ddbench.testing.artifact_checks import ARTIFACT_CHECKS, ArtifactBench
@@ -19,6 +20,7 @@ from ddbench.testing.protocol_checks import PROTOCOL_CHECKS, ProtocolBench
 from ddbench.testing.record_checks import RECORD_CHECKS
 from ddbench.testing.run_checks import RUN_CHECKS
 from ddbench.testing.subject import Bench, Subject
+from ddbench.work.failures import is_ours, trace_of
 
 if TYPE_CHECKING:
     import pytest
@@ -51,27 +53,50 @@ class Outcome:
         name: The check's name.
         law: What it demands.
         problem: Why it failed, one line; None when it passed.
+        trace: The traceback, where code of the plugin raised something.
     """
 
     name: str
     law: str
     problem: str | None
+    trace: str | None = None
 
 
 def run_check(check: Check, bench: Home) -> Outcome:
     """Run a check; whatever the plugin raises, ``SystemExit`` included, is a failure of this check."""
-    problem = None
+    problem = trace = None
     try:
         with bench.home(), compare.global_seeds(ODD_SEED), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             check(bench)
-    except AssertionError as error:
-        problem = _one_line(str(error)) or "assertion failed"
-    except SystemExit as error:
-        problem = f"the plugin called sys.exit({error.code!r})"
-    except Exception as error:
-        problem = _one_line(f"{type(error).__name__}: {error}")
-    return Outcome(check.__name__, law(check), problem)
+    except (Exception, SystemExit) as error:
+        problem, trace = _problem(error), _trace(error)
+    return Outcome(check.__name__, law(check), problem, trace)
+
+
+def _problem(error: BaseException) -> str:
+    """Why a check failed: its own words, or what was raised, and where in the plugin."""
+    if _is_a_verdict(error):
+        return _one_line(str(error)) or "assertion failed"
+    if isinstance(error, SystemExit):
+        return placed(f"the plugin called sys.exit({error.code!r})", error)
+    return placed(_one_line(f"{type(error).__name__}: {error}").rstrip(": "), error)
+
+
+def _trace(error: BaseException) -> str | None:
+    """Frame by frame what was raised, here or in a node that a check ran; None where words say all."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if notes := getattr(cause, "__notes__", None):  # of with_log
+            return "\n".join(notes)
+        cause = cause.__cause__
+    told = isinstance(error, NodeFailureError) or (isinstance(error, DDBenchError) and place_of(error) is None)
+    return None if told or _is_a_verdict(error) else trace_of(error)
+
+
+def _is_a_verdict(error: BaseException) -> bool:
+    """Whether it is the check that speaks: a plugin may hold assertions as well."""
+    return isinstance(error, AssertionError) and is_ours(error)
 
 
 def law(check: Check) -> str:
@@ -172,7 +197,8 @@ class Contract:
                 pytest.fail(f"{outcome.name} passes now: remove it from expected_failures", pytrace=False)
             pytest.xfail(reason)
         if outcome.problem is not None:
-            pytest.fail(f"{outcome.law}\n{self.name}: {outcome.problem}", pytrace=False)
+            told = f"{outcome.law}\n{self.name}: {outcome.problem}"
+            pytest.fail(f"{told}\n{outcome.trace}" if outcome.trace else told, pytrace=False)
 
     @classmethod
     def _ready(cls, folder: Path) -> Home:

@@ -29,6 +29,7 @@ from ddbench.models.names import student as student_info
 from ddbench.testing import compare
 from ddbench.testing.member import MEMBER_CHECKS, NARROW, MemberBench, digits
 from ddbench.testing.record_checks import no_torch_is_imported, params_are_closed
+from ddbench.testing.subject import with_log
 from ddbench.work.engine import Engine
 from ddbench.work.evaluate.inputs import Inputs, network
 from ddbench.work.evaluate.stage import checked
@@ -96,7 +97,8 @@ class ProtocolBench(MemberBench[ProtocolInfo]):
                 made = run_node(
                     node, store, engine, registries=self.registries, interrupts=Interrupts(), monitor=Silent()
                 )
-                assert made.status == "ok", made.reason
+                if made.status != "ok":
+                    raise with_log(AssertionError(made.reason), store.log(node))
             found[name] = artifacts.verify(spec.kind, key)
         return found
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -22,6 +22,7 @@ from ddbench.core.specs import Budget, CellSpec
 from ddbench.core.store import artifacts
 from ddbench.core.store.folder import CHECKPOINT, Store
 from ddbench.plan import graph, grid, planner, suite
+from ddbench.work.attempt import read_log
 from ddbench.work.clock import Clock
 from ddbench.work.condense import Condensation, History
 from ddbench.work.context import Context, open_context
@@ -37,6 +38,7 @@ PROFILE = "smoke"
 OWN_RECIPE = "native"
 """A protocol that learns every form of labels."""
 
+T = TypeVar("T", bound=Exception)
 Probe = Callable[[Method[Any], Context, str], None]
 """Called with the method, its context and where it is: ``prepare``, ``step 1`` …, ``finalise``."""
 
@@ -184,12 +186,13 @@ class Bench:
             assert isinstance(node.document, ArtifactDocument)
             if artifacts.manifest(node.document.artifact.kind, key) is None:
                 engine = Engine(device=self.subject.device, threads=torch.get_num_threads())
+                store = Store(self._home / "runs")
                 made = run_node(
-                    node.document, Store(self._home / "runs"), engine,
+                    node.document, store, engine,
                     registries=self.subject.registries, interrupts=Interrupts(), monitor=Silent(),
                 )  # fmt: skip
                 if made.status != "ok":
-                    raise NodeFailureError("failed", made.reason or made.status)
+                    raise with_log(NodeFailureError("failed", made.reason or made.status), store.log(node.document))
 
     def params(self, place: Place) -> Params:
         """The params of a cell."""
@@ -285,6 +288,13 @@ class Bench:
             self.method(place), self.context(place), clock, Meter(0.0), folder, history, self.info.kind
         )
         return attempt.run()[0]
+
+
+def with_log(error: T, path: Path) -> T:
+    """An error about a node that failed, with the log of that node as a note."""
+    if text := read_log(path):
+        error.add_note(text)
+    return error
 
 
 def _look_away(method: Method[Any], ctx: Context, where: str) -> None:

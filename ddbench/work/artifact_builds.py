@@ -13,7 +13,7 @@ from ddbench.core.plugin.loader import import_target
 from ddbench.core.profiles import profile
 from ddbench.core.store import artifacts
 from ddbench.core.store.files import atomic_write
-from ddbench.work.attempt import Job, Outcome, environment_of, guarded, make_folder
+from ddbench.work.attempt import Job, Outcome, drop_log, environment_of, guarded, make_folder
 from ddbench.work.context import open_context
 from ddbench.work.engine import Engine, code_path
 from ddbench.work.meter import Spent
@@ -46,7 +46,7 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
             import_target(kind.build)(ctx, folder, import_target(kind.params).model_validate(spec.params))
 
     try:
-        ended = guarded(job, build, folder, log=False)  # a log would be published as part of the artifact
+        ended = guarded(job, build, folder)
     finally:
         spent = earlier.plus(meter)
         spent.write(folder)
@@ -71,6 +71,7 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
         | ({"warnings": [*ended.warnings]} if ended.warnings else {}),
     }
     artifacts.publish(spec.kind, job.document.key, facts)
+    drop_log(job.store.log(job.document))
     return Outcome(status="ok")
 
 

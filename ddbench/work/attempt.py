@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -16,7 +17,7 @@ from ddbench.core.process_state import kept
 from ddbench.core.provenance import environment
 from ddbench.core.records import Cost, Record, Status, source_of
 from ddbench.core.specs import DataSpec, Frozen
-from ddbench.core.store.files import store_error
+from ddbench.core.store.files import atomic_write, store_error
 from ddbench.core.store.folder import CONDENSE, Store, evaluation_path, write_record
 from ddbench.work.clock import CHECKPOINT_S, Clock
 from ddbench.work.engine import Engine
@@ -101,7 +102,7 @@ class Ended(Generic[T]):
     warnings: tuple[str, ...] = ()
 
 
-def guarded(job: Job[Any], work: Callable[[], T], folder: Path, *, log: bool = True) -> Ended[T]:
+def guarded(job: Job[Any], work: Callable[[], T], folder: Path) -> Ended[T]:
     """Run ``work``; what goes wrong inside becomes a status and a reason, and the process is left as it was.
 
     The work starts from one state of the process (:mod:`ddbench.core.process_state`), whichever node ran before.
@@ -110,7 +111,6 @@ def guarded(job: Job[Any], work: Callable[[], T], folder: Path, *, log: bool = T
         job: The node's.
         work: Calls plugins.
         folder: The node's.
-        log: Keep the traceback in the folder's ``log.txt``.
 
     Raises:
         InterruptedRunError: If the user asked to stop.
@@ -126,24 +126,38 @@ def guarded(job: Job[Any], work: Callable[[], T], folder: Path, *, log: bool = T
                 raise
             around.check()
             status, reason = failure(error)
-            if log:
-                keep_log(folder, f"{now()} {status}: {reason}\n{trace_of(error)}\n")
+            keep_log(job.store.log(job.document), status, reason, trace_of(error))
             ended = Ended(None, status, reason)
     return replace(ended, warnings=(f"its code {changes.text}",)) if changes.text else ended
 
 
-def keep_log(folder: Path, text: str) -> None:
-    """Add to the ``log.txt`` of a node.
+def keep_log(path: Path, status: str, reason: str, text: str) -> None:
+    """Write why a node failed, in place of what was written about an earlier attempt.
+
+    Args:
+        path: From :meth:`Store.log`.
+        status: Of the node.
+        reason: The one line of its record.
+        text: The traceback, or what its process said last.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    path = folder / "log.txt"
+    atomic_write(path, f"{now()} {status}: {reason}\n{text}\n".encode(errors="backslashreplace"), durable=False)
+
+
+def read_log(path: Path) -> str:
+    """What :func:`keep_log` wrote; empty where there is nothing."""
     try:
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(text)
-    except OSError as problem:
-        raise store_error(path, problem) from problem
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def drop_log(path: Path) -> None:
+    """Remove the log of a node that succeeds, or that fails for a reason that is another node's."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def now() -> str:
@@ -196,6 +210,7 @@ def fail_unstarted(
     if isinstance(document, EvaluationDocument):
         path = evaluation_path(path.parent, document.key)
     make_folder(path.parent)
+    drop_log(store.log(document))
     spec = document.cell
     env = environment_of(spec.origin, spec.data, spec.origins, *spec.origins)
     record = Attempt().record(document, Ended(None, status, reason), Cost(), env)
@@ -204,18 +219,21 @@ def fail_unstarted(
     return record
 
 
-def publish(path: Path, record: Record, checkpoint: Path) -> Outcome:
+def publish(path: Path, record: Record, checkpoint: Path, log: Path) -> Outcome:
     """Write the record of a node, last of all its files; then its checkpoint goes, unless time was up.
 
     Args:
         path: The record's file.
         record: What the node says.
         checkpoint: Of the node, if there is one.
+        log: Of the node, which goes if it succeeds.
 
     Raises:
         StoreError: If it cannot be written.
     """
     cost = record.cost
+    if record.status == "ok":
+        drop_log(log)
     long = cost.prepare_s + cost.condense_s + cost.evaluate_s >= CHECKPOINT_S
     write_record(path, record, durable=long)  # what a power failure may take is no more than between two checkpoints
     if record.status != "timeout":

@@ -54,7 +54,7 @@ def condense_cell(job: Job[CellDocument]) -> Outcome:
     record = making.record(ended)
     if ended.result is not None:
         making.publish_set(record, *ended.result)
-    return publish(folder / CONDENSE, record, folder / CHECKPOINT)
+    return publish(folder / CONDENSE, record, folder / CHECKPOINT, job.store.log(job.document))
 
 
 @dataclass

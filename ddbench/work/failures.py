@@ -21,6 +21,7 @@ from ddbench.core.errors import (
     printable,
     text_of,
 )
+from ddbench.core.plugin.places import placed
 from ddbench.core.store.files import home, store_error
 from ddbench.work.interrupts import Interrupts
 
@@ -45,18 +46,18 @@ def is_nobodys(error: BaseException, folder: Path, interrupts: Interrupts) -> bo
     if isinstance(error, KeyboardInterrupt):
         return interrupts.meant()
     if isinstance(error, InterruptedRunError):
-        return interrupts.requested or _is_ours(error)
+        return interrupts.requested or is_ours(error)
     if isinstance(error, StoreError):
-        return _is_ours(error)
+        return is_ours(error)
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or "os error 28" in text_of(error):  # safetensors' way to say ENOSPC
         for place in (folder, home(), Path(tempfile.gettempdir()), Path()):
-            if _is_ours(error) or not _takes(place):
+            if is_ours(error) or not _takes(place):
                 raise store_error(place, OSError(errno.ENOSPC, "no space left")) from error
     return False
 
 
-def _is_ours(error: BaseException) -> bool:
+def is_ours(error: BaseException) -> bool:
     """Whether a module of ddbench raised it, in the last frame of its traceback."""
     frame, found = error.__traceback__, ""
     while frame is not None:
@@ -77,12 +78,21 @@ def _takes(folder: Path) -> bool:
 
 
 def failure(error: BaseException) -> tuple[FailureStatus, str]:
-    """Status and one-line reason of what went wrong inside a node."""
-    import torch
+    """Status and one-line reason of what went wrong inside a node, with the place in the plugin that it came from.
 
+    A failure that is a result (:class:`NodeFailureError`) speaks of the method and not of its code: it has no place.
+    """
     text = text_of(error)
     if isinstance(error, NodeFailureError):
         return error.status if error.status in get_args(FailureStatus) else "failed", text
+    status, reason = _kind(error, text)
+    return status, placed(reason, error)
+
+
+def _kind(error: BaseException, text: str) -> tuple[FailureStatus, str]:
+    """Status and reason of what was raised; ``text``: what it says."""
+    import torch
+
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return "oom", text[:200] or "out of memory"
     if isinstance(error, SystemExit):

@@ -51,7 +51,7 @@ def evaluate_student(job: Job[EvaluationDocument]) -> Outcome:
         record.metrics, record.n_test, record.selection = result.metrics, result.n_test, result.selection
         parts = {"predictions": result.predictions} | ({"logits": result.logits} if job.keep_logits else {})
         atomic_write(path.with_suffix(".safetensors"), save(parts))
-    return publish(path, record, checkpoint)
+    return publish(path, record, checkpoint, job.store.log(job.document))
 
 
 @dataclass

@@ -68,6 +68,11 @@ def ddbench_register_methods(registry):
 '''
 
 
+def placed(reason: str, code: str) -> str:
+    """A reason with the place of a line of the test method, the first that has `code`."""
+    return f"{reason} (meanplugin.py:{PLUGIN[: PLUGIN.index(code)].count(chr(10)) + 1})"
+
+
 def plugin(folder: Path) -> Path:
     """The test method ``mean`` as a one-file plugin."""
     path = folder / "meanplugin.py"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ddbench.core.store.files import home
-from tests.e2e.runs import SMOKE, contents, ddbench, evaluations, plugin
+from tests.e2e.runs import SMOKE, contents, ddbench, evaluations, placed, plugin
 
 BASE = ("--reference-limit", "0s", "--seeds", "2", *SMOKE)
 
@@ -114,11 +114,11 @@ def test_out_below_a_file_is_a_usage_error(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("trouble", "status", "reason"),
     [
-        ("prepare", "failed", "RuntimeError: broken in prepare"),
-        ("step", "failed", "ValueError: broken in step"),
-        ("exit", "failed", "the plugin called sys.exit(3)"),
+        ("prepare", "failed", placed("RuntimeError: broken in prepare", "raise RuntimeError")),
+        ("step", "failed", placed("ValueError: broken in step", "raise ValueError")),
+        ("exit", "failed", placed("the plugin called sys.exit(3)", "raise SystemExit")),
         ("nan", "nan", "loss is nan at step 4"),
-        ("oom", "oom", "out of memory"),
+        ("oom", "oom", placed("out of memory", "raise MemoryError")),
     ],
 )
 def test_a_failing_method_is_a_row_and_the_rest_of_the_run_goes_on(tmp_path, capsys, trouble, status, reason):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_each_misdeed_is_its_own_row_and_the_others_have_the_numbers_of_a_run_wi
     assert reasons["exits"] == "its process ended with exit code 3"
     assert reasons["crashes"] == f"its process was killed by signal {int(signal.SIGSEGV)}, 3 times in a row"
     assert reasons["starts"] == "its process ended with exit code 4"
-    assert reasons["raises"] == "KeyboardInterrupt: mine"
+    assert re.fullmatch(r"KeyboardInterrupt: mine \(\w+\.py:\d+\)", reasons["raises"])
     assert reasons["leaves"] is None and reasons["changes"] is None and reasons["dm"] is None
     assert found["leaves"][-1]["warnings"] == ["its code left 2 threads running"]
     (text,) = found["changes"][-1]["warnings"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ddbench.core.store.tensors import load_state
 from tests.e2e.runs import SMOKE, contents, ddbench, plugin, start
 
 GRID = (
@@ -67,6 +68,71 @@ def test_kill_9_loses_at_most_a_step_and_changes_nothing(tmp_path, snapshots):
     attempts = [json.loads(path.read_text())["cost"]["attempts"] for path in killed.rglob("mean/**/condense.json")]
     assert sorted(attempts) == [1, 2]
     assert not list(killed.rglob(".claims/*"))
+
+
+ADAM = """
+import time
+from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, hookimpl
+
+class AdamParams(DistillationParams):
+    iterations: int = 8
+    pause_s: float = 0.0
+
+class Adam(Method[AdamParams]):
+    def prepare(self, ctx):
+        import torch
+        self.labels = torch.arange(ctx.dataset.classes).repeat_interleave(ctx.ipc)
+        shape = ctx.train.images(torch.tensor([0])).shape[1:]
+        self.images = torch.randn(len(self.labels), *shape, generator=ctx.generator).requires_grad_()
+        self.optimiser = torch.optim.Adam([self.images], lr=0.1)
+        self.schedule = torch.optim.lr_scheduler.StepLR(self.optimiser, step_size=3)
+
+    def step(self, ctx):
+        import torch
+        time.sleep(self.params.pause_s)
+        means = torch.stack([ctx.train.images(ctx.train.of_class(int(c))).mean(0) for c in self.labels])
+        loss = (self.images - means).square().mean()
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+        return {"loss": float(loss)}
+
+    def finalise(self, ctx):
+        return CondensedSet.of_images(self.images.detach().clone(), self.labels, ctx.train.preprocess)
+
+    def state_dict(self):
+        return {"images": self.images, "optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
+
+    def load_state_dict(self, state):
+        self.images.data.copy_(state["images"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+
+@hookimpl
+def ddbench_register_methods(registry):
+    registry.add(MethodInfo("adam", "distillation", "adam_e2e:Adam", "adam_e2e:AdamParams", "for tests"))
+"""
+
+
+def test_an_optimisers_state_is_kept_as_it_is_and_a_killed_method_goes_on_with_it(tmp_path):
+    file, out = tmp_path / "adam_e2e.py", tmp_path / "killed"
+    file.write_text(ADAM)
+    words = ("run", "--methods", "adam", *GRID[2:], "--seeds", "1", "--plugin", file)
+    slow = (*words, "--set", "adam.pause_s=0.3")
+    process = start(*slow, "--out", out)
+    wait_for(lambda: len(list(out.rglob("adam*/**/snapshots/*.safetensors"))) >= 2, process, seconds=200)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (checkpoint,) = out.rglob("adam*/**/checkpoint.safetensors")
+    kept = load_state(checkpoint)["state"]
+    assert kept["optimiser"]["state"].keys() == {0}, "keys that are numbers stay numbers"
+    assert int(kept["optimiser"]["state"][0]["step"]) == kept["schedule"]["last_epoch"] > 0
+    assert ddbench(*slow, "--out", out) == 0
+    assert ddbench(*slow, "--out", tmp_path / "calm") == 0
+    assert contents(out) == contents(tmp_path / "calm")
+    (record,) = [json.loads(path.read_text()) for path in out.rglob("adam*/**/condense.json")]
+    assert record["cost"]["attempts"] == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -10,7 +10,7 @@ import click
 
 from ddbench.cli.options import PLUGIN, Device, Setting
 from ddbench.core.api import MethodInfo
-from ddbench.core.errors import UsageError, unknown
+from ddbench.core.errors import UsageError, printable, unknown
 from ddbench.core.plugin.loader import PluginReport, Registries, active, installed, load, params_class
 
 
@@ -150,6 +150,8 @@ def _check(
             reasons.setdefault(outcome.problem, []).append(outcome.name)
             if len(reasons[outcome.problem]) == 1:
                 click.echo(f"✗ {outcome.name}: {outcome.problem}")
+                for line in (outcome.trace or "").splitlines():
+                    click.echo(printable(line), err=True)
     for first, *others in reasons.values():
         if others:
             more = f"{len(others)} more {'check' if len(others) == 1 else 'checks'}"

@@ -148,8 +148,8 @@ def rm(key: str, out: Path, shared: bool) -> None:
             count = len(evaluations)
             click.echo(f"removed {found.name} and {count} evaluation{'' if count == 1 else 's'} of it")
             return
-        for path in (found.path, found.path.with_suffix(".safetensors"), found.path.with_suffix(f".{CHECKPOINT}")):
-            path.unlink(missing_ok=True)
+        for ending in (".json", ".safetensors", f".{CHECKPOINT}", ".log"):
+            found.path.with_suffix(ending).unlink(missing_ok=True)
     click.echo(f"removed the evaluation {found.name}; its set stays")
 
 

@@ -20,7 +20,7 @@ import pluggy
 from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Params, ProtocolInfo
 from ddbench.core.errors import PluginError, UsageError, ambiguous, text_of
 from ddbench.core.names import meant, nearest
-from ddbench.core.plugin import hooks, one_file
+from ddbench.core.plugin import hooks, one_file, places
 from ddbench.core.plugin.builtin import CATALOGS
 from ddbench.core.plugin.limited import PluginWarning, limited, loading
 from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, is_file, marked, owner_of
@@ -313,6 +313,7 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
 def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
     distribution, version = _distribution(entry)
     origin = Origin(distribution, distribution, version, entry.value)
+    places.know([entry.value])
     try:
         with loading(f"plugin {entry.name!r}", own=distribution == FIRST_PARTY):
             names = _register(registries, entry.load(), origin)
@@ -326,6 +327,7 @@ def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
 def _load_file(registries: Registries, plugin: one_file.OneFile) -> None:
     """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``."""
     origin = Origin(plugin.key, str(plugin.path), "", plugin.name)
+    places.know(plugin.modules)
     try:
         with loading(f"--plugin {plugin.path}"):
             names = _register(registries, plugin.load(), origin)
@@ -357,13 +359,13 @@ def _register(registries: Registries, module: ModuleType, origin: Origin) -> tup
         raise PluginError("registers nothing: is `@hookimpl` missing?")
     for draft in drafts.values():
         draft.commit()
+        places.know(draft.targets)
     return tuple(f"{draft.noun} {name}" for draft in drafts.values() for name in draft.names)
 
 
 def _one_line(error: BaseException) -> str:
-    if isinstance(error, PluginError):
-        return str(error)
-    return f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
+    text = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
+    return places.placed(text, error)
 
 
 def method_class(info: MethodInfo) -> type[Any]:

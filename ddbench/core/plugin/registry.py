@@ -21,6 +21,9 @@ class Named(Protocol):
 
 T = TypeVar("T", bound=Named)
 
+TARGETS = ("target", "params", "build", "reader", "download")
+"""Fields by which members name what they are made of."""
+
 FIRST_PARTY = "ddbench"
 
 _SHA256 = 64
@@ -187,6 +190,12 @@ class Draft(Generic[T]):
     def names(self) -> tuple[str, ...]:
         """Names offered so far."""
         return tuple(self._items)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What the members offered so far name as ``"module:Name"``."""
+        found = [getattr(item, name, None) for item in self._items.values() for name in TARGETS]
+        return tuple(target for target in found if isinstance(target, str))
 
     def commit(self) -> None:
         """Take over all offered members."""

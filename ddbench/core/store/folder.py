@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ddbench.core.documents import CellDocument, Place
+from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument, Place
 from ddbench.core.errors import CorruptFileError, NewerRecordError, StoreError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
+from ddbench.core.store import artifacts
 from ddbench.core.store.claims import held_here
 from ddbench.core.store.files import (
     NewerRecordWarning,
@@ -41,6 +42,8 @@ CONDENSE = "condense.json"
 CHECKPOINT = "checkpoint.safetensors"
 SPEC = "spec.json"
 """File of a cell's document and of the engine that a resumed run reuses."""
+LOG = "log.txt"
+"""File of why a cell failed."""
 GONE = "changed on disk in the meantime; run the same command again"
 """What is said of a record that :func:`amend` found changed."""
 REMOVED = ".removed"
@@ -104,6 +107,19 @@ class Store:
     def claims(self, *, shared: bool) -> Path:
         """Folder of the claims on nodes."""
         return (home() / "artifacts" if shared else self.out) / ".claims"
+
+    def log(self, document: Document) -> Path:
+        """File with the traceback of a node that failed, beside its record; of an artifact, beside its folder.
+
+        Nothing but people reads it, and it goes when the node succeeds.
+        """
+        match document:
+            case ArtifactDocument(artifact=spec):
+                return artifacts.folder_of(spec.kind, document.key).with_suffix(".log")
+            case EvaluationDocument():
+                return evaluation_path(self.folder(document.set), document.key).with_suffix(".log")
+            case CellDocument():
+                return self.folder(document) / LOG
 
     def working_beside(self, key: str) -> int:
         """How many other nodes this machine works on, as far as they leave results here or in the shared folder."""

@@ -17,6 +17,7 @@ import numpy as np
 from ddbench.core.errors import CorruptFileError, DataError, DDBenchError, StoreError
 from ddbench.core.infos import Contents
 from ddbench.core.keys import canonical, short
+from ddbench.core.plugin.places import placed
 from ddbench.core.store.files import atomic_write, store_error
 from ddbench.data.prepared.contents import Seen, copies_of, difference, looks, refuse_meaningless, seal
 from ddbench.data.prepared.on_disk import ARRAYS, META, Meta, Prepared, open_folder
@@ -106,7 +107,7 @@ def source_error(error: BaseException, where: str) -> DDBenchError:
         return DataError(f"{where}: {said}")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(f"{where}: disk full while unpacking ({error}); set TMPDIR to a folder with more room")
-    return DataError(f"{where}: cannot be read: {type(error).__name__}: {error}")
+    return DataError(placed(f"{where}: cannot be read: {type(error).__name__}: {error}", error))
 
 
 @contextmanager

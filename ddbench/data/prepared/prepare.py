@@ -16,6 +16,7 @@ from pathlib import Path
 from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import CorruptFileError, DataError, PluginError, UsageError
 from ddbench.core.plugin.loader import import_target
+from ddbench.core.plugin.places import placed
 from ddbench.core.store.files import StoreWarning, store_error
 from ddbench.data.catalog import ENCODED
 from ddbench.data.prepared import room
@@ -249,7 +250,7 @@ def _advice(source: Source, record: DatasetRecord) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    return placed(f"{type(error).__name__}: {error}".splitlines()[0], error)
 
 
 @contextmanager

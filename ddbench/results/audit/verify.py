@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ddbench.core.errors import CorruptFileError
 from ddbench.core.keys import canonical, condense_key
 from ddbench.core.plugin.loader import Registries
-from ddbench.core.records import Record
+from ddbench.core.records import Record, said
 from ddbench.core.specs import CellSpec
 from ddbench.core.store.files import read_small
 from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path
@@ -228,7 +228,7 @@ def verify(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, fresh:
         found for _, _, found in train_again(store, [(base, with_its_rate(base, e)) for e in numbers], make, watch)
     ]
     if (failed := next((found for found in trained if found.status != "ok"), None)) is not None:
-        return Finding(case, None, interval, "failed", _why_failed(failed))
+        return Finding(case, None, interval, "failed", said(failed.status, failed.reason))
     mean = fmean(found.metrics["top1"] for found in trained)
     return Finding(case, mean, interval, "inside" if interval.contains(mean) else "outside")
 
@@ -245,7 +245,7 @@ def repeat(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, level:
     wanted = [(record, record.evaluation) for record in case.records]
     for record, path, found in train_again(store, wanted, make, watch):
         if found.status != "ok":
-            return Finding(case, None, interval, "failed", _why_failed(found))
+            return Finding(case, None, interval, "failed", said(found.status, found.reason))
         stored = evaluation_path(store.folder(record.document.set), record.key).with_suffix(".safetensors")
         changed += int((read_predictions(path) != read_predictions(stored, n_test)).sum())
         other |= {name for name in SAME_TO_THE_BIT if record.env.get(name) != found.env.get(name)}
@@ -258,8 +258,3 @@ def repeat(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, level:
         return Finding(case, mean, interval, "differs", why)
     why += f"; recorded with another {' and '.join(sorted(other))}, so rounding may differ"
     return Finding(case, mean, interval, "inside" if interval.contains(mean) else "outside", why)
-
-
-def _why_failed(record: Record) -> str:
-    """The reason, after the status where that says more than "failed"."""
-    return str(record.reason) if record.status == "failed" else f"{record.status}: {record.reason}"

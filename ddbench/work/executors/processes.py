@@ -23,7 +23,7 @@ from ddbench.core import errors
 from ddbench.core.documents import ArtifactDocument, Document
 from ddbench.core.errors import DDBenchError, FailureStatus, InterruptedRunError
 from ddbench.core.memory import available_mb
-from ddbench.work.attempt import Outcome, fail_unstarted, keep_log, now
+from ddbench.work.attempt import Outcome, drop_log, fail_unstarted, keep_log
 from ddbench.work.executors import tree
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.devices import environment
@@ -346,12 +346,15 @@ class Processes:
         assert worker.task is not None
         document = worker.task.document
         forget(self._store, document.key)
+        log, words = self._store.log(document), worker.last_words()
         if isinstance(document, ArtifactDocument):
-            return Outcome(status=status, reason=f"artifact {document.artifact.kind}: {reason}")
-        record = fail_unstarted(self._store, document, status, reason)
-        if words := worker.last_words():
-            keep_log(self._store.folder(document.set), f"{now()} {status}: {reason}\n{words}\n")
-        return Outcome.of(record)
+            drop_log(log)
+            outcome = Outcome(status=status, reason=f"artifact {document.artifact.kind}: {reason}")
+        else:
+            outcome = Outcome.of(fail_unstarted(self._store, document, status, reason))
+        if words:
+            keep_log(log, status, reason, words)
+        return outcome
 
     def cancel(self, handle: Handle) -> None:
         """Ask the node's process to checkpoint and end."""

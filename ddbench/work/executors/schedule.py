@@ -11,12 +11,12 @@ from pathlib import Path
 from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.keys import short
-from ddbench.core.records import Record
+from ddbench.core.records import Record, said
 from ddbench.core.store.claims import Watch, acquire, holder_of
 from ddbench.core.store.folder import Store
 from ddbench.plan.collect import cause
 from ddbench.plan.forecast import Speeds, forecast, limit_references, sure_references
-from ddbench.plan.graph import Node, Plan
+from ddbench.plan.graph import SET_FAILED, Node, Plan, needs_failed
 from ddbench.plan.memory import Peaks, in_memory, whitenings
 from ddbench.plan.order import longest_first, seconds_left
 from ddbench.plan.status import look_up
@@ -217,7 +217,7 @@ class Schedule:
         else:
             node.state, node.status, node.reason = "failed", outcome.status, outcome.reason
             if outcome.record is not None:
-                node.reason = f"{outcome.status}: {outcome.reason}"
+                node.reason = said(outcome.status, outcome.reason)
         self._learn(node.record)
         self.monitor.end(node)
 
@@ -229,16 +229,17 @@ class Schedule:
         document = node.document
         node.state, node.status = "failed", broken.status
         if isinstance(document, CellDocument):
-            why = broken.reason or "its input failed"
-            if broken.kind == "cell" and (found := cause(self.plan, node)) is not None:
-                why = found[1]
+            found = cause(self.plan, node)
+            why = found[1] if found else broken.reason or "its input failed"
             node.record = fail_unstarted(self.store, document, broken.status, why)
-            node.reason = f"{broken.status}: {why}"
-        elif broken.key == node.needs[0]:
+            node.reason = needs_failed(broken)
+        elif broken.state != "failed":
             node.reason = broken.reason
+        elif broken.kind == "cell" and broken.key == node.needs[0]:
+            node.reason = SET_FAILED
         else:
-            node.reason = f"needs {broken.title}, which failed"
-            if isinstance(document, EvaluationDocument) and broken.state == "failed":
+            node.reason = needs_failed(broken)
+            if isinstance(document, EvaluationDocument):
                 made = self.plan.nodes[node.needs[0]].record
                 status, reason = cause(self.plan, node) or (broken.status, node.reason)
                 node.record = fail_unstarted(
