@@ -29,7 +29,7 @@ from ddbench.results.tables.figures import compact, fixed
 DPI = 130
 ASIDE, NEAR = 0.02, 0.006
 """Largest distance on a log axis between points of one budget [decades]; where the place itself is a result."""
-LETTERS = 46
+LETTERS = 42
 """In a line above or below a panel."""
 CANVASES: dict[str, tuple[Any, dict[str, None]]] = {
     ".png": (FigureCanvasAgg, {"Software": None}),
@@ -326,7 +326,7 @@ def _bar_notes(lines: Iterable[Line]) -> list[str]:
 
 
 def _wrapped(text: str, width: int = LETTERS) -> str:
-    """A title in as many lines as it needs, broken at its dots."""
+    """A title in as many lines as it needs, broken at its dots, and within a part that is longer than a line."""
     lines = [""]
     for part in text.split(" · "):
         longer = f"{lines[-1]} · {part}" if lines[-1] else part
@@ -334,4 +334,4 @@ def _wrapped(text: str, width: int = LETTERS) -> str:
             lines[-1] = longer
         else:
             lines.append(part)
-    return "\n".join(line for line in lines if line)
+    return "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in lines if line)
