@@ -1,4 +1,4 @@
-"""`ddbench plot ipc | cost | crossing | window | images`: pictures of results, as PNG or SVG by the file's ending."""
+"""`ddbench plot ipc | cost | crossing | window | images`: pictures of results, as PNG, SVG or PDF."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from ddbench.publish.plots import check_ending, drawing
 
 if TYPE_CHECKING:
     from ddbench.publish.looks import Drawn, Look
+    from ddbench.results.tables.tables import Table
 
 
 _out = click.option("--out", type=click.Path(path_type=Path), help="Results folder. [runs, without --records]")
 _to = click.option(
-    "--to", "target", type=click.Path(path_type=Path), required=True, help="Picture to write, .png or .svg."
+    "--to", "target", type=click.Path(path_type=Path), required=True, help="Picture to write, .png, .svg or .pdf."
 )
 _datasets = click.option("--datasets", type=CommaList(), multiple=True, help="Only these data sets.")
 _protocols = click.option("--protocols", type=CommaList(), multiple=True, help="Only these, hard or hard@2.")
@@ -36,6 +37,12 @@ _methods = click.option(
 )
 _records = click.option(
     "--records", "files", type=click.Path(path_type=Path), multiple=True, help="Records file (.jsonl), repeatable."
+)
+
+_controls = click.option(
+    "--controls",
+    is_flag=True,
+    help="Controls, too: starts (0 steps), random@bytes, random_soft, …; without it those that --methods names.",
 )
 
 
@@ -52,14 +59,13 @@ def plot() -> None:
 
 @plot.command()
 @_inputs
-def ipc(target: Path, **given: Any) -> None:
+@_controls
+def ipc(target: Path, controls: bool, **given: Any) -> None:
     """Accuracy against images per class, a panel per data set, protocol and student."""
     from ddbench.publish.plots.series import ipc_series
-    from ddbench.results.tables.tables import tables_of
 
     plots = _plots(target)
-    records, seen = _chosen(**given)
-    panels = ipc_series(tables_of(records), seen)
+    panels = ipc_series(*_tables(controls, **given))
     if not panels:
         raise UsageError("nothing to plot: no results at a number of images per class")
     _write(plots, target, plots.ipc_plot(panels), _count(len(panels), "panel"))
@@ -67,14 +73,13 @@ def ipc(target: Path, **given: Any) -> None:
 
 @plot.command()
 @_inputs
-def cost(target: Path, **given: Any) -> None:
+@_controls
+def cost(target: Path, controls: bool, **given: Any) -> None:
     """Accuracy against the seconds and the bytes of a set, with the Pareto front."""
     from ddbench.publish.plots.series import cost_points
-    from ddbench.results.tables.tables import tables_of
 
     plots = _plots(target)
-    records, seen = _chosen(**given)
-    panels = cost_points(tables_of(records), seen)
+    panels = cost_points(*_tables(controls, **given))
     if not panels:
         raise UsageError("nothing to plot: no records of condensations with their cost")
     _write(plots, target, plots.cost_plot(panels), _count(len(panels), "panel"))
@@ -180,11 +185,13 @@ def _chosen(
 ) -> tuple[list[Record], dict[str, Look]]:
     """The records of a folder, with the references of its tables, of files, or both, as far as filters let them pass.
 
-    Beside them how their rows look, whatever the filters: as on a page of all these records.
+    In the order of a page; beside them how their rows look, whatever the filters: as on a page of all these records.
 
     Raises:
         UsageError: If nothing is left.
     """
+    from ddbench.publish.leaderboard import ordered
+
     records = gathered(out, files)
     wanted = [
         chosen("data set", join(datasets), (name for r in records for name in _data_of(r))),
@@ -197,7 +204,22 @@ def _chosen(
         known = sorted({record.document.cell.data.name for record in records})
         what = f"; it has data sets {', '.join(known)}: look at the filters" if known else ""
         raise UsageError(f"nothing to plot: {where} holds no evaluations of that kind{what}")
-    return found, _looks(records, found)
+    return ordered(found), _looks(records, found)
+
+
+def _tables(controls: bool, **given: Any) -> tuple[list[Table], dict[str, Look]]:
+    """The tables of the records that :func:`_chosen` leaves, without controls that nobody asked for."""
+    from ddbench.publish.plots.series import without_controls
+    from ddbench.results.tables.tables import tables_of
+
+    records, seen = _chosen(**given)
+    tables = tables_of(records)
+    if not controls:
+        names = (name for record in records for name in _methods_of(record))
+        tables, left_out = without_controls(tables, chosen("method", join(given["methods"]), names))
+        if left_out:
+            click.echo(f"{_count(len(left_out), 'row')} of controls left out: --controls draws them", err=True)
+    return tables, seen
 
 
 def _looks(everything: list[Record], shown: list[Record]) -> dict[str, Look]:

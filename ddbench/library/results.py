@@ -80,12 +80,13 @@ class Results:
 
         return frame_of(self.records)
 
-    def plot(self, kind: str = "ipc") -> Plot:
+    def plot(self, kind: str = "ipc", *, controls: bool = False) -> Plot:
         """A plot, which a notebook shows.
 
         Args:
             kind: ``ipc``: accuracy by images per class; ``cost``: by seconds and bytes; ``crossing``: minus random, by
                 the share of the training images.
+            controls: Whether to draw the rows that are no method's own result, too; :attr:`Plot.left_out` names them.
 
         Raises:
             UsageError: If there is no such plot, nothing to plot, or matplotlib is not installed.
@@ -95,14 +96,16 @@ class Results:
         from ddbench.publish.plots import drawing, series
 
         plots = drawing()
-
+        tables, left_out = self.tables, list[str]()
+        if kind != "crossing" and not controls:
+            tables, left_out = series.without_controls(tables)
         panels: Any = {
             "ipc": series.ipc_series, "cost": series.cost_points, "crossing": series.crossing_series,
-        }[kind](self.tables)  # fmt: skip
+        }[kind](tables)  # fmt: skip
         if not panels:
             raise UsageError(f"nothing to plot as {kind!r}: no table has what it shows")
         draw: Any = {"ipc": plots.ipc_plot, "cost": plots.cost_plot, "crossing": plots.crossing_plot}[kind]
-        return Plot(draw(panels))
+        return Plot(draw(panels), left_out)
 
     def _html(self, views: Sequence[str], *, details: bool) -> str:
         from ddbench.publish.text.render import shown
@@ -122,10 +125,12 @@ class Plot:
 
     Attributes:
         figure: The matplotlib figure.
+        left_out: Controls that are not drawn, by label.
     """
 
-    def __init__(self, figure: Figure) -> None:
+    def __init__(self, figure: Figure, left_out: Iterable[str] = ()) -> None:
         self.figure = figure
+        self.left_out: tuple[str, ...] = tuple(left_out)
 
     @property
     def axes(self) -> list[Any]:
@@ -136,7 +141,7 @@ class Plot:
         """Write it; equal plots are equal bytes.
 
         Args:
-            target: A file that ends in ``.png`` or ``.svg``.
+            target: A file that ends in ``.png``, ``.svg`` or ``.pdf``.
 
         Raises:
             UsageError: If it ends otherwise.

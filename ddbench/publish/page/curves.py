@@ -11,15 +11,13 @@ from dataclasses import dataclass, replace
 
 from ddbench.core.records import Timer
 from ddbench.publish.looks import Look
-from ddbench.publish.plots.series import pareto
+from ddbench.publish.plots.series import LEAST_S, pareto
 from ddbench.results.tables.costs import WORDS
 
 WIDTH, HEIGHT = 460.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 48.0, 14.0, 40.0
 APART = 5.0
 """Distance between points that share an x, so that their intervals stay readable [view box units]."""
-LEAST_S = 0.1
-"""Seconds below this stand at the left edge: a logarithm has no place for 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from ddbench.core.errors import UsageError
 
-ENDINGS = (".png", ".svg")
+ENDINGS = (".png", ".svg", ".pdf")
 """How the name of a picture may end."""
 
 
@@ -37,4 +37,4 @@ def check_ending(target: Path, where: str) -> None:
         UsageError: If it ends otherwise than in one of :data:`ENDINGS`.
     """
     if target.suffix not in ENDINGS:
-        raise UsageError(f"{where}: a plot's name ends in {' or '.join(ENDINGS)}")
+        raise UsageError(f"{where}: a plot's name ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ddbench.core.records import Record, Timer
+from ddbench.core.roles import CONTROLS, Kind
 from ddbench.publish.looks import Look, drawn, looks
 from ddbench.results.scores.crossing import Crossing, Gap, crossings_of
 from ddbench.results.scores.scores import front_of, making_timer
@@ -17,6 +18,8 @@ from ddbench.results.tables.tables import Row, Table, tables_of
 
 WINDOW = "window_first_top1"
 """What methods call the experts' accuracy where the window that they matched begins [%]."""
+LEAST_S = 0.1
+"""Seconds below this stand there: clocks say no more, and a logarithm has no place for 0."""
 Looks = Mapping[str, Look]
 """By the label that people read."""
 
@@ -46,11 +49,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of a table in a plot; ``points`` ascend in x."""
+    """A row of a table in a plot; ``points`` ascend in x, and ``kind`` is that of its role."""
 
     label: str
     look: Look
     points: tuple[Point, ...]
+    kind: Kind = "method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,25 @@ def title_of(table: Table) -> str:
     )
 
 
+def without_controls(tables: Sequence[Table], named: Collection[str] = ()) -> tuple[list[Table], list[str]]:
+    """The tables with their references and methods alone, and the labels of the rows that were left out.
+
+    Args:
+        tables: The tables.
+        named: Rows that stay, by label, or by method where that is nothing but a control.
+    """
+    kept, left = [], dict[str, None]()
+    for table in tables:
+        out = [row for row in table.rows if row.role.is_control and not _is_named(row, named)]
+        left |= dict.fromkeys(row.shown_label for row in out)
+        kept.append(replace(table, rows=tuple(row for row in table.rows if row not in out)))
+    return kept, list(left)
+
+
+def _is_named(row: Row, named: Collection[str]) -> bool:
+    return row.label in named or (row.method in CONTROLS and row.method in named)
+
+
 def ipc_series(tables: Sequence[Table], seen: Looks | None = None) -> list[Panel]:
     """Accuracy against images per class: a panel per table, a line per row; budgets in fractions are left out.
 
@@ -202,7 +225,7 @@ def window_series(records: Sequence[Record], seen: Looks | None = None) -> list[
 
 
 def _line(row: Row, points: tuple[Point, ...], seen: Looks) -> Line:
-    return Line(row.shown_label, seen[row.shown_label], points)
+    return Line(row.shown_label, seen[row.shown_label], points, row.role.kind)
 
 
 def _point(x: float, scores: Mapping[int, float], budget: str) -> Point:
@@ -242,6 +265,7 @@ def _cost_panel(table: Table, cost: str, seen: Looks) -> CostPanel | None:
         points = []
         for i, cell in _cells(table, row):
             if (value := cell.cost.bytes or None if cost == "bytes" else cell.cost.making(timer)) is not None:
+                value = max(value, LEAST_S)
                 points.append(_point(value, cell.scores, table.columns[i].budget.label))
                 if (row.label, table.columns[i].label) in members:
                     front.append((value, points[-1].mean))

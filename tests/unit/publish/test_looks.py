@@ -95,7 +95,7 @@ def drawn(tmp_path, fresh_home, monkeypatch):
 def test_a_row_has_one_colour_and_one_marker_on_the_page_and_in_the_picture(drawn, kind):
     page_ = on_the_page(results())
     assert {"random", "kmeans", "datm", "datm (0 steps)", "dm", "mtt"} == set(page_)
-    assert in_the_plot(drawn(kind)) == page_
+    assert in_the_plot(drawn(kind, "--controls")) == page_
 
 
 def test_a_filter_changes_no_row_s_look(drawn):

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from ddbench.cli import invoke
+from ddbench.core.roles import Role
 from ddbench.core.store.files import home
 from ddbench.core.store.folder import Store
 from ddbench.core.store.jsonl import write_records
+from ddbench.publish.looks import Drawn, looks
 from ddbench.publish.plots import accuracy
-from ddbench.publish.plots.series import cost_points, crossing_series, ipc_series, pareto, title_of, window_series
+from ddbench.publish.plots.frame import cuts_of, note_of, step_of, x_limits, y_limits
+from ddbench.publish.plots.series import (
+    Line,
+    Point,
+    cost_points,
+    crossing_series,
+    ipc_series,
+    pareto,
+    title_of,
+    window_series,
+)
 from ddbench.results.tables.tables import tables_of
 from tests.factories import cell, demo, imported, keyed, placed, skipped
 
@@ -193,14 +206,14 @@ def site(tmp_path, fresh_home, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["ipc", "cost", "crossing", "window"])
-@pytest.mark.parametrize("ending", ["png", "svg"])
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_equal_records_give_equal_bytes(site, kind, ending):
     pictures = []
     for name in ("a", "b"):
         assert invoke(["plot", kind, "--records", "records.jsonl", "--to", f"{name}.{ending}"]) == 0
         pictures.append((site / f"{name}.{ending}").read_bytes())
     assert pictures[0] == pictures[1]
-    assert pictures[0].startswith(b"\x89PNG" if ending == "png" else b"<?xml")
+    assert pictures[0].startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
 
 
 def test_legends_mark_imported_rows():
@@ -219,10 +232,97 @@ def test_what_is_drawn_is_what_the_series_say():
     drawn = {line.get_label(): line.get_ydata() for line in axis.lines}
     assert list(drawn["datm"]) == [point.mean for point in line_of(panels[0], "datm").points]
     assert axis.get_xscale() == "log" and axis.get_ylabel() == "test accuracy [%]"
-    assert axis.get_ylim()[1] <= 100.5
+    low, high = axis.get_ylim()
+    assert high <= 100 + 0.06 * (100 - low), "nothing is above 100 % but room for marks"
+
+
+def panel_of(means, bar=1.0, budgets=("ipc 1",), kind="method"):
+    """A line for each mean, or for each list of them."""
+    look = looks([Drawn("dm", "dm", "distillation", Role())])["dm"]
+    return [
+        Line(f"row {i}", look, tuple(Point(10.0**k, m, bar, True, 3, b, ()) for k, (m, b) in enumerate(
+            zip(np.atleast_1d(values), budgets, strict=True))), kind)
+        for i, values in enumerate(means)
+    ]  # fmt: skip
+
+
+def test_one_far_point_does_not_stretch_the_axis_and_is_told():
+    lines = panel_of([90.0, 91.0, 92.0, 93.0, 94.0, 20.0])
+    low, high = y_limits(lines, most=100.0)
+    assert 80 < low < 89 and 95 < high <= 100
+    (cut,) = cuts_of(lines, low, high)
+    assert (cut.line, cut.up, cut.text) == (5, False, "row 5 at ipc 1: 20.0")
+    assert note_of([cut], 46) == "cut off: ↓ row 5 at ipc 1: 20.0"
+    assert note_of([cut] * 5, 200).endswith("; 2 more")
+    assert cuts_of(lines, 0, 100) == [] and note_of([], 46) == ""
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        panel_of([[20.0, 90.0, 95.0, 96.0, 97.0]], budgets=[f"ipc {i}" for i in range(5)]),
+        panel_of([90.0, 91.0, 20.0]),
+        panel_of([90.0, 91.0, 92.0, 93.0, 94.0]) + panel_of([20.0], kind="reference"),
+        panel_of([90.0, 91.0, 92.0, 20.0, 21.0, 22.0]),
+    ],
+    ids=["a curve", "too few", "a reference", "two groups"],
+)
+def test_what_is_no_outlier_stays(lines):
+    assert cuts_of(lines, *y_limits(lines, most=100.0)) == []
+
+
+def test_a_long_bar_does_not_stretch_the_axis_either():
+    lines = [*panel_of([50.0, 51.0, 52.0, 53.0]), *panel_of([51.5], bar=40.0)]
+    low, high = y_limits(lines)
+    assert 40 < low < high < 65
+    assert {(cut.line, cut.up, cut.text) for cut in cuts_of(lines, low, high)} == {
+        (4, False, "bar of row 0 at ipc 1: 11.5"), (4, True, "bar of row 0 at ipc 1: 91.5"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [1, 2, 12, 40])
+def test_rows_step_aside_within_a_seventh_of_a_decade_and_budgets_stay_apart(rows):
+    lines = panel_of([[1.0, 2.0]] * rows, budgets=["ipc 1", "ipc 10"])
+    step = step_of(lines, 0.02)
+    assert step * (rows - 1) <= 0.14 + 1e-9 and step <= 0.02
+    left, right = x_limits(lines, step)
+    assert np.log10(left) < -step * rows / 2 - 0.09 and np.log10(right) > 1 + step * rows / 2 + 0.09
+    near = [replace(line, points=(line.points[0], replace(line.points[1], x=1.2))) for line in lines]
+    assert step_of(near, 0.02) * (rows - 1) < np.log10(1.2) / 2
+
+
+def test_legends_follow_the_tables_and_end_with_controls():
+    figure = accuracy.ipc_plot(ipc_series(tables_of([*demo(), *cell("random_soft", [40.0], ipc=1)])))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "full", "random", "mtt", "datm", "random_soft"
+    ]  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------------------------- command line
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "said"),
+    [
+        ([], {"random", "dm"}, "2 rows of controls left out: --controls draws them\n"),
+        (["--controls"], {"random", "dm", "dm (0 steps)", "random_soft"}, ""),
+        (["--methods", "dm"], {"dm"}, "1 row of controls left out: --controls draws them\n"),
+        (["--methods", "dm,dm (0 steps)"], {"dm", "dm (0 steps)"}, ""),
+        (["--methods", "random_soft"], {"random_soft"}, ""),
+    ],
+)
+@pytest.mark.parametrize("kind", ["ipc", "cost"])
+def test_controls_are_drawn_where_they_are_asked_for(tmp_path, monkeypatch, capsys, kind, options, rows, said):
+    monkeypatch.chdir(tmp_path)
+    start = cell("dm", [30.0, 31.0], label="dm (0 steps)", params={"iterations": 0})
+    records = [*cell("dm", [50.0, 51.0]), *start, *cell("random_soft", [40.0]), *cell("random", [45.0])]
+    write_records(tmp_path / "a.jsonl", keyed(records))
+    figures = []
+    monkeypatch.setattr(accuracy, "encode", lambda figure, target: figures.append(figure) or b"")
+    assert invoke(["plot", kind, "--records", "a.jsonl", "--to", "p.png", *options]) == 0
+    (figure,) = figures
+    assert {text.get_text() for text in figure.legends[0].get_texts()} - {"Pareto front"} == rows
+    assert capsys.readouterr().err == said
 
 
 def test_window_prints_the_differences(site, capsys):
@@ -264,7 +364,7 @@ def test_a_folder_is_drawn_with_the_references_of_its_own_tables(site, fresh_hom
     monkeypatch.setattr(series, "ipc_series", lambda tables, looks: seen.extend(tables) or [])
     monkeypatch.setattr("ddbench.cli.plot._looks", lambda everything, shown: {})
     monkeypatch.setattr("ddbench.results.tables.tables.tables_of", list)
-    assert invoke(["plot", "ipc", "--out", "runs", "--to", "p.png"]) == 2
+    assert invoke(["plot", "ipc", "--controls", "--out", "runs", "--to", "p.png"]) == 2
     names = {(r.document.cell.data.name, r.document.label) for r in seen}
     assert names == {("digits", "dm"), ("digits", "full")}
 
@@ -282,7 +382,7 @@ def test_a_folder_is_drawn_with_the_references_of_its_own_tables(site, fresh_hom
         (["ipc", "--out", "empty", "--to", "p.png"], "empty holds no evaluations"),
         (["window", "--records", "records.jsonl", "--methods", "mtt", "--to", "p.png"], "min_start, max_start"),
         (["images", "--out", "empty", "--to", "p.png"], "no sets with snapshots"),
-        (["ipc", "--records", "records.jsonl", "--to", "p.gif"], ".png or .svg"),
+        (["ipc", "--records", "records.jsonl", "--to", "p.gif"], ".png, .svg or .pdf"),
     ],
 )
 def test_nothing_to_plot_is_a_usage_error_that_writes_nothing(site, capsys, options, says):
