@@ -236,7 +236,7 @@ def _compact_ticks(axis: Any, cost: str) -> None:
 def _name_budgets(figure: Figure, axes: Sequence[Any], panels: Sequence[CostPanel]) -> None:
     """The budget beside each point, without the word ipc, where that hides no other and stays in the frame."""
     place = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 8, "color": GREY[0]}
-    figure.get_layout_engine().execute(figure)  # places are known from here on
+    figure.draw_without_rendering()  # places are known from here on
     for axis, panel in zip(axes, panels, strict=True):
         taken: list[Any] = []
         for point in (point for line in panel.lines for point in line.points):
@@ -302,10 +302,10 @@ def _finish(figure: Figure, axes: Sequence[Any], lines: Sequence[Line], *notes: 
         figure.legend, [entries[label] for label in labels], texts, loc="outside lower center", frameon=False,
         title=note, title_fontsize=8.5,
     )  # fmt: skip
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    FigureCanvasAgg(figure)  # measures text
     for columns in range(min(len(labels), 8), 0, -1):
         legend = draw(ncols=columns)
-        box = legend.get_window_extent(renderer)
+        box = legend.get_window_extent()
         if columns == 1 or box.width <= figure.bbox.width:
             break
         legend.remove()
