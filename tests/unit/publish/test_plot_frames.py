@@ -24,8 +24,9 @@ FREE = 2.0
 def figures(request):
     """Kind of plot → its figure, laid out but not drawn; of what the file has results for."""
     results, found = Results(read_records(RECORDS / request.param)), {}
-    results.tables = results.tables[:2]  # more of them are more rows of panels
+    tables = results.tables
     for kind in PLOTS:
+        results.tables = tables[: 2 if kind == "ipc" else 1]  # more of them are more rows of panels
         for controls in {False, request.param == "cpu-digits.jsonl"}:
             try:
                 figure = results.plot(kind, controls=controls).figure
