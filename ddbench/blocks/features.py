@@ -146,7 +146,7 @@ def load_outputs(folder: Path) -> Outputs:
 
 
 def said(ctx: RunContext) -> Outputs:
-    """What the proxy net of the artifact called ``features`` says; the record says so where it hardly learned anything."""
+    """What the proxy net of the artifact ``features`` says; the record says so where it hardly learned anything."""
     found = load_outputs(ctx.artifact("features"))
     tell_unless_learned(ctx, accuracy(found.logits, ctx.train.labels))
     return found

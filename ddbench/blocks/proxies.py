@@ -1,4 +1,4 @@
-"""Whether a proxy net, of which selectors ask what images are like, is one: its parameters are numbers, and it learned."""
+"""Whether a proxy net is worth asking what images are like: its parameters are numbers, and it learned."""
 
 from __future__ import annotations
 
