@@ -51,7 +51,7 @@ class Rows:
         """The same numbers; of equal rows one is looked at."""
         if len(which) <= _FEW:
             return self.exact(which, point)
-        one_of_each, whose = self._kinds[which].unique(return_inverse=True)
+        one_of_each, whose = torch.unique(self._kinds[which], return_inverse=True)
         return self.exact(one_of_each, point)[whose]
 
     @cached_property
@@ -88,7 +88,7 @@ def first_equals(rows: Callable[[Tensor], Tensor], keys: Tensor) -> Tensor:
         rows: Positions [m] → these rows [m, D].
         keys: A number of each row, [N], alike for equal rows; only rows that share one are compared.
     """
-    _, which, many = keys.unique(return_inverse=True, return_counts=True)
+    _, which, many = torch.unique(keys, return_inverse=True, return_counts=True)
     same, seen = list(range(len(keys))), dict[bytes, int]()
     for part in torch.split(torch.nonzero(many[which] > 1).flatten(), _CHUNK):
         values = (rows(part) + 0.0).cpu().numpy()  # −0 equals 0, but for its bytes
@@ -118,7 +118,7 @@ def neighbours(h: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     directions = _Directions(h)
     same = first_equals(directions.of, directions.sums)
-    firsts, kind = same.unique(return_inverse=True)  # kinds in the order of their first rows
+    firsts, kind = torch.unique(same, return_inverse=True)  # kinds in the order of their first rows
     members = kind.argsort(stable=True)
     size = kind.bincount()
     begin = size.cumsum(0) - size
@@ -133,7 +133,7 @@ def neighbours(h: Tensor, k: int) -> tuple[Tensor, Tensor]:
         order = row.argsort()
         order = order[distance[order].argsort(stable=True)]
         order = order[of[order].argsort(stable=True)]  # by kind, then by distance, then by position
-        kinds, many = of.unique(return_counts=True)
+        kinds, many = torch.unique(of, return_counts=True)
         first = order[(many.cumsum(0) - many)[:, None] + torch.arange(k + 1, device=h.device)]
         positions[kinds], distances[kinds] = row[first], distance[first]
     return _without_oneself(positions[kind], distances[kind])
