@@ -1,7 +1,8 @@
 """Selectors that look at features, on 10 classes of 5,000 images by 2,048 features: `python -m benchmarks.selectors`.
 
 What they read is written once: features and logits as an artifact, and, for those that read a recording, a network of
-which only the answers to validation images are its own, and epochs in which nine images of ten were right.
+which only the answers to validation images are its own, and epochs in which nine images of ten were right. A second row
+of each looks at features that are all 0, as of a proxy net that is dead.
 """
 
 from __future__ import annotations
@@ -27,9 +28,12 @@ GOALS = (Goal("seconds", 120.0, "≤"), Goal("peak_mb", 2000.0, "≤"))
 
 ROWS = [
     Row(
-        f"selectors {method}", f"{method}: 50 images of each of {CLASSES} classes of {N:,} by {D:,} features",
-        Case(method, ipc=50, width=128, depth=3, size=32, channels=3), "benchmarks.selectors", GOALS, sides=("ours",),
+        f"selectors {method}{' dead' * dead}",
+        f"{method}: 50 images of each of {CLASSES} classes of {N:,} by {D:,} features{', all 0' * dead}",
+        Case(method, ipc=50, width=128, depth=3, size=32, channels=3, dead=dead), "benchmarks.selectors", GOALS,
+        sides=("ours",),
     )
+    for dead in (False, True)
     for method in METHODS
 ]  # fmt: skip
 
@@ -51,10 +55,10 @@ def context(case: Case) -> Any:
     """What selectors touch of a run."""
     import torch
 
-    net, folder = network(case), work() / "selectors"
+    net, folder = network(case), work() / ("selectors-dead" if case.dead else "selectors")
     labels = torch.arange(CLASSES).repeat_interleave(N)
     if not (folder / "presented.npy").exists():  # what is written last
-        write(folder, net, labels)
+        write(folder, net, labels, dead=case.dead)
     val = torch.randn(VAL, case.channels, case.size, case.size, generator=torch.Generator().manual_seed(1))
     return SimpleNamespace(
         train=split(labels), val=split(torch.arange(VAL) % CLASSES, val), device=torch.device(case.device),
@@ -86,8 +90,8 @@ def network(case: Case) -> nn.Module:
     return build_model(case.arch, channels=case.channels, classes=CLASSES, size=case.size, seed=0)
 
 
-def write(folder: Path, net: nn.Module, labels: Tensor) -> None:
-    """Both artifacts, of the same features: those of 20 clusters a class, and logits that lean to the class."""
+def write(folder: Path, net: nn.Module, labels: Tensor, *, dead: bool) -> None:
+    """Both artifacts, of the same features: those of 20 clusters a class, or 0, and logits that lean to the class."""
     import numpy as np
     import torch
     from safetensors.torch import save_file
@@ -99,6 +103,8 @@ def write(folder: Path, net: nn.Module, labels: Tensor) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     draws = torch.Generator().manual_seed(2)
     shown = torch.cat([features(Case()).roll(c, dims=1) for c in range(CLASSES)])
+    if dead:
+        shown.zero_()
     logits = 2 * torch.randn(len(labels), CLASSES, generator=draws)
     logits[torch.arange(len(labels)), labels] += 3
     said = {"features": shown, "logits": logits}

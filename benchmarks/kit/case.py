@@ -26,6 +26,7 @@ class Case:
         device: ``cpu`` or ``cuda``.
         engine: Of ddbench; ``auto``: the one that it chooses.
         threads: CPU threads.
+        dead: Whether selectors look at features that are all equal.
     """
 
     method: str = ""
@@ -41,6 +42,7 @@ class Case:
     device: str = "cpu"
     engine: str = "auto"
     threads: int = 1
+    dead: bool = False
 
     @property
     def arch(self) -> str:

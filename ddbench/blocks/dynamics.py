@@ -23,9 +23,9 @@ from torch.nn import functional
 from ddbench.blocks.augment import DSA
 from ddbench.blocks.dynamics_params import DynamicsParams, Margins, dynamics_name, first_tenth, kept_epochs
 from ddbench.blocks.features import MOMENTUM, WEIGHT_DECAY, Embedder, chunk_size
+from ddbench.blocks.proxies import require_numbers, tell_unless_learned
 from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench.core.api import RunContext
-from ddbench.core.errors import NodeFailureError
 from ddbench.core.store.tensors import load_checkpoint, save_state
 
 Measure = Literal["correct", "margin", "margin_p", "el2n", "loss", "entropy"]
@@ -123,13 +123,7 @@ class Dynamics:
         found = cls(ctx.artifact(dynamics_name(net)))
         if net:
             return found  # recorded as far as a method looks, which may be too early to have learned
-        at_end = float(found.presented("correct")[-1].mean())
-        commonest = float(ctx.train.labels.bincount().max()) / len(ctx.train)
-        if at_end <= 1.1 * commonest:
-            ctx.warn(
-                "in its last epoch the proxy net got hardly more training images right than the commonest class has: "
-                "what it says of images means little"
-            )
+        tell_unless_learned(ctx, float(found.presented("correct")[-1].mean()))
         return found
 
     @cached_property
@@ -243,7 +237,7 @@ def build(ctx: RunContext, folder: Path, params: DynamicsParams) -> None:
         if not within:
             presented[:, epoch - 1] = shown.values.cpu().numpy()
             presented.flush()
-            _check(trainer.model, epoch, params)
+            require_numbers(trainer.model, epoch, params.lr)
             if epoch in kept:
                 features = epoch in (first_tenth(params.epochs), params.recorded)
                 _keep(ctx, folder, trainer.model, epoch, features=features)
@@ -252,13 +246,6 @@ def build(ctx: RunContext, folder: Path, params: DynamicsParams) -> None:
             save_state(folder / _CHECKPOINT, now)
             saved = time.monotonic()
     (folder / _CHECKPOINT).unlink(missing_ok=True)
-
-
-def _check(net: nn.Module, epoch: int, params: DynamicsParams) -> None:
-    if not all(bool(torch.isfinite(one).all()) for one in net.parameters()):
-        raise NodeFailureError(
-            "nan", f"the proxy net's parameters are no numbers by epoch {epoch}: lower lr {params.lr:g}"
-        )
 
 
 class _Epoch:

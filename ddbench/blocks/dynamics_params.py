@@ -167,6 +167,11 @@ class EarlyParams(ScoreParams):
         """All but the first."""
         return self.nets - 1
 
+    @property
+    def said(self) -> str:
+        """When networks are looked at, as the record says it."""
+        return f"scores are those after {self.looked_at} of {self.epochs} epochs"
+
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
         """As the base, and epochs after which no network is kept."""
         if self.looked_at not in (kept := kept_epochs(self.epochs)):

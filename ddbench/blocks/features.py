@@ -6,7 +6,7 @@ Symbols: n images of a batch, N training images, K classes, D features.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from ddbench.blocks.functional import is_fused
 from ddbench.blocks.params import FeaturesParams
+from ddbench.blocks.proxies import require_numbers, tell_unless_learned
 from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench.core.api import Images, RunContext
+from ddbench.core.errors import NodeFailureError
 from ddbench.core.store.tensors import load_checkpoint, save_state
 
 FILE = "features.safetensors"
@@ -33,6 +35,7 @@ CPU_CHUNK_BYTES = 2**23
 FUSED_CHUNK_BYTES = 2**25
 GPU_CHUNK_BYTES = 2**30
 CHANNELS_LAST_SIDE = 16
+_ROWS = 1024
 WHOLE = 2**62
 """More images than any batch has."""
 
@@ -142,6 +145,34 @@ def load_outputs(folder: Path) -> Outputs:
     return Outputs(found["features"], found["logits"])
 
 
+def said(ctx: RunContext) -> Outputs:
+    """What the proxy net of the artifact ``features`` says; the record says so where it hardly learned anything."""
+    found = load_outputs(ctx.artifact("features"))
+    tell_unless_learned(ctx, accuracy(found.logits, ctx.train.labels))
+    return found
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """The share of images whose largest logit is their class's."""
+    return float((logits.argmax(1) == labels.to(logits.device)).double().mean())
+
+
+def refuse_nan(found: Sequence[Tensor], whose: str) -> None:
+    """Fail the cell where what a network says is not numbers.
+
+    Args:
+        found: :class:`Outputs` or a part of them, each [n, ·].
+        whose: Of which images.
+
+    Raises:
+        NodeFailureError: If so, with status ``nan``; says for how many of ``whose``.
+    """
+    parts = zip(*(torch.split(one, _ROWS) for one in found), strict=True)
+    wrong = sum(int((~torch.stack([one.isfinite().all(1) for one in part]).all(0)).sum()) for part in parts)
+    if wrong:
+        raise NodeFailureError("nan", f"the features of {wrong} of {len(found[0])} {whose} are no numbers")
+
+
 def select_per_class(
     ctx: RunContext, rule: Callable[[Tensor, int], Tensor], times: int = 1, dtype: torch.dtype = torch.float64
 ) -> Tensor:
@@ -155,8 +186,15 @@ def select_per_class(
 
     Returns:
         [n] int64 indices into train, class-major, on the CPU.
+
+    Raises:
+        NodeFailureError: If features are no numbers.
     """
-    features = load(ctx.artifact("features"))
+    found = load_file(ctx.artifact("features") / FILE)
+    features = found["features"]
+    refuse_nan([features], "images")
+    if (logits := found.get("logits")) is not None:
+        tell_unless_learned(ctx, accuracy(logits, ctx.train.labels))
     chosen = []
     for c, n in enumerate(ctx.per_class):
         if n:
@@ -172,7 +210,11 @@ _VERSION = "features 1"
 
 @torch.enable_grad()
 def _train_proxy(ctx: RunContext, folder: Path, params: FeaturesParams) -> nn.Module:
-    """Train the proxy net; each epoch leaves a checkpoint in ``folder``, from which a killed build goes on."""
+    """Train the proxy net; each epoch leaves a checkpoint in ``folder``, from which a killed build goes on.
+
+    Raises:
+        NodeFailureError: If the parameters stop being numbers.
+    """
     seed = ctx.seed("features")
     per_epoch = math.ceil(len(ctx.train) / params.batch)
     recipe = TrainingRecipe(
@@ -185,6 +227,8 @@ def _train_proxy(ctx: RunContext, folder: Path, params: FeaturesParams) -> nn.Mo
     while trainer.done < recipe.updates:
         trainer.update()
         if trainer.done % per_epoch == 0:
-            ctx.progress(trainer.done // per_epoch, params.epochs, "epochs of the proxy net")
+            epoch = trainer.done // per_epoch
+            require_numbers(trainer.model, epoch, params.lr)
+            ctx.progress(epoch, params.epochs, "epochs of the proxy net")
             save_state(folder / _CHECKPOINT, {"version": _VERSION, "trainer": trainer.state()})
     return trainer.model

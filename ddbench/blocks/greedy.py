@@ -76,11 +76,22 @@ def facility_location(similarities: Rows, sums: Tensor, n: int, scale: float | T
 
     Returns:
         [n] int64, distinct; the same as when every row is looked at for every pick.
+
+    Raises:
+        NodeFailureError: If a sum or a similarity is no number.
     """
     slack, most = 2 * TIE * scale, rows_per_block(len(sums))
+    if not bool(sums.isfinite().all()):
+        raise NodeFailureError("nan", "what an image would add is no number")
     bounds, covered = sums.clone(), torch.zeros_like(sums)
     picked: list[Tensor] = []
     for _ in range(n):
+        if bool(
+            bounds.max() <= TIE * scale
+        ):  # all add nothing, but for rounding: the first of them need not be looked at
+            picked.append(torch.nonzero(bounds > -torch.inf)[0, 0])
+            bounds[picked[-1]] = -torch.inf
+            continue
         order = bounds.argsort(descending=True, stable=True)
         order = order[: len(order) - len(picked)]  # picked rows are bounded by −∞
         gains = torch.full_like(sums, -torch.inf)

@@ -18,12 +18,9 @@ from torch import Tensor
 
 from ddbench.blocks.dynamics import errors
 from ddbench.blocks.dynamics_params import Balance
-from ddbench.blocks.features import Outputs
+from ddbench.blocks.features import Outputs, refuse_nan
 from ddbench.blocks.sampling import Group, groups
 from ddbench.core.api import RunContext, Selection
-from ddbench.core.errors import NodeFailureError
-
-_CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -103,18 +100,6 @@ class Gradients:
         found = self.products(rows).mul_(-2.0).add_(lengths)
         rounding = lengths.mul_((self.e.shape[1] + self.h.shape[1]) * torch.finfo(torch.float64).eps)
         return found.masked_fill_(found <= rounding, 0.0).sqrt_()
-
-
-def refuse_nan(found: Outputs, whose: str) -> None:
-    """Fail the cell where what a network says is not numbers.
-
-    Raises:
-        NodeFailureError: If so; says for how many of ``whose``.
-    """
-    parts = zip(*(torch.split(one, _CHUNK) for one in found), strict=True)
-    wrong = sum(int((~(torch.isfinite(h).all(1) & torch.isfinite(z).all(1))).sum()) for h, z in parts)
-    if wrong:
-        raise NodeFailureError("nan", f"the features of {wrong} of {len(found.logits)} {whose} are no numbers")
 
 
 class Picks(NamedTuple):

@@ -22,7 +22,7 @@ class CRAIG(Selector[CRAIGParams]):
 
     def select(self, ctx: RunContext) -> Selection:
         """Cover every class."""
-        found = features.load_outputs(ctx.artifact("features"))
+        found = features.said(ctx)
         return last_layer.select(ctx, found, self.params.balance, lambda gradients, group: cover(gradients, group.n))
 
 

@@ -3,19 +3,22 @@
 1. Score every image by its hardness s ≥ 0: forgetting events, or AUM turned around.
 2. Link images i and j if either is among the k nearest of the other by d_ij, the distance of L2-normalised features.
 3. Forward: s_i ← s_i + Σ_{j ∈ N(i)} exp(−d_ij) s_j, of all at once.
-4. Reverse: keep the image i of the largest s, then s_j ← s_j − exp(−γ d_ij) s_i for its neighbours j; repeat.
+4. Reverse: keep the image i of the largest s, of equals the first, then s_j ← s_j − exp(−γ d_ij) s_i for its neighbours
+   j; repeat.
 
 The graph is that of one class, or of all images (``balance``), after the ⌊β m⌋ hardest of the m are dropped, as in CCS.
 Symbols: m candidates in the order that decides between equals, D features.
 """
 
 import heapq
+import math
 
 import torch
 from torch import Tensor
 
 from ddbench import RunContext, Selection, Selector
 from ddbench.blocks.dynamics import Dynamics, aum, forgetting
+from ddbench.blocks.greedy import TIE
 from ddbench.blocks.nearest import neighbours
 from ddbench.blocks.ranking import require_numbers, without_hardest
 from ddbench.blocks.sampling import groups
@@ -57,19 +60,44 @@ def d2(h: Tensor, hardness: Tensor, n: int, *, k: int, gamma: float) -> Tensor:
     ends, damping = end.tolist(), (-gamma * distance).exp().tolist()
     bounds = [0, *start.bincount(minlength=len(h)).cumsum(0).tolist()]
     scores: list[float] = forward.tolist()
-    heap = [(-score, i) for i, score in enumerate(scores)]
+    levels = Levels(TIE * max(map(abs, scores)))
+    ranks = [levels.of(score) for score in scores]
+    heap = [(-rank, i) for i, rank in enumerate(ranks)]
     heapq.heapify(heap)
     picked: dict[int, None] = {}
     while len(picked) < n:
         negative, i = heapq.heappop(heap)
-        if i in picked or -negative != scores[i]:
+        if i in picked or -negative != ranks[i]:
             continue  # the entry is older than the score
         picked[i] = None
         for place in range(bounds[i], bounds[i + 1]):
             j = ends[place]
             scores[j] -= damping[place] * scores[i]
-            heapq.heappush(heap, (-scores[j], j))
+            ranks[j] = levels.of(scores[j])
+            heapq.heappush(heap, (-ranks[j], j))
     return torch.tensor(list(picked), dtype=torch.int64)
+
+
+class Levels:
+    """One number for all that differ by rounding: the first of them that was met.
+
+    Args:
+        width: Numbers that differ by less are equal, ≥ 0.
+    """
+
+    def __init__(self, width: float) -> None:
+        self._width = width
+        self._known: dict[float, float] = {}
+
+    def of(self, value: float) -> float:
+        """The number that stands for ``value``."""
+        if not self._width:
+            return value
+        place = float(value // self._width)
+        for near in (place, place - 1, place + 1):
+            if abs(self._known.get(near, math.inf) - value) <= self._width:
+                return self._known[near]
+        return self._known.setdefault(place, value)
 
 
 def links(near: Tensor, distances: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,6 +9,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
     registry.add(
         MethodInfo(
             name="deepfool",
+            version=2,
             kind="selection",
             target="ddbench_plugins.deepfool.method:DeepFool",
             params="ddbench_plugins.deepfool.params:DeepFoolParams",

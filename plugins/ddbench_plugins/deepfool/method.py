@@ -6,7 +6,8 @@ From an image x₀ which the trained network takes for class ŷ, until it takes 
     l   = argmin_k |f_k| / ‖w_k‖                                  the nearest boundary, were the network linear,
     r  ← r + |f_l| / ‖w_l‖² w_l,    x ← x₀ + (1 + η) r            η = .02, the overshoot.
 
-An image is the harder, the smaller ‖r‖² is. ŷ is the predicted class, whether it is right or not, as in the attack.
+An image is the harder, the smaller ‖r‖² is; one that never crosses is easiest of all. ŷ is the predicted class, whether
+it is right or not, as in the attack.
 Symbols: n images, K classes.
 """
 
@@ -33,17 +34,17 @@ class DeepFool(Selector[DeepFoolParams]):
         net = frozen(dynamics.net(ctx), example)
         size = min(chunk_size(net, example), CHUNK_BYTES // (ctx.dataset.classes * example.nbytes))
         parts = torch.split(torch.arange(len(ctx.train)), max(1, size))
-        squares, short, stuck = [], 0, []
+        squares, stayed = [], []
         for done, index in enumerate(parts):
-            r, stayed = deepfool(net, ctx.train.images(index), p.iterations, p.overshoot)
+            r, left = deepfool(net, ctx.train.images(index), p.iterations, p.overshoot)
             squares.append(r.flatten(1).double().square().sum(1).cpu())
-            short += len(stayed)
-            stuck.append(stuck_at(r, stayed).cpu())
+            stayed.append(index[left.cpu()])
             ctx.progress(done + 1, len(parts), "chunks of images pushed to the boundary")
-        if short:
-            ctx.warn(f"{short} of {len(ctx.train)} images did not cross the boundary within {p.iterations} steps")
-        found, still = torch.cat(squares), torch.cat(stuck)
-        found[still] = 2 * found.max() + 1  # no boundary is in sight: further away than any other
+        found, short = torch.cat(squares), torch.cat(stayed)
+        if len(short):
+            ctx.warn(f"{len(short)} of {len(ctx.train)} images did not cross the boundary within {p.iterations} steps")
+            found[short] = 0.0
+            found[short] = 2 * found.max() + 1  # however far they went: further away than any other
         return ranked(ctx, -found, p)
 
 
@@ -68,13 +69,6 @@ def deepfool(net: nn.Module, images: Tensor, iterations: int, overshoot: float) 
         if not len(left):
             break
     return r, left
-
-
-def stuck_at(r: Tensor, stayed: Tensor) -> Tensor:
-    """Which images [n] bool never moved and are no other class: no gradient showed the way."""
-    still = torch.zeros(len(r), dtype=torch.bool, device=r.device)
-    still[stayed] = (r[stayed].flatten(1) == 0).all(1)
-    return still
 
 
 @torch.no_grad()

@@ -26,9 +26,11 @@ class EL2N(Selector[EL2NParams]):
         nets = [Dynamics.of(ctx, net) for net in range(1 + self.params.other_nets)]
         if self.params.window == "first_ten":
             scores = nets[0].presented("el2n")[:EARLY].double().sum(0)
+            ctx.warn(f"scores are summed over the first {EARLY} of {self.params.epochs} epochs")
         else:
             epoch, labels = self.params.looked_at, ctx.train.labels.cpu()
             scores = el2n([net.logits(epoch) for net in nets], labels)
+            ctx.warn(self.params.said)
         return ranked(ctx, scores, self.params)
 
 

@@ -23,7 +23,7 @@ class FacilityLocation(Selector[FacilityLocationParams]):
 
     def select(self, ctx: RunContext) -> Selection:
         """Cover every class."""
-        found = features.load_outputs(ctx.artifact("features"))
+        found = features.said(ctx)
         return last_layer.select(
             ctx, found, self.params.balance, lambda gradients, group: Picks(locate(gradients, group.n))
         )

@@ -32,7 +32,7 @@ class GLISTER(Selector[GLISTERParams]):
         p, dynamics = self.params, Dynamics.of(ctx)
         train = Outputs(dynamics.features(), dynamics.logits(dynamics.epochs))
         val, labels = features.outputs(ctx, dynamics.net(ctx), ctx.val), ctx.val.labels.cpu()
-        last_layer.refuse_nan(val, "validation images")
+        features.refuse_nan(val, "validation images")
 
         def rule(gradients: Gradients, group: Group) -> Picks:
             own = torch.ones_like(labels, dtype=torch.bool) if group.c is None else labels == group.c

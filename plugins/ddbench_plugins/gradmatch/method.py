@@ -28,7 +28,7 @@ class GradMatch(Selector[GradMatchParams]):
 
     def select(self, ctx: RunContext) -> Selection:
         """Match the mean gradient of every class."""
-        p, found = self.params, features.load_outputs(ctx.artifact("features"))
+        p, found = self.params, features.said(ctx)
         return last_layer.select(ctx, found, p.balance, lambda gradients, group: pursue(gradients, group.n, lam=p.lam))
 
 

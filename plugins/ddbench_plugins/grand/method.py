@@ -42,6 +42,7 @@ class GraNd(Selector[GraNdParams]):
                 labels = ctx.train.labels[index.to(ctx.train.labels.device)]
                 total[index] += lengths(net, ctx.train.images(index), labels).cpu()
             ctx.progress(done + 1, self.params.nets, "networks")
+        ctx.warn(self.params.said)
         return ranked(ctx, total / self.params.nets, self.params)
 
     def _networks(self, ctx: RunContext) -> Iterator[nn.Module]:

@@ -23,7 +23,7 @@ class GraphCut(Selector[GraphCutParams]):
 
     def select(self, ctx: RunContext) -> Selection:
         """Cut every class."""
-        p, found = self.params, features.load_outputs(ctx.artifact("features"))
+        p, found = self.params, features.said(ctx)
         return last_layer.select(
             ctx, found, p.balance, lambda gradients, group: Picks(cut(gradients, group.n, lam=p.lam))
         )

@@ -52,6 +52,42 @@ def test_few_rows_are_looked_at_again():
     assert sum(looked) < 30 * 400 / 2
 
 
+def copies(kinds, n):
+    """Similarities of n rows of some kinds, most of all to their own."""
+    which = torch.arange(n) % kinds
+    return matrix(kinds, 2).fill_diagonal_(1.0)[which][:, which]
+
+
+@pytest.mark.parametrize("kinds", [1, 2, 5])
+def test_rows_that_add_nothing_are_not_looked_at_for_each_pick(kinds):
+    s, looked = copies(kinds, 200), []
+
+    def rows(part):
+        looked.append(len(part))
+        return s[part]
+
+    expected, covered = [], torch.zeros(200, dtype=torch.float64)
+    for _ in range(60):
+        gains = (s - covered).clamp_min(0).sum(1).index_fill(0, torch.tensor(expected, dtype=torch.int64), -torch.inf)
+        expected.append(int(greedy.first_of_largest(gains, len(s))))
+        covered = covered.maximum(s[expected[-1]])
+    assert greedy.facility_location(rows, s.sum(1), 60, len(s)).tolist() == expected
+    assert sum(looked) <= (kinds + 2) * 200
+
+
+@pytest.mark.parametrize("where", ["sums", "similarities"])
+def test_facility_location_of_what_is_no_number_is_refused(where):
+    s = matrix(23, 0)
+    sums = s.sum(1)
+    if where == "sums":
+        sums[:] = torch.nan
+    else:
+        s[3] = torch.nan
+    with pytest.raises(NodeFailureError, match="no number") as failure:
+        greedy.facility_location(s.__getitem__, sums, 23, len(s))
+    assert failure.value.status == "nan"
+
+
 def test_blocks_change_nothing(monkeypatch):
     s = matrix(23, 1)
     whole = lazy(s, 10)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ddbench.blocks import last_layer
+from ddbench.blocks import features, last_layer
 from ddbench.blocks.features import Outputs
 from ddbench.blocks.last_layer import Gradients, Picks
 from ddbench.core.errors import NodeFailureError
@@ -109,7 +109,7 @@ def test_a_rule_sees_the_gradients_of_its_group(balance):
 
 @pytest.mark.parametrize("part", ["features", "logits"])
 def test_what_is_no_number_fails_the_cell(part, monkeypatch):
-    monkeypatch.setattr(last_layer, "_CHUNK", 5)
+    monkeypatch.setattr(features, "_ROWS", 5)
     ctx = context()
     found = outputs(ctx)
     getattr(found, part)[4, 1] = torch.nan

@@ -299,12 +299,12 @@ def test_a_copy_that_is_picked_too_stands_for_itself():
 # --------------------------------------------------------------------------------------------------------- methods
 
 
-def context(tmp_path, budget, split=None, **fields):
+def context(tmp_path, budget, split=None, lean=1, **fields):
     """A context whose ``features`` artifact holds the pixels, and logits that lean to the right class."""
     split = split or toy((12, 7, 20))
     folder = tmp_path / f"features-{len(list(tmp_path.iterdir()))}"
     folder.mkdir()
-    logits = functional.one_hot(split.labels, 3) + torch.sin(7 * split.images().flatten(1)[:, :3])
+    logits = lean * functional.one_hot(split.labels, 3) + torch.sin(7 * split.images().flatten(1)[:, :3])
     h = split.images().flatten(1).contiguous()
     save_file({"features": h, "logits": logits}, folder / features.FILE)
     return FakeContext(split, toy((2, 2, 2), seed=9), budget, artifacts={"features": folder}, **fields)
@@ -313,6 +313,16 @@ def context(tmp_path, budget, split=None, **fields):
 def select(kind, ctx, **params):
     method, its_params = kind
     return method(its_params(**params)).select(ctx)
+
+
+@pytest.mark.parametrize("kind", FROM_FEATURES)
+def test_a_proxy_that_predicts_one_class_for_all_is_told(tmp_path, kind):
+    ctx = context(tmp_path, Budget(ipc=3))
+    select(kind, ctx)
+    assert not any("means little" in text for text in ctx.warnings)
+    ctx = context(tmp_path, Budget(ipc=3), lean=0)
+    select(kind, ctx)
+    assert sum("means little" in text for text in ctx.warnings) == 1
 
 
 @pytest.mark.parametrize("kind", FROM_FEATURES)

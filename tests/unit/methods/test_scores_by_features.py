@@ -13,7 +13,7 @@ from ddbench.blocks.dynamics import aum, forgetting
 from ddbench.blocks.nearest import neighbours
 from ddbench.blocks.sampling import class_order, whole_order
 from ddbench.core.specs import Budget
-from ddbench_plugins.d2.method import D2, d2, links
+from ddbench_plugins.d2.method import D2, Levels, d2, links
 from ddbench_plugins.d2.params import D2Params
 from ddbench_plugins.moderate.method import Moderate, from_median, middle
 from ddbench_plugins.moderate.params import ModerateParams
@@ -52,6 +52,24 @@ def test_d2_equals_a_slow_reading_of_the_definition(seed, k, gamma):
 
 def test_d2_of_equals_keeps_the_first():
     assert d2(noise(12, 3), torch.zeros(12).double(), 12, k=3, gamma=0.1).tolist() == list(range(12))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_d2_keeps_copies_of_an_image_in_their_order(seed):
+    """Where all are linked, copies have one score, but for the order in which it is summed."""
+    kinds = torch.randint(5, (20,), generator=torch.Generator().manual_seed(seed))
+    h, hardness = noise(5, 6, seed=seed)[kinds], noise(5, seed=seed).abs().double()[kinds]
+    picked = d2(h, hardness, 20, k=19, gamma=0.3).tolist()
+    for kind in range(5):
+        own = [i for i in picked if kinds[i] == kind]
+        assert own == sorted(own)
+
+
+def test_scores_that_differ_by_rounding_have_one_level_and_keep_it():
+    levels = Levels(1e-3)
+    assert levels.of(1.0) == levels.of(1.0005) == levels.of(0.9995) == 1.0
+    assert levels.of(1.0015) == 1.0015 and levels.of(-1.0) == -1.0
+    assert [Levels(0.0).of(value) for value in (0.0, 1e-300)] == [0.0, 1e-300]
 
 
 def test_d2_of_one_candidate_keeps_it():

@@ -105,6 +105,7 @@ def test_lengths_of_all_networks_are_averaged_before_images_are_ranked(tmp_path)
     expected = torch.stack([one_by_one(net.double(), images.double(), labels) for net in nets]).mean(0)
     assert torch.allclose(found.scores.double(), expected, rtol=1e-4)
     assert set(found.indices.tolist()) == set(expected.argsort(descending=True)[:9].tolist())
+    assert "scores are those after 1 of 3 epochs" in ctx.warnings
 
 
 def test_untrained_networks_are_those_that_recordings_begin_with_and_need_none(tmp_path):
@@ -179,6 +180,27 @@ def test_deepfool_leaves_the_predicted_class_and_keeps_the_nearest(tmp_path):
     hardness = found.scores.tolist()
     expected = [sorted(class_order(ctx, c).tolist(), key=lambda i: -hardness[i])[:3] for c in range(3)]
     assert found.indices.tolist() == [i for one in expected for i in one]
+
+
+def test_images_that_do_not_cross_are_the_easiest_however_far_they_went(tmp_path):
+    ctx = with_nets(tmp_path, [net_of(4).float()], epoch=3)
+    images = ctx.train.images()
+    r, stayed = deepfool(net_of(4).float().requires_grad_(False), images, 1, 0.0)
+    crossed = torch.ones(N, dtype=torch.bool).index_fill(0, stayed, value=False)
+    assert bool((r[stayed].flatten(1) != 0).any(1).all()) and bool(crossed.any())
+    scores = DeepFool(DeepFoolParams(epochs=3, iterations=1, overshoot=0.0)).select(ctx).scores
+    assert float(scores[~crossed].max()) < float(scores[crossed].min())
+    assert len(scores[~crossed].unique()) == 1
+
+
+def test_of_an_image_that_does_not_cross_no_way_has_to_be_known(tmp_path, monkeypatch):
+    ctx = with_nets(tmp_path, [net_of(4).float()], epoch=3)
+
+    def none_crosses(net, images, *_):
+        return torch.full_like(images, torch.inf), torch.arange(len(images))
+
+    monkeypatch.setattr("ddbench_plugins.deepfool.method.deepfool", none_crosses)
+    assert DeepFool(DeepFoolParams(epochs=3)).select(ctx).scores.unique().tolist() == [-1.0]
 
 
 def test_images_that_do_not_cross_in_time_are_told(tmp_path):

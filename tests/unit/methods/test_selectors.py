@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn import functional
 
 from ddbench.blocks import features
 from ddbench.blocks.clusters import cover
 from ddbench.blocks.medoids import nearest_distinct
 from ddbench.blocks.params import FeaturesParams
 from ddbench.blocks.sampling import class_order
+from ddbench.core.errors import NodeFailureError
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec
 from ddbench_plugins.full.method import Full
 from ddbench_plugins.full.params import FullParams
@@ -187,6 +189,34 @@ def test_more_images_than_half_of_the_classes_have_are_unsupported(tmp_path, par
 
 
 # ----------------------------------------------------------------------------------------------------------- features
+
+
+@pytest.mark.parametrize("kind", LOOKING)
+def test_features_that_are_no_numbers_fail_the_cell(tmp_path, kind):
+    h = vectors(39).float()
+    h[4, 1], h[9, 0] = torch.nan, torch.inf
+    ctx = context(tmp_path, toy((12, 7, 20)), Budget(ipc=3), h)
+    with pytest.raises(NodeFailureError, match="the features of 2 of 39 images are no numbers") as failure:
+        select(kind, ctx)
+    assert failure.value.status == "nan"
+
+
+@pytest.mark.parametrize("kind", LOOKING)
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_proxy_that_predicts_one_class_for_all_is_told(tmp_path, kind, learned):
+    ctx = context(tmp_path, toy((12, 7, 20)), Budget(ipc=3))
+    path = ctx.artifacts["features"] / features.FILE
+    predicted = ctx.train.labels if learned else torch.full((39,), 2)
+    save_file(load_file(path) | {"logits": functional.one_hot(predicted, 3).float()}, path)
+    select(kind, ctx)
+    assert ["means little" in text for text in ctx.warnings] == [True] * (not learned)
+
+
+def test_a_proxy_that_diverges_is_a_failure_and_no_features(tmp_path):
+    with pytest.raises(NodeFailureError, match="no numbers by epoch 1: lower lr 1e\\+30") as failure:
+        features.build(FakeContext(toy(), toy()), tmp_path, FeaturesParams(epochs=2, batch=16, lr=1e30))
+    assert failure.value.status == "nan"
+    assert not (tmp_path / features.FILE).exists()
 
 
 def test_features_are_those_of_a_net_that_learned_its_training_images(tmp_path):
