@@ -18,7 +18,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point: 0 done, 1 some failed, 2 usage, 130 interrupted."""
     try:
         from ddbench.cli import console
+        from ddbench.core.plugin.refusals import process_is_ours
 
+        process_is_ours()
         wait_briefly()
         console.prepare()
         code = invoke(sys.argv[1:] if arguments is None else arguments)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddbench.core.api import ArchInfo, Params, ProtocolInfo
-from ddbench.core.errors import PluginError, UsageError, text_of
+from ddbench.core.errors import PluginError, UsageError
 from ddbench.core.plugin.limited import limited
-from ddbench.core.plugin.loader import Registries
+from ddbench.core.plugin.loader import Registries, one_line
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.plugin.targets import absent
@@ -177,7 +177,7 @@ class Grid:
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # a plugin's code: its cell fails, the run goes on
-                    broken = f"{type(error).__name__}: {text_of(error)}"
+                    broken = one_line(error)
             yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes, own)
 
     def _with_statistics(self, params: Params, spec: CellSpec) -> str | None:

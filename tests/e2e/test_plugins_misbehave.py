@@ -55,6 +55,8 @@ def run(tmp_path, *more, params="oddplugin:OddParams", text=PLUGIN, **code):
         ({"unsupported": "return 5"}, "Params.unsupported returned 5"),
         ({"artifacts": "raise SystemExit(7)"}, "SystemExit: 7"),
         ({"artifacts": "return {'x': 5}"}, "gives 'x' no ArtifactSpec"),
+        ({"artifacts": "raise KeyboardInterrupt"}, "its code raised KeyboardInterrupt while planning"),
+        ({"unsupported": "import os; os._exit(0)"}, "its code called os._exit(0) while planning"),
         ({"select": "raise GeneratorExit('odd')"}, "GeneratorExit: odd"),
         ({"select": "return ctx.train.of_class(0)"}, "Odd.select returned a Tensor, not a Selection"),
     ],
@@ -119,6 +121,22 @@ def test_a_method_whose_class_is_not_there_is_refused_before_anything_runs(tmp_p
     told = capsys.readouterr().err
     assert f"method 'odd' ({tmp_path / 'oddplugin.py'}): target 'oddplugin:Od': its module has no 'Od'" in told
     assert not list((tmp_path / "runs").rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import os; os._exit(0)", "its code called os._exit(0) while loading"),
+        ("raise KeyboardInterrupt", "its code raised KeyboardInterrupt while loading"),
+        (
+            "import signal; signal.alarm(1); signal.pause()",
+            "its code set an alarm of its own, which rang while loading",
+        ),
+    ],
+)
+def test_a_plugin_that_ends_while_it_is_loaded_is_named(tmp_path, capsys, code, message):
+    assert run(tmp_path, text=f"{code}\n{PLUGIN}") == 2
+    assert capsys.readouterr().err == f"ddbench: --plugin {tmp_path / 'oddplugin.py'}: {message}\n"
 
 
 def test_what_a_plugin_prints_does_not_reach_the_table(tmp_path, capsys):

@@ -22,7 +22,7 @@ from ddbench.core.errors import PluginError, UsageError, ambiguous, text_of
 from ddbench.core.names import meant, nearest
 from ddbench.core.plugin import hooks, one_file, places
 from ddbench.core.plugin.builtin import CATALOGS
-from ddbench.core.plugin.limited import PluginWarning, limited, loading
+from ddbench.core.plugin.limited import PluginWarning, called, limited, loading
 from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, is_file, marked, owner_of
 from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
 
@@ -286,11 +286,13 @@ def import_target(target: str) -> Any:
     module_name, _, attribute = target.partition(":")
     try:
         with contextlib.redirect_stdout(sys.stderr), limited(f"importing {module_name}"):
-            return getattr(importlib.import_module(module_name), attribute)
+            return getattr(called(f"importing {module_name}", lambda: importlib.import_module(module_name)), attribute)
     except AttributeError:
         raise PluginError(f"module {module_name!r} has no {attribute!r} (named by target {target!r})") from None
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"cannot import {target!r}: {_one_line(error)}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(f"cannot import {target!r}: {one_line(error)}") from error
 
 
 def _ordered_entry_points() -> list[EntryPoint]:
@@ -314,13 +316,14 @@ def _load_entry(registries: Registries, entry: EntryPoint) -> PluginReport:
     distribution, version = _distribution(entry)
     origin = Origin(distribution, distribution, version, entry.value)
     places.know([entry.value])
+    what = f"plugin {entry.name!r}"
     try:
-        with loading(f"plugin {entry.name!r}", own=distribution == FIRST_PARTY):
-            names = _register(registries, entry.load(), origin)
+        with loading(what, own=distribution == FIRST_PARTY):
+            names = called(f"loading {what}", lambda: _register(registries, entry.load(), origin))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit included: a plugin's exit is the plugin's failure
-        return PluginReport(entry.name, origin, _one_line(error))
+        return PluginReport(entry.name, origin, one_line(error))
     return PluginReport(entry.name, origin, None, names)
 
 
@@ -328,13 +331,14 @@ def _load_file(registries: Registries, plugin: one_file.OneFile) -> None:
     """Load a one-file plugin under its stem, so that its targets read ``"stem:Class"``."""
     origin = Origin(plugin.key, str(plugin.path), "", plugin.name)
     places.know(plugin.modules)
+    what = f"--plugin {plugin.path}"
     try:
-        with loading(f"--plugin {plugin.path}"):
-            names = _register(registries, plugin.load(), origin)
+        with loading(what):
+            names = called(f"loading {what}", lambda: _register(registries, plugin.load(), origin))
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise PluginError(f"--plugin {plugin.path}: {_one_line(error)}") from error
+        raise PluginError(f"--plugin {plugin.path}: {one_line(error)}") from error
     registries.reports.append(PluginReport(plugin.name, origin, None, names))
     registries.files.append(plugin.path)
 
@@ -363,7 +367,8 @@ def _register(registries: Registries, module: ModuleType, origin: Origin) -> tup
     return tuple(f"{draft.noun} {name}" for draft in drafts.values() for name in draft.names)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What a plugin's code raised, or what it did, on one line, with the place in its code."""
     text = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
     return places.placed(text, error)
 

@@ -9,9 +9,9 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from ddbench.core.api import ArtifactSpec, EvalProtocol, PlannedEvaluation, ProtocolInfo, ProtocolParams
-from ddbench.core.errors import PluginError, first_problem, text_of
-from ddbench.core.plugin.loader import Registries, import_target
-from ddbench.core.plugin.places import placed
+from ddbench.core.errors import PluginError, first_problem
+from ddbench.core.plugin.limited import limited
+from ddbench.core.plugin.loader import Registries, import_target, one_line
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.plugin.targets import absent
 from ddbench.core.profiles import Profile
@@ -129,10 +129,11 @@ class Protocol:
 
     def _ask(self, what: str, question: Callable[[], T]) -> T:
         try:
-            return question()
+            with limited(f"asking {self.info.name} for {what}"):
+                return question()
         except KeyboardInterrupt:
             raise
         except ValidationError as error:
             self.refuse(f"{what}: {first_problem(error)}")
         except BaseException as error:  # a plugin's code, SystemExit included
-            self.refuse(placed(f"{what}: {type(error).__name__}: {text_of(error)}", error))
+            self.refuse(f"{what}: {one_line(error)}")

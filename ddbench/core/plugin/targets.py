@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 
+from ddbench.core.plugin.limited import limited
+
 
 def absent(target: str) -> str | None:
     """What is missing of a target; None when nothing is, as far as can be told without an import."""
@@ -16,7 +18,8 @@ def absent(target: str) -> str | None:
 
 def _exists(module: str) -> bool:
     try:
-        return importlib.util.find_spec(module) is not None
+        with limited(f"importing the package of {module}"):
+            return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
         return False
     except KeyboardInterrupt:

@@ -46,6 +46,9 @@ BROKEN = {
     "syntax error": ("def (", "SyntaxError"),
     "sys.exit": ("import sys; sys.exit(3)", "SystemExit: 3"),
     "bare BaseException": ("raise BaseException", "BaseException"),
+    "KeyboardInterrupt": ("raise KeyboardInterrupt", "its code raised KeyboardInterrupt while loading"),
+    "os._exit": ("import os; os._exit(0)", "its code called os._exit(0) while loading"),
+    "os._exit in a hook": (good("peek") + "    import os; os._exit(3)", "its code called os._exit(3) while loading"),
     "mistyped hook": (good("peek").replace("register_methods", "register_method"), "did you mean ddbench_register_methods?"),
     "hook of another tool": (good("peek").replace("ddbench_register_methods", "pytest_configure"), "unknown hook 'pytest_configure'; known: ddbench_register_methods"),
     "wrong argument": (good("peek").replace("methods(registry)", "methods(registrar)"), "registrar"),
@@ -91,8 +94,15 @@ def test_a_broken_third_party_plugin_leaves_the_rest_usable(case, fake_distribut
     assert warning.endswith("run `ddbench plugin doctor`")
 
 
-def test_keyboard_interrupt_is_not_swallowed(fake_distribution):
+def test_keyboard_interrupt_of_a_plugin_is_its_failure(fake_distribution):
     fake_distribution("ddbench-broken", "raise KeyboardInterrupt")
+    with pytest.warns(PluginWarning, match="its code raised KeyboardInterrupt while loading"):
+        load()
+
+
+def test_keyboard_interrupt_of_the_user_is_not_swallowed(fake_distribution):
+    by_another_process = "import os, subprocess; subprocess.run(['kill', '-INT', str(os.getpid())])"
+    fake_distribution("ddbench-slow", by_another_process + "; import time; time.sleep(5)")
     with pytest.raises(KeyboardInterrupt):
         load()
 

@@ -15,8 +15,6 @@ import pytest
 import torch
 
 from ddbench.core import process_state
-from ddbench.core.errors import PluginError
-from ddbench.core.plugin.limited import limited
 from ddbench.core.process_state import kept
 
 CHANGES = {
@@ -127,52 +125,3 @@ def test_several_changes_of_the_environment_are_counted():
     with kept() as changes:
         os.environ.update({f"DDBENCH_TEST_{n}": "1" for n in range(5)})
     assert changes.names == ["os.environ (DDBENCH_TEST_0, DDBENCH_TEST_1, DDBENCH_TEST_2 and 2 more)"]
-
-
-def _for_ever():
-    while True:
-        try:
-            threading.Event().wait(60)
-        except Exception as error:  # as code of others may
-            if sys.gettrace() is None and "again" in _seen:
-                raise
-            _seen.append("again")
-            last = error  # noqa: F841
-
-
-_seen = []
-
-
-def test_a_limit_ends_what_takes_too_long_and_what_catches_its_error():
-    handler = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(PluginError, match="planning slow took longer than"), limited("planning slow", 0.1):
-        _for_ever()
-    assert signal.getsignal(signal.SIGALRM) == handler
-
-
-def test_an_alarm_of_others_still_comes():
-    rang, before = [], signal.signal(signal.SIGALRM, lambda *_: rang.append(True))
-    left = signal.setitimer(signal.ITIMER_REAL, 0.2)
-    try:
-        with limited("quick"):
-            pass
-        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 0.2
-        threading.Event().wait(0.4)
-    finally:
-        signal.signal(signal.SIGALRM, before)
-        signal.setitimer(signal.ITIMER_REAL, *left)
-    assert rang == [True]
-
-
-def test_there_is_no_limit_outside_the_main_thread():
-    done = []
-
-    def work():
-        with limited("work", 0.01):
-            threading.Event().wait(0.05)
-        done.append(True)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert done
