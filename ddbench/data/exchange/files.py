@@ -12,9 +12,9 @@ from typing import Literal
 from ddbench.core.errors import DataError
 from ddbench.core.store.files import sha256_file
 from ddbench.data.exchange import flax
-from ddbench.data.readers.folder import SUFFIXES
+from ddbench.data.readers.folder import SUFFIXES, class_folders
 from ddbench.data.readers.troubles import Troubles
-from ddbench.data.readers.walk import Passed, files_below, level
+from ddbench.data.readers.walk import Passed, files_below
 
 Form = Literal["pt", "trajectory", "npz", "safetensors", "parquet", "folder"]
 Range = Literal["01", "255", "normalised"]
@@ -66,12 +66,14 @@ class Source:
         place: What the user pointed at, for messages.
         files: (role, path) in a fixed order. Roles, not paths, enter hashes: ``images``, ``labels`` and ``lr``
             (``images 0`` … of a set in several files), a name relative to an image folder, or ``file``.
+        notes: What lies beside them and is not read, and which of several names was taken.
     """
 
     label: str
     form: Form
     place: Path
     files: tuple[tuple[str, Path], ...]
+    notes: tuple[str, ...] = ()
 
     def contents(self) -> list[list[str]]:
         """[role, sha256] of every file."""
@@ -192,10 +194,10 @@ def _of_folder(path: Path) -> Source:
         if len(parquet) > 1:
             raise DataError(f"{path}: holds {len(parquet)} parquet files: name the one to read")
         return Source(label, "parquet", path, (("file", parquet[0]), *extra))
-    images = image_files(path)
+    images, notes = image_files(path)
     if images:
         named = [(str(file.relative_to(path)), file) for file in images]
-        return Source(label, "folder", path, (*extra, *named))
+        return Source(label, "folder", path, (*extra, *named), notes)
     return _only_file(path, label)
 
 
@@ -219,11 +221,14 @@ def _only_file(path: Path, label: str) -> Source:
     raise DataError(f"{path}: holds neither images_best.pt nor a folder of images for each class; {_READ}")
 
 
-def image_files(folder: Path) -> Sequence[Path]:
-    """The images in the class folders of a folder, in the order of their names; nothing below a hidden name.
+def image_files(folder: Path) -> tuple[Sequence[Path], tuple[str, ...]]:
+    """The images in the class folders of a folder, in the order of their names, and notes on what is not read of it.
+
+    Nothing below a hidden name is read.
 
     Raises:
         DataError: If a folder cannot be listed.
     """
-    found = files_below(level(folder).folders, Passed(), SUFFIXES)
-    return [file for files in found for file in files]
+    passed = Passed()
+    found = files_below(class_folders(folder, passed), passed, SUFFIXES)
+    return [file for files in found for file in files], passed.notes()

@@ -179,19 +179,22 @@ def read_parquet(path: Path, info: DatasetInfo) -> tuple[Pixels, Table]:
     raw = parquet.read(path, counted=False, names=info.class_names)
     stream = raw.parts()["train"][0]
     pixels = np.concatenate([np.array(chunk) for chunk in stream.chunks()])
-    pixels = np.repeat(pixels, max(1, info.channels // pixels.shape[1]), axis=1)  # all grey in an RGB data set
+    notes = raw.notes
+    if pixels.shape[1] < info.channels:
+        pixels = np.repeat(pixels, info.channels // pixels.shape[1], axis=1)
+        notes = (f"{len(pixels)} of {len(pixels)} images are greyscale, converted to RGB", *notes)
     labels = _as_called(np.asarray(raw.parts()["train"][1], dtype=np.int64), raw.class_names, info)
     arrow = parquet_module("reading parquet files")
     held = arrow.read_table(path)
     columns = {name: held.column(name).to_pylist() for name in ("soft_label", "weight") if name in held.column_names}
     weights = np.array(columns["weight"], dtype=np.float32) if "weight" in columns else None
     if "soft_label" not in columns:
-        return pixels, Table((), labels, weights)
+        return pixels, Table((), labels, weights, notes=notes)
     try:
         soft = np.array(columns["soft_label"], dtype=np.float32)
     except ValueError as error:
         raise DataError(f"{path}: soft labels of different lengths") from error
-    return pixels, Table((), soft, weights, labels)
+    return pixels, Table((), soft, weights, labels, notes)
 
 
 def _as_called(labels: npt.NDArray[np.int64], names: Sequence[str], info: DatasetInfo) -> npt.NDArray[np.int64]:

@@ -298,7 +298,7 @@ def _safetensors(path: Path) -> Stored:
 def _pictures(source: Source, info: DatasetInfo) -> Stored:
     """An image folder, or a parquet file with images: uint8 pixels."""
     files = dict(source.files)
-    manifest = files.get(MANIFEST)
+    manifest, notes = files.get(MANIFEST), source.notes
     if source.form == "parquet":
         from ddbench.data.exchange.labels import read_parquet
 
@@ -309,7 +309,9 @@ def _pictures(source: Source, info: DatasetInfo) -> Stored:
         survey = Survey(Framing(rgb=info.channels == 3))
         survey.add_all((path, str(path)) for path in names)
         pixels = np.concatenate(list(stacked(((path, str(path)) for path in names), survey)))
-    stored = Stored(source.form, torch.from_numpy(pixels), torch.from_numpy(table.labels), notes=table.notes)
+        notes = (*survey.notes(), *notes)
+    labels = torch.from_numpy(table.labels)
+    stored = Stored(source.form, torch.from_numpy(pixels), labels, notes=(*table.notes, *notes))
     if manifest is None:
         return stored
     beside = {"weights": table.weights, "classes": table.classes}

@@ -46,7 +46,7 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
         raise DataError(f"{shown(path)} is not a folder")
     passed = Passed()
     tops = _tops(path, passed)
-    classes = {part: top for part, folder in tops.items() if (top := _classes(folder, passed))}
+    classes = {part: top for part, folder in tops.items() if (top := class_folders(folder, passed))}
     class_names = _class_names(classes.get("train", ()))
     folders = [(part, folder) for part, found in classes.items() for folder in found]
     files = dict(zip(folders, files_below([folder for _, folder in folders], passed, SUFFIXES), strict=True))
@@ -189,7 +189,7 @@ def _names(folder: Path) -> list[str]:
     return [below.name for below in level(folder).folders]
 
 
-def _classes(folder: Path, passed: Passed) -> list[Path]:
+def class_folders(folder: Path, passed: Passed) -> list[Path]:
     """Class folders of a part; images beside them are counted."""
     found = level(folder, passed, SUFFIXES)
     _count_loose(found, passed)
