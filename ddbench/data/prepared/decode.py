@@ -130,7 +130,7 @@ def _judged(
     seen: dict[PartName, Seen], labels: Labels, raw: RawDataset, allow_copies: bool
 ) -> tuple[Indices | None, tuple[str, ...]]:
     """What of images that nobody vouches for is refused or noted; which are copies of which, None where none is."""
-    refuse_meaningless(seen, raw.levels)
+    refuse_meaningless(seen, raw.levels, raw.notes)
     copies = copies_of(seen, labels)
     if not allow_copies:
         copies.refuse_shared()

@@ -19,6 +19,7 @@ from ddbench.data.official import CLOTHES, TEN
 from ddbench.data.readers.matfile import load_mat
 from ddbench.data.readers.numbers import numbered
 from ddbench.data.readers.raw import ImageStream, Labels, PartName, Pixels, RawDataset
+from ddbench.data.readers.troubles import LFS, is_lfs
 from ddbench.data.readers.walk import shown
 
 
@@ -97,6 +98,8 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: If the file is damaged or of another type.
     """
+    if is_lfs(path):
+        raise DataError(f"{path}: {LFS}")
     opener: Any = gzip.open if path.suffix == ".gz" else Path.open
     try:
         with opener(path, "rb") as file:
