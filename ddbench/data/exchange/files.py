@@ -13,7 +13,7 @@ from ddbench.core.errors import DataError
 from ddbench.core.store.files import sha256_file
 from ddbench.data.exchange import flax
 from ddbench.data.readers.folder import SUFFIXES, class_folders
-from ddbench.data.readers.troubles import Troubles
+from ddbench.data.readers.troubles import LFS, Troubles, is_lfs
 from ddbench.data.readers.walk import Passed, files_below
 
 Form = Literal["pt", "trajectory", "npz", "safetensors", "parquet", "folder"]
@@ -102,7 +102,10 @@ def _source(path: Path) -> Source:
     if path.is_dir():
         return _of_folder(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file or folder")
+        what = "neither a file nor a folder: pipes, sockets and devices are not read"
+        raise DataError(f"{path} is {what}" if path.exists() else f"{path}: no such file or folder")
+    if is_lfs(path):
+        raise DataError(f"{path}: {LFS}")
     part = part_of(path)
     if part is not None:
         return _trajectory(path.parent, path.stem.removeprefix(part).removeprefix("_"), path)
@@ -133,11 +136,49 @@ def _trajectory(folder: Path, tag: str, place: Path) -> Source:
     if chunk is not None:
         return _chunks(folder, chunk[1], place)
     files = [(part, folder / _called(part, tag)) for part in PARTS]
+    notes: tuple[str, ...] = ()
+    if tag.startswith("zca"):
+        files, notes = _of_unwhitened(folder, files, tag)
     for _, path in files[:2]:
+        if not path.is_file() and place.is_file():
+            return _alone(place)
         if not path.is_file():
-            raise DataError(f"{place}: {path.name} is missing beside it; a set is its images and its labels")
+            raise DataError(f"{place}: {lacks(path.name)}")
     label = folder.resolve().name + ("" if tag in ("best", "") else f" {tag}")
-    return Source(label, "trajectory", place, tuple((part, path) for part, path in files if path.is_file()))
+    return Source(label, "trajectory", place, tuple((part, path) for part, path in files if path.is_file()), notes)
+
+
+def _alone(place: Path) -> Source:
+    """A file without its partner, which may be a whole set: its content says it."""
+    return Source(place.stem, "pt", place, (("file", place),))
+
+
+def lacks(name: str) -> str:
+    """What is said where a file of a set is not there."""
+    return f"{name} is missing beside it; a set is its images and its labels"
+
+
+def partner_of(path: Path) -> str | None:
+    """The images or labels that belong to a file by its name and are not there; None where all are, or for others."""
+    part = part_of(path)
+    tag = path.stem.removeprefix(str(part)).removeprefix("_")
+    names = [] if part is None else [_called(other, tag) for other in PARTS[:2]]
+    return next((name for name in names if not (path.parent / name).is_file()), None)
+
+
+def _of_unwhitened(
+    folder: Path, files: Sequence[tuple[str, Path]], tag: str
+) -> tuple[list[tuple[str, Path]], tuple[str, ...]]:
+    """Labels and learning rates beside ``images_zca_best.pt``, which MTT writes once, as ``labels_best.pt``."""
+    found, taken = [], []
+    for part, own in files:
+        path, plain = own, folder / _called(part, tag.removeprefix("zca").lstrip("_"))
+        if part != "images" and not own.is_file() and plain.is_file():
+            taken.append(plain.name)
+            path = plain
+        found.append((part, path))
+    which = f"{' and '.join(taken)} taken with {files[0][1].name}, whose whitening MTT undid before it wrote them"
+    return found, (which,) if taken else ()
 
 
 def _called(part: str, tag: str) -> str:
@@ -151,6 +192,8 @@ def _chunks(folder: Path, word: str, place: Path) -> Source:
         DataError: If one of them is missing.
     """
     found = {part: _numbered(folder, part, word) for part in PARTS}
+    if place.is_file() and not (found["images"] and found["labels"]):
+        return _alone(place)
     numbers = set(found["images"]) | set(found["labels"])
     first = min(1, *numbers) if len(numbers) > 1 else 0
     for part in PARTS[:2]:

@@ -116,11 +116,17 @@ def _listed(path: Path, names: Sequence[str], info: DatasetInfo) -> Table:
         classes = _class_numbers([row["label"] for row in rows], info)
         weights = np.array([float(row["weight"]) for row in rows], dtype=np.float32) if "weight" in rows[0] else None
     except (OSError, UnicodeDecodeError, KeyError, IndexError, TypeError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: not a table with columns file and label ({type(error).__name__}: {error})") from error
+        raise DataError(f"{path}: not a table with columns file and label ({_reason(error)})") from error
     if sorted(listed) != sorted(names):
         odd = sorted(set(listed) ^ set(names))
         raise DataError(f"{path}: lists other images than the folder holds ({odd[0] if odd else 'one of them twice'})")
     return Table(tuple(listed), soft if columns else classes, weights, classes if columns else None)
+
+
+def _reason(error: Exception) -> str:
+    if "set_int_max_str_digits" in str(error):  # Python's advice to programmers
+        return "a number in it has thousands of digits; labels are the numbers of classes, 0 … K-1"
+    return f"{type(error).__name__}: {error}"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
