@@ -18,6 +18,7 @@ from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
 from ddbench.data.prepared.pointers import again, latest_of, remade
 from ddbench.data.prepared.prepare import prepare, prepared_revision
 from ddbench.data.prepared.sources import Source, own_names, parse_source
+from ddbench.data.prepared.written import AlteredError
 from ddbench.data.readers.framing import Framing
 
 
@@ -164,8 +165,9 @@ def _own(name: str) -> dict[str, Any]:
     origin = f"from {row['source']}{read}{gone}"
     try:
         prepared = open_folder(data_root(name) / pointer.revision)
-    except CorruptFileError:
-        return row | {"summary": f"your own, {origin}: run `{remade(name)}`", "problem": "damaged"}
+    except (CorruptFileError, AlteredError) as error:
+        problem = "changed" if isinstance(error, AlteredError) else "damaged"
+        return row | {"summary": f"your own, {origin}: run `{remade(name)}`", "problem": problem}
     except NewerRecordError:
         return row | {"summary": f"your own, {origin}; a newer ddbench prepared it: update ddbench", "problem": "newer"}
     return row | {
@@ -190,6 +192,8 @@ def _opened(source: Source) -> tuple[Prepared | None, str | None]:
         return None, "newer"
     except CorruptFileError:
         return None, "damaged"
+    except AlteredError:
+        return None, "changed"
     except DataError:
         return None, "other data"
 

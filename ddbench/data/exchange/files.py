@@ -12,9 +12,9 @@ from typing import Literal
 from ddbench.core.errors import DataError
 from ddbench.core.store.files import sha256_file
 from ddbench.data.exchange import flax
-from ddbench.data.readers.folder import SUFFIXES
-from ddbench.data.readers.troubles import Troubles
-from ddbench.data.readers.walk import Passed, files_below, level
+from ddbench.data.readers.folder import SUFFIXES, class_folders
+from ddbench.data.readers.troubles import LFS, Troubles, is_lfs
+from ddbench.data.readers.walk import Passed, files_below
 
 Form = Literal["pt", "trajectory", "npz", "safetensors", "parquet", "folder"]
 Range = Literal["01", "255", "normalised"]
@@ -66,12 +66,14 @@ class Source:
         place: What the user pointed at, for messages.
         files: (role, path) in a fixed order. Roles, not paths, enter hashes: ``images``, ``labels`` and ``lr``
             (``images 0`` … of a set in several files), a name relative to an image folder, or ``file``.
+        notes: What lies beside them and is not read, and which of several names was taken.
     """
 
     label: str
     form: Form
     place: Path
     files: tuple[tuple[str, Path], ...]
+    notes: tuple[str, ...] = ()
 
     def contents(self) -> list[list[str]]:
         """[role, sha256] of every file."""
@@ -100,7 +102,10 @@ def _source(path: Path) -> Source:
     if path.is_dir():
         return _of_folder(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file or folder")
+        what = "neither a file nor a folder: pipes, sockets and devices are not read"
+        raise DataError(f"{path} is {what}" if path.exists() else f"{path}: no such file or folder")
+    if is_lfs(path):
+        raise DataError(f"{path}: {LFS}")
     part = part_of(path)
     if part is not None:
         return _trajectory(path.parent, path.stem.removeprefix(part).removeprefix("_"), path)
@@ -131,11 +136,49 @@ def _trajectory(folder: Path, tag: str, place: Path) -> Source:
     if chunk is not None:
         return _chunks(folder, chunk[1], place)
     files = [(part, folder / _called(part, tag)) for part in PARTS]
+    notes: tuple[str, ...] = ()
+    if tag.startswith("zca"):
+        files, notes = _of_unwhitened(folder, files, tag)
     for _, path in files[:2]:
+        if not path.is_file() and place.is_file():
+            return _alone(place)
         if not path.is_file():
-            raise DataError(f"{place}: {path.name} is missing beside it; a set is its images and its labels")
+            raise DataError(f"{place}: {lacks(path.name)}")
     label = folder.resolve().name + ("" if tag in ("best", "") else f" {tag}")
-    return Source(label, "trajectory", place, tuple((part, path) for part, path in files if path.is_file()))
+    return Source(label, "trajectory", place, tuple((part, path) for part, path in files if path.is_file()), notes)
+
+
+def _alone(place: Path) -> Source:
+    """A file without its partner, which may be a whole set: its content says it."""
+    return Source(place.stem, "pt", place, (("file", place),))
+
+
+def lacks(name: str) -> str:
+    """What is said where a file of a set is not there."""
+    return f"{name} is missing beside it; a set is its images and its labels"
+
+
+def partner_of(path: Path) -> str | None:
+    """The images or labels that belong to a file by its name and are not there; None where all are, or for others."""
+    part = part_of(path)
+    tag = path.stem.removeprefix(str(part)).removeprefix("_")
+    names = [] if part is None else [_called(other, tag) for other in PARTS[:2]]
+    return next((name for name in names if not (path.parent / name).is_file()), None)
+
+
+def _of_unwhitened(
+    folder: Path, files: Sequence[tuple[str, Path]], tag: str
+) -> tuple[list[tuple[str, Path]], tuple[str, ...]]:
+    """Labels and learning rates beside ``images_zca_best.pt``, which MTT writes once, as ``labels_best.pt``."""
+    found, taken = [], []
+    for part, own in files:
+        path, plain = own, folder / _called(part, tag.removeprefix("zca").lstrip("_"))
+        if part != "images" and not own.is_file() and plain.is_file():
+            taken.append(plain.name)
+            path = plain
+        found.append((part, path))
+    which = f"{' and '.join(taken)} taken with {files[0][1].name}, whose whitening MTT undid before it wrote them"
+    return found, (which,) if taken else ()
 
 
 def _called(part: str, tag: str) -> str:
@@ -149,6 +192,8 @@ def _chunks(folder: Path, word: str, place: Path) -> Source:
         DataError: If one of them is missing.
     """
     found = {part: _numbered(folder, part, word) for part in PARTS}
+    if place.is_file() and not (found["images"] and found["labels"]):
+        return _alone(place)
     numbers = set(found["images"]) | set(found["labels"])
     first = min(1, *numbers) if len(numbers) > 1 else 0
     for part in PARTS[:2]:
@@ -192,10 +237,10 @@ def _of_folder(path: Path) -> Source:
         if len(parquet) > 1:
             raise DataError(f"{path}: holds {len(parquet)} parquet files: name the one to read")
         return Source(label, "parquet", path, (("file", parquet[0]), *extra))
-    images = image_files(path)
+    images, notes = image_files(path)
     if images:
         named = [(str(file.relative_to(path)), file) for file in images]
-        return Source(label, "folder", path, (*extra, *named))
+        return Source(label, "folder", path, (*extra, *named), notes)
     return _only_file(path, label)
 
 
@@ -219,11 +264,14 @@ def _only_file(path: Path, label: str) -> Source:
     raise DataError(f"{path}: holds neither images_best.pt nor a folder of images for each class; {_READ}")
 
 
-def image_files(folder: Path) -> Sequence[Path]:
-    """The images in the class folders of a folder, in the order of their names; nothing below a hidden name.
+def image_files(folder: Path) -> tuple[Sequence[Path], tuple[str, ...]]:
+    """The images in the class folders of a folder, in the order of their names, and notes on what is not read of it.
+
+    Nothing below a hidden name is read.
 
     Raises:
         DataError: If a folder cannot be listed.
     """
-    found = files_below(level(folder).folders, Passed(), SUFFIXES)
-    return [file for files in found for file in files]
+    passed = Passed()
+    found = files_below(class_folders(folder, passed), passed, SUFFIXES)
+    return [file for files in found for file in files], passed.notes()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ddbench.data.exchange.layouts import Stored
     from ddbench.data.exchange.settle import Settled
 
-READER = 3
+READER = 4
 """Bumped when files come to other sets, or to other words about them: pointers of older readers are not used."""
 
 
@@ -102,7 +102,7 @@ class Importer:
         """
         spec = self.data("meanstd").spec
         data = [spec.name, spec.revision, self.split]
-        described = [READER, source.form, source.contents(), asdict(flags), data]
+        described = [READER, source.form, source.contents(), asdict(flags), data, source.notes]
         pointer = home() / "artifacts" / KIND / ".files" / f"{short(digest(described))}.json"
         known = _read(pointer)
         if known is not None and all(self._stored(known.preprocess, content) for content in known.sources):

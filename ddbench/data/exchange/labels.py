@@ -116,11 +116,17 @@ def _listed(path: Path, names: Sequence[str], info: DatasetInfo) -> Table:
         classes = _class_numbers([row["label"] for row in rows], info)
         weights = np.array([float(row["weight"]) for row in rows], dtype=np.float32) if "weight" in rows[0] else None
     except (OSError, UnicodeDecodeError, KeyError, IndexError, TypeError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: not a table with columns file and label ({type(error).__name__}: {error})") from error
+        raise DataError(f"{path}: not a table with columns file and label ({_reason(error)})") from error
     if sorted(listed) != sorted(names):
         odd = sorted(set(listed) ^ set(names))
         raise DataError(f"{path}: lists other images than the folder holds ({odd[0] if odd else 'one of them twice'})")
     return Table(tuple(listed), soft if columns else classes, weights, classes if columns else None)
+
+
+def _reason(error: Exception) -> str:
+    if "set_int_max_str_digits" in str(error):  # Python's advice to programmers
+        return "a number in it has thousands of digits; labels are the numbers of classes, 0 … K-1"
+    return f"{type(error).__name__}: {error}"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -179,19 +185,22 @@ def read_parquet(path: Path, info: DatasetInfo) -> tuple[Pixels, Table]:
     raw = parquet.read(path, counted=False, names=info.class_names)
     stream = raw.parts()["train"][0]
     pixels = np.concatenate([np.array(chunk) for chunk in stream.chunks()])
-    pixels = np.repeat(pixels, max(1, info.channels // pixels.shape[1]), axis=1)  # all grey in an RGB data set
+    notes = raw.notes
+    if pixels.shape[1] < info.channels:
+        pixels = np.repeat(pixels, info.channels // pixels.shape[1], axis=1)
+        notes = (f"{len(pixels)} of {len(pixels)} images are greyscale, converted to RGB", *notes)
     labels = _as_called(np.asarray(raw.parts()["train"][1], dtype=np.int64), raw.class_names, info)
     arrow = parquet_module("reading parquet files")
     held = arrow.read_table(path)
     columns = {name: held.column(name).to_pylist() for name in ("soft_label", "weight") if name in held.column_names}
     weights = np.array(columns["weight"], dtype=np.float32) if "weight" in columns else None
     if "soft_label" not in columns:
-        return pixels, Table((), labels, weights)
+        return pixels, Table((), labels, weights, notes=notes)
     try:
         soft = np.array(columns["soft_label"], dtype=np.float32)
     except ValueError as error:
         raise DataError(f"{path}: soft labels of different lengths") from error
-    return pixels, Table((), soft, weights, labels)
+    return pixels, Table((), soft, weights, labels, notes)
 
 
 def _as_called(labels: npt.NDArray[np.int64], names: Sequence[str], info: DatasetInfo) -> npt.NDArray[np.int64]:

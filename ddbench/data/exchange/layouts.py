@@ -22,12 +22,13 @@ from torch import Tensor
 from ddbench.core.api import Preprocess, Recipe
 from ddbench.core.errors import CorruptFileError, DataError, first_problem
 from ddbench.core.specs import DatasetInfo
-from ddbench.data.exchange.files import MANIFEST, PARTS, Source
+from ddbench.data.exchange.files import MANIFEST, PARTS, Source, lacks, partner_of
 from ddbench.data.exchange.foreign import as_pixels, signed
 from ddbench.data.exchange.labels import read_labels
 from ddbench.data.exchange.sound import check_archive, check_tensor
 from ddbench.data.readers.framing import Framing
 from ddbench.data.readers.images import Survey, stacked
+from ddbench.data.readers.npz import no_archive
 
 IMAGES = ("images", "x", "data", "x_train", "image")
 LABELS = ("labels", "y", "targets", "y_train", "label")
@@ -95,6 +96,8 @@ def _read(source: Source, info: DatasetInfo) -> list[Stored]:
     if source.form == "pt":
         return _torch_file(source.place)
     if source.form == "trajectory":
+        if source.place.is_file() and isinstance(load_torch(source.place), list | tuple | Mapping):
+            return _torch_file(source.place)  # a whole set, whatever its name
         return [_trajectory(source)]
     if source.form == "npz":
         return [_npz(source.place)]
@@ -129,6 +132,8 @@ def _torch_file(path: Path) -> list[Stored]:
         return _experiments(content, path)
     if isinstance(content, Mapping) and (found := _find_named(content, path)) is not None:
         return [found]
+    if isinstance(content, Tensor) and (lost := partner_of(path)) is not None:
+        raise DataError(f"{path}: {lacks(lost)}")
     what = f"a dict of {', '.join(map(str, content)) or 'nothing'}" if isinstance(content, Mapping) else ""
     if isinstance(content, list | tuple):
         what = f"a {type(content).__name__} of {', '.join(type(part).__name__ for part in content[:5]) or 'nothing'}"
@@ -172,7 +177,7 @@ def _trajectory(source: Source) -> Stored:
     soft = labels.ndim == 2 and labels.shape[1] > 1
     layout = "ddranking" if paths["images"][0].name == "images.pt" else "datm" if soft else "mtt"
     count = len(paths["images"])
-    notes = (f"joined from {count} files in the order of their numbers",) if count > 1 else ()
+    notes = (f"joined from {count} files in the order of their numbers",) if count > 1 else source.notes
     return Stored(layout, images, labels, recipe=Recipe(lr=rates.pop() if rates else None), notes=notes)
 
 
@@ -216,7 +221,7 @@ def _npz(path: Path) -> Stored:
         with archive:
             content = {name: archive[name] for name in archive.files}
     except Exception as error:  # no zip, cut short, object arrays (refused)
-        raise DataError(f"{path}: not an .npz archive of plain arrays ({type(error).__name__}: {error})") from error
+        raise DataError(f"{path}: {no_archive(path, error)}") from error
     parts: dict[str, Any] = {name: _tensor(array) for name, array in content.items() if array.dtype.kind in "buif"}
     if "manifest" in content:
         parts["manifest"] = str(content["manifest"])
@@ -298,7 +303,7 @@ def _safetensors(path: Path) -> Stored:
 def _pictures(source: Source, info: DatasetInfo) -> Stored:
     """An image folder, or a parquet file with images: uint8 pixels."""
     files = dict(source.files)
-    manifest = files.get(MANIFEST)
+    manifest, notes = files.get(MANIFEST), source.notes
     if source.form == "parquet":
         from ddbench.data.exchange.labels import read_parquet
 
@@ -309,7 +314,9 @@ def _pictures(source: Source, info: DatasetInfo) -> Stored:
         survey = Survey(Framing(rgb=info.channels == 3))
         survey.add_all((path, str(path)) for path in names)
         pixels = np.concatenate(list(stacked(((path, str(path)) for path in names), survey)))
-    stored = Stored(source.form, torch.from_numpy(pixels), torch.from_numpy(table.labels), notes=table.notes)
+        notes = (*survey.notes(), *notes)
+    labels = torch.from_numpy(table.labels)
+    stored = Stored(source.form, torch.from_numpy(pixels), labels, notes=(*table.notes, *notes))
     if manifest is None:
         return stored
     beside = {"weights": table.weights, "classes": table.classes}

@@ -18,7 +18,7 @@ from ddbench.core.infos import Contents
 from ddbench.core.keys import canonical, digest, short
 from ddbench.data.prepared.pooling import channel_statistics
 from ddbench.data.prepared.splits import Indices
-from ddbench.data.readers.raw import Labels, PartName, Pixels
+from ddbench.data.readers.raw import SIXTEEN_BITS, Labels, PartName, Pixels
 
 SHARED = 0.05
 """Share of the test images that may be training images as well; above it, the copies must be asked for."""
@@ -66,12 +66,13 @@ def mark(image: Pixels) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=_BYTES).digest()
 
 
-def refuse_meaningless(seen: Mapping[PartName, Seen], levels: int) -> None:
+def refuse_meaningless(seen: Mapping[PartName, Seen], levels: int, notes: Sequence[str] = ()) -> None:
     """Refuse pixels that cannot be meant.
 
     Args:
         seen: Each part.
         levels: Pixel value that maps to 1.0.
+        notes: What the reader did to them.
 
     Raises:
         DataError: If the largest pixel of a part is below 16 of 255, or if all its images are the same.
@@ -79,6 +80,12 @@ def refuse_meaningless(seen: Mapping[PartName, Seen], levels: int) -> None:
     for part, found in seen.items():
         largest, count = int(np.flatnonzero(found.levels).max(initial=0)), len(found.marks) // _BYTES
         if largest * 255 < DARKEST * levels:
+            deep = next((note for note in notes if SIXTEEN_BITS in note), None)
+            if deep is not None:
+                raise DataError(
+                    f"the largest pixel of all {part} images is {largest} of {levels}: that cannot be meant. {deep}; if"
+                    " their values have 12 bits or fewer, scale them to 16 bits (multiply 12 bits by 16), or store 8"
+                )
             raise DataError(
                 f"the largest pixel of all {part} images is {largest} of {levels}: that cannot be meant. Were they"
                 " divided by 255 twice, or cast to whole numbers while they were in [0, 1]? Store pixels as 0 … 255,"

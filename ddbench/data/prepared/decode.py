@@ -16,13 +16,13 @@ import numpy as np
 
 from ddbench.core.errors import CorruptFileError, DataError, DDBenchError, StoreError
 from ddbench.core.infos import Contents
-from ddbench.core.keys import canonical, short
 from ddbench.core.plugin.places import placed
 from ddbench.core.store.files import atomic_write, store_error
 from ddbench.data.prepared.contents import Seen, copies_of, difference, looks, refuse_meaningless, seal
 from ddbench.data.prepared.on_disk import ARRAYS, META, Meta, Prepared, open_folder
 from ddbench.data.prepared.pooling import channel_statistics
 from ddbench.data.prepared.splits import Indices, Splits, make_splits
+from ddbench.data.prepared.written import AlteredError, hashed_facts, keep, revisions
 from ddbench.data.readers.raw import PARTS, ImageStream, Labels, PartName, Pixels, RawDataset, check
 
 PARTIAL = ".partial-"
@@ -71,9 +71,7 @@ def decode(
                 seal(temporary, contents)
             splits, together = _splits(raw, labels, sizes, copies)
             hasher.update(np.ascontiguousarray(labels, dtype="<i8").data)
-            if together:
-                hasher.update(b"copies on one side")
-            revision = short(hasher.hexdigest())
+            revision = revisions(hasher)[together]
             _write_arrays(temporary, labels, splits)
             mean, std = channel_statistics(images, splits.train, raw.levels)
             meta = Meta(
@@ -89,6 +87,7 @@ def decode(
                 notes=(*raw.notes, *notes, *splits.notes),
                 sizes={f"{array}.npy": (temporary / f"{array}.npy").stat().st_size for array in ARRAYS},
             )
+            keep(temporary, tuple(meta.sizes))
             atomic_write(temporary / META, meta.model_dump_json(indent=1).encode())
             return _publish(temporary, parent / revision)
         except OSError as error:
@@ -132,7 +131,7 @@ def _judged(
     seen: dict[PartName, Seen], labels: Labels, raw: RawDataset, allow_copies: bool
 ) -> tuple[Indices | None, tuple[str, ...]]:
     """What of images that nobody vouches for is refused or noted; which are copies of which, None where none is."""
-    refuse_meaningless(seen, raw.levels)
+    refuse_meaningless(seen, raw.levels, raw.notes)
     copies = copies_of(seen, labels)
     if not allow_copies:
         copies.refuse_shared()
@@ -159,13 +158,8 @@ def _write_images(path: Path, raw: RawDataset) -> tuple[dict[PartName, Seen], tu
     parts = raw.parts()
     count = sum(images.shape[0] for images, _ in parts.values())
     shape = (count, *parts["train"][0].shape[1:])
-    facts = {
-        "shape": shape,
-        "parts": {part: images.shape[0] for part, (images, _) in parts.items()},
-        "class_names": raw.class_names,
-        "levels": raw.levels,
-    }
-    hasher = hashlib.sha256(canonical(facts).encode())
+    counts = {part: images.shape[0] for part, (images, _) in parts.items()}
+    hasher = hashlib.sha256(hashed_facts(shape, counts, raw.class_names, raw.levels))
     seen = {part: Seen() for part in parts}
     with path.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -225,7 +219,7 @@ def _write_arrays(folder: Path, labels: Labels, splits: Splits) -> None:
 def _publish(temporary: Path, folder: Path) -> Prepared:
     """Move a finished folder to its place, unless the same content is there already (others may be reading it)."""
     if folder.exists():
-        with suppress(CorruptFileError, OSError):
+        with suppress(CorruptFileError, AlteredError, OSError):
             existing = open_folder(folder)
             if all(filecmp.cmp(temporary / name, folder / name, shallow=False) for name in existing.meta.sizes):
                 for beside in temporary.iterdir():  # what is said of the same pixels may have changed

@@ -1,8 +1,8 @@
 """A prepared data set on disk: what its folder holds, and how it is opened. No torch.
 
 ``$DDBENCH_HOME/data/<name>/<revision>/`` holds ``images.npy`` (uint8 [N, C, H, W], the source's parts one after the
-other), ``labels.npy`` (int64 [N]), one index array a split (``train.npy`` …), and ``meta.json``, which is written last
-and alone makes the folder count.
+other), ``labels.npy`` (int64 [N]), one index array a split (``train.npy`` …), ``written.json``, which tells whether
+these were changed since, and ``meta.json``, which is written last and alone makes the folder count.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ddbench.core.store.files import home
 from ddbench.data.prepared.contents import difference, is_sealed, seal
 from ddbench.data.prepared.pooling import channel_statistics, pooled
 from ddbench.data.prepared.splits import Indices
+from ddbench.data.prepared.written import AlteredError, altered
 from ddbench.data.readers.raw import PARTS, Labels, PartName, Pixels
 
 META = "meta.json"
@@ -187,9 +188,10 @@ def data_root(name: str) -> Path:
 
 
 def open_folder(folder: Path) -> Prepared:
-    """Open a prepared folder; reads no pixels.
+    """Open a prepared folder; reads no pixels, unless a file's size or time are others than when it was written.
 
     Raises:
+        AlteredError: If an array is not the one that was written.
         CorruptFileError: If ``meta.json`` is missing or unreadable, or an array file is not what it says.
         NewerRecordError: If a newer ddbench prepared it.
     """
@@ -213,7 +215,25 @@ def open_folder(folder: Path) -> Prepared:
             raise CorruptFileError(f"{path}: labels outside the {meta.classes} classes")
         if array in PARTS and len(actual) and not 0 <= actual.min() <= actual.max() < meta.shape[0]:
             raise CorruptFileError(f"{path}: points outside the {meta.shape[0]} images")
+    facts = {"shape": meta.shape, "parts": meta.parts, "class_names": meta.class_names, "levels": meta.levels}
+    try:
+        name = altered(folder, tuple(f"{array}.npy" for array in ARRAYS), meta.revision, facts)
+    except OSError as error:
+        raise CorruptFileError(f"{folder}: {error}") from error
+    if name is not None:
+        raise AlteredError(_altered(folder, name, meta))
     return Prepared(meta.name, meta.revision, folder, meta)
+
+
+def _altered(folder: Path, name: str, meta: Meta) -> str:
+    from ddbench.data.prepared.pointers import made_anew  # which opens folders
+
+    return (
+        f"data set {meta.name!r}: {name} in {folder} is not what `ddbench data prepare` wrote there: it was changed"
+        f" since. `{made_anew(meta.name, meta.revision, active().datasets)}` prepares the data anew, in place of what"
+        f" is there; data that are changed on purpose get a name of their own, `ddbench data prepare"
+        f" {meta.name}-mine=npz:FILE`"
+    )
 
 
 def _newer(error: ValidationError) -> str | None:

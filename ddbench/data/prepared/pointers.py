@@ -15,8 +15,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import CorruptFileError, DataError
 from ddbench.core.keys import digest, short
+from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import StoreWarning, atomic_write
 from ddbench.data.catalog import SCHEMES
@@ -103,6 +105,14 @@ def remade(name: str) -> str:
     last = latest_of(name)
     source, allowed = (Source(name), False) if last is None else (last[0], last[1].allow_copies)
     return source.command + " --allow-copies" * allowed
+
+
+def made_anew(name: str, revision: str, known: Registry[DatasetRecord]) -> str:
+    """The command that makes a prepared copy of a data set again: that of the source that came to this revision."""
+    if name in known:
+        return again(Source(name, record=known.get(name), plugin=known.origin(name).file))
+    made = next(((source, p) for source, p in origins_of(name) if p.revision == revision), None)
+    return remade(name) if made is None else made[0].command + " --allow-copies" * made[1].allow_copies
 
 
 def again(source: Source) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,44 @@ def is_transparent(image: Image.Image) -> bool:
     return image.mode in ALPHA_MODES or "transparency" in image.info
 
 
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What the pixels of an image say.
+
+    Attributes:
+        transparent: Whether some are transparent.
+        coloured: Whether some have a colour; False where nobody asked.
+        deepest: The largest value of 16 bits of grey; 0 for others.
+    """
+
+    transparent: bool = False
+    coloured: bool = False
+    deepest: int = 0
+
+
+def looks_of(image: Image.Image, *, colours: bool) -> Looks:
+    """Decode an image that was opened, to look at its pixels.
+
+    Args:
+        image: The opened image.
+        colours: Whether to look for colours.
+    """
+    deep = is_deep(image)
+    image.load()
+    clear = image.info.get("transparency")
+    if is_deep_grey(image):
+        values = np.asarray(image)
+        return Looks(isinstance(clear, int) and bool((values == clear).any()), deepest=int(values.max()))
+    transparent = False
+    if is_transparent(image):
+        transparent = _with_alpha(image, deep).getchannel("A").getextrema()[0] != 255
+    coloured = False
+    if colours:
+        pixels = np.asarray(_on_white(image, deep).convert("RGB"))
+        coloured = bool((pixels != pixels[..., :1]).any())
+    return Looks(transparent, coloured)
+
+
 def orientation(image: Image.Image, content: bytes | None = None) -> int:
     """How an image is stored: 1 upright, 2 … 8 as EXIF counts.
 
@@ -115,11 +153,17 @@ def _on_white(image: Image.Image, deep: bool) -> Image.Image:
         return Image.fromarray(eight)
     grey = image.mode in GREY_MODES
     if is_transparent(image):
-        if deep and isinstance(clear, tuple):  # Pillow keeps the upper half of 16 bits
-            image.info["transparency"] = tuple(value >> 8 for value in clear)
-        whole = image.convert("RGBA")
+        whole = _with_alpha(image, deep)
         image = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole)
     return image.convert("L" if grey else "RGB")
+
+
+def _with_alpha(image: Image.Image, deep: bool) -> Image.Image:
+    """As RGBA; of 16 bits a channel Pillow keeps the upper half, and not of the colour that is transparent."""
+    clear = image.info.get("transparency")
+    if deep and isinstance(clear, tuple) and max(clear) > 255:
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+    return image.convert("RGBA")
 
 
 def framed(image: Image.Image, framing: Framing) -> Image.Image:
@@ -158,6 +202,7 @@ def reframed(raw: RawDataset, framing: Framing) -> RawDataset:
     """
     fields: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
+    coloured = total = 0
     for part, (images, _) in raw.parts().items():
         count, channels, height, width = images.shape
         side = framing.side(width, height)
@@ -167,7 +212,13 @@ def reframed(raw: RawDataset, framing: Framing) -> RawDataset:
         if shape == images.shape:
             continue
         fields[f"{part}_images"] = ImageStream(shape, _chunks(images, framing, shape[1]))
+        if channels == 3 and shape[1] == 1:
+            coloured += sum(int((chunk != chunk[:, :1]).any(axis=(1, 2, 3)).sum()) for chunk in images.chunks())
+            total += count
         notes = notes or _said((width, height), channels, shape)
+    if total:
+        some = f" ({coloured} of {total} images have any)" if coloured < total else ""
+        notes += (f"colours were made grey{some}" if coloured else "grey images stored as RGB were made grey",)
     return replace(raw, notes=(*raw.notes, *notes), **fields)
 
 
@@ -190,6 +241,6 @@ def _said(size: tuple[int, int], channels: int, shape: tuple[int, int, int, int]
     notes = []
     if size != shape[2:]:
         notes.append(f"images of {size[0]}×{size[1]} pixels were brought to {shape[3]}×{shape[2]}")
-    if channels != shape[1]:
-        notes.append("colours were made grey" if shape[1] == 1 else "grey images were stored as RGB")
+    if channels < shape[1]:
+        notes.append("grey images were stored as RGB")
     return tuple(notes)

@@ -6,7 +6,7 @@ import gzip
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ddbench.data.official import CLOTHES, TEN
 from ddbench.data.readers.matfile import load_mat
 from ddbench.data.readers.numbers import numbered
 from ddbench.data.readers.raw import ImageStream, Labels, PartName, Pixels, RawDataset
+from ddbench.data.readers.troubles import LFS, is_lfs
 from ddbench.data.readers.walk import shown
 
 
@@ -97,6 +98,8 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: If the file is damaged or of another type.
     """
+    if is_lfs(path):
+        raise DataError(f"{path}: {LFS}")
     opener: Any = gzip.open if path.suffix == ".gz" else Path.open
     try:
         with opener(path, "rb") as file:
@@ -129,6 +132,7 @@ def _idx_part(folder: Path, prefix: str) -> tuple[Pixels, Labels]:
         if path is None:
             raise DataError(f"{folder} holds no {prefix}-{what}-idx{dimensions}-ubyte[.gz]")
         array = read_idx(path)
+        _refuse_others(path, array, _idx_files(folder, f"{prefix}-{what}")[1:])
         if array.ndim != dimensions:
             raise DataError(f"{path}: {array.ndim} dimensions where {what} have {dimensions}")
         arrays.append(array)
@@ -137,11 +141,26 @@ def _idx_part(folder: Path, prefix: str) -> tuple[Pixels, Labels]:
 
 
 def _idx_file(folder: Path, stem: str) -> Path | None:
+    """The file that is read."""
+    return next(iter(_idx_files(folder, stem)), None)
+
+
+def _idx_files(folder: Path, stem: str) -> list[Path]:
     """The file as distributed, unpacked, or unpacked under the name with a dot that some archives use."""
     dimensions = 3 if stem.endswith("images") else 1
     names = (f"{stem}-idx{dimensions}-ubyte", f"{stem}.idx{dimensions}-ubyte")
-    candidates = (folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
-    return next((path for path in candidates if path.is_file()), None)
+    return [path for name in names for suffix in ("", ".gz") if (path := folder / f"{name}{suffix}").is_file()]
+
+
+def _refuse_others(path: Path, array: npt.NDArray[np.uint8], others: Sequence[Path]) -> None:
+    """Refuse files of the same name, packed or not, that hold something else: nobody knows which is meant."""
+    for other in others:
+        try:
+            same = np.array_equal(read_idx(other), array)
+        except DataError as error:
+            raise DataError(f"{error}; {path.name} lies beside it: keep one of the two there") from error
+        if not same:
+            raise DataError(f"{path} and {other.name} beside it hold different data: keep one of the two there")
 
 
 def _svhn_part(path: Path) -> tuple[ImageStream, Labels]:

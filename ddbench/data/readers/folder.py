@@ -25,6 +25,7 @@ SUFFIXES = frozenset(
 _TABLES = frozenset({".parquet", ".arrow", ".npz", ".npy", ".pt", ".pth", ".pkl", ".h5", ".hdf5", ".mat", ".tfrecord"})
 """Files that may hold the images of a whole part."""
 _LISTED = 5
+_DEEPEST = 20
 
 
 def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
@@ -46,7 +47,7 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
         raise DataError(f"{shown(path)} is not a folder")
     passed = Passed()
     tops = _tops(path, passed)
-    classes = {part: top for part, folder in tops.items() if (top := _classes(folder, passed))}
+    classes = {part: top for part, folder in tops.items() if (top := class_folders(folder, passed))}
     class_names = _class_names(classes.get("train", ()))
     folders = [(part, folder) for part, found in classes.items() for folder in found]
     files = dict(zip(folders, files_below([folder for _, folder in folders], passed, SUFFIXES), strict=True))
@@ -162,11 +163,12 @@ def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[P
             f"{_listed([f for f in folders if split_name(f.name)[0]])} below {shown(path)} look like parts, not like"
             " classes: put the class folders into train/ and test/"
         )
-    if len(folders) == 1 and len(inside[folders[0]]) > 1:
-        raise DataError(
-            f"{shown(path)} holds the single folder {shown(folders[0].name)}/ with {len(inside[folders[0]])} folders:"
-            f" name that one, {shown(folders[0])}"
-        )
+    if len(folders) == 1 and (home := _further_down(folders[0])) is not None:
+        count, single = len(_names(home)), f"{shown(path)} holds the single folder {shown(folders[0].name)}/"
+        if home == folders[0]:
+            raise DataError(f"{single} with {count} folder{'s' * (count != 1)}: name that one, {shown(home)}")
+        held = ", ".join(f"{shown(name)}/" for name in _names(home)[:_LISTED]) + " …" * (count > _LISTED)
+        raise DataError(f"{single}; {held} lie{'s' * (count == 1)} further down: name {shown(home)}")
     for folder in folders:
         below = [folder / name for name in inside[folder] if part_of(name) is not None]
         if len({part_of(part.name) for part in below}) > 1 or any(map(_names, below)):
@@ -184,12 +186,24 @@ def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[P
             )
 
 
+def _further_down(folder: Path) -> Path | None:
+    """The first folder at or below one, through folders that hold a single one each, with parts or several classes."""
+    for _ in range(_DEEPEST):
+        found = level(folder).folders
+        if len(found) > 1 or any(part_of(below.name) is not None and _names(below) for below in found):
+            return folder
+        if not found:
+            return None
+        folder = found[0]
+    return None
+
+
 def _names(folder: Path) -> list[str]:
     """Names of the folders in a folder."""
     return [below.name for below in level(folder).folders]
 
 
-def _classes(folder: Path, passed: Passed) -> list[Path]:
+def class_folders(folder: Path, passed: Passed) -> list[Path]:
     """Class folders of a part; images beside them are counted."""
     found = level(folder, passed, SUFFIXES)
     _count_loose(found, passed)

@@ -14,15 +14,19 @@ from PIL import Image
 from ddbench.core.errors import DataError
 from ddbench.data.readers.convert import (
     COLOUR_MODES,
+    Looks,
     is_deep,
+    is_deep_grey,
     is_grey,
     is_transparent,
+    looks_of,
     orientation,
     size_upright,
     to_pixels,
 )
 from ddbench.data.readers.framing import PLAIN, Framing
-from ddbench.data.readers.raw import ImageStream, Pixels
+from ddbench.data.readers.raw import SIXTEEN_BITS, ImageStream, Pixels
+from ddbench.data.readers.troubles import LFS, is_lfs
 from ddbench.data.readers.walk import shown
 
 Encoded: TypeAlias = Path | bytes
@@ -30,6 +34,8 @@ Encoded: TypeAlias = Path | bytes
 
 _CHUNK = 512
 _CHUNK_BYTES = 1 << 24
+_FAINT = 1 << 14
+"""A largest 16-bit value below this is told: images of 12 bits or fewer are often stored so."""
 _NAMED = 20
 """How many unreadable images a message names."""
 _MOST = 1000
@@ -51,8 +57,10 @@ class Survey:
         total: How many were seen.
         grey: How many are grey.
         cmyk: How many are stored for print.
-        transparent: How many have transparency: an alpha channel, or a colour that is transparent.
+        coloured: How many have colours, where they are to be made grey.
+        transparent: How many have pixels that are transparent, by an alpha channel or by their colour.
         deep: How many have 16 bits a channel.
+        deepest: The largest value of those that are grey.
         several: How many have several frames or pages.
         turned: How many carry an orientation (EXIF).
         oblong: How many are not square.
@@ -67,8 +75,10 @@ class Survey:
     total: int = 0
     grey: int = 0
     cmyk: int = 0
+    coloured: int = 0
     transparent: int = 0
     deep: int = 0
+    deepest: int = 0
     several: int = 0
     turned: int = 0
     oblong: int = 0
@@ -82,13 +92,17 @@ class Survey:
         Raises:
             DataError: As :meth:`add`; all unreadable images are named in one message.
         """
-        lost: list[str] = []
-        for image, name in items:
+        lost: dict[int, str] = {}
+        sound: list[tuple[int, Encoded, str]] = []
+        for number, (image, name) in enumerate(items):
             try:
                 self.add(image, name)
+                sound.append((number, image if isinstance(image, Path) else b"", name))
             except UnreadableImageError as error:
-                lost.append(str(error))
-        _raise_lost(lost)
+                lost[number] = str(error)
+        if lost:  # so that those whose header is sound are named in the same message
+            lost |= _damaged(((number, image, name) for number, image, name in sound if image), self)
+        _raise_lost([lost[number] for number in sorted(lost)])
 
     def add(self, image: Encoded, name: str) -> None:
         """Look at one image.
@@ -99,9 +113,10 @@ class Survey:
         """
         with _open(image, name) as opened:
             grey, mode, kind = is_grey(opened), opened.mode, opened.format
-            transparent, deep, several = is_transparent(opened), is_deep(opened), _frames(opened, name) > 1
+            deep, several = is_deep(opened), _frames(opened, name) > 1
             turned = orientation(opened, _content(opened, image))
             size = size_upright(opened, turned)
+            seen = self._looked_at(opened, name)
         if not grey and mode not in COLOUR_MODES:
             raise DataError(
                 f"{name}: pixel format {mode!r} of {kind} is not supported (8 or 16 bits grey, RGB and CMYK are)"
@@ -119,13 +134,24 @@ class Survey:
         self.total += 1
         self.grey += grey
         self.cmyk += mode == "CMYK"
-        self.transparent += transparent
+        self.coloured += seen.coloured
+        self.transparent += seen.transparent
+        self.deepest = max(self.deepest, seen.deepest)
         self.deep += deep
         self.several += several
         self.turned += turned != 1
         self.oblong += size[0] != size[1]
         self.enlarged += max(size) < side
         self.least, self.most = min(self.least, size, key=_area), max(self.most, size, key=_area)
+
+    def _looked_at(self, opened: Image.Image, name: str) -> Looks:
+        """What the pixels say, of images whose header does not settle it."""
+        if not (is_transparent(opened) or is_deep_grey(opened) or (self.framing.gray and not is_grey(opened))):
+            return Looks()
+        try:
+            return looks_of(opened, colours=self.framing.gray and not is_grey(opened))
+        except Exception as error:  # PIL's decoders raise many kinds for damaged files
+            raise UnreadableImageError(f"{name}: damaged image ({error})") from error
 
     def _shown(self, side: int) -> str:
         return f"{side}×{side} pixels" + (f" after --crop {self.framing.crop}" if self.framing.crop else "")
@@ -138,12 +164,13 @@ class Survey:
     def notes(self) -> tuple[str, ...]:
         """What decoding will change, with the number of images that it changes."""
         kept = {"center": "only the square in their middle was kept", "pad": "black margins were added"}
+        largest = f" (the largest value found is {self.deepest} of 65535)" if 0 < self.deepest < _FAINT else ""
         found = [
             (self.grey if self.channels == 3 else 0, "are greyscale, converted to RGB"),
-            (self.total - self.grey if self.channels == 1 else 0, "have colours, which were made grey"),
+            (self.coloured if self.channels == 1 else 0, "have colours, which were made grey"),
             (self.cmyk, "are stored for print (CMYK), converted without a colour profile"),
             (self.transparent, "have transparency, which was composed on white"),
-            (self.deep, "have 16 bits a channel, which were scaled to 8"),
+            (self.deep, f"have {SIXTEEN_BITS}, which were scaled to 8{largest}"),
             (self.several, "have several frames or pages; the first was read"),
             (self.turned, "carry an orientation (EXIF), which was applied"),
             (self.oblong, f"are not square: {kept.get(str(self.framing.crop))}"),
@@ -202,6 +229,19 @@ def stacked(items: Iterable[tuple[Encoded, str]], survey: Survey) -> Iterator[Pi
     _raise_lost(lost)
 
 
+def _damaged(items: Iterable[tuple[int, Encoded, str]], survey: Survey) -> dict[int, str]:
+    """Which images cannot be decoded, with what is to be said of each."""
+    found: dict[int, str] = {}
+    for number, image, name in items:
+        try:
+            decode_image(image, name, survey.channels, survey.framing)
+        except UnreadableImageError as error:
+            found[number] = str(error)
+            if len(found) == _MOST:
+                break
+    return found
+
+
 def _raise_lost(lost: Sequence[str]) -> None:
     if len(lost) == 1:
         raise UnreadableImageError(lost[0])
@@ -231,6 +271,8 @@ def _open(image: Encoded, name: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"{name}: too large to be decoded safely ({error})") from error
     except OSError as error:
+        if is_lfs(image):
+            raise UnreadableImageError(f"{name}: {LFS}") from error
         why = error.strerror or type(error).__name__
         raise UnreadableImageError(f"{name}: not a readable image ({why})") from error
     except Exception as error:

@@ -7,6 +7,7 @@ a part (``images``, ``labels``) they are train.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,6 +21,7 @@ from ddbench.data.readers.columns import texts_numbered
 from ddbench.data.readers.numbers import Numbered, numbered, whole
 from ddbench.data.readers.parts import split_name, word_part, words
 from ddbench.data.readers.raw import PARTS, PartName, Pixels, RawDataset
+from ddbench.data.readers.troubles import LFS, is_lfs
 
 Role: TypeAlias = Literal["images", "labels"]
 _IMAGES = frozenset({"x", "image", "images", "img", "imgs", "pixels", "picture", "pictures"})
@@ -61,7 +63,7 @@ def read(path: Path) -> RawDataset:
         archive = np.load(path, allow_pickle=False)
         names = list(archive.files)
     except Exception as error:  # not a zip, a single array, no file at all
-        raise DataError(f"{path}: not an .npz archive ({error})") from error
+        raise DataError(f"{path}: {no_archive(path, error)}") from error
     fields: dict[str, Any] = {}
     notes: list[str] = []
     labels: dict[PartName, npt.NDArray[Any]] = {}
@@ -154,8 +156,27 @@ def _array(archive: Any, name: str) -> npt.NDArray[Any]:
     try:
         array: npt.NDArray[Any] = archive[name]
     except Exception as error:  # object arrays (refused), damaged members
-        raise DataError(f"{name} cannot be read: {error}") from error
+        raise DataError(f"{name} cannot be read: {_reason(error)}") from error
     return array
+
+
+def no_archive(path: Path, error: Exception) -> str:
+    """Why a file that NumPy does not open as an archive of plain arrays is none, in words."""
+    if is_lfs(path):
+        return LFS
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(6) == b"\x93NUMPY":
+            return "holds a single array (.npy), not an .npz archive: numpy.savez writes one, with images and labels"
+    return f"not an .npz archive of plain arrays ({_reason(error)})"
+
+
+def _reason(error: Exception) -> str:
+    if "allow_pickle" in str(error):
+        return (
+            "it holds Python objects, which are not read because loading them runs code: save numbers, or texts as an"
+            " array of fixed width, numpy.array(names, dtype=str)"
+        )
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _numbers(labels: Mapping[PartName, npt.NDArray[Any]], names: Mapping[PartName, str]) -> Numbered:

@@ -57,7 +57,7 @@ def _several(labels: npt.NDArray[Any]) -> str:
     ones = (labels == 1).sum(axis=1)
     odd = np.flatnonzero(ones != 1)
     if not len(odd):
-        return "one-hot ones, are not read: store the number of each image's class, labels.argmax(1)"
+        return "one-hot labels are not read: store the number of each image's class, labels.argmax(1)"
     count = f"{ones[odd[0]]} classes" if ones[odd[0]] else "no class"
     return f"image {odd[0]} has {count}, and multi-label data are not read: one class for each image"
 

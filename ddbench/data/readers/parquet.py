@@ -24,7 +24,7 @@ from ddbench.data.readers.images import Encoded, Survey, stacked
 from ddbench.data.readers.numbers import numbered
 from ddbench.data.readers.raw import ImageStream, Labels, PartName, Pixels, RawDataset
 from ddbench.data.readers.shards import part_files
-from ddbench.data.readers.troubles import Troubles
+from ddbench.data.readers.troubles import LFS, Troubles, is_lfs
 from ddbench.data.readers.walk import shown
 
 ROWS = 512
@@ -233,4 +233,4 @@ def _open(arrow: Any, file: Path) -> Any:
     try:
         return arrow.ParquetFile(file)
     except (OSError, ValueError) as error:
-        raise DataError(f"{shown(file)}: not a parquet file ({error})") from error
+        raise DataError(f"{shown(file)}: {LFS if is_lfs(file) else f'not a parquet file ({error})'}") from error

@@ -19,6 +19,8 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
 PartName: TypeAlias = Literal["train", "val", "test"]
 PARTS: tuple[PartName, ...] = ("train", "val", "test")
+SIXTEEN_BITS = "16 bits a channel"
+"""What notes call images of which 8 bits were kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,15 @@
 
 ``train/<wnid>/images/*.JPEG``, ``val/images/*.JPEG`` with ``val/val_annotations.txt`` (file, wnid, box), ``wnids.txt``
 (the order of the classes) and ``words.txt`` (their names). The official test images have no labels and are not read.
+
+Scripts that bring val into class folders for other loaders are understood: ``val/<wnid>/images/*.JPEG`` or
+``val/<wnid>/*.JPEG``, with or without the annotations, and ``train/<wnid>/*.JPEG``. The order of images stays the
+official one, and so does the revision.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +28,8 @@ from ddbench.data.readers.walk import Passed, level, shown
 NAME = "tiny-imagenet-200"
 SUFFIX = ".JPEG"
 HIDDEN = (SUFFIX.lower(),)
+ANNOTATIONS = "val_annotations.txt"
+_PACKED = ".tar, .tar.gz, .tar.xz"
 
 
 def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
@@ -40,13 +47,13 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
         return _read_layout(root, framing)
     archive = path if is_archive(path) else next(iter(sorted(p for p in path.glob(f"{NAME}*") if is_archive(p))), None)
     if archive is None:
-        raise DataError(f"{path} holds neither train/ and val/ nor {NAME}.zip (or .tar, .tar.gz, .tar.xz)")
+        raise DataError(_missing(path) or f"{path} holds neither train/ and val/ nor {NAME}.zip (or {_PACKED})")
     scratch = TemporaryDirectory(prefix="ddbench-")
     try:
         unpack(archive, Path(scratch.name))
         root = _root(Path(scratch.name))
         if root is None:
-            raise DataError(f"{archive} holds no train/ and val/val_annotations.txt")
+            raise DataError(f"{archive}: {_missing(Path(scratch.name)) or 'holds no train/ and val/'}")
         return replace(_read_layout(root, framing), scratch=scratch)
     except BaseException:
         scratch.cleanup()
@@ -55,11 +62,33 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
 
 def _root(path: Path) -> Path | None:
     """The folder with train/ and val/: ``path``, or one directly below it."""
-    if not path.is_dir():
+    return next((place for place in _places(path) if (place / "train").is_dir() and _val_of(place) is not None), None)
+
+
+def _places(path: Path) -> tuple[Path, ...]:
+    return (path, path / NAME, *level(path).folders) if path.is_dir() else ()
+
+
+def _val_of(root: Path) -> Path | None:
+    """val/, if it says which image is of which class: by its annotations, or by folders called as those of train/."""
+    val = root / "val"
+    if (val / ANNOTATIONS).is_file():
+        return val
+    classes = {folder.name for folder in level(root / "train").folders} if val.is_dir() else set()
+    return val if classes and any(folder.name in classes for folder in level(val).folders) else None
+
+
+def _missing(path: Path) -> str | None:
+    """What a folder lacks that has a train/; None: it has none."""
+    root = next((place for place in _places(path) if (place / "train").is_dir()), None)
+    if root is None:
         return None
-    below = (path / NAME, *level(path).folders)
-    return next(
-        (p for p in (path, *below) if (p / "train").is_dir() and (p / "val/val_annotations.txt").is_file()), None
+    inner = "" if root == path else f"{root.name}/"
+    if not (root / "val").is_dir():
+        return f"{shown(path)} holds {inner}train/ but no {inner}val/"
+    return (
+        f"{shown(path)}: {inner}val/ holds neither {ANNOTATIONS} nor folders called like those of train/, so its images"
+        f" have no labels: put {ANNOTATIONS} of the official archive there"
     )
 
 
@@ -67,20 +96,21 @@ def _read_layout(root: Path, framing: Framing) -> RawDataset:
     wnids = _wnids(root)
     numbers = {wnid: number for number, wnid in enumerate(wnids)}
     passed = Passed()
-    train: list[tuple[Path, int]] = []
-    for folder in level(root / "train", passed).folders:
-        found = level(folder / "images", passed, HIDDEN).files if (folder / "images").is_dir() else []
-        if folder.name not in numbers:
-            passed.folders[shown(f"train/{folder.name}")] += len(found)
-            continue
-        train += [(file, numbers[folder.name]) for file in found if file.suffix == SUFFIX]
-        _count_others(found, passed)
+    train = _in_folders(root / "train", numbers, passed)
     train.sort(key=lambda item: item[1])  # stable: the files of a class stay in the order of their names
-    test = _annotated(root / "val", numbers)
-    listed = {file.name for file, _ in test}
-    beside = level(root / "val/images", passed, HIDDEN).files if (root / "val/images").is_dir() else []
-    passed.loose += sum(file.suffix == SUFFIX and file.name not in listed for file in beside)
-    _count_others(beside, passed)
+    val = root / "val"
+    classes = _in_folders(val, numbers, passed)
+    if (val / ANNOTATIONS).is_file():
+        test = _annotated(val, numbers)
+        beside = level(val / "images").files if (val / "images").is_dir() else []
+        passed.folders.pop("val/images", None)
+        listed = {file for file, _ in test}
+        passed.loose += sum(
+            file.suffix == SUFFIX and file not in listed for file in [*beside, *(file for file, _ in classes)]
+        )
+        _count_others(beside, passed)
+    else:
+        test = sorted(classes, key=lambda item: _number(item[0]))
     if not train or not test:
         raise DataError(f"no {SUFFIX} images in {'train' if not train else 'val'}")
     survey = Survey(framing)
@@ -93,6 +123,28 @@ def _read_layout(root: Path, framing: Framing) -> RawDataset:
         test_labels=_labels(test),
         notes=(*survey.notes(), *passed.notes()),
     )
+
+
+def _in_folders(top: Path, numbers: dict[str, int], passed: Passed) -> list[tuple[Path, int]]:
+    """Images of class folders, ``<wnid>/images/*.JPEG`` or ``<wnid>/*.JPEG``, with their labels."""
+    found: list[tuple[Path, int]] = []
+    for folder in level(top, passed).folders:
+        inner = level(folder / "images", passed, HIDDEN).files if (folder / "images").is_dir() else []
+        files = level(folder, passed, HIDDEN).files
+        if any(file.suffix == SUFFIX for file in inner):
+            passed.loose += sum(file.suffix == SUFFIX for file in files)
+            files = inner
+        if folder.name in numbers:
+            found += [(file, numbers[folder.name]) for file in files if file.suffix == SUFFIX]
+            _count_others(files, passed)
+        elif files:
+            passed.folders[shown(f"{top.name}/{folder.name}")] += len(files)
+    return found
+
+
+def _number(file: Path) -> tuple[int, str]:
+    """``val_12.JPEG`` comes after ``val_2.JPEG``, as in the annotations."""
+    return int((re.findall(r"\d+", file.stem) or ["0"])[-1]), file.name
 
 
 def _count_others(files: Sequence[Path], passed: Passed) -> None:
@@ -123,15 +175,17 @@ def _names(root: Path, wnids: Sequence[str]) -> tuple[str, ...]:
 
 
 def _annotated(folder: Path, numbers: dict[str, int]) -> list[tuple[Path, int]]:
-    """Files of val with their labels, in the order of the annotations."""
+    """Files of val with their labels, in the order of the annotations; where somebody moved them to their classes."""
     found = []
-    for line in (folder / "val_annotations.txt").read_text(encoding="utf-8").splitlines():
+    for line in (folder / ANNOTATIONS).read_text(encoding="utf-8").splitlines():
         if not line.strip():
             continue
         name, wnid = [*line.split("\t"), ""][:2]
         if wnid not in numbers:
-            raise DataError(f"val_annotations.txt: {name} belongs to {wnid!r}, which is none of the classes")
-        found.append((folder / "images" / Path(name).name, numbers[wnid]))
+            raise DataError(f"{ANNOTATIONS}: {name} belongs to {wnid!r}, which is none of the classes")
+        homes = (folder / "images", folder / wnid / "images", folder / wnid)
+        places = [home / Path(name).name for home in homes]
+        found.append((next((place for place in places if place.exists()), places[0]), numbers[wnid]))
     return found
 
 

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from ddbench.core.errors import DataError
 
 _NAMED = 20
+_POINTER = b"version https://git-lfs"
+LFS = "a pointer of Git LFS, not the file itself: run `git lfs pull` in the clone that it comes from"
+
+
+def is_lfs(file: Path | bytes) -> bool:
+    """Whether a file, or its content, only says where Git LFS keeps it."""
+    if isinstance(file, bytes):
+        return file.startswith(_POINTER)
+    with suppress(OSError):
+        if file.is_file():
+            with file.open("rb") as opened:
+                return opened.read(len(_POINTER)) == _POINTER
+    return False
 
 
 class Troubles:

@@ -245,6 +245,11 @@ def test_all_unreadable_images_are_named_at_once(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"no image")
     with pytest.raises(DataError, match=r"2 images cannot be read: .*cat/000\.png: not a .*dog/002\.png: not a"):
         folder.read(tmp_path)
+    (tmp_path / "dog/000.png").write_bytes((tmp_path / "dog/000.png").read_bytes()[:2000])
+    (tmp_path / "cat/001.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    both = r"4 images .*cat/000.*; .*cat/001\.png: a pointer of Git LFS.*`git lfs pull`.*; .*dog/000\.png: damaged.*dog/002"
+    with pytest.raises(DataError, match=both):
+        folder.read(tmp_path)
     files.write_folder(tmp_path / "b", 3, size=64)
     for name in ("cat/000.png", "dog/002.png"):
         victim = tmp_path / "b" / name
@@ -258,9 +263,19 @@ def test_all_unreadable_images_are_named_at_once(tmp_path: Path) -> None:
 def test_every_form_of_transparency_is_noted(tmp_path: Path, mode: str, value: object) -> None:
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
-        image = Image.fromarray(files.pixels(8, 8, 3)).convert(mode)
-        image.save(tmp_path / name / "1.png", **({} if value is None else {"transparency": value}))
+        pixels = files.pixels(8, 8, 3)
+        pixels[0, 0] = 10
+        image = Image.fromarray(pixels).convert("L" if mode == "L" else "RGB").convert(mode)
+        clear = value if value is None or mode == "RGB" else image.getpixel((0, 0))
+        if value is None:
+            image.putalpha(Image.fromarray(np.where(pixels[..., 0] == 10, 254, 255).astype(np.uint8)))
+        image.save(tmp_path / name / "1.png", **({} if clear is None else {"transparency": clear}))
     assert folder.read(tmp_path).notes == ("2 of 2 images have transparency, which was composed on white",)
+    folder_of_one = tmp_path / "cat/1.png"
+    image = Image.fromarray(np.full((8, 8, 3), 200, dtype=np.uint8)).convert(mode)
+    image.save(folder_of_one, **({} if value is None else {"transparency": 0 if mode == "L" else value}))
+    if mode != "P":  # whose colours are numbered as they occur
+        assert folder.read(tmp_path).notes[-1:] == ("1 of 2 images have transparency, which was composed on white",)
 
 
 def test_further_frames_are_noted(tmp_path: Path) -> None:
@@ -310,7 +325,7 @@ def test_labels_that_count_from_one_are_shifted_with_a_word(tmp_path: Path, kind
         (np.array([-1, 0, 1] * 4), r"labels from -1 to 1; labels count from 0: add 1 to all"),
         (np.array([0, 1, 2**63] * 4, dtype=np.uint64), r"y_train holds 9223372036854775808"),
         (np.array([0, 1, 10**12] * 4), r"no image of y_train has label 2, 3, 4, 5, 6 …"),
-        (np.eye(3)[[0, 1, 2] * 4], r"one-hot ones, are not read"),
+        (np.eye(3)[[0, 1, 2] * 4], r"one-hot labels are not read"),
     ],
 )
 def test_labels_with_gaps_are_refused_in_words_that_help(tmp_path: Path, labels: files.Array, message: str) -> None:

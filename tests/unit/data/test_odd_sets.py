@@ -1,0 +1,118 @@
+"""Foreign sets under odd names and beside odd files: judged by their content, with a word on what is passed over."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddbench.core.errors import DataError
+from ddbench.core.plugin.loader import installed
+from ddbench.data.exchange.files import Flags, sources_of
+from ddbench.data.exchange.importer import Importer, Understood
+from ddbench.data.exchange.labels import read_parquet
+from tests.unit.data import data_files as files
+
+PIXELS = Flags(range="01")
+
+
+def take(path: Path, flags: Flags = PIXELS) -> Understood:
+    ((_, found),) = Importer(installed(), "digits").take_all(sources_of([path]), flags)
+    return found
+
+
+@pytest.fixture
+def pair() -> list[torch.Tensor]:
+    return [torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(10)]
+
+
+@pytest.mark.parametrize("name", ["labels_x", "images_x", "lr_x", "images_best", "labels_zca_1", "images_best_0"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_whole_set_is_one_whatever_its_file_is_called(tmp_path: Path, pair, name: str, beside: bool) -> None:
+    torch.save(pair, tmp_path / f"{name}.pt")
+    if beside:
+        for part in ("images", "labels"):
+            other = tmp_path / f"{part}_{name.partition('_')[2]}.pt"
+            if not other.exists():
+                torch.save(pair[part == "labels"], other)
+    assert take(tmp_path / f"{name}.pt").layout == "pair"
+
+
+@pytest.mark.parametrize(("there", "lost"), [("labels", "images_x.pt"), ("images", "labels_x.pt")])
+def test_half_a_set_names_the_other_half(tmp_path: Path, pair, there: str, lost: str) -> None:
+    torch.save(pair[there == "labels"], tmp_path / f"{there}_x.pt")
+    with pytest.raises(DataError, match=rf"{there}_x\.pt: {lost} is missing beside it"):
+        take(tmp_path / f"{there}_x.pt")
+
+
+@pytest.mark.parametrize("tag", ["best", "500"])
+@pytest.mark.parametrize("rate", [False, True])
+def test_images_that_mtt_unwhitened_go_with_its_one_file_of_labels(tmp_path: Path, pair, tag: str, rate: bool) -> None:
+    torch.save(pair[0], tmp_path / f"images_zca_{tag}.pt")
+    torch.save(pair[1], tmp_path / f"labels_{tag}.pt")
+    taken = f"labels_{tag}.pt"
+    if rate:
+        torch.save(torch.tensor(0.02), tmp_path / f"lr_{tag}.pt")
+        taken += f" and lr_{tag}.pt"
+    for place in (tmp_path, tmp_path / f"images_zca_{tag}.pt"):
+        found = take(place)
+        said = f"{taken} taken with images_zca_{tag}.pt, whose whitening MTT undid before it wrote them"
+        assert found.layout == "mtt" and said in found.found
+        assert ("learned learning rate 0.02" in found.found) == rate
+    torch.save(pair[1].flip(0), tmp_path / f"labels_zca_{tag}.pt")
+    assert not any(f"labels_{tag}.pt" in line for line in take(tmp_path).found)
+
+
+def test_image_folders_say_what_is_not_read_and_what_is_converted(tmp_path: Path) -> None:
+    for c in range(10):
+        folder = tmp_path / "set" / str(c)
+        (folder / ".ipynb_checkpoints").mkdir(parents=True)
+        for name in ("0.png", ".ipynb_checkpoints/0-checkpoint.png"):
+            Image.fromarray(files.pixels(8, 8, seed=c)).convert("LA" if c else "L").save(folder / name)
+    (tmp_path / "set/0/notes.psd").write_text("x")
+    (tmp_path / "set/loose.png").write_bytes(files.encoded(files.pixels(8, 8)))
+    found = take(tmp_path / "set", Flags()).found
+    assert "10 images below hidden names not read: .ipynb_checkpoints" in found
+    assert "1 file not read: 1 .psd" in found and "1 image outside class folders not read" in found
+    (tmp_path / "set/1/0.png").write_bytes(files.encoded(np.zeros((8, 8, 4), dtype=np.uint8)))
+    assert "1 of 10 images have transparency, which was composed on white" in take(tmp_path / "set", Flags()).found
+
+
+@pytest.mark.usefixtures("fresh_home")
+def test_grey_images_for_colours_are_said(tmp_path: Path) -> None:
+    from ddbench.data.dataset import open_data
+
+    files.write_folder(tmp_path / "rgb")
+    mine = f"mine=folder:{tmp_path / 'rgb'}"
+    for name in ("cat", "dog"):
+        (tmp_path / "grey" / name).mkdir(parents=True)
+        (tmp_path / "grey" / name / "0.png").write_bytes(files.encoded(files.pixels(8, 8)))
+    ((_, found),) = Importer(installed(), mine).take_all(sources_of([tmp_path / "grey"]), Flags())
+    assert "2 of 2 images are greyscale, converted to RGB" in found.found
+    files.write_parquet(tmp_path / "x.parquet", files.pixels(2, 8, 8), files.cycle(2, 2))
+    info = open_data(mine, None, "default", "meanstd", installed()).info
+    assert read_parquet(tmp_path / "x.parquet", info)[1].notes == ("2 of 2 images are greyscale, converted to RGB",)
+
+
+def test_what_is_no_file_is_called_what_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.pt")
+    for place in (tmp_path / "x.pt", Path("/dev/null")):
+        with pytest.raises(DataError, match=f"{place} is neither a file nor a folder: pipes, sockets and devices"):
+            sources_of([place])
+    with pytest.raises(DataError, match="no such file or folder"):
+        sources_of([tmp_path / "y.pt"])
+    (tmp_path / "z.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n")
+    with pytest.raises(DataError, match=r"z\.pt: a pointer of Git LFS.*`git lfs pull`"):
+        sources_of([tmp_path / "z.pt"])
+
+
+def test_a_label_of_thousands_of_digits_is_no_advice_to_programmers(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0/a.png").write_bytes(files.encoded(files.pixels(8, 8)))
+    (tmp_path / "labels.csv").write_text("file,label\n0/a.png," + "1" * 5000)
+    with pytest.raises(DataError, match="thousands of digits; labels are the numbers of classes"):
+        take(tmp_path, Flags())
