@@ -57,6 +57,18 @@ class NewerRecordError(UsageError):
         self.what = what
 
 
+def is_later(version: object, known: int) -> bool:
+    """Whether a version in a stored file is one of a newer ddbench; of 0, -1, true and "1" there was none: damage.
+
+    What later ones will look like nobody knows yet: 2.5 and "2" are later than 1, too.
+    """
+    try:
+        number = float(version) if isinstance(version, int | float | str) and not isinstance(version, bool) else 0.0
+    except (ValueError, OverflowError):
+        return False
+    return known < number < float("inf")
+
+
 FailureStatus = Literal["failed", "oom", "nan", "timeout"]
 
 
