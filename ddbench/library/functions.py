@@ -19,7 +19,7 @@ from ddbench.library.durations import seconds_of
 from ddbench.library.folders import each_once, opened
 from ddbench.library.results import Results
 from ddbench.library.runs import How, Watcher, perform, planned, unfinished
-from ddbench.plan.collect import collect, remember, stored
+from ddbench.plan.collect import called_as_made, collect, remember, stored
 from ddbench.plan.graph import Plan
 from ddbench.plan.mistakes import checked
 from ddbench.work.executors.base import check_executor
@@ -152,7 +152,7 @@ def read(*places: PathLike, plugin: PathLike | Sequence[PathLike] = ()) -> Resul
     if lost is not None:
         raise UsageError(f"{lost}: no such results folder or file of records")
     with kept(), one_file_plugins(_paths(plugin)):
-        found = (stored(opened(path)) if path.is_dir() else read_records(path) for path in paths)
+        found = (stored(opened(path)) if path.is_dir() else called_as_made(read_records(path)) for path in paths)
         return Results(each_once(chain.from_iterable(found)))
 
 
