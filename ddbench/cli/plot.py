@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, join
+from ddbench.cli.options import PLUGIN, CommaList, Place, join
 from ddbench.cli.records import chosen, gathered
 from ddbench.core.documents import CellDocument
 from ddbench.core.errors import UsageError
@@ -25,17 +25,15 @@ if TYPE_CHECKING:
     from ddbench.publish.looks import Drawn, Look
 
 
-_out = click.option("--out", type=click.Path(path_type=Path), help="Results folder. [runs, without --records]")
-_to = click.option(
-    "--to", "target", type=click.Path(path_type=Path), required=True, help="Picture to write, .png or .svg."
-)
+_out = click.option("--out", type=Place(path_type=Path), help="Results folder. [runs, without --records]")
+_to = click.option("--to", "target", type=Place(path_type=Path), required=True, help="Picture to write, .png or .svg.")
 _datasets = click.option("--datasets", type=CommaList(), multiple=True, help="Only these data sets.")
 _protocols = click.option("--protocols", type=CommaList(), multiple=True, help="Only these, hard or hard@2.")
 _methods = click.option(
     "--methods", type=CommaList(), multiple=True, help="Only these methods or rows; references always."
 )
 _records = click.option(
-    "--records", "files", type=click.Path(path_type=Path), multiple=True, help="Records file (.jsonl), repeatable."
+    "--records", "files", type=Place(path_type=Path), multiple=True, help="Records file (.jsonl), repeatable."
 )
 
 
@@ -124,7 +122,7 @@ def window(target: Path, **given: Any) -> None:
 
 
 @plot.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
+@click.option("--out", type=Place(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
 @_to
 @_datasets
 @_methods

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -143,6 +144,11 @@ def shown_value(value: object) -> str:
     except ValueError:
         return "a number of thousands of digits"
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def shown_count(n: int) -> str:
+    """A number as messages name it: ``20,000``; from 10^15 on the power of ten that it has."""
+    return f"{n:,}" if abs(n) < 10**15 else f"about {'-' * (n < 0)}10^{int((abs(n).bit_length() - 1) * math.log10(2))}"
 
 
 MOST_SHOWN = 80
