@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,13 @@ def placed(folder: Path, records: Iterable[Record]) -> list[Path]:
         files.append(place / CONDENSE if record.kind == "condense" else evaluation_path(place, record.key))
         write_record(files[-1], record)
     return files
+
+
+def unsealed(record: Record) -> dict[str, Any]:
+    """The JSON of a record as older ones stand in files, and as a forger writes them: without the seal."""
+    content: dict[str, Any] = json.loads(record.to_json())
+    del content["seal"]
+    return content
 
 
 def demo() -> list[Record]:

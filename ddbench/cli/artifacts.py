@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from ddbench.cli.options import PLUGIN
+from ddbench.cli.options import PLUGIN, Place
 from ddbench.core.errors import UsageError
 from ddbench.core.store import artifacts as store
 
@@ -58,7 +58,7 @@ def _what(params: dict[str, Any]) -> str:
 
 
 @artifacts.command("import")
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("files", type=Place(path_type=Path), nargs=-1, required=True)
 @click.option("--dataset", required=True, help="What the experts were trained on; a prepared data set.")
 @click.option("--arch", help="Their network. [the data set's default]")
 @click.option("--preprocess", required=True, help="The space they were trained in: meanstd, meanstd-mtt, zca-kornia.")

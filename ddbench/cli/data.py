@@ -11,7 +11,7 @@ import click
 from pydantic import ValidationError
 from tabulate import tabulate
 
-from ddbench.cli.options import PLUGIN
+from ddbench.cli.options import PLUGIN, Place
 from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import active
 from ddbench.data.prepared.on_disk import Prepared, data_root, open_folder
@@ -45,7 +45,7 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--from",
     "files",
-    type=click.Path(path_type=Path),
+    type=Place(path_type=Path),
     metavar="DIR",
     help="Read the files of a registered data set from here; without it they are downloaded.",
 )

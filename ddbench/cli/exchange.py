@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, join
+from ddbench.cli.options import PLUGIN, CommaList, Place, join
 from ddbench.cli.run import HOW, WHERE, carry_out, checked_views, options
 from ddbench.core.plugin.loader import active
 from ddbench.data.exchange.files import Flags, Source
@@ -23,7 +23,7 @@ Command = Callable[..., Any]
 NAMES = CommaList(str)
 
 FILES = [
-    click.argument("files", metavar="FILE…", type=click.Path(path_type=Path), nargs=-1, required=True),
+    click.argument("files", metavar="FILE…", type=Place(path_type=Path), nargs=-1, required=True),
     click.option("--dataset", required=True, help="What the sets were condensed from; a prepared data set."),
     click.option("--preprocess", metavar="ID",
                  help="The space that float images are stored in, and that sets are evaluated in: meanstd, "
@@ -126,10 +126,10 @@ def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:
 )
 @click.option(
     "--into",
-    type=click.Path(path_type=Path),
+    type=Place(path_type=Path),
     help="File or folder to write; .pt or .npz is added where it is missing. [KEY.pt, KEY.npz, KEY, KEY-hf]",
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
+@click.option("--out", type=Place(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
 @PLUGIN
 def export(key: str, target: str, into: Path | None, out: Path) -> None:
     """Write a condensed set in a format that needs no ddbench, with a manifest that says what it is."""

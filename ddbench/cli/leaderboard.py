@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ddbench.cli.options import PLUGIN
+from ddbench.cli.options import PLUGIN, Place
 from ddbench.core.errors import DDBenchError, UsageError
 
 DIFF_LINES = 20
@@ -16,7 +16,7 @@ DIFF_LINES = 20
 DIFF_WIDTH = 400
 """Characters of a line that are shown: a picture is one long line."""
 
-pages_argument = click.argument("pages", metavar="[PAGE]...", nargs=-1, type=click.Path(path_type=Path))
+pages_argument = click.argument("pages", metavar="[PAGE]...", nargs=-1, type=Place(path_type=Path))
 
 
 @click.group()

@@ -9,11 +9,21 @@ from typing import Any
 
 import click
 
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import UsageError, shown_value
 from ddbench.core.yaml import parse_yaml
 from ddbench.library.durations import seconds_of
 
 GPU = r"cuda:(0|[1-9]\d*)"
+
+
+class Place(click.Path):
+    """A file or a folder. No name at all is an error; click takes it for the folder that one is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check that there is a name."""
+        if not str(value).strip():
+            self.fail(f"{value!r} is no name: the folder you are in is `.`", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class CommaList(click.ParamType[list[Any]]):
@@ -32,7 +42,7 @@ class CommaList(click.ParamType[list[Any]]):
         items = []
         for part in self.parts(str(value)):
             if not part.strip():
-                self.fail(f"{value!r} holds an empty item", param, ctx)
+                self.fail(f"{shown_value(value)} holds an empty item", param, ctx)
             try:
                 items.append(self.item(part.strip()))
             except ValueError:
@@ -96,7 +106,7 @@ class Duration(click.ParamType[float]):
         except UsageError as error:
             self.fail(str(error), param, ctx)
         if self.positive and seconds == 0:
-            self.fail(f"{value!r} leaves no time at all", param, ctx)
+            self.fail(f"{shown_value(value)} leaves no time at all", param, ctx)
         return seconds
 
 
@@ -110,7 +120,7 @@ class Jobs(click.ParamType[int | None]):
         if value == "auto" or (isinstance(value, int) and value > 0):
             return None if value == "auto" else value
         if re.fullmatch(r"[1-9]\d*", str(value)) is None:
-            self.fail(f"{value!r} is neither auto nor a number from 1", param, ctx)
+            self.fail(f"{shown_value(value)} is neither auto nor a number from 1", param, ctx)
         return int(value)
 
 
@@ -126,10 +136,12 @@ class Device(click.ParamType[str]):
         """Check the form."""
         more, known = (rf"|all|{GPU}(,{GPU})+", "; cuda:0,cuda:1; all") if self.several else ("", "")
         if re.fullmatch(rf"auto|cpu|mps|cuda|{GPU}{more}", str(value)) is None:
-            self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:1, mps{known}", param, ctx)
+            self.fail(f"{shown_value(value)} is none of auto, cpu, cuda, cuda:1, mps{known}", param, ctx)
         names = str(value).split(",")
         if len(set(names)) < len(names):
-            self.fail(f"{value!r} names a GPU twice; --jobs {len(names)} starts so many processes", param, ctx)
+            self.fail(
+                f"{shown_value(value)} names a GPU twice; --jobs {len(names)} starts so many processes", param, ctx
+            )
         return str(value)
 
 
@@ -142,11 +154,11 @@ class Setting(click.ParamType[tuple[str, str, Any]]):
         """Parse."""
         match = re.fullmatch(r"([A-Za-z][\w-]*)\.(\w+)=(.*)", str(value), flags=re.DOTALL)
         if match is None:
-            self.fail(f"{value!r} is not of the form method.param=value, e.g. dm.iterations=500", param, ctx)
+            self.fail(f"{shown_value(value)} is not of the form method.param=value, e.g. dm.iterations=500", param, ctx)
         try:
             return match[1], match[2], parse_yaml(match[3])
         except ValueError as error:
-            self.fail(f"{match[3][:80]!r} is not a YAML value: {error}", param, ctx)
+            self.fail(f"{shown_value(match[3])} is not a YAML value: {error}", param, ctx)
 
 
 def _plug_in(ctx: click.Context, param: click.Parameter, files: tuple[Path, ...]) -> None:
@@ -157,7 +169,7 @@ def _plug_in(ctx: click.Context, param: click.Parameter, files: tuple[Path, ...]
 
 
 PLUGIN: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--plugin", type=click.Path(path_type=Path), multiple=True, expose_value=False, callback=_plug_in, metavar="FILE",
+    "--plugin", type=Place(path_type=Path), multiple=True, expose_value=False, callback=_plug_in, metavar="FILE",
     help="A one-file plugin: this command knows its members, too.",
 )  # fmt: skip
 """For every command that names members; such a command asks :func:`ddbench.core.plugin.loader.active` for them."""

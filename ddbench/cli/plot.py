@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, join
+from ddbench.cli.options import PLUGIN, CommaList, Place, join
 from ddbench.cli.records import chosen, gathered
 from ddbench.core.documents import CellDocument
 from ddbench.core.errors import UsageError
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ddbench.results.tables.tables import Table
 
 
-_out = click.option("--out", type=click.Path(path_type=Path), help="Results folder. [runs, without --records]")
+_out = click.option("--out", type=Place(path_type=Path), help="Results folder. [runs, without --records]")
 _to = click.option(
-    "--to", "target", type=click.Path(path_type=Path), required=True, help="Picture to write, .png, .svg or .pdf."
+    "--to", "target", type=Place(path_type=Path), required=True, help="Picture to write, .png, .svg or .pdf."
 )
 _datasets = click.option("--datasets", type=CommaList(), multiple=True, help="Only these data sets.")
 _protocols = click.option("--protocols", type=CommaList(), multiple=True, help="Only these, hard or hard@2.")
@@ -36,7 +36,7 @@ _methods = click.option(
     "--methods", type=CommaList(), multiple=True, help="Only these methods or rows; references always."
 )
 _records = click.option(
-    "--records", "files", type=click.Path(path_type=Path), multiple=True, help="Records file (.jsonl), repeatable."
+    "--records", "files", type=Place(path_type=Path), multiple=True, help="Records file (.jsonl), repeatable."
 )
 
 _controls = click.option(
@@ -129,7 +129,7 @@ def window(target: Path, **given: Any) -> None:
 
 
 @plot.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
+@click.option("--out", type=Place(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
 @_to
 @_datasets
 @_methods

@@ -10,7 +10,7 @@ from ddbench.core.names import meant
 from ddbench.core.records import Record
 from ddbench.core.store.folder import newer_below
 from ddbench.library.folders import each_once, opened
-from ddbench.plan.collect import stored
+from ddbench.plan.collect import called_as_made, stored
 
 
 def gathered(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
@@ -25,7 +25,7 @@ def gathered(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
     """
     from ddbench.core.store.jsonl import read_records
 
-    records = [record for path in files for record in read_records(path)]
+    records = called_as_made(record for path in files for record in read_records(path))
     if out is not None or not files:
         records += stored(opened(out or Path("runs")))
     return each_once(records)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ddbench.cli.console import tables
-from ddbench.cli.options import PLUGIN, CommaList, DataSets, Device, Duration, Jobs, Setting, join
+from ddbench.cli.options import PLUGIN, CommaList, DataSets, Device, Duration, Jobs, Place, Setting, join
 from ddbench.core.errors import printable
 from ddbench.core.plugin.loader import active
 from ddbench.core.records import ENGINES
@@ -69,7 +69,7 @@ WHAT = [
     PLUGIN,
 ]
 KEPT = [
-    click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Results folder."),
+    click.option("--out", type=Place(path_type=Path), default="runs", show_default=True, help="Results folder."),
     click.option("--retry-failed", is_flag=True, help="Run cells again that failed before."),
     click.option("-v", "--verbose", is_flag=True, help="Show tracebacks."),
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, CommaList, join
+from ddbench.cli.options import PLUGIN, CommaList, Place, join
 from ddbench.cli.run import KEPT, NAMES, WHERE, options, print_plan, run_plan, say_failures
 from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import UsageError
@@ -26,7 +26,7 @@ from ddbench.plan.graph import Plan
 from ddbench.plan.status import assess
 from ddbench.work.executors.base import check_executor
 
-PATH = click.Path(path_type=Path)
+PATH = Place(path_type=Path)
 PART = [
     click.option("--methods", type=NAMES, multiple=True, help="Try only the configurations of these methods now."),
     click.option("--ipc", type=CommaList(int), multiple=True, help="Try only those for these images per class now."),

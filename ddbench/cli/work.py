@@ -9,14 +9,14 @@ from pathlib import Path
 
 import click
 
-from ddbench.cli.options import PLUGIN
+from ddbench.cli.options import PLUGIN, Place
 from ddbench.core.plugin.limited import PluginWarning
 from ddbench.core.plugin.loader import active
 from ddbench.library.folders import opened
 
 
 @click.command(hidden=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Results folder.")
+@click.option("--out", type=Place(path_type=Path), required=True, help="Results folder.")
 @PLUGIN
 @click.option("--keep-logits", is_flag=True, help="Store test logits beside the predictions.")
 @click.option("--device", default="cpu", help="Where most nodes will run: what is free there is told.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,6 +56,18 @@ class NewerRecordError(UsageError):
         )
         self.where = where
         self.what = what
+
+
+def is_later(version: object, known: int) -> bool:
+    """Whether a version in a stored file is one of a newer ddbench; of 0, -1, true and "1" there was none: damage.
+
+    What later ones will look like nobody knows yet: 2.5 and "2" are later than 1, too.
+    """
+    try:
+        number = float(version) if isinstance(version, int | float | str) and not isinstance(version, bool) else 0.0
+    except (ValueError, OverflowError):
+        return False
+    return known < number < float("inf")
 
 
 FailureStatus = Literal["failed", "oom", "nan", "timeout"]
@@ -131,6 +144,11 @@ def shown_value(value: object) -> str:
     except ValueError:
         return "a number of thousands of digits"
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def shown_count(n: int) -> str:
+    """A number as messages name it: ``20,000``; from 10^15 on the power of ten that it has."""
+    return f"{n:,}" if abs(n) < 10**15 else f"about {'-' * (n < 0)}10^{int((abs(n).bit_length() - 1) * math.log10(2))}"
 
 
 MOST_SHOWN = 80

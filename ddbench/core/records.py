@@ -7,11 +7,12 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal, TypeGuard, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ddbench.core.documents import EvaluationDocument, Recorded
-from ddbench.core.errors import CorruptFileError, NewerRecordError, first_problem
+from ddbench.core.errors import CorruptFileError, NewerRecordError, first_problem, is_later, shown_value
 from ddbench.core.infos import IMPORTED
+from ddbench.core.seals import seal_of, sealed
 
 Status = Literal["ok", "failed", "oom", "nan", "timeout", "skipped"]
 ENGINES = ("eager", "fused", "bf16")
@@ -29,6 +30,8 @@ TIMERS: tuple[Timer, ...] = get_args(Timer)
 """All of them, first what says most of the work that was done."""
 _EXTRA = ("extra_forbidden", "unexpected_keyword_argument")
 """How pydantic calls a field that a model or a data class does not have."""
+_ALWAYS = {"schema_version": "schema", "cost": "cost", "env": "env", "metrics": "metrics"}
+"""What every record of a file says, older ones too, and its name there."""
 FAILURES: frozenset[str] = frozenset({"failed", "oom", "nan"})
 
 
@@ -156,6 +159,8 @@ class Record(BaseModel):
         set_sha256: sha256 of ``condensed.safetensors`` that was made or evaluated.
         started: UTC time, ISO 8601.
         finished: UTC time, ISO 8601.
+        seal: Of a record in a file: the sha256 of its canonical JSON without the seal (:mod:`ddbench.core.seals`); None
+            in memory, and in records of before.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -177,6 +182,14 @@ class Record(BaseModel):
     set_sha256: str | None = None
     started: str
     finished: str
+    seal: str | None = Field(default=None, exclude=True, repr=False)
+
+    @field_validator("schema_version", "key_format", mode="before")
+    @classmethod
+    def _is_whole(cls, value: Any) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool):  # Literal[1] takes true and 1.0
+            raise ValueError(f"a whole number is wanted, not {shown_value(value)}")
+        return value
 
     @property
     def as_run(self) -> bool:
@@ -222,15 +235,15 @@ class Record(BaseModel):
         return float(spent.evaluate_s * updates / self.cost.steps)
 
     def to_json(self, *, indent: int | None = 1) -> str:
-        """The record as JSON text."""
-        return self.model_dump_json(indent=indent, by_alias=True)
+        """The record as JSON text, sealed."""
+        return sealed(self.model_dump_json(by_alias=True), indent=indent)
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> Record:
         """Read a record.
 
         Raises:
-            CorruptFileError: If the text is not a record of this schema.
+            CorruptFileError: If the text is not a record of this schema, or not what was written.
             NewerRecordError: If it is one of a newer ddbench.
         """
         # Editors of Windows put a byte order mark before what they save.
@@ -244,7 +257,20 @@ class Record(BaseModel):
         measured = record.kind == "evaluation" and record.status == "ok"
         if measured and not is_number(record.metrics.get("top1")):
             raise CorruptFileError(f"{where}: an evaluation without a number in metrics.top1")
+        lost = [name for field, name in _ALWAYS.items() if field not in record.model_fields_set]
+        if lost:
+            raise CorruptFileError(f"{where}: it does not say its {lost[0]}")
+        if "seal" in record.model_fields_set and not _fits(record.seal, text):
+            raise CorruptFileError(f"{where}: its seal is not that of its content: it was changed after it was written")
+        record.seal = None
         return record
+
+
+def _fits(seal: str | None, text: str | bytes) -> bool:
+    try:
+        return seal == seal_of(text)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _newer(text: str | bytes, error: ValidationError) -> str | None:
@@ -252,12 +278,14 @@ def _newer(text: str | bytes, error: ValidationError) -> str | None:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        content = None
     if not isinstance(content, dict) or "schema" not in content:
         return None
     for name in ("schema", "key_format"):
-        if content.get(name, 1) != 1:
+        if is_later(content.get(name), 1):
             return f"{name} {json.dumps(content[name])[:40]}"
+        if name in content and (isinstance(content[name], bool) or content[name] != 1):
+            return None  # of no ddbench at all
     told = [(e["type"], ".".join(map(str, e["loc"]))) for e in error.errors()]
     for kind, where in told:
         if kind in _EXTRA:

@@ -6,7 +6,7 @@ except by :func:`parse_label` in records from before roles.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
@@ -108,6 +108,20 @@ def label_at(role: Role) -> str:
 def name_from(method: str, start: str) -> str:
     """What a suite calls ``method`` where it starts from the set of ``start``: ``kmeans_soft`` of ``random_soft``."""
     return f"{start}_{method.removeprefix(CHANGED)}"
+
+
+def name_in(label: str, own: Collection[str], names: Collection[str]) -> str | None:
+    """The name of another method that a label is, or begins with as labels do: ``datm``, ``DATM (0 steps)``.
+
+    Args:
+        label: The label of a row.
+        own: What the row's method may be called.
+        names: Of all methods.
+    """
+    head = label.strip().partition(" (")[0].partition("@")[0].strip().casefold()
+    if head in {name.casefold() for name in own}:
+        return None
+    return next((name for name in names if name.casefold() == head), None)
 
 
 def parse_label(label: str, method: str = "") -> Role:

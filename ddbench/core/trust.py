@@ -10,7 +10,7 @@ import datetime
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ import numpy.typing as npt
 from ddbench.core.correctness import unpack
 from ddbench.core.documents import CellDocument, EvaluationDocument, Facts
 from ddbench.core.errors import shown_value
-from ddbench.core.infos import ALL_AXES, Standing
+from ddbench.core.infos import ALL_AXES, IMPORTED, Standing
 from ddbench.core.keys import condense_key, eval_key, short
+from ddbench.core.profiles import profiles
 from ddbench.core.records import Record, is_number
+from ddbench.core.roles import name_in
 from ddbench.core.specs import Budget
 
 CLOSE = 1e-6
@@ -33,7 +35,8 @@ _AXES = tuple(
 """What the key of a set may depend on, the most usual first."""
 _KEY = re.compile(r"[0-9a-f]{64}")
 _PERCENT = ("top1", "train_top1", "top1_uint8", "full_stopped")
-_COUNTS = ("updates", "recipe_updates", "full_stopped_updates")
+_AMOUNTS = ("loss", "updates", "recipe_updates", "full_stopped_updates")
+_CHOSEN = ("lr", "own_lr", "step", "tried")
 _OF_STANDING = frozenset(Standing.__dataclass_fields__)
 _DEEPEST = 4
 MOST_CLASSES = 1000
@@ -63,6 +66,26 @@ def doubt_of_place(record: Record, path: Path) -> str | None:
         return f"it is of another node ({record.document.label} {short(record.key)})"
     if path.parents[1].name not in (short(document.eval.set), document.eval.set):
         return f"it evaluates another set ({short(document.eval.set)})"
+    return None
+
+
+def doubt_of_labels(record: Record, names: Collection[str]) -> str | None:
+    """How a record calls its row by the name of another method, in words; None: it does not.
+
+    No key is made of labels. Sets of others are called as their files are: a set of DM may well be called ``dm``.
+
+    Args:
+        record: The record.
+        names: Of all methods, and of what else a suite may name.
+    """
+    document = record.document
+    if document.cell.method == IMPORTED:
+        return None
+    also = document.also if isinstance(document, EvaluationDocument) else ()
+    own = (document.cell.method, document.set.called)
+    for label in (document.label, document.set.label, *(place.label for place in also)):
+        if (other := name_in(label, own, names)) is not None:
+            return f"it is of {own[1]} and calls its row {shown_value(label)}, by the name of {other}"
     return None
 
 
@@ -154,13 +177,15 @@ def _is_of_its_key(document: CellDocument, axes: Sequence[str] | None = None) ->
 
 def _doubts_of_facts(record: Record) -> Iterator[str]:
     document = record.document
+    if document.set.profile is not None and document.set.profile not in profiles():
+        yield f"its profile {shown_value(document.set.profile)} is none of {', '.join(profiles())}"
     found = [*record.env.items()]
     for name, value in found:
         several = isinstance(value, list) and all(isinstance(one, str) for one in value)
         if not (several if name == "inputs" else value is None or _finite(value) or _is_word(value)):
             yield f"env.{name} is {shown_value(value)}"
     for name, value in (record.selection or {}).items():
-        plain = _finite(value) if name in ("lr", "own_lr", "step", "tried") else _plain(value)
+        plain = _is_amount(value) if name in _CHOSEN else _plain(value)
         if not plain or (name == "val_top1" and not _accuracies(value)):
             yield f"selection.{name} is {shown_value(value)}"
     if isinstance(document, EvaluationDocument):
@@ -190,7 +215,7 @@ def _doubts_of_cost(record: Record) -> Iterator[str]:
             if isinstance(value, int | float) and not 0 <= value < 2**63:  # NaN is not, either
                 yield f"{place}.{name} is {shown_value(value)}"
     for name, value in cost.bytes.items():
-        if not (_finite(value) and value >= 0):
+        if not _is_amount(value):
             yield f"cost.bytes.{name} is {shown_value(value)}"
 
 
@@ -245,14 +270,18 @@ def _is_metric(name: str, value: object) -> bool:
         return isinstance(value, list) and all(one is None or _is_percent(one) for one in value)
     if name == "val_top1":
         return _accuracies(value)
-    if name in _COUNTS:
-        return value is None or (_finite(value) and value >= 0)  # type: ignore[operator]
+    if name in _AMOUNTS:
+        return value is None or _is_amount(value)
     return _plain(value)
 
 
 def _finite(value: object) -> bool:
     """Whether a value is a number that arithmetic can use."""
     return is_number(value) and (abs(value) < 2**63 if isinstance(value, int) else math.isfinite(value))
+
+
+def _is_amount(value: object) -> bool:
+    return is_number(value) and _finite(value) and value >= 0
 
 
 def _is_percent(value: object) -> bool:

@@ -1,13 +1,18 @@
-"""YAML of users: what it may hold, and its errors in words; nothing that a file says can end in a traceback."""
+"""YAML of users: what it may hold, and its errors in words; nothing that a file says can end in a traceback.
+
+Plain values are what YAML 1.2 takes them for, where people mean numbers to the base of ten. What 1.1 makes of others
+(``010`` is 8, ``1:30`` is 90, ``no`` is false) nobody means: such numbers are refused, such words are words.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ddbench.core.errors import CorruptFileError, UsageError
+from ddbench.core.errors import MOST_SHOWN, CorruptFileError, UsageError
 from ddbench.core.store.files import read_small
 
 DEEPEST = 64
@@ -21,7 +26,19 @@ MERGED = 10_000
 DIGITS = 4000
 """Of an integer: Python writes no longer ones."""
 
-_MERGE = "tag:yaml.org,2002:merge"
+_TAG = "tag:yaml.org,2002:"
+_MERGE = f"{_TAG}merge"
+_RESOLVED = ("bool", "int", "float")
+_INTEGER = r"[-+]?[0-9]+"
+_FLOAT = (
+    r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+_PUZZLING = (
+    r"[-+]?0[0-9]+|[-+]?0[xX][0-9a-fA-F_]+|[-+]?0[oO][0-7_]+|[-+]?0[bB][01_]+|[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
+    r"|[-+]?(?:[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?|[0-9]+\.[0-9]*_[0-9_]*|\.[0-9]+_[0-9_]*)(?:[eE][-+]?[0-9]+)?"
+)
+"""What one YAML or another, or a programming language, takes for a number to another base or with marks in it."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -87,12 +104,51 @@ class _Loader(yaml.SafeLoader):
         node.value = merged + own
 
 
+def _number(loader: _Loader, node: Any) -> int | float:
+    """A number to the base of ten.
+
+    Raises:
+        YAMLError: If it is written in a way that not everybody reads as the same number.
+    """
+    text = str(loader.construct_scalar(node))
+    if re.fullmatch(_PUZZLING, text) is not None:
+        raise yaml.YAMLError(f"{_shown(text)} is no number here{_meant(text)}; text stands in quotes: {_shown(text)!r}")
+    integer = node.tag.endswith(":int")
+    if re.fullmatch(_INTEGER if integer else f"{_FLOAT}|{_INTEGER}", text) is None:
+        raise yaml.YAMLError(f"{_shown(text)} is no number")
+    if integer and len(text) > DIGITS:
+        raise yaml.YAMLError(f"an integer of more than {DIGITS} digits")
+    return int(text) if integer else float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def _meant(text: str) -> str:
+    """What to write instead, where it is clear which number is meant."""
+    plain = text.replace("_", "")
+    if ":" in plain or not re.fullmatch(rf"{_INTEGER}|{_FLOAT}", plain):
+        return ": numbers are written to the base of ten"
+    sign, digits = re.fullmatch(r"([-+]?)0*(.*)", plain, flags=re.DOTALL).groups()  # type: ignore[union-attr]
+    return f": write {_shown(sign + (digits if digits[:1].isdigit() else f'0{digits}'))}"
+
+
 def _refused(loader: _Loader, node: yaml.Node) -> Any:
-    raise yaml.YAMLError(f"{node.tag.replace('tag:yaml.org,2002:', '!!')} is not used here")
+    raise yaml.YAMLError(f"{node.tag.replace(_TAG, '!!')} is not used here")
 
 
 for _tag in ("set", "omap", "pairs", "binary"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _refused)
+    _Loader.add_constructor(f"{_TAG}{_tag}", _refused)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag.removeprefix(_TAG) not in _RESOLVED]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(f"{_TAG}bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(f"{_TAG}int", re.compile(rf"^(?:{_INTEGER}|{_PUZZLING})$"), list("-+.0123456789"))
+_Loader.add_implicit_resolver(f"{_TAG}float", re.compile(rf"^(?:{_FLOAT})$"), list("-+.0123456789"))
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"{_TAG}{_tag}", _number)
 
 
 def parse_yaml(text: str) -> Any:

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ddbench.core.errors import UsageError
 from ddbench.core.records import Record
 from ddbench.core.store.folder import Store
 from ddbench.work.evaluate.predictions import Recounter
+
+
+def folder_at(out: str | Path) -> Path:
+    """The folder that ``out`` names; Python takes no name at all for the folder that one is in.
+
+    Raises:
+        UsageError: If it is empty.
+    """
+    if not str(out).strip():
+        raise UsageError(f"out={str(out)!r} is no name: the folder you are in is '.'")
+    return Path(out)
 
 
 def opened(out: Path, *, aside: bool = False) -> Store:

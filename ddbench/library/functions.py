@@ -17,10 +17,10 @@ from ddbench.core.plugin.loader import one_file_plugins
 from ddbench.core.process_state import kept
 from ddbench.library.causes import causes
 from ddbench.library.durations import seconds_of
-from ddbench.library.folders import each_once, opened
+from ddbench.library.folders import each_once, folder_at, opened
 from ddbench.library.results import Results
 from ddbench.library.runs import How, Watcher, perform, planned
-from ddbench.plan.collect import collect, remember, stored
+from ddbench.plan.collect import called_as_made, collect, remember, stored
 from ddbench.plan.graph import Plan
 from ddbench.plan.mistakes import checked
 from ddbench.work.executors.base import check_executor
@@ -132,7 +132,9 @@ def run(
     )  # fmt: skip
     with kept(), one_file_plugins(_paths(plugin)) as registries:
         check_executor(executor, jobs, device)
-        store, plan = planned(suite_of(words, registries), registries, Path(out), retry_failed=retry_failed, aside=True)
+        store, plan = planned(
+            suite_of(words, registries), registries, folder_at(out), retry_failed=retry_failed, aside=True
+        )
         return _carry_out(plan, store, how, progress)
 
 
@@ -153,7 +155,7 @@ def read(*places: PathLike, plugin: PathLike | Sequence[PathLike] = ()) -> Resul
     if lost is not None:
         raise UsageError(f"{lost}: no such results folder or file of records")
     with kept(), one_file_plugins(_paths(plugin)):
-        found = (stored(opened(path)) if path.is_dir() else read_records(path) for path in paths)
+        found = (stored(opened(path)) if path.is_dir() else called_as_made(read_records(path)) for path in paths)
         return Results(each_once(chain.from_iterable(found)))
 
 
@@ -244,7 +246,7 @@ def evaluate(
         sources = named_sources(files, [*named_sets])
         rows = [(source, importer.take(source, each)) for source, each in zip(sources, own, strict=True)]
         suite = suite_of_sets(rows, importer, words)
-        store, plan = planned(suite, registries, Path(out), retry_failed=retry_failed, aside=True)
+        store, plan = planned(suite, registries, folder_at(out), retry_failed=retry_failed, aside=True)
         told = [line for _, understood in rows for line in understood.warnings]
         return _carry_out(plan, store, how, progress, told)
 
@@ -271,7 +273,7 @@ def load_set(key: PathLike, *, out: PathLike = "runs") -> CondensedSet:
     if path.is_file():
         return load(path)
     with kept():
-        store = opened(Path(out))
+        store = opened(folder_at(out))
         found = find_record(store, str(key))
         set_of(store, found)
         return store.load_set(found.folder, keep=True)[0]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 from ddbench.core.documents import CellDocument, EvaluationDocument, Place
-from ddbench.core.keys import canonical
+from ddbench.core.keys import canonical, short
+from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record, source_of
 from ddbench.core.specs import Budget, CellSpec, EvalSpec
+from ddbench.core.store.files import StoreWarning
 from ddbench.core.store.folder import Store, amend, evaluation_path
+from ddbench.core.trust import doubt_of_labels
+from ddbench.plan import derived
 from ddbench.plan.graph import Entry, Node, Plan
 
 NEVER = "1970-01-01T00:00:00+00:00"
@@ -51,6 +57,20 @@ def remember(plan: Plan, store: Store) -> None:
             amend(evaluation_path(store.folder(document.set), key), record, {}, also)
 
 
+def called_as_made(records: Iterable[Record]) -> list[Record]:
+    """The records whose labels are no names of other methods; each of the others is told and left out.
+
+    A run does not ask: its own plan says what its rows are called, and a method of that name may be newer than a row.
+    """
+    names, found = derived.all_names(active()), []
+    for record in records:
+        if (why := doubt_of_labels(record, names)) is None:
+            found.append(record)
+        else:
+            warnings.warn(f"record {short(record.key)}: {why}; it is left out", StoreWarning, stacklevel=2)
+    return found
+
+
 def stored(store: Store) -> list[Record]:
     """The records in a results folder, and of the shared references those of the same repetitions.
 
@@ -64,7 +84,7 @@ def stored(store: Store) -> list[Record]:
     places = {place_of(record) for record in found if record.kind == "evaluation"}
     students = [record for record in references if record.kind == "evaluation" and place_of(record) in places]
     sets = {record.evaluation.eval.set for record in students}
-    return [*found, *(record for record in references if record.key in sets), *students]
+    return called_as_made([*found, *(record for record in references if record.key in sets), *students])
 
 
 def _protocol(record: Record) -> str:

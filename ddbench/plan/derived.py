@@ -20,6 +20,11 @@ def names(registries: Registries) -> list[str]:
     return [name for method in registries.methods for name in names_of(method, registries)]
 
 
+def all_names(registries: Registries) -> list[str]:
+    """All names by which a suite may call a method; no row of another one may be called so."""
+    return [*(info.name for info in registries.methods), *names(registries)]
+
+
 def names_of(method: MethodInfo, registries: Registries) -> list[str]:
     """Those of one method; none of nearly all."""
     if not _changes(method):
@@ -71,8 +76,7 @@ def check(name: str, method: MethodInfo, start: MethodInfo, registries: Registri
 
 def not_known(name: str, registries: Registries) -> UsageError:
     """The error for a name that is neither a method nor one of these, with the nearest of both."""
-    known = [*(info.name for info in registries.methods), *names(registries)]
-    return unknown(registries.methods.noun, name, known, registries.methods.listing)
+    return unknown(registries.methods.noun, name, all_names(registries), registries.methods.listing)
 
 
 def _changes(info: MethodInfo) -> bool:

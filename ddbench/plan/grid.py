@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddbench.core.api import ArchInfo, Params, ProtocolInfo
-from ddbench.core.errors import PluginError, UsageError
+from ddbench.core.errors import PluginError, UsageError, shown_count
 from ddbench.core.plugin.limited import limited
 from ddbench.core.plugin.loader import Registries, one_line
 from ddbench.core.plugin.protocols import Protocol
@@ -262,8 +262,8 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
         PluginError: If a method's class is not there.
     """
     if max(suite.seeds.condense or 0, suite.seeds.random or 0) > MOST_REPETITIONS:
-        most = f"{MOST_REPETITIONS:,} at the most"
-        raise UsageError(f"seeds: {max(suite.seeds.condense or 0, suite.seeds.random or 0):,} repetitions; {most}")
+        asked = shown_count(max(suite.seeds.condense or 0, suite.seeds.random or 0))
+        raise UsageError(f"seeds: {asked} repetitions; {MOST_REPETITIONS:,} at the most")
     suite = typed.canonical(suite, registries)
     rows = rows_of(suite, registries)
     protocols = [_protocol(name, suite, registries, profile) for name in dict.fromkeys(suite.protocols)]

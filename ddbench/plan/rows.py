@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from ddbench.core.api import MethodInfo, Params
-from ddbench.core.errors import UsageError, parameter_problem
+from ddbench.core.errors import UsageError, parameter_problem, shown_value
+from ddbench.core.infos import IMPORTED
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
-from ddbench.core.roles import BUYERS, CONTROLS, RANDOM, REFERENCES, Role, name_from
+from ddbench.core.roles import BUYERS, CONTROLS, RANDOM, REFERENCES, Role, name_from, name_in
 from ddbench.core.specs import Budget, DatasetInfo
 from ddbench.plan import derived
 from ddbench.plan.presets import Chosen, choose
@@ -63,7 +64,7 @@ def rows_of(suite: Suite, registries: Registries) -> list[Row]:
     """The rows that a suite names, references first.
 
     Raises:
-        UsageError: If a method or a parameter is unknown, or two rows have one label.
+        UsageError: If a method or a parameter is unknown, two rows have one label, or one has another method's name.
     """
     entries = list(suite.methods)
     for name in reversed(REFERENCES):
@@ -79,9 +80,16 @@ def rows_of(suite: Suite, registries: Registries) -> list[Row]:
         if entry.name in registries.methods
     }
     rows: dict[str, Row] = {}
+    names = derived.all_names(registries)
     for i, entry in enumerate(entries):
         row = known[i] if i in known else _started(entry, suite, registries, list(known.values()))
         validated(row, row.overrides, partial=True)
+        other = None if row.method.name == IMPORTED else name_in(row.label, (row.method.name, entry.name), names)
+        if other is not None:
+            raise UsageError(
+                f"a row of {entry.name} is called {shown_value(row.label)}, by the name of {other}, another method: "
+                "give the row another label"
+            )
         if row.label in rows and rows[row.label] != row:
             raise UsageError(f"two rows are both called {row.label!r}: give one of them another label")
         rows[row.label] = row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import UsageError, shown_count
 from ddbench.plan.grid import Grid
 
 MOST_NODES = 200_000
@@ -31,8 +31,8 @@ def check_size(grid: Grid) -> None:
                         nodes += drawn * (grid.eval_seeds if protocol.info.trains_student else 1)
     if nodes > MOST_NODES:
         parts = f"{len(rows)} rows, {len(grid.budgets)} budgets, {len(grid.repetitions):,} repetitions, "
-        parts += f"{grid.eval_seeds:,} students, {len(grid.data)} data sets"
+        parts += f"{shown_count(grid.eval_seeds)} students, {len(grid.data)} data sets"
         raise UsageError(
-            f"that would be {nodes:,} nodes and more, {MOST_NODES:,} are the most ({parts}): ask for fewer seeds or "
-            "budgets, or make several suites of it"
+            f"that would be {shown_count(nodes)} nodes and more, {MOST_NODES:,} are the most ({parts}): ask for fewer "
+            "seeds or budgets, or make several suites of it"
         )

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import UsageError, shown_count
 from ddbench.core.names import meant, nearest
 from ddbench.core.roles import Kind
 from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
@@ -80,6 +80,10 @@ class DatasetEntry(Framing):
         return Framing(**{name: getattr(self, name) for name in Framing.model_fields})
 
 
+MOST_IPC = 10**9
+"""More than any class has images."""
+
+
 class BudgetAxis(Frozen):
     """The sizes to condense to; one of the two is given.
 
@@ -96,8 +100,9 @@ class BudgetAxis(Frozen):
         if bool(self.ipc) == bool(self.fraction):
             raise ValueError("give either ipc or fraction, with at least one value")
         for ipc in self.ipc:
-            if ipc < 1:
-                raise ValueError(f"ipc must be at least 1, got {ipc}")
+            if not 1 <= ipc <= MOST_IPC:
+                bound = "least 1" if ipc < 1 else f"most {MOST_IPC:,}"
+                raise ValueError(f"ipc must be at {bound}, got {shown_count(ipc)}")
         for fraction in self.fraction:
             if not 0 < fraction <= 1:
                 raise ValueError(f"a fraction lies in (0, 1], got {fraction:g}")

@@ -17,6 +17,7 @@ from ddbench.core.records import Record
 from ddbench.core.specs import TUNE
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.jsonl import read_records
+from ddbench.plan.collect import called_as_made
 from ddbench.publish.claims import claims_view
 from ddbench.publish.ledger import ledger, read_published
 from ddbench.publish.page import board as html
@@ -202,7 +203,7 @@ def _meant(path: Path) -> list[Record]:
     Raises:
         UsageError: If one is of a run whose results mean nothing.
     """
-    records = read_records(path)
+    records = called_as_made(read_records(path))
     smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.document.profile)), None)
     if smoke is not None:
         raise UsageError(f"{path}: profile smoke is for tests; {smoke.document.label} has no place in a leaderboard")

@@ -109,6 +109,7 @@ def edit(path, **fields):
     content = json.loads(path.read_text())
     for name, value in fields.items():
         content[name] = value
+    content.pop("seal", None)  # as a forger leaves it, and older records are
     path.write_text(json.dumps(content))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ddbench.cli.options import PLUGIN, Device, Setting
+from ddbench.cli.options import PLUGIN, Device, Place, Setting
 from ddbench.core.api import MethodInfo
 from ddbench.core.errors import UsageError, printable, unknown
 from ddbench.core.plugin.loader import PluginReport, Registries, active, installed, load, params_class
@@ -58,7 +58,7 @@ def doctor() -> int:
 @plugin.command()
 @click.argument("subject", metavar="NAME|FILE.py")
 @click.option("--set", "settings", type=Setting(), multiple=True, help="Make it fast: dm.iterations=3.")
-@click.option("--from", "files", type=click.Path(path_type=Path, exists=True), metavar="DIR",
+@click.option("--from", "files", type=Place(path_type=Path, exists=True), metavar="DIR",
               help="The files of a data set.")  # fmt: skip
 @click.option("--device", type=Device(), default="cpu", show_default=True, help="Where methods run: cpu or cuda.")
 @PLUGIN
@@ -176,7 +176,7 @@ def _reject_unknown(info: MethodInfo, registries: Registries, fast: dict[str, An
 
 @plugin.command()
 @click.argument("name")
-@click.option("--to", "folder", type=click.Path(path_type=Path), default=Path(), help="Where to put it. [here]")
+@click.option("--to", "folder", type=Place(path_type=Path), default=Path(), help="Where to put it. [here]")
 def new(name: str, folder: Path) -> None:
     """Write a complete package for a new method: ddbench-NAME/, installable and with a passing contract test."""
     from ddbench.cli.plugin.new import create
@@ -187,7 +187,7 @@ def new(name: str, folder: Path) -> None:
 
 
 @plugin.command()
-@click.option("--write", "file", type=click.Path(path_type=Path), help="Replace the table between the markers of FILE.")
+@click.option("--write", "file", type=Place(path_type=Path), help="Replace the table between the markers of FILE.")
 def index(file: Path | None) -> None:
     """Print the table of first-party methods, or renew it in a file (plugins/README.md)."""
     from ddbench.cli.plugin.index import renew, table

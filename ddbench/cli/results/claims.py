@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from ddbench.cli.options import PLUGIN
+from ddbench.cli.options import PLUGIN, Place
 from ddbench.cli.records import gathered
 from ddbench.cli.run import STYLES
 from ddbench.core.errors import UsageError
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Results folder. [runs, without --records]")
+@click.argument("file", type=Place(path_type=Path))
+@click.option("--out", type=Place(path_type=Path), help="Results folder. [runs, without --records]")
 @click.option(
-    "--records", "files", type=click.Path(path_type=Path), multiple=True, help="Records file (.jsonl), repeatable."
+    "--records", "files", type=Place(path_type=Path), multiple=True, help="Records file (.jsonl), repeatable."
 )
 @click.option("--format", "style", type=click.Choice(STYLES), default="table")
 @PLUGIN

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddbench.cli.options import PLUGIN
+from ddbench.cli.options import PLUGIN, Place
 from ddbench.cli.records import gathered
 from ddbench.core.errors import UsageError
 
@@ -20,8 +20,8 @@ SHOWN = 10
 
 
 @click.command()
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("first", type=Place(path_type=Path))
+@click.argument("second", type=Place(path_type=Path))
 @PLUGIN
 def compare(first: Path, second: Path) -> int:
     """Compare the records of FIRST and SECOND, results folders or files of records (.jsonl).

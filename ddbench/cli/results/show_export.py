@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddbench.cli.console import tables
-from ddbench.cli.options import PLUGIN, join
+from ddbench.cli.options import PLUGIN, Place, join
 from ddbench.cli.records import none_in
 from ddbench.cli.results.claims import claims
 from ddbench.cli.results.compare import compare
@@ -63,7 +63,7 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
 @click.option(
     "--to",
     "target",
-    type=click.Path(path_type=Path),
+    type=Place(path_type=Path),
     default=Path("page.html"),
     show_default=True,
     help="The .html file to write.",
@@ -96,7 +96,7 @@ def page(out: Path, target: Path, title: str | None, pictures: bool, views: tupl
 
 @results.command()
 @options(WHAT, HOW)
-@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The .jsonl file to write.")
+@click.option("--to", "target", type=Place(path_type=Path), required=True, help="The .jsonl file to write.")
 @click.option("--all", "whole", is_flag=True, help="Everything in --out, instead of the table of one run.")
 @click.option("--pictures", is_flag=True, help="Write pictures of the sets of repetition 0 beside it, for pages.")
 def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
@@ -158,7 +158,7 @@ results.add_command(compare)
 @click.command()
 @click.argument("key")
 @OUT
-@click.option("--to", "target", type=click.Path(path_type=Path), help="Picture to write. [KEY.png]")
+@click.option("--to", "target", type=Place(path_type=Path), help="Picture to write. [KEY.png]")
 @click.option("--step", metavar="K|all", help="The set after K steps; all: every snapshot, side by side. [the last]")
 @click.option("--per-class", type=click.IntRange(min=1), help="Images of each class. [20; 4 with --step all]")
 @click.option("--stored", is_flag=True, help="What is stored (canvases, small images), not what networks see.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddbench.cli.options import PLUGIN
+from ddbench.cli.options import PLUGIN, Place
 from ddbench.cli.records import summary
 from ddbench.cli.results.students import students
 from ddbench.core.errors import CorruptFileError, UsageError
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from ddbench.core.plugin.loader import Registries
     from ddbench.results.audit.verify import Case, Finding
 
-OUT = click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Results folder."
-)
+OUT = click.option("--out", type=Place(path_type=Path), default=Path("runs"), show_default=True, help="Results folder.")
 
 
 @click.command()

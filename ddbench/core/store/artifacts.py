@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ddbench.core.errors import CorruptFileError, NewerRecordError
+from ddbench.core.errors import CorruptFileError, NewerRecordError, is_later, shown_value
 from ddbench.core.keys import short
 from ddbench.core.records import Timer
 from ddbench.core.store.files import (
@@ -61,10 +61,14 @@ def _refuse_newer(path: Path, content: Any) -> None:
     """Manifests of this ddbench say no schema.
 
     Raises:
-        NewerRecordError: If one does, and it is not 1.
+        NewerRecordError: If one does, and it is later than 1.
+        ValueError: If it is none.
     """
-    if isinstance(content, dict) and (schema := content.get("schema", 1)) != 1:
+    schema = content.get("schema", 1) if isinstance(content, dict) else 1
+    if is_later(schema, 1):
         raise NewerRecordError(str(path), f"schema {json.dumps(schema)[:40]}")
+    if schema is True or schema != 1:
+        raise ValueError(f"schema {shown_value(schema)}")
 
 
 def cost_facts(

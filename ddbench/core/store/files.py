@@ -26,7 +26,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from ddbench.core.errors import CorruptFileError, NewerRecordError, StoreError, UsageError
+from ddbench.core.errors import CorruptFileError, DDBenchError, NewerRecordError, StoreError, UsageError
 
 
 def atomic_write(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -151,6 +151,12 @@ def store_error(path: Path, error: OSError) -> StoreError:
     return StoreError(
         f"cannot write {path}: {error.strerror or error}; choose another folder with --out or $DDBENCH_HOME"
     )
+
+
+def folder_error(path: Path, error: OSError) -> DDBenchError:
+    """The message for a folder that cannot be made or written before anything was computed: the wrong one was named."""
+    found = store_error(path, error)
+    return found if error.errno in (errno.ENOSPC, errno.EDQUOT) else UsageError(str(found))
 
 
 def sha256_file(path: Path) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import ValidationError
 
 from ddbench.core.api import CondensedSet, Preprocess, Recipe, StorageBytes
-from ddbench.core.errors import CorruptFileError, NewerRecordError, first_problem
+from ddbench.core.errors import CorruptFileError, NewerRecordError, first_problem, is_later
 from ddbench.core.sets import SCHEMAS
 from ddbench.core.store.files import StoreWarning, atomic_write, set_aside
 
@@ -120,7 +120,7 @@ def load_set(path: Path, framework: Framework = "pt") -> CondensedSet:
     try:
         facts = json.loads(metadata["ddbench_set"])
         schema = facts["recipe"].get("schema")
-        if isinstance(schema, int) and schema > max(SCHEMAS):
+        if is_later(schema, max(SCHEMAS)):
             raise NewerRecordError(str(path), f"recipe of schema {schema}")
         return CondensedSet(
             images=tensors.get("images"),

@@ -17,7 +17,7 @@ import numpy as np
 from ddbench.core.errors import CorruptFileError, DataError, DDBenchError, StoreError
 from ddbench.core.infos import Contents
 from ddbench.core.plugin.places import placed
-from ddbench.core.store.files import atomic_write, store_error
+from ddbench.core.store.files import atomic_write, folder_error, store_error
 from ddbench.data.prepared.contents import Seen, copies_of, difference, looks, refuse_meaningless, seal
 from ddbench.data.prepared.on_disk import ARRAYS, META, Meta, Prepared, open_folder
 from ddbench.data.prepared.pooling import channel_statistics
@@ -124,7 +124,7 @@ def _temporary_folder(parent: Path) -> Path:
     try:
         return Path(tempfile.mkdtemp(prefix=PARTIAL, dir=parent))
     except OSError as error:
-        raise store_error(parent, error) from error
+        raise folder_error(parent, error) from error
 
 
 def _judged(

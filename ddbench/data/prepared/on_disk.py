@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from ddbench.core.api import DatasetRecord
-from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError, first_problem
+from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError, first_problem, is_later
 from ddbench.core.infos import Contents
 from ddbench.core.plugin.loader import active
 from ddbench.core.plugin.registry import Registry
@@ -242,7 +242,7 @@ def _newer(error: ValidationError) -> str | None:
         where = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
             return f"unknown field {where}"
-        if where == "layout":
+        if where == "layout" and is_later(problem.get("input"), 1):
             return f"layout {str(problem.get('input'))[:40]}"
     return None
 

@@ -17,7 +17,7 @@ from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import CorruptFileError, DataError, PluginError, UsageError
 from ddbench.core.plugin.loader import import_target
 from ddbench.core.plugin.places import placed
-from ddbench.core.store.files import StoreWarning, store_error
+from ddbench.core.store.files import StoreWarning, folder_error
 from ddbench.data.catalog import ENCODED
 from ddbench.data.prepared import room
 from ddbench.data.prepared.decode import PARTIAL, OtherDataError, decode, reading, source_error
@@ -124,7 +124,7 @@ def prepare(
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise store_error(parent, error) from error
+        raise folder_error(parent, error) from error
     with _lock(parent):
         place = _place(source, files, allow_download, parent)
         mark = None if place is None else fingerprint(source, place)

@@ -5,16 +5,29 @@ Images stay encoded until they are decoded as those of files are; no code of the
 
 from __future__ import annotations
 
+import os
+import re
+import socket
+import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ddbench.core.errors import DataError
+from ddbench.core.errors import DataError, shown_value
 from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.parquet import ROWS, Table, read_tables
 from ddbench.data.readers.parts import part_of, split_name
 from ddbench.data.readers.raw import PARTS, PartName, RawDataset
+
+PATIENCE_S = 10.0
+"""For an answer of the Hub, before it counts as out of reach."""
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_SWITCHES = (("huggingface_hub.constants", "HF_HUB_OFFLINE"), ("datasets.config", "HF_HUB_OFFLINE"))
+"""What keeps the libraries from asking: there is no setting for how often they ask again, minutes long."""
 
 
 def read(repository: str, framing: Framing = PLAIN, *, label: str | None = None) -> RawDataset:
@@ -26,11 +39,65 @@ def read(repository: str, framing: Framing = PLAIN, *, label: str | None = None)
         label: The column of labels, where the user chose one.
 
     Raises:
-        DataError: If ``datasets`` is missing, the Hub cannot be reached or has no such data set, it has several
-            configurations, or as :func:`ddbench.data.readers.parquet.read`.
+        DataError: If this is no such name, ``datasets`` is missing, the Hub cannot be reached or has no such data set,
+            it has several configurations, or as :func:`ddbench.data.readers.parquet.read`.
     """
+    user, name, *configuration = _taken_apart(repository)
     datasets = _library(repository)
-    user, name, *configuration = repository.split("/")
+    with _asked_once():
+        found = _loaded(datasets, repository, user, name, configuration)
+    parts, notes = _parts(repository, found)
+    tables = {part: [_table(f"{repository}, {split}", found[split])] for part, split in parts.items()}
+    raw = read_tables(tables, framing, label=label)
+    return replace(raw, notes=(*raw.notes, *notes))
+
+
+def _taken_apart(repository: str) -> list[str]:
+    parts = repository.split("/")
+    if not (2 <= len(parts) <= 3 and all(map(_NAME.fullmatch, parts[:2])) and all(parts)):
+        raise DataError(
+            f"there is no file or folder {shown_value(repository)}, and it names no data set of the Hugging Face Hub: "
+            "these are called USER/NAME, or USER/NAME/CONFIGURATION"
+        )
+    return parts
+
+
+@contextmanager
+def _asked_once() -> Iterator[None]:
+    """A block in which the libraries give what they have, at once, where the Hub does not answer."""
+    before = []
+    if not _answers():
+        for module, name in _SWITCHES:
+            if hasattr(place := sys.modules.get(module), name):
+                before.append((place, name, getattr(place, name)))
+                setattr(place, name, True)
+    try:
+        yield
+    finally:
+        for place, name, value in before:
+            setattr(place, name, value)
+
+
+def _answers() -> bool:
+    """Whether there is somebody at the Hub's address, or at that of the proxy before it."""
+    hub = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(hub.scheme) or proxies.get("all")
+    place = urllib.parse.urlsplit(proxy if "://" in proxy else f"//{proxy}") if proxy else hub
+    try:
+        port = place.port or (443 if place.scheme == "https" else 80)
+        socket.create_connection((place.hostname or "", port), timeout=PATIENCE_S).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _loaded(datasets: Any, repository: str, user: str, name: str, configuration: list[str]) -> Any:
+    """The data set as the library gives it.
+
+    Raises:
+        DataError: If it does not.
+    """
     try:
         known = list(datasets.get_dataset_config_names(f"{user}/{name}"))
         if not configuration and len(known) > 1:
@@ -39,15 +106,11 @@ def read(repository: str, framing: Framing = PLAIN, *, label: str | None = None)
             )
         if configuration and configuration[0] not in known:
             raise DataError(f"{user}/{name} has no configuration {configuration[0]!r}; it has {', '.join(known)}")
-        found = datasets.load_dataset(f"{user}/{name}", configuration[0] if configuration else None)
+        return datasets.load_dataset(f"{user}/{name}", configuration[0] if configuration else None)
     except DataError:
         raise
     except Exception as error:  # the library raises whatever its transports do
         raise DataError(_out_of_reach(repository, error)) from error
-    parts, notes = _parts(repository, found)
-    tables = {part: [_table(f"{repository}, {split}", found[split])] for part, split in parts.items()}
-    raw = read_tables(tables, framing, label=label)
-    return replace(raw, notes=(*raw.notes, *notes))
 
 
 def _library(repository: str) -> Any:

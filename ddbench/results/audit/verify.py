@@ -18,7 +18,8 @@ from ddbench.core.records import Record, said
 from ddbench.core.specs import CellSpec
 from ddbench.core.store.files import read_small
 from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path
-from ddbench.core.trust import doubt, doubt_of_place
+from ddbench.core.trust import doubt, doubt_of_labels, doubt_of_place
+from ddbench.plan.derived import all_names
 from ddbench.results.audit.retrain import MakeWorker, title_of, train_again, with_its_rate
 from ddbench.results.stats.prediction import Interval, prediction_interval
 from ddbench.results.tables.protocols import declared_by
@@ -49,8 +50,11 @@ def wrong_files(store: Store, folder: Path, registries: Registries) -> list[str]
         DataError: If the data set is not prepared here.
         NewerRecordError: If a record is one of a newer ddbench.
     """
+    names = all_names(registries)
     made, problems = _believed(folder / CONDENSE)
     if made is not None:
+        if (called := doubt_of_labels(made, names)) is not None:
+            problems.append(f"{CONDENSE}: {called}")
         cell = made.document.cell
         if cell.method in registries.methods:
             axes = registries.methods.get(cell.method).axes
@@ -68,6 +72,8 @@ def wrong_files(store: Store, folder: Path, registries: Registries) -> list[str]
             continue
         if made is not None and found.status == "ok" and found.set_sha256 != made.set_sha256:
             problems.append(f"{path.name}: evaluates another set")
+        elif (called := doubt_of_labels(found, names)) is not None:
+            problems.append(f"{path.name}: {called}")
         elif found.status == "ok" and (wrong := _wrong_accuracy(path, found)):
             problems.append(f"{path.name}: {wrong}")
     return problems

@@ -19,7 +19,7 @@ from ddbench.core.store import artifacts
 from ddbench.core.store.files import StoreWarning, atomic_write
 from ddbench.core.store.folder import CONDENSE, SET, Store, amend, evaluation_path, read_record, write_record
 from ddbench.core.store.tensors import load_set, load_state, save_set, save_state
-from tests.factories import keyed, pair
+from tests.factories import keyed, pair, unsealed
 
 
 def a_set(value: float = 0.5) -> CondensedSet:
@@ -175,8 +175,6 @@ def test_a_record_of_a_newer_format_is_refused_as_such(name, why):
     [
         {"schema": "2"},
         {"schema": 2.5},
-        {"schema": None},
-        {"schema": 0},
         {"key_format": "2"},
         {"energy_wh": 1.0, "status": "cancelled"},
         {"energy_wh": 1.0, "metrics": 3},
@@ -185,17 +183,27 @@ def test_a_record_of_a_newer_format_is_refused_as_such(name, why):
 )
 def test_one_thing_that_is_not_of_this_schema_tells_a_newer_record_whatever_else_is_wrong(more, tmp_path):
     path = tmp_path / "x.json"
-    path.write_text(text := json.dumps(json.loads(a_record().to_json()) | more))
+    path.write_text(text := json.dumps(unsealed(a_record()) | more))
     with pytest.raises(NewerRecordError):
         read_record(path)
     assert [file.name for file in tmp_path.iterdir()] == ["x.json"] and path.read_text() == text
+
+
+@pytest.mark.parametrize("name", ["schema", "key_format"])
+@pytest.mark.parametrize("version", [0, -1, "1", "one", True, False, None, 1.0, [2], float("inf")])
+def test_a_version_that_no_ddbench_has_or_will_have_is_damage(name, version, tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(unsealed(a_record()) | {name: version}))
+    with pytest.warns(StoreWarning, match="not a record of schema 1"):
+        assert read_record(path) is None
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json.corrupt"]
 
 
 @pytest.mark.parametrize("spec", [{}, None, [], "x", {"kind": "evaluation"}, {"kind": "evaluation", "whole": False}])
 def test_an_evaluation_without_its_document_is_told_and_set_aside_unless_only_looked_at(tmp_path, fresh_home, spec):
     path = tmp_path / "eval" / "x.json"
     path.parent.mkdir()
-    path.write_text(json.dumps(json.loads(pair("dm")[1].to_json()) | {"spec": spec}))
+    path.write_text(json.dumps(unsealed(pair("dm")[1]) | {"spec": spec}))
     with pytest.warns(StoreWarning, match="counts as missing"):
         assert list(Store(tmp_path).records()) == []
     assert path.exists()

@@ -13,10 +13,10 @@ from ddbench.core.correctness import pack
 from ddbench.core.errors import CorruptFileError
 from ddbench.core.records import Record
 from ddbench.core.store.files import StoreWarning
-from ddbench.core.store.folder import CONDENSE, Store, read_record
+from ddbench.core.store.folder import CONDENSE, Store, amend, read_record
 from ddbench.core.store.jsonl import read_records, write_records
-from ddbench.core.trust import doubt, wrong_per_class
-from tests.factories import cell, change, keyed, pair, placed
+from ddbench.core.trust import doubt, doubt_of_labels, wrong_per_class
+from tests.factories import cell, change, keyed, pair, placed, unsealed
 
 LABELS = np.arange(300) % 10
 HITS = np.random.default_rng(0).random(300) < 0.6
@@ -33,11 +33,11 @@ TRUE = {
 def evaluation(**fields) -> dict:
     """The JSON of an evaluation that agrees with itself."""
     record = keyed(pair("dm", TRUE["top1"], metrics=TRUE))[1]
-    return json.loads(record.to_json()) | fields
+    return unsealed(record) | fields
 
 
 def condensation(**fields) -> dict:
-    return json.loads(keyed(pair("dm"))[0].to_json()) | fields
+    return unsealed(keyed(pair("dm"))[0]) | fields
 
 
 def refused(content: dict) -> str | None:
@@ -143,6 +143,130 @@ def test_accuracies_of_classes_are_recounted_where_the_labels_are_known():
     record.metrics["per_class"] = TRUE["per_class"][::-1]
     assert "per_class says" in wrong_per_class(record, HITS, LABELS)
     assert "test images" in wrong_per_class(record, HITS[:9], LABELS)
+
+
+# --------------------------------------------------------------------------------------------------------------- seals
+
+
+def sealed_evaluation() -> dict:
+    return json.loads(keyed(pair("dm", TRUE["top1"], metrics=TRUE))[1].to_json())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "label"), "another"),
+        (("spec", "set", "label"), "another"),
+        (("spec", "set", "profile"), "paper"),
+        (("spec", "facts", "n_train"), 5),
+        (("spec", "facts", "notes"), ["taken from the test images"]),
+        (("spec", "facts", "role"), {"kind": "control", "of": []}),
+        (("metrics", "loss"), 0.5),
+        (("metrics", "train_top1"), 12.5),
+        (("selection",), {"lr": 1.0}),
+        (("cost", "evaluate_s"), 0.0),
+        (("cost", "contended"), True),
+        (("warnings",), ["mine"]),
+        (("env",), {"device": "cuda"}),
+        (("finished",), "2026-01-01T00:00:00+00:00"),
+        (("seal",), "0" * 64),
+        (("seal",), None),
+        (("seal",), 3),
+    ],
+)
+def test_whatever_is_changed_in_a_sealed_record_it_is_not_believed(path, value):
+    content = sealed_evaluation()
+    assert refused(content) is None
+    at(content, *path[:-1])[path[-1]] = value
+    assert refused(content) is not None
+
+
+@pytest.mark.parametrize("name", ["seal", "cost", "label", "schema"])
+def test_what_stands_twice_in_a_sealed_record_is_no_way_around_the_seal(name):
+    text = json.dumps(sealed_evaluation()).replace(f'"{name}": ', f'"{name}": 1, "{name}": ', 1)
+    with pytest.raises(CorruptFileError):
+        Record.from_json(text, "here")
+
+
+@pytest.mark.parametrize("field", ["schema", "cost", "env", "metrics"])
+def test_what_every_record_says_is_missed(field):
+    content = evaluation()
+    del content[field]
+    assert refused(content) is not None
+
+
+def test_the_seal_is_of_the_content_however_that_is_written():
+    (made, record) = keyed(pair("dm", 50.0, reason="größer"))
+    for kind in (made, record):
+        text = kind.to_json()
+        content = json.loads(text)
+        whole = json.loads(text, parse_float=lambda x: int(float(x)) if float(x).is_integer() else float(x))
+        for same in (content, dict(reversed(content.items())), whole):
+            again = Record.from_json(json.dumps(same), "here")
+            assert again == kind and again.seal is None
+            assert json.loads(again.to_json())["seal"] == content["seal"]
+        assert kind.to_json(indent=None).count("\n") == 0
+
+
+def test_a_changed_record_is_told_in_its_folder_and_in_a_file(tmp_path, fresh_home):
+    made, path = placed(tmp_path, pair("dm", 50.0))
+    text = path.read_text()
+    write_records(tmp_path / "a.jsonl", [Record.from_json(one.read_bytes(), "here") for one in (made, path)])
+    assert len(read_records(tmp_path / "a.jsonl")) == 2
+    for one in (path, tmp_path / "a.jsonl"):
+        one.write_text(
+            one.read_text().replace('"n_train": 1197', '"n_train": 5').replace('n_train":1197', 'n_train":5')
+        )
+    found, told = looked_at(tmp_path)
+    assert len(found) == 1 and "changed after it was written" in told[0]
+    with pytest.warns(StoreWarning, match="changed after it was written"):
+        assert len(read_records(tmp_path / "a.jsonl")) == 1
+    path.write_text(text)
+    assert amend(path, read_record(path), {"quartiles": [1.0, 2.0, 3.0, 4.0]}) is not None
+    assert read_record(path).metrics["quartiles"] == [1.0, 2.0, 3.0, 4.0] and path.read_text() != text
+
+
+# -------------------------------------------------------------------------------------------------------------- labels
+
+
+@pytest.mark.parametrize(
+    ("method", "label", "other"),
+    [
+        ("dm", "datm", "datm"),
+        ("dm", "DATM", "datm"),
+        ("dm", " datm ", "datm"),
+        ("dm", "datm (0 steps)", "datm"),
+        ("dm", "datm (lr_img=1.0)", "datm"),
+        ("dm", "random@bytes (for datm)", "random"),
+        ("random", "dm (recipe of datm)", "dm"),
+        ("dm", "dm", None),
+        ("dm", "dm (0 steps)", None),
+        ("dm", "mine, better than datm", None),
+        ("random", "random (recipe of datm)", None),
+        ("random", "random@uint8 (for datm)", None),
+        ("gone", "gone", None),
+        ("imported", "datm", None),
+    ],
+)
+def test_a_row_is_not_called_by_the_name_of_another_method(method, label, other):
+    record = pair(method, 50.0, label=label)[1]
+    why = doubt_of_labels(record, ["full", "random", "random_soft", "dm", "datm"])
+    assert (why is None) if other is None else why.endswith(f"by the name of {other}")
+
+
+@pytest.mark.parametrize("profile", ["cpu", "", "Short", "smoke ", "paper!"])
+def test_profiles_are_those_that_there_are(profile):
+    content = evaluation()
+    content["spec"]["set"]["profile"] = profile
+    assert "profile" in refused(content)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"metrics": TRUE | {"loss": -5.0}}, *({"selection": {name: -3}} for name in ("lr", "own_lr", "step", "tried"))],
+)
+def test_losses_and_learning_rates_are_not_below_zero(fields):
+    assert refused(evaluation(**fields)) is not None
 
 
 # ------------------------------------------------------------------------------------------------------------- folders

@@ -39,6 +39,40 @@ def test_what_has_no_meaning_is_refused_in_one_line(text):
     assert "\n" not in str(told.value) and len(str(told.value)) <= 300
 
 
+@pytest.mark.parametrize(
+    ("text", "write"),
+    [
+        ("010", "10"), ("-010", "-10"), ("+007", "+7"), ("00", "0"), ("08", "8"), ("1_0", "10"), ("1_000.5", "1000.5"),
+        ("0_1", "1"), ("1.5_0", "1.50"), ("1_0e3", "10e3"), ("1:30", None), ("-1:30", None), ("1:30:00", None),
+        ("1:30.5", None), ("0x10", None), ("-0xFF", None), ("0o10", None), ("0b11", None), ("0x1_0", None),
+        ("!!int 010", "10"), ("!!int 0x10", None), ("!!float 1_0", "10"), ("0" * 500, None), ("0" + "1" * 500, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["{}", "{{ipc: [{}]}}", "a: {}", "- {}", "{{? {} : a}}"])
+def test_numbers_that_mean_different_things_to_different_people_are_refused(text, write, place):
+    with pytest.raises(ValueError, match="no number here") as told:
+        parse_yaml(place.format(text))
+    assert text.split()[-1][:80] in str(told.value) and len(str(told.value)) <= 300
+    assert write is None or f"write {write};" in str(told.value)
+    quoted = text.split()[-1]
+    assert parse_yaml(f"'{quoted}'") == quoted
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("10", 10), ("-3", -3), ("+3", 3), ("0", 0), ("0.5", 0.5), (".5", 0.5), ("-.5", -0.5), ("5.", 5.0), ("1e3", 1000.0),
+        ("1e-3", 0.001), ("1E+3", 1000.0), ("1.5e3", 1500.0), (".inf", float("inf")), ("-.INF", float("-inf")),
+        ("yes", "yes"), ("no", "no"), ("on", "on"), ("OFF", "OFF"), ("y", "y"), ("true", True), ("FALSE", False),
+        ("~", None), ("null", None), ("", None), ("1.2.3", "1.2.3"), ("1:90", "1:90"), ("0x", "0x"), ("_1", "_1"),
+        ("cuda:0", "cuda:0"), ("10s", "10s"), ("1-0", "1-0"), ("0.05", 0.05), ("!!float 3", 3.0), ("e3", "e3"), (".", "."),
+    ],
+)  # fmt: skip
+def test_plain_values_are_what_they_look_like(text, value):
+    found = parse_yaml(text)
+    assert found == value and type(found) is type(value)
+
+
 @pytest.mark.parametrize("text", ["!!timestamp x", "a: !!bool x"])
 def test_values_that_are_not_what_their_tag_says_are_told_as_such(text):
     with pytest.raises(ValueError, match="not what its tag"):

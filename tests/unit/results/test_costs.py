@@ -25,7 +25,7 @@ from ddbench.work.allocator import keep_freed
 from ddbench.work.costs import charged
 from ddbench.work.costs import cost_of as cost_of_node
 from ddbench.work.meter import Meter, Spent
-from tests.factories import cell, pair
+from tests.factories import cell, pair, unsealed
 
 RECORDS = Path(__file__).parents[3] / "leaderboards/records/digits-trajectory.jsonl"
 SECONDS = st.floats(0.0, 1e6)
@@ -199,7 +199,7 @@ def test_new_fields_survive_json():
     again = Record.from_json(made.to_json(), "here")
     assert again == made
     assert again.cost.cpu is not None and again.cost.cpu.artifact_rest_s == 0.5
-    old = json.loads(pair("dm", 50.0)[0].to_json())
+    old = unsealed(pair("dm", 50.0)[0])
     for name in ("cpu", "device", "artifact_rest_s", "warm", "device_mb", "beside"):
         del old["cost"][name]
     cost = Record.from_json(json.dumps(old), "here").cost
