@@ -136,7 +136,7 @@ def test_a_method_whose_class_is_not_there_is_refused_before_anything_runs(tmp_p
 )
 def test_a_plugin_that_ends_while_it_is_loaded_is_named(tmp_path, capsys, code, message):
     assert run(tmp_path, text=f"{code}\n{PLUGIN}") == 2
-    assert capsys.readouterr().err == f"ddbench: --plugin {tmp_path / 'oddplugin.py'}: {message}\n"
+    assert capsys.readouterr().err == f"ddbench: --plugin {tmp_path / 'oddplugin.py'}: {message} (oddplugin.py:1)\n"
 
 
 def test_what_a_plugin_prints_does_not_reach_the_table(tmp_path, capsys):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ddbench import RunContext, Selection, Selector
 from ddbench.blocks.dynamics import Dynamics
 from ddbench.blocks.features import chunk_size, frozen
-from ddbench.blocks.ranking import ranked
+from ddbench.blocks.ranking import ranked, require_numbers
 from ddbench_plugins.deepfool.params import DeepFoolParams
 
 CHUNK_BYTES = 2**28
@@ -41,6 +41,7 @@ class DeepFool(Selector[DeepFoolParams]):
             stayed.append(index[left.cpu()])
             ctx.progress(done + 1, len(parts), "chunks of images pushed to the boundary")
         found, short = torch.cat(squares), torch.cat(stayed)
+        require_numbers(found)
         if len(short):
             ctx.warn(f"{len(short)} of {len(ctx.train)} images did not cross the boundary within {p.iterations} steps")
             found[short] = 0.0

@@ -20,6 +20,14 @@ from ddbench.core.plugin.refusals import refusing
 
 
 @pytest.fixture
+def interrupts():
+    """Ctrl-C as it is in a terminal: a shell that starts a command beside itself lets it ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
 def quiet(monkeypatch):
     """A machine that is not busy, whatever it does."""
     monkeypatch.setattr(module, "busy", lambda waited: False)
@@ -203,7 +211,7 @@ def test_a_plugins_own_keyboard_interrupt_is_its_failure():
         raise KeyboardInterrupt
 
 
-def test_the_users_interrupt_is_one_whatever_the_code_makes_of_it():
+def test_the_users_interrupt_is_one_whatever_the_code_makes_of_it(interrupts):
     def caught():
         with contextlib.suppress(BaseException):
             ctrl_c()
@@ -221,7 +229,7 @@ def test_the_users_interrupt_is_one_whatever_the_code_makes_of_it():
     assert signal.getsignal(signal.SIGINT) == handler
 
 
-def test_an_interrupt_that_waits_for_a_checkpoint_is_none_of_the_code():
+def test_an_interrupt_that_waits_for_a_checkpoint_is_none_of_the_code(interrupts):
     waiting, before = [], signal.signal(signal.SIGINT, lambda *_: waiting.append(True))
     try:
         with pytest.raises(PluginError, match="its code raised KeyboardInterrupt"), limited("loading x"):

@@ -47,7 +47,13 @@ def test_a_control_that_a_suite_names_is_a_control_and_random_under_another_name
     assert roles(made)["chance"] == Role()
 
 
-@pytest.mark.parametrize("label", NAMES)
+@pytest.mark.parametrize("label", NAMES[2:])
+def test_a_label_that_begins_with_another_methods_name_is_refused(label):
+    with pytest.raises(UsageError, match="by the name of random, another method: give the row another label"):
+        planned(methods=[{"name": "dm", "label": label}])
+
+
+@pytest.mark.parametrize("label", NAMES[:2])
 def test_a_label_makes_no_role_and_roles_and_labels_are_in_no_key(label):
     made, plain = planned(methods=[{"name": "dm", "label": label}]), planned(methods=["dm"])
     assert roles(made)[label] == Role()

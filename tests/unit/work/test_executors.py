@@ -19,7 +19,7 @@ from ddbench.work.monitor import Silent
 from tests.e2e.runs import ddbench, placed, plugin
 
 ONE = Resources(device="cpu", threads=1)
-CHANGING = {"cost", "started", "finished"}
+CHANGING = {"cost", "started", "finished", "seal"}
 
 
 class Watching(Silent):
