@@ -15,7 +15,7 @@ from ddbench.blocks.pairs import build
 from ddbench.blocks.parametrize import Parametrisation
 from ddbench.blocks.said import SAID
 from ddbench.blocks.sampling import ClassSampler, first_of_each_class
-from ddbench.blocks.turns import SGDTurns
+from ddbench.blocks.turns import AdamWTurns, SGDTurns
 from ddbench.core.plugin.loader import installed
 from ddbench.core.specs import Budget, DataSpec
 from ddbench.plan.presets import choose
@@ -236,17 +236,22 @@ def test_dance_and_ncfm_are_the_published_loop(folder, name, shared):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_permuting_classes_permutes_dances_result_unless_they_share_an_optimiser(folder, shared):
+@pytest.mark.parametrize("name", ["dance", "ncfm"])
+def test_permuting_classes_permutes_the_result_unless_they_share_an_optimiser(folder, name, shared):
     order = torch.tensor([2, 0, 1])  # class c is called order[c]
-    p = DANCEParams(**PAIRED | {"batch_real": 30}, calibration=False, shared_state=shared, lr_img=1.0)
+    given = PAIRED | {"batch_real": 30, "calibration": False, "shared_state": shared, "lr_img": 1.0}
+    p = DANCEParams(**given) if name == "dance" else NCFMParams(**given | {"lr_img": 0.02}, distance="mean")
     ctx, other = context(folder), context(folder)
     other.train.labels = order[other.train.labels]
-    one, two = DANCE(p), DANCE(p)
+    one, two = (DANCE(p), DANCE(p)) if name == "dance" else (NCFM(p), NCFM(p))
     rows = torch.cat([torch.arange(6).split(2)[c] for c in order.argsort().tolist()])
     for method, place in ((one, ctx), (two, other)):
         method.prepare(place)
         method.augment = None
-    two.images = SGDTurns(one.start[rows], two.stored, p.lr_img, p.momentum, shared=shared)
+    if name == "dance":
+        two.images = SGDTurns(one.start[rows], two.stored, p.lr_img, p.momentum, shared=shared)
+    else:
+        two.images = AdamWTurns(one.start[rows], two.stored, p.lr_img, p.decay, shared=shared)
     for ctx.step in range(3):
         other.step = ctx.step
         one.step(ctx)
