@@ -41,7 +41,7 @@ class DeepFool(Selector[DeepFoolParams]):
             stayed.append(index[left.cpu()])
             ctx.progress(done + 1, len(parts), "chunks of images pushed to the boundary")
         found, short = torch.cat(squares), torch.cat(stayed)
-        require_numbers(found)
+        require_numbers(found.masked_fill(found.isinf(), 0.0))  # what never crosses may be moved without end
         if len(short):
             ctx.warn(f"{len(short)} of {len(ctx.train)} images did not cross the boundary within {p.iterations} steps")
             found[short] = 0.0
