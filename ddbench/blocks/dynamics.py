@@ -23,7 +23,7 @@ from torch.nn import functional
 from ddbench.blocks.augment import DSA
 from ddbench.blocks.dynamics_params import DynamicsParams, Margins, dynamics_name, first_tenth, kept_epochs
 from ddbench.blocks.features import MOMENTUM, WEIGHT_DECAY, Embedder, chunk_size
-from ddbench.blocks.proxies import require_numbers, tell_unless_learned
+from ddbench.blocks.proxies import refuse_diverged, tell_unless_learned
 from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench.core.api import RunContext
 from ddbench.core.store.tensors import load_checkpoint, save_state
@@ -237,7 +237,7 @@ def build(ctx: RunContext, folder: Path, params: DynamicsParams) -> None:
         if not within:
             presented[:, epoch - 1] = shown.values.cpu().numpy()
             presented.flush()
-            require_numbers(trainer.model, epoch, params.lr)
+            refuse_diverged(trainer.model, epoch, params.lr)
             if epoch in kept:
                 features = epoch in (first_tenth(params.epochs), params.recorded)
                 _keep(ctx, folder, trainer.model, epoch, features=features)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ddbench.blocks.functional import is_fused
 from ddbench.blocks.params import FeaturesParams
-from ddbench.blocks.proxies import require_numbers, tell_unless_learned
+from ddbench.blocks.proxies import refuse_diverged, tell_unless_learned
 from ddbench.blocks.training import Trainer, TrainingRecipe
 from ddbench.core.api import Images, RunContext
 from ddbench.core.errors import NodeFailureError
@@ -228,7 +228,7 @@ def _train_proxy(ctx: RunContext, folder: Path, params: FeaturesParams) -> nn.Mo
         trainer.update()
         if trainer.done % per_epoch == 0:
             epoch = trainer.done // per_epoch
-            require_numbers(trainer.model, epoch, params.lr)
+            refuse_diverged(trainer.model, epoch, params.lr)
             ctx.progress(epoch, params.epochs, "epochs of the proxy net")
             save_state(folder / _CHECKPOINT, {"version": _VERSION, "trainer": trainer.state()})
     return trainer.model

@@ -86,9 +86,7 @@ def facility_location(similarities: Rows, sums: Tensor, n: int, scale: float | T
     bounds, covered = sums.clone(), torch.zeros_like(sums)
     picked: list[Tensor] = []
     for _ in range(n):
-        if bool(
-            bounds.max() <= TIE * scale
-        ):  # all add nothing, but for rounding: the first of them need not be looked at
+        if bool(bounds.max() <= TIE * scale):  # none adds anything but rounding: the first one, without a look
             picked.append(torch.nonzero(bounds > -torch.inf)[0, 0])
             bounds[picked[-1]] = -torch.inf
             continue

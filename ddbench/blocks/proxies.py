@@ -11,7 +11,7 @@ from ddbench.core.api import RunContext
 from ddbench.core.errors import NodeFailureError
 
 
-def require_numbers(net: nn.Module, epoch: int, lr: float) -> None:
+def refuse_diverged(net: nn.Module, epoch: int, lr: float) -> None:
     """Fail the build of an artifact whose network diverged.
 
     Args:

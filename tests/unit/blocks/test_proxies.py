@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ddbench.blocks.proxies import chance, require_numbers, tell_unless_learned
+from ddbench.blocks.proxies import chance, refuse_diverged, tell_unless_learned
 from ddbench.core.errors import NodeFailureError
 from tests.fakes import FakeContext, toy
 
@@ -13,10 +13,10 @@ from tests.fakes import FakeContext, toy
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
 def test_a_network_whose_parameters_are_no_numbers_is_a_failure_with_advice(wrong):
     net = FakeContext(toy(), toy()).build_model(seed=0)
-    require_numbers(net, 1, 0.1)
+    refuse_diverged(net, 1, 0.1)
     next(net.parameters()).data.view(-1)[0] = wrong
     with pytest.raises(NodeFailureError, match=r"no numbers by epoch 3: lower lr 0\.5$") as failure:
-        require_numbers(net, 3, 0.5)
+        refuse_diverged(net, 3, 0.5)
     assert failure.value.status == "nan"
 
 

@@ -20,14 +20,6 @@ from ddbench.core.plugin.refusals import refusing
 
 
 @pytest.fixture
-def interrupts():
-    """Ctrl-C as it is in a terminal: a shell that starts a command beside itself lets it ignore SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
 def quiet(monkeypatch):
     """A machine that is not busy, whatever it does."""
     monkeypatch.setattr(module, "busy", lambda waited: False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import signal
 import subprocess
 import sys
 import tomllib
@@ -101,11 +100,7 @@ def test_keyboard_interrupt_of_a_plugin_is_its_failure(fake_distribution):
         load()
 
 
-def test_keyboard_interrupt_of_the_user_is_not_swallowed(fake_distribution, request):
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a command that is started beside a shell ignores it
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+def test_keyboard_interrupt_of_the_user_is_not_swallowed(fake_distribution, interrupts):
     by_another_process = "import os, subprocess; subprocess.run(['kill', '-INT', str(os.getpid())])"
     fake_distribution("ddbench-slow", by_another_process + "; import time; time.sleep(5)")
     with pytest.raises(KeyboardInterrupt):
