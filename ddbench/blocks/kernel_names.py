@@ -120,6 +120,11 @@ class KernelParams(Params):
     )
     ridge: float = Field(default=1e-6, gt=0, description="ρ of the ridge λ = ρ tr(K_ss) / n")
 
+    @property
+    def made_for(self) -> str:
+        """Regression with its kernel."""
+        return f"ntk-{self.kernel}"
+
     def unsupported(self, cell: CellSpec, data: DatasetInfo) -> str | None:
         """Kernels that are too large."""
         return kernel(self.kernel).unsupported(data.size, sum(cell.budget.resolve(data.counts)))

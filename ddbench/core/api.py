@@ -117,6 +117,14 @@ class Params(BaseModel):
         return False
 
     @property
+    def made_for(self) -> str:
+        """Name of the predictor that its sets are made for (a protocol's student, as ``ntk-fc1``); empty: networks.
+
+        Where another predictor stands in a network's place, tables say which one a row was made for.
+        """
+        return ""
+
+    @property
     def centred_labels(self) -> bool:
         """Whether its sets' labels are centred (``CondensedSet.label_space``), so that they are no probabilities.
 

@@ -1,4 +1,4 @@
-"""How far below its published recipe a row was run: parameters that say how much work is done, beside the paper's."""
+"""What parameters say of a row: how far below its published recipe it was run, and which predictor it was made for."""
 
 from __future__ import annotations
 
@@ -62,6 +62,23 @@ def below_published(observations: Sequence[Observation]) -> list[str]:
         f"{_range(o for o, _ in pairs)} of {_range(t for _, t in pairs)} {name}" for name, pairs in compared.items()
     ]
     return [f"below the published recipe{of}: {', '.join(parts)}"]
+
+
+def made_for(observations: Sequence[Observation]) -> list[str]:
+    """``made for ntk-fc1``, if that is another predictor than the table's; else nothing.
+
+    Args:
+        observations: Of one row of a table in which no network is trained.
+    """
+    found: dict[str, None] = {}
+    for cell in [o.made.cell for o in observations if o.made is not None]:
+        info = active().methods.find(cell.method)
+        try:
+            found[params_class(info).model_validate(cell.params).made_for if info else ""] = None
+        except Exception:  # a broken plugin: as in _published
+            continue
+    others = [name for name in found if name and name != observations[0].setting.eval_arch]
+    return [f"made for {', '.join(others)}"] if others else []
 
 
 def _published(info: MethodInfo, dataset: str, budget: Budget) -> Recipe | None:

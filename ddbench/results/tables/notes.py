@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ddbench.core.roles import RECIPE_OF
-from ddbench.results.tables.effort import below_published
+from ddbench.results.tables.effort import below_published, made_for
 from ddbench.results.tables.observations import Observation
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def _texts(
     warned |= dict.fromkeys(o.warning for o in observations if o.warning)
     sizes = [*_purchase(row, observations), *_shortfall(row, columns)]
     effort = [*_cut(observations, columns), *below_published(observations)]
-    told = [*warned, *_starts(observations), *_students(observations), *_conditions(row, trains_student)]
+    kernels = [] if trains_student else made_for(observations)
+    told = [*warned, *kernels, *_starts(observations), *_students(observations), *_conditions(row, trains_student)]
     return [*told, *sizes, *effort]
 
 

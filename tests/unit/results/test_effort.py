@@ -26,6 +26,28 @@ def notes(records):
     return [note for note in table.footnotes if "published recipe" in note]
 
 
+KRR = {"trains_student": False, "regime": "kernel ridge regression"}
+
+
+@pytest.mark.parametrize(
+    ("method", "changed", "student", "told"),
+    [
+        ("kip", {}, "ntk-fc1", []),
+        ("kip", {}, "ntk-fc3", ["kip: made for ntk-fc1"]),
+        ("kip", {"kernel": "conv3"}, "ntk-fc3", ["kip: made for ntk-conv3"]),
+        ("label_solve", {"kernel": "fc2"}, "ntk-fc3", ["label_solve: made for ntk-fc2"]),
+        ("dm", {}, "ntk-fc3", []),
+    ],
+)
+def test_a_row_made_for_another_predictor_than_the_tables_says_which(method, changed, student, told):
+    def told_in(facts):
+        (table,) = tables_of(run(method, 1, changed=changed, eval_arch=student, protocol="krr-x@1", facts=facts))
+        return [note for note in table.footnotes if "made for" in note]
+
+    assert told_in({"protocol": KRR}) == told
+    assert told_in({}) == [], "where networks are trained, no kernel stands in the table's head"
+
+
 def test_what_is_as_published_says_nothing():
     for method in ("dc", "dm", "mtt", "datm"):
         assert notes(run(method, 10, "paper", "cifar10")) == []
