@@ -11,6 +11,7 @@ import click
 
 from ddbench.cli.console import tables
 from ddbench.cli.options import PLUGIN, CommaList, DataSets, Device, Duration, Jobs, Place, Setting, join
+from ddbench.cli.screen import screen
 from ddbench.core.errors import printable
 from ddbench.core.plugin.loader import active
 from ddbench.core.records import ENGINES
@@ -28,6 +29,9 @@ from ddbench.work.executors.base import EXECUTORS, check_executor
 
 NAMES = CommaList(str)
 STYLES = ["table", "json", "csv", "markdown", "latex"]
+WIDE = click.option(
+    "--wide", is_flag=True, help="Keep tables whole in a terminal that is narrower: costs beside accuracies."
+)
 Command = Callable[..., Any]
 
 WHAT = [
@@ -78,6 +82,7 @@ HOW = [
     click.option("--reference-limit", type=Duration(), default="30m", show_default=True,
                  help="References that would take longer are not measured."),
     click.option("--format", "style", type=click.Choice(STYLES), default="table"),
+    WIDE,
     click.option("--details", is_flag=True, help="Show what methods say about their runs, too (not in csv)."),
     click.option("--views", type=NAMES, multiple=True,
                  help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts, "
@@ -148,7 +153,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
         return print_plan(plan, store, given)
     run_plan(plan, store, given)
     remember(plan, store)
-    _report(plan, given["style"], details=given["details"], views=views)
+    _report(plan, given["style"], details=given["details"], views=views, wide=given["wide"])
     return say_failures(plan, store, verbose=given["verbose"])
 
 
@@ -212,12 +217,13 @@ def checked_views(given: tuple[list[str], ...], style: str) -> list[str]:
     return names
 
 
-def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str]) -> None:
+def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str], wide: bool) -> None:
     """Print the tables, and say what was not measured."""
     from ddbench.publish.text.render import render
     from ddbench.results.tables.tables import tables_of
 
-    click.echo(tables(render(tables_of(collect(plan)), style, details=details, views=views), style), nl=False)
+    text = render(tables_of(collect(plan)), style, details=details, views=views, screen=screen(wide=wide))
+    click.echo(tables(text, style), nl=False)
     for reason in dict.fromkeys(node.reason for node in plan.nodes.values() if node.state == "unmeasured"):
         click.echo(f"ddbench: full: {reason}; --reference-limit says how long it may take", err=True)
 

@@ -174,9 +174,10 @@ class Facts(Keyed):
         short: Classes that have fewer images than the column's ipc; None: there are none.
         own_student: Whether its student starts from an initial state that a set holds (``Params.own_student``): it
             is shown apart.
+        place: Of its row among those of the command, from 0; rows of a page are in this order. None: not known.
     """
 
-    LATER = ("buys", "protocol", "short", "own_student")
+    LATER = ("buys", "protocol", "short", "own_student", "place")
 
     dataset: str = ""
     kind: str = ""
@@ -191,6 +192,7 @@ class Facts(Keyed):
     protocol: dict[str, Any] | None = None
     short: Short | None = None
     own_student: bool = False
+    place: int | None = None
 
 
 class Choice(Frozen):

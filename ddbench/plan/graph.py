@@ -111,6 +111,7 @@ class Entry:
         buys: Whose bytes the set's real images cost, and how many these are; None for all but that control.
         declared: How reports show a protocol that is not ddbench's own; None for ours.
         own_student: Whether the student starts from an initial state that a set holds.
+        place: Of the row in the suite; of a twin, that of the row by whose recipe it is trained.
     """
 
     table: TableKey
@@ -127,6 +128,7 @@ class Entry:
     buys: Bought | None = None
     declared: dict[str, Any] | None = None
     own_student: bool = False
+    place: int | None = None
 
     @property
     def facts(self) -> Facts:
@@ -137,7 +139,7 @@ class Entry:
             axes=tuple(sorted(self.method.axes)), n=self.n, n_train=info.n_train, n_val=info.n_val,
             image_bytes=info.image_bytes, notes=info.notes, buys=self.buys, protocol=self.declared,
             short=None if self.budget is None else Short.at(self.budget, info.counts),
-            own_student=self.own_student,
+            own_student=self.own_student, place=self.place,
         )  # fmt: skip
 
 

@@ -87,6 +87,7 @@ class _Planner:
         self.refused: set[str] = set()
         self.left: dict[str, Row] = {}
         self.kinds: dict[str, Kind] = {}
+        self.places = {row.label: place for place, row in enumerate(grid.rows)}
 
     def finish(self) -> Plan:
         self.plan.nodes |= self.last
@@ -273,7 +274,7 @@ class _Planner:
         for e in range(1 if whole or own or not protocol.info.trains_student else self.grid.eval_seeds):
             entry = Entry(
                 table, row.label, row.role, row.method, budget, cell.spec.r, e, n, set_key, None, cell.skip, buys,
-                protocol.declared, own,
+                protocol.declared, own, self.places[row.role.of[0] if row.role.kind == "twin" else row.label],
             )  # fmt: skip
             why = None
             if own and table.eval_arch != table.arch:

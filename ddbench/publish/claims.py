@@ -16,7 +16,8 @@ from ddbench.core.names import nearest
 from ddbench.core.yaml import read_yaml
 from ddbench.publish.text.csv_json import view_csv, views_json
 from ddbench.publish.text.latex import to_latex
-from ddbench.publish.text.render import markdown, terminal
+from ddbench.publish.text.render import markdown
+from ddbench.publish.text.terminal import Screen, terminal
 from ddbench.publish.views.columns import COUNT, INTERVAL, P_VALUE, Column, column, decimals
 from ddbench.publish.views.view import View
 from ddbench.results.scores.claims_file import ClaimsFile, Contrast, FixedClaim, Term, Where
@@ -199,10 +200,10 @@ def claims_view(path: Path, tables: Sequence[Table]) -> View:
     return View("claims", caption, notes, LINES, lines, {"where": where})
 
 
-FORMATS: dict[str, Callable[[View], str]] = {
-    "table": lambda view: terminal([view]),
-    "markdown": lambda view: markdown([view]),
-    "latex": lambda view: to_latex([view]),
-    "csv": view_csv,
-    "json": lambda view: views_json([view]),
+FORMATS: dict[str, Callable[[View, Screen], str]] = {
+    "table": lambda view, screen: terminal([view], screen),
+    "markdown": lambda view, _: markdown([view]),
+    "latex": lambda view, _: to_latex([view]),
+    "csv": lambda view, _: view_csv(view),
+    "json": lambda view, _: views_json([view]),
 }

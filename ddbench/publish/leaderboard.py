@@ -21,7 +21,8 @@ from ddbench.plan.collect import called_as_made
 from ddbench.publish.claims import claims_view
 from ddbench.publish.ledger import ledger, read_published
 from ddbench.publish.page import board as html
-from ddbench.publish.text.render import markdown, markdown_grid, render
+from ddbench.publish.text.grid import markdown_grid
+from ddbench.publish.text.render import markdown, render
 from ddbench.publish.tuning import tuning_block
 from ddbench.publish.views.catalog import ONCE, check_names
 from ddbench.results.tables.figures import plural

@@ -16,7 +16,7 @@ from ddbench.core.roles import RANDOM
 from ddbench.core.specs import Budget
 from ddbench.plan.rows import shown
 from ddbench.plan.tuning import REPETITIONS, Tuning, load
-from ddbench.publish.text.render import markdown_grid
+from ddbench.publish.text.grid import markdown_grid
 from ddbench.publish.views.columns import WORD
 from ddbench.publish.views.inside_methods import quantities, told
 from ddbench.results.tables.figures import NONE

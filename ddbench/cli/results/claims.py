@@ -9,6 +9,7 @@ import click
 from ddbench.cli.options import PLUGIN, Place
 from ddbench.cli.records import gathered
 from ddbench.cli.run import STYLES
+from ddbench.cli.screen import screen
 from ddbench.core.errors import UsageError
 
 
@@ -37,4 +38,4 @@ def claims(file: Path, out: Path | None, files: tuple[Path, ...], style: str) ->
     if not any(record.kind == "evaluation" for record in records):
         where = ", ".join(map(str, [*files, *([] if out is None and files else [out or "runs"])]))
         raise UsageError(f"{where}: no evaluations: run `ddbench run` first, or name other records")
-    click.echo(FORMATS[style](claims_view(file, tables_of(ordered(records)))), nl=False)
+    click.echo(FORMATS[style](claims_view(file, tables_of(ordered(records))), screen()), nl=False)

@@ -16,7 +16,8 @@ from ddbench.cli.results.full_stopped import full_stopped
 from ddbench.cli.results.quantise import quantise
 from ddbench.cli.results.quartiles import quartiles
 from ddbench.cli.results.verify_rm import OUT, rm, verify
-from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from
+from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, WIDE, options, planned_from
+from ddbench.cli.screen import screen
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
@@ -46,8 +47,9 @@ def results() -> None:
     multiple=True,
     help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts, crossing. [main]",
 )
+@WIDE
 @PLUGIN
-def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...]) -> None:
+def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...], *, wide: bool) -> None:
     """Tables of everything in a results folder, whatever run it came from."""
     from ddbench.publish.text.render import render
     from ddbench.results.tables.tables import tables_of
@@ -55,7 +57,8 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
     records = stored(opened(out))
     if not any(record.kind == "evaluation" for record in records):
         raise none_in(out)
-    click.echo(tables(render(tables_of(records), style, details=details, views=join(views)), style), nl=False)
+    text = render(tables_of(records), style, details=details, views=join(views), screen=screen(wide=wide))
+    click.echo(tables(text, style), nl=False)
 
 
 @results.command()

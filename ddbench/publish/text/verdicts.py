@@ -42,7 +42,7 @@ def in_words(family: ColumnFamily) -> str:
 
 
 def _unclaimed(rows: Sequence[str], names: Collection[str]) -> str:
-    return f"no significance is claimed for {', '.join(_few(rows, 2 * MOST))}: {in_common(names)}"
+    return f"no significance is claimed for {', '.join(few(rows, 2 * MOST))}: {in_common(names)}"
 
 
 def _decided(family: ColumnFamily) -> str:
@@ -50,15 +50,13 @@ def _decided(family: ColumnFamily) -> str:
     size = f"{plural(str(len(family.rows)), 'method')}, {plural(str(len(pairs)), 'pair')}"
     if not family.enough:
         return f"{size}: verdicts need n ≥ {needed}; n = {family.n}: nothing is bold"
-    parts = [size, *_few(_better(family))]
+    parts = [size, *few(_better(family))]
     equal = [pair for pair in pairs if pair.verdict == "equivalent"]
     if equal:
-        parts.append(
-            f"equivalent within {MARGIN:g} points: {', '.join(_few([_equal(pair, family) for pair in equal]))}"
-        )
+        parts.append(f"equivalent within {MARGIN:g} points: {', '.join(few([_equal(pair, family) for pair in equal]))}")
     left = sorted((pair for pair in pairs if pair.verdict == "undecided"), key=lambda pair: pair.wanted or MOST_N + 1)
     if left:
-        parts.append(f"undecided: {', '.join(_few([_open(pair, family) for pair in left]))}")
+        parts.append(f"undecided: {', '.join(few([_open(pair, family) for pair in left]))}")
     return "; ".join(parts)
 
 
@@ -91,7 +89,7 @@ def wanted_text(pair: Pair) -> str:
     return f"> {MOST_N}" if pair.wanted is None else f"= {pair.wanted}"
 
 
-def _few(texts: Sequence[str], most: int = MOST) -> list[str]:
+def few(texts: Sequence[str], most: int = MOST) -> list[str]:
     """The first texts, and how many there are besides."""
     rest = len(texts) - most
     return [*texts[:most], *([f"{rest} more"] if rest > 0 else [])]

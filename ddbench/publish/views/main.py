@@ -31,7 +31,7 @@ from ddbench.results.tables.tables import Row, Table
 MAIN = "main"
 """The name of what is shown without being asked for."""
 WIDEST = 120
-"""Characters of a main table that holds its costs, too."""
+"""Characters of a main table on a page that holds its costs, too."""
 
 _summary = attrgetter("summary")
 
@@ -131,10 +131,10 @@ def main_view(table: Table) -> View:
     return View(MAIN, caption(table), [*footnotes, *legend(table), *table.outdated], columns, table.rows)
 
 
-def main_views(table: Table) -> list[View]:
-    """The same, as two tables where one would be wider than a page: accuracies, then costs."""
+def main_views(table: Table, width: int = WIDEST) -> list[View]:
+    """The same, as two tables where one would be wider than a page or terminal: accuracies, then costs."""
     view = main_view(table)
-    if view.width <= WIDEST:
+    if view.width <= width:
         return [view]
     budgets, told = 1 + max(1, len(table.columns)), costs_legend(table)
     label = column("row", value=attrgetter("label"), text=attrgetter("shown_label"))

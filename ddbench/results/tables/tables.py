@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -252,7 +253,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
     data: dict[str, Any] = json.loads(setting.data)
     columns = _columns(observations)
     by_row: dict[str, list[Observation]] = {}
-    for observation in sorted(observations, key=_group):
+    for observation in sorted(observations, key=_place):
         by_row.setdefault(observation.row, []).append(observation)
     plain = [_row(label, members, columns) for label, members in by_row.items()]
     judged = data.get("split") != TUNE  # configurations are chosen by a ledger, not judged
@@ -304,6 +305,12 @@ def _group(observation: Observation) -> float:
     if observation.role.kind == "reference":
         return 1
     return 3 if observation.role.is_control else 2.5 if observation.facts.own_student else 2
+
+
+def _place(observation: Observation) -> tuple[float, float]:
+    """Within its group a row stands where the command had it; those that do not say where come last."""
+    place = observation.facts.place
+    return _group(observation), math.inf if place is None else place
 
 
 def _columns(observations: list[Observation]) -> tuple[BudgetColumn, ...]:

@@ -15,6 +15,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.store.jsonl import write_records
 from ddbench.publish.claims import FORMATS, claims_view, read_claims
 from ddbench.publish.leaderboard import fresh
+from ddbench.publish.text.terminal import Screen
 from ddbench.publish.views.columns import for_people
 from ddbench.results.tables.tables import tables_of
 from tests.factories import cell, keyed, placed
@@ -82,20 +83,20 @@ def test_the_notes_say_how_many_claims_are_judged_together_and_what_they_take(si
 
 
 def test_programs_read_the_claim_on_every_line_and_its_parts_as_lists(site):
-    (document,) = json.loads(FORMATS["json"](view(site)))
+    (document,) = json.loads(FORMATS["json"](view(site), Screen()))
     first, second, *_ = document["lines"]
     assert (first["claim"], first["outcome"], first["plus"], first["budgets"]) == (
         second["claim"], "holds", ["dm"], ["ipc 1"]
     )  # fmt: skip
     assert first["p_holm"] == second["p_holm"] == pytest.approx(3 * max(first["p"], second["p"]))
     assert document["where"]["random is above dm"].startswith("digits")
-    lines = list(csv.DictReader(io.StringIO(FORMATS["csv"](view(site)))))
+    lines = list(csv.DictReader(io.StringIO(FORMATS["csv"](view(site), Screen()))))
     assert [line["verdict"] for line in lines] == [line["verdict"] for line in document["lines"]]
 
 
 @pytest.mark.parametrize("style", ["table", "markdown", "latex"])
 def test_every_format_for_people_has_every_column(site, style):
-    shown, text = view(site), FORMATS[style](view(site))
+    shown, text = view(site), FORMATS[style](view(site), Screen())
     columns = for_people(shown.columns, shown.rows)
     escaped = text.replace("\\%", "%").replace("$\\", "")
     assert all(column.header in escaped for column in columns)
@@ -127,7 +128,7 @@ def test_programs_read_terms_in_words(site):
         "        minus: [{rows: [random], budgets: [ipc 1]}, {rows: [dm], budgets: [ipc 10]}]\n",
         encoding="utf-8",
     )
-    (document,) = json.loads(FORMATS["json"](view(site)))
+    (document,) = json.loads(FORMATS["json"](view(site), Screen()))
     assert document["lines"][0]["plus"] == ["dm at ipc 1", "random at ipc 10"]
 
 
