@@ -307,10 +307,10 @@ def _group(observation: Observation) -> float:
     return 3 if observation.role.is_control else 2.5 if observation.facts.own_student else 2
 
 
-def _place(observation: Observation) -> tuple[float, float]:
-    """Within its group a row stands where the command had it; those that do not say where come last."""
+def _place(observation: Observation) -> tuple[float, float, bool]:
+    """Within its group a row stands where the command had it, twins behind it; those that do not say where come last."""
     place = observation.facts.place
-    return _group(observation), math.inf if place is None else place
+    return _group(observation), math.inf if place is None else place, observation.role.kind == "twin"
 
 
 def _columns(observations: list[Observation]) -> tuple[BudgetColumn, ...]:

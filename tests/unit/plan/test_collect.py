@@ -8,6 +8,8 @@ from ddbench.core.records import Record, source_of
 from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path, write_record
 from ddbench.plan.collect import collect
 from ddbench.plan.status import assess
+from ddbench.publish.leaderboard import ordered
+from ddbench.results.tables.tables import tables_of
 from tests.unit.plan.test_planner import planned
 
 WHEN = "2025-01-01T00:00:00+00:00"
@@ -56,3 +58,15 @@ def test_what_failed_itself_or_never_ran_speaks_for_itself(tmp_path):
     node.record = left(node.document, "oom", "its own")
     told = {one.document.eval.r: (one.status, one.reason) for one in collect(made) if one.document.label == "dm"}
     assert told == {0: ("oom", "its own"), 1: ("failed", "not run")}
+
+
+@pytest.mark.parametrize("methods", [["mtt", "kmeans", "dm"], ["dm", "kmeans", "mtt"]])
+@pytest.mark.parametrize("controls", [False, True])
+def test_records_in_any_order_make_tables_in_the_order_of_their_command(methods, controls):
+    def labels(records):
+        return [[row.label for row in table.rows] for table in tables_of(records)]
+
+    made = planned(methods=methods, controls=controls, protocols=["hard", "native"])
+    records = collect(made)
+    assert labels(ordered(records)) == labels(records)
+    assert [label for label in labels(records)[0] if label in methods] == methods

@@ -62,6 +62,12 @@ def test_references_come_first_and_the_rest_in_order_of_appearance():
     assert [row.label for row in table.rows] == ["full", "random", "mtt", "dm"]
 
 
+def test_rows_that_know_their_place_stand_there_within_their_group_before_those_that_do_not():
+    places = {"random": 5, "mtt": 2, "dm": 1, "kmeans": None, "dc": 0}
+    table = only([x for name in places for x in cell(name, [50.0], facts={"place": places[name]})])
+    assert [row.label for row in table.rows] == ["random", "dc", "dm", "mtt", "kmeans"]
+
+
 def test_columns_ascend_whatever_the_order_of_the_records():
     table = only([x for ipc in (10, 1, 500, 50) for x in cell("dm", [50.0], ipc=ipc)])
     assert [column.label for column in table.columns] == [
