@@ -308,9 +308,11 @@ def _group(observation: Observation) -> float:
 
 
 def _place(observation: Observation) -> tuple[float, float, bool]:
-    """Within its group a row stands where the command had it, twins behind it; those that do not say where come last."""
+    """Within its group a row stands where the command had it, twins behind it; what does not say where comes last."""
     place = observation.facts.place
-    return _group(observation), math.inf if place is None else place, observation.role.kind == "twin"
+    if place is None:
+        return _group(observation), math.inf, False
+    return _group(observation), place, observation.role.kind == "twin"
 
 
 def _columns(observations: list[Observation]) -> tuple[BudgetColumn, ...]:
