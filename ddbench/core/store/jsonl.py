@@ -22,17 +22,22 @@ HINT = "(`ddbench results export` writes such a file)"
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write records whole (what verification needs is all there), each once, sorted by key and label.
+    """Write records as :func:`as_lines` has them.
 
     Raises:
         NewerRecordError: If there is such a file already, with records of a newer ddbench.
         StoreError: If the file cannot be written.
     """
     _keep_newer(path)
+    atomic_write(path, as_lines(records).encode())
+
+
+def as_lines(records: Iterable[Record]) -> str:
+    """Records whole (what verification needs is all there), a line of JSON each, each once, by key and label."""
     # Through JSON text, because a loss may be NaN: a record says null, canonical JSON refuses.
     documents = [json.loads(record.to_json(indent=None)) for record in records]
     lines = {(d["key"], d["spec"]["label"], canonical(d)): None for d in documents}
-    atomic_write(path, "".join(f"{line}\n" for _, _, line in sorted(lines)).encode())
+    return "".join(f"{line}\n" for _, _, line in sorted(lines))
 
 
 def _keep_newer(path: Path) -> None:

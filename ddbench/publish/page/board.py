@@ -88,5 +88,5 @@ def board(wanted: Wanted, records: Sequence[Record], notes: Sequence[str], table
     pictures = [picture for file in wanted.records for picture in read_pictures(beside(file))]
     return page(
         records, tables=tables, title=wanted.title, sources=wanted.names, notes=notes, pictures=pictures,
-        marker=wanted.marker, views=wanted.views,
+        marker=wanted.marker, views=wanted.views, linked=True,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The page: what it shows is what the text tables show, escaped, complete in itself, and equal for equal records."""
 
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -27,6 +28,7 @@ from ddbench.publish.page.curves import Series, Value, cost_chart, ipc_chart
 from ddbench.publish.page.document import _series
 from ddbench.publish.page.tiles import beside, pictures_of, read_pictures, write_pictures
 from ddbench.publish.plots.series import cost_points
+from ddbench.publish.text.render import render
 from ddbench.publish.views.catalog import views_of
 from ddbench.publish.views.main import main_view
 from ddbench.results.scores.scores import cost_of
@@ -94,8 +96,25 @@ def test_everything_is_in_the_file():
     found = ordered(records())
     parsed = Elements(made(found, pictures(found)))
     for name in ("src", "href", "action", "srcset"):
-        assert all(value.startswith(("#", "data:image/png;base64,")) for value in parsed.attributes(name))
+        held = ("#", "data:image/png;base64,", "data:text/csv;base64,", "data:application/gzip;base64,")
+        assert all(value.startswith(held) for value in parsed.attributes(name))
     assert not [tag for tag, _ in parsed.tags if tag in ("link", "iframe", "object", "base")]
+
+
+def downloads(text):
+    """File name → what it holds, or leads to."""
+    links = [attributes for tag, attributes in Elements(text).tags if tag == "a" and "download" in attributes]
+    return {link["download"] or link["href"]: link["href"] for link in links}
+
+
+def test_tables_and_records_can_be_downloaded_from_a_page_of_a_folder(tmp_path):
+    found = ordered(keyed(records()))
+    held = {name: base64.b64decode(href.partition(",")[2]) for name, href in downloads(made(found)).items()}
+    assert list(held) == ["tables.csv", "records.jsonl.gz"]
+    assert held["tables.csv"].decode() == render(tables_of(found), "csv")
+    (tmp_path / "a.jsonl").write_bytes(gzip.decompress(held["records.jsonl.gz"]))
+    write_records(tmp_path / "b.jsonl", found)
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
 
 
 # ------------------------------------------------------------------------------------------ same as the text tables
@@ -165,7 +184,7 @@ def test_ids_are_unique_every_link_has_a_target_and_every_cell_a_panel():
     parsed = Elements(text)
     ids = parsed.attributes("id")
     assert len(ids) == len(set(ids))
-    targets = {href[1:] for href in parsed.attributes("href")}
+    targets = {href[1:] for href in parsed.attributes("href") if not href.startswith("data:")}
     assert targets <= set(ids)
     assert set(data_of(text)["cells"]) == {name for name in ids if re.fullmatch("c[0-9a-f]{10}", name)}
 
@@ -364,6 +383,7 @@ def test_a_line_becomes_a_page_that_passes_its_check_and_keeps_the_line(site, ca
     lines = site.read_text().split("\n")
     assert lines[:2] == ["<!doctype html>", MARKER]
     assert "data:image/png;base64," in site.read_text()
+    assert list(downloads(site.read_text())) == ["tables.csv", "records/digits.jsonl"]
     site.write_text(site.read_text().replace("87.5", "97.5"))
     assert invoke(["leaderboard", "check"]) == 1
 
