@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     Field,
-    ModelWrapValidatorHandler,
     PositiveInt,
     PrivateAttr,
     SerializerFunctionWrapHandler,
@@ -16,6 +15,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic.functional_validators import ModelWrapValidatorHandler  # pydantic itself exports it from 2.11 on
 
 from ddbench.core.api import ArtifactSpec, CellSpec, ClassCounts, DatasetInfo, Params
 
