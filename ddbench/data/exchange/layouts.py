@@ -312,7 +312,7 @@ def _pictures(source: Source, info: DatasetInfo) -> Stored:
         table = read_labels(source, info)
         names = [source.place / name for name in table.names]
         survey = Survey(Framing(rgb=info.channels == 3))
-        survey.add_all((path, str(path)) for path in names)
+        survey.add_all(lambda: ((path, str(path)) for path in names))
         pixels = np.concatenate(list(stacked(((path, str(path)) for path in names), survey)))
         notes = (*survey.notes(), *notes)
     labels = torch.from_numpy(table.labels)

@@ -56,7 +56,7 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
         raise DataError(f"no images ({', '.join(sorted(SUFFIXES))}) in class folders below {shown(path)}{odd}")
     _refuse_empty(classes["train"], files, passed)
     survey = Survey(framing)
-    survey.add_all((file, shown(file)) for found in files.values() for file in found)
+    survey.add_all(lambda: ((file, shown(file)) for found in files.values() for file in found))
     fields: dict[str, Any] = {}
     for part in classes:
         paths, labels = _labelled(part, files, class_names)
