@@ -220,7 +220,10 @@ def _pixels(images: npt.NDArray[Any], name: str, notes: list[str]) -> Pixels:
         notes.append(f"{name}: pixels are true or false, read as 255 and 0")
         return _converted(images, 255)
     if not images.size or not (images.min() >= 0 and images.max() <= 1):  # NaN fails too
-        raise DataError(f"{name} holds floats outside [0, 1]; scale them, or store uint8")
+        raise DataError(
+            f"{name} holds floats from {images.min(initial=0):.3g} to {images.max(initial=0):.3g}; pixels are floats in"
+            " [0, 1], or whole numbers 0 … 255: undo what normalised them"
+        )
     notes.append(f"{name}: {images.dtype} pixels were rounded to 8 bits")
     return _converted(images, 255)
 

@@ -490,10 +490,10 @@ def test_a_file_that_may_be_a_part_beside_folders_is_refused(tmp_path: Path, nam
 def test_classes_without_an_image_that_is_read_are_named_with_what_they_hold(tmp_path: Path) -> None:
     files.write_folder(tmp_path, 5)
     (tmp_path / "fox").mkdir()
-    with pytest.raises(DataError, match=r"fox/ holds no image that is read: empty folders are no classes"):
+    with pytest.raises(DataError, match=r"fox/ holds no image that is read: every folder here is a class"):
         folder.read(tmp_path)
     (tmp_path / "fox" / "0.heic").write_bytes(b"")
-    with pytest.raises(DataError, match=r"fox/ holds no image that is read: 1 file not read: 1 \.heic"):
+    with pytest.raises(DataError, match=r"fox/ holds no image that is read \(1 file not read: 1 \.heic\)"):
         folder.read(tmp_path)
 
 
