@@ -60,7 +60,9 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
     if len(class_names) == 1:
         below = _names(classes["train"][0])
         held = f", which holds {', '.join(map(shown, below[:_LISTED]))}: put these beside each other" * bool(below)
-        raise DataError(f"a data set needs at least 2 class folders; there is {shown(class_names[0])}/ alone{held}")
+        raise DataError(
+            f"a data set needs at least 2 classes; there is one class folder, {shown(class_names[0])}/{held}"
+        )
     survey = Survey(framing)
     survey.add_all(lambda: ((file, shown(file)) for found in files.values() for file in found))
     fields: dict[str, Any] = {}

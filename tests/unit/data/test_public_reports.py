@@ -55,11 +55,13 @@ def test_images_without_class_folders_are_told_what_to_do(tmp_path: Path) -> Non
         DataError, match=r"2 images outside class folders not read\): put the images of each class into"
     ):
         folder.read(tmp_path / "Dog")
-    with pytest.raises(DataError, match=r"at least 2 class folders; there is Dog/ alone$"):
+    with pytest.raises(DataError, match=r"at least 2 classes; there is one class folder, Dog/$"):
         folder.read(tmp_path)
     files.write_folder(tmp_path / "s/train/animals", 2)
     files.write_folder(tmp_path / "s/test/animals", 2)
-    with pytest.raises(DataError, match=r"there is animals/ alone, which holds cat, dog: put these beside each other"):
+    with pytest.raises(
+        DataError, match=r"one class folder, animals/, which holds cat, dog: put these beside each other"
+    ):
         folder.read(tmp_path / "s")
 
 
