@@ -11,6 +11,7 @@ import click
 
 from ddbench.cli.options import PLUGIN
 from ddbench.core.api import MethodInfo
+from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import Registries, active, import_target, params_class
 from ddbench.core.plugin.registry import Origin
 from ddbench.core.roles import name_from
@@ -172,9 +173,10 @@ def _source(origin: Origin) -> str:
 
 
 def _fields(params: type[Any]) -> list[dict[str, str]]:
+    defaults = asked("describing its parameters", lambda: list(map(_default, params.model_fields.values())))
     return [
-        {"parameter": field, "default": _default(spec), "description": _choices(spec) + (spec.description or "")}
-        for field, spec in params.model_fields.items()
+        {"parameter": name, "default": default, "description": _choices(field) + (field.description or "")}
+        for (name, field), default in zip(params.model_fields.items(), defaults, strict=True)
     ]
 
 
@@ -221,7 +223,11 @@ def _choices(field: Any) -> str:
 
 
 def _default(field: Any) -> str:
-    return "required" if field.is_required() else json.dumps(field.get_default(call_default_factory=True), default=str)
+    if field.is_required():
+        return "required"
+    if field.default_factory_takes_validated_data:
+        return "from other parameters"
+    return json.dumps(field.get_default(call_default_factory=True), default=str)
 
 
 def _pairs(values: dict[str, Any]) -> str:

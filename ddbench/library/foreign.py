@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def named_sources(files: Iterable[Path], labels: Sequence[str]) -> list[Source]:
     twice = next((label for i, label in enumerate(wanted) if label in wanted[:i]), None)
     if twice is not None:
         raise UsageError(f"two rows would be called {twice!r}: name each with --label, in the order of the files")
-    return [Source(label, each.form, each.place, each.files) for label, each in zip(wanted, found, strict=True)]
+    return [replace(each, label=label) for label, each in zip(wanted, found, strict=True)]
 
 
 def suite_of_sets(

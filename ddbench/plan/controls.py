@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import PluginError, UsageError
+from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import Registries, params_class
-from ddbench.core.plugin.places import placed
 from ddbench.core.profiles import Profile
 from ddbench.core.roles import BEST_OF_K, BUYERS, ZERO_STEPS, Kind, Role, label_at
 from ddbench.core.specs import Budget, DatasetInfo, largest_ipc, snapshot_points
-from ddbench.plan.rows import Row, resolved, validated
+from ddbench.plan.rows import Row, answer, resolved, validated
 from ddbench.plan.suite import Suite
 
 STEPS = "iterations"
@@ -84,7 +84,8 @@ def _methods(
 
 def _comes_to(row: Row, profile: Profile, places: Sequence[Place]) -> str:
     """Its params at all places, as text."""
-    return json.dumps([resolved(row, data, budget, profile)[0].model_dump_json() for data, budget in places])
+    found = [resolved(row, data, budget, profile)[0] for data, budget in places]
+    return json.dumps(answer(row.method, lambda: [params.model_dump_json() for params in found]))
 
 
 def with_pools(rows: Sequence[Row], profile: Profile, places: Sequence[Place]) -> list[Row]:
@@ -122,7 +123,8 @@ def _choices(row: Row, profile: Profile, places: Sequence[Place]) -> int:
     if row.method.kind != "distillation":
         return 1
     found = [resolved(row, data, budget, profile)[0] for data, budget in places]
-    return max((len(snapshot_points(params.steps)) for params in found if params.keeps_best_snapshot), default=1)
+    kept = (params for params in found if params.keeps_best_snapshot)
+    return max(answer(row.method, lambda: [len(snapshot_points(params.steps)) for params in kept]), default=1)
 
 
 def _zero_steps(row: Row) -> list[Row]:
@@ -179,22 +181,25 @@ def images_for(row: Row, data: DatasetInfo, budget: Budget, profile: Profile, ki
         None where the row does not foresee its bytes.
 
     Raises:
-        UsageError: If a plugin's own arithmetic fails.
+        PluginError: If a plugin's own arithmetic fails.
     """
     per_class = budget.resolve(data.counts)
     params, _ = resolved(row, data, budget, profile, max(per_class))
-    try:
+
+    def images() -> int | None:
         size, pixels = (ask(sum(per_class), data) for ask in (params.stored_bytes, params.stored_pixels))
         if size is None or (pixels is None and kind == "at_uint8"):
             return None
-        images = (int(size) - (3 * int(pixels or 0) if kind == "at_uint8" else 0)) // data.image_bytes
-        if images < 0:
+        found = (int(size) - (3 * int(pixels or 0) if kind == "at_uint8" else 0)) // data.image_bytes
+        if found < 0:
             raise ValueError(f"it gives {size} bytes")
-        return images
-    except Exception as error:
-        why = placed(f"{type(error).__name__}: {error}", error)
-        raise UsageError(
-            f"{row.label}: Params.stored_bytes failed: {why}; without --controls it is not asked"
+        return found
+
+    try:
+        return asked(f"planning {row.method.name}", images)
+    except PluginError as error:
+        raise PluginError(
+            f"{row.label}: Params.stored_bytes failed: {error}; without --controls it is not asked"
         ) from error
 
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ddbench.core.api import ArchInfo, Params, ProtocolInfo
 from ddbench.core.errors import PluginError, UsageError, shown_count
-from ddbench.core.plugin.limited import limited
-from ddbench.core.plugin.loader import Registries, one_line
+from ddbench.core.plugin.limited import asked
+from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.plugin.targets import absent
 from ddbench.core.profiles import Profile
 from ddbench.core.roles import parse_label
-from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DatasetInfo, StudentInfo
+from ddbench.core.specs import Budget, CellSpec, DatasetInfo, StudentInfo
 from ddbench.data.dataset import Data
 from ddbench.models import names as arch_names
 from ddbench.plan import derived, typed
+from ddbench.plan.answers import Answers, answers
 from ddbench.plan.controls import bought, with_controls, with_pools
 from ddbench.plan.datasets import check_fraction, data_of
-from ddbench.plan.rows import Row, resolved, rows_of
+from ddbench.plan.rows import Row, answer, resolved, rows_of
 from ddbench.plan.suite import Exclusion, Suite
 
 MOST_REPETITIONS = 10**7
@@ -39,12 +41,11 @@ class GridCell:
         budget: Its column; the cell's own budget, except for a control at another row's bytes.
         spec: The cell.
         params: Validated params.
-        artifacts: What its params declare, by name.
+        said: What they say about the cell.
         per_class: Images of each class in its set.
         skip: Why it cannot run, or None.
         broken: How its params failed while planning, or None; such a cell is a failure.
         notes: Where its params come from, when that needs saying.
-        own_student: Whether its set is made for one network in one initial state.
     """
 
     row: Row
@@ -52,16 +53,15 @@ class GridCell:
     budget: Budget
     spec: CellSpec
     params: Params
-    artifacts: dict[str, ArtifactSpec]
+    said: Answers
     per_class: tuple[int, ...]
     skip: str | None
     broken: str | None
     notes: tuple[str, ...]
-    own_student: bool = False
 
     def seen(self, n: int) -> int:
         """How many images students see of a set of ``n``."""
-        return self.params.images_seen(n)
+        return answer(self.row.method, lambda: self.params.images_seen(n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Grid:
             size = found
         per_class = size.resolve(data.info.counts)
         params, preset = resolved(row, data.info, budget, self.profile, max(per_class))
-        values = params.model_dump(mode="json")
+        values = answer(row.method, lambda: params.model_dump(mode="json"))
         notes = preset.notes(row.method.name, data.spec.preprocess)
         for r in self.repetitions if repetitions is None else repetitions:
             spec = CellSpec(
@@ -160,46 +160,18 @@ class Grid:
                 master=self.suite.master_seed,
                 r=r,
             )
-            broken = None
-            skip = too_large(row, data.info, size) or without_val(params, data.info)
-            if skip is not None and size != budget:
-                skip = f"{size.label} of real images cost as much: {skip}"
-            artifacts: dict[str, ArtifactSpec] = {}
-            own = False
-            if skip is None:
+            said, broken = Answers(too_large(row, data.info, size)), None
+            if said.skip is not None and size != budget:
+                said = Answers(f"{size.label} of real images cost as much: {said.skip}")
+            if said.skip is None:
                 try:
-                    with limited(f"planning {row.method.name}"):
-                        skip, artifacts = ask(params, spec, data.info)
-                        skip = self._with_statistics(params, spec) or skip or self._no_network(params, spec, data.info)
-                        if skip is None:
-                            spec = spec.model_copy(update={"origins": self._origins(row, params, spec)})
-                        own = bool(params.own_student)
-                except KeyboardInterrupt:
-                    raise
-                except BaseException as error:  # a plugin's code: its cell fails, the run goes on
-                    broken = one_line(error)
-            yield GridCell(row, data, budget, spec, params, artifacts, per_class, skip, broken, notes, own)
-
-    def _with_statistics(self, params: Params, spec: CellSpec) -> str | None:
-        """Why a method takes no network of this cell's kind; None where it does."""
-        refused = params.without_statistics
-        return refused if refused and arch_names.keeps_statistics(spec.arch, self.registries.architectures) else None
-
-    def _no_network(self, params: Params, spec: CellSpec, info: DatasetInfo) -> str | None:
-        """Which of the networks that a method builds beside the cell's does not exist, or is too deep; None: none."""
-        for name in params.architectures(spec):
-            try:
-                parsed = arch_names.parse(name, self.registries.architectures)
-            except UsageError as error:
-                return f"no such network to condense with: {error}"
-            if (why := arch_names.too_few_pixels(parsed, channels=info.channels, size=info.size)) is not None:
-                return why
-        return None
-
-    def _origins(self, row: Row, params: Params, spec: CellSpec) -> dict[str, str]:
-        """Where the architectures come from that a cell's method builds."""
-        named = {f"arch {name}": self.canonical(name) for name in params.architectures(spec)}
-        return self.registries.origins(arch=spec.arch if "arch" in row.method.axes else None, **named)
+                    said = asked(
+                        f"planning {row.method.name}", partial(answers, row, params, spec, data.info, self.registries)
+                    )
+                    spec = spec.model_copy(update={"origins": said.origins})
+                except PluginError as error:  # its cell fails, the run goes on
+                    broken = str(error)
+            yield GridCell(row, data, budget, spec, params, said, per_class, said.skip, broken, notes)
 
     def excludes(self, row: Row, data: Data, budget: Budget, arch: str, **more: str) -> bool:
         """Whether the suite leaves this out; of a twin only rules that name a role say anything."""
@@ -227,31 +199,9 @@ def usual_student(protocol: Protocol, arch: str, registries: Registries) -> str:
     return own[0] if own[0] in _predictors([protocol], families) else arch_names.parse(own[0], families).canonical
 
 
-def ask(params: Params, spec: CellSpec, info: DatasetInfo) -> tuple[str | None, dict[str, ArtifactSpec]]:
-    """What a method's params say about a cell: why it cannot run, and what it needs.
-
-    Raises:
-        TypeError: If an answer has the wrong type.
-    """
-    skip, artifacts = params.unsupported(spec, info), dict(params.artifacts(spec))
-    if not (skip is None or isinstance(skip, str)):
-        raise TypeError(f"Params.unsupported returned {skip!r}, not a reason or None")
-    wrong = [name for name, artifact in artifacts.items() if not isinstance(artifact, ArtifactSpec)]
-    if wrong:
-        raise TypeError(f"Params.artifacts gives {wrong[0]!r} no ArtifactSpec")
-    return skip, artifacts
-
-
 def too_large(row: Row, info: DatasetInfo, budget: Budget) -> str | None:
     """Why a budget does not fit the data, naming the largest that does."""
     return budget.misfit(info.counts) if "budget" in row.method.axes else None
-
-
-def without_val(params: Params, info: DatasetInfo) -> str | None:
-    """Why the best snapshot cannot be chosen."""
-    if params.keeps_best_snapshot and not any(info.val_counts):
-        return "selection: val needs validation images, and there are none (--split paper)"
-    return None
 
 
 def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ddbench.core.api import Params
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.roles import EQUALS, RANDOM
 from ddbench.plan import derived
+from ddbench.plan.answers import Answers
 from ddbench.plan.rows import Row, shown
 
 NO_RECIPE = (
@@ -57,15 +57,15 @@ def equal_to(row: Row, protocol: Protocol) -> str | None:
     return f"{EQUALS}{RANDOM if row.initial is None else row.initial.label} (labels only)"
 
 
-def no_probabilities(params: Params, protocol: Protocol) -> str | None:
+def no_probabilities(said: Answers, protocol: Protocol) -> str | None:
     """Why the labels of a method's sets cannot be learned as a protocol does; None where they can, or need not be."""
-    if not params.centred_labels:
+    if not said.centred:
         return None
     if protocol.info.follows_recipe:
-        return None if params.recipe_learns_centred else NO_RECIPE
+        return None if said.learns_centred else NO_RECIPE
     if protocol.info.labels != "soft":
         return None
-    if not params.recipe_learns_centred:
+    if not said.learns_centred:
         return "its labels are centred, so no probabilities: use a protocol with hard labels"
     return "its labels are centred, so no probabilities: use native, or a protocol with hard labels"
 

@@ -139,7 +139,7 @@ class _Planner:
                     continue
                 repetitions = self.grid.repetitions_of(row, protocol.info)
                 for cell, key in self.row_cells(row, table.data, budget, table.arch, repetitions):
-                    own = native and cell.own_student
+                    own = native and cell.said.own_student
                     self.evaluations(table, protocol, cell, key, None if spans_all else budget, own=own)
                     if native:
                         self.under_recipe(table, protocol, cell, key, budget)
@@ -219,7 +219,7 @@ class _Planner:
         spec, method = cell.spec, cell.row.method
         used = self.whitening(spec)
         asker = f"method {method.name!r} ({self.grid.registries.methods.origin(method.name).distribution})"
-        for name, artifact in cell.artifacts.items():
+        for name, artifact in cell.said.artifacts.items():
             used[name] = artifact.kind, self.artifact(artifact, asker)
         keys = tuple(key for _, key in used.values())
         key = condense_key(spec, method.axes, keys)
@@ -234,7 +234,7 @@ class _Planner:
             )  # fmt: skip
             title = f"{self._row_title(cell)} {f'r{spec.r}' if 'seed' in method.axes else ''}"
             shown = " ".join(title.split()) + ("" if document.reported else CHOOSES)
-            self.plan.nodes[key] = Node(shown, document, keys + starts, cell.params.steps)
+            self.plan.nodes[key] = Node(shown, document, keys + starts, cell.said.steps)
         return key
 
     def _in_bf16(self, artifact: str) -> bool:
@@ -279,7 +279,7 @@ class _Planner:
             why = None
             if own and table.eval_arch != table.arch:
                 why = f"trained from an initial state of {table.arch}, which no student of {table.eval_arch} can have"
-            elif cell.own_student and not own:
+            elif cell.said.own_student and not own:
                 why = f"made for one initial state, which students have under its own recipe, not under {protocol.id}"
             if set_key is not None and why is not None:
                 self.refused.add(set_key)
@@ -301,7 +301,7 @@ class _Planner:
         spec = self._eval_spec(table, protocol, cell, set_key, resolved.model_dump(mode="json"), e)
         planned = PlannedEvaluation(spec, cell.spec, cell.seen(entry.n))
         skip, declared = protocol.ask(resolved, planned, table.data.info)
-        skip = equal_to(cell.row, protocol) or skip or no_probabilities(cell.params, protocol)
+        skip = equal_to(cell.row, protocol) or skip or no_probabilities(cell.said, protocol)
         if skip is not None:
             self.refused.add(set_key)
             return replace(entry, cell=None, skip=skip)
@@ -371,7 +371,7 @@ class _Planner:
         self, table: TableKey, protocol: Protocol, cell: GridCell, key: str | None, budget: Budget
     ) -> None:
         """``random`` of the same repetition, and the row's own controls, trained as this cell's set wants it."""
-        if key is None or no_probabilities(cell.params, protocol) is not None:
+        if key is None or no_probabilities(cell.said, protocol) is not None:
             return
         for row in self.grid.rows:
             stands = self.grid.suite.controls and row.control_of is not None and row.initial is None
@@ -382,6 +382,6 @@ class _Planner:
                 continue
             made = self.row_cells(row, table.data, budget, table.arch)
             found = next((pair for pair in made if pair[0].spec.r == cell.spec.r), None)
-            if found is None or (beside and not found[0].artifacts.items() <= cell.artifacts.items()):
+            if found is None or (beside and not found[0].said.artifacts.items() <= cell.said.artifacts.items()):
                 continue  # excluded, or the control of another pool
-            self.evaluations(table, protocol, *found, budget, own=cell.own_student, recipe_of=key, twin=twin)
+            self.evaluations(table, protocol, *found, budget, own=cell.said.own_student, recipe_of=key, twin=twin)

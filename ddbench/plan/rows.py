@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from ddbench.core.api import MethodInfo, Params
-from ddbench.core.errors import UsageError, parameter_problem, shown_value
+from ddbench.core.errors import PluginError, UsageError, parameter_problem, shown_value
 from ddbench.core.infos import IMPORTED
+from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.profiles import Profile
 from ddbench.core.roles import BUYERS, CONTROLS, RANDOM, REFERENCES, Role, name_from, name_in
@@ -19,6 +20,8 @@ from ddbench.core.specs import Budget, DatasetInfo
 from ddbench.plan import derived
 from ddbench.plan.presets import Chosen, choose
 from ddbench.plan.suite import MethodEntry, Suite
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +167,35 @@ def validated(row: Row, values: Mapping[str, Any], *, partial: bool = False) -> 
 
     Raises:
         UsageError: If a parameter is unknown or a value impossible; the message names the nearest parameter.
+        PluginError: If its validators or defaults do not come to an end, or raise what is no word about a value.
     """
     cls = params_class(row.method)
+
+    def made() -> Params | str:
+        try:
+            return cls.model_validate(dict(values))  # type: ignore[no-any-return]
+        except ValidationError as error:
+            problems = [p for p in error.errors() if not (partial and p["type"] == "missing")]
+            if not problems:
+                return cls.model_construct(**values)  # type: ignore[no-any-return]
+            return parameter_problem(dict(problems[0]), cls.model_fields)
+
+    found = answer(row.method, made)
+    if isinstance(found, str):
+        raise UsageError(f"{row.label}: {found} (see `ddbench describe {row.method.name}`)")
+    return found
+
+
+def answer(method: MethodInfo, question: Callable[[], T]) -> T:
+    """What params of a method say, whose code may be anybody's.
+
+    Raises:
+        PluginError: If they do not, naming the method.
+    """
     try:
-        params: Params = cls.model_validate(dict(values))
-        return params
-    except ValidationError as error:
-        problems = [p for p in error.errors() if not (partial and p["type"] == "missing")]
-        if not problems:
-            return cls.model_construct(**values)  # type: ignore[no-any-return]
-        what = parameter_problem(dict(problems[0]), cls.model_fields)
-        raise UsageError(f"{row.label}: {what} (see `ddbench describe {row.method.name}`)") from None
+        return asked(f"planning {method.name}", question)
+    except PluginError as error:
+        raise PluginError(f"method {method.name!r}: {error}") from error
 
 
 def resolved(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import Field, model_validator
@@ -22,7 +23,7 @@ from ddbench.plan import suite as suites
 from ddbench.plan import typed
 from ddbench.plan.grid import Grid, build
 from ddbench.plan.mistakes import checked
-from ddbench.plan.rows import Row, shown, validated
+from ddbench.plan.rows import Row, answer, shown, validated
 from ddbench.plan.suite import BudgetAxis, Suite
 
 REPETITIONS = (-1, -2)
@@ -267,7 +268,8 @@ def _configurations(
     row = _row(method, registries)
     for given, change, before in wanted:
         try:
-            params = validated(row, given).model_dump(mode="json")
+            made = validated(row, given)
+            params = answer(row.method, partial(made.model_dump, mode="json"))
         except UsageError as error:
             raise UsageError(f"{where}: {budget.label}: {error}") from None
         one = Configuration(method, budget, given, change, params, before)

@@ -70,6 +70,71 @@ def test_the_rest_of_the_run_goes_on(tmp_path, capsys, code, reason):
     assert sorted(record["spec"]["eval"]["r"] for record in evaluated) == [-1, 0]
 
 
+PARAMS = """
+from pydantic import Field, field_serializer, field_validator
+from ddbench.core.errors import UsageError
+
+class MuteError(ValueError):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+def code(x):
+    {code}
+    return x
+
+class OddParams(Params):
+    {member}
+"""
+MEMBERS = {
+    "validator": 'x: int = 1\n    check = field_validator("x")(lambda x: code(x))',
+    "default": "x: int = Field(default_factory=lambda: code(1))",
+    "serialiser": 'x: int = 1\n    write = field_serializer("x")(lambda self, x: code(x))',
+    "images_seen": "def images_seen(self, n): return code(n)",
+}
+"""What of a params class is asked while a run is planned, besides what the rows above ask."""
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import os; os._exit(0)", "its code called os._exit(0) while planning"),
+        ("import os; os.kill(os.getpid(), 9)", "its code called os.kill("),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise OSError(28, 'mine')", "OSError: [Errno 28] mine"),
+        ("raise MuteError", "Error: "),
+        ("raise UsageError('ours')", "UsageError: ours"),
+    ],
+)
+def test_what_the_code_of_params_does_is_their_plugins(tmp_path, capsys, code, reason, member):
+    own = PARAMS.format(code=code, member=MEMBERS[member])
+    asked = ("--set", "odd.x=2") if member == "validator" else ()
+    assert run(tmp_path, *asked, text=PLUGIN.replace("\nclass OddParams(Params):", own)) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("ddbench: method 'odd': ") and told.count("\n") == 1
+    assert reason in told and "(oddplugin.py:" in told
+    assert not list((tmp_path / "runs").rglob("*.json"))
+
+
+@pytest.mark.parametrize("member", ["steps", "own_student", "centred_labels", "recipe_learns_centred"])
+def test_what_a_fact_of_params_raises_is_its_cells_failure(tmp_path, capsys, member):
+    own = PARAMS.format(code="raise SystemExit(3)", member=f"{member} = property(code)")
+    assert run(tmp_path, text=PLUGIN.replace("\nclass OddParams(Params):", own)) == 1
+    told = capsys.readouterr()
+    assert "SystemExit: 3 (oddplugin.py:" in told.out and "Traceback" not in told.err
+
+
+def test_validators_of_an_artifact_kinds_params_are_its_plugins(tmp_path, capsys):
+    own = kind().replace("    shift: float = 0.0", "    shift: float = Field(default_factory=lambda: code(1))")
+    head = PARAMS.format(code="raise SystemExit(3)", member="pass").partition("class OddParams")[0]
+    text = head + PLUGIN.replace("import ArtifactSpec", "import ArtifactKind, ArtifactSpec") + own
+    asks = "return {'m': ArtifactSpec(kind='medians', data=cell.data)}"
+    assert run(tmp_path, artifacts=asks, text=text) == 2
+    told = capsys.readouterr().err
+    assert "artifact kind 'medians' (" in told and "SystemExit: 3 (oddplugin.py:" in told
+
+
 def test_params_of_another_kind_are_refused(tmp_path, capsys):
     assert run(tmp_path, params="os:path") == 2
     assert "os:path is not a subclass of ddbench.Params" in capsys.readouterr().err

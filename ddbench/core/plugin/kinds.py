@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from ddbench.core.api import ArtifactKind, ArtifactSpec, Params
 from ddbench.core.errors import PluginError, parameter_problem
+from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.plugin.targets import absent
 
@@ -63,9 +64,17 @@ class Kind:
         Raises:
             PluginError: If the kind has no such parameter, or it cannot have that value.
         """
+
+        def all_of_them() -> dict[str, Any] | str:
+            try:
+                return self.params.model_validate(spec.params).model_dump(mode="json")
+            except ValidationError as error:
+                return parameter_problem(dict(error.errors()[0]), self.params.model_fields)
+
         try:
-            params = self.params.model_validate(spec.params)
-        except ValidationError as error:
-            problem = parameter_problem(dict(error.errors()[0]), self.params.model_fields)
-            self.refuse(f"{asker} asks for {problem}")
-        return spec.model_copy(update={"params": params.model_dump(mode="json")})
+            found = asked(f"planning artifact {self.info.name}", all_of_them)
+        except PluginError as error:
+            self.refuse(f"its params, asked for by {asker}: {error}")
+        if isinstance(found, str):
+            self.refuse(f"{asker} asks for {found}")
+        return spec.model_copy(update={"params": found})

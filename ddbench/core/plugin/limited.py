@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from ddbench.core.cpu import cores
 from ddbench.core.errors import PluginError
+from ddbench.core.plugin.places import one_line
 from ddbench.core.plugin.refusals import EndedError, end, refusing
 from ddbench.core.process_state import kept
 
@@ -67,6 +68,26 @@ def limited(what: str, seconds: float = PLAN_S) -> Iterator[None]:
             raise told from error
         if interrupts or refused:  # its code caught what was raised
             raise _told(None, what, interrupts, refused)
+
+
+def asked(what: str, question: Callable[[], T]) -> T:
+    """What code of a plugin answers; what it prints does not reach stdout, which is for the table.
+
+    Args:
+        what: As for :func:`limited`.
+        question: Calls that code.
+
+    Raises:
+        PluginError: If there is no answer in time, or in its place whatever its code may raise, on one line.
+        KeyboardInterrupt: If the user interrupts.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr), limited(what):
+            return question()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit included
+        raise PluginError(one_line(error)) from error
 
 
 def _told(error: BaseException | None, what: str, interrupts: list[int], refused: list[str]) -> BaseException:

@@ -18,11 +18,12 @@ from typing import Any, cast
 import pluggy
 
 from ddbench.core.api import ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, Params, ProtocolInfo
-from ddbench.core.errors import PluginError, UsageError, ambiguous, text_of
+from ddbench.core.errors import PluginError, UsageError, ambiguous
 from ddbench.core.names import meant, nearest
 from ddbench.core.plugin import hooks, one_file, places
 from ddbench.core.plugin.builtin import CATALOGS
 from ddbench.core.plugin.limited import PluginWarning, called, limited, loading
+from ddbench.core.plugin.places import one_line
 from ddbench.core.plugin.registry import FIRST_PARTY, Origin, Registry, is_file, marked, owner_of
 from ddbench.core.specs import ArtifactSpec, CellSpec, EvalSpec
 
@@ -365,12 +366,6 @@ def _register(registries: Registries, module: ModuleType, origin: Origin) -> tup
         draft.commit()
         places.know(draft.targets)
     return tuple(f"{draft.noun} {name}" for draft in drafts.values() for name in draft.names)
-
-
-def one_line(error: BaseException) -> str:
-    """What a plugin's code raised, or what it did, on one line, with the place in its code."""
-    text = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
-    return places.placed(text, error)
 
 
 def method_class(info: MethodInfo) -> type[Any]:

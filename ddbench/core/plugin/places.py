@@ -11,6 +11,8 @@ from pathlib import PurePath
 from traceback import walk_tb
 from types import FrameType
 
+from ddbench.core.errors import PluginError, text_of
+
 LIBRARIES = frozenset({"ddbench", "numpy", "scipy", "sklearn", "torch", "torchvision"})
 """Packages that are nobody's plugin, though a plugin may name a function of theirs."""
 SHARED = "ddbench_plugins"
@@ -43,6 +45,12 @@ def place_of(error: BaseException) -> str | None:
                 return found[-1]
             cause = cause.__cause__
     return None
+
+
+def one_line(error: BaseException) -> str:
+    """What a plugin's code raised, or what it did, on one line, with the place in its code."""
+    text = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
+    return placed(text, error)
 
 
 def placed(text: str, error: BaseException) -> str:

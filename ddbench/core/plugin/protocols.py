@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from ddbench.core.api import ArtifactSpec, EvalProtocol, PlannedEvaluation, ProtocolInfo, ProtocolParams
 from ddbench.core.errors import PluginError, first_problem
-from ddbench.core.plugin.limited import limited
-from ddbench.core.plugin.loader import Registries, import_target, one_line
+from ddbench.core.plugin.limited import asked
+from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.plugin.targets import absent
 from ddbench.core.profiles import Profile
@@ -128,12 +128,13 @@ class Protocol:
         return reason, artifacts
 
     def _ask(self, what: str, question: Callable[[], T]) -> T:
-        try:
-            with limited(f"asking {self.info.name} for {what}"):
+        def answer() -> T:
+            try:
                 return question()
-        except KeyboardInterrupt:
-            raise
-        except ValidationError as error:
-            self.refuse(f"{what}: {first_problem(error)}")
-        except BaseException as error:  # a plugin's code, SystemExit included
-            self.refuse(f"{what}: {one_line(error)}")
+            except ValidationError as error:
+                raise PluginError(first_problem(error)) from None
+
+        try:
+            return asked(f"asking {self.info.name} for {what}", answer)
+        except PluginError as error:
+            self.refuse(f"{what}: {error}")

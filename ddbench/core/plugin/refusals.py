@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread as interpreter
 import contextlib
 import os
 import signal
@@ -111,6 +112,9 @@ MOST_SHOWN = 80
 """Characters of a call in a message."""
 
 
+_ENDS = ("_exit", "abort", "fork", "forkpty", "execv", "execve")
+
+
 def _always(*_: object) -> bool:
     return True
 
@@ -129,10 +133,13 @@ def _is_signal(_: object = None, number: object = None, *__: object) -> bool:
     return number != 0
 
 
+_SYSTEM = [module for name in ("os", "posix", "nt") if (module := sys.modules.get(name)) is not None]
+"""``os``, and the module that it takes these calls from, whose names are others."""
 _REFUSED: list[tuple[Any, str, Callable[..., bool]]] = [
-    *((os, name, _always) for name in ("_exit", "abort", "fork", "forkpty", "execv", "execve")),
-    (os, "kill", _hits_us),
-    (os, "killpg", _hits_our_group),
+    *((module, name, _always) for module in _SYSTEM for name in _ENDS),
+    *((module, "kill", _hits_us) for module in _SYSTEM),
+    *((module, "killpg", _hits_our_group) for module in _SYSTEM),
+    (interpreter, "interrupt_main", _always),
     (signal, "raise_signal", _always),
     (signal, "pthread_kill", _is_signal),
 ]

@@ -137,7 +137,7 @@ def _trajectory(folder: Path, tag: str, place: Path) -> Source:
         return _chunks(folder, chunk[1], place)
     files = [(part, folder / _called(part, tag)) for part in PARTS]
     notes: tuple[str, ...] = ()
-    if tag.startswith("zca"):
+    if is_unwhitened(files[0][1]):
         files, notes = _of_unwhitened(folder, files, tag)
     for _, path in files[:2]:
         if not path.is_file() and place.is_file():
@@ -166,6 +166,11 @@ def partner_of(path: Path) -> str | None:
     return next((name for name in names if not (path.parent / name).is_file()), None)
 
 
+def is_unwhitened(images: Path) -> bool:
+    """Whether a file is called as MTT calls images of a whitened run that it turned back into pixels."""
+    return images.name.startswith("images_zca")
+
+
 def _of_unwhitened(
     folder: Path, files: Sequence[tuple[str, Path]], tag: str
 ) -> tuple[list[tuple[str, Path]], tuple[str, ...]]:
@@ -177,7 +182,7 @@ def _of_unwhitened(
             taken.append(plain.name)
             path = plain
         found.append((part, path))
-    which = f"{' and '.join(taken)} taken with {files[0][1].name}, whose whitening MTT undid before it wrote them"
+    which = f"{' and '.join(taken)} taken with {files[0][1].name}"
     return found, (which,) if taken else ()
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from ddbench.core.api import Preprocess, Recipe
 from ddbench.core.errors import CorruptFileError, DataError, first_problem
 from ddbench.core.specs import DatasetInfo
-from ddbench.data.exchange.files import MANIFEST, PARTS, Source, lacks, partner_of
+from ddbench.data.exchange.files import MANIFEST, PARTS, Source, is_unwhitened, lacks, partner_of
 from ddbench.data.exchange.foreign import as_pixels, signed
 from ddbench.data.exchange.labels import read_labels
 from ddbench.data.exchange.sound import check_archive, check_tensor
@@ -50,6 +50,7 @@ class Stored:
         weights: [n] loss weights, or None.
         classes: [n] int64, the class that each image of a soft-labelled set stands for, or None.
         initial: [P] float32, the state that students start from, or None; there is one where the recipe asks for it.
+        unwhitened: Whether its images are floats that were whitened, and whose whitening was undone.
         notes: What the file says besides.
     """
 
@@ -62,6 +63,7 @@ class Stored:
     weights: Tensor | None = None
     classes: Tensor | None = None
     initial: Tensor | None = None
+    unwhitened: bool = False
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -178,7 +180,10 @@ def _trajectory(source: Source) -> Stored:
     layout = "ddranking" if paths["images"][0].name == "images.pt" else "datm" if soft else "mtt"
     count = len(paths["images"])
     notes = (f"joined from {count} files in the order of their numbers",) if count > 1 else source.notes
-    return Stored(layout, images, labels, recipe=Recipe(lr=rates.pop() if rates else None), notes=notes)
+    unwhitened = is_unwhitened(paths["images"][0]) and images.is_floating_point()
+    return Stored(
+        layout, images, labels, recipe=Recipe(lr=rates.pop() if rates else None), unwhitened=unwhitened, notes=notes
+    )
 
 
 def _joined(paths: Sequence[Path], part: str) -> Tensor:
@@ -312,7 +317,7 @@ def _pictures(source: Source, info: DatasetInfo) -> Stored:
         table = read_labels(source, info)
         names = [source.place / name for name in table.names]
         survey = Survey(Framing(rgb=info.channels == 3))
-        survey.add_all((path, str(path)) for path in names)
+        survey.add_all(lambda: ((path, str(path)) for path in names))
         pixels = np.concatenate(list(stacked(((path, str(path)) for path in names), survey)))
         notes = (*survey.notes(), *notes)
     labels = torch.from_numpy(table.labels)

@@ -27,6 +27,7 @@ NORMALISED = ("dc", "mtt", "datm", "ddranking")
 """Layouts whose authors' scripts store images as their networks see them."""
 LOGITS = ("datm", "ddranking")
 """Layouts whose soft labels go through a softmax in their authors' losses."""
+UNDONE = "MTT undid their whitening (--zca) before it wrote them"
 DECODED = (
     "taken as one image each: IDC, DREAM, DANCE and NCFM may store several in one (their --factor), which are to be"
     " decoded before they are imported"
@@ -65,13 +66,15 @@ def space_of(stored: Stored, flags: Flags, where: str) -> str:
         )
     if declared is not None or flags.preprocess is not None:
         return declared or str(flags.preprocess)
+    if stored.unwhitened:
+        return "zca-kornia"
     if _are_pixels(stored, flags) or stored.layout == "dc":
         return "meanstd"
     if stored.layout in NORMALISED:
         raise DataError(
-            f"{where}: files of MTT, DATM and DD-Ranking do not say whether the run whitened its images (--zca): say it"
-            " with --preprocess zca-kornia (with --zca) or "
-            f"{'meanstd-mtt or ' if stored.images.shape[1] == 3 else ''}meanstd"
+            f"{where}: files of MTT, DATM and DD-Ranking hold images as their networks saw them, and do not say how: "
+            "--preprocess zca-kornia says that the run whitened them (--zca), "
+            f"{'meanstd-mtt or ' if stored.images.shape[1] == 3 else ''}meanstd that it did not"
         )
     if flags.range is None:
         raise DataError(f"{where}: {_ambiguous(stored.images)}")
@@ -178,6 +181,8 @@ def _images(
                 f"under {declared.id} has {_listed(info.mean)}, {_listed(info.std)}"
             )
         return False, images, f"in {declared.id} space, as its file says"
+    if stored.unwhitened:
+        return True, images, _unwhitened(images, flags, where)
     if flags.range in ("01", "255"):
         top = 1.0 if flags.range == "01" else 255.0
         if low < 0 or high > top or (top == 255 and high <= 1):
@@ -197,6 +202,14 @@ def _images(
     undone = torch.from_numpy(unstandardise(images.numpy(), info.mean, info.std))
     span = f"{float(undone.min()):z.2f} to {float(undone.max()):z.2f}"
     return False, images, f"{found}; as pixels {span}, {outside(undone):.1f} % outside [0, 1]"
+
+
+def _unwhitened(images: Tensor, flags: Flags, where: str) -> str:
+    """A line about pixels whose whitening was undone."""
+    if flags.range not in (None, "01"):
+        raise DataError(f"{where}: {UNDONE}, so they are pixels around [0, 1]: leave out --range {flags.range}")
+    span = f"pixels from {float(images.min()):.3g} to {float(images.max()):.3g}"
+    return f"{span}, {outside(images):.1f} % outside [0, 1]: {UNDONE}"
 
 
 def _labels(stored: Stored, info: DatasetInfo, flags: Flags, n: int, where: str) -> tuple[Tensor, LabelSpace]:

@@ -24,6 +24,7 @@ from ddbench.data.prepared.pooling import channel_statistics
 from ddbench.data.prepared.splits import Indices, Splits, make_splits
 from ddbench.data.prepared.written import AlteredError, hashed_facts, keep, revisions
 from ddbench.data.readers.raw import PARTS, ImageStream, Labels, PartName, Pixels, RawDataset, check
+from ddbench.data.readers.troubles import UnreadableImagesError
 
 PARTIAL = ".partial-"
 """Prefix of folders that are being written; those of a killed process never count."""
@@ -102,6 +103,8 @@ def source_error(error: BaseException, where: str) -> DDBenchError:
         if not isinstance(error, DataError):
             return error
         place = where.partition(" in ")[2]  # which many readers name again
+        if not place and isinstance(error, UnreadableImagesError):
+            return UnreadableImagesError(error.lost)  # with those of other parts later
         said = str(error).removeprefix(f"{place}: ").removeprefix(f"{place} ") if place else str(error)
         return DataError(f"{where}: {said}")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -175,14 +178,20 @@ def _write_images(path: Path, raw: RawDataset) -> tuple[dict[PartName, Seen], tu
 
 
 def _with_progress(streams: Mapping[PartName, ImageStream], count: int) -> Iterator[tuple[PartName, Pixels]]:
-    """All chunks, with a bar on stderr when that is a terminal."""
+    """All chunks, with a bar on stderr when that is a terminal; unreadable images of all parts are one error."""
     from tqdm import tqdm
 
+    lost: list[str] = []
     with tqdm(total=count, desc="decoding", unit="img", disable=None, leave=False) as bar:
         for part, images in streams.items():
-            for chunk in checked_chunks(images):
-                yield part, chunk
-                bar.update(len(chunk))
+            try:
+                for chunk in checked_chunks(images):
+                    yield part, chunk
+                    bar.update(len(chunk))
+            except UnreadableImagesError as error:
+                lost += error.lost
+    if lost:
+        raise UnreadableImagesError(lost)
 
 
 def checked_chunks(images: ImageStream) -> Iterator[Pixels]:

@@ -53,7 +53,15 @@ def columns_of(schema: Any, where: str, wanted: str | None = None, *, official: 
     """
     images = [field.name for field in schema if _is_image(field.type)]
     if len(images) != 1:
-        raise DataError(f"{where}: expected one image column {{bytes, path}}, found {images or 'none'}")
+        found = (
+            f"several columns of images, {', '.join(images)}: leave one of them"
+            if images
+            else (
+                f"no column of images among {', '.join(schema.names)}: images are {{bytes, path}} there, as the library"
+                " datasets writes them"
+            )
+        )
+        raise DataError(f"{where}: {found}")
     label, notes = wanted or (_usual(schema) if official else None), tuple[str, ...]()
     if label is None:
         label, notes = _only(schema, images[0], where)

@@ -15,7 +15,7 @@ from ddbench.core.errors import DataError
 from ddbench.data.readers.archives import SUFFIXES as ARCHIVES
 from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.images import Survey, file_stream
-from ddbench.data.readers.parts import part_of, split_name, words
+from ddbench.data.readers.parts import part_of, split_name, word_part, words
 from ddbench.data.readers.raw import PARTS, Labels, PartName, RawDataset
 from ddbench.data.readers.walk import Level, Passed, files_below, is_text, level, shown
 
@@ -52,16 +52,24 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
     folders = [(part, folder) for part, found in classes.items() for folder in found]
     files = dict(zip(folders, files_below([folder for _, folder in folders], passed, SUFFIXES), strict=True))
     if not any(files.values()):
-        odd = f" (there are {', '.join(passed.notes())})" if passed.notes() else ""
-        raise DataError(f"no images ({', '.join(sorted(SUFFIXES))}) in class folders below {shown(path)}{odd}")
+        odd = f" ({'; '.join(passed.notes())})" if passed.notes() else ""
+        advice = ": put the images of each class into a folder of its own, or name the folder above"
+        advice = advice if passed.loose else ""
+        raise DataError(f"no images ({', '.join(sorted(SUFFIXES))}) in class folders below {shown(path)}{odd}{advice}")
     _refuse_empty(classes["train"], files, passed)
+    if len(class_names) == 1:
+        below = _names(classes["train"][0])
+        held = f", which holds {', '.join(map(shown, below[:_LISTED]))}: put these beside each other" * bool(below)
+        raise DataError(
+            f"a data set needs at least 2 classes; there is one class folder, {shown(class_names[0])}/{held}"
+        )
     survey = Survey(framing)
-    survey.add_all((file, shown(file)) for found in files.values() for file in found)
+    survey.add_all(lambda: ((file, shown(file)) for found in files.values() for file in found))
     fields: dict[str, Any] = {}
     for part in classes:
         paths, labels = _labelled(part, files, class_names)
         fields[f"{part}_images"], fields[f"{part}_labels"] = file_stream(paths, survey), labels
-    notes = (*_words(tops), *_order(class_names), *survey.notes(), *passed.notes())
+    notes = (*_words(tops), *_order(class_names), *_spoken(files), *survey.notes(), *passed.notes())
     return RawDataset(class_names=class_names, notes=notes, **fields)
 
 
@@ -69,8 +77,11 @@ def _refuse_empty(folders: Sequence[Path], files: dict[tuple[PartName, Path], li
     """Refuse classes without any training image that is read, with what was passed over."""
     empty = [folder for folder in folders if not files["train", folder]]
     if empty:
-        unread = "; ".join(passed.notes()) or "empty folders are no classes: remove them"
-        raise DataError(f"{_listed(empty[:_LISTED])} hold{'s' * (len(empty) == 1)} no image that is read: {unread}")
+        unread = f" ({'; '.join(passed.notes())})" if passed.notes() else ""
+        raise DataError(
+            f"{_listed(empty[:_LISTED])} hold{'s' * (len(empty) == 1)} no image that is read{unread}: every folder here"
+            " is a class: move away what is none, and convert images of other formats"
+        )
 
 
 def _tops(path: Path, passed: Passed) -> dict[PartName, Path]:
@@ -149,9 +160,11 @@ def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[P
     words = {folder: part_of(folder.name) for folder in folders}
     roles = {part for part in words.values() if part is not None}
     if len(roles) > 1 or (roles and roles == set(words.values())):
+        parts = [folder for folder in folders if words[folder]]
         raise DataError(
-            f"{_listed([f for f in folders if words[f]])} below {shown(path)} hold no class folders: a part is a folder"
-            " of one folder for each class. If they are classes, put all class folders into train/"
+            f"{_listed(parts)} below {shown(path)} hold{'s' * (len(parts) == 1)} no class folders: a part is a folder"
+            " of one folder for each class, train/<class>/; labels in a table beside the images are not read. If they"
+            " are classes, put all class folders into train/"
         )
     stems: dict[tuple[str, ...], set[PartName]] = defaultdict(set)
     for folder in folders:
@@ -240,6 +253,28 @@ def _words(tops: dict[PartName, Path]) -> tuple[str, ...]:
     )
 
 
+def _spoken(files: dict[tuple[PartName, Path], list[Path]]) -> tuple[str, ...]:
+    """A word where the names of all images begin with parts, some with others than their folders': ``cat/test_1.png``.
+
+    The library datasets splits by such names.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for (owner, _), images in files.items():
+        for image in images:
+            part = next(map(word_part, words(image.stem)), None)
+            if part is None:
+                return ()
+            found[part, owner] += 1
+    if len({part for part, _ in found}) < 2:
+        return ()
+    return tuple(
+        f"{count:,} images whose names begin with {part} were read as {owner}, where their folders are; a part is a"
+        f" folder, {part}/<class>/"
+        for (part, owner), count in sorted(found.items())
+        if part != owner
+    )
+
+
 def _order(class_names: Sequence[str]) -> tuple[str, ...]:
     """A word where folders are called by numbers (``10``, ``class_10``) and their order as text is another one."""
     if len({re.sub(r"\d+", "#", name) for name in class_names}) != 1:
@@ -263,7 +298,9 @@ def _labelled(
         if owner != part:
             continue
         if folder.name not in numbers:
-            raise DataError(f"{shown(folder)} is a class that train does not have")
+            raise DataError(
+                f"{shown(folder)} is a class that train does not have: give train images of it, or move it away"
+            )
         paths += found
         labels += [numbers[folder.name]] * len(found)
     return paths, np.array(labels, dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -26,7 +26,7 @@ from ddbench.data.readers.convert import (
 )
 from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.raw import SIXTEEN_BITS, ImageStream, Pixels
-from ddbench.data.readers.troubles import LFS, is_lfs
+from ddbench.data.readers.troubles import LFS, UnreadableImagesError, is_lfs
 from ddbench.data.readers.walk import shown
 
 Encoded: TypeAlias = Path | bytes
@@ -36,14 +36,8 @@ _CHUNK = 512
 _CHUNK_BYTES = 1 << 24
 _FAINT = 1 << 14
 """A largest 16-bit value below this is told: images of 12 bits or fewer are often stored so."""
-_NAMED = 20
-"""How many unreadable images a message names."""
 _MOST = 1000
 """After so many unreadable images nothing more is tried."""
-
-
-class UnreadableImageError(DataError):
-    """One image that cannot be read; others may be readable."""
 
 
 @dataclass(slots=True)
@@ -86,23 +80,30 @@ class Survey:
     least: tuple[int, int] = (1 << 30, 1)
     most: tuple[int, int] = (0, 0)
 
-    def add_all(self, items: Iterable[tuple[Encoded, str]]) -> None:
+    def add_all(self, items: Callable[[], Iterable[tuple[Encoded, str]]]) -> None:
         """Look at many images.
+
+        Args:
+            items: Gives them, each with its name; called again if some are lost.
 
         Raises:
             DataError: As :meth:`add`; all unreadable images are named in one message.
         """
         lost: dict[int, str] = {}
-        sound: list[tuple[int, Encoded, str]] = []
-        for number, (image, name) in enumerate(items):
+        for number, (image, name) in enumerate(items()):
             try:
                 self.add(image, name)
-                sound.append((number, image if isinstance(image, Path) else b"", name))
-            except UnreadableImageError as error:
+            except UnreadableImagesError as error:
                 lost[number] = str(error)
-        if lost:  # so that those whose header is sound are named in the same message
-            lost |= _damaged(((number, image, name) for number, image, name in sound if image), self)
-        _raise_lost([lost[number] for number in sorted(lost)])
+        if not lost:
+            return
+        for number, (image, name) in enumerate(items()):  # those whose header is sound are named in the same message
+            if number not in lost and len(lost) < _MOST:
+                try:
+                    decode_image(image, name, self.channels, self.framing)
+                except UnreadableImagesError as error:
+                    lost[number] = str(error)
+        raise UnreadableImagesError([lost[number] for number in sorted(lost)])
 
     def add(self, image: Encoded, name: str) -> None:
         """Look at one image.
@@ -151,7 +152,7 @@ class Survey:
         try:
             return looks_of(opened, colours=self.framing.gray and not is_grey(opened))
         except Exception as error:  # PIL's decoders raise many kinds for damaged files
-            raise UnreadableImageError(f"{name}: damaged image ({error})") from error
+            raise UnreadableImagesError([f"{name}: damaged image ({error})"]) from error
 
     def _shown(self, side: int) -> str:
         return f"{side}×{side} pixels" + (f" after --crop {self.framing.crop}" if self.framing.crop else "")
@@ -203,7 +204,7 @@ def decode_image(image: Encoded, name: str, channels: int, framing: Framing = PL
         try:
             return to_pixels(opened, framing, channels)
         except Exception as error:  # PIL's decoders raise many kinds for damaged files
-            raise UnreadableImageError(f"{name}: damaged image ({error})") from error
+            raise UnreadableImagesError([f"{name}: damaged image ({error})"]) from error
 
 
 def stacked(items: Iterable[tuple[Encoded, str]], survey: Survey) -> Iterator[Pixels]:
@@ -217,7 +218,7 @@ def stacked(items: Iterable[tuple[Encoded, str]], survey: Survey) -> Iterator[Pi
     for image, name in items:
         try:
             chunk.append(decode_image(image, name, survey.channels, survey.framing))
-        except UnreadableImageError as error:
+        except UnreadableImagesError as error:
             lost.append(str(error))
             if len(lost) == _MOST:
                 break
@@ -226,28 +227,8 @@ def stacked(items: Iterable[tuple[Encoded, str]], survey: Survey) -> Iterator[Pi
             chunk = []
     if chunk:
         yield np.stack(chunk)
-    _raise_lost(lost)
-
-
-def _damaged(items: Iterable[tuple[int, Encoded, str]], survey: Survey) -> dict[int, str]:
-    """Which images cannot be decoded, with what is to be said of each."""
-    found: dict[int, str] = {}
-    for number, image, name in items:
-        try:
-            decode_image(image, name, survey.channels, survey.framing)
-        except UnreadableImageError as error:
-            found[number] = str(error)
-            if len(found) == _MOST:
-                break
-    return found
-
-
-def _raise_lost(lost: Sequence[str]) -> None:
-    if len(lost) == 1:
-        raise UnreadableImageError(lost[0])
     if lost:
-        more = f"; and {len(lost) - _NAMED} more" * (len(lost) > _NAMED)
-        raise UnreadableImageError(f"{len(lost)} images cannot be read: {'; '.join(lost[:_NAMED])}{more}")
+        raise UnreadableImagesError(lost)
 
 
 def file_stream(files: Sequence[Path], survey: Survey) -> ImageStream:
@@ -261,22 +242,24 @@ def file_stream(files: Sequence[Path], survey: Survey) -> ImageStream:
 
 def _open(image: Encoded, name: str) -> Image.Image:
     try:
+        if image == b"":
+            raise UnreadableImagesError([f"{name}: the image is not embedded in the file"])
         if isinstance(image, bytes):
             return Image.open(io.BytesIO(image))
         if image.exists() and not image.is_file():  # opening a named pipe would wait for ever
-            raise UnreadableImageError(f"{name}: not a regular file")
+            raise UnreadableImagesError([f"{name}: not a regular file"])
         return Image.open(image)
-    except UnreadableImageError:
+    except UnreadableImagesError:
         raise
     except Image.DecompressionBombError as error:
-        raise UnreadableImageError(f"{name}: too large to be decoded safely ({error})") from error
+        raise UnreadableImagesError([f"{name}: too large to be decoded safely ({error})"]) from error
     except OSError as error:
         if is_lfs(image):
-            raise UnreadableImageError(f"{name}: {LFS}") from error
+            raise UnreadableImagesError([f"{name}: {LFS}"]) from error
         why = error.strerror or type(error).__name__
-        raise UnreadableImageError(f"{name}: not a readable image ({why})") from error
+        raise UnreadableImagesError([f"{name}: not a readable image ({why})"]) from error
     except Exception as error:
-        raise UnreadableImageError(f"{name}: not a readable image ({type(error).__name__})") from error
+        raise UnreadableImagesError([f"{name}: not a readable image ({type(error).__name__})"]) from error
 
 
 def _content(opened: Image.Image, image: Encoded) -> bytes | None:
@@ -291,4 +274,4 @@ def _frames(opened: Image.Image, name: str) -> int:
     try:
         return int(getattr(opened, "n_frames", 1)) if getattr(opened, "is_animated", False) else 1
     except Exception as error:  # PIL looks for the second frame, which may be damaged
-        raise UnreadableImageError(f"{name}: damaged image ({error})") from error
+        raise UnreadableImagesError([f"{name}: damaged image ({error})"]) from error

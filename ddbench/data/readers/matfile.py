@@ -42,7 +42,8 @@ def load_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:
             raise DataError(f"{path}: not {what} (reading took more than {SECONDS} s)") from None
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()
-            why = said[-1][:200] if said else f"its reader ended with {done.returncode}"
+            ended = f"the process that read it ended with {done.returncode}; is there enough memory?"
+            why = said[-1][:200] if said else ended
             raise DataError(f"{path}: not {what} ({why})")
         return {name: np.load(Path(folder, f"{name}.npy"), allow_pickle=False) for name in names}
 

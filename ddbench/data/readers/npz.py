@@ -219,8 +219,14 @@ def _pixels(images: npt.NDArray[Any], name: str, notes: list[str]) -> Pixels:
     if images.dtype.kind == "b":
         notes.append(f"{name}: pixels are true or false, read as 255 and 0")
         return _converted(images, 255)
-    if not images.size or not (images.min() >= 0 and images.max() <= 1):  # NaN fails too
-        raise DataError(f"{name} holds floats outside [0, 1]; scale them, or store uint8")
+    low, high = (float(images.min()), float(images.max())) if images.size else (0.0, 0.0)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise DataError(f"{name} holds values that are no finite numbers; pixels are floats in [0, 1]")
+    if low < 0 or high > 1:
+        raise DataError(
+            f"{name} holds floats from {low:.3g} to {high:.3g}; pixels are floats in [0, 1], or whole numbers 0 … 255:"
+            " undo what normalised them"
+        )
     notes.append(f"{name}: {images.dtype} pixels were rounded to 8 bits")
     return _converted(images, 255)
 

@@ -77,7 +77,7 @@ def read_tables(
     columns = columns_of(first.schema, first.name, label, official=official)
     _refuse_other_names([table for found in tables.values() for table in found], columns)
     survey = Survey(framing)
-    values = {part: _survey(found, columns, survey) for part, found in tables.items()}
+    values = _surveyed(tables, columns, survey)
     fields: dict[str, Any] = {}
     for part, found in tables.items():
         fields[f"{part}_images"] = _stream(found, columns, survey, len(values[part]))
@@ -169,21 +169,21 @@ def _refuse_other_names(tables: Sequence[Table], columns: Columns) -> None:
         )
 
 
-def _survey(tables: Sequence[Table], columns: Columns, survey: Survey) -> Values:
-    """Read the labels [N] of some tables, and the headers of their images."""
-    labels: list[Any] = []
+def _surveyed(tables: Mapping[PartName, Sequence[Table]], columns: Columns, survey: Survey) -> dict[PartName, Values]:
+    """Read the labels [N] of each part, and the headers of all images."""
+    labels: dict[PartName, Values] = {}
 
     def rows() -> Iterator[tuple[Encoded, str]]:
-        for table in tables:
-            row = 0
-            for images, batch in _batches(table, columns):
-                for image, label in zip(images, batch, strict=True):
+        for part, found in tables.items():
+            labels[part] = values = []
+            for table in found:
+                pairs = (pair for batch in _batches(table, columns) for pair in zip(*batch, strict=True))
+                for row, (image, label) in enumerate(pairs):
                     where = f"{table.name}, row {row}"
-                    labels.append(value_of(label, columns, where))
+                    values.append(value_of(label, columns, where))
                     yield _encoded(image, where)
-                    row += 1
 
-    survey.add_all(rows())
+    survey.add_all(rows)
     return labels
 
 
@@ -211,9 +211,7 @@ def _batches(table: Table, columns: Columns) -> Iterator[tuple[list[Any], list[A
 
 def _encoded(image: Any, where: str) -> tuple[Encoded, str]:
     content = image.get("bytes") if isinstance(image, dict) else None
-    if not content:
-        raise DataError(f"{where}: the image is not embedded in the file")
-    return content, where
+    return content or b"", where
 
 
 def _table(arrow: Any, file: Path) -> Table:

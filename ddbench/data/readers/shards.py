@@ -19,6 +19,7 @@ _SHARD = re.compile(r"(\d+)-of-(\d+)", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d+)$")
 _ELSEWHERE = frozenset({".arrow", ".csv", ".jsonl", ".tar", ".zip", ".gz", ".tgz", ".npz", ".pt", ".pkl", ".tfrecord"})
 """Files that may hold images and are not read here."""
+_IMAGES = frozenset({".png", ".jpg", ".jpeg"})
 _LISTED = 5
 
 
@@ -67,7 +68,12 @@ def _configuration(path: Path, tables: Sequence[Path], places: Sequence[Path]) -
     whole = {folder: parts for folder, parts in found.items() if "train" in parts}
     if not whole:
         seen = ", ".join(shown(place) for place in places[:_LISTED])
-        raise DataError(f"{shown(path)} holds no train-*.parquet" + (f"; it holds {seen}" if seen else ""))
+        advice = ""
+        if any(place.suffix.lower() == ".arrow" for place in places):
+            advice = ": `Dataset.to_parquet('train.parquet')` of the library datasets writes one for each split"
+        elif any(place.suffix.lower() in _IMAGES for place in places):
+            advice = ": class folders of images are read as NAME=folder:PATH"
+        raise DataError(f"{shown(path)} holds no train-*.parquet" + (f"; it holds {seen}" if seen else "") + advice)
     if len(whole) > 1:
         names = ", ".join(sorted(shown(folder) for folder in whole))
         raise DataError(f"{shown(path)} holds several data sets ({names}): name one of these folders")

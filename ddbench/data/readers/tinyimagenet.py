@@ -114,7 +114,7 @@ def _read_layout(root: Path, framing: Framing) -> RawDataset:
     if not train or not test:
         raise DataError(f"no {SUFFIX} images in {'train' if not train else 'val'}")
     survey = Survey(framing)
-    survey.add_all((file, shown(file.relative_to(root))) for file, _ in (*train, *test))
+    survey.add_all(lambda: ((file, shown(file.relative_to(root))) for file, _ in (*train, *test)))
     return RawDataset(
         train_images=file_stream([file for file, _ in train], survey),
         train_labels=_labels(train),

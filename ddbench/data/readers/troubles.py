@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ddbench.core.errors import DataError
 
 _NAMED = 20
+"""How many files, or images, a message names."""
 _POINTER = b"version https://git-lfs"
 LFS = "a pointer of Git LFS, not the file itself: run `git lfs pull` in the clone that it comes from"
+
+
+class UnreadableImagesError(DataError):
+    """Images that cannot be read; others may be readable.
+
+    Args:
+        lost: What is to be said of each.
+    """
+
+    def __init__(self, lost: Sequence[str]) -> None:
+        more = f"; and {len(lost) - _NAMED} more" * (len(lost) > _NAMED)
+        several = f"{len(lost)} images cannot be read: {'; '.join(lost[:_NAMED])}{more}"
+        super().__init__(lost[0] if len(lost) == 1 else several)
+        self.lost = tuple(lost)
 
 
 def is_lfs(file: Path | bytes) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from ddbench.core.errors import PluginError
 from ddbench.core.infos import MethodInfo
+from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import active, params_class
 from ddbench.core.records import is_number
 from ddbench.core.specs import Budget
@@ -92,8 +91,8 @@ def _published(info: MethodInfo, dataset: str, budget: Budget) -> Recipe | None:
             chosen = choose(info, USUAL, budget, PAPER)
             whose.append(f"{USUAL}'s" if chosen.source else "its defaults")
         cls = params_class(info)
-        known = cls.model_validate(dict(chosen.params)).model_dump()
-    except (PluginError, ValidationError):  # a broken plugin; one whose preset needs more than is known here
+        known = asked(f"planning {info.name}", lambda: cls.model_validate(dict(chosen.params)).model_dump())
+    except PluginError:  # a broken plugin; one whose preset needs more than is known here
         return None
     if chosen.source and chosen.budget not in (None, budget):
         assert chosen.budget is not None

@@ -12,12 +12,11 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, cast
 
-from pydantic import ValidationError
-
 from ddbench.core.documents import CellDocument
 from ddbench.core.errors import DDBenchError
 from ddbench.core.keys import artifact_key
 from ddbench.core.plugin.kinds import Kind
+from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import Registries, active, params_class
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.profiles import profiles
@@ -152,7 +151,7 @@ def _of_artifact(document: str, name: str, kind: str, key: str) -> str | None:
         now = Kind.find(kind, registries)
         spec = registries.with_origins(now.completed(_declared(made, name, registries), ""))
         spec = spec.model_copy(update={"precision": "bf16" if name in made.bf16 else "fp32"})
-    except (DDBenchError, ValidationError, LookupError):
+    except (DDBenchError, LookupError):
         return None  # parameters that are no longer there: its method has another version, too
     versions = [version for version in range(now.info.version, 0, -1) if artifact_key(spec, version) == key]
     if now.info.version in versions:
@@ -170,5 +169,8 @@ def _declared(made: CellDocument, name: str, registries: Registries) -> Artifact
     matrices = artifact_for(made.cell.data)
     if name == "whitening" and matrices is not None:
         return matrices
-    params = params_class(registries.methods.get(made.cell.method)).model_validate(made.cell.params)
-    return params.artifacts(made.cell)[name]  # type: ignore[no-any-return]
+    cls, cell = params_class(registries.methods.get(made.cell.method)), made.cell
+    declared: dict[str, ArtifactSpec] = asked(
+        f"planning {cell.method}", lambda: dict(cls.model_validate(cell.params).artifacts(cell))
+    )
+    return declared[name]

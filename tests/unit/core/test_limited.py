@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import faulthandler
+import importlib
 import os
 import signal
 import subprocess
@@ -13,7 +15,7 @@ import time
 
 import pytest
 
-from ddbench.core.errors import PluginError
+from ddbench.core.errors import PluginError, StoreError
 from ddbench.core.plugin import limited as module
 from ddbench.core.plugin.limited import limited
 from ddbench.core.plugin.refusals import refusing
@@ -125,7 +127,12 @@ def test_there_is_no_limit_outside_the_main_thread_and_the_process_is_kept_there
 
 # ----------------------------------------------------------------------------------------------- ends of the process
 
+SYSTEM = importlib.import_module(os.name)
 ENDS = {
+    f"{os.name}._exit(0)": (SYSTEM, "_exit", 0),
+    f"{os.name}.abort()": (SYSTEM, "abort"),
+    f"{os.name}.kill(": (SYSTEM, "kill", os.getpid(), signal.SIGCONT),
+    "_thread.interrupt_main()": (_thread, "interrupt_main"),
     "os._exit(0)": (os, "_exit", 0),
     "os._exit('bye')": (os, "_exit", "bye"),
     "os.abort()": (os, "abort"),
@@ -143,12 +150,35 @@ ENDS = {
 @pytest.mark.parametrize("call", ENDS)
 def test_a_plugin_does_not_end_or_double_the_process(call):
     owner, name, *given = ENDS[call]
-    before = {name: getattr(os, name) for name in ("_exit", "abort", "fork", "kill", "execv")}
+    before = {(of, one): getattr(of, one) for of in (os, SYSTEM) for one in ("_exit", "abort", "fork", "kill", "execv")}
     with pytest.raises(PluginError) as raised, limited("loading x"):
         getattr(owner, name)(*given)
     assert str(raised.value).startswith(f"its code called {call}")
     assert str(raised.value).endswith(" while loading")
-    assert {name: getattr(os, name) for name in before} == before
+    assert {(of, one): getattr(of, one) for of, one in before} == before
+
+
+def test_a_question_has_one_answer_or_one_line(capsys):
+    class MuteError(ValueError):
+        def __str__(self):
+            raise SystemExit
+
+    def fails(error):
+        raise error
+
+    assert module.asked("planning x", lambda: print("NOISE") or 3) == 3
+    assert capsys.readouterr() == ("", "NOISE\n")
+    told = {
+        "OSError: [Errno 28] full": OSError(28, "full"),
+        "SystemExit: 3": SystemExit(3),
+        "MuteError: its text cannot be shown (SystemExit)": MuteError(),
+        "StoreError: the store is away": StoreError("the store is away"),
+        "its code raised KeyboardInterrupt while planning": KeyboardInterrupt(),
+    }
+    for line, error in told.items():
+        with pytest.raises(PluginError) as raised:
+            module.asked("planning x", lambda error=error: fails(error))
+        assert str(raised.value) == line
 
 
 def test_what_is_refused_counts_if_it_is_caught():

@@ -110,7 +110,7 @@ def test_a_submission_to_dd_ranking_is_three_files_without_a_tag(tmp_path, train
         assert made.recipe.lr == pytest.approx(0.03)
         assert made.label_space == ("logits" if soft else "hard")
         assert torch.equal(made.images, images)
-    with pytest.raises(DataError, match="do not say whether the run whitened"):
+    with pytest.raises(DataError, match="--preprocess zca-kornia says that the run whitened them"):
         take(folder)
 
 

@@ -60,11 +60,24 @@ def test_images_that_mtt_unwhitened_go_with_its_one_file_of_labels(tmp_path: Pat
         taken += f" and lr_{tag}.pt"
     for place in (tmp_path, tmp_path / f"images_zca_{tag}.pt"):
         found = take(place)
-        said = f"{taken} taken with images_zca_{tag}.pt, whose whitening MTT undid before it wrote them"
+        said = f"{taken} taken with images_zca_{tag}.pt"
         assert found.layout == "mtt" and said in found.found
         assert ("learned learning rate 0.02" in found.found) == rate
     torch.save(pair[1].flip(0), tmp_path / f"labels_zca_{tag}.pt")
     assert not any(f"labels_{tag}.pt" in line for line in take(tmp_path).found)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.12, 1.3), (0.1, 0.9)])
+def test_images_that_mtt_unwhitened_are_pixels_of_a_whitened_run(tmp_path: Path, pair, low: float, high: float) -> None:
+    torch.save(low + (high - low) * pair[0], tmp_path / "images_zca_best.pt")
+    torch.save(pair[1], tmp_path / "labels_best.pt")
+    for flags in (Flags(), PIXELS, Flags(preprocess="zca-kornia")):
+        found = take(tmp_path, flags)
+        assert found.preprocess == "zca-kornia"
+        assert any("MTT undid their whitening (--zca) before it wrote them" in line for line in found.found)
+    assert take(tmp_path, Flags(preprocess="meanstd")).preprocess == "meanstd"
+    with pytest.raises(DataError, match=r"pixels around \[0, 1\]: leave out --range normalised"):
+        take(tmp_path, Flags(range="normalised", preprocess="zca-kornia"))
 
 
 def test_image_folders_say_what_is_not_read_and_what_is_converted(tmp_path: Path) -> None:

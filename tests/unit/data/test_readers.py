@@ -392,8 +392,11 @@ def test_npz_floats_are_rounded_to_bytes_and_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x_train": files.pixels(6, 8, 8) * 1.0}, r"x_train holds floats outside \[0, 1\]"),
-        ({"x_train": np.full((6, 8, 8), np.nan)}, r"x_train holds floats outside \[0, 1\]"),
+        (
+            {"x_train": files.pixels(6, 8, 8) * 1.0},
+            r"x_train holds floats from 0 to \d+; pixels are floats in \[0, 1\]",
+        ),
+        ({"x_train": np.full((6, 8, 8), np.nan)}, r"x_train holds values that are no finite numbers"),
         ({"x_train": np.full((6, 8, 8), 256, dtype=np.int32)}, "x_train holds integers from 256 to 256"),
         ({"x_train": files.pixels(6, 8, 8) * 1j}, "x_train is complex128"),
         ({"x_train": files.pixels(6, 64)}, r"x_train has shape \[6, 64\]"),

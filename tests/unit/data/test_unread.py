@@ -11,6 +11,7 @@ from PIL import Image
 
 from ddbench.core.errors import DataError
 from ddbench.data.prepared import sources
+from ddbench.data.prepared.prepare import prepare
 from ddbench.data.prepared.sources import parse_source
 from ddbench.data.readers import cifar, digits_mnist_svhn, folder, npz, parquet
 from ddbench.data.readers.parts import part_of
@@ -259,6 +260,52 @@ def test_all_unreadable_images_are_named_at_once(tmp_path: Path) -> None:
         list(stream.chunks())
 
 
+def unreadable_parquet(folder: Path, bad: dict[tuple[str, int], str]) -> None:
+    """Files of train and test with eight images each, of which some are cut, no image, or left out."""
+    pyarrow, parquet_files = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    files.write_folder(folder / "made", 8, ("cat",), size=64)
+    for part in ("train", "test"):
+        rows: list[bytes | None] = [path.read_bytes() for path in sorted((folder / "made/cat").iterdir())]
+        for (of, row), what in bad.items():
+            if of == part:
+                rows[row] = {"cut": (rows[row] or b"")[:2000], "no image": b"no image"}.get(what)
+        images = [{"bytes": row, "path": None} for row in rows]
+        table = pyarrow.table({"image": images, "label": [i % 2 for i in range(8)]})
+        parquet_files.write_table(table, folder / f"{part}-00000-of-00001.parquet")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {("train", 1): "cut", ("train", 5): "cut"},
+        {("train", 1): "cut", ("test", 3): "cut"},
+        {("train", 0): "no image", ("train", 2): "cut", ("test", 7): "no image"},
+        {("train", 3): "no image", ("train", 1): "cut", ("test", 0): "cut", ("test", 5): "left out"},
+    ],
+)
+def test_all_unreadable_rows_are_named_at_once(
+    tmp_path: Path, fresh_home: Path, bad: dict[tuple[str, int], str]
+) -> None:
+    unreadable_parquet(tmp_path, bad)
+    with pytest.raises(DataError) as raised:
+        prepare(parse_source(f"my=hf:{tmp_path}", files.known()))
+    told = str(raised.value)
+    assert f"{len(bad)} images cannot be read: " in told
+    words = {"cut": "damaged image", "no image": "not a readable image", "left out": "the image is not embedded"}
+    for (part, row), what in bad.items():
+        assert f"{part}-00000-of-00001.parquet, row {row}: {words[what]}" in told
+
+
+def test_damaged_images_of_all_parts_are_named_at_once(tmp_path: Path, fresh_home: Path) -> None:
+    for part in ("train", "test"):
+        files.write_folder(tmp_path / "set" / part, 4, size=64)
+    for name in ("train/cat/000.png", "test/dog/002.png"):
+        victim = tmp_path / "set" / name
+        victim.write_bytes(victim.read_bytes()[:2000])
+    with pytest.raises(DataError, match=r"2 images cannot be read: .*train/cat/000\.png: dam.*test/dog/002\.png: dam"):
+        prepare(parse_source(f"my=folder:{tmp_path / 'set'}", files.known()))
+
+
 @pytest.mark.parametrize(("mode", "value"), [("P", 0), ("L", 0), ("RGB", (10, 10, 10)), ("LA", None), ("RGBA", None)])
 def test_every_form_of_transparency_is_noted(tmp_path: Path, mode: str, value: object) -> None:
     for name in ("cat", "dog"):
@@ -443,10 +490,10 @@ def test_a_file_that_may_be_a_part_beside_folders_is_refused(tmp_path: Path, nam
 def test_classes_without_an_image_that_is_read_are_named_with_what_they_hold(tmp_path: Path) -> None:
     files.write_folder(tmp_path, 5)
     (tmp_path / "fox").mkdir()
-    with pytest.raises(DataError, match=r"fox/ holds no image that is read: empty folders are no classes"):
+    with pytest.raises(DataError, match=r"fox/ holds no image that is read: every folder here is a class"):
         folder.read(tmp_path)
     (tmp_path / "fox" / "0.heic").write_bytes(b"")
-    with pytest.raises(DataError, match=r"fox/ holds no image that is read: 1 file not read: 1 \.heic"):
+    with pytest.raises(DataError, match=r"fox/ holds no image that is read \(1 file not read: 1 \.heic\)"):
         folder.read(tmp_path)
 
 
