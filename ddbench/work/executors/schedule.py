@@ -49,7 +49,7 @@ class Schedule:
             the order is that of the plan.
         speeds: What is known of how long nodes take; it learns from those that are done.
         peaks: What is known of the memory that they need.
-        settled: Nodes with a result that ran here.
+        settled: Nodes that ran here.
         sleep: Waits between looks at what other runs do.
     """
 
@@ -222,12 +222,12 @@ class Schedule:
         node.record = outcome.record
         if outcome.status == "ok":
             node.state, node.reason = "cached", None
-            self.settled.append(node)
         else:
             node.state, node.status, node.reason = "failed", outcome.status, outcome.reason
             if outcome.record is not None:
                 node.reason = said(outcome.status, outcome.reason)
         self._learn(node)
+        self.settled.append(node)
         self.monitor.end(node)
 
     def _inherit(self, node: Node, broken: Node) -> None:
