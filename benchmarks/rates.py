@@ -26,9 +26,10 @@ from typing import Any
 
 import yaml
 
-from benchmarks.kit.machine import machine
+from benchmarks.kit.machine import describe
 from benchmarks.kit.places import work
 from ddbench.core.documents import ArtifactDocument, CellDocument, EvaluationDocument
+from ddbench.core.infos import IMPORTED
 from ddbench.core.plugin.loader import active
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.profiles import profile
@@ -126,7 +127,8 @@ def main() -> None:
 def _plan(given: argparse.Namespace, data: Any) -> Plan:
     """One repetition of every method."""
     registries = active()
-    own = [info.name for info in registries.methods if registries.methods.origin(info.name).distribution == FIRST_PARTY]
+    ours = [info for info in registries.methods if registries.methods.origin(info.name).distribution == FIRST_PARTY]
+    own = [info.name for info in ours if info.name != IMPORTED]
     settings = [
         (*name.split("."), yaml.safe_load(value)) for name, _, value in (s.partition("=") for s in given.settings)
     ]
@@ -173,7 +175,7 @@ def _measure(plan: Plan, store: Store, methods: set[str] | None, seconds: float)
 def _measured(wanted: Wanted) -> Rates:
     """What this machine knows of the wanted kinds."""
     kept = Kept()
-    about = {name: value for name, value in machine().items() if name in ("date", "commit", "torch")}
+    about = {name: value for name, value in describe().items() if name in ("date", "commit", "torch")}
     found = Rates(kept.machine, kept.probe_s(), about)
     for kind, sizes in kept.own.seen.items():
         if wanted.holds(kind):

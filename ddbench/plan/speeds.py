@@ -20,6 +20,9 @@ from ddbench.plan.kinds import Kind, Where, kinds, size_of, where_of
 OVERHEAD = 32
 """Images that take as long as an update's fixed costs (between 5 and 80 on the networks measured)."""
 
+FEW = 20
+"""Steps of a run that was cut short, of which the first ones, which are slow, are too large a share."""
+
 Pace: TypeAlias = tuple[float, float]
 """Seconds before the first step, and of a step."""
 
@@ -142,8 +145,11 @@ def pace_of(record: Record, *, quiet: bool = False) -> Pace | None:
     if quiet and cost.device is None and cost.cpu is not None:
         spent, threads = cost.cpu, max(1, int(record.env.get("threads", 1)))
     if isinstance(document, CellDocument):
-        return spent.prepare_s / threads, spent.condense_s / threads / steps
-    return 0.0, spent.evaluate_s / threads / steps
+        pace = spent.prepare_s / threads, spent.condense_s / threads / steps
+    else:
+        pace = 0.0, spent.evaluate_s / threads / steps
+    cut_early = record.status == "timeout" and steps < FEW and pace[1] < 1.0
+    return None if cut_early else pace
 
 
 def middle(paces: Sequence[Pace]) -> Pace:
