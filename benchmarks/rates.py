@@ -6,8 +6,8 @@ the file tells which:
 - measured here: each node of the plan runs for at most ``--seconds``, as ``ddbench run --timeout`` does, so that
   presets stay as they are. What this machine measured before counts as well (``$DDBENCH_HOME/rates``).
 - records (``--records``): CPU seconds of records that were made on other machines, for what takes too long here. Those
-  of a file are multiplied by the median ratio of both machines over the kinds that were measured on both; without such
-  a kind the file is left out, and that is said.
+  of a file are multiplied by the median ratio of both machines over the kinds that are known of both, measured here or
+  from an earlier file; without such a kind the file is left out, and that is said.
 
 Renew the file whenever speed or presets change. Kinds that FILE has and that were not measured again are kept, scaled
 by the probes of then and now.
@@ -194,7 +194,7 @@ def _add(found: Rates, wanted: Wanted, path: Path) -> None:
         if place[0][0] == "evaluation" or there[place][1] >= WORTH_S
     ]
     if not ratios:
-        print(f"{path}: no kind was measured here as well; left out", file=sys.stderr)
+        print(f"{path}: no kind is known here as well; left out", file=sys.stderr)
         return
     ratio, origin = median(ratios), f"{path.name} × {median(ratios):.2f} ({len(ratios)} kinds)"
     print(f"{origin}: ratios from {min(ratios):.2f} to {max(ratios):.2f}", file=sys.stderr)

@@ -36,7 +36,7 @@ def kinds(document: Document, where: Where | None = None) -> list[Kind]:
             arch = cell.arch if info is None or "arch" in info.axes else ""
             counts = {name: v for name, v in cell.params.items() if name != "iterations" and not isinstance(v, float)}
             method = f"{cell.method}@{cell.method_version} {owner_of(cell.origin)}"
-            found = [("cell", method, _data(cell.data), arch or "", digest(counts)[:16])]
+            found = [("cell", method, _data(cell.data), arch or "", digest([counts, cell.budget.place[0]])[:16])]
         case EvaluationDocument(eval=spec):
             words = {name: v for name, v in spec.protocol_params.items() if isinstance(v, str) and name != "recipe_of"}
             student = "evaluation", trained(document), _data(document.cell.data), spec.arch
