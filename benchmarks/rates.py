@@ -9,8 +9,8 @@ the file tells which:
   of a file are multiplied by the median ratio of both machines over the kinds that are known of both, measured here or
   from an earlier file; without such a kind the file is left out, and that is said.
 
-Renew the file whenever speed or presets change. Kinds that FILE has and that were not measured again are kept, scaled
-by the probes of then and now.
+Renew the file whenever speed or presets change. What FILE has and was not measured again is kept, scaled by the probes
+of then and now.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def _measured(wanted: Wanted) -> Rates:
     for kind, sizes in kept.own.seen.items():
         if wanted.holds(kind):
             found.seen[kind] = {size: [middle(paces)] for size, paces in sizes.items()}
-            found.origins[kind] = "measured"
+            found.origins[kind] = dict.fromkeys(sizes, "measured")
     return found
 
 
@@ -196,12 +196,12 @@ def _add(found: Rates, wanted: Wanted, path: Path) -> None:
     if not ratios:
         print(f"{path}: no kind is known here as well; left out", file=sys.stderr)
         return
-    ratio, origin = median(ratios), f"{path.name} × {median(ratios):.2f} ({len(ratios)} kinds)"
-    print(f"{origin}: ratios from {min(ratios):.2f} to {max(ratios):.2f}", file=sys.stderr)
+    ratio, origin = median(ratios), f"{path.stem} × {median(ratios):.2f}"
+    print(f"{origin}: {len(ratios)} ratios from {min(ratios):.2f} to {max(ratios):.2f}", file=sys.stderr)
     for (kind, size), (before, step) in there.items():
-        if found.origins.get(kind, origin) == origin and size not in found.seen.get(kind, {}):
+        if size not in found.seen.get(kind, {}):
             found.add(kind, size, (before * ratio, step * ratio))
-            found.origins[kind] = origin
+            found.origins.setdefault(kind, {})[size] = origin
 
 
 def _said(records: Iterable[Record], wanted: Wanted) -> dict[tuple[Kind, float], Pace]:
@@ -237,9 +237,11 @@ def _merge(found: Rates, before: Rates) -> None:
         return
     ratio = found.probe_s / before.probe_s
     for kind, sizes in before.seen.items():
-        if kind not in found.seen:
-            found.seen[kind] = {s: [(b * ratio, step * ratio) for b, step in paces] for s, paces in sizes.items()}
-            found.origins[kind] = before.origins.get(kind, "measured")
+        for size, paces in sizes.items():
+            if size not in found.seen.get(kind, {}):
+                for first, step in paces:
+                    found.add(kind, size, (first * ratio, step * ratio))
+                found.origins.setdefault(kind, {})[size] = before.origins[kind][size]
 
 
 if __name__ == "__main__":

@@ -40,14 +40,14 @@ class Rates:
         probe_s: What the probe takes there [s]; None: it was not asked yet.
         about: What else the first line says.
         seen: Kind → size → the last paces, the newest at the end.
-        origins: Kind → from where its paces are, where that needs saying.
+        origins: Kind → size → from where its pace is, where that needs saying.
     """
 
     machine: Machine = field(default_factory=Machine)
     probe_s: float | None = None
     about: dict[str, Any] = field(default_factory=dict)
     seen: dict[Kind, dict[float, list[Pace]]] = field(default_factory=dict)
-    origins: dict[Kind, str] = field(default_factory=dict)
+    origins: dict[Kind, dict[float, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, text: str) -> Rates:
@@ -78,7 +78,7 @@ class Rates:
             for before, step in paces:
                 self.add(kind, float(size), (float(before), float(step)))
         if "from" in content:
-            self.origins[kind] = str(content["from"])
+            self.origins[kind] = {float(size): str(origin) for size, origin in content["from"].items()}
 
     def add(self, kind: Kind, size: float, pace: Pace) -> None:
         """Keep a pace, and forget the oldest one of that size when there are enough."""
@@ -95,11 +95,10 @@ class Rates:
         """What :meth:`of` reads."""
         lines: list[Any] = [{"machine": self.machine.model_dump(), "probe_s": self.probe_s, **self.about}]
         for kind, sizes in sorted(self.seen.items()):
-            paces = {f"{size:g}": [[_short(one) for one in pace] for pace in seen] for size, seen in sizes.items()}
-            lines.append(
-                {"kind": kind, "paces": paces} | ({"from": self.origins[kind]} if kind in self.origins else {})
-            )
-        return "".join(json.dumps(line) + "\n" for line in lines)
+            paces = {f"{size:g}": [[_short(one) for one in pace] for pace in sizes[size]] for size in sorted(sizes)}
+            origins = {f"{size:g}": origin for size, origin in sorted(self.origins.get(kind, {}).items())}
+            lines.append({"kind": kind, "paces": paces} | ({"from": origins} if origins else {}))
+        return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def _short(seconds: float) -> float:

@@ -275,7 +275,7 @@ def test_where_nothing_can_be_written_nobody_is_troubled(made, tmp_path, monkeyp
 
 def test_rates_read_back_as_they_were_written(made):
     first = rates(made)
-    first.about, first.origins = {"commit": "abc"}, {next(iter(first.seen)): "measured"}
+    first.about, first.origins = {"commit": "abc"}, {next(iter(first.seen)): {1.0: "measured"}}
     again = Rates.of(first.text)
     assert (again.seen, again.machine, again.probe_s, again.about, again.origins) == (
         first.seen, OTHER, 0.03, first.about, first.origins
@@ -300,8 +300,9 @@ def test_where_no_process_starts_there_is_no_probe(monkeypatch, tmp_path):
 def test_shipped_rates_name_their_machine_and_where_each_comes_from():
     found = shipped()
     assert found.machine.cpu and found.probe_s and found.about["date"] and found.about["commit"]
-    assert set(found.origins) == set(found.seen)
-    assert all(origin == "measured" or " × " in origin for origin in found.origins.values())
+    assert {kind: set(sizes) for kind, sizes in found.origins.items()} == {k: set(s) for k, s in found.seen.items()}
+    origins = {origin for sizes in found.origins.values() for origin in sizes.values()}
+    assert all(origin == "measured" or " × " in origin for origin in origins)
     assert all(kind[-1].startswith("cpu 1") for kind in found.seen)
 
 
