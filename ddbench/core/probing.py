@@ -1,4 +1,4 @@
-"""Prints how many CPU seconds a fixed piece of numpy work takes; run as a script of its own by :mod:`core.machine`.
+"""Prints the CPU seconds of a fixed piece of numpy work; a script of its own, run by :mod:`ddbench.core.machine`.
 
 Half of the time goes into products of matrices, half into passes over memory: what training small networks is made of.
 Imports nothing of ddbench, so that the new process starts at once.
