@@ -231,7 +231,8 @@ def test_another_machine_with_the_same_home_has_a_file_of_its_own_and_is_scaled(
 def test_smoke_and_failures_teach_nothing_and_what_a_limit_cut_short_does(made, fresh_home, monkeypatch):
     monkeypatch.setattr(rates_module, "probe_s", lambda: 0.04)
     node = cell(made, "dm")
-    for more, learned in (({"profile": "smoke"}, 0), ({"status": "failed"}, 0), ({"status": "timeout"}, 1)):
+    cut_early, slow = {"status": "timeout", "steps": 10}, {"status": "timeout", "steps": 2, "seconds": 60.0}
+    for more, learned in (({"profile": "smoke"}, 0), ({"status": "failed"}, 0), (cut_early, 0), (slow, 1)):
         node.record = record_of(node, **more)
         Kept().learn([node])
         assert len(Kept().own.seen) == learned, more
