@@ -9,7 +9,19 @@ import pytest
 from ddbench.library import progress
 from tests.e2e.runs import SMOKE, ddbench
 
-WORDS = ("--methods", "random,dm", "--ipc", "1", "--seeds", "1", "--set", "dm.iterations=2", *SMOKE)
+WORDS = (
+    "--methods",
+    "random,dm",
+    "--ipc",
+    "1",
+    "--seeds",
+    "1",
+    "--set",
+    "dm.iterations=2",
+    "--engine",
+    "eager",
+    *SMOKE,
+)
 
 
 @pytest.fixture
