@@ -7,26 +7,19 @@ import subprocess
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 from benchmarks.kit.places import ROOT
 from ddbench.core.cpu import cores
+from ddbench.core.machine import this_machine
 
 
 @cache
 def describe() -> dict[str, str | int]:
     """CPU, cores, torch, day and commit."""
     return {
-        "cpu": _cpu(), "cores": cores(), "torch": version("torch"), "python": platform.python_version(),
+        "cpu": this_machine().cpu, "cores": cores(), "torch": version("torch"), "python": platform.python_version(),
         "date": datetime.now(UTC).date().isoformat(), "commit": _commit(),
     }  # fmt: skip
-
-
-def _cpu() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def _commit() -> str:

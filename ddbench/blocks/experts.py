@@ -168,7 +168,7 @@ def _train(ctx: RunContext, folder: Path, params: ExpertsParams, expert: int) ->
             now = {"version": _VERSION, "expert": expert, "trainer": trainer.state(), "draws": draws.get_state()}
             save_state(path, {**now, "snapshots": snapshots, "accuracies": accuracies})
             saved = time.monotonic()
-        ctx.progress(expert * updates + trainer.done, params.experts * updates, "experts")
+        ctx.progress(expert * updates + trainer.done, params.experts * updates, "updates of experts")
     return {"snapshots": torch.stack(snapshots), "train_top1": torch.tensor(accuracies)}
 
 

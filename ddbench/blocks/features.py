@@ -130,7 +130,7 @@ def outputs(ctx: RunContext, net: nn.Module, split: Images) -> Outputs:
         images = split.images(index)
         features.append(cast(Embedder, net).embed(images).float().cpu())
         logits.append(net(images).float().cpu())
-        ctx.progress(done + 1, len(parts), "embedding")
+        ctx.progress(done + 1, len(parts), "batches embedded")
     return Outputs(torch.cat(features), torch.cat(logits))
 
 

@@ -117,7 +117,7 @@ def build(ctx: RunContext, folder: Path, params: GeneratorParams) -> None:
             noise = torch.randn(len(index), params.latent, generator=draws).to(like)
             images, labels = ctx.train.images(index), ctx.train.labels[index.to(ctx.train.labels.device)]
             optimiser.step(torch.autograd.grad(loss(made, images, labels, noise, params.kl), parameters))
-        ctx.progress(epoch + 1, params.epochs, "generator")
+        ctx.progress(epoch + 1, params.epochs, "epochs of the generator")
     vectors = {
         "encoder": flatten(parameters[: len(parameters) // 2]),
         "decoder": flatten(parameters[len(parameters) // 2 :]),

@@ -156,7 +156,7 @@ class TrajectoryMethod(Method[P]):
             for lr in BETAS:
                 loss = matching_loss(self.net, start, target, images, labels, lr, batches, augment)
                 losses[lr] += loss / segments
-            ctx.progress(i + 1, segments, "search of β₀")
+            ctx.progress(i + 1, segments, "segments of the search of β₀")
         if not any(map(math.isfinite, losses.values())):
             ctx.warn(f"students diverge from the first images at every β₀ of {', '.join(map(str, BETAS))}")
         return losses

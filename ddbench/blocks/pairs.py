@@ -83,7 +83,7 @@ def _train(ctx: RunContext, folder: Path, params: PairsParams, pair: int) -> dic
             now = {"version": _VERSION, "pair": pair, "trainer": trainer.state()}
             save_state(path, {**now, "draws": draws.get_state(), "mixing": mixing.get_state()})
             saved = time.monotonic()
-        ctx.progress(pair * updates + trainer.done, params.pairs * updates, "pairs")
+        ctx.progress(pair * updates + trainer.done, params.pairs * updates, "updates of pairs")
     trained = flatten(list(net.parameters())).cpu()
     if not bool(torch.isfinite(trained).all()):
         raise NodeFailureError("nan", f"pair {pair}: its parameters are no numbers after {updates} updates")

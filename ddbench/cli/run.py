@@ -18,16 +18,19 @@ from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
 from ddbench.library.causes import causes
 from ddbench.library.progress import Progress
-from ddbench.library.runs import How, perform, planned, unfinished
+from ddbench.library.runs import How, foresee, perform, planned, unfinished
 from ddbench.library.suites import LISTS, suite_of
-from ddbench.plan import forecast, memory
 from ddbench.plan import graph as planning
+from ddbench.plan import memory, outlook
 from ddbench.plan.collect import collect, remember
+from ddbench.plan.rates import Kept
 from ddbench.publish.text.escape import escaped, write_csv
 from ddbench.work.attempt import read_log
 from ddbench.work.executors.base import EXECUTORS, check_executor
 
 NAMES = CommaList(str)
+SUMMARY = ("left", "right", "right", "right")
+"""How the columns of a plan's summary are aligned."""
 STYLES = ["table", "json", "csv", "markdown", "latex"]
 WIDE = click.option(
     "--wide", is_flag=True, help="Keep tables whole in a terminal that is narrower: costs beside accuracies."
@@ -151,7 +154,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
     check_executor(given["executor"], given["jobs"], given["device"])
     if given["dry_run"]:
         return print_plan(plan, store, given)
-    run_plan(plan, store, given)
+    run_plan(plan, store, given, so_far=lambda: _tables(plan, "table", details=False, views=[], wide=given["wide"]))
     remember(plan, store)
     _report(plan, given["style"], details=given["details"], views=views, wide=given["wide"])
     return say_failures(plan, store, verbose=given["verbose"])
@@ -186,9 +189,18 @@ def how_of(given: dict[str, Any]) -> How:
     return How(**{name: given[name] for name in names if name in given}, **limits)
 
 
-def run_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> None:
-    """Say the notes of an assessed plan on stderr, and run what is pending."""
-    perform(plan, store, how_of(given), lambda nodes: Progress(given["progress"], nodes), _say)
+def run_plan(
+    plan: planning.Plan, store: Store, given: dict[str, Any], *, so_far: Callable[[], str] | None = None
+) -> None:
+    """Say the notes of an assessed plan on stderr, and run what is pending.
+
+    Args:
+        plan: The plan.
+        store: Where results go.
+        given: The values of the options WHERE.
+        so_far: Gives the table of the rows that are whole, while references are trained.
+    """
+    perform(plan, store, how_of(given), lambda: Progress(given["progress"], so_far=so_far), _say)
 
 
 def _say(line: str) -> None:
@@ -217,13 +229,16 @@ def checked_views(given: tuple[list[str], ...], style: str) -> list[str]:
     return names
 
 
-def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str], wide: bool) -> None:
-    """Print the tables, and say what was not measured."""
+def _tables(plan: planning.Plan, style: str, *, details: bool, views: list[str], wide: bool) -> str:
     from ddbench.publish.text.render import render
     from ddbench.results.tables.tables import tables_of
 
-    text = render(tables_of(collect(plan)), style, details=details, views=views, screen=screen(wide=wide))
-    click.echo(tables(text, style), nl=False)
+    return render(tables_of(collect(plan)), style, details=details, views=views, screen=screen(wide=wide))
+
+
+def _report(plan: planning.Plan, style: str, *, details: bool, views: list[str], wide: bool) -> None:
+    """Print the tables, and say what was not measured."""
+    click.echo(tables(_tables(plan, style, details=details, views=views, wide=wide), style), nl=False)
     for reason in dict.fromkeys(node.reason for node in plan.nodes.values() if node.state == "unmeasured"):
         click.echo(f"ddbench: full: {reason}; --reference-limit says how long it may take", err=True)
 
@@ -273,8 +288,10 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     from tabulate import tabulate
 
     style = given.get("style", "table")
+    how = how_of(given)
+    sharing = how.sharing(plan, store)
     if plan.pending():
-        forecast.forecast(plan, forecast.Speeds.of(record for _, record in store.records()))
+        foresee(plan, store, sharing, Kept())
     rows = list(planning.listing(plan))
     if style == "json":
         click.echo(json.dumps(rows, indent=1))
@@ -293,12 +310,10 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
         shown = [{name: escaped(v) if isinstance(v, str) else v for name, v in row.items()} for row in shown]
     text = {"table": "simple", "markdown": "github", "latex": "latex_booktabs"}[style]
     click.echo(tabulate(shown, headers="keys", tablefmt=text, floatfmt=".0f"))
-    pending = plan.pending()
-    known = [node.forecast_s for node in pending if node.forecast_s is not None]
-    parts = [f"≈ {forecast.duration(sum(known))} for {len(known)} of them"] if known else []
-    parts += [f"{len(pending) - len(known)} of unknown length"] if len(known) < len(pending) else []
-    parts += [how_of(given).sharing(plan, store).text] if pending else []
-    click.echo("; ".join([f"{len(pending)} nodes to run of {len(plan.nodes)}", *parts]), err=True)
+    if style == "table" and plan.pending():
+        click.echo("\n" + tabulate(outlook.by_method(plan), headers="keys", tablefmt=text, colalign=SUMMARY))
+    line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs)
+    click.echo("; ".join([line, *([sharing.text] if plan.pending() else [])]), err=True)
     if room := memory.forecast_text(plan):
         click.echo(room, err=True)
     for note in plan.notes:

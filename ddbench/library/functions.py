@@ -30,6 +30,7 @@ from ddbench.work.monitor import Silent
 if TYPE_CHECKING:
     from ddbench.core.api import CondensedSet
     from ddbench.core.store.folder import Store
+    from ddbench.plan.graph import Node
 
 PathLike: TypeAlias = "str | Path"
 Names: TypeAlias = str | Sequence[str]
@@ -37,6 +38,9 @@ Names: TypeAlias = str | Sequence[str]
 
 class _Quiet(Silent):
     """A monitor that tells nobody and holds nothing."""
+
+    def expect(self, line: str, nodes: Sequence[Node], jobs: int) -> None:
+        """Ignore it."""
 
     def close(self) -> None:
         """Hold nothing."""
@@ -304,15 +308,15 @@ def _carry_out(plan: Plan, store: Store, how: How, progress: bool | str, notes: 
     return Results(collect(plan), told, failures)
 
 
-def _watcher(progress: bool | str) -> Callable[[int], Watcher]:
+def _watcher(progress: bool | str) -> Callable[[], Watcher]:
     if not progress:
-        return lambda nodes: _Quiet()
+        return _Quiet
     from ddbench.library.progress import Progress
 
     style: Any = "bar" if progress is True else progress
     if style not in ("auto", "bar", "plain", "json"):
         raise UsageError(f"progress={progress!r}: there are True, False, 'bar', 'plain' and 'json'")
-    return lambda nodes: Progress(style, nodes)
+    return lambda: Progress(style)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -12,14 +12,17 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInf
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.process_state import kept
-from ddbench.core.profiles import profile
+from ddbench.core.profiles import for_tests_only, profile
 from ddbench.core.records import ENGINES
 from ddbench.core.specs import Frozen
 from ddbench.core.store.folder import Store
 from ddbench.core.store.leftovers import sweep
 from ddbench.library.folders import opened
-from ddbench.plan import forecast, grid, planner
+from ddbench.plan import forecast, grid, outlook, planner
 from ddbench.plan.graph import Node, Plan
+from ddbench.plan.memory import Peaks, in_memory, whitenings
+from ddbench.plan.rates import Kept
+from ddbench.plan.speeds import Speeds
 from ddbench.plan.status import assess
 from ddbench.plan.suite import Suite
 from ddbench.work.executors.base import EXECUTORS, Run, make_executor
@@ -29,6 +32,10 @@ from ddbench.work.monitor import Beats, Monitor
 
 class Watcher(Monitor, Protocol):
     """A monitor that holds something until the run ends."""
+
+    def expect(self, line: str, nodes: Sequence[Node], jobs: int) -> None:
+        """What the run will take, in a line for people; ``nodes``, with forecasts, run ``jobs`` at a time."""
+        ...
 
     def close(self) -> None:
         """Give it back."""
@@ -97,14 +104,14 @@ def planned(
     return store, plan
 
 
-def perform(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watcher], say: Callable[[str], None]) -> None:
+def perform(plan: Plan, store: Store, how: How, watcher: Callable[[], Watcher], say: Callable[[str], None]) -> None:
     """Say the notes of an assessed plan, and run what is pending.
 
     Args:
         plan: The plan.
         store: Where results go.
         how: How nodes are computed.
-        watcher: Makes what is told about so many nodes.
+        watcher: Makes what is told about the nodes.
         say: Is told what a user should know, a line each.
 
     Raises:
@@ -113,11 +120,35 @@ def perform(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watcher
     for note in plan.notes:
         say(note)
     settle_references(plan, store, how.reference_limit_s)
-    if plan.pending():
+    with closing(watcher()) as watching:
+        if not plan.pending():
+            watching.expect(outlook.summary(plan, limit_s=how.reference_limit_s), [], 1)
+            return
         store.check_writable()
         sweep(store.out)
         plan.write(store.out / "plan.jsonl")
-        _execute(plan, store, how, watcher, say)
+        _execute(plan, store, how, watching, say)
+
+
+def foresee(plan: Plan, store: Store, sharing: Sharing, kept_rates: Kept) -> tuple[Speeds, Peaks]:
+    """Write forecasts into the pending nodes of a plan, and give what they rest on.
+
+    Args:
+        plan: The plan.
+        store: Whose records tell most.
+        sharing: Where nodes run.
+        kept_rates: What is known from elsewhere; of profile smoke nothing, whose steps are few among fixed costs.
+    """
+    beyond = [] if for_tests_only(plan.grid.profile.name) else kept_rates.layers()
+    speeds, peaks = (
+        Speeds(beyond=beyond, where=sharing.where),
+        Peaks(in_memory(plan.grid.data), whitenings(plan.grid.data)),
+    )
+    for _, record in store.records():
+        speeds.add(record)
+        peaks.add(record)
+    forecast.forecast(plan, speeds)
+    return speeds, peaks
 
 
 def settle_references(plan: Plan, store: Store, limit_s: float) -> None:
@@ -126,32 +157,39 @@ def settle_references(plan: Plan, store: Store, limit_s: float) -> None:
         forecast.limit_references(plan, store, limit_s)
 
 
-def _execute(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watcher], say: Callable[[str], None]) -> None:
+def _execute(plan: Plan, store: Store, how: How, watching: Watcher, say: Callable[[str], None]) -> None:
     """Run what is pending; torch is imported here, by the executor, and not before."""
     from ddbench.work.interrupts import Interrupts
 
-    interrupts = Interrupts()
-    with closing(watcher(len(plan.pending()))) as watching:
-        beats = Beats(watching)
-        try:
-            with interrupts.installed():  # before torch: what is raised inside its import can get lost there
-                from ddbench.work.executors.schedule import Schedule
+    interrupts, beats, rates = Interrupts(), Beats(watching), Kept()
+    try:
+        with interrupts.installed():  # before torch: what is raised inside its import can get lost there
+            sharing = how.sharing(plan, store)
+            speeds, peaks = foresee(plan, store, sharing, rates)
+            line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs)
+            watching.expect(line, plan.pending(), sharing.jobs)
+            from ddbench.work.executors.schedule import Schedule
 
-                for protocol in plan.grid.protocols:
-                    if protocol.declared is not None:  # of a plugin: before anything is condensed for one that fails
-                        protocol.load()
-                sharing = how.sharing(plan, store)
-                if line := sharing.slower or (sharing.going_on and f"{sharing.going_on}; --engine fused begins anew"):
-                    say(line)
-                run = Run(
-                    store, plan.grid.registries, sharing.jobs, interrupts, beats, how.keep_logits, sharing.gpus,
-                    sharing.device,
-                )  # fmt: skip
-                place = make_executor(how.executor or sharing.executor, run)
-                limit, retry = how.reference_limit_s, how.retry_failed
-                Schedule(plan, store, place, sharing.of, interrupts, beats, limit, retry, sharing.jobs > 1).run()
-        except InterruptedRunError as error:
-            raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
+            for protocol in plan.grid.protocols:
+                if protocol.declared is not None:  # of a plugin: before anything is condensed for one that fails
+                    protocol.load()
+            if line := sharing.slower or (sharing.going_on and f"{sharing.going_on}; --engine fused begins anew"):
+                say(line)
+            run = Run(
+                store, plan.grid.registries, sharing.jobs, interrupts, beats, how.keep_logits, sharing.gpus,
+                sharing.device,
+            )  # fmt: skip
+            place = make_executor(how.executor or sharing.executor, run)
+            limit, retry = how.reference_limit_s, how.retry_failed
+            schedule = Schedule(
+                plan, store, place, sharing.of, interrupts, beats, limit, retry, sharing.jobs > 1, speeds, peaks
+            )
+            try:
+                schedule.run()
+            finally:
+                rates.learn(schedule.settled)
+    except InterruptedRunError as error:
+        raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
 
 
 def unfinished(plan: Plan) -> list[Node]:

@@ -116,7 +116,8 @@ def _why(plan: Plan, entry: Entry, node: Node | None) -> tuple[Any, str]:
     if entry.skip is not None:
         return "skipped", entry.skip
     assert node is not None
-    return cause(plan, node) or ("failed", node.reason or "not run")
+    waits = ("skipped", "not yet trained") if node.pending else ("failed", node.reason or "not run")
+    return cause(plan, node) or waits
 
 
 def cause(plan: Plan, node: Node) -> tuple[Any, str] | None:

@@ -37,7 +37,7 @@ class Node:
         state: What is to be done about it.
         status: How it failed, when its state is ``failed`` and it leaves no record (artifacts).
         reason: Why there is no result, or what else needs saying.
-        forecast_s: Expected seconds, None when nothing comparable has finished.
+        forecast_s: Expected seconds, None when nothing comparable is known.
         record: The finished record, once there is one.
     """
 
@@ -187,7 +187,8 @@ def listing(plan: Plan) -> Iterator[dict[str, Any]]:
     """One row per node and skip, as `ddbench plan` prints them."""
     for node in plan.nodes.values():
         if node.state != "unneeded":
-            yield {"node": node.title, "key": short(node.key), "state": node.state, "forecast_s": node.forecast_s,
+            seconds = None if node.forecast_s is None else round(node.forecast_s, 1)
+            yield {"node": node.title, "key": short(node.key), "state": node.state, "forecast_s": seconds,
                    "reason": node.reason or ""}  # fmt: skip
     for where, why in plan.skips():
         yield {"node": where, "key": "", "state": "skip", "forecast_s": None, "reason": why}

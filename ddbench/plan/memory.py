@@ -18,7 +18,6 @@ from ddbench.data.dataset import Data
 from ddbench.data.prepared.room import memory_mb
 from ddbench.data.space.ids import ZCA
 from ddbench.data.space.params import fitting_mb, is_thin
-from ddbench.plan.forecast import condensed, trained
 from ddbench.plan.graph import Plan
 
 WHITENING = "zca"
@@ -72,9 +71,11 @@ class Peaks:
 
 
 def _kind(document: Recorded) -> Hashable:
+    """What must agree for nodes to need as much, but for the budget."""
     if isinstance(document, CellDocument):
-        return condensed(document)
-    return *trained(document), document.whole
+        return document.cell.method, document.cell.data.name, document.cell.arch
+    other = "" if document.facts.protocol is None else document.eval.protocol
+    return document.cell.data.name, document.eval.arch, other, document.whole
 
 
 def in_memory(data: Iterable[Data]) -> dict[str, float]:

@@ -281,14 +281,14 @@ def load(name: str, what: str = "suite", names: str = "*") -> dict[str, Any]:
     return content
 
 
-def picked(entries: Any, names: Iterable[str], fields: Sequence[str] = ("label", "name")) -> list[Any]:
+def picked(entries: Any, names: Iterable[Any], fields: Sequence[str] = ("label", "name")) -> list[Any]:
     """Methods or data sets that a command names, those that a suite describes as it describes them.
 
     A name means the entries that are called so, with their parameters or views; else all entries of that member.
 
     Args:
         entries: What the suite has; anything, as it is not checked yet.
-        names: As they were typed.
+        names: As they were typed; a program may give entries in place of names, which stay as they are.
         fields: What of an entry is a name of it, what decides first; a data set's ``label`` is none.
     """
     listed = list(entries) if isinstance(entries, list | tuple) else []
@@ -296,6 +296,9 @@ def picked(entries: Any, names: Iterable[str], fields: Sequence[str] = ("label",
     described = [entry for entry in listed if isinstance(entry, dict)]
     found: list[Any] = []
     for name in names:
+        if not isinstance(name, str):
+            found.append(name)
+            continue
         own: list[Any] = []
         for field in fields:
             known = {entry[field]: () for entry in described if isinstance(entry.get(field), str)}

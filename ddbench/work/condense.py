@@ -104,6 +104,7 @@ class Condensation:
             for text in self.history.warnings:
                 ctx.warn(text)
         total = method.params.steps
+        counted = "iterations" if "iterations" in type(method.params).model_fields else "steps"
         points = snapshot_points(total) if self.kind == "distillation" and total else ()
         with self.meter.phase("condense"), self.clock.interrupts.deferred():
             while not method.done(ctx):
@@ -112,7 +113,7 @@ class Condensation:
                 check_finite(metrics, ctx.step)
                 if ctx.step in points:
                     save_set(self.snapshot(ctx.step), method.finalise(ctx))
-                self.clock.tick(ctx.step, total, self.checkpoint, "condense", metrics)
+                self.clock.tick(ctx.step, total, self.checkpoint, counted, metrics)
             condensed = method.finalise(ctx)
             chosen = None
             if method.params.keeps_best_snapshot and points:

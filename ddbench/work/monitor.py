@@ -28,6 +28,10 @@ class Monitor(Protocol):
         """Only nodes that other runs work on are left; ``holders``: which processes, for people."""
         ...
 
+    def only_references(self, nodes: Sequence[Node]) -> None:
+        """Only these students of references are left: all other rows are whole. Said once, with forecasts."""
+        ...
+
 
 class Silent:
     """A monitor that tells nobody."""
@@ -42,6 +46,9 @@ class Silent:
         """Ignore it."""
 
     def waiting(self, nodes: int, holders: Sequence[str]) -> None:
+        """Ignore it."""
+
+    def only_references(self, nodes: Sequence[Node]) -> None:
         """Ignore it."""
 
 
@@ -77,3 +84,7 @@ class Beats(Silent):
     def waiting(self, nodes: int, holders: Sequence[str]) -> None:
         """Only nodes that other runs work on are left."""
         self._told.waiting(nodes, holders)
+
+    def only_references(self, nodes: Sequence[Node]) -> None:
+        """Only students of references are left."""
+        self._told.only_references(nodes)

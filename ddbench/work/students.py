@@ -99,7 +99,7 @@ class _Training:
     def tick(self, done: int, total: int, state: Callable[[], State]) -> None:
         """After each update."""
         self.updates += 1
-        self.clock.tick(done, total, lambda: self.save(state()), "evaluate")
+        self.clock.tick(done, total, lambda: self.save(state()), "updates")
 
     def save(self, state: State) -> None:
         """Keep what the next attempt needs."""

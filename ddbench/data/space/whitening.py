@@ -125,7 +125,7 @@ def build(ctx: RunContext, folder: Path, params: ZCAParams) -> None:
             index = torch.arange(start, min(start + _CHUNK, count))
             yield rows(ctx.train.pixels(index))
             done += len(index)
-            ctx.progress(done, 2 * count, "whitening")
+            ctx.progress(done, 2 * count, "images for the whitening")
 
     if count < 2:
         raise DataError(f"{ctx.dataset.name}: whitening needs at least 2 training images")

@@ -11,14 +11,16 @@ from pathlib import Path
 from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.keys import short
-from ddbench.core.records import Record, said
+from ddbench.core.records import said
+from ddbench.core.store.artifacts import manifest
 from ddbench.core.store.claims import Watch, acquire, holder_of
 from ddbench.core.store.folder import Store
 from ddbench.plan.collect import cause
-from ddbench.plan.forecast import Speeds, forecast, limit_references, sure_references
+from ddbench.plan.forecast import forecast, limit_references, sure_references
 from ddbench.plan.graph import SET_FAILED, Node, Plan, needs_failed
-from ddbench.plan.memory import Peaks, in_memory, whitenings
+from ddbench.plan.memory import Peaks
 from ddbench.plan.order import longest_first, seconds_left
+from ddbench.plan.speeds import Speeds
 from ddbench.plan.status import look_up
 from ddbench.work.attempt import Outcome, fail_unstarted
 from ddbench.work.executors.base import Executor, Handle, Resources
@@ -45,6 +47,9 @@ class Schedule:
         retry_failed: Whether failures of other runs are run again too.
         parallel: Whether several nodes run at once: then forecasts say which goes first and what memory it needs; else
             the order is that of the plan.
+        speeds: What is known of how long nodes take; it learns from those that are done.
+        peaks: What is known of the memory that they need.
+        settled: Nodes that ran here.
         sleep: Waits between looks at what other runs do.
     """
 
@@ -57,6 +62,8 @@ class Schedule:
     reference_limit_s: float
     retry_failed: bool = False
     parallel: bool = False
+    speeds: Speeds = field(default_factory=Speeds)
+    peaks: Peaks = field(default_factory=Peaks)
     sleep: Callable[[float], None] = time.sleep
     watch: Watch = field(default_factory=Watch)
     repairs: dict[str, int] = field(default_factory=dict)
@@ -64,8 +71,8 @@ class Schedule:
     alone: bool = field(default=False, init=False)
     waits_for_room: bool = field(default=False, init=False)
     measured: set[str] = field(default_factory=set, init=False)
-    speeds: Speeds = field(default_factory=Speeds, init=False)
-    peaks: Peaks = field(default_factory=Peaks, init=False)
+    settled: list[Node] = field(default_factory=list, init=False)
+    told_last: bool = field(default=False, init=False)
     left: dict[str, float] = field(default_factory=dict, init=False)
 
     def run(self) -> None:
@@ -77,8 +84,7 @@ class Schedule:
             UsageError: If the executor cannot give what the nodes may use.
         """
         try:
-            if self.parallel:
-                self._look_back()
+            self._forecast()
             self._drain()
         finally:
             for handle in self.running:
@@ -123,31 +129,33 @@ class Schedule:
                 self.monitor.end(node)
             pending = self.plan.pending()
             self.measured |= {node.key for node in pending}
+            if pending and not self.told_last:
+                self.told_last = True
+                self._forecast()
+                self.monitor.only_references(pending)
         running = {node.key for node, _ in self.running.values()}
         queue = [
             node for node in pending if node.key not in running and (not node.is_reference or node.key in self.measured)
         ]
         return longest_first(queue, self.left) if self.parallel else queue
 
-    def _look_back(self) -> None:
-        """Learn from all records there are."""
-        self.peaks = Peaks(in_memory(self.plan.grid.data), whitenings(self.plan.grid.data))
-        for _, record in self.store.records():
-            self.peaks.add(record)
-            self.speeds.add(record)
-        self._forecast()
-
-    def _learn(self, record: Record | None) -> None:
+    def _learn(self, node: Node) -> None:
         """Learn from a node that is done, and forecast again where that is news."""
-        if record is not None and self.parallel:
-            self.peaks.add(record)
-            if self.speeds.add(record):
-                self._forecast()
+        news = False
+        if node.record is not None:
+            self.peaks.add(node.record)
+            news = self.speeds.add(node.record)
+        elif isinstance(node.document, ArtifactDocument) and node.state == "cached":
+            content = manifest(node.document.artifact.kind, node.key)
+            news = content is not None and self.speeds.add_artifact(node.document, content)
+        if news:
+            self._forecast()
 
     def _forecast(self) -> None:
         forecast(self.plan, self.speeds)
-        self.left = seconds_left(self.plan)
-        self.measured |= {node.key for node in sure_references(self.plan, self.reference_limit_s)}
+        if self.parallel:
+            self.left = seconds_left(self.plan)
+            self.measured |= {node.key for node in sure_references(self.plan, self.reference_limit_s)}
 
     def _stop_if_asked(self) -> None:
         """Notice a signal whose exception was swallowed by the code it hit.
@@ -195,7 +203,7 @@ class Schedule:
         if found.pending:
             return False
         node.state, node.reason, node.record = found.state, found.reason, found.record
-        self._learn(node.record)
+        self._learn(node)
         self.monitor.end(node)
         return True
 
@@ -218,7 +226,8 @@ class Schedule:
             node.state, node.status, node.reason = "failed", outcome.status, outcome.reason
             if outcome.record is not None:
                 node.reason = said(outcome.status, outcome.reason)
-        self._learn(node.record)
+        self._learn(node)
+        self.settled.append(node)
         self.monitor.end(node)
 
     def _inherit(self, node: Node, broken: Node) -> None:

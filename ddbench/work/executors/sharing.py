@@ -24,6 +24,7 @@ from ddbench.core.store.folder import SPEC, Store
 from ddbench.models import names
 from ddbench.models.fused.library import missing, unlikely
 from ddbench.plan.graph import Node, Plan
+from ddbench.plan.kinds import Where
 from ddbench.work.engine import code_path
 from ddbench.work.executors.base import Resources
 from ddbench.work.executors.devices import named
@@ -83,6 +84,15 @@ class Sharing:
             device=self.device, threads=threads, engine=engine, timeout_s=self.timeout_s, alone=alone,
             apart=self._apart(document),
         )  # fmt: skip
+
+    def where(self, document: Document) -> Where:
+        """Where a node runs, as forecasts call such places."""
+        device, given = _kind(self.device), self.of(document)
+        if device != "cpu":
+            return f"{device} eager"
+        wished = os.environ.get("OMP_NUM_THREADS", "")
+        threads = given.threads or (int(wished) if wished.isdigit() else 0) or cores()
+        return f"cpu {threads} {code_path(given.engine, device, why_not=unlikely)}"
 
     def _apart(self, document: Document) -> str | None:
         """Whose plugins run a node, where that matters."""

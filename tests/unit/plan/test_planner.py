@@ -15,7 +15,8 @@ from ddbench.core.records import Cost, Record
 from ddbench.core.store.folder import Store
 from ddbench.models import names as arch_names
 from ddbench.plan import grid, planner, suite
-from ddbench.plan.forecast import Speeds, duration, forecast, limit_references, seconds_per_update, students
+from ddbench.plan.forecast import duration, forecast, limit_references
+from ddbench.plan.speeds import Speeds, seconds_per_update, students
 
 
 def planned(**content):

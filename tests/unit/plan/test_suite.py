@@ -7,6 +7,7 @@ import yaml
 
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import installed, params_class
+from ddbench.library.suites import suite_of
 from ddbench.plan import suite as suites
 from ddbench.plan.presets import choose
 from ddbench.plan.rows import rows_of
@@ -130,3 +131,12 @@ def test_a_column_of_labels_is_no_name_of_a_data_set():
 @pytest.mark.parametrize("entries", [None, 10, "dm", {"dm": 1}, [3, None, {"label": "x"}]])
 def test_names_are_taken_as_they_are_where_a_suite_describes_nothing(entries):
     assert suites.picked(entries, ["dm"]) == ["dm"]
+
+
+def test_programs_may_give_entries_in_place_of_names():
+    """As `ddbench.run(methods=[{...}])` documents."""
+    view = {"name": "digits", "view": {"train_size": 300}}
+    words = {"methods": ["random", {"name": "dm", "params": {"iterations": 5}}], "datasets": [view], "ipc": [1]}
+    found = suite_of(words, installed())
+    assert found.methods[1].params == {"iterations": 5}
+    assert [data.name for data in found.datasets] == ["digits"] and found.datasets[0].view

@@ -11,9 +11,9 @@ import pytest
 
 from ddbench.core.records import Cost
 from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path, write_record
-from ddbench.plan.forecast import students
 from ddbench.plan.graph import Plan
 from ddbench.plan.order import longest_first, seconds_left
+from ddbench.plan.speeds import students
 from ddbench.plan.status import assess
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Resources
