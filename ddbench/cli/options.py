@@ -12,6 +12,7 @@ import click
 from ddbench.core.errors import UsageError, shown_value
 from ddbench.core.yaml import parse_yaml
 from ddbench.library.durations import seconds_of
+from ddbench.work.executors.devices import NO_MPS
 
 GPU = r"cuda:(0|[1-9]\d*)"
 
@@ -134,9 +135,11 @@ class Device(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the form."""
+        if value == "mps":
+            self.fail(NO_MPS, param, ctx)
         more, known = (rf"|all|{GPU}(,{GPU})+", "; cuda:0,cuda:1; all") if self.several else ("", "")
-        if re.fullmatch(rf"auto|cpu|mps|cuda|{GPU}{more}", str(value)) is None:
-            self.fail(f"{shown_value(value)} is none of auto, cpu, cuda, cuda:1, mps{known}", param, ctx)
+        if re.fullmatch(rf"auto|cpu|cuda|{GPU}{more}", str(value)) is None:
+            self.fail(f"{shown_value(value)} is none of auto, cpu, cuda, cuda:1{known}", param, ctx)
         names = str(value).split(",")
         if len(set(names)) < len(names):
             self.fail(

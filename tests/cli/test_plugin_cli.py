@@ -1,13 +1,10 @@
-"""`ddbench plugin list | doctor | check | new | index`."""
+"""`ddbench plugin list | doctor | check | index`."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import subprocess
-import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -222,52 +219,6 @@ def test_check_names_the_error_of_a_plugin_that_did_not_load(fake_distribution, 
     fake_distribution("ddbench-broken", "import nowhere_to_be_found", entry="peek")
     assert invoke(["plugin", "check", "peek"]) == 2
     assert "nowhere_to_be_found" in said(capsys)
-
-
-# -------------------------------------------------------------------------------------------------------------- new
-
-
-@pytest.mark.parametrize("name", ["My_method", "my-method", "2fast", "ünique", "", "a b", "../up", "_x"])
-def test_new_refuses_bad_names(name, tmp_path, capsys):
-    assert invoke(["plugin", "new", "--to", str(tmp_path), "--", name]) == 2
-    assert "is not a method name" in said(capsys)
-    assert not list(tmp_path.iterdir())
-
-
-def test_new_refuses_a_taken_name(tmp_path, capsys):
-    assert invoke(["plugin", "new", "dm", "--to", str(tmp_path)]) == 2
-    assert "already registered by ddbench" in said(capsys)
-
-
-def test_new_overwrites_nothing(tmp_path, capsys):
-    (tmp_path / "ddbench-peek").mkdir()
-    assert invoke(["plugin", "new", "peek", "--to", str(tmp_path)]) == 2
-    assert "exists already; nothing was written" in said(capsys)
-    assert not list((tmp_path / "ddbench-peek").iterdir())
-
-
-def test_new_says_when_the_folder_cannot_be_written(tmp_path, capsys):
-    (tmp_path / "file").touch()
-    assert invoke(["plugin", "new", "peek", "--to", str(tmp_path / "file")]) != 0
-    assert "--to DIR" in said(capsys)
-
-
-def test_a_new_package_works_as_it_is(tmp_path, fake_distribution):
-    """Its contract test passes, with its metadata as pip would install it."""
-    assert invoke(["plugin", "new", "my_method", "--to", str(tmp_path)]) == 0
-    package = tmp_path / "ddbench-my_method"
-    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"] == {"ddbench": {"my_method": "ddbench_my_method"}}
-    module = package / "src" / "ddbench_my_method"
-    fake_distribution(project["name"], "", entry="my_method", module="ddbench_my_method").unlink()
-    shutil.copytree(module, fake_distribution.site / "ddbench_my_method")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests"]
-    run = subprocess.run(command, cwd=package, capture_output=True, text=True, timeout=280)
-    assert run.returncode == 0, run.stdout
-    assert f"{len(CHECKS)} passed" in run.stdout
-    command = [sys.executable, "-c", "from ddbench.cli import main; main()", "plugin", "doctor"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert "plugin my_method (ddbench-my_method 1.0): method my_method" in run.stdout
 
 
 # ------------------------------------------------------------------------------------------------------------ index

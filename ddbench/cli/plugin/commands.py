@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ddbench.cli.options import PLUGIN, Device, Place, Setting
+from ddbench.cli.plugin.new import KINDS, create
 from ddbench.core.api import MethodInfo
 from ddbench.core.errors import UsageError, printable, unknown
 from ddbench.core.plugin.loader import PluginReport, Registries, active, installed, load, params_class
@@ -176,12 +177,11 @@ def _reject_unknown(info: MethodInfo, registries: Registries, fast: dict[str, An
 
 @plugin.command()
 @click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True, help="What the package adds.")
 @click.option("--to", "folder", type=Place(path_type=Path), default=Path(), help="Where to put it. [here]")
-def new(name: str, folder: Path) -> None:
-    """Write a complete package for a new method: ddbench-NAME/, installable and with a passing contract test."""
-    from ddbench.cli.plugin.new import create
-
-    made = create(name, folder, installed())
+def new(name: str, kind: str, folder: Path) -> None:
+    """Write a complete package: ddbench-NAME/, installable, with an example that works and a passing contract test."""
+    made = create(kind, name, folder, installed())
     click.echo(made)
     click.echo(f"next: pip install -e {made} && ddbench plugin check {name}", err=True)
 

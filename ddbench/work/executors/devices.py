@@ -12,6 +12,7 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 """Names the GPUs that a process sees, by index or by id; to that process the first one is ``cuda:0``."""
 FILES = Path("/dev")
 """Where a driver shows its GPUs: ``nvidia0``, ``nvidia1``."""
+NO_MPS = "ddbench computes in float64, too, which Apple's GPUs cannot; use --device cpu"
 
 
 def visible() -> list[str] | None:
@@ -29,11 +30,13 @@ def named(device: str) -> tuple[str, ...]:
     """The GPUs that ``--device`` names: each is for processes of its own; none: torch chooses where a process runs.
 
     Args:
-        device: ``cuda:0,cuda:1``, ``all``, or a word for torch: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        device: ``cuda:0,cuda:1``, ``all``, or a word for torch: ``auto``, ``cpu``, ``cuda``.
 
     Raises:
-        UsageError: If one is not there, or nothing says how many are.
+        UsageError: If one is not there or cannot be used, or nothing says how many are.
     """
+    if device == "mps":
+        raise UsageError(f"--device mps: {NO_MPS}")
     if device != "all" and ":" not in device:
         return ()
     there = visible()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ddbench import run
 from ddbench.core.errors import UsageError
 from ddbench.work import engine
 from ddbench.work.engine import Engine
 from ddbench.work.executors import devices
-from ddbench.work.executors.devices import VARIABLE, environment, named
+from ddbench.work.executors.devices import NO_MPS, VARIABLE, environment, named
 from tests.e2e.runs import SMOKE, ddbench
 
 
@@ -28,7 +29,7 @@ def with_gpus(folder, n):
         (folder / name).touch()
 
 
-@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "mps"])
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda"])
 def test_a_word_names_no_gpu(files, device):
     with_gpus(files, 2)
     assert named(device) == ()
@@ -88,6 +89,26 @@ def test_free_memory_is_that_of_a_gpu(monkeypatch):
     assert engine.free_mb(Engine(device="cpu", threads=1)) is None
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["no GPU of Apple's", "one that torch can use"])
+@pytest.mark.parametrize(
+    "command",
+    ["plan --methods random --ipc 1", "run --methods random --ipc 1", "results quartiles", "plugin check random"],
+)
+def test_a_gpu_of_apple_s_is_refused_in_a_line_that_says_why(command, there, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there)
+    monkeypatch.chdir(tmp_path)
+    assert ddbench(*command.split(), "--device", "mps") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--device" in line and line.endswith(NO_MPS)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_gpu_of_apple_s_is_refused_in_python_as_well(tmp_path):
+    with pytest.raises(UsageError, match=NO_MPS):
+        run(methods=["random"], ipc=[1], out=tmp_path / "runs", device="mps")
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("command", ["plan", "run"])
 @pytest.mark.parametrize(
     ("options", "told"),
@@ -118,7 +139,7 @@ def test_gpus_that_torch_cannot_use_end_a_run_before_a_node_begins(tmp_path, cap
 
 def test_one_file_at_a_time_is_read_on_one_device(capsys, tmp_path):
     assert ddbench("results", "quartiles", "--out", tmp_path, "--device", "cuda:0,cuda:1") == 2
-    assert "'cuda:0,cuda:1' is none of auto, cpu, cuda, cuda:1, mps" in capsys.readouterr().err
+    assert "'cuda:0,cuda:1' is none of auto, cpu, cuda, cuda:1" in capsys.readouterr().err
 
 
 def test_the_plan_says_how_many_processes_compute_and_where(files, tmp_path, capsys):
