@@ -472,7 +472,14 @@ def test_the_set_of_a_one_file_plugin_asks_for_its_file(tmp_path, capsys, fresh_
     run = ("run", "--plugin", plugin, "--methods", "mean", "--ipc", 1, "--seeds", 1, *SMOKE, "--out", out)
     assert ddbench(*run) == 0
     (folder,) = folders(out, "mean")
-    verify = ("results", "verify", folder.name, "--files-only", "--out", out)
+    verify = ("results", "verify", folder.name, "--out", out)
     assert ddbench(*verify) == 2
     assert "the plugin of method 'mean' is not here; name its file: --plugin FILE.py" in capsys.readouterr().err
     assert ddbench(*verify, "--plugin", plugin) == 0
+    for more in ((), ("--plugin", plugin)):
+        assert ddbench(*verify, "--files-only", *more) == 0
+    path = evaluation(folder)
+    save_file({"predictions": load_file(path.with_suffix(".safetensors"))["predictions"] + 1},
+              path.with_suffix(".safetensors"))  # fmt: skip
+    assert ddbench(*verify, "--files-only") == 1
+    assert "but its predictions give" in capsys.readouterr().err

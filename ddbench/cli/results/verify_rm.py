@@ -28,7 +28,8 @@ OUT = click.option("--out", type=Place(path_type=Path), default=Path("runs"), sh
 @click.command()
 @click.argument("key")
 @OUT
-@click.option("--files-only", is_flag=True, help="Compare files, keys and predictions; train nothing.")
+@click.option("--files-only", is_flag=True,
+              help="Compare files, keys and predictions; train nothing, and need no plugin.")  # fmt: skip
 @click.option("--student-seeds", type=click.IntRange(1), default=1, show_default=True,
               help="Fresh students for each protocol and network; their mean is judged.")  # fmt: skip
 @click.option("--same", is_flag=True, help="Train the recorded students again: the same predictions to the bit.")
@@ -55,14 +56,14 @@ def verify(key: str, out: Path, files_only: bool, student_seeds: int, same: bool
     if problems := wrong_files(store, folder, registries):
         raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
     made = set_of(store, found)
-    cell = made.document.cell
-    if cell.method not in registries.methods and (reason := registries.missing(cell)) is not None:
-        raise UsageError(f"{found.name}: {reason}")
     evaluations = [record for _, record in evaluations_in(folder)]
     count = f"{len(evaluations)} evaluation{'' if len(evaluations) == 1 else 's'}"
     click.echo(f"{short(made.key)}: the set (sha256 {made.set_sha256}) and its {count}: files as recorded")
     if files_only:
         return 0
+    cell = made.document.cell
+    if cell.method not in registries.methods and (reason := registries.missing(cell)) is not None:
+        raise UsageError(f"{found.name}: {reason}; --files-only needs no plugin")
     chosen = [found.record] if found.record.kind == "evaluation" else evaluations
     cases = cases_of(store, chosen)
     if not cases:
