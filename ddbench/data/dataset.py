@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ddbench.core.errors import DataError
 from ddbench.core.infos import DatasetRecord
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.registry import Registry
@@ -75,6 +76,28 @@ def facts_of(spec: DataSpec, known: Registry[DatasetRecord]) -> DatasetInfo:
         DataError: If the data set is not prepared.
     """
     return describe(find(spec.name, spec.revision, known), spec)
+
+
+def recorded_data(spec: DataSpec, registries: Registries) -> Data:
+    """The data set that a record names, to its revision; what comes with ddbench is decoded on first use.
+
+    Raises:
+        DataError: If it is not prepared here, or other images are called so; the message says what to do.
+        UsageError: If its view or its preprocessing does not exist here.
+    """
+    try:
+        info = facts_of(spec, registries.datasets)
+    except DataError as error:
+        if spec.name not in registries.datasets:
+            raise DataError(f"{error}: prepare the images that the record is of under this name") from None
+        here = open_data(spec.name, spec.view, spec.split, spec.preprocess, registries)
+        if here.spec.revision != spec.revision:
+            raise DataError(
+                f"data set {spec.name!r} is here in revision {here.spec.revision}, the record is of revision "
+                f"{spec.revision}: other images or labels"
+            ) from None
+        info = here.info
+    return Data(spec, info, _label(spec))
 
 
 def _label(spec: DataSpec) -> str:

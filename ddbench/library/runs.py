@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
+from ddbench.core.documents import Document
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.process_state import kept
@@ -22,7 +23,7 @@ from ddbench.plan import forecast, grid, planner
 from ddbench.plan.graph import Node, Plan
 from ddbench.plan.status import assess
 from ddbench.plan.suite import Suite
-from ddbench.work.executors.base import EXECUTORS, Run, make_executor
+from ddbench.work.executors.base import EXECUTORS, Resources, Run, make_executor
 from ddbench.work.executors.sharing import Isolate, Sharing, share
 from ddbench.work.monitor import Beats, Monitor
 
@@ -97,7 +98,14 @@ def planned(
     return store, plan
 
 
-def perform(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watcher], say: Callable[[str], None]) -> None:
+def perform(
+    plan: Plan,
+    store: Store,
+    how: How,
+    watcher: Callable[[int], Watcher],
+    say: Callable[[str], None],
+    of: Callable[[Document], Resources] | None = None,
+) -> None:
     """Say the notes of an assessed plan, and run what is pending.
 
     Args:
@@ -106,6 +114,7 @@ def perform(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watcher
         how: How nodes are computed.
         watcher: Makes what is told about so many nodes.
         say: Is told what a user should know, a line each.
+        of: What a node may use; None: by the rule of :class:`ddbench.work.executors.sharing.Sharing`.
 
     Raises:
         InterruptedRunError: If the user asked to stop.
@@ -117,7 +126,7 @@ def perform(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watcher
         store.check_writable()
         sweep(store.out)
         plan.write(store.out / "plan.jsonl")
-        _execute(plan, store, how, watcher, say)
+        _execute(plan, store, how, watcher, say, of)
 
 
 def settle_references(plan: Plan, store: Store, limit_s: float) -> None:
@@ -126,7 +135,14 @@ def settle_references(plan: Plan, store: Store, limit_s: float) -> None:
         forecast.limit_references(plan, store, limit_s)
 
 
-def _execute(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watcher], say: Callable[[str], None]) -> None:
+def _execute(
+    plan: Plan,
+    store: Store,
+    how: How,
+    watcher: Callable[[int], Watcher],
+    say: Callable[[str], None],
+    of: Callable[[Document], Resources] | None,
+) -> None:
     """Run what is pending; torch is imported here, by the executor, and not before."""
     from ddbench.work.interrupts import Interrupts
 
@@ -149,7 +165,7 @@ def _execute(plan: Plan, store: Store, how: How, watcher: Callable[[int], Watche
                 )  # fmt: skip
                 place = make_executor(how.executor or sharing.executor, run)
                 limit, retry = how.reference_limit_s, how.retry_failed
-                Schedule(plan, store, place, sharing.of, interrupts, beats, limit, retry, sharing.jobs > 1).run()
+                Schedule(plan, store, place, of or sharing.of, interrupts, beats, limit, retry, sharing.jobs > 1).run()
         except InterruptedRunError as error:
             raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
 

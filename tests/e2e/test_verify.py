@@ -15,7 +15,7 @@ from ddbench.core.correctness import pack
 from ddbench.core.store.files import StoreWarning, sha256_file
 from ddbench.core.store.folder import CONDENSE, Store, write_record
 from ddbench.core.store.tensors import load_set, save_set
-from ddbench.results.audit.verify import cases_of
+from ddbench.results.audit.verify import cases_of, with_sets
 from ddbench.results.stats.prediction import prediction_interval
 from tests.e2e.runs import PLUGIN, SMOKE, ddbench, folders
 from tests.factories import pair
@@ -314,7 +314,7 @@ def test_an_evaluation_beside_a_damaged_record_of_its_set_counts_with_no_row(tmp
     write_record(tmp_path / "dm" / "eval" / "x.json", student)
     (tmp_path / "dm" / CONDENSE).write_text(damage)
     with pytest.warns(StoreWarning, match="counts as missing"):
-        (case,) = cases_of(Store(tmp_path), [student])
+        (case,) = cases_of(with_sets(Store(tmp_path)), [student])
     assert case.row == ((student.metrics["top1"],),)
 
 
