@@ -13,6 +13,7 @@ from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import DatasetInfo, DataSpec, SplitName
 from ddbench.data.describe import describe
 from ddbench.data.prepared.on_disk import find
+from ddbench.data.prepared.pointers import made_anew
 from ddbench.data.prepared.prepare import resolve
 from ddbench.data.prepared.sources import parse_source
 from ddbench.data.prepared.views import canonical_view
@@ -89,7 +90,8 @@ def recorded_data(spec: DataSpec, registries: Registries) -> Data:
         info = facts_of(spec, registries.datasets)
     except DataError as error:
         if spec.name not in registries.datasets:
-            raise DataError(f"{error}: prepare the images that the record is of under this name") from None
+            how = made_anew(spec.name, spec.revision, registries.datasets)
+            raise DataError(f"{error}: run `{how}` with the images that the record is of") from None
         here = open_data(spec.name, spec.view, spec.split, spec.preprocess, registries)
         if here.spec.revision != spec.revision:
             raise DataError(

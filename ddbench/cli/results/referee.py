@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddbench.cli.records import chosen, gathered
+from ddbench.cli.records import gathered
 from ddbench.core.documents import Document, precision_of
-from ddbench.core.errors import InterruptedRunError, UsageError
+from ddbench.core.errors import InterruptedRunError, UsageError, ambiguous
+from ddbench.core.names import meant
 from ddbench.core.records import Record
 from ddbench.core.specs import Budget
 
@@ -79,17 +80,32 @@ def _meant(records: Sequence[Record], filters: dict[str, list[Any]]) -> list[Rec
     """
     found = [one for one in records if one.kind == "evaluation" and one.document.reported]
     for name, values in filters.items():
-        known = {str(_named(one, name)): None for one in found}
-        meanings = chosen(name, map(str, values), known)
-        if lost := meanings - known.keys():
-            raise UsageError(f"--{name} {min(lost)}: the records have {', '.join(known) or 'nothing that is left'}")
-        found = [one for one in found if not values or str(_named(one, name)) in meanings]
+        if values:
+            kept = {id(one) for value in values for one in _called(found, name, str(value))}
+            found = [one for one in found if id(one) in kept]
     without = [one for one in found if one.status != "ok"]
     if without:
         click.echo(f"{_count(len(without), 'evaluation')} without a result: not made again", err=True)
     if len(without) == len(found):
         raise UsageError("no evaluation with a result is left to make again: leave out some of the filters")
     return sorted((one for one in found if one.status == "ok"), key=_order)
+
+
+def _called(records: Sequence[Record], name: str, text: str) -> list[Record]:
+    """Those that a filter's value means; a row is meant by its label, else by its method.
+
+    Raises:
+        UsageError: If it means none, or could mean several.
+    """
+    for field in (name, "method") if name == "row" else (name,):
+        known = {str(_named(one, field)): list[str]() for one in records}
+        meanings = meant(text, known)
+        if len(meanings) > 1:
+            raise ambiguous(name, text, meanings)
+        if meanings:
+            return [one for one in records if str(_named(one, field)) == meanings[0]]
+    there = dict.fromkeys(str(_named(one, name)) for one in records)
+    raise UsageError(f"--{name} {text}: the records have {', '.join(there) or 'nothing that is left'}")
 
 
 def _order(record: Record) -> tuple[Any, ...]:
@@ -109,8 +125,9 @@ def _named(record: Record, name: str) -> Any:
     document = record.evaluation
     budget: Budget = document.cell.budget if document.facts.buys is None else document.facts.buys.budget
     return {
-        "row": document.label, "dataset": document.cell.data.name, "protocol": document.eval.protocol,
-        "ipc": budget.ipc, "fraction": budget.fraction, "repetition": document.eval.r,
+        "row": document.label, "method": document.set.called, "dataset": document.cell.data.name,
+        "protocol": document.eval.protocol, "ipc": budget.ipc, "fraction": budget.fraction,
+        "repetition": document.eval.r,
     }[name]  # fmt: skip
 
 
