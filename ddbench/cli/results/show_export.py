@@ -99,7 +99,8 @@ def page(out: Path, target: Path, title: str | None, pictures: bool, views: tupl
 @click.option("--to", "target", type=Place(path_type=Path), required=True, help="The .jsonl file to write.")
 @click.option("--all", "whole", is_flag=True, help="Everything in --out, instead of the table of one run.")
 @click.option("--pictures", is_flag=True, help="Write pictures of the sets of repetition 0 beside it, for pages.")
-def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
+@click.option("--mixed-threads", is_flag=True, help="Also where rows of one table had other numbers of CPU threads.")
+def export(target: Path, whole: bool, pictures: bool, mixed_threads: bool, **given: Any) -> None:
     """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`.
 
     The options of the run say which table it is: rows that were skipped are in it, too. With --all no run is named, and
@@ -108,6 +109,7 @@ def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
     from ddbench.core.store.jsonl import write_records
 
     store, records = _read_all(given) if whole else _of_run(given)
+    _check_threads(records, allowed=mixed_threads)
     write_records(target, records)
     click.echo(f"{target}: {len(records)} records")
     if pictures:
@@ -116,6 +118,23 @@ def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
         shown = list(pictures_of(store, records))
         write_pictures(beside(target), shown)
         click.echo(f"{beside(target)}: {len(shown)} pictures")
+
+
+def _check_threads(records: list[Record], *, allowed: bool) -> None:
+    """Say what of a table was computed with other numbers of threads: one command does not make it again.
+
+    Raises:
+        UsageError: If there is such, and it is not ``allowed``.
+    """
+    from ddbench.results.tables.tables import tables_of
+
+    for told in dict.fromkeys(table.threads for table in tables_of(records) if table.threads):
+        if not allowed:
+            raise UsageError(
+                f"{told}: make those of one number anew (`ddbench results rm KEY`, then `ddbench run … --threads N`), "
+                "or add --mixed-threads: tables of the file say it, too"
+            )
+        click.echo(f"ddbench: {told}", err=True)
 
 
 def _of_run(given: dict[str, Any]) -> tuple[Store, list[Record]]:
@@ -136,7 +155,7 @@ def _read_all(given: dict[str, Any]) -> tuple[Store, list[Record]]:
     """
     context = click.get_current_context()
     used = [name for name in given if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
-    if named := [name for name in used if name not in ("out", "target", "whole", "pictures")]:
+    if named := [name for name in used if name not in ("out", "target", "whole", "pictures", "mixed_threads")]:
         option = next(o.opts[0] for o in context.command.params if o.name == named[0])
         raise UsageError(f"--all writes everything in {given['out']}: use either --all or {option}")
     store = opened(Path(given["out"]))
