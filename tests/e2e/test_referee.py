@@ -17,7 +17,7 @@ from tests.e2e.runs import PLUGIN, SMOKE, ddbench
 from tests.factories import change
 
 RUN = (
-    "--methods", "random,dm,kmeans_soft,mtt", "--ipc", "1", "--seeds", "3", "--set", "dm.iterations=2",
+    "--methods", "random,dm,kmeans_soft,herding", "--ipc", "1", "--seeds", "3", "--set", "dm.iterations=2",
     "--protocols", "hard,native",
 )  # fmt: skip
 DM = "dm (iterations=2)"
@@ -67,7 +67,7 @@ def test_all_that_a_run_made_comes_out_the_same_from_its_records(made, capsys):
     told = [r for r in read_records(made) if r.kind == "evaluation" and r.status == "ok"]
     assert len(found) == sum(r.evaluation.eval.r == 1 for r in told)
     assert {*found.values()} == {("same", "same")}
-    assert {name.split()[0] for name in found} >= {"full", "random", "dm", "kmeans_soft", "mtt"}
+    assert {name.split()[0] for name in found} >= {"full", "random", "dm", "kmeans_soft", "herding"}
     assert "recorded evaluations; to make: " in text.err
     assert before and {path: path.stat().st_mtime_ns for path in shared.rglob("*")} == before
 
@@ -77,7 +77,11 @@ def test_all_that_a_run_made_comes_out_the_same_from_its_records(made, capsys):
     [
         (("--row", "dm", "--protocol", "hard"), "dm (iterations=2) ipc 1", 3),
         (("--row", "full", "--protocol", "hard"), "full", 1),
-        (("--row", "DM,mtt", "--protocol", "hard", "--ipc", "1", "--dataset", "digits", "--repetition", "1"), "", 2),
+        (
+            ("--row", "DM,herding", "--protocol", "hard", "--ipc", "1", "--dataset", "digits", "--repetition", "1"),
+            "",
+            2,
+        ),
     ],
 )
 def test_filters_name_what_is_made_again(file, tmp_path, capsys, filters, label, n):

@@ -17,8 +17,11 @@ from ddbench.cli.results.quantise import quantise
 from ddbench.cli.results.quartiles import quartiles
 from ddbench.cli.results.verify_rm import OUT, rm, verify
 from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, options, planned_from
+from ddbench.core.bibtex import bibliography
 from ddbench.core.errors import UsageError
+from ddbench.core.infos import IMPORTED
 from ddbench.core.keys import short
+from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import Store
@@ -46,8 +49,9 @@ def results() -> None:
     multiple=True,
     help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts, crossing. [main]",
 )
+@click.option("--bibtex", is_flag=True, help="Only what to cite: BibTeX of the rows' papers, and of ddbench.")
 @PLUGIN
-def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...]) -> None:
+def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...], bibtex: bool) -> None:
     """Tables of everything in a results folder, whatever run it came from."""
     from ddbench.publish.text.render import render
     from ddbench.results.tables.tables import tables_of
@@ -55,6 +59,11 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
     records = stored(opened(out))
     if not any(record.kind == "evaluation" for record in records):
         raise none_in(out)
+    if bibtex:
+        made = [one for record in records if (one := record.document.set).cell.method != IMPORTED]
+        starts = [start.cell.method for one in made if (start := one.initial) is not None]
+        click.echo(bibliography(sorted({one.cell.method for one in made} | {*starts}), active().methods), nl=False)
+        return
     click.echo(tables(render(tables_of(records), style, details=details, views=join(views)), style), nl=False)
 
 
