@@ -15,7 +15,7 @@ from ddbench.cli.records import gathered
 from ddbench.core.documents import Document, precision_of
 from ddbench.core.errors import InterruptedRunError, UsageError, ambiguous
 from ddbench.core.names import meant
-from ddbench.core.records import Record
+from ddbench.core.records import ENGINES, Record
 from ddbench.core.specs import Budget
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def referee(
     with kept():
         plan, refused = plan_again(wanted, active())
     with _folder(out) as place:
-        store = Apart(place, Recounter())
+        store = Apart(place, Recounter(), aside=not only_plan)
         assess(plan, store, retry_failed=True)
         _refuse_itself(plan, records, place)
         _say(plan, records, len(wanted))
@@ -70,6 +70,15 @@ def referee(
                 raise InterruptedRunError("interrupted; nothing of it is kept (--out FOLDER keeps it)") from error
             raise
         return judge(records, wanted, plan, refused)
+
+
+def summary(findings: Sequence[Finding]) -> Iterator[str]:
+    """What came of all, a line for each verdict."""
+    from ddbench.results.audit.remade import MEANINGS
+
+    for (verdict, same), meaning in MEANINGS.items():
+        if n := sum((one.verdict, one.same_set) == (verdict, same) for one in findings):
+            yield f"{n} of {len(findings)}: {meaning}"
 
 
 def _meant(records: Sequence[Record], filters: dict[str, list[Any]]) -> list[Record]:
@@ -104,7 +113,7 @@ def _called(records: Sequence[Record], name: str, text: str) -> list[Record]:
             raise ambiguous(name, text, meanings)
         if meanings:
             return [one for one in records if str(_named(one, field)) == meanings[0]]
-    there = dict.fromkeys(str(_named(one, name)) for one in records)
+    there = dict.fromkeys(str(value) for one in records if (value := _named(one, name)) is not None)
     raise UsageError(f"--{name} {text}: the records have {', '.join(there) or 'nothing that is left'}")
 
 
@@ -177,10 +186,13 @@ def _count(n: int, what: str) -> str:
 
 def _as_recorded(plan: Plan, records: Sequence[Record]) -> Callable[[Document], Resources]:
     """What nodes may use: what their records name, artifacts and choices what those that need them do."""
-    envs: dict[str, dict[str, Any]] = {record.key: record.env for record in records if record.env}
+    # Where a record names no code path, each gives its bits, or it is from when there was one.
+    envs: dict[str, dict[str, Any]] = {record.key: {"engine": ENGINES[0]} | record.env for record in records}
     for node in reversed(plan.nodes.values()):  # what needs a node comes after it
+        env = envs.get(node.key, {})
         for need in node.needs:
-            envs.setdefault(need, envs.get(node.key, {}))
+            read = plan.nodes[need].kind == "artifact" and env.get("inputs")
+            envs.setdefault(need, {**env, "engine": read[0]} if read else env)
 
     def resources(document: Document) -> Resources:
         from ddbench.work.engine import as_recorded  # when a node starts, torch is there

@@ -33,7 +33,7 @@ OUT = click.option("--out", type=Place(path_type=Path), default=Path("runs"), sh
 @click.option("--out", type=Place(path_type=Path), help="Results folder. [runs; with --records a temporary one]")
 @click.option("--records", type=Place(path_type=Path), multiple=True, metavar="FILE",
               help="A file of records (.jsonl): make what it tells of again, from the records alone.")  # fmt: skip
-@click.option("--row", type=NAMES, multiple=True, help="Of --records: rows by their labels. [all]")
+@click.option("--row", type=NAMES, multiple=True, help="Of --records: rows, by label or method. [all]")
 @click.option("--dataset", type=NAMES, multiple=True, help="Data sets. [all]")
 @click.option("--ipc", type=CommaList(int), multiple=True, help="Images per class. [all]")
 @click.option("--fraction", type=CommaList(float), multiple=True, help="Shares of the training images. [all]")
@@ -61,8 +61,8 @@ def verify(key: str | None, out: Path | None, **given: Any) -> int:
     With --records in place of KEY, sets and students are made again from what a file of records says (and artifacts
     that are not in $DDBENCH_HOME), with the device, threads and engine of the records where they are here. Is the set
     the same to the bit, and are its students right about the same images? If not, their mean should lie in the
-    prediction interval of the recorded repetitions. What cannot be made here is a row that says why. Exit code 1:
-    outside, failed, or not made.
+    prediction interval of the recorded repetitions. How long it takes is said first. What cannot be made here is a row
+    that says why. Exit code 1: outside, failed, or not made.
     """
     narrowing = {name: given.pop(name) for name in ("row", "dataset", "ipc", "fraction", "protocol", "repetition")}
     files, dry_run = given.pop("records"), given.pop("dry_run")
@@ -73,13 +73,15 @@ def verify(key: str | None, out: Path | None, **given: Any) -> int:
         raise UsageError(f"{what}give either KEY, or --records FILE with what narrows it")
     if key is not None:
         return _verify_key(key, out or Path("runs"), **given)
-    from ddbench.cli.results.referee import referee
+    from ddbench.cli.results.referee import referee, summary
 
     filters = {name: join(values) for name, values in narrowing.items()}
     findings, level = referee(files, filters, out, only_plan=dry_run)
     if not findings:
         return 0
     _print(findings, "again", "again: made from the records alone, the sets included", level)
+    for line in summary(findings):
+        click.echo(line)
     return _exit_code(findings)
 
 

@@ -14,9 +14,20 @@ from ddbench.core.records import Record, said
 from ddbench.core.store.folder import Store
 from ddbench.plan.collect import cause
 from ddbench.plan.graph import Plan
-from ddbench.results.audit.verify import SAME_TO_THE_BIT, Case, Finding, cases_of
+from ddbench.results.audit.verify import SAME_TO_THE_BIT, Case, Finding, Verdict, cases_of
 from ddbench.results.stats import LEVEL
 from ddbench.results.stats.prediction import Interval, prediction_interval
+
+MEANINGS: Mapping[tuple[Verdict, bool | None], str] = {
+    ("same", True): "the same set to the bit, and the same test images right",
+    ("inside", True): "the same set to the bit, other students; accuracy inside the interval",
+    ("inside", False): "a set of other bits; accuracy inside the interval",
+    ("outside", True): "the same set to the bit, other students; accuracy outside the interval",
+    ("outside", False): "a set of other bits; accuracy outside the interval",
+    ("failed", None): "failed",
+    ("not made", None): "not made here",
+}
+"""What verdicts say of a set and its students that were made again; whether the set is the same to the bit."""
 
 
 class Apart(Store):
