@@ -100,7 +100,7 @@ def _facts(record: Record, facts: dict[str, Any]) -> list[list[str]]:
     seeds = f"master seed {cell.master}, repetition {cell.r}"
     versions = [f"{name} {env[name]}" for name in ("ddbench", "git", "torch", "python", "engine") if env.get(name)]
     machine = [str(device)] if (device := env.get("device")) else []
-    machine += [f"{threads} CPU threads"] if (threads := env.get("threads")) else []
+    machine += [f"{threads} CPU thread{'' if threads == 1 else 's'}"] if (threads := env.get("threads")) else []
     return [
         *rows,
         ["data", f"`{cell.data.name}` revision `{cell.data.revision}`, split {cell.data.split}{view}"],
