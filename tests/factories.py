@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,15 @@ def _keyed(record: Record) -> Record:
     if record.kind == "evaluation":
         key = eval_key(record.evaluation.eval.model_copy(update={"set": key}))
         content |= {"key": key, "eval": content["eval"] | {"set": content["set"]["key"]}}
-    return record.model_copy(update={"key": key, "document": parse(content)})
+    return record.model_copy(update={"key": key, "document": parse(content), "n_test": _test_images(record)})
+
+
+def _test_images(record: Record) -> int | None:
+    """Of how many test images its accuracy is that of a whole number, as files of records must hold it."""
+    n, top1 = record.n_test, record.metrics.get("top1")
+    if n is None or record.status != "ok" or (top1 * n / 100) % 1 == 0:
+        return n
+    return n * Fraction(top1 * n / 100).limit_denominator(10**6).denominator
 
 
 def placed(folder: Path, records: Iterable[Record]) -> list[Path]:

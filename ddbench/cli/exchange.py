@@ -122,7 +122,8 @@ def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:
     "target",
     type=click.Choice(["pt", "npz", "folder", "hf"]),
     required=True,
-    help="pt, npz: as stored, with pixels; folder: a PNG for each image; hf: parquet, as Hugging Face has it.",
+    help="pt, npz: as stored, with pixels; folder: a PNG for each image; hf: parquet and a dataset card, as Hugging "
+    "Face has it.",
 )
 @click.option(
     "--into",
@@ -140,6 +141,7 @@ def export(key: str, target: str, into: Path | None, out: Path) -> None:
     record = set_of(store, found)
     condensed, _ = store.load_set(found.folder, keep=True)
     place = file_for(into, record.key, target)
-    for line in write(condensed, record, target, place):
+    evaluations = [one for _, one in store.records() if one.kind == "evaluation" and one.document.set.key == record.key]
+    for line in write(condensed, record, target, place, evaluations):
         click.echo(f"ddbench: {line}", err=True)
     click.echo(f"{record.document.label}: {len(condensed)} images in {place}")

@@ -11,6 +11,8 @@ import click
 
 from ddbench.cli.options import PLUGIN
 from ddbench.core.api import MethodInfo
+from ddbench.core.bibtex import bibliography
+from ddbench.core.errors import UsageError
 from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import Registries, active, import_target, params_class
 from ddbench.core.plugin.registry import Origin
@@ -116,14 +118,20 @@ _ROWS: dict[str, Callable[[Registries], list[dict[str, Any]]]] = {
 @click.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--bibtex", is_flag=True, help="Only what to cite for a method, as BibTeX.")
 @PLUGIN
-def describe(name: str, as_json: bool) -> None:
+def describe(name: str, as_json: bool, bibtex: bool) -> None:
     """Describe a method (paper, parameters, presets), or any other registered member."""
     registries = active()
     name = registries.named(name, also=derived.names(registries))
     found = [] if name in registries.methods else _others(registries, name)
+    if found and bibtex:
+        raise UsageError(f"{name}: only methods name papers (see `ddbench list methods`)")
     if not found:
         method, start = _method(registries, name)
+        if bibtex:
+            click.echo(bibliography([start, method.name] if start else [method.name], registries.methods), nl=False)
+            return
         _describe_method(registries, method, as_json, name if start else "", start)
     elif as_json:
         click.echo(json.dumps(found if len(found) > 1 else found[0], indent=1, default=str))

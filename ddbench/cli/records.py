@@ -11,6 +11,7 @@ from ddbench.core.records import Record
 from ddbench.core.store.folder import newer_below
 from ddbench.library.folders import each_once, opened
 from ddbench.plan.collect import called_as_made, stored
+from ddbench.work.evaluate.predictions import Recounter
 
 
 def gathered(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
@@ -25,7 +26,8 @@ def gathered(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
     """
     from ddbench.core.store.jsonl import read_records
 
-    records = called_as_made(record for path in files for record in read_records(path))
+    recount = Recounter()
+    records = called_as_made(record for path in files for record in read_records(path, recount=recount))
     if out is not None or not files:
         records += stored(opened(out or Path("runs")))
     return each_once(records)

@@ -118,10 +118,7 @@ class Params(BaseModel):
 
     @property
     def made_for(self) -> str:
-        """Name of the predictor that its sets are made for (a protocol's student, as ``ntk-fc1``); empty: networks.
-
-        Where another predictor stands in a network's place, tables say which one a row was made for.
-        """
+        """The predictor that its sets are made for (``ntk-fc1``), told under others; empty: networks."""
         return ""
 
     @property
@@ -147,17 +144,11 @@ class Params(BaseModel):
         return n
 
     def stored_bytes(self, n: int, data: DatasetInfo) -> int | None:
-        """Bytes that a set of ``n`` images takes, without hard labels; None where real images are kept.
-
-        The control ``random@bytes`` buys real images with them. Pure.
-        """
+        """Bytes of a set of ``n`` images, without hard labels, for ``random@bytes``; None: real images. Pure."""
         return None
 
     def stored_pixels(self, n: int, data: DatasetInfo) -> int | None:
-        """How many of these bytes, by four, are pixels that a byte each could hold; None where there are none.
-
-        The control ``random@uint8`` buys real images with what a set of ``n`` images takes with such pixels. Pure.
-        """
+        """How many of its pixels a byte each could hold, for ``random@uint8``; None where there are none. Pure."""
         return None
 
 

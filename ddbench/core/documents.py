@@ -174,7 +174,7 @@ class Facts(Keyed):
         short: Classes that have fewer images than the column's ipc; None: there are none.
         own_student: Whether its student starts from an initial state that a set holds (``Params.own_student``): it
             is shown apart.
-        place: Of its row among those of the command, from 0; rows of a page are in this order. None: not known.
+        place: Of its row among those of the command, from 1; rows of a page are in this order. None: not known.
     """
 
     LATER = ("buys", "protocol", "short", "own_student", "place")

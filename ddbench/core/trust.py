@@ -10,7 +10,8 @@ import datetime
 import itertools
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,48 @@ def wrong_per_class(record: Record, hits: npt.NDArray[Any], labels: npt.NDArray[
             return f"per_class: class {c} has {images[c]} test images, but {value}"
         if value is not None and abs(value - 100.0 * right[c] / images[c]) > CLOSE:
             return f"per_class says {value:g} for class {c}, but {100.0 * right[c] / images[c]:g} is counted"
+    return None
+
+
+def sizes_told(records: Iterable[Record]) -> tuple[int, ...] | None:
+    """Test images of each class, as accuracies of classes tell it: k of n images are a fraction of denominator n.
+
+    Args:
+        records: Evaluations of one data set and split, all of ``n_test`` images.
+
+    Returns:
+        K sizes; None where the fractions leave other sizes possible, or contradict each other.
+    """
+    sizes: list[int] = []
+    n_test = 0
+    for record in records:
+        told, n_test = record.metrics.get("per_class") or (), record.n_test or 0
+        sizes += [1] * (len(told) - len(sizes))
+        for c, value in enumerate(told):
+            if value is not None:
+                sizes[c] = math.lcm(sizes[c], Fraction(value / 100).limit_denominator(max(1, n_test)).denominator)
+    return tuple(sizes) if n_test and sum(sizes) == n_test else None  # each divides the true one, and all are n_test
+
+
+def wrong_mean(record: Record, sizes: Sequence[int]) -> str | None:
+    """How an accuracy differs from the mean of its classes'; None: it does not, or the record does not say these.
+
+    Args:
+        record: An evaluation with a result.
+        sizes: Test images of each class, K numbers.
+    """
+    told = record.metrics.get("per_class")
+    if told is None:
+        return None
+    if len(told) != len(sizes):
+        return f"per_class has {len(told)} classes, the data set {len(sizes)}"
+    right = [(value or 0) / 100 * size for value, size in zip(told, sizes, strict=True)]
+    for c, (value, images, size) in enumerate(zip(told, right, sizes, strict=True)):
+        if (value is None) != (size == 0) or not _is_whole(images, size):
+            return f"per_class says {value} for class {c}, which has {size} test images"
+    mean = 100 * sum(right) / sum(sizes)
+    if abs(mean - record.metrics["top1"]) > CLOSE:
+        return f"top1 is {record.metrics['top1']:g}, but its classes' accuracies come to {mean:g}"
     return None
 
 
@@ -246,6 +289,8 @@ def _doubts_of_result(record: Record) -> Iterator[str]:
 
 def _doubts_of_recount(metrics: Mapping[str, Any], n_test: int | None) -> Iterator[str]:
     top1, classes = metrics["top1"], [one for one in metrics.get("per_class") or () if one is not None]
+    if n_test is not None and not _is_whole(top1 * n_test / 100, n_test):
+        yield f"top1 {top1:g} is no whole number of {n_test} test images"
     if classes and not min(classes) - CLOSE <= top1 <= max(classes) + CLOSE:
         yield f"top1 {top1:g} is no mean of its classes' accuracies"
     if (correct := metrics.get("correct")) is None:
@@ -260,6 +305,11 @@ def _doubts_of_recount(metrics: Mapping[str, Any], n_test: int | None) -> Iterat
         return
     if abs(counted - top1) > CLOSE:
         yield f"top1 is {top1:g}, but its correct predictions are {counted:g} %"
+
+
+def _is_whole(images: float, n: int) -> bool:
+    """Whether so many of ``n`` images are a whole number, as far as :data:`CLOSE` percent tell."""
+    return abs(images - round(images)) <= CLOSE * n / 100
 
 
 def _is_metric(name: str, value: object) -> bool:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ddbench.core.errors import DataError
 from ddbench.core.infos import DatasetRecord
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import DatasetInfo, DataSpec, SplitName
 from ddbench.data.describe import describe
 from ddbench.data.prepared.on_disk import find
+from ddbench.data.prepared.pointers import made_anew
 from ddbench.data.prepared.prepare import resolve
 from ddbench.data.prepared.sources import parse_source
 from ddbench.data.prepared.views import canonical_view
@@ -75,6 +77,29 @@ def facts_of(spec: DataSpec, known: Registry[DatasetRecord]) -> DatasetInfo:
         DataError: If the data set is not prepared.
     """
     return describe(find(spec.name, spec.revision, known), spec)
+
+
+def recorded_data(spec: DataSpec, registries: Registries) -> Data:
+    """The data set that a record names, to its revision; what comes with ddbench is decoded on first use.
+
+    Raises:
+        DataError: If it is not prepared here, or other images are called so; the message says what to do.
+        UsageError: If its view or its preprocessing does not exist here.
+    """
+    try:
+        info = facts_of(spec, registries.datasets)
+    except DataError as error:
+        if spec.name not in registries.datasets:
+            how = made_anew(spec.name, spec.revision, registries.datasets)
+            raise DataError(f"{error}: run `{how}` with the images that the record is of") from None
+        here = open_data(spec.name, spec.view, spec.split, spec.preprocess, registries)
+        if here.spec.revision != spec.revision:
+            raise DataError(
+                f"data set {spec.name!r} is here in revision {here.spec.revision}, the record is of revision "
+                f"{spec.revision}: other images or labels"
+            ) from None
+        info = here.info
+    return Data(spec, info, _label(spec))
 
 
 def _label(spec: DataSpec) -> str:

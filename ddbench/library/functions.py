@@ -153,13 +153,18 @@ def read(*places: PathLike, plugin: PathLike | Sequence[PathLike] = ()) -> Resul
         UsageError: If one is neither, or cannot be read.
     """
     from ddbench.core.store.jsonl import read_records
+    from ddbench.work.evaluate.predictions import Recounter
 
     paths = [*map(Path, places or ("runs",))]
     lost = next((path for path in paths if not path.exists()), None)
     if lost is not None:
         raise UsageError(f"{lost}: no such results folder or file of records")
     with kept(), one_file_plugins(_paths(plugin)):
-        found = (stored(opened(path)) if path.is_dir() else called_as_made(read_records(path)) for path in paths)
+        recount = Recounter()
+        found = (
+            stored(opened(path)) if path.is_dir() else called_as_made(read_records(path, recount=recount))
+            for path in paths
+        )
         return Results(each_once(chain.from_iterable(found)))
 
 

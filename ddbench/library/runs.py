@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
+from ddbench.core.documents import Document
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.process_state import kept
@@ -25,7 +26,7 @@ from ddbench.plan.rates import Kept
 from ddbench.plan.speeds import Speeds
 from ddbench.plan.status import assess
 from ddbench.plan.suite import Suite
-from ddbench.work.executors.base import EXECUTORS, Run, make_executor
+from ddbench.work.executors.base import EXECUTORS, Resources, Run, make_executor
 from ddbench.work.executors.sharing import Isolate, Sharing, share
 from ddbench.work.monitor import Beats, Monitor
 
@@ -104,7 +105,14 @@ def planned(
     return store, plan
 
 
-def perform(plan: Plan, store: Store, how: How, watcher: Callable[[], Watcher], say: Callable[[str], None]) -> None:
+def perform(
+    plan: Plan,
+    store: Store,
+    how: How,
+    watcher: Callable[[], Watcher],
+    say: Callable[[str], None],
+    of: Callable[[Document], Resources] | None = None,
+) -> None:
     """Say the notes of an assessed plan, and run what is pending.
 
     Args:
@@ -113,6 +121,7 @@ def perform(plan: Plan, store: Store, how: How, watcher: Callable[[], Watcher], 
         how: How nodes are computed.
         watcher: Makes what is told about the nodes.
         say: Is told what a user should know, a line each.
+        of: What a node may use; None: by the rule of :class:`ddbench.work.executors.sharing.Sharing`.
 
     Raises:
         InterruptedRunError: If the user asked to stop.
@@ -127,7 +136,7 @@ def perform(plan: Plan, store: Store, how: How, watcher: Callable[[], Watcher], 
         store.check_writable()
         sweep(store.out)
         plan.write(store.out / "plan.jsonl")
-        _execute(plan, store, how, watching, say)
+        _execute(plan, store, how, watching, say, of)
 
 
 def foresee(plan: Plan, store: Store, sharing: Sharing, kept_rates: Kept) -> tuple[Speeds, Peaks]:
@@ -157,7 +166,14 @@ def settle_references(plan: Plan, store: Store, limit_s: float) -> None:
         forecast.limit_references(plan, store, limit_s)
 
 
-def _execute(plan: Plan, store: Store, how: How, watching: Watcher, say: Callable[[str], None]) -> None:
+def _execute(
+    plan: Plan,
+    store: Store,
+    how: How,
+    watching: Watcher,
+    say: Callable[[str], None],
+    of: Callable[[Document], Resources] | None,
+) -> None:
     """Run what is pending; torch is imported here, by the executor, and not before."""
     from ddbench.work.interrupts import Interrupts
 
@@ -182,7 +198,7 @@ def _execute(plan: Plan, store: Store, how: How, watching: Watcher, say: Callabl
             place = make_executor(how.executor or sharing.executor, run)
             limit, retry = how.reference_limit_s, how.retry_failed
             schedule = Schedule(
-                plan, store, place, sharing.of, interrupts, beats, limit, retry, sharing.jobs > 1, speeds, peaks
+                plan, store, place, of or sharing.of, interrupts, beats, limit, retry, sharing.jobs > 1, speeds, peaks
             )
             try:
                 schedule.run()

@@ -41,7 +41,7 @@ def make(grid: Grid) -> Plan:
         UsageError: If none of the requested methods has a cell that can run; the message gives the reason.
     """
     check_size(grid)
-    planner = _Planner(grid)
+    planner = Planner(grid)
     for data in grid.data:
         for arch in grid.archs(data):
             planner.tables(data, arch)
@@ -75,7 +75,7 @@ CHOOSES = ", chooses the learning rate"
 """Ends the titles of nodes that stand in no table."""
 
 
-class _Planner:
+class Planner:
     """Collects nodes, each once; evaluations of references go last because others tell how long they take."""
 
     def __init__(self, grid: Grid) -> None:
@@ -87,9 +87,10 @@ class _Planner:
         self.refused: set[str] = set()
         self.left: dict[str, Row] = {}
         self.kinds: dict[str, Kind] = {}
-        self.places = {row.label: place for place, row in enumerate(grid.rows)}
+        self.places = {row.label: place for place, row in enumerate(grid.rows, 1)}
 
     def finish(self) -> Plan:
+        """The plan, with references last and its notes."""
         self.plan.nodes |= self.last
         gone = [self.made(key) for key in self.refused - self._served()]  # sets that no protocol can evaluate
         for made in gone:
@@ -123,6 +124,7 @@ class _Planner:
         self.notes |= {note: None for _, note in students.values() if note is not None}
 
     def table(self, table: TableKey, protocol: Protocol) -> None:
+        """The entries of one table, with their nodes."""
         native = protocol.info.follows_recipe
         whole_done: set[str] = set()
         for budget in self.grid.budgets:
@@ -216,6 +218,7 @@ class _Planner:
         return {"whitening": (matrices.kind, self.artifact(matrices, f"preprocessing {spec.data.preprocess}"))}
 
     def cell(self, cell: GridCell) -> str:
+        """The key of a cell's node, which is planned with its artifacts."""
         spec, method = cell.spec, cell.row.method
         used = self.whitening(spec)
         asker = f"method {method.name!r} ({self.grid.registries.methods.origin(method.name).distribution})"

@@ -30,13 +30,13 @@ def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
         if node.key in wanted:
             wanted |= set(node.needs)
             if isinstance(node.document, ArtifactDocument):
-                _refuse_missing_import(node.document.artifact)
+                refuse_missing_import(node.document.artifact)
         else:
             node.state = "unneeded"
     memory.refuse_too_large(plan)
 
 
-def _refuse_missing_import(spec: ArtifactSpec) -> None:
+def refuse_missing_import(spec: ArtifactSpec) -> None:
     """An artifact from elsewhere cannot be built when it is not there.
 
     Raises:

@@ -27,6 +27,7 @@ from ddbench.publish.tuning import tuning_block
 from ddbench.publish.views.catalog import ONCE, check_names
 from ddbench.results.tables.figures import plural
 from ddbench.results.tables.tables import Table, tables_of
+from ddbench.work.evaluate.predictions import Recounter
 
 EXAMPLE = "<!-- ddbench:table records=records/digits.jsonl datasets=digits protocol=hard -->"
 TUNING = "<!-- ddbench:tuning records=records/tuning-fm14.jsonl file=../configs/tune-fm14.yaml -->"
@@ -204,7 +205,7 @@ def _meant(path: Path) -> list[Record]:
     Raises:
         UsageError: If one is of a run whose results mean nothing.
     """
-    records = called_as_made(read_records(path))
+    records = called_as_made(read_records(path, recount=Recounter()))
     smoke = next((r for r in records if r.kind == "evaluation" and for_tests_only(r.document.profile)), None)
     if smoke is not None:
         raise UsageError(f"{path}: profile smoke is for tests; {smoke.document.label} has no place in a leaderboard")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import PositiveInt, field_validator
@@ -92,6 +93,16 @@ def choose(*, device: str, threads: int | None, engine: str = "auto") -> Engine:
     allowed = int(wished) if wished.isdigit() and int(wished) else cores()
     kind = device.partition(":")[0]
     return Engine(device=kind, threads=threads or allowed, engine=code_path(engine, kind))
+
+
+def as_recorded(env: Mapping[str, Any]) -> Engine:
+    """The engine that a record's ``env`` names, or what is nearest to it on this machine."""
+    for how in (env, {**env, "engine": "auto"}, {}):  # a code path that is not here, or a device
+        with contextlib.suppress(UsageError):
+            return choose(
+                device=how.get("device", "auto"), threads=how.get("threads"), engine=how.get("engine", "auto")
+            )
+    raise AssertionError("some device is always there")
 
 
 def code_path(wished: str, device: str, *, why_not: Callable[[], str] | None = None) -> str:

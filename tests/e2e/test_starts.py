@@ -12,7 +12,7 @@ import torch
 
 from ddbench.core.store import artifacts
 from ddbench.core.store.folder import Store
-from ddbench.results.audit.verify import cases_of
+from ddbench.results.audit.verify import cases_of, with_sets
 from tests.e2e.runs import SMOKE, contents, ddbench, folders
 
 PICK = """
@@ -133,7 +133,7 @@ def test_a_set_that_started_from_another_can_be_verified_and_says_from_which(don
 
 def test_verification_knows_the_repetitions_of_a_row_by_what_they_start_from(done):
     mine = [r for _, r in Store(done[3]).records("eval/*.json") if r.document.label == "kmeans_soft"]
-    cases = cases_of(Store(done[3]), mine[:1])
+    cases = cases_of(with_sets(Store(done[3])), mine[:1])
     assert [len(case.row) for case in cases] == [len(mine)] == [2]
 
 

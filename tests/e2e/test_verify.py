@@ -15,7 +15,7 @@ from ddbench.core.correctness import pack
 from ddbench.core.store.files import StoreWarning, sha256_file
 from ddbench.core.store.folder import CONDENSE, Store, write_record
 from ddbench.core.store.tensors import load_set, save_set
-from ddbench.results.audit.verify import cases_of
+from ddbench.results.audit.verify import cases_of, with_sets
 from ddbench.results.stats.prediction import prediction_interval
 from tests.e2e.runs import PLUGIN, SMOKE, ddbench, folders
 from tests.factories import pair
@@ -314,7 +314,7 @@ def test_an_evaluation_beside_a_damaged_record_of_its_set_counts_with_no_row(tmp
     write_record(tmp_path / "dm" / "eval" / "x.json", student)
     (tmp_path / "dm" / CONDENSE).write_text(damage)
     with pytest.warns(StoreWarning, match="counts as missing"):
-        (case,) = cases_of(Store(tmp_path), [student])
+        (case,) = cases_of(with_sets(Store(tmp_path)), [student])
     assert case.row == ((student.metrics["top1"],),)
 
 
@@ -472,7 +472,14 @@ def test_the_set_of_a_one_file_plugin_asks_for_its_file(tmp_path, capsys, fresh_
     run = ("run", "--plugin", plugin, "--methods", "mean", "--ipc", 1, "--seeds", 1, *SMOKE, "--out", out)
     assert ddbench(*run) == 0
     (folder,) = folders(out, "mean")
-    verify = ("results", "verify", folder.name, "--files-only", "--out", out)
+    verify = ("results", "verify", folder.name, "--out", out)
     assert ddbench(*verify) == 2
     assert "the plugin of method 'mean' is not here; name its file: --plugin FILE.py" in capsys.readouterr().err
     assert ddbench(*verify, "--plugin", plugin) == 0
+    for more in ((), ("--plugin", plugin)):
+        assert ddbench(*verify, "--files-only", *more) == 0
+    path = evaluation(folder)
+    save_file({"predictions": load_file(path.with_suffix(".safetensors"))["predictions"] + 1},
+              path.with_suffix(".safetensors"))  # fmt: skip
+    assert ddbench(*verify, "--files-only") == 1
+    assert "but its predictions give" in capsys.readouterr().err

@@ -18,8 +18,11 @@ from ddbench.cli.results.quartiles import quartiles
 from ddbench.cli.results.verify_rm import OUT, rm, verify
 from ddbench.cli.run import HOW, NAMES, STYLES, WHAT, WIDE, options, planned_from
 from ddbench.cli.screen import screen
+from ddbench.core.bibtex import bibliography
 from ddbench.core.errors import UsageError
+from ddbench.core.infos import IMPORTED
 from ddbench.core.keys import short
+from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import Store
@@ -47,9 +50,12 @@ def results() -> None:
     multiple=True,
     help="Tables to show: main, scores, cost, regime, ranks, stability, failures, lossless, verdicts, crossing. [main]",
 )
+@click.option("--bibtex", is_flag=True, help="Only what to cite: BibTeX of the rows' papers, and of ddbench.")
 @WIDE
 @PLUGIN
-def show_results(out: Path, style: str, details: bool, views: tuple[list[str], ...], *, wide: bool) -> None:
+def show_results(
+    out: Path, style: str, details: bool, views: tuple[list[str], ...], *, bibtex: bool, wide: bool
+) -> None:
     """Tables of everything in a results folder, whatever run it came from."""
     from ddbench.publish.text.render import render
     from ddbench.results.tables.tables import tables_of
@@ -57,6 +63,11 @@ def show_results(out: Path, style: str, details: bool, views: tuple[list[str], .
     records = stored(opened(out))
     if not any(record.kind == "evaluation" for record in records):
         raise none_in(out)
+    if bibtex:
+        made = [one for record in records if (one := record.document.set).cell.method != IMPORTED]
+        starts = [start.cell.method for one in made if (start := one.initial) is not None]
+        click.echo(bibliography(sorted({one.cell.method for one in made} | {*starts}), active().methods), nl=False)
+        return
     text = render(tables_of(records), style, details=details, views=join(views), screen=screen(wide=wide))
     click.echo(tables(text, style), nl=False)
 
@@ -102,7 +113,8 @@ def page(out: Path, target: Path, title: str | None, pictures: bool, views: tupl
 @click.option("--to", "target", type=Place(path_type=Path), required=True, help="The .jsonl file to write.")
 @click.option("--all", "whole", is_flag=True, help="Everything in --out, instead of the table of one run.")
 @click.option("--pictures", is_flag=True, help="Write pictures of the sets of repetition 0 beside it, for pages.")
-def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
+@click.option("--mixed-threads", is_flag=True, help="Also where rows of one table had other numbers of CPU threads.")
+def export(target: Path, whole: bool, pictures: bool, mixed_threads: bool, **given: Any) -> None:
     """Write the records behind one run's table as compact JSON lines, for `leaderboards/records/`.
 
     The options of the run say which table it is: rows that were skipped are in it, too. With --all no run is named, and
@@ -111,6 +123,7 @@ def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
     from ddbench.core.store.jsonl import write_records
 
     store, records = _read_all(given) if whole else _of_run(given)
+    _check_threads(records, allowed=mixed_threads)
     write_records(target, records)
     click.echo(f"{target}: {len(records)} records")
     if pictures:
@@ -119,6 +132,23 @@ def export(target: Path, whole: bool, pictures: bool, **given: Any) -> None:
         shown = list(pictures_of(store, records))
         write_pictures(beside(target), shown)
         click.echo(f"{beside(target)}: {len(shown)} pictures")
+
+
+def _check_threads(records: list[Record], *, allowed: bool) -> None:
+    """Say what of a table was computed with other numbers of threads: one command does not make it again.
+
+    Raises:
+        UsageError: If there is such, and it is not ``allowed``.
+    """
+    from ddbench.results.tables.tables import tables_of
+
+    for told in dict.fromkeys(table.threads for table in tables_of(records) if table.threads):
+        if not allowed:
+            raise UsageError(
+                f"{told}: make those of one number anew (`ddbench results rm KEY`, then `ddbench run … --threads N`), "
+                "or add --mixed-threads: tables of the file say it, too"
+            )
+        click.echo(f"ddbench: {told}", err=True)
 
 
 def _of_run(given: dict[str, Any]) -> tuple[Store, list[Record]]:
@@ -139,7 +169,7 @@ def _read_all(given: dict[str, Any]) -> tuple[Store, list[Record]]:
     """
     context = click.get_current_context()
     used = [name for name in given if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
-    if named := [name for name in used if name not in ("out", "target", "whole", "pictures")]:
+    if named := [name for name in used if name not in ("out", "target", "whole", "pictures", "mixed_threads")]:
         option = next(o.opts[0] for o in context.command.params if o.name == named[0])
         raise UsageError(f"--all writes everything in {given['out']}: use either --all or {option}")
     store = opened(Path(given["out"]))

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ddbench.core.errors import InterruptedRunError, UsageError
+from ddbench.core.errors import InterruptedRunError
 from ddbench.library.progress import Progress
 from ddbench.work.interrupts import Interrupts
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ddbench.core.plugin.loader import Registries
     from ddbench.core.store.folder import Store
     from ddbench.results.audit.retrain import MakeWorker, RunNode
-    from ddbench.work.engine import Engine
 
 
 @contextlib.contextmanager
@@ -34,10 +33,11 @@ def students(registries: Registries, total: int) -> Iterator[tuple[MakeWorker, P
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
             from ddbench.work.attempt import Outcome
+            from ddbench.work.engine import as_recorded
             from ddbench.work.node import run_node
 
             def worker(scratch: Store, env: Mapping[str, Any]) -> RunNode:
-                engine = _as_recorded(env)
+                engine = as_recorded(env)
 
                 def train(document: EvaluationDocument) -> Outcome:
                     if (reason := registries.unlike_record(document.spec)) is not None:
@@ -53,15 +53,3 @@ def students(registries: Registries, total: int) -> Iterator[tuple[MakeWorker, P
         raise InterruptedRunError("interrupted; what was written before stays") from error
     finally:
         watcher.close()
-
-
-def _as_recorded(env: Mapping[str, Any]) -> Engine:
-    """The engine that a record names, or what is nearest to it on this machine."""
-    from ddbench.work.engine import choose
-
-    for how in (env, {**env, "engine": "auto"}, {}):  # a code path that is not here, or a device
-        with contextlib.suppress(UsageError):
-            return choose(
-                device=how.get("device", "auto"), threads=how.get("threads"), engine=how.get("engine", "auto")
-            )
-    raise AssertionError("some device is always there")

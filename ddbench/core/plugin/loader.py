@@ -160,11 +160,11 @@ class Registries:
             return reason
         if (other := self._exchanged(spec)) is None:
             return None
-        noun, name, _ = other
+        noun, name, _, _ = other
         return f"the plugin of {noun} {name!r} is another one than this was planned with (it was edited or exchanged)"
 
-    def unlike_record(self, spec: EvalSpec) -> str | None:
-        """Why what is loaded here cannot repeat a recorded evaluation, and what can; None when it is what made it."""
+    def unlike_record(self, spec: CellSpec | EvalSpec) -> str | None:
+        """Why what is loaded here cannot repeat what a record tells, and what can; None when it is what made it."""
         if (reason := self.missing(spec)) is not None:
             return reason
         try:
@@ -173,13 +173,16 @@ class Registries:
             return str(error)
         if other is None:
             return None
-        noun, name, planned = other
+        noun, name, planned, here = other
+        if owner_of(planned) == owner_of(here):
+            then, now = (mark.partition("@")[2] or "1" for mark in (planned, here))
+            return f"recorded with version {then} of {noun} {name!r}, {now} is here: install {owner_of(here)} of then"
         if is_file(owner_of(planned)):
             return f"recorded with another text of the plugin of {noun} {name!r}: name that file: --plugin FILE.py"
         return f"recorded with another {noun} {name!r}, that of {planned or FIRST_PARTY}: install that one"
 
-    def _exchanged(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> tuple[str, str, str] | None:
-        """The first member that is another here than that of a spec: noun, name, and the mark as it was planned.
+    def _exchanged(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> tuple[str, str, str, str] | None:
+        """The first member that is another here than that of a spec: noun, name, the marks as planned and as here.
 
         Raises:
             UsageError: If a method, protocol or artifact kind of ddbench's own is not here.
@@ -187,8 +190,8 @@ class Registries:
         for registry, name, planned in self._planned(spec):
             if registry not in (self.datasets, self.architectures):  # there are some that nobody registers
                 registry.get(name)
-            if registry.mark(name) != planned:
-                return registry.noun, name, planned
+            if (here := registry.mark(name)) != planned:
+                return registry.noun, name, planned, here
         return None
 
     def _planned(self, spec: CellSpec | EvalSpec | ArtifactSpec) -> Iterator[tuple[Registry[Any], str, str]]:

@@ -12,7 +12,8 @@ from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
 from ddbench.core.keys import canonical, short
 from ddbench.core.records import Record
 from ddbench.core.store.files import NewerRecordWarning, StoreWarning, atomic_write, read_small
-from ddbench.core.trust import doubt
+from ddbench.core.store.folder import Recount, none
+from ddbench.core.trust import doubt, sizes_told, wrong_mean
 
 MOST_BYTES = 1 << 30
 """Of a file of records; hundreds of thousands take less."""
@@ -51,11 +52,12 @@ def _keep_newer(path: Path) -> None:
             Record.from_json(line, f"{path}:{number}")
 
 
-def read_records(path: Path, *, whole: bool = False) -> list[Record]:
+def read_records(path: Path, *, whole: bool = False, recount: Recount = none) -> list[Record]:
     """The records in a file; a line that is none, or cannot be believed, is told and left out, as its evaluations are.
 
     Args:
         path: The file.
+        recount: What else must agree, see :class:`ddbench.core.store.folder.Store`.
         whole: Refuse a file of which a line would be left out, as those must who write the file anew.
 
     Raises:
@@ -66,7 +68,7 @@ def read_records(path: Path, *, whole: bool = False) -> list[Record]:
     except (OSError, CorruptFileError) as error:
         why = getattr(error, "strerror", None) or "not a file of records"
         raise UsageError(f"records {path}: {why} {HINT}") from None
-    read = _Lines(path)
+    read = _Lines(path, recount)
     for number, line in enumerate(lines, 1):
         if line.strip():
             read.add(number, line)
@@ -99,8 +101,8 @@ class _Lines:
         newer: Those of a newer ddbench among them.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, recount: Recount) -> None:
+        self.path, self.recount = path, recount
         self.records: dict[int, Record] = {}
         self.odd: dict[int, str] = {}
         self.newer: dict[int, NewerRecordError] = {}
@@ -120,7 +122,7 @@ class _Lines:
                 self._refused[key] = number
             return
         self.records[number] = record
-        if (why := doubt(record)) is not None:
+        if (why := doubt(record) or self.recount(self.path, record)) is not None:
             self.odd[number] = why
             if record.kind == "condense":
                 self._refused |= dict.fromkeys({record.key, record.document.key}, number)
@@ -134,11 +136,32 @@ class _Lines:
             first, other = same[0], next((one for one in same if self.records[one] != self.records[same[0]]), None)
             if other is not None:
                 self.odd |= {one: f"lines {first} and {other} disagree about {short(key)}: delete one" for one in same}
+        sets = {record.key: number for number, record in self.records.items() if record.kind == "condense"}
         for number, record in self.records.items():
             made = record.evaluation.eval.set if record.kind == "evaluation" else None
             if made in self._refused and number not in self.odd:
                 self.odd[number] = f"it evaluates a set that is not believed (line {self._refused[made]})"
+            elif made in sets and self._is_of_another(record, self.records[sets[made]]):
+                self.odd.setdefault(number, f"it evaluates another set than line {sets[made]} made")
+        self._compare_classes()
         return [record for number, record in self.records.items() if number not in self.odd]
+
+    @staticmethod
+    def _is_of_another(record: Record, made: Record) -> bool:
+        """Whether an evaluation is of another file than the set of its key."""
+        return record.status == "ok" and (made.status != "ok" or record.set_sha256 != made.set_sha256)
+
+    def _compare_classes(self) -> None:
+        """Leave out accuracies that are not the means of their classes', whose sizes all lines together may tell."""
+        groups: dict[str, dict[int, Record]] = {}
+        for number, record in self.records.items():
+            if record.kind == "evaluation" and record.status == "ok" and number not in self.odd:
+                data = record.document.cell.data.model_dump(mode="json", exclude={"preprocess"})
+                groups.setdefault(canonical([data, record.n_test]), {})[number] = record
+        for members in groups.values():
+            if (sizes := sizes_told(members.values())) is not None:
+                found = ((number, wrong_mean(record, sizes)) for number, record in members.items())
+                self.odd |= {number: why for number, why in found if why is not None}
 
 
 def _set_of(line: bytes) -> str | None:

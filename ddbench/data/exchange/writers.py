@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ddbench.core.records import Record
 from ddbench.core.specs import DatasetInfo
 from ddbench.core.store.files import atomic_file, atomic_write, store_error
 from ddbench.data.dataset import facts_of
+from ddbench.data.exchange.card import CARD, card
 from ddbench.data.exchange.files import FORMS, LABELS, MANIFEST, part_of
 from ddbench.data.exchange.labels import Table, csv_columns, labels_csv, parquet_columns, parquet_module, parquet_table
 from ddbench.data.exchange.manifest import PICTURES, as_text, manifest
@@ -79,7 +80,9 @@ def file_for(into: Path | None, key: str, target: str) -> Path:
     return place
 
 
-def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> list[str]:
+def write(
+    condensed: CondensedSet, record: Record, target: str, place: Path, evaluations: Sequence[Record] = ()
+) -> list[str]:
     """Write a set.
 
     Args:
@@ -87,6 +90,7 @@ def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> 
         record: Its record.
         target: A key of :data:`SUFFIXES`.
         place: File to write, or folder to make.
+        evaluations: Of the set; the card of ``hf`` says how students fared.
 
     Returns:
         What the user must know, a line each.
@@ -105,9 +109,11 @@ def write(condensed: CondensedSet, record: Record, target: str, place: Path) -> 
         atomic_write(place, content.getvalue())
     elif target == "npz":
         atomic_file(place, lambda temporary: _write_npz(parcel, facts, temporary))
+    elif target == "folder":
+        _whole_folder(place, lambda folder: _write_folder(parcel, facts, folder))
     else:
-        fill = _write_folder if target == "folder" else _write_hf
-        _whole_folder(place, lambda folder: fill(parcel, facts, folder))
+        told = card(record, evaluations, parcel.info, len(condensed), facts, notes, active().methods)
+        _whole_folder(place, lambda folder: _write_hf(parcel, facts, told, folder))
     return notes
 
 
@@ -210,12 +216,13 @@ def _write_folder(parcel: Parcel, facts: str, folder: Path) -> None:
     (folder / MANIFEST).write_text(facts, encoding="utf-8")
 
 
-def _write_hf(parcel: Parcel, facts: str, folder: Path) -> None:
+def _write_hf(parcel: Parcel, facts: str, told: str, folder: Path) -> None:
     arrow = parquet_module("exporting to hf")
     (folder / "data").mkdir(parents=True)
     table = parquet_table(list(_encoded(parcel)), parcel.table, parcel.info.class_names)
     arrow.write_table(table, folder / "data" / "train-00000-of-00001.parquet")
     (folder / MANIFEST).write_text(facts, encoding="utf-8")
+    (folder / CARD).write_text(told, encoding="utf-8")
 
 
 def _whole_folder(place: Path, fill: Callable[[Path], None]) -> None:

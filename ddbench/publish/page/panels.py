@@ -183,7 +183,9 @@ def _commands(table: Table, row: Row, column: BudgetColumn | None, members: Sequ
     if key and not row.spans:
         commands.append(["check the stored set (where the results folder is)", f"ddbench results verify {short(key)}"])
     again = _again(table, row, column, members)
-    return [*commands, ["make it again", again]] if again else commands
+    several = len({number for o in members for number in o.threads if number is not None}) > 1
+    what = "make it again (its records mix numbers of threads: some come out with other last digits)"
+    return [*commands, [what if several else "make it again", again]] if again else commands
 
 
 def _again(table: Table, row: Row, column: BudgetColumn | None, members: Sequence[Observation]) -> str:
@@ -202,6 +204,8 @@ def _again(table: Table, row: Row, column: BudgetColumn | None, members: Sequenc
         parts.append(f"--preprocess {table.preprocess}")
     if table.split != "default":
         parts.append(f"--split {table.split}")
+    threads = {number for o in members for number in o.threads if number is not None}
     repetitions, students = len({o.r for o in members}), len({o.e for o in members})
     parts += [f"--profile {setting.profile}"] if setting.profile else []
-    return " ".join([*parts, f"--seeds {repetitions}", f"--eval-seeds {students}"])
+    parts += [f"--seeds {repetitions}", f"--eval-seeds {students}"]
+    return " ".join([*parts, *(f"--threads {number}" for number in sorted(threads)[-1:])])

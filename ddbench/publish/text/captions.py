@@ -44,7 +44,8 @@ def _repetitions(table: Table, counted: Sequence[Cell]) -> str:
 def legend(table: Table) -> list[str]:
     """How to read the main table, a line each."""
     decided = verdict_lines(table)
-    lines = [*decided, _scores(table, judged=bool(decided)), costs_legend(table), table.engines, table.in_bf16]
+    mixed = table.engines, table.threads, table.in_bf16
+    lines = [*decided, _scores(table, judged=bool(decided)), costs_legend(table), *mixed]
     return [line for line in [*table.short, *lines] if line] + [f"data: {note}" for note in table.notes]
 
 

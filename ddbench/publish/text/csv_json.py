@@ -198,6 +198,7 @@ def _document(table: Table) -> dict[str, Any]:
             "notes": list(table.notes),
             "short": table.short,
             "engines": table.engines,
+            "threads": table.threads,
             "in_bf16": table.in_bf16,
             "rows": rows,
             "minus_random": [] if versus is None else versus.document["lines"],

@@ -5,7 +5,7 @@ Imports torch only to train.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -26,7 +26,7 @@ from ddbench.results.tables.protocols import declared_by
 from ddbench.work.evaluate.predictions import labels_of_test, read_predictions, wrong_accuracies
 from ddbench.work.monitor import Monitor
 
-Verdict = Literal["inside", "outside", "same", "differs", "failed"]
+Verdict = Literal["inside", "outside", "same", "differs", "failed", "not made"]
 GOOD: frozenset[Verdict] = frozenset({"inside", "same"})
 SAME_TO_THE_BIT = ("device", "threads", "engine", "compiled", "torch", "machine")
 """Where these fields of two records' ``env`` agree, the same seed must give the same predictions."""
@@ -152,6 +152,7 @@ class Finding:
         interval: What it was held against.
         verdict: The outcome.
         why: What else needs saying.
+        same_set: Whether the set, made again, is the recorded one to the bit; None: it was not made again.
     """
 
     case: Case
@@ -159,29 +160,37 @@ class Finding:
     interval: Interval
     verdict: Verdict
     why: str = ""
+    same_set: bool | None = None
 
 
-def cases_of(store: Store, evaluations: Iterable[Record]) -> list[Case]:
-    """The cases of a set's evaluations.
+def with_sets(store: Store) -> Iterator[Record]:
+    """The evaluations of a results folder whose sets have their records beside them."""
+    for path, record in store.records():
+        if record.kind == "evaluation" and (path.parents[1] / CONDENSE).is_file():
+            yield record
+
+
+def cases_of(beside: Iterable[Record], evaluations: Iterable[Record]) -> list[Case]:
+    """The cases of evaluations, by set.
 
     Args:
-        store: Where records of other repetitions are looked for.
-        evaluations: Of one set; those without a result are left out.
+        beside: Where evaluations of the same rows are looked for.
+        evaluations: Those to verify; those without a result are left out.
     """
     everyone: dict[str, list[Record]] = {}
-    for path, record in store.records():
-        if record.kind == "evaluation" and record.status == "ok" and (path.parents[1] / CONDENSE).is_file():
+    for record in beside:
+        if record.kind == "evaluation" and record.status == "ok":
             everyone.setdefault(_row(record), []).append(record)
-    groups: dict[str, list[Record]] = {}
+    groups: dict[tuple[str, str], list[Record]] = {}
     for record in evaluations:
         if record.status == "ok":
-            groups.setdefault(_row(record), []).append(record)
+            groups.setdefault((_row(record), record.evaluation.eval.set), []).append(record)
     found = []
-    for row, members in groups.items():
-        beside, its_set = everyone.get(row, members), members[0].evaluation.eval.set
-        used = {o.eval.e for record in beside if (o := record.evaluation).eval.set == its_set}
+    for (row, _), members in groups.items():
+        row_of_it, its_set = everyone.get(row, members), members[0].evaluation.eval.set
+        used = {o.eval.e for record in row_of_it if (o := record.evaluation).eval.set == its_set}
         by_set: dict[str | None, list[float]] = {members[0].set_sha256: []}  # equal sets are one, whatever their keys
-        for record in beside:
+        for record in row_of_it:
             by_set.setdefault(record.set_sha256, []).append(record.metrics["top1"])
         accuracies = tuple(tuple(group) for group in by_set.values())
         found.append(Case(title_of(members[0]), tuple(members), accuracies, frozenset(used)))

@@ -73,6 +73,8 @@ class Observation:
         made: The document of the set, which says what it was made by.
         engines: The code paths that made the set, what it was made from, and the student, as far as records name them.
         bf16: What was trained in bfloat16: ``student``, and artifacts of the set by name.
+        threads: CPU threads of the set and of its student; None where they are not known, or decide nothing: on a GPU,
+            and of sets of references.
         warning: What a reader must know about the choice of this result.
         metrics: All that was measured on the test images; empty unless ``ok``.
     """
@@ -103,6 +105,7 @@ class Observation:
     made: CellDocument | None = None
     engines: tuple[str, ...] = ()
     bf16: tuple[str, ...] = ()
+    threads: tuple[int | None, int | None] = (None, None)
     warning: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -230,9 +233,18 @@ def _observation(record: Record, facts: Facts, *, condensation: Record | None, *
         made=document.set,
         condensation=condensation,
         engines=tuple(sorted({str(name) for name in named if name})),
+        threads=(
+            _threads(condensation) if condensation is not None and not document.set.shared else None,
+            _threads(record) if record.kind == "evaluation" else None,
+        ),
         bf16=(*half, *document.set.bf16, *(() if (start := document.set.initial) is None else start.bf16)),
         **fields,
     )
+
+
+def _threads(record: Record) -> int | None:
+    threads = record.env.get("threads")
+    return threads if isinstance(threads, int) and record.env.get("device") == "cpu" else None
 
 
 def _artifacts(made: CellDocument) -> dict[str, str]:

@@ -17,7 +17,7 @@ from ddbench.core.roles import Role, baseline_of
 from ddbench.core.specs import TUNE, Budget
 from ddbench.results.tables.cells import Cell, cell_of
 from ddbench.results.tables.differences import Compared, Differences, differences
-from ddbench.results.tables.engines import in_bf16, mixed_engines
+from ddbench.results.tables.engines import in_bf16, mixed_engines, mixed_threads
 from ddbench.results.tables.families import ColumnFamily, column_family
 from ddbench.results.tables.figures import mark_source
 from ddbench.results.tables.notes import annotated
@@ -144,6 +144,7 @@ class Table:
         footnotes: Text of footnote 1, 2, …
         notes: What a reader must know about the data set.
         engines: Which code paths computed it, where there are several; else empty.
+        threads: With how many CPU threads it was computed, where these were not the same; else empty.
         in_bf16: What was trained in bfloat16; empty: nothing.
         outdated: What other versions of a method, protocol or artifact kind made, a line each.
         n_test: Test images, None when nothing was tested.
@@ -164,6 +165,7 @@ class Table:
     footnotes: tuple[str, ...]
     notes: tuple[str, ...]
     engines: str
+    threads: str
     in_bf16: str
     outdated: tuple[str, ...]
     n_test: int | None
@@ -274,6 +276,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
         footnotes=footnotes,
         notes=tuple(dict.fromkeys(note for o in observations for note in o.facts.notes)),
         engines=mixed_engines(observations),
+        threads=mixed_threads(observations),
         in_bf16=in_bf16(observations),
         outdated=outdated(observations),
         n_test=next((o.n_test for o in observations if o.n_test is not None), None),

@@ -17,7 +17,7 @@ from ddbench.core.plugin.registry import Registry
 from ddbench.core.records import Record
 from ddbench.core.specs import DataSpec
 from ddbench.core.store.files import read_small
-from ddbench.core.trust import CLOSE, wrong_per_class
+from ddbench.core.trust import CLOSE, wrong_mean, wrong_per_class
 from ddbench.data.prepared.on_disk import find
 from ddbench.data.prepared.views import apply_view
 from ddbench.data.readers.raw import Labels
@@ -59,8 +59,8 @@ class Recounter:
             return wrong_per_class(record, unpack(correct, record.n_test), labels)
         try:
             predictions = read_predictions(path.with_suffix(".safetensors"), len(labels))
-        except CorruptFileError:
-            return None  # `results verify` says so
+        except CorruptFileError:  # `results verify` says so, and beside a file of records there are none
+            return wrong_mean(record, np.bincount(labels).tolist())
         return wrong_accuracies(record, predictions, labels)
 
     def _labels(self, data: DataSpec) -> Labels | None:

@@ -60,7 +60,7 @@ def test_new_records_have_the_fields_of_committed_ones_and_roles(kind):
     wanted = fields(committed(kind))
     role = {"role": {"kind": None, "of": None}}
     if kind == "evaluation":
-        wanted["facts"] |= role
+        wanted["facts"] |= role | {"place": None}
         wanted["set"] |= role
     else:
         wanted |= role

@@ -502,7 +502,14 @@ def written(target: str, place: Path) -> tuple[set[str], dict[str, Any]]:
     return names, json.loads((place / "manifest.json").read_text())
 
 
-CONTAINERS = {"manifest", "manifest.json", "labels.csv", "condensed.safetensors", "data/train-00000-of-00001.parquet"}
+CONTAINERS = {
+    "README.md",
+    "manifest",
+    "manifest.json",
+    "labels.csv",
+    "condensed.safetensors",
+    "data/train-00000-of-00001.parquet",
+}
 SPACES = ("meanstd", "zca-kornia", "zca-kip")
 
 

@@ -1,0 +1,71 @@
+"""BibTeX of methods: what is registered, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ddbench.core.bibtex import bibliography, of_paper
+from ddbench.core.infos import Paper
+from ddbench.core.plugin.loader import installed
+from tests.e2e.runs import ddbench
+from tests.factories import cell, placed
+
+DM = """\
+@misc{dm2023,
+  title = {{Dataset Condensation with Distribution Matching}},
+  howpublished = {WACV},
+  year = {2023},
+  url = {https://arxiv.org/abs/2110.04181},
+}"""
+
+
+def keys(text):
+    return re.findall(r"^@misc\{(\w+),$", text, re.MULTILINE)
+
+
+def test_an_entry_holds_what_is_registered():
+    paper = installed().methods.get("dm").paper
+    assert of_paper("dm2023", paper) == DM.replace("https://arxiv.org/abs/2110.04181", paper.url)
+    assert "50\\% of A\\_1 \\& B\\#" in of_paper("x", Paper("50% of A_1 & B#", "V", 2000, "https://a_b"))
+    assert "https://a_b" in of_paper("x", Paper("t", "", 2000, "https://a_b"))
+    assert "howpublished" not in of_paper("x", Paper("t", "", 2000, "u"))
+
+
+def test_all_first_party_papers_have_one_entry_each_and_the_others_are_named():
+    methods = installed().methods
+    text = bibliography([info.name for info in methods], methods)
+    papers = {info.paper for info in methods if info.paper is not None}
+    assert len(keys(text)) == len({*keys(text)}) == len(papers) + 1
+    for info in methods:
+        if info.paper is None:
+            assert f"% {info.name}: no paper is registered" in text
+        else:
+            assert re.search(rf"^% (\w+, )*{info.name}(, \w+)*$", text, re.MULTILINE)
+    assert text.count("{") == text.count("}") and "author" not in text.partition("% ddbench")[0]
+
+
+def test_ddbench_is_cited_as_its_file_says():
+    told = yaml.safe_load((Path(__file__).parents[3] / "CITATION.cff").read_text())
+    text = bibliography([], installed().methods)
+    assert keys(text) == ["ddbench"]
+    assert f"author = {{{{{told['authors'][0]['name']}}}}}" in text and f"version = {{{told['version']}}}" in text
+
+
+def test_the_methods_of_a_folder_are_cited(tmp_path, fresh_home, capsys):
+    placed(tmp_path, [*cell("random", [40.0]), *cell("dm", [50.0]), *cell("gone", [1.0])])
+    assert ddbench("results", "show", "--out", tmp_path, "--bibtex") == 0
+    text = capsys.readouterr().out
+    assert keys(text) == ["dm2023", "ddbench"]
+    assert "% random: no paper is registered" in text and "% gone: its plugin is not here" in text
+
+
+@pytest.mark.parametrize(("name", "found"), [("dm", ["dm2023", "ddbench"]), ("random", ["ddbench"])])
+def test_a_method_says_what_to_cite(capsys, name, found):
+    assert ddbench("describe", name, "--bibtex") == 0
+    assert keys(capsys.readouterr().out) == found
+    assert ddbench("describe", "hard", "--bibtex") == 2
+    assert "only methods name papers" in capsys.readouterr().err
