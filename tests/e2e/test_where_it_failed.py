@@ -53,8 +53,8 @@ def test_wherever_a_node_runs(where, tmp_path, fresh_home, capfd, monkeypatch):
     assert ddbench(*words) == 1
     told = capfd.readouterr()
     reason = f"ValueError: boom (fragile_e2e.py:{LINE})"
-    assert re.search(rf"fragile ipc 1 · failed in [\d.]+ s: {re.escape(reason)}\n", told.err)
-    assert told.err.count("· failed: its set failed\n") == 3
+    assert re.search(rf"fragile ipc 1 · failed in [\d.]+ s: {re.escape(reason)} · ", told.err), "and what is left"
+    assert told.err.count("· failed: its set failed") == 3
     assert f"¹ failed: {reason}\n" in told.out
     (record,) = records(out, "fragile/**/condense.json")
     assert record["reason"] == reason
