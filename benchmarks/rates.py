@@ -214,12 +214,12 @@ def _said(records: Iterable[Record], wanted: Wanted) -> dict[tuple[Kind, float],
         for kind in own_kinds(document, where_of(record.env)):
             if wanted.holds(kind):
                 seen[kind, size_of(document)].append(pace)
-        shared = document.artifacts if isinstance(document, CellDocument) else {}
-        for (_, key), artifact_s in zip(shared.values(), [_artifact_s(record)], strict=False):
-            if len(shared) == 1 and artifact_s and key in wanted.artifacts:
-                where = " ".join(["cpu", str(record.env["threads"]), *record.env.get("inputs", [])])
-                for kind in own_kinds(wanted.artifacts[key], where):
-                    seen[kind, 0].append((0.0, artifact_s))
+        shared = [key for _, key in document.artifacts.values()] if isinstance(document, CellDocument) else []
+        artifact_s = _artifact_s(record)
+        if len(shared) == 1 and artifact_s and shared[0] in wanted.artifacts:
+            where = " ".join(["cpu", str(record.env["threads"]), *record.env.get("inputs", [])])
+            for kind in own_kinds(wanted.artifacts[shared[0]], where):
+                seen[kind, 0].append((0.0, artifact_s))
     return {place: middle(paces) for place, paces in seen.items()}
 
 
@@ -234,6 +234,7 @@ def _artifact_s(record: Record) -> float | None:
 def _merge(found: Rates, before: Rates) -> None:
     """Keep what a file had of other kinds, scaled by the probes of then and now."""
     if found.probe_s is None or before.probe_s is None:
+        print("what the file had is left out: one of the machines has no probe", file=sys.stderr)
         return
     ratio = found.probe_s / before.probe_s
     for kind, sizes in before.seen.items():

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from ddbench.plan.forecast import duration
 from ddbench.plan.graph import Node
-from ddbench.plan.outlook import known_s, names, together_s, unknown
+from ddbench.plan.outlook import forecast_together_s, known_s, names, together_s, unknown
 
 Style = Literal["auto", "bar", "plain", "json"]
 TELL_S = 60.0
@@ -171,7 +171,7 @@ class Progress:
 
     def only_references(self, nodes: Sequence[Node]) -> None:
         """Show the other rows while one waits for the references; stdout holds the final table alone."""
-        seconds = together_s([node.forecast_s or 0.0 for node in nodes], self._jobs)
+        seconds = forecast_together_s(nodes, self._jobs)
         if self._so_far is None or self.style == "json" or seconds < WORTH_S:
             return
         which = names(nodes)

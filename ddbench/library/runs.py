@@ -149,10 +149,8 @@ def foresee(plan: Plan, store: Store, sharing: Sharing, kept_rates: Kept) -> tup
         kept_rates: What is known from elsewhere; of profile smoke nothing, whose steps are few among fixed costs.
     """
     beyond = [] if for_tests_only(plan.grid.profile.name) else kept_rates.layers()
-    speeds, peaks = (
-        Speeds(beyond=beyond, where=sharing.where),
-        Peaks(in_memory(plan.grid.data), whitenings(plan.grid.data)),
-    )
+    speeds = Speeds(beyond=beyond, where=sharing.where)
+    peaks = Peaks(in_memory(plan.grid.data), whitenings(plan.grid.data))
     for _, record in store.records():
         speeds.add(record)
         peaks.add(record)

@@ -30,6 +30,11 @@ def together_s(seconds: Collection[float], jobs: int) -> float:
     return max(sum(seconds) / jobs, max(seconds, default=0.0))
 
 
+def forecast_together_s(nodes: Iterable[Node], jobs: int) -> float:
+    """The same of nodes by their forecasts; those without one count nothing."""
+    return together_s([node.forecast_s or 0.0 for node in nodes], jobs)
+
+
 def summary(plan: Plan, *, limit_s: float, jobs: int = 1) -> str:
     """``55 of 60 nodes to run, about 3 min, of which `full` 40 s; of 4 nodes nothing is known``.
 
@@ -43,11 +48,11 @@ def summary(plan: Plan, *, limit_s: float, jobs: int = 1) -> str:
     nodes = [node for node in plan.pending() if node.key not in left_out]
     there = sum(node.state != "unneeded" for node in plan.nodes.values())
     text = f"{len(nodes)} of {there} nodes to run"
-    if (seconds := together_s([node.forecast_s or 0.0 for node in nodes], jobs)) and unknown(nodes) < len(nodes):
+    if (seconds := forecast_together_s(nodes, jobs)) and unknown(nodes) < len(nodes):
         text += f", about {duration(seconds)}"
         last = [node for node in nodes if node.is_reference]
         if known_s(last):
-            text += f", of which {names(last)} {duration(together_s([n.forecast_s or 0.0 for n in last], jobs))}"
+            text += f", of which {names(last)} {duration(forecast_together_s(last, jobs))}"
     if count := unknown(nodes):
         text += f"; of {count} nodes nothing is known" if count > 1 else "; of 1 node nothing is known"
     if beyond:

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import ValidationError
 
-from ddbench.core.api import ArtifactSpec
+from ddbench.core.api import ArtifactSpec, Params
 from ddbench.core.documents import ArtifactDocument, Artifacts, CellDocument, EvaluationDocument
 from ddbench.core.errors import DDBenchError, UsageError, first_problem
 from ddbench.core.infos import IMPORTED
 from ddbench.core.keys import canonical, condense_key, eval_key
-from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.profiles import profile
@@ -27,6 +26,7 @@ from ddbench.plan.forecast import forecast
 from ddbench.plan.graph import Node, Plan
 from ddbench.plan.grid import Grid
 from ddbench.plan.planner import CHOOSES, Planner
+from ddbench.plan.rows import answer
 from ddbench.plan.speeds import Speeds
 from ddbench.plan.status import refuse_missing_import
 from ddbench.plan.suite import BudgetAxis, MethodEntry, Suite
@@ -128,11 +128,8 @@ class _Again(Planner):
             params = protocol.params.model_validate(spec.protocol_params)
         except ValidationError as error:
             raise UsageError(f"protocol {protocol.id} has other parameters here: {first_problem(error)}") from None
-        images = (
-            params_class(self.grid.registries.methods.get(cell.method))
-            .model_validate(cell.params)
-            .images_seen(document.facts.n or 0)
-        )
+        seen = self._params(cell).images_seen
+        images = answer(self.grid.registries.methods.get(cell.method), lambda: seen(document.facts.n or 0))
         planned = PlannedEvaluation(spec.model_copy(update={"artifacts": ()}), cell, images)
         reason, artifacts = protocol.ask(params, planned, data.info)
         if reason is not None:
@@ -151,14 +148,9 @@ class _Again(Planner):
         if cell.method == IMPORTED:
             raise UsageError("its set was made elsewhere: `ddbench evaluate FILE` scores the file that holds it")
         self._check(cell)
-        data, info = self.data(cell.data), registries.methods.get(cell.method)
-        try:
-            params = params_class(info).model_validate(cell.params)
-        except ValidationError as error:
-            raise UsageError(f"{cell.method} has other parameters here: {first_problem(error)}") from None
-        reason, artifacts, steps = asked(
-            f"planning {cell.method}",
-            lambda: (params.unsupported(cell, data.info), dict(params.artifacts(cell)), params.steps),
+        data, info, params = self.data(cell.data), registries.methods.get(cell.method), self._params(cell)
+        reason, artifacts, steps = answer(
+            info, lambda: (params.unsupported(cell, data.info), dict(params.artifacts(cell)), params.steps)
         )
         if reason is not None:
             raise UsageError(reason)
@@ -170,6 +162,21 @@ class _Again(Planner):
         shown = document.label + where + ("" if document.reported else CHOOSES)
         self.plan.nodes[document.key] = Node(shown, document, (*used, *starts), steps)
         return document.key
+
+    def _params(self, cell: CellSpec) -> Params:
+        """The recorded params of a cell, as its method has them here."""
+        info = self.grid.registries.methods.get(cell.method)
+
+        def made() -> Params | str:
+            try:
+                return params_class(info).model_validate(cell.params)  # type: ignore[no-any-return]
+            except ValidationError as error:
+                return first_problem(error)
+
+        found = answer(info, made)
+        if isinstance(found, str):
+            raise UsageError(f"{cell.method} has other parameters here: {found}")
+        return found
 
     def _as_recorded(
         self, asked: Mapping[str, ArtifactSpec], recorded: Artifacts, used: Artifacts, asker: str,

@@ -119,6 +119,7 @@ def test_the_other_rows_are_not_shown_for_a_moment(nodes, screen, why):
     for node in last:
         node.forecast_s = {"short": progress.WORTH_S / len(last) / 2, "unknown": None}.get(why, 1e6)
     watching.only_references(last)
+    assert "the final table" not in str(screen)
 
 
 def test_the_clock_goes_on_while_nothing_happens(nodes, screen, monkeypatch):

@@ -157,10 +157,12 @@ def _results(evaluations: Sequence[Record]) -> list[str]:
         for (protocol, arch), scores in found.items()
     ]
     head = ["protocol", "student", "n", "mean test top-1 %", "each"]
-    told = (
-        "Students were trained on the set as ddbench stores it, not on this export of it. One set is no comparison of "
-    )
-    return ["## Students", _table(head, rows), told + "methods: tables over repetitions are."]
+    told = "Students were trained on the set as ddbench stores it, not on this export of it."
+    return [
+        "## Students",
+        _table(head, rows),
+        f"{told} One set is no comparison of methods: tables over repetitions are.",
+    ]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -183,9 +183,14 @@ def _commands(table: Table, row: Row, column: BudgetColumn | None, members: Sequ
     if key and not row.spans:
         commands.append(["check the stored set (where the results folder is)", f"ddbench results verify {short(key)}"])
     again = _again(table, row, column, members)
-    several = len({number for o in members for number in o.threads if number is not None}) > 1
+    several = len(_threads(members)) > 1
     what = "make it again (its records mix numbers of threads: some come out with other last digits)"
     return [*commands, [what if several else "make it again", again]] if again else commands
+
+
+def _threads(members: Sequence[Observation]) -> list[int]:
+    """The numbers of CPU threads that sets and students had, ascending."""
+    return sorted({number for o in members for number in o.threads if number is not None})
 
 
 def _again(table: Table, row: Row, column: BudgetColumn | None, members: Sequence[Observation]) -> str:
@@ -204,8 +209,7 @@ def _again(table: Table, row: Row, column: BudgetColumn | None, members: Sequenc
         parts.append(f"--preprocess {table.preprocess}")
     if table.split != "default":
         parts.append(f"--split {table.split}")
-    threads = {number for o in members for number in o.threads if number is not None}
     repetitions, students = len({o.r for o in members}), len({o.e for o in members})
     parts += [f"--profile {setting.profile}"] if setting.profile else []
     parts += [f"--seeds {repetitions}", f"--eval-seeds {students}"]
-    return " ".join([*parts, *(f"--threads {number}" for number in sorted(threads)[-1:])])
+    return " ".join([*parts, *(f"--threads {number}" for number in _threads(members)[-1:])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ddbench.core.errors import PluginError
@@ -10,7 +11,7 @@ from ddbench.core.infos import MethodInfo
 from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import active, params_class
 from ddbench.core.records import is_number
-from ddbench.core.specs import Budget
+from ddbench.core.specs import Budget, CellSpec
 from ddbench.plan.presets import choose
 from ddbench.results.tables.observations import Observation
 
@@ -71,13 +72,18 @@ def made_for(observations: Sequence[Observation]) -> list[str]:
     """
     found: dict[str, None] = {}
     for cell in [o.made.cell for o in observations if o.made is not None]:
-        info = active().methods.find(cell.method)
-        try:
-            found[params_class(info).model_validate(cell.params).made_for if info else ""] = None
-        except Exception:  # a broken plugin: as in _published
-            continue
+        with suppress(PluginError):  # a broken plugin: as in _published
+            found[_made_for(cell)] = None
     others = [name for name in found if name and name != observations[0].setting.eval_arch]
     return [f"made for {', '.join(others)}"] if others else []
+
+
+def _made_for(cell: CellSpec) -> str:
+    info = active().methods.find(cell.method)
+    if info is None:
+        return ""
+    cls = params_class(info)
+    return asked(f"planning {info.name}", lambda: str(cls.model_validate(cell.params).made_for))
 
 
 def _published(info: MethodInfo, dataset: str, budget: Budget) -> Recipe | None:
