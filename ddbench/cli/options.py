@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from ddbench.core.durations import seconds_of
 from ddbench.core.errors import UsageError, shown_value
 from ddbench.core.yaml import parse_yaml
-from ddbench.library.durations import seconds_of
 from ddbench.work.executors.devices import NO_MPS
 
 GPU = r"cuda:(0|[1-9]\d*)"

@@ -27,6 +27,8 @@ from ddbench.plan.rates import Kept
 from ddbench.publish.text.escape import escaped, write_csv
 from ddbench.work.attempt import read_log
 from ddbench.work.executors.base import EXECUTORS, check_executor
+from ddbench.work.executors.wanted import wanted_of
+from ddbench.work.executors.wanted import words_of as words_of_resources
 
 NAMES = CommaList(str)
 SUMMARY = ("left", "right", "right", "right")
@@ -94,7 +96,13 @@ HOW = [
 WHERE = [
     click.option("--dry-run", is_flag=True, help="Only show the plan."),
     click.option("--executor", type=click.Choice(list(EXECUTORS)),
-                 help="Where nodes run: in this process, or in processes of their own. [local; with --jobs processes]"),
+                 help="Where nodes run: in this process, in processes of their own, or on a cluster. [local; with "
+                      "--jobs processes]"),
+    click.option("--resources", multiple=True, metavar="NAME=VALUE,…",
+                 help="What nodes on a cluster get: cpus=4,mem=8G,time=4h,gpus=1, pack=10m (what a job is worth), "
+                      "partition=…, account=…, slurm_NAME=…, address=… (Ray). [by forecast]"),
+    click.option("--store", type=click.Choice(["shared", "driver"]), default="shared", show_default=True,
+                 help="driver: Ray's workers see neither --out nor DDBENCH_HOME; files are sent there and back."),
     click.option("--jobs", type=Jobs(), default="auto", show_default=True,
                  help="How many nodes run at once; auto: one a GPU that --device names, else one a core where long "
                       "work with narrow networks waits."),
@@ -151,7 +159,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
         given: The values of the options HOW and WHERE.
         views: From :func:`checked_views`.
     """
-    check_executor(given["executor"], given["jobs"], given["device"])
+    check_where(given)
     if given["dry_run"]:
         return print_plan(plan, store, given)
     run_plan(plan, store, given, so_far=lambda: _tables(plan, "table", details=False, views=[], wide=given["wide"]))
@@ -164,7 +172,7 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
 @options(WHAT, HOW, WHERE)
 def plan(**given: Any) -> int:
     """Show what a run would do: one row per node with its key, state and forecast."""
-    check_executor(given["executor"], given["jobs"], given["device"])
+    check_where(given)
     store, planned = planned_from(given)
     return print_plan(planned, store, given)
 
@@ -182,11 +190,22 @@ def words_of(given: dict[str, Any]) -> dict[str, Any]:
     return {**lists, **{name: given[name] for name in one}, "engine": given.get("engine")}
 
 
+def check_where(given: dict[str, Any]) -> None:
+    """Refuse values of the options WHERE that do not go together.
+
+    Raises:
+        UsageError: If there are such.
+    """
+    wanted = wanted_of(words_of_resources([*given["resources"]]), given["store"])
+    check_executor(given["executor"], given["jobs"], given["device"], wanted)
+
+
 def how_of(given: dict[str, Any]) -> How:
     """The values of the options WHERE, ``retry_failed`` and ``reference_limit``, as far as a command has them."""
     names = ("executor", "jobs", "threads", "device", "engine", "isolate", "retry_failed", "keep_logits")
     limits = {"timeout_s": given.get("timeout"), "reference_limit_s": given.get("reference_limit", 0.0)}
-    return How(**{name: given[name] for name in names if name in given}, **limits)
+    wanted = wanted_of(words_of_resources([*given.get("resources", ())]), given.get("store", "shared"))
+    return How(**{name: given[name] for name in names if name in given}, wanted=wanted, **limits)
 
 
 def run_plan(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ddbench.cli.options import PLUGIN, CommaList, Place, join
-from ddbench.cli.run import KEPT, NAMES, WHERE, options, print_plan, run_plan, say_failures
+from ddbench.cli.run import KEPT, NAMES, WHERE, check_where, options, print_plan, run_plan, say_failures
 from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import canonical
@@ -24,7 +24,6 @@ from ddbench.plan import planner, suite, tuning, typed
 from ddbench.plan.collect import collect
 from ddbench.plan.graph import Plan
 from ddbench.plan.status import assess
-from ddbench.work.executors.base import check_executor
 
 PATH = Place(path_type=Path)
 PART = [
@@ -61,7 +60,7 @@ def tune(file: str, **given: Any) -> int:
     whole = planner.make(tuning.grid_of(wanted, registries))
     assess(part, store, retry_failed=given["retry_failed"])
     _refuse_what_is_left_out(whole, store, wanted.where)
-    check_executor(given["executor"], given["jobs"], given["device"])
+    check_where(given)
     if given["dry_run"]:
         return print_plan(part, store, given)
     run_plan(part, store, given | {"reference_limit": 0.0})

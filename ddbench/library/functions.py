@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from ddbench.core.durations import seconds_of
 from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import one_file_plugins
 from ddbench.core.process_state import kept
 from ddbench.library.causes import causes
-from ddbench.library.durations import seconds_of
 from ddbench.library.folders import each_once, folder_at, opened
 from ddbench.library.results import Results
 from ddbench.library.runs import How, Watcher, perform, planned
@@ -25,6 +25,7 @@ from ddbench.plan.graph import Plan
 from ddbench.plan.mistakes import checked
 from ddbench.work.executors.base import check_executor
 from ddbench.work.executors.sharing import Isolate
+from ddbench.work.executors.wanted import wanted_of
 from ddbench.work.monitor import Silent
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def run(
     retry_failed: bool = False,
     reference_limit: float | str = "30m",
     executor: str | None = None,
+    resources: Mapping[str, Any] | None = None,
+    store: Literal["shared", "driver"] = "shared",
     jobs: int | None = 1,
     threads: int | None = None,
     device: str = "auto",
@@ -103,7 +106,9 @@ def run(
         out: Results folder.
         retry_failed: Run cells again that failed before.
         reference_limit: References that would take longer are not measured: seconds, or ``"30m"``.
-        executor: ``local`` or ``processes``. [processes]
+        executor: ``local``, ``processes``, ``slurm`` or ``ray``. [processes]
+        resources: What nodes on a cluster get: ``{"cpus": 4, "mem": "8G", "slurm_qos": "high"}``.
+        store: ``driver``: Ray's workers see neither ``out`` nor ``DDBENCH_HOME``.
         jobs: Nodes at once; None: as many as suit.
         threads: CPU threads of each.
         device: ``auto``, ``cpu``, ``cuda``, GPUs by name, or ``all``.
@@ -130,16 +135,17 @@ def run(
         "random_seeds": random_seeds, "profile": profile, "split": split, "controls": controls, "engine": engine,
         "settings": [(method, name, value) for method, more in (set or {}).items() for name, value in more.items()],
     }  # fmt: skip
+    wanted = wanted_of({name: str(value) for name, value in (resources or {}).items()}, store)
     how = _how(
         timeout, reference_limit, executor=executor, jobs=jobs, threads=threads, device=device, engine=engine,
-        isolate=isolate, retry_failed=retry_failed, keep_logits=keep_logits,
+        isolate=isolate, retry_failed=retry_failed, keep_logits=keep_logits, wanted=wanted,
     )  # fmt: skip
     with kept(), one_file_plugins(_paths(plugin)) as registries:
-        check_executor(executor, jobs, device)
-        store, plan = planned(
+        check_executor(executor, jobs, device, wanted)
+        folder, plan = planned(
             suite_of(words, registries), registries, folder_at(out), retry_failed=retry_failed, aside=True
         )
-        return _carry_out(plan, store, how, progress)
+        return _carry_out(plan, folder, how, progress)
 
 
 def read(*places: PathLike, plugin: PathLike | Sequence[PathLike] = ()) -> Results:

@@ -28,6 +28,7 @@ from ddbench.plan.status import assess
 from ddbench.plan.suite import Suite
 from ddbench.work.executors.base import EXECUTORS, Resources, Run, make_executor
 from ddbench.work.executors.sharing import Isolate, Sharing, share
+from ddbench.work.executors.wanted import BY_FORECAST, Wanted
 from ddbench.work.monitor import Beats, Monitor
 
 
@@ -48,6 +49,7 @@ class How(Frozen):
 
     Attributes:
         executor: One of :data:`ddbench.work.executors.base.EXECUTORS`; None: the one that suits.
+        wanted: What nodes on a cluster get.
         jobs: Nodes at once; None: as many as suit.
         threads: CPU threads of each; None: by the rule of :mod:`ddbench.work.executors.sharing`.
         device: ``auto``, ``cpu``, ``cuda``, GPUs by name, or ``all``.
@@ -60,6 +62,7 @@ class How(Frozen):
     """
 
     executor: str | None = None
+    wanted: Wanted = BY_FORECAST
     jobs: PositiveInt | None = None
     threads: PositiveInt | None = None
     device: str = "auto"
@@ -82,7 +85,7 @@ class How(Frozen):
         """How the pending nodes of an assessed plan share this machine."""
         return share(
             plan, store, jobs=self.jobs, threads=self.threads, device=self.device, executor=self.executor,
-            timeout_s=self.timeout_s, engine=self.engine, isolate=self.isolate,
+            timeout_s=self.timeout_s, engine=self.engine, isolate=self.isolate, wanted=self.wanted,
         )  # fmt: skip
 
 
@@ -191,7 +194,7 @@ def _execute(
                 say(line)
             run = Run(
                 store, plan.grid.registries, sharing.jobs, interrupts, beats, how.keep_logits, sharing.gpus,
-                sharing.device,
+                sharing.device, how.wanted,
             )  # fmt: skip
             place = make_executor(how.executor or sharing.executor, run)
             limit, retry = how.reference_limit_s, how.retry_failed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -13,10 +15,16 @@ class Interrupts:
     """Turns the first SIGINT or SIGTERM into a request to stop at the next tick; the second one ends at once.
 
     Outside :meth:`deferred` blocks a signal raises KeyboardInterrupt immediately.
+
+    Args:
+        together_s: Signals that follow the first within so many seconds belong to it: Slurm sends one to all processes
+            of a job, and a process that hears it asks those that it started, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, together_s: float = 0.0) -> None:
         self.requested = False
+        self._together_s = together_s
+        self._first = -math.inf
         self._deferring = 0
         self._installed = False
 
@@ -51,5 +59,10 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         again, self.requested = self.requested, True
+        now = time.monotonic()
+        if not again:
+            self._first = now
+        elif now - self._first < self._together_s:
+            return
         if again or not self._deferring:
             raise KeyboardInterrupt

@@ -73,7 +73,7 @@ class Beats(Silent):
     def progress(self, key: str, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
         """The running node ``key`` is a step further."""
         if (claim := self.claims.get(key)) is not None:
-            claim.beat(last=done >= total)
+            claim.beat(last=done >= total, at=(done, total, what))
         self._told.progress(key, done, total, what, metrics)
 
     def end(self, node: Node) -> None:

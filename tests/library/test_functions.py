@@ -17,8 +17,8 @@ import torch
 
 import ddbench
 from ddbench.core import process_state
+from ddbench.core.durations import seconds_of
 from ddbench.core.errors import UsageError
-from ddbench.library.durations import seconds_of
 from ddbench.library.frames import COLUMNS
 from tests.e2e.runs import ddbench as command
 

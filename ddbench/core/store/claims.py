@@ -8,7 +8,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -60,12 +60,14 @@ class Claim:
 
     Args:
         path: Its file.
+        place: What people call the place where the work is done; empty: the process says enough.
         now: Monotonic clock.
     """
 
-    def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, place: str = "", now: Callable[[], float] = time.monotonic) -> None:
         self.path = path
         self._now = now
+        self._facts: dict[str, Any] = {"since": round(time.time(), 3)} | ({"place": place} if place else {})
         self._counter = 0
         self._told: float | None = None
         self._written = -BEAT_S
@@ -80,11 +82,16 @@ class Claim:
         for g in range(int(generation) + 1):  # own file last: until then nobody older seems to hold
             self.path.with_name(f"{stem}.{g}").unlink(missing_ok=True)
 
-    def beat(self, *, last: bool = False) -> None:
+    def write_first(self) -> bool:
+        """Create the file; False where there is one."""
+        return _create(self.path, _content(0, LONG_S, self._facts))
+
+    def beat(self, *, last: bool = False, at: tuple[int, int, str] | None = None) -> None:
         """The work is a step further; the file says so every ten seconds.
 
         Args:
             last: Whether it reports no more steps, for now.
+            at: Steps done, of how many, and of what, for people.
         """
         now = self._now()
         if self._told is not None:
@@ -95,16 +102,18 @@ class Claim:
             return
         self._counter, self._written, self._within = self._counter + 1, now, within
         with contextlib.suppress(OSError):  # a full disk must not kill the work; a waiter may redo it
-            _replace(self.path, _content(self._counter, within))
+            facts = self._facts if at is None else {**self._facts, "at": at}
+            _replace(self.path, _content(self._counter, within, facts))
 
 
-def acquire(folder: Path, key16: str, watch: Watch) -> Claim | None:
+def acquire(folder: Path, key16: str, watch: Watch, place: str = "") -> Claim | None:
     """Claim a node, or take over a stale claim; None while another live process holds it.
 
     Args:
         folder: Where claims lie.
         key16: The node's short key.
         watch: This process's memory of other claims.
+        place: What people call the place where the work is done.
 
     Raises:
         StoreError: If the folder cannot be written.
@@ -115,8 +124,8 @@ def acquire(folder: Path, key16: str, watch: Watch) -> Claim | None:
         generation = max(held, default=-1)
         if generation >= 0 and not watch.stale(folder / f"{key16}.{generation}"):
             return None
-        path = folder / f"{key16}.{generation + 1}"
-        return Claim(path) if _create(path, _content(0, LONG_S)) else None
+        claim = Claim(folder / f"{key16}.{generation + 1}", place)
+        return claim if claim.write_first() else None
     except OSError as error:
         raise store_error(folder, error) from error
 
@@ -131,7 +140,13 @@ def holder_of(folder: Path, key16: str) -> str | None:
     """Who works on a node, for people: ``process 71 on host-3``; None where nobody does, or that cannot be told."""
     held = [path for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit()]
     content = _read(max(held, key=lambda path: int(path.suffix[1:]))) if held else None
-    return None if content is None else f"process {content.get('pid', '?')} on {content.get('host', '?')}"
+    return None if content is None else _called(content)
+
+
+def _called(content: Mapping[str, Any]) -> str:
+    """Who a holder is, for people."""
+    where = f"process {content.get('pid', '?')} on {content.get('host', '?')}"
+    return f"{content['place']}, {where}" if content.get("place") else where
 
 
 def _is_here(content: dict[str, Any]) -> bool:
@@ -187,7 +202,7 @@ def _replace(path: Path, content: bytes) -> None:
         temporary.unlink()
 
 
-def _content(counter: int, within_s: float) -> bytes:
+def _content(counter: int, within_s: float, facts: Mapping[str, Any]) -> bytes:
     pid = os.getpid()
     holder = {
         "host": socket.gethostname(),
@@ -197,6 +212,7 @@ def _content(counter: int, within_s: float) -> bytes:
         "started": _process_start(pid),
         "counter": counter,
         "within_s": within_s,
+        **facts,
     }
     return json.dumps(holder).encode()
 

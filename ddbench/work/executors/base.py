@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Protocol, TypeAlias
 
 from pydantic import PositiveInt
@@ -15,6 +16,7 @@ from ddbench.core.specs import Frozen
 from ddbench.core.store.folder import Store
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.devices import named
+from ddbench.work.executors.wanted import BY_FORECAST, Wanted
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Monitor
 
@@ -33,6 +35,7 @@ class Resources(Frozen):
         alone: Whether no other node of the run may run meanwhile.
         peak_mb: Memory that it is expected to need beyond what its process has [MB]; 0: not known.
         device_mb: The same of its GPU, where it runs on one.
+        seconds: How long it is expected to take [s]; None: not known.
         apart: Whose code runs that is not ddbench's: then in a process that runs nothing else; empty: nobody's, but in
             a process of its own as well; None: wherever the executor runs nodes.
     """
@@ -44,11 +47,17 @@ class Resources(Frozen):
     alone: bool = False
     peak_mb: float = 0.0
     device_mb: float = 0.0
+    seconds: float | None = None
     apart: str | None = None
 
 
 class Executor(Protocol):
     """Runs nodes somewhere, and tries again where a machine or a process was lost."""
+
+    @property
+    def claims(self) -> bool:
+        """Whether the places where nodes run claim them; else whoever submits holds the claim until the outcome."""
+        ...
 
     @property
     def slots(self) -> int:
@@ -60,11 +69,16 @@ class Executor(Protocol):
         ...
 
     def submit(self, document: Document, resources: Resources) -> Handle:
-        """Take a node, where there is a slot for it; it runs from now on, or in :meth:`poll`."""
+        """Take a node, where there is a slot for it; it runs from now on, or in :meth:`poll`.
+
+        Where an earlier run of the same command handed it to an engine that still has it, that is what it means.
+        """
         ...
 
-    def poll(self, wait_s: float) -> list[tuple[Handle, Outcome]]:
+    def poll(self, wait_s: float) -> Sequence[tuple[Handle, Outcome | None]]:
         """Nodes that are done, each told once; waits until something changes, ``wait_s`` seconds or a node run here.
+
+        An outcome of None: another run published the node, or nobody has it any more; the store knows.
 
         Raises:
             DDBenchError: If places to run nodes cannot be made.
@@ -75,7 +89,10 @@ class Executor(Protocol):
         ...
 
     def cancel(self, handle: Handle) -> None:
-        """Ask a running node to checkpoint and stop; its outcome is not told any more."""
+        """Let go of a node; its outcome is not told any more.
+
+        A node that cannot outlive this run is asked to checkpoint and to stop.
+        """
         ...
 
     def close(self) -> None:
@@ -97,6 +114,7 @@ class Run:
         gpus: Those that processes take in turn, each one of them: ``cuda:0``, ``cuda:1``; none: what nodes' resources
             say.
         device: What ``--device`` says of nodes that share one: its free memory is looked at.
+        wanted: What nodes on a cluster get.
     """
 
     store: Store
@@ -107,26 +125,61 @@ class Run:
     keep_logits: bool = False
     gpus: tuple[str, ...] = ()
     device: str = "cpu"
+    wanted: Wanted = BY_FORECAST
 
 
-EXECUTORS: Mapping[str, str] = {
-    "local": "ddbench.work.executors.local:Local",
-    "processes": "ddbench.work.executors.processes:Processes",
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An executor that there is.
+
+    Attributes:
+        target: Its class, made from a :class:`Run`; imported when it is used, because ``local`` imports torch.
+        elsewhere: Whether nodes run on other machines: then this one's cores, memory and GPUs say nothing of them.
+        needs: What must be imported for it; empty: nothing beyond ddbench.
+    """
+
+    target: str
+    elsewhere: bool = False
+    needs: str = ""
+
+
+EXECUTORS: Mapping[str, Kind] = {
+    "local": Kind("ddbench.work.executors.local:Local"),
+    "processes": Kind("ddbench.work.executors.processes:Processes"),
+    "slurm": Kind("ddbench.work.executors.slurm:Slurm", elsewhere=True, needs="submitit"),
+    "ray": Kind("ddbench.work.executors.ray:OnRay", elsewhere=True, needs="ray"),
 }
-"""Name → class, made from a :class:`Run`; imported when it is used, because ``local`` imports torch."""
 
 
-def check_executor(name: str | None, jobs: int | None, device: str) -> None:
+def is_elsewhere(name: str | None) -> bool:
+    """Whether an executor runs nodes on other machines."""
+    return name is not None and EXECUTORS[name].elsewhere
+
+
+def check_executor(name: str | None, jobs: int | None, device: str, wanted: Wanted = BY_FORECAST) -> None:
     """Refuse what an executor cannot do.
 
     Args:
         name: What ``--executor`` says, one of :data:`EXECUTORS`.
         jobs: What ``--jobs`` says; None: as many as suit the run.
         device: What ``--device`` says.
+        wanted: What ``--resources`` and ``--store`` say.
 
     Raises:
-        UsageError: If it cannot run so many, or a GPU that is named is not there.
+        UsageError: If it cannot run so many, what it needs is not installed, or a GPU that is named is not there.
     """
+    if is_elsewhere(name):
+        assert name is not None
+        needs = EXECUTORS[name].needs
+        if find_spec(needs) is None:
+            raise UsageError(f"--executor {name} needs {needs}: `pip install 'ddbench[{name}]'`")
+        if device not in ("auto", "cpu", "cuda"):
+            raise UsageError(f"--executor {name} knows no --device {device}: say cuda, and --resources gpus=1")
+        if name != "ray" and wanted.store == "driver":
+            raise UsageError(f"--store driver is for --executor ray: jobs of {name} write into --out themselves")
+        return
+    if wanted != BY_FORECAST:
+        raise UsageError("--resources and --store are for nodes on a cluster: name it, --executor slurm or ray")
     gpus = named(device)
     if name == "local" and jobs is not None and jobs > 1:
         raise UsageError(f"--executor local runs one node at a time: leave it out, or --jobs {jobs}")
@@ -141,5 +194,5 @@ def make_executor(name: str, run: Run) -> Executor:
         name: One of :data:`EXECUTORS`.
         run: What it is made for.
     """
-    executor: Executor = import_target(EXECUTORS[name])(run)
+    executor: Executor = import_target(EXECUTORS[name].target)(run)
     return executor

@@ -17,7 +17,7 @@ from ddbench.work.warm import warm_up
 class Local:
     """Runs the submitted node when it is asked how far it is."""
 
-    slots = 1
+    claims, slots = False, 1
 
     def __init__(self, run: Run) -> None:
         warm_up()

@@ -188,6 +188,8 @@ def command(run: Run) -> list[str]:
 class Processes:
     """Starts its workers at once, and gives the node of a lost one to another."""
 
+    claims = False
+
     def __init__(self, run: Run) -> None:
         self._monitor, self._store = run.monitor, run.store
         self._looked = 0.0

@@ -177,20 +177,22 @@ class Schedule:
             return False
         resources = self.resources(node.document)
         host, device = self.peaks.of(node.document)
-        resources = resources.model_copy(update={"peak_mb": host, "device_mb": device})
+        expected = {"peak_mb": host, "device_mb": device, "seconds": node.forecast_s}
+        resources = resources.model_copy(update=expected)
         if self.running and (resources.alone or self.alone):
             return False
         if self.running and not self.executor.has_room(resources):
             self.waits_for_room = True
             return False
-        claim = acquire(self._claims(node.document), short(node.key), self.watch)
-        if claim is None:
-            return self._look(node)
         with ExitStack() as held:
-            held.enter_context(claim)
-            if not self._look(node):  # another run may have finished it while we were waiting for the claim
-                self.monitor.begin(node)
+            if not self.executor.claims:
+                claim = acquire(self._claims(node.document), short(node.key), self.watch)
+                if claim is None:
+                    return self._look(node)
+                held.enter_context(claim)
                 self.monitor.claims[node.key] = claim
+            if not self._look(node):  # another run may have finished it meanwhile
+                self.monitor.begin(node)
                 handle = self.executor.submit(node.document, resources)
                 self.running[handle] = node, held.pop_all()
                 self.alone = resources.alone
@@ -213,7 +215,10 @@ class Schedule:
         for handle, outcome in self.executor.poll(WAIT_S):
             node, claim = self.running.pop(handle)
             with claim:
-                self._settle(node, outcome)
+                if outcome is not None:
+                    self._settle(node, outcome)
+                elif not self._look(node):
+                    self.monitor.claims.pop(node.key, None)
 
     def _settle(self, node: Node, outcome: Outcome) -> None:
         if outcome.status == "damaged":

@@ -23,6 +23,8 @@ from ddbench.work.monitor import Silent
 
 TELL_S = 0.1
 """Seconds between answers about the steps of a node."""
+TOGETHER_S = 5.0
+"""Signals within so many seconds are one request to stop."""
 
 
 def serve(store: Store, registries: Registries, *, keep_logits: bool, device: str = "cpu") -> int:
@@ -38,7 +40,7 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool, device: st
         keep_logits: Store logits beside predictions.
         device: Where most nodes will run; what is free there is ``free_mb``, None on the CPU.
     """
-    interrupts, tasks, busy = Interrupts(), queue.SimpleQueue[str | None](), threading.Event()
+    interrupts, tasks, busy = Interrupts(TOGETHER_S), queue.SimpleQueue[str | None](), threading.Event()
     lines, channel = _take_over_pipes()
     monitor = _Teller(channel)
     try:

@@ -26,8 +26,9 @@ from ddbench.models.fused.library import missing, unlikely
 from ddbench.plan.graph import Node, Plan
 from ddbench.plan.kinds import Where
 from ddbench.work.engine import code_path
-from ddbench.work.executors.base import Resources
+from ddbench.work.executors.base import Resources, is_elsewhere
 from ddbench.work.executors.devices import named
+from ddbench.work.executors.wanted import BY_FORECAST, Wanted
 
 Isolate: TypeAlias = Literal["never", "plugins", "always"]
 """Which nodes run in another process than this one: none, those that code of others takes part in, or all."""
@@ -55,6 +56,7 @@ class Sharing:
             none where ``engine`` names one.
         half: Pending nodes that train in bfloat16.
         isolate: What ``--isolate`` says: which nodes run in a process that runs nothing of others.
+        elsewhere: What runs nodes on other machines; empty: this machine runs them.
     """
 
     jobs: int
@@ -69,6 +71,7 @@ class Sharing:
     begun: frozenset[str] = frozenset()
     half: int = 0
     isolate: Isolate = "plugins"
+    elsewhere: str = ""
 
     def of(self, document: Document) -> Resources:
         """What a node may use."""
@@ -103,13 +106,17 @@ class Sharing:
     @property
     def executor(self) -> str:
         """The executor that suits: one process is this one, unless it is to see one GPU only."""
+        if self.elsewhere:
+            return self.elsewhere
         return "local" if self.jobs == 1 and not self.gpus else "processes"
 
     @property
     def text(self) -> str:
         """``in 2 processes on cuda:0, cuda:1 by engine eager``, for people."""
         where = f" on {', '.join(self.gpus)}" if self.gpus else ""
-        if self.executor == "local":
+        if self.elsewhere:
+            found = f"by {self.elsewhere} on {_kind(self.device)}"
+        elif self.executor == "local":
             found = "in this process" + (f" on {self.device}" if ":" in self.device else "")
         else:
             found = f"in {self.jobs} process{'' if self.jobs == 1 else 'es'}{where}"
@@ -145,8 +152,9 @@ def share(
     timeout_s: float | None = None,
     engine: str = "auto",
     isolate: Isolate = "plugins",
+    wanted: Wanted = BY_FORECAST,
 ) -> Sharing:
-    """How the pending nodes of an assessed plan share this machine.
+    """How the pending nodes of an assessed plan share this machine, or run on a cluster.
 
     Args:
         plan: The plan.
@@ -159,11 +167,15 @@ def share(
         timeout_s: What ``--timeout`` says.
         engine: What ``--engine`` says; ``bf16`` is of nodes that are planned so, and ``auto`` for all others.
         isolate: What ``--isolate`` says.
+        wanted: What nodes on a cluster get.
 
     Raises:
         UsageError: If a GPU that is named is not there, or the engine is not.
     """
-    gpus = named(device)
+    elsewhere = executor if executor is not None and is_elsewhere(executor) else ""
+    if elsewhere:
+        device = "cuda" if device == "cuda" or wanted.gpus else "cpu"
+    gpus = () if elsewhere else named(device)
     if executor == "local":
         jobs, device, gpus = 1, (*gpus, device)[0], ()
     elif gpus:
@@ -175,6 +187,9 @@ def share(
     registries, most = plan.grid.registries, max(1, len(plan.pending()))
     begun = _begun(plan, store) if engine == "auto" else frozenset()
     how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": begun, "half": half, "isolate": isolate}
+    if elsewhere:  # a job has the cores that it asked for, whatever this machine has
+        wide, jobs = wanted.cpus or 1, min(jobs or most, most)
+        return Sharing(jobs, registries, device, threads, wide, elsewhere=elsewhere, **how)
     if jobs is not None:
         wide = max(1, cores() // jobs)  # not by what is left to do: results know their threads
         jobs = min(jobs, most)

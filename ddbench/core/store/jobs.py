@@ -1,0 +1,144 @@
+"""Jobs: nodes that were handed together to an engine such as Slurm, and what these say; files below ``.jobs``.
+
+A job has a handle ``NAME.json``, written by the run that submitted it, a report ``NAME.jsonl``, to which the job adds a
+line for each node that is done, and perhaps ``NAME.cancel``, by which somebody asked for its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from ddbench.core.specs import Frozen
+from ddbench.core.store.files import atomic_write, store_error
+
+FOLDER = ".jobs"
+_HANDLE = re.compile(r"[0-9a-f]{12}\.json")
+
+
+class Handle(Frozen):
+    """Nodes that were handed to an engine together.
+
+    Attributes:
+        name: Of the job, 12 hex digits.
+        executor: Who runs it: ``slurm``, ``ray``.
+        engine_id: What the engine calls the job: ``71_3``.
+        nodes: Key → forecast [s] of each; None: not known.
+        submitted: When [s since 1970].
+        host: Of the run that submitted it.
+        pid: Of that run.
+        resources: What was asked for, for people: ``{"cpus": 2, "mem": "8.0 GB"}``.
+    """
+
+    name: str
+    executor: str
+    engine_id: str
+    nodes: dict[str, float | None]
+    submitted: float
+    host: str = ""
+    pid: int = 0
+    resources: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """What a job has said so far; reading goes on where it ended.
+
+    Attributes:
+        path: Its file.
+        read: Bytes that were read.
+    """
+
+    path: Path
+    read: int = field(default=0)
+
+    def news(self) -> Iterator[Mapping[str, Any]]:
+        """Lines that are new, as far as they are whole."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.read)
+                text = file.read()
+        except OSError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]
+        self.read += len(whole)
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):  # cut short by a kill; the next one stands on a line of its own
+                said = json.loads(line)
+                if isinstance(said, dict):
+                    yield said
+
+    def add(self, said: Mapping[str, Any]) -> None:
+        """Write a line, and wait until other machines can read it.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                start = b"" if file.tell() == 0 else b"\n"  # what was cut short ends here
+                file.write(start + json.dumps(said).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise store_error(self.path, error) from error
+
+
+def folder(out: Path) -> Path:
+    """Where the jobs of a results folder lie."""
+    return out / FOLDER
+
+
+def report(out: Path, name: str) -> Report:
+    """What a job says."""
+    return Report(folder(out) / f"{name}.jsonl")
+
+
+def write(out: Path, handle: Handle) -> None:
+    """Keep a handle.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    atomic_write(folder(out) / f"{handle.name}.json", handle.model_dump_json().encode())
+
+
+def handles(out: Path) -> list[Handle]:
+    """All handles of a results folder that can be read, the oldest first."""
+    found = []
+    with contextlib.suppress(OSError):
+        for path in folder(out).iterdir():
+            if _HANDLE.fullmatch(path.name):
+                with contextlib.suppress(OSError, ValidationError):
+                    found.append(Handle.model_validate_json(path.read_bytes()))
+    return sorted(found, key=lambda handle: (handle.submitted, handle.name))
+
+
+def remove(out: Path, name: str) -> None:
+    """Forget a job that is over; what cannot be removed stays."""
+    for suffix in (".cancel", ".json", ".jsonl"):
+        with contextlib.suppress(OSError):
+            (folder(out) / f"{name}{suffix}").unlink()
+
+
+def cancel(out: Path, name: str) -> None:
+    """Note that somebody wants a job to end, for the run that waits for it.
+
+    Raises:
+        StoreError: If that cannot be written.
+    """
+    atomic_write(folder(out) / f"{name}.cancel", b"")
+
+
+def is_cancelled(out: Path, name: str) -> bool:
+    """Whether somebody asked for its end."""
+    return (folder(out) / f"{name}.cancel").exists()

@@ -1,0 +1,229 @@
+"""What a cluster runs: the nodes of one job, one after the other, in a process of their own beside this one. No torch.
+
+What crosses is a JSON text and the name of :func:`run_job`. The nodes run by the executor ``processes`` with one
+worker: isolation, limits, losses and logs are those of a run on one machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument, parse
+from ddbench.core.errors import InterruptedRunError
+from ddbench.core.keys import short
+from ddbench.core.plugin.loader import Registries, one_file_plugins
+from ddbench.core.specs import Frozen
+from ddbench.core.store import jobs
+from ddbench.core.store.artifacts import manifest
+from ddbench.core.store.claims import Claim, Watch, acquire
+from ddbench.core.store.folder import Store
+from ddbench.work.attempt import Outcome
+from ddbench.work.evaluate.predictions import Recounter
+from ddbench.work.executors.base import Resources, Run
+from ddbench.work.executors.processes import Processes
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Silent
+
+WAIT_S = 0.2
+SEEN_WITHIN_S = 90.0
+"""A network folder may show what another machine wrote so much later: so long a node waits for what it reads."""
+
+
+class Packed(Frozen):
+    """A node of a job.
+
+    Attributes:
+        document: Its document.
+        resources: What it may use.
+    """
+
+    document: dict[str, Any]
+    resources: Resources
+
+
+class Job(Frozen):
+    """All that crosses to where nodes run.
+
+    Attributes:
+        name: Of the job; empty: nobody reads a report of it.
+        place: What status calls the place: ``slurm job 71_3``.
+        out: Results folder.
+        home: ``DDBENCH_HOME``.
+        plugins: One-file plugins.
+        keep_logits: Store logits beside predictions.
+        device: Where most nodes run.
+        nodes: What to run.
+    """
+
+    name: str
+    place: str = ""
+    out: str
+    home: str
+    plugins: tuple[str, ...] = ()
+    keep_logits: bool = False
+    device: str = "cpu"
+    nodes: tuple[Packed, ...]
+
+
+def run_job(text: str) -> str:
+    """Run the nodes of a job.
+
+    Lines of its report are ``{"key", "begun"}`` and ``{"key", "outcome"}``.
+
+    Args:
+        text: A :class:`Job` as JSON.
+
+    Returns:
+        JSON, ``{"outcomes": {KEY: OUTCOME | null}, "stopped": BOOL}``: null where another run published the node;
+        ``stopped``: a signal came, and the nodes that are not named were not finished.
+
+    Raises:
+        StoreError: If nothing can be written.
+    """
+    job = Job.model_validate_json(text)
+    os.environ["DDBENCH_HOME"] = job.home
+    interrupts = Interrupts()
+    with one_file_plugins(map(Path, job.plugins)) as registries, _stopping(interrupts):
+        outcomes = _Work(job, registries, interrupts).done()
+    said = {key: None if one is None else one.model_dump(mode="json", by_alias=True) for key, one in outcomes.items()}
+    return json.dumps({"outcomes": said, "stopped": interrupts.requested})
+
+
+@contextlib.contextmanager
+def _stopping(interrupts: Interrupts) -> Iterator[None]:
+    """A block that a signal asks to checkpoint and end; it is left without an exception then."""
+    with interrupts.installed(), interrupts.deferred():
+        yield
+
+
+@dataclass
+class _Beats(Silent):
+    """Lets the claim on the running node know of its steps."""
+
+    claims: dict[str, Claim] = field(default_factory=dict)
+
+    def progress(self, key: str, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
+        """The running node is a step further."""
+        if (claim := self.claims.get(key)) is not None:
+            claim.beat(last=done >= total, at=(done, total, what))
+
+
+@dataclass
+class _Work:
+    """The nodes of a job on their way."""
+
+    job: Job
+    registries: Registries
+    interrupts: Interrupts
+    beats: _Beats = field(default_factory=_Beats)
+    watch: Watch = field(default_factory=Watch)
+    report: jobs.Report | None = None
+    outcomes: dict[str, Outcome | None] = field(default_factory=dict)
+
+    def done(self) -> dict[str, Outcome | None]:
+        """Run them; the outcome of each that ended."""
+        store = Store(Path(self.job.out), Recounter())
+        self.report = jobs.report(store.out, self.job.name) if self.job.name else None
+        said = [] if self.report is None else [*self.report.news()]
+        known = {line["key"] for line in said if "outcome" in line}  # the job was queued again
+        waiting = deque((parse(node.document), node.resources) for node in self.job.nodes)
+        waiting = deque((document, resources) for document, resources in waiting if document.key not in known)
+        if not waiting:
+            return {}
+        run = Run(store, self.registries, 1, self.interrupts, self.beats, self.job.keep_logits, (), self.job.device)
+        place = Processes(run)
+        held: dict[Any, ExitStack] = {}
+        try:
+            while (waiting or held) and not self.interrupts.requested:
+                if not held and place.slots:
+                    self._next(waiting, store, place, held)
+                for handle, outcome in place.poll(WAIT_S):
+                    with held.pop(handle):
+                        self.outcomes[str(handle)] = outcome
+                for key in [key for key in self.outcomes if key not in known]:
+                    known.add(key)
+                    self._tell(key)
+        except InterruptedRunError:
+            self.interrupts.requested = True
+        finally:
+            for handle in held:
+                place.cancel(handle)
+            place.close()  # claims are held until nodes have stopped
+            for claim in held.values():
+                claim.close()
+        return self.outcomes
+
+    def _tell(self, key: str) -> None:
+        if self.report is not None:
+            outcome = self.outcomes[key]
+            self.report.add({"key": key, "outcome": outcome and outcome.model_dump(mode="json", by_alias=True)})
+
+    def _next(
+        self,
+        waiting: deque[tuple[Document, Resources]],
+        store: Store,
+        place: Processes,
+        held: dict[Any, ExitStack],
+    ) -> None:
+        """Start the first node that no other run works on; what others publish meanwhile is theirs."""
+        for _ in range(len(waiting)):
+            document, resources = waiting.popleft()
+            if is_published(document, store):
+                self.outcomes[document.key] = None
+                continue
+            claim = acquire(_claims(document, store), short(document.key), self.watch, place=self.job.place)
+            if claim is None:
+                waiting.append((document, resources))
+                continue
+            with ExitStack() as holding:
+                holding.enter_context(claim)
+                if is_published(document, store):  # in between
+                    self.outcomes[document.key] = None
+                    continue
+                _await_inputs(document, store, self.interrupts)
+                self.beats.claims[document.key] = claim
+                if self.report is not None:
+                    self.report.add({"key": document.key, "begun": round(time.time(), 3)})
+                held[place.submit(document, resources)] = holding.pop_all()
+                return
+        if waiting:
+            time.sleep(WAIT_S)
+
+
+def _claims(document: Document, store: Store) -> Path:
+    return store.claims(shared=isinstance(document, ArtifactDocument) or document.set.shared)
+
+
+def is_published(document: Document, store: Store) -> bool:
+    """Whether a node has a result already; one that failed has none, because it is here to be tried again."""
+    match document:
+        case ArtifactDocument(artifact=spec):
+            return manifest(spec.kind, document.key) is not None
+        case CellDocument():
+            record = store.condensation(store.folder(document))
+        case EvaluationDocument():
+            folder = store.folder(document.set)
+            made = store.condensation(folder)
+            record = made and store.evaluation(folder, document.key, made.set_sha256)
+    return record is not None and record.status == "ok"
+
+
+def _await_inputs(document: Document, store: Store, interrupts: Interrupts) -> None:
+    """Wait until what a node reads can be seen here, for a time; a node that starts without says what it misses."""
+    until = time.monotonic() + SEEN_WITHIN_S
+    while not _sees_inputs(document, store) and not interrupts.requested and time.monotonic() < until:
+        time.sleep(WAIT_S)
+
+
+def _sees_inputs(document: Document, store: Store) -> bool:
+    made = not isinstance(document, EvaluationDocument) or is_published(document.set, store)
+    return made and all(manifest(kind, key) is not None for kind, key in document.artifacts.values())

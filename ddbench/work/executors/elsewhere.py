@@ -1,0 +1,170 @@
+"""What all executors share whose nodes run on other machines: what crosses, what is asked for, and losses. No torch."""
+
+from __future__ import annotations
+
+import math
+import os
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ddbench.core.documents import ArtifactDocument, Document
+from ddbench.core.errors import FailureStatus
+from ddbench.core.store.files import home
+from ddbench.work.attempt import Outcome, drop_log, fail_unstarted, keep_log
+from ddbench.work.executors.agent import Job, Packed
+from ddbench.work.executors.base import Handle, Resources, Run
+from ddbench.work.executors.losses import count_loss, forget, losses
+
+Ended: TypeAlias = list[tuple[Handle, Outcome | None]]
+MOST_LOST = 2
+"""A node whose job was lost more often than this has failed."""
+BASE_MB = 2048.0
+"""What a worker holds before its first node, and the process beside it [MB]: Python and torch, and room."""
+SPARE = 1.5
+"""Memory asked for, as a multiple of the forecast."""
+UNKNOWN_S = 60.0
+"""What a node counts of which no forecast is known [s]."""
+LEAST_TIME_S = 1800.0
+TIME_FACTOR = 3.0
+"""Longest time asked for, as a multiple of the forecast; what takes longer goes on from its checkpoint."""
+
+
+@dataclass
+class Task:
+    """A submitted node.
+
+    Attributes:
+        document: Its document.
+        resources: What it may use.
+        lost: How often the job or process that ran it was lost.
+        times: How many times the usual memory it gets: a node that ran out of it gets twice as much, once.
+    """
+
+    document: Document
+    resources: Resources
+    lost: int = 0
+    times: int = 1
+
+    @property
+    def key(self) -> str:
+        """The node's."""
+        return self.document.key
+
+    @property
+    def seconds(self) -> float:
+        """What it counts when nodes are packed."""
+        return UNKNOWN_S if self.resources.seconds is None else self.resources.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a job asks for.
+
+    Attributes:
+        cpus: Cores.
+        gpus: GPUs.
+        mem_mb: Memory [MB], a whole number of 512 MB.
+    """
+
+    cpus: int
+    gpus: int
+    mem_mb: float
+
+
+class Elsewhere:
+    """Keeps count of the nodes that an engine runs on other machines.
+
+    Args:
+        run: What it is made for.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._store, self._wanted = run, run.store, run.wanted
+
+    def _task(self, document: Document, resources: Resources) -> Task:
+        return Task(document, resources, losses(self._store, document.key))
+
+    def need(self, task: Task) -> Need:
+        """What a node asks for: what the user says, else what is expected of it."""
+        wanted = self._wanted
+        on_gpu = task.resources.device != "cpu"
+        mem = wanted.mem_mb or BASE_MB + SPARE * task.resources.peak_mb
+        return Need(
+            wanted.cpus or task.resources.threads or 1,
+            wanted.gpus if wanted.gpus is not None else int(on_gpu),
+            512 * math.ceil(mem * task.times / 512),
+        )
+
+    def job(self, tasks: Iterable[Task], *, place: str = "", named: bool = True) -> Job:
+        """What crosses.
+
+        Args:
+            tasks: The nodes, in their order.
+            place: What status calls the place.
+            named: Whether the job has a report.
+        """
+        run = self._run
+        nodes = tuple(Packed(document=one.document.model_dump(mode="json"), resources=one.resources) for one in tasks)
+        return Job(
+            name=uuid.uuid4().hex[:12] if named else "", place=place, out=str(self._store.out.resolve()),
+            home=str(home().resolve()), plugins=tuple(str(file.resolve()) for file in run.registries.files),
+            keep_logits=run.keep_logits, device=run.device, nodes=nodes,
+        )  # fmt: skip
+
+    def ended(self, task: Task, outcome: Outcome | None) -> Ended | None:
+        """What is told of a node that has an outcome; None: it is tried again, with twice the memory."""
+        if outcome is not None and outcome.status == "oom" and task.times == 1:
+            task.times = 2
+            return None
+        forget(self._store, task.key)
+        return [(task.key, outcome)]
+
+    def vanished(self, task: Task, how: str, words: str = "", status: FailureStatus = "failed") -> Ended | None:
+        """What is told of a node whose job is gone without an outcome; None: it is tried again.
+
+        Args:
+            task: The node.
+            how: What became of its job: ``job 71_3 (NODE_FAIL)``.
+            words: What the job said last.
+            status: ``oom`` where it is known that memory was the cause.
+        """
+        if status == "oom" and task.times == 1:
+            task.times = 2
+            return None
+        task.lost += 1
+        if task.lost <= MOST_LOST and status != "oom":
+            count_loss(self._store, task.key, task.lost)
+            return None
+        forget(self._store, task.key)
+        often = "with twice the memory, too" if status == "oom" else f"{task.lost} times in a row"
+        reason = f"{how} ended without a result, {often}"
+        log = self._store.log(task.document)
+        if isinstance(task.document, ArtifactDocument):
+            drop_log(log)
+            outcome = Outcome(status=status, reason=f"artifact {task.document.artifact.kind}: {reason}")
+        else:
+            outcome = Outcome.of(fail_unstarted(self._store, task.document, status, reason))
+        if words:
+            keep_log(log, status, reason, words)
+        return [(task.key, outcome)]
+
+
+def time_s(tasks: Sequence[Task], wanted: float | None) -> float:
+    """The longest time that a job asks for [s].
+
+    Args:
+        tasks: Its nodes.
+        wanted: What ``--resources time=`` says.
+    """
+    if wanted is not None:
+        return wanted
+    return max(LEAST_TIME_S, TIME_FACTOR * sum(task.seconds for task in tasks) + 600.0)
+
+
+def user() -> dict[str, str | int]:
+    """This process, for handles."""
+    import socket
+
+    return {"host": socket.gethostname(), "pid": os.getpid()}

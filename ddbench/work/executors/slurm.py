@@ -1,0 +1,447 @@
+"""Nodes as array jobs of Slurm, submitted by submitit. No torch.
+
+Slurm queues, places and requeues; a job is an :class:`ddbench.work.executors.agent.Job` that reports each node as it is
+done. A run that goes away leaves its jobs: the same command finds them by their handles and waits for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ddbench.core.documents import Document
+from ddbench.core.errors import InterruptedRunError, UsageError
+from ddbench.core.memory import in_words
+from ddbench.core.store import jobs
+from ddbench.core.store.jobs import Handle as Handed
+from ddbench.core.store.jobs import Report
+from ddbench.work.attempt import Outcome
+from ddbench.work.executors.agent import SEEN_WITHIN_S
+from ddbench.work.executors.base import Handle, Resources, Run
+from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, time_s, user
+from ddbench.work.executors.packing import packed, rest
+
+NAME = "slurm"
+LOOK_S = 5.0
+"""Seconds between questions to Slurm."""
+HOLD = 0.1
+"""Nodes too few for a job wait for more of them, while others run, for this share of what a job is worth."""
+SETTLE_S = 5.0
+"""A job that ended badly gets so long until what it wrote is seen."""
+SIGNAL_S = 90
+"""Seconds before its time limit at which a job is told to leave a checkpoint."""
+BEHIND_S = 3600.0
+"""Slurm that says nothing for so long has lost the jobs [s]."""
+ALIVE = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED",
+         "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}  # fmt: skip
+FULL = re.compile(r"(QOS|Assoc|Max)\w*(Submit|Job)\w*Limit|job submit limit|Slurm temporarily unable|limit reached",
+                  re.IGNORECASE)  # fmt: skip
+"""What sbatch says when there is room for no more jobs now."""
+
+
+class JobsGoOnWarning(UserWarning):
+    """A run ends, and its jobs do not."""
+
+
+def run_slurm_job(text: str) -> str:
+    """What a job runs: :func:`ddbench.work.executors.agent.run_job`, and the queue again when its time is up.
+
+    Slurm tells of the time limit by SIGUSR2, to all processes; only a thread of this one waits for it.
+    """
+    import os
+    import signal
+
+    from ddbench.work.executors.agent import run_job
+
+    again = threading.Event()
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGUSR2})
+        again.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})  # what is started from here on inherits it
+    threading.Thread(target=wait, daemon=True).start()
+    said = run_job(text)
+    if again.is_set() and '"stopped": true' in said:
+        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True, timeout=60)
+        time.sleep(60)  # until Slurm ends it
+    return said
+
+
+@dataclass
+class _Submitted:
+    """A job on its way.
+
+    Attributes:
+        handle: What is kept of it.
+        report: What it says.
+        tasks: Its nodes that have no outcome yet, as far as this run waits for them.
+        begun: Nodes that it began.
+        over: When it was first seen to be over [monotonic s].
+        state: What Slurm says.
+    """
+
+    handle: Handed
+    report: Report
+    tasks: dict[str, Task] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    over: float | None = None
+    state: str = "PENDING"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What Slurm allows.
+
+    Attributes:
+        array: Jobs of an array.
+        jobs: Jobs at once; half of what it can know of, because there are other users.
+    """
+
+    array: int
+    jobs: int
+
+
+class Slurm(Elsewhere):
+    """Packs nodes into array jobs, and hears of them by their reports and by squeue."""
+
+    claims = True
+    slots = sys.maxsize
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._limits = limits()
+        self._folder = jobs.folder(run.store.out.resolve()) / NAME
+        self._waiting: list[Task] = []
+        self._since = math.inf
+        self._full_until = 0.0
+        self._jobs: dict[str, _Submitted] = {}
+        self._looked = -math.inf
+        self._answered = time.monotonic()
+        self._most = min(run.jobs, self._limits.jobs)
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Take over the jobs of an earlier run that Slurm still has; forget the others."""
+        states = self._states()
+        for handle in jobs.handles(self._store.out):
+            if handle.executor != NAME:
+                continue
+            if states is not None and states.get(handle.engine_id, "GONE") not in ALIVE:
+                self._forget(handle)
+                continue
+            report = jobs.report(self._store.out, handle.name)
+            done = {said["key"] for said in report.news() if "outcome" in said}
+            left = {key: seconds for key, seconds in handle.nodes.items() if key not in done}
+            self._jobs[handle.name] = _Submitted(handle.model_copy(update={"nodes": left}), report)
+        if n := len(self._jobs):
+            warnings.warn(f"{n} jobs of an earlier run are with Slurm", JobsGoOnWarning, stacklevel=2)
+
+    def has_room(self, resources: Resources) -> bool:
+        """Always: what Slurm does not take yet waits here."""
+        return True
+
+    def submit(self, document: Document, resources: Resources) -> Handle:
+        """Keep the node until there are enough for a job; one that Slurm has already is waited for."""
+        task = self._task(document, resources)
+        for job in self._jobs.values():
+            if document.key in job.handle.nodes and job.over is None:
+                job.tasks[document.key] = task
+                return document.key
+        self._wait(task)
+        return document.key
+
+    def _wait(self, task: Task) -> None:
+        self._waiting.append(task)
+        self._since = min(self._since, time.monotonic())
+
+    def poll(self, wait_s: float) -> Ended:
+        """Submit what is worth a job, and hear what jobs say.
+
+        Raises:
+            InterruptedRunError: If somebody cancelled the jobs.
+            UsageError: If Slurm refuses a job.
+        """
+        self._hand_over()
+        found = [one for job in list(self._jobs.values()) for one in self._news(job)]
+        if not found and time.monotonic() - self._looked >= LOOK_S:
+            found = self._look()
+        if not found:
+            time.sleep(wait_s)
+        return found
+
+    def _news(self, job: _Submitted) -> Ended:
+        """What a job has said since it was last asked."""
+        found: Ended = []
+        for said in job.report.news():
+            key = said.get("key")
+            if "outcome" not in said:
+                job.begun.add(str(key))
+                continue
+            task = job.tasks.pop(str(key), None)
+            if task is not None:
+                outcome = None if said["outcome"] is None else Outcome.model_validate(said["outcome"])
+                told = self.ended(task, outcome)
+                found += told or []
+                if told is None:
+                    self._wait(task)
+        return found
+
+    def _look(self) -> Ended:
+        """Ask Slurm which jobs are over, and settle what these leave without an outcome."""
+        self._looked = now = time.monotonic()
+        states = self._states() if self._jobs else {}
+        if states is None:
+            if now - self._answered < BEHIND_S:
+                return []
+            states = {}
+        self._answered = now
+        found: Ended = []
+        for job in list(self._jobs.values()):
+            if jobs.is_cancelled(self._store.out, job.handle.name):
+                raise InterruptedRunError(f"job {job.handle.engine_id} was cancelled")
+            job.state = states.get(job.handle.engine_id, "GONE")
+            if job.state in ALIVE:
+                job.over = None
+                continue
+            job.over = job.over or now
+            patience = SEEN_WITHIN_S if job.state == "COMPLETED" else SETTLE_S
+            if not job.tasks or now - job.over >= patience:
+                found += self._news(job) + self._over(job)
+        return found
+
+    def _over(self, job: _Submitted) -> Ended:
+        """What is told of nodes whose job is over; those that it had not begun are not blamed for it."""
+        found: Ended = []
+        working = job.begun & job.tasks.keys()
+        oom = job.state == "OUT_OF_MEMORY"
+        for key, task in job.tasks.items():
+            if working and key not in working:
+                self._wait(task)
+                continue
+            how = f"job {job.handle.engine_id} ({job.state})"
+            told = self.vanished(task, how, self._words(job.handle), "oom" if oom else "failed")
+            found += told or []
+            if told is None:
+                warnings.warn(f"Slurm's {how} is gone: its node is tried again", JobsGoOnWarning, stacklevel=2)
+                self._wait(task)
+        del self._jobs[job.handle.name]
+        self._forget(job.handle)
+        return found
+
+    def _forget(self, handle: Handed) -> None:
+        """Remove what a job that is over left; submitit's files of it, too."""
+        jobs.remove(self._store.out, handle.name)
+        for path in self._folder.glob(f"{handle.engine_id}_*"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _words(self, handle: Handed) -> str:
+        """What a job said last on stderr."""
+        with contextlib.suppress(OSError):
+            return (self._folder / f"{handle.engine_id}_0_log.err").read_text(errors="replace")[-4000:]
+        return ""
+
+    def _hand_over(self) -> None:
+        """Submit what is worth a job; the rest as well where nothing else runs, or it has waited for long."""
+        now = time.monotonic()
+        room = self._most - len(self._jobs)
+        if not self._waiting or room <= 0 or now < self._full_until:
+            return
+        worth = self._wanted.pack_s
+        full, left = packed(self._waiting, self.need, worth)
+        if left and (not (self._jobs or full) or now - self._since >= HOLD * worth):
+            for need, more in rest(left, self.need).items():
+                full.setdefault(need, []).extend(more)
+            left = []
+        for need, packs in full.items():
+            for start in range(0, len(packs), self._limits.array):
+                array = packs[start : start + self._limits.array]
+                now_, later = array[: max(0, room)], array[max(0, room) :]
+                left += [task for pack in later for task in pack]
+                room -= len(now_)
+                if now_ and not self._array(need, now_):
+                    left += [task for pack in now_ for task in pack]
+                    room = 0
+        self._waiting = left
+        self._since = now if left else math.inf
+
+    def _array(self, need: Need, packs: Sequence[Sequence[Task]]) -> bool:
+        """Submit packs as one array; False where Slurm takes no more jobs now.
+
+        Raises:
+            UsageError: If it refuses them for another reason.
+        """
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        engine = _engine(self._folder, need, packs, self._run, _job_name(self._store.out))
+        crossing = [self.job(pack, place=NAME) for pack in packs]
+        try:
+            with _quietly():
+                sent = engine.map_array(run_slurm_job, [job.model_dump_json() for job in crossing])
+        except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
+            text = " ".join(str(error.__cause__ or error).split())
+            if FULL.search(text):
+                self._full_until = time.monotonic() + 60.0
+                return False
+            raise UsageError(f"Slurm refuses a job: {text[-400:]} (see --resources, and --dry-run)") from error
+        for job, one, pack in zip(crossing, sent, packs, strict=True):
+            nodes = {task.key: task.resources.seconds for task in pack}
+            asked = {"cpus": need.cpus, "gpus": need.gpus, "mem": in_words(need.mem_mb)}
+            handle = Handed(
+                name=job.name, executor=NAME, engine_id=one.job_id, nodes=nodes, submitted=time.time(),
+                resources=asked, **user(),
+            )  # fmt: skip
+            jobs.write(self._store.out, handle)
+            tasks = {task.key: task for task in pack}
+            self._jobs[job.name] = _Submitted(handle, jobs.report(self._store.out, job.name), tasks)
+        return True
+
+    def _states(self) -> Mapping[str, str] | None:
+        """Id → state of this folder's jobs; None where Slurm does not answer."""
+        return states(self._store.out)
+
+    def cancel(self, handle: Handle) -> None:
+        """Let go of the node: its job goes on."""
+        for job in self._jobs.values():
+            job.tasks.pop(str(handle), None)
+        self._waiting = [task for task in self._waiting if task.key != handle]
+
+    def close(self) -> None:
+        """Leave the jobs that go on, and say so."""
+        on = [job for job in self._jobs.values() if job.over is None]
+        for job in self._jobs.values():
+            if job.over is not None:
+                self._forget(job.handle)
+        states_ = (self._states() if on else None) or {}
+        alive = [job for job in on if states_.get(job.handle.engine_id) in ALIVE - {"COMPLETING"}]
+        if alive and any(not _is_done(job) for job in alive):
+            where = f"--out {self._store.out}"
+            text = f"{len(alive)} jobs go on: `ddbench status {where}` shows them, `ddbench cancel {where}` ends them"
+            warnings.warn(text, JobsGoOnWarning, stacklevel=2)
+
+
+def _is_done(job: _Submitted) -> bool:
+    """Whether all nodes of a job have outcomes."""
+    said = {line["key"] for line in Report(job.report.path).news() if "outcome" in line}
+    return job.handle.nodes.keys() <= said
+
+
+def _job_name(out: Path) -> str:
+    """What jobs of a results folder are called."""
+    return f"ddbench-{sha256(str(out.resolve()).encode()).hexdigest()[:8]}"
+
+
+def states(out: Path) -> Mapping[str, str] | None:
+    """Id → state of the jobs of a results folder that Slurm knows; None where Slurm does not answer."""
+    command = ["squeue", "--noheader", "--array", "--states=all", f"--name={_job_name(out)}", "--format=%i|%T"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return dict(line.strip().split("|", 1) for line in done.stdout.splitlines() if "|" in line)
+
+
+def end(ids: Sequence[str]) -> None:
+    """Let Slurm end jobs, after they have left a checkpoint.
+
+    Raises:
+        UsageError: If Slurm does not do so.
+    """
+    try:
+        subprocess.run(["scancel", *ids], capture_output=True, text=True, timeout=60, check=True)
+    except OSError as error:
+        raise UsageError(f"scancel: {error.strerror}: there is no Slurm here") from None
+    except subprocess.CalledProcessError as error:
+        raise UsageError(f"scancel: {error.stderr.strip()}") from None
+
+
+def limits() -> Limits:
+    """What Slurm allows.
+
+    Raises:
+        UsageError: If there is no Slurm here, or it does not answer.
+    """
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise UsageError("--executor slurm: there is no `sbatch` on the PATH: run this on a login node of the cluster")
+    try:
+        text = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        raise UsageError(f"--executor slurm: Slurm does not answer: {' '.join(said.split())[:200]}") from None
+    found = dict(re.findall(r"^(MaxArraySize|MaxJobCount)\s*=\s*(\d+)", text.stdout, flags=re.MULTILINE))
+    return Limits(max(1, int(found.get("MaxArraySize", 1001)) - 1), max(1, int(found.get("MaxJobCount", 10000)) // 2))
+
+
+def scripts(run: Run, tasks: Sequence[tuple[Document, Resources]]) -> Iterator[str]:
+    """The sbatch scripts that the first nodes of a run would be submitted with.
+
+    Args:
+        run: What an executor would be made for.
+        tasks: Nodes that are ready.
+    """
+    asks = Elsewhere(run)
+    waiting = [Task(document, resources) for document, resources in tasks]
+    full, left = packed(waiting, asks.need, run.wanted.pack_s)
+    for need, more in rest(left, asks.need).items():
+        full.setdefault(need, []).extend(more)
+    for need, packs in full.items():
+        engine = _engine(jobs.folder(run.store.out.resolve()) / NAME, need, packs, run, _job_name(run.store.out))
+        engine.parameters["map_count"] = len(packs)
+        nodes = sum(map(len, packs))
+        yield f"# {nodes} nodes in {len(packs)} jobs\n" + engine._make_submission_file_text(
+            engine._submitit_command_str, "dry"
+        )
+
+
+def _engine(folder: Path, need: Need, packs: Sequence[Sequence[Task]], run: Run, name: str) -> Any:
+    """The executor of submitit that submits packs which ask for the same.
+
+    Raises:
+        UsageError: If an option is not known to submitit.
+    """
+    import submitit
+
+    with _quietly():
+        # -P: nothing is imported from the folder that the user happens to be in
+        engine = submitit.SlurmExecutor(folder, python=f"{shlex.quote(sys.executable)} -P")
+    longest = max(time_s(pack, run.wanted.time_s) for pack in packs)
+    minutes = max(1, math.ceil(longest / 60))
+    asked = {
+        "job_name": name, "time": minutes, "cpus_per_task": need.cpus, "mem": f"{need.mem_mb:.0f}MB", "nodes": 1,
+        "ntasks_per_node": 1, "signal_delay_s": min(SIGNAL_S, 30 * minutes), "array_parallelism": run.jobs,
+        "partition": run.wanted.partition, "account": run.wanted.account,
+    }  # fmt: skip
+    if need.gpus:
+        asked["gpus_per_node"] = need.gpus
+    own = submitit.SlurmExecutor._valid_parameters()
+    more = {word: value for word, value in run.wanted.slurm.items() if word not in own}
+    asked |= {word: value for word, value in run.wanted.slurm.items() if word in own}
+    asked["additional_parameters"] = {"requeue": True, **more}
+    try:
+        engine.update_parameters(**{word: value for word, value in asked.items() if value is not None})
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--resources: {error}") from None
+    return engine
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """A block in which submitit's warnings are not a user's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
