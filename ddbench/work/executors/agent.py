@@ -55,7 +55,6 @@ class Job(Frozen):
 
     Attributes:
         name: Of the job; empty: nobody reads a report of it.
-        place: What status calls the place: ``slurm job 71_3``.
         out: Results folder.
         home: ``DDBENCH_HOME``.
         plugins: One-file plugins.
@@ -65,7 +64,6 @@ class Job(Frozen):
     """
 
     name: str
-    place: str = ""
     out: str
     home: str
     plugins: tuple[str, ...] = ()
@@ -74,13 +72,14 @@ class Job(Frozen):
     nodes: tuple[Packed, ...]
 
 
-def run_job(text: str) -> str:
+def run_job(text: str, place: str = "") -> str:
     """Run the nodes of a job.
 
     Lines of its report are ``{"key", "begun"}`` and ``{"key", "outcome"}``.
 
     Args:
         text: A :class:`Job` as JSON.
+        place: What people call the place where it runs: ``slurm job 71_3``.
 
     Returns:
         JSON, ``{"outcomes": {KEY: OUTCOME | null}, "stopped": BOOL}``: null where another run published the node;
@@ -93,7 +92,7 @@ def run_job(text: str) -> str:
     os.environ["DDBENCH_HOME"] = job.home
     interrupts = Interrupts()
     with one_file_plugins(map(Path, job.plugins)) as registries, _stopping(interrupts):
-        outcomes = _Work(job, registries, interrupts).done()
+        outcomes = _Work(job, registries, interrupts, place).done()
     said = {key: None if one is None else one.model_dump(mode="json", by_alias=True) for key, one in outcomes.items()}
     return json.dumps({"outcomes": said, "stopped": interrupts.requested})
 
@@ -124,6 +123,7 @@ class _Work:
     job: Job
     registries: Registries
     interrupts: Interrupts
+    called: str
     beats: _Beats = field(default_factory=_Beats)
     watch: Watch = field(default_factory=Watch)
     report: jobs.Report | None = None
@@ -180,7 +180,7 @@ class _Work:
             if is_published(document, store):
                 self.outcomes[document.key] = None
                 continue
-            claim = acquire(_claims(document, store), short(document.key), self.watch, place=self.job.place)
+            claim = acquire(_claims(document, store), short(document.key), self.watch, self.called)
             if claim is None:
                 waiting.append((document, resources))
                 continue
