@@ -8,8 +8,8 @@ from typing import Any
 
 from ddbench.work.continuation import FINAL
 
-MAY_DIFFER = {"cost", "env", "started", "finished"}
-"""Of a record: what the work took, where it was done, and when."""
+MAY_DIFFER = {"cost", "env", "started", "finished", "seal"}
+"""Of a record: what the work took, where it was done, and when; and the sum over all of it."""
 TIMINGS = {"evaluate_s", "train_s", "seconds"}
 """Of what is measured on the way: seconds."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from tests.e2e.runs import PLUGIN, plugin
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 pytest.importorskip("submitit", reason="no submitit here: pip install 'ddbench[slurm]'")
-QUICK = ["--profile", "smoke", "--progress", "plain", "--threads", "1", "--reference-limit", "0", "--seeds", "2"]
+QUICK = ["--profile", "smoke", "--progress", "plain", "--threads", "1", "--reference-limit", "0", "--seeds", "1"]
 ONE_EACH = ["--executor", "slurm", "--resources", "pack=0,mem=1500M"]
 """A job for each node, two at a time on each of the Slurm's nodes."""
 
@@ -41,8 +42,10 @@ def slurm() -> Iterator[here.Slurm]:
 class Runs:
     """Commands of ddbench beside a Slurm, with a home and a plugin of their own."""
 
-    def __init__(self, slurm: here.Slurm, folder: Path) -> None:
+    def __init__(self, slurm: here.Slurm, folder: Path, like: Path | None = None) -> None:
         self.slurm, self.folder = slurm, folder
+        if like is not None:  # what was compiled and decoded, and no results
+            shutil.copytree(like / "home", folder / "home", ignore=shutil.ignore_patterns("artifacts", "rates*"))
         self.env = os.environ | slurm.env | {"DDBENCH_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
         self.plugin = plugin(folder)
 
@@ -59,16 +62,12 @@ class Runs:
         return told, said
 
     def mean(self, *more: str) -> list[str]:
-        """A run of a plugin whose cells take about eight seconds each."""
-        pause = ["--set", "mean.pause_s=0.4", "--set", "mean.iterations=20"]
+        """A run of a plugin whose two cells take about five seconds each."""
+        pause = ["--set", "mean.pause_s=0.4", "--set", "mean.iterations=12"]
         return ["run", "--methods", "mean", "--plugin", str(self.plugin), "--ipc", "1", *pause, *QUICK, *more]
 
-    def local(self, words: list[str]) -> None:
-        """The same run here."""
-        self.run(*words, out="here")
-
-    def same(self) -> None:
-        assert_same(self.folder / "here", self.folder / "runs")
+    def same(self, here: Path) -> None:
+        assert_same(here, self.folder / "runs")
         assert not jobs.handles(self.folder / "runs")
         assert not (self.folder / "runs" / jobs.FOLDER / "slurm").exists(), "what submitit left"
 
@@ -80,26 +79,33 @@ class Runs:
         return any('"begun"' in path.read_text() for path in (self.folder / "runs" / jobs.FOLDER).glob("*.jsonl"))
 
 
+@pytest.fixture(scope="module")
+def mean(slurm: here.Slurm, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run of the plugin leaves that computes in its own process."""
+    local = Runs(slurm, tmp_path_factory.mktemp("local"))
+    local.run(*local.mean())
+    return local.folder / "runs"
+
+
 @pytest.fixture
-def runs(slurm: here.Slurm, tmp_path: Path) -> Runs:
-    return Runs(slurm, tmp_path)
+def runs(slurm: here.Slurm, mean: Path, tmp_path: Path) -> Runs:
+    return Runs(slurm, tmp_path, mean.parent)
 
 
 def test_thirty_nodes_with_artifacts_equal_a_local_run(runs: Runs) -> None:
     words = ["run", "--methods", "random,dm,mtt,kmeans", "--ipc", "1,2", *QUICK]
-    runs.local(words)
+    runs.run(*words, out="here")
     (runs.folder / "json.py").write_text("raise SystemExit('the working folder was imported from')")
     told, _ = runs.run(*words, "--executor", "slurm", "--resources", "pack=20s")
-    runs.same()
+    runs.same(runs.folder / "here")
     assert "mtt" in told
     again, said = runs.run(*words, "--executor", "slurm")
     assert "0 of" in said, "nothing is submitted where nothing is to do"
     assert again == told
 
 
-def test_a_login_node_that_goes_away_loses_nothing(runs: Runs) -> None:
+def test_a_login_node_that_goes_away_loses_nothing(runs: Runs, mean: Path) -> None:
     words = runs.mean()
-    runs.local(words)
     first = runs.start(*words, *ONE_EACH)
     runs.slurm.wait_for(runs.begun)
     first.send_signal(signal.SIGKILL)
@@ -110,14 +116,13 @@ def test_a_login_node_that_goes_away_loses_nothing(runs: Runs) -> None:
     assert {one["engine_id"] for one in told["handed"]} <= before
     _, said = runs.run(*words, *ONE_EACH)
     assert "jobs of an earlier run are with Slurm" in said
-    runs.same()
+    runs.same(mean)
     cells = [state for name, state in runs.slurm.jobs().items() if name in before]
     assert set(cells) == {"COMPLETED"}, "they were waited for, not made again"
 
 
-def test_ctrl_c_leaves_jobs_that_cancel_ends(runs: Runs) -> None:
+def test_ctrl_c_leaves_jobs_that_cancel_ends(runs: Runs, mean: Path) -> None:
     words = runs.mean()
-    runs.local(words)
     first = runs.start(*words, *ONE_EACH)
     runs.slurm.wait_for(runs.begun)
     first.send_signal(signal.SIGINT)
@@ -131,24 +136,22 @@ def test_ctrl_c_leaves_jobs_that_cancel_ends(runs: Runs) -> None:
     _, said = second.communicate(timeout=60)
     assert second.returncode == 130, said
     runs.run(*words, *ONE_EACH)
-    runs.same()
+    runs.same(mean)
 
 
-def test_a_job_that_disappears_is_tried_again(runs: Runs) -> None:
+def test_a_job_that_disappears_is_tried_again(runs: Runs, mean: Path) -> None:
     words = runs.mean()
-    runs.local(words)
     first = runs.start(*words, *ONE_EACH)
     runs.slurm.wait_for(runs.begun)
     runs.slurm.run("scancel", "--signal=KILL", runs.handles()[0].engine_id)
     _, said = first.communicate(timeout=200)
     assert first.returncode == 0, said
     assert "is tried again" in said
-    runs.same()
+    runs.same(mean)
 
 
-def test_a_killed_node_and_a_killed_controller(runs: Runs) -> None:
+def test_a_killed_node_and_a_killed_controller(runs: Runs, mean: Path) -> None:
     words = runs.mean()
-    runs.local(words)
     first = runs.start(*words, *ONE_EACH)
     runs.slurm.wait_for(runs.begun)
     runs.slurm.kill("slurmd-two")
@@ -160,12 +163,11 @@ def test_a_killed_node_and_a_killed_controller(runs: Runs) -> None:
         runs.slurm.hurry()
         time.sleep(1)
     assert first.returncode == 0, first.communicate()
-    runs.same()
+    runs.same(mean)
 
 
-def test_a_job_that_is_held_is_waited_for(runs: Runs) -> None:
+def test_a_job_that_is_held_is_waited_for(runs: Runs, mean: Path) -> None:
     words = runs.mean()
-    runs.local(words)
     runs.slurm.run("scontrol", "update", "PartitionName=main", "State=DOWN")
     first = runs.start(*words, *ONE_EACH)
     runs.slurm.wait_for(lambda: len(runs.handles()) >= 2)
@@ -175,14 +177,14 @@ def test_a_job_that_is_held_is_waited_for(runs: Runs) -> None:
     runs.slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
     _, said = first.communicate(timeout=200)
     assert first.returncode == 0, said
-    runs.same()
+    runs.same(mean)
 
 
 def test_a_node_that_needs_more_memory_gets_twice_as_much_once(runs: Runs) -> None:
     grabs = PLUGIN.replace("time.sleep(self.params.pause_s)", "time.sleep(1.5); self.more = bytearray(900_000_000)")
     assert grabs != PLUGIN
     runs.plugin.write_text(grabs)
-    words = ["run", "--methods", "mean", "--plugin", str(runs.plugin), "--ipc", "1", *QUICK, "--seeds", "1"]
+    words = ["run", "--methods", "mean", "--plugin", str(runs.plugin), "--ipc", "1", *QUICK]
     _, said = runs.run(*words, "--executor", "slurm", "--resources", "pack=0,mem=1100M")
     assert "tried again" not in said or "OUT_OF_MEMORY" in said
     records = [json.loads(path.read_text()) for path in (runs.folder / "runs").rglob("condense.json")]
@@ -215,7 +217,7 @@ def test_dry_run_prints_the_scripts(runs: Runs) -> None:
         "#SBATCH --time=120",
         "#SBATCH --account=lab",
         "#SBATCH --constraint=fast",
-        "#SBATCH --array=0-",
+        "#SBATCH --requeue",
         " -P ",
     ):
         assert line in told

@@ -34,6 +34,9 @@ LOOK_S = 5.0
 """Seconds between questions to Slurm."""
 HOLD = 0.1
 """Nodes too few for a job wait for more of them, while others run, for this share of what a job is worth."""
+LEAVE_S = 15.0
+"""How long a run that is done waits for jobs to leave Slurm, looking every second, so that none of their files stay."""
+WAIT_S = 1.0
 SETTLE_S = 5.0
 """A job that ended badly gets so long until what it wrote is seen."""
 BEHIND_S = 3600.0
@@ -75,6 +78,7 @@ class Slurm(Elsewhere):
 
     claims = True
     slots = sys.maxsize
+    crosses = staticmethod(run_slurm_job)
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -246,7 +250,7 @@ class Slurm(Elsewhere):
         crossing = [self.job(pack) for pack in packs]
         try:
             with quietly():
-                sent = engine.map_array(run_slurm_job, [job.model_dump_json() for job in crossing])
+                sent = engine.map_array(self.crosses, [job.model_dump_json() for job in crossing])
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
             text = " ".join(str(error.__cause__ or error).split())
             if FULL.search(text):
@@ -289,9 +293,10 @@ class Slurm(Elsewhere):
             full.setdefault(need, []).extend(more)
         for need, packs in full.items():
             engine = engine_for(folder_of(run.store.out), need, packs, run)
-            engine.parameters["map_count"] = len(packs)
+            if len(packs) > 1:
+                engine.parameters["map_count"] = len(packs)
             text = engine._make_submission_file_text(engine._submitit_command_str, "dry")
-            yield f"# {sum(map(len, packs))} nodes in {len(packs)} jobs\n{text}"
+            yield f"# {sum(map(len, packs))} nodes in {len(packs)} job{'' if len(packs) == 1 else 's'}\n{text}"
 
     @staticmethod
     def end(handles: Sequence[Handed]) -> Iterator[str]:
@@ -313,20 +318,30 @@ class Slurm(Elsewhere):
         yield f"{len(ids)} job{'' if len(ids) == 1 else 's'} of Slurm cancelled: {', '.join(ids)}"
 
     def close(self) -> None:
-        """Leave the jobs that go on, and say so."""
-        on = [job for job in self._jobs.values() if job.over is None]
-        for job in self._jobs.values():
-            if job.over is not None:
-                self._forget(job.handle)
-        if not on:
+        """Leave the jobs that go on, and say so; wait a moment for those that have nothing left to do."""
+        until = time.monotonic() + LEAVE_S
+        going = self._going()
+        while going and all(map(_is_done, going)) and time.monotonic() < until:
+            time.sleep(WAIT_S)
+            going = self._going()
+        for job in [job for job in self._jobs.values() if job not in going or _is_done(job)]:
+            self._forget(job.handle)
+        if not going:
             shutil.rmtree(self._folder, ignore_errors=True)
-        states_ = (self._states() if on else None) or {}
-        alive = [job for job in on if states_.get(job.handle.engine_id) in ALIVE - {"COMPLETING"}]
-        if alive and any(not _is_done(job) for job in alive):
+        elif not all(map(_is_done, going)):
             where = f"--out {self._store.out}"
-            who = "1 job goes" if len(alive) == 1 else f"{len(alive)} jobs go"
+            who = "1 job goes" if len(going) == 1 else f"{len(going)} jobs go"
             text = f"{who} on: see `ddbench status {where}`; `ddbench cancel {where}` ends what goes on"
             warnings.warn(text, JobsGoOnWarning, stacklevel=2)
+
+    def _going(self) -> list[_Submitted]:
+        """The jobs that Slurm still has; all that are not known to be over where it does not answer."""
+        states_ = self._states() if self._jobs else {}
+        return [
+            job
+            for job in self._jobs.values()
+            if job.over is None and (states_ is None or states_.get(job.handle.engine_id) in ALIVE)
+        ]
 
 
 def _is_done(job: _Submitted) -> bool:

@@ -29,7 +29,9 @@ def test_a_claim_that_a_listing_does_not_show_yet_is_respected(tmp_path: Path, l
     assert acquire(tmp_path, KEY, Watch()) is None, "creating the file is what counts, not the listing"
 
 
-def test_a_claim_that_a_listing_shows_still_does_not_block_for_ever(tmp_path: Path, late: dict[str, list[Path]]) -> None:
+def test_a_claim_that_a_listing_shows_still_does_not_block_for_ever(
+    tmp_path: Path, late: dict[str, list[Path]]
+) -> None:
     held = acquire(tmp_path, KEY, Watch())
     assert held is not None
     late[f"{KEY}.*"] = [held.path]
