@@ -15,6 +15,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.store import jobs
 from ddbench.library.standing import Standing, Watched, Working
 from ddbench.plan.forecast import duration
+from ddbench.plan.graph import SET_FAILED
 from ddbench.work.executors.base import end_jobs
 
 OUT = click.option("--out", type=Place(path_type=Path), default="runs", show_default=True, help="Results folder.")
@@ -77,9 +78,10 @@ def _text(found: Standing, now: float) -> str:
         rows = [_job(one, n, now) for one, n in found.handed[:MOST]]
         text += "\n\n" + tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True)
         text += _more(len(found.handed))
-    for line, reason in found.failed[:MOST]:
+    failed = [(line, reason) for line, reason in found.failed if reason != SET_FAILED]
+    for line, reason in failed[:MOST]:
         text += f"\nfailed: {line.title}: {reason}"
-    return text + _more(len(found.failed))
+    return text + _more(len(failed))
 
 
 def _more(n: int) -> str:

@@ -147,7 +147,8 @@ class Watched:
             folder = artifacts.folder_of(line.artifact, line.key)
             log = read_log(folder.with_suffix(".log"))
             return ("ok", "") if (folder / artifacts.MANIFEST).is_file() else ("failed" if log else "", first(log))
-        return ended.get(short(line.key), ("", ""))
+        without = ("failed", line.reason) if line.state == "failed" else ("", "")
+        return ended.get(short(line.key), without)
 
     def _ended(self) -> dict[str, tuple[str, str]]:
         """Status and reason of all records below the folder and the shared one, by short keys."""

@@ -121,6 +121,7 @@ def test_a_login_node_that_goes_away_loses_nothing(runs: Runs, mean: Path) -> No
     assert set(cells) == {"COMPLETED"}, "they were waited for, not made again"
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_jobs_that_cancel_ends(runs: Runs, mean: Path) -> None:
     words = runs.mean()
     first = runs.start(*words, *ONE_EACH)
@@ -150,6 +151,7 @@ def test_a_job_that_disappears_is_tried_again(runs: Runs, mean: Path) -> None:
     runs.same(mean)
 
 
+@pytest.mark.slow
 def test_a_killed_node_and_a_killed_controller(runs: Runs, mean: Path) -> None:
     words = runs.mean()
     first = runs.start(*words, *ONE_EACH)
@@ -166,6 +168,7 @@ def test_a_killed_node_and_a_killed_controller(runs: Runs, mean: Path) -> None:
     runs.same(mean)
 
 
+@pytest.mark.slow
 def test_a_job_that_is_held_is_waited_for(runs: Runs, mean: Path) -> None:
     words = runs.mean()
     runs.slurm.run("scontrol", "update", "PartitionName=main", "State=DOWN")
@@ -180,6 +183,7 @@ def test_a_job_that_is_held_is_waited_for(runs: Runs, mean: Path) -> None:
     runs.same(mean)
 
 
+@pytest.mark.slow
 def test_a_node_that_needs_more_memory_gets_twice_as_much_once(runs: Runs) -> None:
     grabs = PLUGIN.replace("time.sleep(self.params.pause_s)", "time.sleep(1.5); self.more = bytearray(900_000_000)")
     assert grabs != PLUGIN
@@ -223,3 +227,21 @@ def test_dry_run_prints_the_scripts(runs: Runs) -> None:
         assert line in told
     assert not runs.slurm.run("squeue", "--noheader", "--name=none").strip()
     assert not (runs.folder / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_job_whose_time_is_up_is_queued_again_and_goes_on_from_its_checkpoint(runs: Runs) -> None:
+    long = ["--set", "mean.pause_s=0.5", "--set", "mean.iterations=110"]
+    words = ["run", "--methods", "mean", "--plugin", str(runs.plugin), "--ipc", "1", *long, *QUICK]
+    first = runs.start(*words, "--executor", "slurm", "--resources", "pack=0,mem=1500M,time=60s")
+    while first.poll() is None:
+        runs.slurm.hurry()
+        time.sleep(1)
+    told, said = first.communicate()
+    assert first.returncode == 0, (told, said)
+    records = [
+        json.loads(path.read_text()) for path in (runs.folder / "runs" / "digits" / "mean").rglob("condense.json")
+    ]
+    assert {record["status"] for record in records} == {"ok"}
+    assert [record["cost"]["attempts"] for record in records] == [2, 2], "not made anew, not lost"
+    assert "is tried again" not in said, "Slurm queued it again, and no one else"

@@ -46,6 +46,8 @@ ALIVE = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEU
 FULL = re.compile(r"(QOS|Assoc|Max)\w*(Submit|Job)\w*Limit|job submit limit|Slurm temporarily unable|limit reached",
                   re.IGNORECASE)  # fmt: skip
 """What sbatch says when there is room for no more jobs now."""
+OOM = re.compile(r"exceeded (job )?memory limit|oom[-_ ]?kill", re.IGNORECASE)
+"""What stands in a job's stderr where memory ended it and its state does not say so."""
 
 
 class JobsGoOnWarning(UserWarning):
@@ -186,13 +188,14 @@ class Slurm(Elsewhere):
         """What is told of nodes whose job is over; those that it had not begun are not blamed for it."""
         found: Ended = []
         working = job.begun & job.tasks.keys()
-        oom = job.state == "OUT_OF_MEMORY"
+        words = self._words(job.handle)
+        oom = job.state == "OUT_OF_MEMORY" or OOM.search(words) is not None
         for key, task in job.tasks.items():
             if working and key not in working:
                 self._wait(task)
                 continue
             how = f"job {job.handle.engine_id} ({job.state})"
-            told = self.vanished(task, how, self._words(job.handle), "oom" if oom else "failed")
+            told = self.vanished(task, how, words, "oom" if oom else "failed")
             found += told or []
             if told is None:
                 warnings.warn(f"Slurm's {how} is gone: its node is tried again", JobsGoOnWarning, stacklevel=2)
