@@ -190,7 +190,7 @@ def test_a_node_that_needs_more_memory_gets_twice_as_much_once(runs: Runs) -> No
     runs.plugin.write_text(grabs)
     words = ["run", "--methods", "mean", "--plugin", str(runs.plugin), "--ipc", "1", *QUICK]
     _, said = runs.run(*words, "--executor", "slurm", "--resources", "pack=0,mem=1100M")
-    assert "tried again" not in said or "OUT_OF_MEMORY" in said
+    assert "(OUT_OF_MEMORY) is gone: its node is tried again with twice the memory" in said
     records = [json.loads(path.read_text()) for path in (runs.folder / "runs").rglob("condense.json")]
     assert {record["status"] for record in records} == {"ok"}
 

@@ -194,11 +194,12 @@ class Slurm(Elsewhere):
             if working and key not in working:
                 self._wait(task)
                 continue
-            how = f"job {job.handle.engine_id} ({job.state})"
+            more = " with twice the memory" if oom else ""
+            how = f"job {job.handle.engine_id} ({'OUT_OF_MEMORY' if oom else job.state})"
             told = self.vanished(task, how, words, "oom" if oom else "failed")
             found += told or []
             if told is None:
-                warnings.warn(f"Slurm's {how} is gone: its node is tried again", JobsGoOnWarning, stacklevel=2)
+                warnings.warn(f"Slurm's {how} is gone: its node is tried again{more}", JobsGoOnWarning, stacklevel=2)
                 self._wait(task)
         del self._jobs[job.handle.name]
         self._forget(job.handle)
