@@ -133,6 +133,24 @@ def acquire(folder: Path, key16: str, watch: Watch, place: str = "") -> Claim | 
         raise store_error(folder, error) from error
 
 
+def release(folder: Path, key16: str, place: str) -> None:
+    """Remove the claim that a place holds which is known to be gone, wherever it was: nobody needs to wait for it.
+
+    Args:
+        folder: Where claims lie.
+        key16: The node's short key.
+        place: As it was given to :func:`acquire`; a claim of any other place stays.
+    """
+    paths = sorted((path for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit()), key=_generation)
+    if place and paths and (_read(paths[-1]) or {}).get("place") == place:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def _generation(path: Path) -> int:
+    return int(path.suffix[1:])
+
+
 def holder_is_gone(path: Path) -> bool:
     """Whether a claim is of a process of this boot of this machine that has ended; False where that cannot be told."""
     content = _read(path)

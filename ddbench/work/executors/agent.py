@@ -24,7 +24,7 @@ from ddbench.core.plugin.loader import Registries, one_file_plugins
 from ddbench.core.specs import Frozen
 from ddbench.core.store import jobs
 from ddbench.core.store.artifacts import manifest
-from ddbench.core.store.claims import Claim, Watch, acquire
+from ddbench.core.store.claims import Claim, Watch, acquire, release
 from ddbench.core.store.folder import Store
 from ddbench.work.attempt import Outcome
 from ddbench.work.evaluate.predictions import Recounter
@@ -180,7 +180,9 @@ class _Work:
             if is_published(document, store):
                 self.outcomes[document.key] = None
                 continue
-            claim = acquire(_claims(document, store), short(document.key), self.watch, self.called)
+            folder = claims_of(document, store)
+            release(folder, short(document.key), self.called)  # of this job, before it was queued again
+            claim = acquire(folder, short(document.key), self.watch, self.called)
             if claim is None:
                 waiting.append((document, resources))
                 continue
@@ -199,7 +201,8 @@ class _Work:
             time.sleep(WAIT_S)
 
 
-def _claims(document: Document, store: Store) -> Path:
+def claims_of(document: Document, store: Store) -> Path:
+    """Where the claim on a node lies."""
     return store.claims(shared=isinstance(document, ArtifactDocument) or document.set.shared)
 
 

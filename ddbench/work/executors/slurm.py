@@ -19,16 +19,27 @@ from dataclasses import dataclass, field
 
 from ddbench.core.documents import Document
 from ddbench.core.errors import InterruptedRunError, UsageError
+from ddbench.core.keys import short
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
+from ddbench.core.store.claims import release
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.core.store.jobs import Report
 from ddbench.work.attempt import Outcome
-from ddbench.work.executors.agent import SEEN_WITHIN_S
+from ddbench.work.executors.agent import SEEN_WITHIN_S, claims_of
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, user
 from ddbench.work.executors.packing import packed, rest
-from ddbench.work.executors.slurm_jobs import NAME, engine_for, folder_of, limits, quietly, run_slurm_job, states
+from ddbench.work.executors.slurm_jobs import (
+    NAME,
+    engine_for,
+    folder_of,
+    limits,
+    place_of,
+    quietly,
+    run_slurm_job,
+    states,
+)
 
 LOOK_S = 5.0
 """Seconds between questions to Slurm."""
@@ -194,6 +205,7 @@ class Slurm(Elsewhere):
             if working and key not in working:
                 self._wait(task)
                 continue
+            release(claims_of(task.document, self._store), short(key), place_of(job.handle.engine_id))
             more = " with twice the memory" if oom else ""
             how = f"job {job.handle.engine_id} ({'OUT_OF_MEMORY' if oom else job.state})"
             told = self.vanished(task, how, words, "oom" if oom else "failed")

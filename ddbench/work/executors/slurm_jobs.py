@@ -47,7 +47,7 @@ def run_slurm_job(text: str) -> str:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})  # what is started from here on inherits it
     threading.Thread(target=wait, daemon=True).start()
     job, array = os.environ["SLURM_JOB_ID"], os.environ.get("SLURM_ARRAY_JOB_ID")
-    said = run_job(text, f"slurm job {job if array is None else array + '_' + os.environ['SLURM_ARRAY_TASK_ID']}")
+    said = run_job(text, place_of(job if array is None else f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"))
     if again.is_set() and '"stopped": true' in said:
         subprocess.run(["scontrol", "requeue", job], check=True, timeout=60)
         time.sleep(60)  # until Slurm ends it
@@ -65,6 +65,11 @@ class Limits:
 
     array: int
     jobs: int
+
+
+def place_of(engine_id: str) -> str:
+    """What people call a job as a place."""
+    return f"slurm job {engine_id}"
 
 
 def folder_of(out: Path) -> Path:

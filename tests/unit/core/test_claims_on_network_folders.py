@@ -91,3 +91,14 @@ def test_holders_say_since_when_and_how_far(tmp_path: Path) -> None:
     assert found.since is not None
     assert not found.gone
     assert found.silent_s < 60
+
+
+@pytest.mark.parametrize(("place", "free"), [("slurm job 7_1", True), ("slurm job 7_10", False), ("", False)])
+def test_a_place_that_is_known_to_be_gone_holds_nothing(tmp_path: Path, place: str, free: bool) -> None:
+    """The claim is of another machine, where nobody here can look, and declared to need an hour."""
+    claim = acquire(tmp_path, KEY, Watch(), "slurm job 7_1")
+    assert claim is not None
+    claim.path.write_text(claim.path.read_text().replace(os.uname().nodename, "elsewhere"))
+    assert acquire(tmp_path, KEY, Watch()) is None
+    claims.release(tmp_path, KEY, place)
+    assert (acquire(tmp_path, KEY, Watch()) is not None) is free
