@@ -100,6 +100,24 @@ def test_every_relative_link_of_a_page_leads_somewhere(path):
     assert [link for link in links(path.read_text(encoding="utf-8")) if not (path.parent / link).exists()] == []
 
 
+def anchors(text: str) -> set[str]:
+    """The headings of a page as GitHub and as MkDocs address them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
+    github = {re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-") for heading in plain}
+    return github | {re.sub("-+", "-", anchor) for anchor in github}
+
+
+def test_every_anchor_of_a_page_names_a_heading():
+    broken = []
+    for path in (*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md"), *(DOCS.parent / "plugins").rglob("*.md")):
+        for page, anchor in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)#([^)\s]+)\)", path.read_text(encoding="utf-8")):
+            there = path.parent / page if page else path
+            if there.suffix == ".md" and anchor not in anchors(there.read_text(encoding="utf-8")):
+                broken.append(f"{path.relative_to(DOCS.parent)}: {page}#{anchor}")
+    assert not broken
+
+
 class Loose(yaml.SafeLoader):
     """Reads mkdocs.yml, which names a Python function."""
 
