@@ -132,7 +132,11 @@ def in_words(problem: Mapping[str, Any]) -> str:
 
 def first_problem(error: ValidationError) -> str:
     """The first problem of a document that is not as it should be: its place, and what is wrong there."""
-    problem = error.errors()[0]
+    return placed(error.errors()[0])
+
+
+def placed(problem: Mapping[str, Any]) -> str:
+    """What is wrong with one value, behind its place (as :func:`in_words`)."""
     place = ".".join(str(part) for part in problem["loc"])
     return f"{place}: {in_words(problem)}" if place else in_words(problem)
 
