@@ -140,6 +140,8 @@ def _torch_file(path: Path) -> list[Stored]:
     what = f"a dict of {', '.join(map(str, content)) or 'nothing'}" if isinstance(content, Mapping) else ""
     if isinstance(content, list | tuple):
         what = f"a {type(content).__name__} of {', '.join(type(part).__name__ for part in content[:5]) or 'nothing'}"
+    if isinstance(content, list) and content and all(isinstance(step, tuple) and len(step) == 3 for step in content):
+        what += ", as the steps of DD (2018) are: images and labels of one step, or of all joined, are a set"
     raise DataError(
         f"{path}: holds {what or type(content).__name__}; expected 'data' (DC, DSA, DM), a list of images and labels "
         "(IDC), or 'images' and 'labels'; a set of MTT or DATM is its images_best.pt with labels_best.pt in one "

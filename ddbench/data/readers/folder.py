@@ -64,8 +64,9 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
     if len(class_names) == 1:
         below = _names(classes["train"][0])
         held = f", which holds {', '.join(map(shown, below[:_LISTED]))}: put these beside each other" * bool(below)
+        unread = f" ({'; '.join(passed.notes())})" if passed.notes() else ""
         raise DataError(
-            f"a data set needs at least 2 classes; there is one class folder, {shown(class_names[0])}/{held}"
+            f"a data set needs at least 2 classes; there is one class folder, {shown(class_names[0])}/{held}{unread}"
         )
     survey = Survey(framing)
     survey.add_all(lambda: ((file, shown(file)) for found in files.values() for file in found))
@@ -330,19 +331,22 @@ def _labelled(
         if owner != part:
             continue
         if folder.name not in numbers:
-            raise DataError(f"{shown(folder)} is a class that train does not have{_meant(folder, class_names)}")
+            alone = sum(part == owner for owner, _ in files) == 1
+            raise DataError(f"{shown(folder)} is a class that train does not have{_meant(folder, class_names, alone)}")
         paths += found
         labels += [numbers[folder.name]] * len(found)
     return paths, np.array(labels, dtype=np.int64)
 
 
-def _meant(folder: Path, class_names: Sequence[str]) -> str:
-    """What to do about a folder that is none of the classes."""
-    if (folder.parent.parent / "wnids.txt").is_file():
+def _meant(folder: Path, class_names: Sequence[str], alone: bool) -> str:
+    """What to do about a folder that is none of the classes, and perhaps ``alone`` in its part."""
+    if (folder.parent.parent / "wnids.txt").is_file() or (folder.parent / "val_annotations.txt").is_file():
         return ": files as TinyImageNet has them are read as NAME=tiny:PATH"
     alike = next((name for name in class_names if _alike(name) == _alike(folder.name)), None)
     if alike is not None:
         return f", though it has {shown(alike)!r}: give both folders the same name, letter by letter"
+    if alone:
+        return f", and the only folder there: {shown(folder.parent.name)}/ needs a folder for each class, as train has"
     return ": give train images of it, or move it away"
 
 
