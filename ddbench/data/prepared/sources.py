@@ -148,7 +148,7 @@ def _stays(record: DatasetRecord, framing: Framing) -> str:
 
 def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
     name, equals, place = text.partition("=")
-    if not equals and name.partition(":")[0] in SCHEMES:
+    if not equals and ":" in name and name.partition(":")[0] in SCHEMES:
         raise UsageError(f"give the data set a name of your own: NAME={text}")
     if not equals:
         name = named(name, known)

@@ -20,5 +20,6 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "https://arxiv.org/abs/1708.00489",
             ),
             presets="presets.yaml",
+            aliases=("KCenterGreedy",),
         )
     )

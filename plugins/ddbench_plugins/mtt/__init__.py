@@ -20,6 +20,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "https://arxiv.org/abs/2203.11932",
             ),
             version=2,
+            aliases=("TM",),
             controls=("random_soft",),
             presets="presets.yaml",
         )
