@@ -122,6 +122,8 @@ def settle(stored: Stored, info: DatasetInfo, flags: Flags, preprocess: str, whe
         notes.append(f"taken to be normalised with mean {_listed(info.mean)}, std {_listed(info.std)}")
     if stored.layout == "pair":
         notes.append(DECODED)
+    if space == "hard" and (spread := _spread(labels, info)):
+        notes.append(spread)
     if len(images) > 1 and bool((images == images[0]).all()):
         notes.append(f"all {len(images)} images are the same")
     made = replace(
@@ -288,9 +290,15 @@ def _label_facts(labels: Tensor, space: str, info: DatasetInfo) -> str:
     if space != "hard":
         confident = float(functional.softmax(labels, 1).amax(1).mean()) if space == "logits" else None
         return f"{space} of {info.classes} classes" + (f", mean top probability {confident:.2f}" if confident else "")
-    counts = torch.bincount(labels, minlength=info.classes).tolist()
-    if len(set(counts)) == 1:
-        return f"hard labels, {counts[0]} of each of {info.classes} classes"
-    sizes = Counter(counts)
-    spread = ", ".join(f"{sizes[size]} class{'es' * (sizes[size] != 1)} with {size}" for size in sorted(sizes))
-    return f"hard labels, class counts differ: {spread}"
+    spread = _spread(labels, info)
+    return f"hard labels, {spread or f'{len(labels) // info.classes} of each of {info.classes} classes'}"
+
+
+def _spread(labels: Tensor, info: DatasetInfo) -> str:
+    """How many classes have how many images; nothing where all have equally many."""
+    sizes = Counter(torch.bincount(labels, minlength=info.classes).tolist())
+    if len(sizes) == 1:
+        return ""
+    return "class counts differ: " + ", ".join(
+        f"{sizes[size]} class{'es' * (sizes[size] != 1)} with {size}" for size in sorted(sizes)
+    )

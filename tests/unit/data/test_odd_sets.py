@@ -196,3 +196,19 @@ def test_what_is_no_safetensors_file_is_told_so(tmp_path: Path, content: bytes) 
 def test_addresses_are_told_to_be_downloaded(address: str) -> None:
     with pytest.raises(DataError, match="addresses are not read: download the file, and name it"):
         sources_of([Path(address)])
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([1, *range(1, 10)], "class counts differ: 1 class with 0, 8 classes with 1, 1 class with 2"),
+        ([0] * 5 + [9] * 5, "class counts differ: 8 classes with 0, 2 classes with 5"),
+        (list(range(10)), None),
+        (list(reversed(range(10))), None),
+    ],
+)
+def test_uneven_classes_are_a_note_of_the_row(tmp_path: Path, pair, labels: list[int], said: str | None) -> None:
+    torch.save({"images": pair[0], "labels": torch.tensor(labels)}, tmp_path / "s.pt")
+    found = take(tmp_path / "s.pt")
+    assert found.warnings == ((said,) if said else ())
+    assert any(line == "hard labels, 1 of each of 10 classes" for line in found.found) == (said is None)
