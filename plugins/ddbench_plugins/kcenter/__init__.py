@@ -21,5 +21,6 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 ("Sener, Ozan", "Savarese, Silvio"),
             ),
             presets="presets.yaml",
+            aliases=("KCenterGreedy",),
         )
     )

@@ -21,6 +21,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 ("Cazenavette, George", "Wang, Tongzhou", "Torralba, Antonio", "Efros, Alexei A.", "Zhu, Jun-Yan"),
             ),
             version=2,
+            aliases=("TM",),
             controls=("random_soft",),
             presets="presets.yaml",
         )
