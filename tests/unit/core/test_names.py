@@ -119,6 +119,8 @@ def test_an_unknown_preprocessing_is_refused():
         ids.named("zcaa")
 
 
-@pytest.mark.parametrize(("text", "name"), [("TM", "mtt"), ("tm", "mtt"), ("k-center-greedy", "kcenter"), ("KCenterGreedy", "kcenter")])
+@pytest.mark.parametrize(
+    ("text", "name"), [("TM", "mtt"), ("tm", "mtt"), ("k-center-greedy", "kcenter"), ("KCenterGreedy", "kcenter")]
+)
 def test_names_of_papers_mean_the_method(text, name):
     assert installed().methods.named(text) == name

@@ -113,7 +113,12 @@ def test_the_layout_of_tinyimagenet_is_read_under_its_own_scheme(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"", "empty"), (b"  \n", "empty"), (b"<!DOCTYPE html><p>404", "as web pages are"), (b"%PDF-1.7", "no known format")],
+    [
+        (b"", "empty"),
+        (b"  \n", "empty"),
+        (b"<!DOCTYPE html><p>404", "as web pages are"),
+        (b"%PDF-1.7", "no known format"),
+    ],
 )
 def test_files_that_are_no_images_are_told_what_they_hold(tmp_path: Path, content: bytes, told: str) -> None:
     files.write_folder(tmp_path, 2)

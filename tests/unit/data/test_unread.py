@@ -187,7 +187,9 @@ def test_linked_folders_are_read_and_links_back_are_not(tmp_path: Path) -> None:
     raw = folder.read(tmp_path / "set")
     assert raw.train_labels.tolist() == [0] * 8 + [1] * 2
     inner, links, broken = raw.notes
-    assert inner == "images in folders inside class folders were read as that class: cat/ (around/siamese, around/tabby)"
+    assert (
+        inner == "images in folders inside class folders were read as that class: cat/ (around/siamese, around/tabby)"
+    )
     assert links.startswith("6 links to folders above, or to what is read anyway, not followed")
     assert broken.startswith("1 link to nowhere not read") and broken.endswith("circle")
 
