@@ -21,6 +21,8 @@ TELL_S = 60.0
 """Seconds between lines about the running node in plain style."""
 REFRESH_S = 1.0
 """Seconds between looks at the clock in bar style: a node may be long, and a step, too."""
+MANY = 1000
+"""From so many nodes on a look at all of them is not made at the end of each."""
 WORTH_S = 10.0
 """Forecast seconds of references from which the table of the other rows is shown before them."""
 COUNTED = {"artifact": "steps", "cell": "steps", "evaluation": "updates"}
@@ -67,6 +69,7 @@ class Progress:
         self._jobs = 1
         self._running: dict[str, _Running] = {}
         self._waits = ""
+        self._looked, self._left = -REFRESH_S, (0.0, 0)
         self._nodes: Any = None
         self._closed = threading.Event()
         if total:
@@ -97,7 +100,16 @@ class Progress:
             self._open()
 
     def left(self) -> tuple[float, int]:
-        """Forecast seconds until all is done, and how many nodes are left of which nothing is known."""
+        """Forecast seconds until all is done, and how many nodes are left of which nothing is known.
+
+        Of thousands of nodes that is found out once a second at most.
+        """
+        if len(self._expected) > MANY and self._clock() - self._looked < REFRESH_S:
+            return self._left
+        self._looked, self._left = self._clock(), self._look()
+        return self._left
+
+    def _look(self) -> tuple[float, int]:
         nodes = [node for node in self._expected if node.pending]
         seconds = []
         for node in nodes:
