@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import math
 import os
 import signal
 import sys
@@ -33,7 +34,10 @@ ATTEMPTS = 5
 """Attempts to end such code before the process is ended."""
 EARLY_S = 0.01
 """Seconds before its time at which our alarm may ring."""
+MOMENT_S = 0.05
+"""Within so many seconds the system is not asked again how long a thread has waited."""
 T = TypeVar("T")
+_lately = threading.local()
 
 
 class PluginWarning(UserWarning):
@@ -198,11 +202,16 @@ def busy(waited: float) -> bool:
 
 
 def _waited() -> float:
-    """Seconds that this thread has waited for a core; 0 where the system does not say."""
-    try:
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
+    """Seconds that this thread has waited for a core, a moment ago; 0 where the system does not say."""
+    last, found = getattr(_lately, "found", (-math.inf, 0.0))
+    now = time.monotonic()
+    if now - last > MOMENT_S:
+        try:
+            found = int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+        except (OSError, ValueError, IndexError):
+            found = 0.0
+        _lately.found = now, found
+    return found
 
 
 @contextlib.contextmanager
