@@ -26,6 +26,8 @@ from ddbench.work.executors.base import Run
 from ddbench.work.executors.elsewhere import Need, Task, time_s
 
 NAME = "slurm"
+NOT_LAUNCHED = "LAUNCH_FAILED"
+"""State of a job that Slurm could not start, and holds."""
 SIGNAL_S = 90
 """Seconds before its time limit at which a job is told to leave a checkpoint."""
 
@@ -84,12 +86,14 @@ def job_name(out: Path) -> str:
 
 def states(out: Path) -> Mapping[str, str] | None:
     """Id → state of the jobs of a results folder that Slurm knows; None where Slurm does not answer."""
-    command = ["squeue", "--noheader", "--array", "--states=all", f"--name={job_name(out)}", "--format=%i|%T"]
+    command = ["squeue", "--noheader", "--array", "--states=all", f"--name={job_name(out)}", "--format=%i|%T|%r"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return dict(line.strip().split("|", 1) for line in done.stdout.splitlines() if "|" in line)
+    found = [line.strip().split("|") for line in done.stdout.splitlines()]
+    held = "launch failed"  # Slurm holds such a job until somebody releases it
+    return {one[0]: NOT_LAUNCHED if held in one[2].replace("_", " ") else one[1] for one in found if len(one) == 3}
 
 
 def limits() -> Limits:
