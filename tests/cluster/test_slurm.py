@@ -157,8 +157,9 @@ def test_a_killed_node_and_a_killed_controller(runs: Runs, mean: Path) -> None:
     first = runs.start(*words, *ONE_EACH)
     runs.slurm.wait_for(runs.begun)
     runs.slurm.kill("slurmd-two")
+    time.sleep(6)  # the controller writes down what runs every few seconds
     runs.slurm.kill("slurmctld")
-    time.sleep(8)
+    time.sleep(3)
     runs.slurm.start_controller()
     runs.slurm.start_node("two")
     while first.poll() is None:
