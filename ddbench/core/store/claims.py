@@ -38,12 +38,17 @@ class Watch:
     now: Callable[[], float] = time.monotonic
     seen: dict[Path, tuple[Any, float]] = field(default_factory=dict)
 
-    def stale(self, path: Path) -> bool:
-        """Whether the holder of ``path`` is gone, or hangs: its counter stood still for longer than it declared."""
+    def stale(self, path: Path, task: str = "") -> bool:
+        """Whether the holder of ``path`` is gone, or hangs: its counter stood still for longer than it declared.
+
+        Args:
+            path: The claim's.
+            task: What this process does for an engine that never does it twice at once: an earlier try is over.
+        """
         if not path.exists():
             return True
         content = _read(path) or {}  # unreadable: judged by its counter, which then stands still
-        if _is_gone(content):
+        if _is_gone(content) or (task and content.get("task") == task):
             return True
         counter = content.get("counter")
         before = self.seen.get(path)
@@ -61,13 +66,17 @@ class Claim:
     Args:
         path: Its file.
         place: What people call the place where the work is done; empty: the process says enough.
+        task: What an engine calls it that never does it twice at once; empty: there is no such engine.
         now: Monotonic clock.
     """
 
-    def __init__(self, path: Path, place: str = "", now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: Path, place: str = "", task: str = "", now: Callable[[], float] = time.monotonic
+    ) -> None:  # fmt: skip
         self.path = path
         self._now = now
-        self._facts: dict[str, Any] = {"since": round(time.time(), 3)} | ({"place": place} if place else {})
+        told = {"place": place, "task": task}
+        self._facts: dict[str, Any] = {"since": round(time.time(), 3)} | {name: v for name, v in told.items() if v}
         self._counter = 0
         self._told: float | None = None
         self._written = -BEAT_S
@@ -106,7 +115,7 @@ class Claim:
             _replace(self.path, _content(self._counter, within, facts))
 
 
-def acquire(folder: Path, key16: str, watch: Watch, place: str = "") -> Claim | None:
+def acquire(folder: Path, key16: str, watch: Watch, place: str = "", task: str = "") -> Claim | None:
     """Claim a node, or take over a stale claim; None while another live process holds it.
 
     Args:
@@ -114,6 +123,7 @@ def acquire(folder: Path, key16: str, watch: Watch, place: str = "") -> Claim | 
         key16: The node's short key.
         watch: This process's memory of other claims.
         place: What people call the place where the work is done.
+        task: What an engine calls the work that never does it twice at once: its own earlier claim is taken over.
 
     Raises:
         StoreError: If the folder cannot be written.
@@ -122,9 +132,9 @@ def acquire(folder: Path, key16: str, watch: Watch, place: str = "") -> Claim | 
         folder.mkdir(parents=True, exist_ok=True)
         held = [int(path.name.rpartition(".")[2]) for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit()]
         generation = max(held, default=-1)
-        if generation >= 0 and not watch.stale(folder / f"{key16}.{generation}"):
+        if generation >= 0 and not watch.stale(folder / f"{key16}.{generation}", task):
             return None
-        claim = Claim(folder / f"{key16}.{generation + 1}", place)
+        claim = Claim(folder / f"{key16}.{generation + 1}", place, task)
         return claim if claim.write_first() else None
     except OSError as error:
         raise store_error(folder, error) from error

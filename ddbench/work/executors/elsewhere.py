@@ -97,18 +97,19 @@ class Elsewhere:
             512 * math.ceil(mem * task.times / 512),
         )
 
-    def job(self, tasks: Iterable[Task], *, place: str = "", named: bool = True) -> Job:
+    def job(self, tasks: Iterable[Task], *, place: str = "", task: str = "", named: bool = True) -> Job:
         """What crosses.
 
         Args:
             tasks: The nodes, in their order.
             place: What status calls the place.
+            task: What the engine never runs twice at once, if there is such a thing.
             named: Whether the job has a report.
         """
         run = self._run
         nodes = tuple(Packed(document=one.document.model_dump(mode="json"), resources=one.resources) for one in tasks)
         return Job(
-            name=uuid.uuid4().hex[:12] if named else "", place=place, out=str(self._store.out.resolve()),
+            name=uuid.uuid4().hex[:12] if named else "", place=place, task=task, out=str(self._store.out.resolve()),
             home=str(home().resolve()), plugins=tuple(str(file.resolve()) for file in run.registries.files),
             keep_logits=run.keep_logits, device=run.device, nodes=nodes,
         )  # fmt: skip
