@@ -17,10 +17,11 @@ MAY_DIFFER = {
     "cost.prepare_s", "cost.condense_s", "cost.evaluate_s", "cost.artifact_s", "cost.artifact_rest_s",  # how long
     "cost.cpu", "cost.device", "cost.contended", "cost.beside",  # beside what
     "cost.peak_mb", "cost.peak_from", "cost.warm", "cost.kept", "cost.device_mb",  # in how much memory
-    "cost.attempts",  # how often it was interrupted
     "env.machine", "env.cores", "env.python", "env.torch", "env.git",  # where
 }  # fmt: skip
 """Of a record, by place."""
+IF_RESUMED = ("cost.attempts", "env.engine", "env.compiled")
+"""The same where one of two records was interrupted: it then names the engine also where no part depends on it."""
 SECONDS_INSIDE = ("final.safetensors",)
 """Files of tensors that hold, too, how long it took."""
 
@@ -36,6 +37,9 @@ def differences(one: tuple[Path, Path], other: tuple[Path, Path]) -> list[str]:
     for what, mine, yours in zip(("out", "home"), map(_contents, one), map(_contents, other), strict=True):
         found += [f"{what}/{name}: in one run only" for name in sorted(mine.keys() ^ yours.keys())]
         for name in sorted(mine.keys() & yours.keys()):
+            if _resumed(mine[name]) or _resumed(yours[name]):
+                for record in (mine[name], yours[name]):
+                    _pop(record, *IF_RESUMED)
             if mine[name] != yours[name]:
                 found.append(f"{what}/{name}: {_where(mine[name], yours[name])}")
     return found
@@ -55,20 +59,24 @@ def _read(folder: Path) -> Iterator[tuple[Path, Any]]:
             manifest = json.loads(path.read_text())
             yield path, {name: manifest[name] for name in ("spec", "kind_version")} | {"files": [*manifest["files"]]}
         elif path.name == "condense.json" or (path.suffix == ".json" and path.parent.name == "eval"):
-            yield path, _without(json.loads(path.read_text()))
+            yield path, _pop(json.loads(path.read_text()), *MAY_DIFFER)
         elif path.suffix == ".safetensors" and path.name not in SECONDS_INSIDE:
             yield path, path.read_bytes()
 
 
-def _without(record: dict[str, Any]) -> dict[str, Any]:
-    """A record without what may differ."""
-    for place in MAY_DIFFER:
+def _pop(record: dict[str, Any], *places: str) -> dict[str, Any]:
+    """A record without some places."""
+    for place in places:
         *outer, last = place.split(".")
         inner = record
         for name in outer:
             inner = inner.get(name, {})
         inner.pop(last, None)
     return record
+
+
+def _resumed(content: Any) -> bool:
+    return isinstance(content, dict) and content.get("cost", {}).get("attempts", 1) > 1
 
 
 def _where(mine: Any, yours: Any, at: str = "") -> str:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -94,9 +95,9 @@ class _Link:
 
     @property
     def last_words(self) -> str:
-        """The last line that Ray said, without where in Ray that was."""
+        """The last that Ray said: a sentence, without where in Ray that was."""
         lines = [line.strip() for line in self._said.decode(errors="backslashreplace").splitlines() if line.strip()]
-        return lines[-1].partition("] ")[2][:300] or lines[-1][:300] if lines else "it said nothing"
+        return re.sub(r"^(\[[^]]*\] )?(\w+\.\w+:\d+: )?", "", lines[-1]).partition(". ")[0][:300] if lines else "it said nothing"
 
     def end(self) -> None:
         """End it, and all that it started."""
@@ -280,13 +281,8 @@ class OnRay(Elsewhere):
         """Wait until nodes have stopped; a cluster of this run ends."""
         try:
             self._link.tell({"close": True})
-            until = time.monotonic() + CLOSE_S
-            while (event := self._link.events.get(timeout=max(0.0, until - time.monotonic()))) is not None:
-                for word in ("done", "lost"):
-                    if word in event:
-                        jobs.remove(self._store.out, event[word])
-        except queue.Empty:
-            pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._link.process.wait(CLOSE_S)
         finally:
             self._link.end()
             for name in self._flights:
