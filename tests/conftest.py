@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,25 @@ os.environ.pop("DDBENCH_PLUGINS_STRICT", None)
 
 @pytest.fixture(scope="session", autouse=True)
 def _session_home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Decoded digits and artifacts are shared by the tests of one worker."""
-    os.environ["DDBENCH_HOME"] = str(tmp_path_factory.mktemp("home"))
+    """Decoded digits and artifacts are shared by the tests of one worker, compiled operations by all workers."""
+    base, home = tmp_path_factory.getbasetemp(), tmp_path_factory.mktemp("home")
+    compiled = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
+    compiled.mkdir(exist_ok=True)
+    (home / "compiled").symlink_to(compiled, target_is_directory=True)
+    os.environ["DDBENCH_HOME"] = str(home)
+
+
+@pytest.fixture(scope="session")
+def new_home(_session_home: None) -> Callable[[Path], Path]:
+    """Makes a home in which nothing is but compiled operations, which take seconds."""
+    from ddbench.models.fused.library import lend
+
+    def make(home: Path) -> Path:
+        home.mkdir()
+        lend(home)
+        return home
+
+    return make
 
 
 @pytest.fixture(autouse=True)
@@ -38,8 +55,8 @@ def interrupts() -> Iterator[None]:
 
 
 @pytest.fixture
-def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty ``$DDBENCH_HOME`` for tests that look inside it."""
-    home = tmp_path / "home"
+def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_home: Callable[[Path], Path]) -> Path:
+    """A ``$DDBENCH_HOME`` for tests that look inside it, empty but for compiled operations."""
+    home = new_home(tmp_path / "home")
     monkeypatch.setenv("DDBENCH_HOME", str(home))
     return home

@@ -47,7 +47,8 @@ class CommaList(click.ParamType[list[Any]]):
             try:
                 items.append(self.item(part.strip()))
             except ValueError:
-                self.fail(f"{part.strip()[:80]!r} is not a number", param, ctx)
+                what = "a whole number" if self.item is int else "a number"
+                self.fail(f"{part.strip()[:80]!r} is not {what}", param, ctx)
         return items
 
     def parts(self, value: str) -> list[str]:

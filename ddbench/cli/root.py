@@ -12,6 +12,8 @@ from ddbench.core.errors import unknown
 COMMANDS = {
     "run": ("ddbench.cli.run:run", "Run methods on data sets and print the comparison table."),
     "plan": ("ddbench.cli.run:plan", "Show what a run would do: one row per node (run --dry-run)."),
+    "status": ("ddbench.cli.status:status", "Show how a run stands: what works where, since when, and how long still."),
+    "cancel": ("ddbench.cli.status:cancel", "End the jobs that a run left with Slurm or Ray."),
     "tune": ("ddbench.cli.tune:tune", "Try configurations of methods where nothing is reported; their ledger."),
     "list": ("ddbench.cli.list:list_members", "List methods, datasets, archs, protocols or artifacts."),
     "describe": ("ddbench.cli.list:describe", "Describe a member: parameters, presets, paper, who registered it."),

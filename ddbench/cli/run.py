@@ -18,7 +18,7 @@ from ddbench.core.records import ENGINES
 from ddbench.core.store.folder import Store
 from ddbench.library.causes import causes
 from ddbench.library.progress import Progress
-from ddbench.library.runs import How, foresee, perform, planned, unfinished
+from ddbench.library.runs import How, foresee, perform, planned, scripts, unfinished
 from ddbench.library.suites import LISTS, suite_of
 from ddbench.plan import graph as planning
 from ddbench.plan import memory, outlook
@@ -331,6 +331,8 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     click.echo(tabulate(shown, headers="keys", tablefmt=text, floatfmt=".0f"))
     if style == "table" and plan.pending():
         click.echo("\n" + tabulate(outlook.by_method(plan), headers="keys", tablefmt=text, colalign=SUMMARY))
+    for text in scripts(plan, store, how, sharing) if style == "table" else ():
+        click.echo(f"\n{text}")
     line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs)
     click.echo("; ".join([line, *([sharing.text] if plan.pending() else [])]), err=True)
     if room := memory.forecast_text(plan):

@@ -18,7 +18,7 @@ _FILE = "CITATION.cff"
 def bibliography(names: Iterable[str], known: Registry[MethodInfo]) -> str:
     """An entry for each paper of methods, with a comment that names these, and ddbench's entry last.
 
-    Papers are registered without authors and kind of publication: entries are ``@misc``, and wait for these.
+    Papers are registered without their kind of publication: entries are ``@misc``.
 
     Args:
         names: Of methods.
@@ -41,7 +41,8 @@ def bibliography(names: Iterable[str], known: Registry[MethodInfo]) -> str:
 def of_paper(key: str, paper: Paper) -> str:
     """The entry of a paper."""
     title, venue = (_text(value) for value in (paper.title, paper.venue))
-    return _entry(key, {"title": f"{{{title}}}", "howpublished": venue, "year": str(paper.year), "url": paper.url})
+    fields = {"author": " and ".join(paper.authors), "title": f"{{{title}}}", "howpublished": venue}
+    return _entry(key, {**fields, "year": str(paper.year), "url": paper.url})
 
 
 def of_ddbench() -> str:

@@ -49,12 +49,27 @@ DCAugmentation: TypeAlias = Literal["dc_mnist", "crop_noise"]
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """Where a method was published."""
+    """Where a method was published; part of no key.
+
+    Attributes:
+        title: The title.
+        venue: Where the paper appeared.
+        year: When.
+        url: Where to read it.
+        authors: One a name, as BibTeX reads them (``"Zhao, Bo"``); empty where nobody said.
+
+    Raises:
+        PluginError: If the authors are no tuple of names.
+    """
 
     title: str
     venue: str
     year: int
     url: str
+    authors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_names(f"paper {self.title!r}", "authors", self.authors, r"\S.*")
 
 
 @dataclass(frozen=True, slots=True)

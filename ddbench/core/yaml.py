@@ -17,10 +17,12 @@ from ddbench.core.store.files import read_small
 
 DEEPEST = 64
 """Levels of lists and mappings; more has no meaning anywhere, and would exhaust the stack."""
-LARGEST = 1 << 24
+LARGEST = 1 << 22
 """Bytes of a file."""
+WRITTEN = 100_000
+"""Values that a file spells out; each takes some 50 µs to read."""
 MOST = 1_000_000
-"""Values of a file."""
+"""Values of a file, aliases counted as often as they stand for something."""
 MERGED = 10_000
 """Keys that ``<<`` may bring to a mapping."""
 DIGITS = 4000
@@ -28,7 +30,8 @@ DIGITS = 4000
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
-_RESOLVED = ("bool", "int", "float")
+_RESOLVED = ("bool", "int", "float", "timestamp")
+"""What plain text is not taken for as YAML 1.1 does; dates are texts, as in YAML 1.2."""
 _INTEGER = r"[-+]?[0-9]+"
 _FLOAT = (
     r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
@@ -46,15 +49,18 @@ class _Loader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self._level = 0
+        self._level = self._written = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Build the tree of nodes.
 
         Raises:
-            YAMLError: If it is too deep.
+            YAMLError: If it is too deep, or too large.
         """
         self._level += 1
+        self._written += 1
+        if self._written > WRITTEN:
+            raise yaml.YAMLError(f"more than {WRITTEN:,} values")
         if self._level > DEEPEST:
             raise yaml.YAMLError(f"more than {DEEPEST} levels of lists and mappings")
         try:
@@ -138,7 +144,7 @@ def _refused(loader: _Loader, node: yaml.Node) -> Any:
     raise yaml.YAMLError(f"{node.tag.replace(_TAG, '!!')} is not used here")
 
 
-for _tag in ("set", "omap", "pairs", "binary"):
+for _tag in ("set", "omap", "pairs", "binary", "timestamp"):
     _Loader.add_constructor(f"{_TAG}{_tag}", _refused)
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in known if tag.removeprefix(_TAG) not in _RESOLVED]
@@ -152,7 +158,7 @@ for _tag in ("int", "float"):
 
 
 def parse_yaml(text: str) -> Any:
-    """The value that a text of YAML stands for: None, bool, int, float, str, date, or lists and mappings of such.
+    """The value that a text of YAML stands for: None, bool, int, float, str, or lists and mappings of such.
 
     Raises:
         ValueError: If it is none, in words.
@@ -163,7 +169,7 @@ def parse_yaml(text: str) -> Any:
         words = " ".join(str(error).split())
         if isinstance(error, RecursionError):
             words = "too deep"
-        elif isinstance(error, AttributeError | KeyError | TypeError):  # of `!!timestamp x` and `!!bool x`
+        elif isinstance(error, AttributeError | KeyError | TypeError):  # of `!!bool x`
             words = "a value is not what its tag (!!…) says"
         raise ValueError(words[:300] or type(error).__name__) from None
     _check(value)
@@ -180,7 +186,7 @@ def _check(value: Any) -> None:
     while left:
         item, seen = left.pop(), seen + 1
         if seen > MOST:
-            raise ValueError(f"more than {MOST} values, aliases counted as often as they stand for something")
+            raise ValueError(f"more than {MOST:,} values, aliases counted as often as they stand for something")
         if isinstance(item, int) and abs(item) >= 10**DIGITS:
             raise ValueError(f"an integer of more than {DIGITS} digits")
         if isinstance(item, str) and not item.isascii():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -20,13 +20,15 @@ from ddbench.core.store.folder import Store
 from ddbench.core.store.leftovers import sweep
 from ddbench.library.folders import opened
 from ddbench.plan import forecast, grid, outlook, planner
-from ddbench.plan.graph import Node, Plan
+from ddbench.plan.graph import PLAN, Node, Plan
 from ddbench.plan.memory import Peaks, in_memory, whitenings
+from ddbench.plan.order import longest_first, seconds_left
 from ddbench.plan.rates import Kept
 from ddbench.plan.speeds import Speeds
 from ddbench.plan.status import assess
 from ddbench.plan.suite import Suite
 from ddbench.work.executors.base import EXECUTORS, Resources, Run, make_executor
+from ddbench.work.executors.base import scripts as executor_scripts
 from ddbench.work.executors.sharing import Isolate, Sharing, share
 from ddbench.work.executors.wanted import BY_FORECAST, Wanted
 from ddbench.work.monitor import Beats, Monitor
@@ -138,7 +140,6 @@ def perform(
             return
         store.check_writable()
         sweep(store.out)
-        plan.write(store.out / "plan.jsonl")
         _execute(plan, store, how, watching, say, of)
 
 
@@ -185,6 +186,7 @@ def _execute(
             speeds, peaks = foresee(plan, store, sharing, rates)
             line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs)
             watching.expect(line, plan.pending(), sharing.jobs)
+            plan.write(store.out / PLAN)
             from ddbench.work.executors.schedule import Schedule
 
             for protocol in plan.grid.protocols:
@@ -205,8 +207,36 @@ def _execute(
                 schedule.run()
             finally:
                 rates.learn(schedule.settled)
+                plan.write(store.out / PLAN)  # which references are not measured is known by now
     except InterruptedRunError as error:
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
+
+
+def scripts(plan: Plan, store: Store, how: How, sharing: Sharing) -> Iterator[str]:
+    """What an executor would submit first of a plan with forecasts, for people.
+
+    Args:
+        plan: The plan.
+        store: Where results would go.
+        how: How nodes are computed.
+        sharing: Where they run.
+    """
+    from ddbench.work.interrupts import Interrupts
+    from ddbench.work.monitor import Silent
+
+    run = Run(
+        store, plan.grid.registries, sharing.jobs, Interrupts(), Silent(), device=sharing.device, wanted=how.wanted
+    )
+    ready = [node for node in plan.pending() if not any(plan.nodes[key].pending for key in node.needs)]
+    ready = [node for node in ready if not node.is_reference]
+    yield from executor_scripts(
+        sharing.executor,
+        run,
+        [
+            (node.document, sharing.of(node.document).model_copy(update={"seconds": node.forecast_s}))
+            for node in longest_first(ready, seconds_left(plan))
+        ],
+    )
 
 
 def unfinished(plan: Plan) -> list[Node]:

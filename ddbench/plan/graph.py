@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ddbench.core.api import MethodInfo
-from ddbench.core.documents import Bought, CellDocument, Document, EvaluationDocument, Facts, Short
+from ddbench.core.documents import ArtifactDocument, Bought, CellDocument, Document, EvaluationDocument, Facts, Short
 from ddbench.core.keys import short
 from ddbench.core.records import Record, Status
 from ddbench.core.roles import Role
@@ -21,6 +21,8 @@ from ddbench.plan.grid import Grid
 State = Literal["run", "resume", "cached", "failed", "unneeded", "unmeasured"]
 
 
+PLAN = "plan.jsonl"
+"""File of a results folder with the nodes of the plan that was run there last."""
 SET_FAILED = "its set failed"
 """What is said of an evaluation; the reason is said of the set, once."""
 
@@ -55,6 +57,11 @@ class Node:
     def kind(self) -> Literal["artifact", "cell", "evaluation"]:
         """What it makes."""
         return self.document.kind
+
+    @property
+    def artifact_kind(self) -> str | None:
+        """Kind of the artifact that it builds; None: it leaves a record."""
+        return self.document.artifact.kind if isinstance(self.document, ArtifactDocument) else None
 
     @property
     def key(self) -> str:
@@ -171,9 +178,12 @@ class Plan:
                 yield f"{entry.row} {entry.budget.label if entry.budget else ''}", entry.skip
 
     def write(self, path: Path) -> None:
-        """Keep the plan, skips included, as ``plan.jsonl``."""
-        lines = [
-            {"kind": n.kind, "key": n.key, "title": n.title, "state": n.state, "reason": n.reason}
+        """Keep the plan, with forecasts and skips, for people and for `ddbench status`."""
+        lines: list[dict[str, Any]] = [
+            {
+                **{"kind": n.kind, "key": n.key, "title": n.title, "state": n.state, "reason": n.reason},
+                **{"forecast_s": n.forecast_s, "artifact": n.artifact_kind},
+            }
             for n in self.nodes.values()
         ]
         lines += [

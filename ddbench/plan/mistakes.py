@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
-from ddbench.core.errors import MOST_SHOWN, UsageError, first_problem
+from ddbench.core.errors import MOST_SHOWN, UsageError, placed
 from ddbench.core.names import nearest
 from ddbench.core.specs import Frozen
 
@@ -22,7 +22,7 @@ def checked(model: type[M], content: Mapping[str, Any], where: str, levels: Mapp
         model: What it should be.
         content: The mapping.
         where: File name or ``command line``, for messages.
-        levels: Models of what stands below its keys, for messages.
+        levels: Models of what stands below keys, its own and those further down, for messages.
 
     Raises:
         UsageError: If a key is unknown or a value impossible.
@@ -30,14 +30,16 @@ def checked(model: type[M], content: Mapping[str, Any], where: str, levels: Mapp
     try:
         return model.model_validate(dict(content))
     except ValidationError as error:
-        raise UsageError(f"{where}: {_explain(error, model, levels)}{_advice(error, model, content, levels)}") from None
+        problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        advice = _advice(problem["loc"], model, content, levels)
+        raise UsageError(f"{where}: {_explain(problem, model, levels)}{advice}") from None
 
 
-def _explain(error: ValidationError, model: type[Frozen], levels: Mapping[str, type[Frozen]]) -> str:
-    problem = error.errors()[0]
+def _explain(problem: Mapping[str, Any], model: type[Frozen], levels: Mapping[str, type[Frozen]]) -> str:
+    """A problem in words: a misspelled key comes before the one that is then missing."""
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        level = levels.get(str(problem["loc"][0]) if len(problem["loc"]) > 1 else "", model)
+        level = next((levels[part] for part in reversed(problem["loc"][:-1]) if part in levels), model)
         known = [field.alias or name for name, field in level.model_fields.items()]
         near = nearest(str(problem["loc"][-1]), known)
         return f"unknown key {place!r}" + (
@@ -45,14 +47,14 @@ def _explain(error: ValidationError, model: type[Frozen], levels: Mapping[str, t
         )
     if problem["type"] == "missing":
         return f"{place} is missing"
-    return first_problem(error)
+    return placed(problem)
 
 
 def _advice(
-    error: ValidationError, model: type[Frozen], content: Mapping[str, Any], levels: Mapping[str, type[Frozen]]
+    place: Sequence[Any], model: type[Frozen], content: Mapping[str, Any], levels: Mapping[str, type[Frozen]]
 ) -> str:
     """``: write `seeds: {condense: 5}```, where the value would do in a list, or under a key of the level below."""
-    key, *inner = [*map(str, error.errors()[0]["loc"])] or [""]
+    key, *inner = [*map(str, place)] or [""]
     if key not in content or len(inner) > 1:
         return ""
     value = content[key]

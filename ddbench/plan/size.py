@@ -30,8 +30,9 @@ def check_size(grid: Grid) -> None:
                     if not grid.excludes(row, data, budget, arch, eval_arch=eval_arch, protocol=protocol.info.name):
                         nodes += drawn * (grid.eval_seeds if protocol.info.trains_student else 1)
     if nodes > MOST_NODES:
-        parts = f"{len(rows)} rows, {len(grid.budgets)} budgets, {len(grid.repetitions):,} repetitions, "
-        parts += f"{shown_count(grid.eval_seeds)} students, {len(grid.data)} data sets"
+        sizes = {"row": len(rows), "budget": len(grid.budgets), "repetition": len(grid.repetitions)}
+        sizes |= {"student": grid.eval_seeds, "data set": len(grid.data)}
+        parts = ", ".join(f"{shown_count(size)} {noun}{'s' * (size != 1)}" for noun, size in sizes.items())
         raise UsageError(
             f"that would be {shown_count(nodes)} nodes and more, {MOST_NODES:,} are the most ({parts}): ask for fewer "
             "seeds or budgets, or make several suites of it"

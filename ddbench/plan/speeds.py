@@ -165,12 +165,10 @@ def _at(known: Mapping[float, Pace], size: float, student: bool) -> Pace:
 
 
 def _on_line(seen: Mapping[float, float], size: float) -> float:
-    """Seconds of a step on the line through the smallest and the largest size seen; those of the only one."""
+    """Seconds of a step on the line through the smallest and the largest size seen, which never falls."""
     small, large = min(seen), max(seen)
-    if small == large:
-        return seen[small]
-    slope = max(0.0, (seen[large] - seen[small]) / (large - small))
-    return max(min(seen.values()), seen[large] + slope * (size - large))
+    slope = max(0.0, seen[large] - seen[small]) / ((large - small) or 1)
+    return max(min(seen[small], seen[large]), seen[large] + slope * (size - large))
 
 
 def _recipe_of(document: EvaluationDocument) -> str:
@@ -187,12 +185,11 @@ def seconds_per_update(seen: Mapping[float, float], batch: float) -> float:
         seen: Batch size → seconds, at least one.
         batch: The wanted size.
     """
+    small, large = min(seen), max(seen)
     if batch in seen:
         return seen[batch]
-    small, large = min(seen), max(seen)
-    if small < large and seen[large] > seen[small]:
-        slope = (seen[large] - seen[small]) / (large - small)
-        return max(seen[small], seen[large] + slope * (batch - large))
+    if seen[small] < seen[large]:
+        return _on_line(seen, batch)
     return seen[small] * (OVERHEAD + batch) / (OVERHEAD + small)
 
 

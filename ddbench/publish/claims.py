@@ -9,11 +9,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from ddbench.core.errors import UsageError, in_words
-from ddbench.core.names import nearest
+from ddbench.core.errors import UsageError
+from ddbench.core.specs import Frozen
 from ddbench.core.yaml import read_yaml
+from ddbench.plan.mistakes import checked
 from ddbench.publish.text.csv_json import view_csv, views_json
 from ddbench.publish.text.latex import to_latex
 from ddbench.publish.text.render import markdown
@@ -71,23 +70,12 @@ def read_claims(path: Path) -> ClaimsFile:
     content = read_yaml(path, "claims")
     if not isinstance(content, dict):
         raise UsageError(f"claims {path}: write `claims:` and below it a list of claims, each with name and holds_if")
-    try:
-        return ClaimsFile.model_validate(content)
-    except ValidationError as error:
-        raise UsageError(f"claims {path}: {_explain(error)}") from None
+    return checked(ClaimsFile, content, f"claims {path}", LEVELS)
 
 
-def _explain(error: ValidationError) -> str:
-    """The first problem in words; a misspelled key before the one that is then missing."""
-    problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        known = [name for model in (ClaimsFile, FixedClaim, Where, Contrast, Term) for name in model.model_fields]
-        near = nearest(str(problem["loc"][-1]), known)
-        return f"unknown key {where!r}" + (f"; did you mean {near[0]}?" if near else "")
-    if problem["type"] == "missing":
-        return f"{where} is missing"
-    return f"{where}: {in_words(problem)}" if where else in_words(problem)
+LEVELS: dict[str, type[Frozen]] = {
+    "claims": FixedClaim, "where": Where, "holds_if": Contrast, "plus": Term, "minus": Term,
+}  # fmt: skip
 
 
 def _of_first(value: Callable[[Finding], Any], written: Callable[[Any], str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from ddbench.core.errors import DDBenchError, NodeFailureError, PluginError
 from ddbench.core.plugin.loader import Registries, installed, load
 from ddbench.core.plugin.places import place_of, placed
+from ddbench.models.fused.library import lend
 from ddbench.testing import compare
 from ddbench.testing.architecture_checks import ARCHITECTURE_CHECKS, ArchitectureBench
 from ddbench.testing.artifact_checks import ARTIFACT_CHECKS, ArtifactBench
@@ -136,6 +137,7 @@ def bench_of(
         PluginError: If the plugin that has this name did not load.
     """
     home.mkdir(parents=True, exist_ok=True)
+    lend(home)
     if noun == "data set":
         record = known.datasets.get(name)
         return DatasetBench(record, known.datasets, known, home, plugin, files), DATASET_CHECKS

@@ -58,6 +58,7 @@ def build_artifact(job: Job[ArtifactDocument]) -> Outcome:
     facts = {
         "spec": spec.model_dump(mode="json"),
         "kind_version": kind.version,
+        "artifacts": job.document.artifacts,
         "cost": artifacts.cost_facts(
             spent.totals,
             peak_mb=spent.peak_mb,

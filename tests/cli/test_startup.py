@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
+
+from tests.e2e.runs import ddbench
 
 pytest_plugins = ["ddbench.testing.fixtures"]
 
 HEAVY = ("torch", "torchvision", "sklearn", "scipy", "pandas", "matplotlib", "plotly")
 
 PROBE = f"""
-import sys
+import json, sys
 from ddbench.cli import invoke
-code = invoke(sys.argv[1:])
-print("exit", code, "heavy", *[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+seen, told = set(), []
+for words in json.loads(sys.argv[1]):
+    code, loaded = invoke(words), {{name for name in {HEAVY!r} if name in sys.modules}}
+    told.append([code, sorted(loaded - seen)])
+    seen |= loaded
+print(json.dumps(told), file=sys.stderr)
 """
 
 
-def heavy_imports(arguments: list[str], cwd) -> set[str]:
-    """What of HEAVY a command line imports; the command must succeed."""
+def heavy_imports(cwd, *commands: list[str]) -> list[set[str]]:
+    """What of HEAVY each of these command lines is the first to import, in one new process; all must succeed."""
     run = subprocess.run(
-        [sys.executable, "-c", PROBE, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", PROBE, json.dumps(commands)], cwd=cwd, capture_output=True, text=True, timeout=120
     )
-    words = run.stderr.strip().splitlines()[-1].split()
-    assert words[:3] == ["exit", "0", "heavy"], run.stderr
-    return set(words[3:])
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stderr.strip().splitlines()[-1])
+    assert [code for code, _ in told] == [0] * len(commands), run.stderr
+    return [set(found) for _, found in told]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,59 +47,70 @@ def _digits_are_prepared():
     resolve(parse_source("digits", installed().datasets))
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "--help",
-        "--version",
-        "run --help",
-        "evaluate --help",
-        "import --help",
-        "export --help",
-        "list methods",
-        "list datasets",
-        "list archs",
-        "list protocols",
-        "list artifacts",
-        "describe dm",
-        "plugin list",
-        "plugin doctor",
-        "plugin index",
-        "plot --help",
-        "plan --methods dm,kmeans --ipc 1,10",
-        "run --dry-run --methods dm,herding --fraction 0.1 --protocols hard,native",
-    ],
+LIGHT = (
+    "--help",
+    "--version",
+    "run --help",
+    "evaluate --help",
+    "import --help",
+    "export --help",
+    "list methods",
+    "list datasets",
+    "list archs",
+    "list protocols",
+    "list artifacts",
+    "describe dm",
+    "plugin list",
+    "plugin doctor",
+    "plugin index",
+    "plot --help",
+    "plan --methods dm,kmeans --ipc 1,10",
+    "run --dry-run --methods dm,herding --fraction 0.1 --protocols hard,native",
 )
-def test_a_command_that_computes_nothing_imports_no_torch(command, tmp_path):
-    found = heavy_imports(command.split(), tmp_path)
-    assert "torch" not in found
-    assert not found & {"torchvision", "sklearn", "matplotlib", "plotly"}
 
 
-def test_a_fully_cached_run_imports_no_torch(tmp_path):
-    command = ["run", "--methods", "random", "--ipc", "1", "--profile", "smoke", "--threads", "1", "--seeds", "1"]
-    assert "torch" in heavy_imports(command, tmp_path)
-    assert "torch" not in heavy_imports(command, tmp_path)
-    assert "torch" not in heavy_imports([*command, "--views", "main,scores,cost,regime,ranks,stability"], tmp_path)
+def test_commands_that_compute_nothing_import_no_torch(tmp_path):
+    found = heavy_imports(tmp_path, *(command.split() for command in LIGHT))
+    unwanted = {"torch", "torchvision", "sklearn", "matplotlib", "plotly"}
+    assert {command: names & unwanted for command, names in zip(LIGHT, found, strict=True) if names & unwanted} == {}
 
 
-def test_what_reads_stored_results_imports_no_torch(tmp_path):
-    command = ["run", "--methods", "random", "--ipc", "1", "--profile", "smoke", "--threads", "1", "--seeds", "1"]
-    heavy_imports([*command, "--reference-limit", "0"], tmp_path)
-    heavy_imports(["results", "quartiles", "--threads", "1"], tmp_path)
-    heavy_imports(["results", "quantise"], tmp_path)
-    heavy_imports(["results", "full-stopped"], tmp_path)
-    for again in (["quartiles"], ["quantise"], ["full-stopped"], ["export", "--all", "--to", "all.jsonl"]):
-        assert "torch" not in heavy_imports(["results", *again], tmp_path)
+ONE = ("--ipc", "1", "--profile", "smoke", "--threads", "1", "--seeds", "1")
 
 
-def test_pictures_of_real_and_of_made_images_are_drawn_without_torch(tmp_path):
-    command = ["run", "--methods", "random,dm", "--ipc", "1", "--profile", "smoke", "--threads", "1", "--seeds", "1"]
-    heavy_imports([*command, "--reference-limit", "0"], tmp_path)
-    assert "torch" not in heavy_imports(["results", "page", "--to", "page.html"], tmp_path)
-    assert (tmp_path / "page.html").read_text().count('<img src="data:image/png') >= 2
+@pytest.fixture
+def computed(tmp_path, monkeypatch):
+    """Runs a command line here, in the folder in which others are looked at then."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        assert ddbench(*words) == 0
+
+    return run
+
+
+def test_a_fully_cached_run_imports_no_torch(tmp_path, computed):
+    command = ["run", "--methods", "random", *ONE]
+    (first,) = heavy_imports(tmp_path, command)
+    assert "torch" in first
+    views = [*command, "--views", "main,scores,cost,regime,ranks,stability"]
+    assert not any("torch" in found for found in heavy_imports(tmp_path, command, views))
+
+
+def test_what_reads_stored_results_imports_no_torch(tmp_path, computed):
+    computed("run", "--methods", "random", *ONE, "--reference-limit", "0")
+    for measure in (["quartiles", "--threads", "1"], ["quantise"], ["full-stopped"]):
+        computed("results", *measure)
+    again = (["quartiles"], ["quantise"], ["full-stopped"], ["export", "--all", "--to", "all.jsonl"])
+    assert not any("torch" in found for found in heavy_imports(tmp_path, *(["results", *words] for words in again)))
+
+
+def test_pictures_of_real_and_of_made_images_are_drawn_without_torch(tmp_path, computed):
+    computed("run", "--methods", "random,dm", *ONE, "--reference-limit", "0")
     made = next((tmp_path / "runs" / "digits" / "dm" / "ipc1").iterdir()).name
-    assert "torch" not in heavy_imports(["show", made], tmp_path)
+    commands = ["results", "page", "--to", "page.html"], ["show", made]
+    assert not any("torch" in found for found in heavy_imports(tmp_path, *commands))
+    assert (tmp_path / "page.html").read_text().count('<img src="data:image/png') >= 2
 
 
 def test_importing_ddbench_and_its_public_names_for_records_imports_no_torch(tmp_path):
@@ -110,4 +129,5 @@ def ddbench_register_methods(registry):
 """
     params = "from ddbench import Params\nclass PeekParams(Params): pass"
     fake_distribution("ddbench-peek", {"__init__.py": init, "params.py": params, "method.py": "import torch"})
-    assert "torch" not in heavy_imports(["plan", "--methods", "peek", "--ipc", "1"], tmp_path)
+    (found,) = heavy_imports(tmp_path, ["plan", "--methods", "peek", "--ipc", "1"])
+    assert "torch" not in found

@@ -1,95 +1,47 @@
-"""Whether two runs left the same: all files of numbers to the byte, all records but for what :data:`MAY_DIFFER` lists.
-
-`python tests/cluster/compare.py OUT HOME OUT HOME` prints the differences, and ends with 1 where there are some.
-"""
+"""Whether two results folders hold the same results: what may differ between machines and runs is listed here."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MAY_DIFFER = {
-    "started", "finished",  # when
-    "seal",  # of all that stands in the record
-    "cost.prepare_s", "cost.condense_s", "cost.evaluate_s", "cost.artifact_s", "cost.artifact_rest_s",  # how long
-    "cost.cpu", "cost.device", "cost.contended", "cost.beside",  # beside what
-    "cost.peak_mb", "cost.peak_from", "cost.warm", "cost.kept", "cost.device_mb",  # in how much memory
-    "env.machine", "env.cores", "env.python", "env.torch", "env.git",  # where
-}  # fmt: skip
-"""Of a record, by place."""
-IF_RESUMED = ("cost.attempts", "env.engine", "env.compiled")
-"""The same where one of two records was interrupted: it then names the engine also where no part depends on it."""
-SECONDS_INSIDE = ("final.safetensors",)
-"""Files of tensors that hold, too, how long it took."""
+from ddbench.work.continuation import FINAL
+
+MAY_DIFFER = {"cost", "env", "started", "finished", "seal"}
+"""Of a record: what the work took, where it was done, and when; and the sum over all of it."""
+TIMINGS = {"evaluate_s", "train_s", "seconds"}
+"""Of what is measured on the way: seconds."""
 
 
-def differences(one: tuple[Path, Path], other: tuple[Path, Path]) -> list[str]:
-    """What differs between two runs.
+def without(content: Any) -> Any:
+    """A record without what may differ."""
+    if isinstance(content, dict):
+        return {name: without(value) for name, value in content.items() if name not in MAY_DIFFER | TIMINGS}
+    return [without(value) for value in content] if isinstance(content, list) else content
 
-    Args:
-        one: Results folder and home of a run.
-        other: The same of the other one.
+
+def results(folder: Path) -> dict[str, Any]:
+    """What a results folder, or a home, holds: records without what may differ, sets and predictions to the byte.
+
+    The last state of a condensation holds seconds as well, and is left out.
     """
-    found = []
-    for what, mine, yours in zip(("out", "home"), map(_contents, one), map(_contents, other), strict=True):
-        found += [f"{what}/{name}: in one run only" for name in sorted(mine.keys() ^ yours.keys())]
-        for name in sorted(mine.keys() & yours.keys()):
-            if _resumed(mine[name]) or _resumed(yours[name]):
-                for record in (mine[name], yours[name]):
-                    _pop(record, *IF_RESUMED)
-            if mine[name] != yours[name]:
-                found.append(f"{what}/{name}: {_where(mine[name], yours[name])}")
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        if path.name == "condense.json" or (path.parent.name == "eval" and path.suffix == ".json"):
+            found[name] = without(json.loads(path.read_text()))
+        elif path.name != FINAL and path.suffix in (".safetensors", ".npz", ".npy", ".pt"):
+            found[name] = path.read_bytes()
     return found
 
 
-def _contents(folder: Path) -> dict[str, Any]:
-    """What a run left in a folder that decides or tells a result, by path."""
-    return {str(path.relative_to(folder)): content for path, content in _read(folder)}
-
-
-def _read(folder: Path) -> Iterator[tuple[Path, Any]]:
-    for path in sorted(folder.rglob("*")):
-        places = path.relative_to(folder).parts
-        if not path.is_file() or places[0] in ("data", "compiled", "rates") or ".claims" in places:
-            continue
-        if path.name == "artifact.json":
-            manifest = json.loads(path.read_text())
-            yield path, {name: manifest[name] for name in ("spec", "kind_version")} | {"files": [*manifest["files"]]}
-        elif path.name == "condense.json" or (path.suffix == ".json" and path.parent.name == "eval"):
-            yield path, _pop(json.loads(path.read_text()), *MAY_DIFFER)
-        elif path.suffix == ".safetensors" and path.name not in SECONDS_INSIDE:
-            yield path, path.read_bytes()
-
-
-def _pop(record: dict[str, Any], *places: str) -> dict[str, Any]:
-    """A record without some places."""
-    for place in places:
-        *outer, last = place.split(".")
-        inner = record
-        for name in outer:
-            inner = inner.get(name, {})
-        inner.pop(last, None)
-    return record
-
-
-def _resumed(content: Any) -> bool:
-    return isinstance(content, dict) and content.get("cost", {}).get("attempts", 1) > 1
-
-
-def _where(mine: Any, yours: Any, at: str = "") -> str:
-    if isinstance(mine, dict) and isinstance(yours, dict):
-        for name in sorted(mine.keys() | yours.keys()):
-            if mine.get(name) != yours.get(name):
-                return _where(mine.get(name), yours.get(name), f"{at}.{name}" if at else name)
-    shown = "other bytes" if isinstance(mine, bytes) else f"{mine!r:.60} and {yours!r:.60}"
-    return f"{at} {shown}".strip()
-
-
-if __name__ == "__main__":
-    first, second, third, fourth = map(Path, sys.argv[1:])
-    told = differences((first, second), (third, fourth))
-    print("\n".join(told) or "equal")
-    sys.exit(bool(told))
+def assert_same(one: Path, other: Path) -> None:
+    """Refuse any difference that is not listed above."""
+    mine, theirs = results(one), results(other)
+    assert mine, f"{one} holds nothing"
+    assert mine.keys() == theirs.keys()
+    for name, content in mine.items():
+        assert content == theirs[name], name

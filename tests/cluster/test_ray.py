@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.compare import differences
+from tests.cluster.compare import assert_same
 from tests.e2e.runs import plugin
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'ddbench[ray]'")
@@ -86,6 +86,13 @@ def on(cluster) -> tuple[str, ...]:
     return ("--executor", "ray", "--resources", f"address={cluster.address}")
 
 
+def same(one: tuple[Path, Path], other: tuple[Path, Path]) -> bool:
+    """Whether two runs left the same sets, records, artifacts and data."""
+    for mine, yours in zip(one, other, strict=True):
+        assert_same(mine, yours)
+    return True
+
+
 def nothing_is_left(out: Path) -> None:
     assert not [*(out / ".claims").glob("*")] and not [*(out / ".jobs").glob("*")]
 
@@ -125,14 +132,31 @@ def slow_here(around):
     return folders(around, "slow-here")
 
 
-@pytest.mark.parametrize("store", ["shared", "driver"])
-def test_records_are_those_of_a_local_run(around, cluster, here, store):
-    out, said = end(begin(around, store, *GRID, *on(cluster), "--store", store))
+def test_records_are_those_of_a_local_run(around, cluster, here):
+    out, _ = end(begin(around, "shared", *GRID, *on(cluster)))
     assert out.startswith("digits ·") and "mtt" in out
-    assert differences(here, folders(around, store)) == []
-    nothing_is_left(folders(around, store)[0])
-    where = {path.name for path in around.glob("ddbench-ray-*/*")}
-    assert bool(where) == (store == "driver"), "a scratch folder is for workers that share none"
+    assert same(here, folders(around, "shared"))
+    nothing_is_left(folders(around, "shared")[0])
+    assert not [*around.glob("ddbench-ray-*")], "a scratch folder is for workers that share none"
+
+
+def test_workers_that_see_neither_folder_send_back_what_they_made(around, cluster, here):
+    hidden = around / "apart"
+    hidden.mkdir()
+    hide = f"mount -t tmpfs none {hidden} && exec "
+    if subprocess.run(["unshare", "-m", "sh", "-c", hide + "true"], capture_output=True).returncode != 0:
+        pytest.skip("folders cannot be hidden from a node here: unshare -m needs root")
+    start = f"{sys.executable} -m ray.scripts.scripts start --address={cluster.address} --num-cpus=2 --block"
+    node = subprocess.Popen(
+        ["unshare", "-m", "sh", "-c", hide + start + """ --resources='{"apart": 2}'"""], cwd=around,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        end(begin(around, "apart", *GRID, *on(cluster), "--store", "driver"))
+    finally:
+        os.killpg(node.pid, signal.SIGKILL)
+    assert same(here, folders(around, "apart"))
+    nothing_is_left(folders(around, "apart")[0])
 
 
 def test_ctrl_c_leaves_checkpoints_and_no_claims_and_the_same_command_continues(around, cluster, slow_here):
@@ -149,7 +173,7 @@ def test_ctrl_c_leaves_checkpoints_and_no_claims_and_the_same_command_continues(
     assert [*out.rglob(STEPPED)], "what was done came back"
     end(begin(around, "stopped", *slow(around), *on(cluster)))
     assert max(record["cost"]["attempts"] for record in records(out)) == 2
-    assert differences(slow_here, folders(around, "stopped")) == []
+    assert same(slow_here, folders(around, "stopped"))
 
 
 def test_a_lost_worker_and_a_lost_node_change_no_record(around, cluster, slow_here):
@@ -161,7 +185,7 @@ def test_a_lost_worker_and_a_lost_node_change_no_record(around, cluster, slow_he
     cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
     end(run)
     assert max(record["cost"]["attempts"] for record in records(out)) > 1
-    assert differences(slow_here, folders(around, "lost")) == []
+    assert same(slow_here, folders(around, "lost"))
     nothing_is_left(out)
 
 
@@ -176,5 +200,5 @@ def test_a_lost_head_ends_the_run_in_one_line_and_another_cluster_continues(arou
     lines = said.splitlines()
     assert sum("is gone" in line for line in lines) == 1 and "the same command continues" in lines[-1]
     end(begin(around, "headless", *slow(around), "--executor", "ray"))
-    assert differences(slow_here, folders(around, "headless")) == []
+    assert same(slow_here, folders(around, "headless"))
     nothing_is_left(out)

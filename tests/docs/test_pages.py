@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,7 +22,7 @@ from ddbench.publish.views.scores import SCORES
 from ddbench.publish.views.students import OVER
 from ddbench.publish.views.verdicts import LINES
 from ddbench.work.evaluate.params import RecipeParams
-from tests.docs.test_snippets import DDBENCH, SHELLS, Block, blocks
+from tests.docs.test_snippets import SHELLS, Block, blocks
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for part in ("tutorial", "how-to") for path in (DOCS / part).glob("*.md"))
@@ -56,23 +53,23 @@ def first_key(folder: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def pages_home(tmp_path_factory):
-    """One for all pages: the compiled engine and `full` are made once."""
-    return tmp_path_factory.mktemp("pages-home")
+def pages_home(tmp_path_factory, new_home):
+    """One for all pages: `full` is made once."""
+    return new_home(tmp_path_factory.mktemp("pages") / "home")
 
 
 @pytest.mark.parametrize("page", RUN)
-def test_the_commands_of_a_page_succeed_in_order_and_print_its_rows(page, tmp_path, pages_home):
+def test_the_commands_of_a_page_succeed_in_order_and_print_its_rows(page, tmp_path, pages_home, typed):
+    """Those of the first tutorial by the installed program, the others in this process."""
     for block in of(page):
         if name := block.file or block.suite:
             (tmp_path / name).write_text(block.text + "\n")
-    environment = os.environ | {"DDBENCH_HOME": str(pages_home), "OMP_NUM_THREADS": "1"}
     printed, shown, ran = set(), [], 0
     for block in of(page):
         for command in commands(block):
             words = shlex.split(command.replace("KEY", first_key(tmp_path)) if " KEY" in command else command)
-            words[0] = {"ddbench": DDBENCH, "python": sys.executable}[words[0]]
-            run = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280)
+            here = words[0] == "ddbench" and page != "tutorial/first-comparison.md"
+            run = typed(words, tmp_path, pages_home, here=here)
             assert run.returncode == 0, f"{command}\n{run.stdout[-2000:]}\n{run.stderr[-2000:]}"
             printed |= {plain(line) for line in run.stdout.splitlines()}
             ran += 1
@@ -98,6 +95,27 @@ def links(text: str) -> list[str]:
 @pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: str(path.relative_to(DOCS)))
 def test_every_relative_link_of_a_page_leads_somewhere(path):
     assert [link for link in links(path.read_text(encoding="utf-8")) if not (path.parent / link).exists()] == []
+
+
+ANCHORED = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)#([^)\s]+)\)")
+
+
+def anchors(text: str) -> set[str]:
+    """The headings of a page as GitHub and as MkDocs address them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
+    github = {re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-") for heading in plain}
+    return github | {re.sub("-+", "-", anchor) for anchor in github}
+
+
+def test_every_anchor_of_a_page_names_a_heading():
+    broken = []
+    for path in (*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md"), *(DOCS.parent / "plugins").rglob("*.md")):
+        for page, anchor in ANCHORED.findall(path.read_text(encoding="utf-8")):
+            there = path.parent / page if page else path
+            if there.suffix == ".md" and anchor not in anchors(there.read_text(encoding="utf-8")):
+                broken.append(f"{path.relative_to(DOCS.parent)}: {page}#{anchor}")
+    assert not broken
 
 
 class Loose(yaml.SafeLoader):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import runpy
 import shlex
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
@@ -18,7 +15,6 @@ ROOT = Path(__file__).parents[2]
 HOOK_PAGES = tuple(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs/reference/hooks").glob("*.md")))
 DOCUMENTS = ("README.md", "plugins/README.md", "CONTRIBUTING.md", *HOOK_PAGES)
 SHELLS = ("console", "bash", "sh")
-DDBENCH = str(Path(sys.executable).with_name("ddbench"))
 SKIP = re.compile(r"<!--\s*skip-test:\s*(.*?)\s*-->")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})\s*([\w+-]*)")
 UNRUNNABLE = re.compile(r"pip install|-m venv|data prepare|leaderboard render|ddbench evaluate")
@@ -103,8 +99,8 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("documents-home")
+def home(tmp_path_factory, new_home):
+    return new_home(tmp_path_factory.mktemp("documents") / "home")
 
 
 def arguments(command: str) -> list[str]:
@@ -119,12 +115,11 @@ READERS = ("results", "plot")
 
 
 @pytest.mark.parametrize(("document", "command"), COMMANDS)
-def test_commands_succeed(document, command, folders, home):
+def test_commands_succeed(document, command, folders, home, typed):
+    """Those of README by the installed program, the others in this process."""
+
     def call(words):
-        return subprocess.run(
-            [DDBENCH, *words], cwd=folders[document], env={**os.environ, "DDBENCH_HOME": str(home)},
-            capture_output=True, text=True, timeout=280,
-        )  # fmt: skip
+        return typed(["ddbench", *words], folders[document], home, here=document != "README.md")
 
     words = arguments(command)
     if words[0] in READERS:
@@ -181,7 +176,7 @@ def test_the_plugin_guide_shows_a_plugin_and_runs_it():
     assert "ddbench run --plugin first.py --methods first --ipc 1" in [c for block in shown for c in block.commands]
 
 
-def test_the_suite_of_two_ends_runs_and_its_labels_name_rows_of_claims_and_crossings(tmp_path, home):
+def test_the_suite_of_two_ends_runs_and_its_labels_name_rows_of_claims_and_crossings(tmp_path, home, typed):
     shown = of("docs/explanation/selection.md")
     for block in shown:
         if block.suite:
@@ -189,10 +184,7 @@ def test_the_suite_of_two_ends_runs_and_its_labels_name_rows_of_claims_and_cross
     said = {}
     for words in (shlex.split(command)[1:] for block in shown for command in block.commands):
         short = ["--profile", "smoke", "--seeds", "2", "--random-seeds", "2"] if "--suite" in words else []
-        run = subprocess.run(
-            [DDBENCH, *words, *short], cwd=tmp_path, env={**os.environ, "DDBENCH_HOME": str(home)},
-            capture_output=True, text=True, timeout=280,
-        )  # fmt: skip
+        run = typed(["ddbench", *words, *short], tmp_path, home, here=True)
         assert run.returncode == 0, f"{words}\n{run.stdout[-2000:]}\n{run.stderr[-2000:]}"
         said[" ".join(words[:2])] = run.stdout
     labels = ("el2n, hard first", "el2n, easy first")

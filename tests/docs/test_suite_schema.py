@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -43,6 +44,16 @@ def test_the_committed_file_is_current():
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
 def test_every_suite_that_comes_with_ddbench_is_valid(path):
     assert valid(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def test_every_file_of_configs_begins_with_what_it_answers_and_how_long_it_takes():
+    span = re.compile(r"\b(minutes?|hours?)\b")
+    files = sorted((ROOT / "configs").glob("*.yaml"))
+    heads = {path.stem: path.read_text(encoding="utf-8").partition("schema: 1\n")[0] for path in files}
+    assert len(heads) >= 29
+    for name, head in heads.items():
+        assert all(line.startswith("# ") for line in head.splitlines()) and len(head.splitlines()[0]) > 20, name
+        assert span.search(head.replace("-", " ")), f"{name}: how long does it take?"
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def run(out, *arguments):
         (["--methods", "dm", "--ipc", "-3"], "ipc must be at least 1, got -3"),
         (["--methods", "dm", "--ipc", "1,,2"], "empty item"),
         (["--methods", "dm,", "--ipc", "1"], "empty item"),
-        (["--methods", "dm", "--ipc", "one"], "'one' is not a number"),
+        (["--methods", "dm", "--ipc", "one"], "'one' is not a whole number"),
         (
             ["--methods", "dm", "--ipc", "500"],
             "ipc is at most 121 here: at least half of the classes must have so many training images",

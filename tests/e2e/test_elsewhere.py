@@ -67,12 +67,12 @@ for name in ("fcntl", "resource"):
 
 
 @pytest.fixture
-def elsewhere(tmp_path):
+def elsewhere(tmp_path, new_home):
     """Runs Python with arguments in processes from which the attributes are hidden."""
     (tmp_path / "hide").mkdir()
     (tmp_path / "hide/sitecustomize.py").write_text(HIDE)
     path = os.pathsep.join([str(tmp_path / "hide"), str(ROOT), str(ROOT / "plugins")])
-    environment = os.environ | {"PYTHONPATH": path, "DDBENCH_HOME": str(tmp_path / "home")}
+    environment = os.environ | {"PYTHONPATH": path, "DDBENCH_HOME": str(new_home(tmp_path / "home"))}
 
     def run(*arguments):
         return subprocess.run(

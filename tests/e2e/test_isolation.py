@@ -18,6 +18,8 @@ ONE = (
     "1",
     "--ipc",
     "1",
+    "--protocols",
+    "hard-fixed",
     "--reference-limit",
     "0s",
     "--profile",

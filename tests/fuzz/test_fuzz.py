@@ -126,11 +126,16 @@ def _rekeyed(content: Any) -> Any:
 
 
 def _place(folder: Path, content: Any) -> Path:
-    """Where a results folder has the record of this JSON."""
+    """Where a results folder has the record of this JSON; a ValueError for keys that name no file of this folder."""
     spec = content["spec"]
     if spec["kind"] != "evaluation":
-        return folder / spec["key"][:16] / CONDENSE
-    return folder / spec["set"]["key"][:16] / "eval" / f"{content['key'][:16]}.json"
+        return folder / _stem(spec["key"]) / CONDENSE
+    return folder / _stem(spec["set"]["key"]) / "eval" / f"{_stem(content['key'])}.json"
+
+
+def _stem(key: str) -> str:
+    int(key[:16], 16)
+    return key[:16]
 
 
 def records(rng: Random, folder: Path) -> list[str]:

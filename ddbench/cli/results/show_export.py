@@ -12,6 +12,7 @@ from ddbench.cli.options import PLUGIN, Place, join
 from ddbench.cli.records import none_in
 from ddbench.cli.results.claims import claims
 from ddbench.cli.results.compare import compare
+from ddbench.cli.results.cost import cost
 from ddbench.cli.results.full_stopped import full_stopped
 from ddbench.cli.results.quantise import quantise
 from ddbench.cli.results.quartiles import quartiles
@@ -186,6 +187,7 @@ results.add_command(quantise)
 results.add_command(full_stopped)
 results.add_command(claims)
 results.add_command(compare)
+results.add_command(cost)
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -22,6 +23,8 @@ STALE_AFTER_S = 120.0
 """A counter that stands still for so long belongs to a holder that hangs, unless it declared to need longer."""
 LONG_S = 3600.0
 """What a holder declares before a call that reports no steps: the first one, and what follows the last step [s]."""
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""What file systems without hard links say."""
 PATIENCE = 10
 """A holder may take so many times the longest step so far."""
 
@@ -38,17 +41,12 @@ class Watch:
     now: Callable[[], float] = time.monotonic
     seen: dict[Path, tuple[Any, float]] = field(default_factory=dict)
 
-    def stale(self, path: Path, task: str = "") -> bool:
-        """Whether the holder of ``path`` is gone, or hangs: its counter stood still for longer than it declared.
-
-        Args:
-            path: The claim's.
-            task: What this process does for an engine that never does it twice at once: an earlier try is over.
-        """
+    def stale(self, path: Path) -> bool:
+        """Whether the holder of ``path`` is gone, or hangs: its counter stood still for longer than it declared."""
         if not path.exists():
             return True
         content = _read(path) or {}  # unreadable: judged by its counter, which then stands still
-        if _is_gone(content) or (task and content.get("task") == task):
+        if _is_gone(content):
             return True
         counter = content.get("counter")
         before = self.seen.get(path)
@@ -65,18 +63,14 @@ class Claim:
 
     Args:
         path: Its file.
-        place: What people call the place where the work is done; empty: the process says enough.
-        task: What an engine calls it that never does it twice at once; empty: there is no such engine.
         now: Monotonic clock.
+        place: What people call the place where the work is done; empty: the process says enough.
     """
 
-    def __init__(
-        self, path: Path, place: str = "", task: str = "", now: Callable[[], float] = time.monotonic
-    ) -> None:  # fmt: skip
+    def __init__(self, path: Path, now: Callable[[], float] = time.monotonic, place: str = "") -> None:
         self.path = path
         self._now = now
-        told = {"place": place, "task": task}
-        self._facts: dict[str, Any] = {"since": round(time.time(), 3)} | {name: v for name, v in told.items() if v}
+        self._facts: dict[str, Any] = {"since": round(time.time(), 3)} | ({"place": place} if place else {})
         self._counter = 0
         self._told: float | None = None
         self._written = -BEAT_S
@@ -115,7 +109,7 @@ class Claim:
             _replace(self.path, _content(self._counter, within, facts))
 
 
-def acquire(folder: Path, key16: str, watch: Watch, place: str = "", task: str = "") -> Claim | None:
+def acquire(folder: Path, key16: str, watch: Watch, place: str = "") -> Claim | None:
     """Claim a node, or take over a stale claim; None while another live process holds it.
 
     Args:
@@ -123,7 +117,6 @@ def acquire(folder: Path, key16: str, watch: Watch, place: str = "", task: str =
         key16: The node's short key.
         watch: This process's memory of other claims.
         place: What people call the place where the work is done.
-        task: What an engine calls the work that never does it twice at once: its own earlier claim is taken over.
 
     Raises:
         StoreError: If the folder cannot be written.
@@ -132,12 +125,30 @@ def acquire(folder: Path, key16: str, watch: Watch, place: str = "", task: str =
         folder.mkdir(parents=True, exist_ok=True)
         held = [int(path.name.rpartition(".")[2]) for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit()]
         generation = max(held, default=-1)
-        if generation >= 0 and not watch.stale(folder / f"{key16}.{generation}", task):
+        if generation >= 0 and not watch.stale(folder / f"{key16}.{generation}"):
             return None
-        claim = Claim(folder / f"{key16}.{generation + 1}", place, task)
+        claim = Claim(folder / f"{key16}.{generation + 1}", place=place)
         return claim if claim.write_first() else None
     except OSError as error:
         raise store_error(folder, error) from error
+
+
+def release(folder: Path, key16: str, place: str) -> None:
+    """Remove the claim that a place holds which is known to be gone, wherever it was: nobody needs to wait for it.
+
+    Args:
+        folder: Where claims lie.
+        key16: The node's short key.
+        place: As it was given to :func:`acquire`; a claim of any other place stays.
+    """
+    paths = sorted((path for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit()), key=_generation)
+    if place and paths and (_read(paths[-1]) or {}).get("place") == place:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def _generation(path: Path) -> int:
+    return int(path.suffix[1:])
 
 
 def holder_is_gone(path: Path) -> bool:
@@ -146,17 +157,58 @@ def holder_is_gone(path: Path) -> bool:
     return content is not None and _is_gone(content)
 
 
-def holder_of(folder: Path, key16: str) -> str | None:
-    """Who works on a node, for people: ``process 71 on host-3``; None where nobody does, or that cannot be told."""
-    held = [path for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit()]
-    content = _read(max(held, key=lambda path: int(path.suffix[1:]))) if held else None
-    return None if content is None else _called(content)
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who works on a node, as its claim says.
+
+    Attributes:
+        where: For people: ``process 71 on host-3``, ``slurm job 12_0, process 71 on host-3``.
+        since: When that began [s since 1970]; None: not known.
+        at: Steps done, of how many, and of what; None: none was told yet.
+        silent_s: Seconds since the claim was written last, by the clocks of the disk and of this machine.
+        gone: Whether it is known that the process has ended.
+    """
+
+    where: str
+    since: float | None
+    at: tuple[int, int, str] | None
+    silent_s: float
+    gone: bool
 
 
-def _called(content: Mapping[str, Any]) -> str:
-    """Who a holder is, for people."""
+def holders(folder: Path, key16: str = "*") -> dict[str, Holder]:
+    """Who works on nodes, by their short keys; claims that cannot be read are left out.
+
+    Args:
+        folder: Where claims lie.
+        key16: One node's; all nodes unless given.
+    """
+    newest: dict[str, Path] = {}
+    for path in folder.glob(f"{key16}.*"):
+        if path.suffix[1:].isdigit() and not path.name.startswith("."):
+            known = newest.setdefault(path.stem, path)
+            newest[path.stem] = max(known, path, key=lambda one: int(one.suffix[1:]))
+    found = {}
+    for node, path in newest.items():
+        if (content := _read(path)) is not None:
+            with contextlib.suppress(OSError):
+                found[node] = _holder(content, time.time() - path.stat().st_mtime)
+    return found
+
+
+def _holder(content: dict[str, Any], silent_s: float) -> Holder:
     where = f"process {content.get('pid', '?')} on {content.get('host', '?')}"
-    return f"{content['place']}, {where}" if content.get("place") else where
+    if content.get("place"):
+        where = f"{content['place']}, {where}"
+    since, at = content.get("since"), content.get("at")
+    told = (int(at[0]), int(at[1]), str(at[2])) if isinstance(at, list) and len(at) == 3 else None
+    return Holder(where, since if isinstance(since, int | float) else None, told, silent_s, _is_gone(content))
+
+
+def holder_of(folder: Path, key16: str) -> str | None:
+    """Who works on a node, for people; None where nobody does, or that cannot be told."""
+    found = holders(folder, key16).get(key16)
+    return None if found is None else found.where
 
 
 def _is_here(content: dict[str, Any]) -> bool:
@@ -190,6 +242,8 @@ def held_here(folder: Path) -> set[str]:
 def _create(path: Path, content: bytes) -> bool:
     """Create ``path`` exclusively and with its content in one step (a link never shows an empty claim).
 
+    A server of NFS whose answer was lost is asked again, and finds the link that it has made: then there are two names.
+    Where there are no hard links, an exclusive file does, which may be seen empty for a moment.
     The disk need not have it: a claim that a power failure cut short goes stale like any other of a boot before.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -197,7 +251,15 @@ def _create(path: Path, content: bytes) -> bool:
     try:
         os.link(temporary, path)
     except FileExistsError:
-        return False
+        return temporary.stat().st_nlink == 2
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        try:
+            with path.open("xb") as file:
+                file.write(content)
+        except FileExistsError:
+            return False
     finally:
         temporary.unlink(missing_ok=True)
     return True

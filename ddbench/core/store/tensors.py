@@ -117,6 +117,8 @@ def load_set(path: Path, framework: Framework = "pt") -> CondensedSet:
         NewerRecordError: If its recipe is one of a newer ddbench.
     """
     tensors, metadata = _open(path, framework)
+    if "ddbench_set" not in metadata:
+        raise CorruptFileError(f"{path}: not a condensed set of ddbench, which says so in its metadata (ddbench_set)")
     try:
         facts = json.loads(metadata["ddbench_set"])
         schema = facts["recipe"].get("schema")
@@ -147,7 +149,7 @@ def _open(path: Path, framework: Framework = "pt") -> tuple[dict[str, Any], dict
             wanted = [name for name in file.keys() if framework == "pt" or name in _SEEN]  # noqa: SIM118
             return {name: file.get_tensor(name) for name in wanted}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise CorruptFileError(f"{path}: {error}") from None
+        raise CorruptFileError(f"{path}: no safetensors file, or cut short ({error})") from None
 
 
 def _flatten(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:

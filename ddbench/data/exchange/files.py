@@ -12,7 +12,7 @@ from typing import Literal
 from ddbench.core.errors import DataError
 from ddbench.core.store.files import sha256_file
 from ddbench.data.exchange import flax
-from ddbench.data.readers.folder import SUFFIXES, class_folders
+from ddbench.data.readers.folder import SUFFIXES, class_folders, deeper
 from ddbench.data.readers.troubles import LFS, Troubles, is_lfs
 from ddbench.data.readers.walk import Passed, files_below
 
@@ -102,6 +102,8 @@ def _source(path: Path) -> Source:
     if path.is_dir():
         return _of_folder(path)
     if not path.is_file():
+        if re.match(r"[a-z][a-z0-9+]+:/", str(path)) and not path.exists():
+            raise DataError(f"{path}: addresses are not read: download the file, and name it")
         what = "neither a file nor a folder: pipes, sockets and devices are not read"
         raise DataError(f"{path} is {what}" if path.exists() else f"{path}: no such file or folder")
     if is_lfs(path):
@@ -278,5 +280,6 @@ def image_files(folder: Path) -> tuple[Sequence[Path], tuple[str, ...]]:
         DataError: If a folder cannot be listed.
     """
     passed = Passed()
-    found = files_below(class_folders(folder, passed), passed, SUFFIXES)
-    return [file for files in found for file in files], passed.notes()
+    tops = class_folders(folder, passed)
+    found = files_below(tops, passed, SUFFIXES)
+    return [file for files in found for file in files], (*deeper(tops, found), *passed.notes())

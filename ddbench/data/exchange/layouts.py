@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from ddbench.core.api import Preprocess, Recipe
-from ddbench.core.errors import CorruptFileError, DataError, first_problem
+from ddbench.core.errors import CorruptFileError, DataError, first_problem, printable
 from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.files import MANIFEST, PARTS, Source, is_unwhitened, lacks, partner_of
 from ddbench.data.exchange.foreign import as_pixels, signed
@@ -28,10 +28,11 @@ from ddbench.data.exchange.labels import read_labels
 from ddbench.data.exchange.sound import check_archive, check_tensor
 from ddbench.data.readers.framing import Framing
 from ddbench.data.readers.images import Survey, stacked
-from ddbench.data.readers.npz import no_archive
+from ddbench.data.readers.npz import Role, no_archive, understood
 
 IMAGES = ("images", "x", "data", "x_train", "image")
 LABELS = ("labels", "y", "targets", "y_train", "label")
+_LISTED = 10
 SPACES = ("hard", "probs", "logits", "centred")
 
 
@@ -139,6 +140,8 @@ def _torch_file(path: Path) -> list[Stored]:
     what = f"a dict of {', '.join(map(str, content)) or 'nothing'}" if isinstance(content, Mapping) else ""
     if isinstance(content, list | tuple):
         what = f"a {type(content).__name__} of {', '.join(type(part).__name__ for part in content[:5]) or 'nothing'}"
+    if isinstance(content, list) and content and all(isinstance(step, tuple) and len(step) == 3 for step in content):
+        what += ", as the steps of DD (2018) are: images and labels of one step, or of all joined, are a set"
     raise DataError(
         f"{path}: holds {what or type(content).__name__}; expected 'data' (DC, DSA, DM), a list of images and labels "
         "(IDC), or 'images' and 'labels'; a set of MTT or DATM is its images_best.pt with labels_best.pt in one "
@@ -231,6 +234,9 @@ def _npz(path: Path) -> Stored:
     if "manifest" in content:
         parts["manifest"] = str(content["manifest"])
     found = _find_named(parts, path)
+    others = [name for name in content if name not in parts]
+    if found is not None and found.layout == "tensors" and others:
+        found = replace(found, notes=(*found.notes, f"not read, as no numbers: {printable(', '.join(others))}"))
     if found is None:
         odd = next((name for name in (*IMAGES, *LABELS) if name in content and name not in parts), None)
         if odd is not None:
@@ -251,15 +257,30 @@ def _tensor(array: Any) -> Tensor:
 
 def _find_named(content: Mapping[str, Any], path: Path) -> Stored | None:
     """Images and labels under their usual names; an export of ours says in its manifest what they are."""
-    images = next((content[name] for name in IMAGES if isinstance(content.get(name), Tensor)), None)
-    labels = next((content[name] for name in LABELS if isinstance(content.get(name), Tensor)), None)
+    images, labels = _named(content, IMAGES, "images"), _named(content, LABELS, "labels")
     if images is None or labels is None:
         return None
-    plain = Stored("tensors", images.detach(), labels.detach())
+    plain = Stored("tensors", content[images].detach(), content[labels].detach())
     if "manifest" not in content:
-        return plain
+        usual = images in IMAGES and labels in LABELS
+        taken = () if usual else (f"images are {printable(images)}, labels {printable(labels)}",)
+        others = [printable(str(name))[:40] for name in content if name not in (images, labels)]
+        more = " …" * (len(others) > _LISTED)
+        unread = (f"not read: {', '.join(others[:_LISTED])}{more}",) if others else ()
+        return replace(plain, notes=(*taken, *unread))
     parts = {name: part for name in ("weights", "classes", "initial") if isinstance(part := content.get(name), Tensor)}
     return _declared(plain, content["manifest"], path, parts)
+
+
+def _named(content: Mapping[str, Any], names: Sequence[str], role: Role) -> str | None:
+    """The name of the images, or of the labels: a usual one, or that of the only tensor which says it (``X``)."""
+    usual = next((name for name in names if isinstance(content.get(name), Tensor)), None)
+    if usual is not None:
+        return usual
+    texts = [name for name, part in content.items() if isinstance(part, Tensor) and isinstance(name, str)]
+    keys = {name: understood(name) for name in texts if len(name) < 100}
+    found = [name for name, key in keys.items() if key.role == role and key.part in (None, "train")]
+    return found[0] if len(found) == 1 else None
 
 
 def _declared(stored: Stored, manifest: Any, path: Path, parts: Mapping[str, Tensor]) -> Stored:

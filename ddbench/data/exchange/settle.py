@@ -17,6 +17,7 @@ from ddbench.core.errors import DataError
 from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.files import Flags, LabelSpace
 from ddbench.data.exchange.layouts import Stored
+from ddbench.data.prepared.contents import DARKEST
 from ddbench.data.space.ids import ZCA
 from ddbench.data.space.pixels import outside
 from ddbench.data.space.visible import unstandardise
@@ -29,8 +30,8 @@ LOGITS = ("datm", "ddranking")
 """Layouts whose soft labels go through a softmax in their authors' losses."""
 UNDONE = "MTT undid their whitening (--zca) before it wrote them"
 DECODED = (
-    "taken as one image each: IDC, DREAM, DANCE and NCFM may store several in one (their --factor), which are to be"
-    " decoded before they are imported"
+    "each stored image is taken as one; IDC, DREAM, DANCE and NCFM may store several in one (their --factor): decode"
+    " such a set before importing it"
 )
 
 
@@ -121,6 +122,10 @@ def settle(stored: Stored, info: DatasetInfo, flags: Flags, preprocess: str, whe
         notes.append(f"taken to be normalised with mean {_listed(info.mean)}, std {_listed(info.std)}")
     if stored.layout == "pair":
         notes.append(DECODED)
+    if space == "hard" and (spread := _spread(labels, info)):
+        notes.append(spread)
+    if len(images) > 1 and bool((images == images[0]).all()):
+        notes.append(f"all {len(images)} images are the same")
     made = replace(
         stored, images=images.contiguous(), labels=labels, label_space=space, weights=weights, classes=classes
     )  # fmt: skip
@@ -185,8 +190,7 @@ def _images(
         return True, images, _unwhitened(images, flags, where)
     if flags.range in ("01", "255"):
         top = 1.0 if flags.range == "01" else 255.0
-        if low < 0 or high > top or (top == 255 and high <= 1):
-            raise DataError(f"{where}: values from {low:.3g} to {high:.3g} are not pixel values in [0, {top:.0f}]")
+        _refuse_other_range(low, high, top, where)
         return True, images / top, f"pixels in [0, {top:.0f}], found {low:.3g} to {high:.3g}"
     if flags.range is None and stored.layout not in NORMALISED:
         raise DataError(f"{where}: {_ambiguous(images)}")
@@ -202,6 +206,16 @@ def _images(
     undone = torch.from_numpy(unstandardise(images.numpy(), info.mean, info.std))
     span = f"{float(undone.min()):z.2f} to {float(undone.max()):z.2f}"
     return False, images, f"{found}; as pixels {span}, {outside(undone):.1f} % outside [0, 1]"
+
+
+def _refuse_other_range(low: float, high: float, top: float, where: str) -> None:
+    if low < 0 or high > top or (top == 255 and high <= 1):
+        raise DataError(f"{where}: values from {low:.3g} to {high:.3g} are not pixel values in [0, {top:.0f}]")
+    if high * 255 < DARKEST * top:
+        raise DataError(
+            f"{where}: the largest pixel is {255 * high / top:.3g} of 255: that cannot be meant. Were pixels divided by"
+            " 255 twice, or does another --range hold?"
+        )
 
 
 def _unwhitened(images: Tensor, flags: Flags, where: str) -> str:
@@ -276,9 +290,15 @@ def _label_facts(labels: Tensor, space: str, info: DatasetInfo) -> str:
     if space != "hard":
         confident = float(functional.softmax(labels, 1).amax(1).mean()) if space == "logits" else None
         return f"{space} of {info.classes} classes" + (f", mean top probability {confident:.2f}" if confident else "")
-    counts = torch.bincount(labels, minlength=info.classes).tolist()
-    if len(set(counts)) == 1:
-        return f"hard labels, {counts[0]} of each of {info.classes} classes"
-    sizes = Counter(counts)
-    spread = ", ".join(f"{sizes[size]} classes with {size}" for size in sorted(sizes))
-    return f"hard labels, class counts differ: {spread}"
+    spread = _spread(labels, info)
+    return f"hard labels, {spread or f'{len(labels) // info.classes} of each of {info.classes} classes'}"
+
+
+def _spread(labels: Tensor, info: DatasetInfo) -> str:
+    """How many classes have how many images; nothing where all have equally many."""
+    sizes = Counter(torch.bincount(labels, minlength=info.classes).tolist())
+    if len(sizes) == 1:
+        return ""
+    return "class counts differ: " + ", ".join(
+        f"{sizes[size]} class{'es' * (sizes[size] != 1)} with {size}" for size in sorted(sizes)
+    )

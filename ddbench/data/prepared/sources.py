@@ -18,7 +18,7 @@ from ddbench.data.catalog import SCHEMES
 from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.walk import is_text, regular_files, shown
 
-OWN_NAME = "[a-z][a-z0-9_-]*"
+OWN_NAME = "[a-z][a-z0-9_-]{0,63}"
 """What users may call a data set of their own."""
 ON_HUB = r"[A-Za-z0-9][\w.-]*(/[\w.-]*[\w-][\w.-]*){1,2}"
 """A data set of the Hub, ``user/name`` or ``user/name/configuration``, where there is no such file or folder."""
@@ -148,7 +148,7 @@ def _stays(record: DatasetRecord, framing: Framing) -> str:
 
 def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
     name, equals, place = text.partition("=")
-    if not equals and name.partition(":")[0] in SCHEMES:
+    if not equals and ":" in name and name.partition(":")[0] in SCHEMES:
         raise UsageError(f"give the data set a name of your own: NAME={text}")
     if not equals:
         name = named(name, known)
@@ -156,7 +156,10 @@ def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
             return Source(name)
         return Source(name, record=known.get(name), origin=known.mark(name), plugin=known.origin(name).file)
     if not re.fullmatch(OWN_NAME, name):
-        raise UsageError(f"data set name {name!r} in {text!r} must match ^{OWN_NAME}$")
+        raise UsageError(
+            f"data set name {name[:80]!r} in {text[:200]!r} must match ^{OWN_NAME}$: small letters, digits, - and _,"
+            " a letter first, 64 in all"
+        )
     official = next((record.name for record in known if folded(record.name) == folded(name)), None)
     if official is not None:
         reads = "is the name of a registered data set" if official == name else f"reads like {official!r}"
@@ -167,6 +170,8 @@ def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
     scheme, colon, path_text = place.partition(":")
     if not colon:
         raise UsageError(f"{text!r} does not say how to read {place!r}; write NAME=SCHEME:PATH ({', '.join(SCHEMES)})")
+    if path_text.startswith("//"):
+        raise DataError(f"{place!r}: addresses are not read: download the files, and write {name}=SCHEME:PATH")
     if scheme not in SCHEMES:
         raise unknown("data set scheme", scheme, SCHEMES, "ddbench data prepare --help")
     path = Path(path_text).expanduser().absolute()

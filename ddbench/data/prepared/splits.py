@@ -91,9 +91,7 @@ def make_splits(
     missing: list[PartName] = [name for name in ("test", "val") if name not in given]
     first = np.arange(len(labels), dtype=np.int64) if copies is None else copies
     heads = train[first[train] == train]
-    _require_enough(
-        labels[heads], class_names, 1 + len(missing), missing, "training" if copies is None else "different training"
-    )
+    _require_enough(labels[heads], labels[train], class_names, missing)
     fallback = max(round(HOLDOUT * len(heads)), len(class_names))
     for name in missing:
         size = holdout[PARTS.index(name) - 1] if holdout else fallback
@@ -112,13 +110,22 @@ def make_splits(
     return Splits(splits.train, splits.val, splits.test, tuple(notes))
 
 
-def _require_enough(labels: Labels, class_names: Sequence[str], needed: int, missing: Sequence[str], what: str) -> None:
-    """Say which class is too small before sharing it out."""
-    counts = np.bincount(labels, minlength=len(class_names))
-    for name, count in zip(class_names, counts, strict=True):
+def _require_enough(labels: Labels, whole: Labels, class_names: Sequence[str], missing: Sequence[str]) -> None:
+    """Say which class is too small before sharing it out: of its images (``whole``) count those that are no copies."""
+    needed = 1 + len(missing)
+    counts, sizes = (np.bincount(found, minlength=len(class_names)) for found in (labels, whole))
+    for name, count, size in zip(class_names, counts.tolist(), sizes.tolist(), strict=True):
         if count < needed:
             uses = " and ".join(["train", *reversed(missing)]) if len(missing) < 2 else "train, val and test"
-            raise DataError(f"class {name!r} has {count} {what} images; needs ≥ {needed} (one each for {uses})")
+            copies = f", {size - count} of them copies of others" * bool(size > count)
+            different = " different ones" * bool(copies)
+            raise DataError(
+                f"class {name!r} has {_images(size)}{copies}; needs ≥ {needed}{different} (one each for {uses})"
+            )
+
+
+def _images(count: int) -> str:
+    return f"{count} training image{'s' * (count != 1)}"
 
 
 def _lacking(splits: Splits, labels: Labels, class_names: Sequence[str]) -> list[str]:

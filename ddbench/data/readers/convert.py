@@ -217,7 +217,7 @@ def reframed(raw: RawDataset, framing: Framing) -> RawDataset:
             total += count
         notes = notes or _said((width, height), channels, shape)
     if total:
-        some = f" ({coloured} of {total} images have any)" if coloured < total else ""
+        some = f" ({coloured} of {total} images {'has' if coloured == 1 else 'have'} any)" if coloured < total else ""
         notes += (f"colours were made grey{some}" if coloured else "grey images stored as RGB were made grey",)
     return replace(raw, notes=(*raw.notes, *notes), **fields)
 

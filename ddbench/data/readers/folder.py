@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ SUFFIXES = frozenset(
 )
 _TABLES = frozenset({".parquet", ".arrow", ".npz", ".npy", ".pt", ".pth", ".pkl", ".h5", ".hdf5", ".mat", ".tfrecord"})
 """Files that may hold the images of a whole part."""
+_PACKED = frozenset({".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".zst", ".7z", ".rar"})
 _LISTED = 5
 _DEEPEST = 20
 
@@ -44,7 +46,8 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
             square or of different sizes and ``framing`` does not help; the message names the file.
     """
     if not path.is_dir():
-        raise DataError(f"{shown(path)} is not a folder")
+        packed = ": unpack it, and name the folder" * path.name.lower().endswith(ARCHIVES)
+        raise DataError(f"{shown(path)} is a file; folder:PATH reads a folder of one folder for each class{packed}")
     passed = Passed()
     tops = _tops(path, passed)
     classes = {part: top for part, folder in tops.items() if (top := class_folders(folder, passed))}
@@ -53,15 +56,17 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
     files = dict(zip(folders, files_below([folder for _, folder in folders], passed, SUFFIXES), strict=True))
     if not any(files.values()):
         odd = f" ({'; '.join(passed.notes())})" if passed.notes() else ""
-        advice = ": put the images of each class into a folder of its own, or name the folder above"
-        advice = advice if passed.loose else ""
+        advice = ": archives are not read, unpack them" * bool(_PACKED & set(passed.suffixes))
+        if passed.loose:
+            advice = ": put the images of each class into a folder of its own, or name the folder above"
         raise DataError(f"no images ({', '.join(sorted(SUFFIXES))}) in class folders below {shown(path)}{odd}{advice}")
     _refuse_empty(classes["train"], files, passed)
     if len(class_names) == 1:
         below = _names(classes["train"][0])
         held = f", which holds {', '.join(map(shown, below[:_LISTED]))}: put these beside each other" * bool(below)
+        unread = f" ({'; '.join(passed.notes())})" if passed.notes() else ""
         raise DataError(
-            f"a data set needs at least 2 classes; there is one class folder, {shown(class_names[0])}/{held}"
+            f"a data set needs at least 2 classes; there is one class folder, {shown(class_names[0])}/{held}{unread}"
         )
     survey = Survey(framing)
     survey.add_all(lambda: ((file, shown(file)) for found in files.values() for file in found))
@@ -69,7 +74,8 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
     for part in classes:
         paths, labels = _labelled(part, files, class_names)
         fields[f"{part}_images"], fields[f"{part}_labels"] = file_stream(paths, survey), labels
-    notes = (*_words(tops), *_order(class_names), *_spoken(files), *survey.notes(), *passed.notes())
+    inner = deeper([folder for _, folder in files], list(files.values()))
+    notes = (*_words(tops), *_order(class_names), *inner, *_spoken(files), *survey.notes(), *passed.notes())
     return RawDataset(class_names=class_names, notes=notes, **fields)
 
 
@@ -104,9 +110,10 @@ def _tops(path: Path, passed: Passed) -> dict[PartName, Path]:
         _beside(level(path, passed, SUFFIXES), tops, inside, passed)
         return tops
     if named:
-        raise DataError(
-            f"there is {_listed([f for found in named.values() for f in found])} but no train/ with class folders"
-        )
+        parts = [folder for found in named.values() for folder in found]
+        others = [folder for folder in top.folders if inside[folder] and folder not in parts][:_LISTED]
+        advice = f"; is it {' or '.join(f'{shown(folder.name)}/' for folder in others)}? Call it train/" * bool(others)
+        raise DataError(f"there is {_listed(parts)} but no train/ with class folders{advice}")
     _refuse_parts_as_classes(path, top.folders, inside)
     return {"train": path}
 
@@ -172,10 +179,11 @@ def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[P
         if part is not None:
             stems[rest].add(part)
     if any(len(found) > 1 for found in stems.values()):
-        raise DataError(
-            f"{_listed([f for f in folders if split_name(f.name)[0]])} below {shown(path)} look like parts, not like"
-            " classes: put the class folders into train/ and test/"
-        )
+        parts = [folder for folder in folders if split_name(folder.name)[0]]
+        alone = len(stems) == 1 and all(inside[folder] for folder in parts)
+        named = sorted({f"{split_name(folder.name)[0]}/" for folder in parts}, reverse=True)
+        advice = f"call them {' and '.join(named)}" if alone else "put the class folders into train/ and test/"
+        raise DataError(f"{_listed(parts)} below {shown(path)} look like parts, not like classes: {advice}")
     if len(folders) == 1 and (home := _further_down(folders[0])) is not None:
         count, single = len(_names(home)), f"{shown(path)} holds the single folder {shown(folders[0].name)}/"
         if home == folders[0]:
@@ -275,16 +283,41 @@ def _spoken(files: dict[tuple[PartName, Path], list[Path]]) -> tuple[str, ...]:
     )
 
 
-def _order(class_names: Sequence[str]) -> tuple[str, ...]:
-    """A word where folders are called by numbers (``10``, ``class_10``) and their order as text is another one."""
-    if len({re.sub(r"\d+", "#", name) for name in class_names}) != 1:
+def deeper(tops: Sequence[Path], files: Sequence[Sequence[Path]]) -> tuple[str, ...]:
+    """A word where the images of a class lie in several folders, whose names may have meant more: ``pets/cat/``.
+
+    Args:
+        tops: The class folders.
+        files: The images below each.
+    """
+    found = {}
+    for top, images in zip(tops, files, strict=True):
+        homes = {image.parent for image in images}
+        if len(homes) > 1:
+            found[top] = [shown(home.relative_to(top)) for home in sorted(homes) if home != top]
+    if not found:
         return ()
-    by_number = sorted(class_names, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+    names = [
+        f"{shown(top.name)}/ ({', '.join(homes[:3])}{', …' * (len(homes) > 3)})"
+        for top, homes in itertools.islice(found.items(), _LISTED)
+    ]
+    more = f" and {len(found) - _LISTED} more" * (len(found) > _LISTED)
+    return (f"images in folders inside class folders were read as that class: {', '.join(names)}{more}",)
+
+
+def _order(class_names: Sequence[str]) -> tuple[str, ...]:
+    """A word where names hold numbers (``10``, ``class_10``, ``10_cat``) and their order as text is another one."""
+    by_number = sorted(class_names, key=_by_number)
     odd = next((i for i, name in enumerate(by_number) if name != class_names[i]), None)
     if odd is None:
         return ()
     order = "classes are in the order of their folders' names as text, not by number"
     return (f"{order}: class {odd} is folder {class_names[odd]}",)
+
+
+def _by_number(name: str) -> list[str | int]:
+    """Texts and numbers by turns, a text first."""
+    return [int(piece) if i % 2 else piece for i, piece in enumerate(re.split(r"(\d+)", name))]
 
 
 def _labelled(
@@ -298,12 +331,28 @@ def _labelled(
         if owner != part:
             continue
         if folder.name not in numbers:
-            raise DataError(
-                f"{shown(folder)} is a class that train does not have: give train images of it, or move it away"
-            )
+            alone = sum(part == owner for owner, _ in files) == 1
+            raise DataError(f"{shown(folder)} is a class that train does not have{_meant(folder, class_names, alone)}")
         paths += found
         labels += [numbers[folder.name]] * len(found)
     return paths, np.array(labels, dtype=np.int64)
+
+
+def _meant(folder: Path, class_names: Sequence[str], alone: bool) -> str:
+    """What to do about a folder that is none of the classes, and perhaps ``alone`` in its part."""
+    if (folder.parent.parent / "wnids.txt").is_file() or (folder.parent / "val_annotations.txt").is_file():
+        return ": files as TinyImageNet has them are read as NAME=tiny:PATH"
+    alike = next((name for name in class_names if _alike(name) == _alike(folder.name)), None)
+    if alike is not None:
+        return f", though it has {shown(alike)!r}: give both folders the same name, letter by letter"
+    if alone:
+        return f", and the only folder there: {shown(folder.parent.name)}/ needs a folder for each class, as train has"
+    return ": give train images of it, or move it away"
+
+
+def _alike(name: str) -> str:
+    """A name without what eyes pass over: case, blanks around it, the ways to write an accent."""
+    return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
 def _listed(folders: Sequence[Path]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ddbench.core.errors import DataError
 from ddbench.data.readers.convert import (
@@ -176,7 +176,7 @@ class Survey:
             (self.turned, "carry an orientation (EXIF), which was applied"),
             (self.oblong, f"are not square: {kept.get(str(self.framing.crop))}"),
         ]
-        notes = [f"{count} of {self.total} images {what}" for count, what in found if count]
+        notes = [f"{count} of {self.total} images {_verb(what, count)}" for count, what in found if count]
         if self.framing.resize and not self.least == self.most == (self.side, self.side):
             sizes = " … ".join(f"{width}×{height}" for width, height in dict.fromkeys((self.least, self.most)))
             larger = f"; {self.enlarged} of {self.total} were enlarged" if self.enlarged else ""
@@ -188,6 +188,12 @@ class Survey:
         if self.side is None:
             raise DataError("no images")
         return (count, self.channels, self.side, self.side)
+
+
+def _verb(what: str, count: int) -> str:
+    """What is said of several images as it is said of one, if it is one."""
+    verb, _, rest = what.partition(" ")
+    return f"{ {'are': 'is', 'have': 'has', 'carry': 'carries'}[verb] } {rest}" if count == 1 else what
 
 
 def _area(size: tuple[int, int]) -> int:
@@ -256,10 +262,17 @@ def _open(image: Encoded, name: str) -> Image.Image:
     except OSError as error:
         if is_lfs(image):
             raise UnreadableImagesError([f"{name}: {LFS}"]) from error
-        why = error.strerror or type(error).__name__
+        why = error.strerror or (_holds(image) if isinstance(error, UnidentifiedImageError) else str(error))
         raise UnreadableImagesError([f"{name}: not a readable image ({why})"]) from error
     except Exception as error:
         raise UnreadableImagesError([f"{name}: not a readable image ({type(error).__name__})"]) from error
+
+
+def _holds(image: Encoded) -> str:
+    """What a file holds that is no image."""
+    with io.BytesIO(image) if isinstance(image, bytes) else image.open("rb") as opened:
+        head = opened.read(64).lstrip()
+    return "empty" if not head else "text in <>, as web pages are" if head.startswith(b"<") else "of no known format"
 
 
 def _content(opened: Image.Image, image: Encoded) -> bytes | None:

@@ -164,6 +164,8 @@ def no_archive(path: Path, error: Exception) -> str:
     """Why a file that NumPy does not open as an archive of plain arrays is none, in words."""
     if is_lfs(path):
         return LFS
+    if path.is_dir():
+        return "is a folder; expected one file, as numpy.savez writes it"
     with suppress(OSError), path.open("rb") as file:
         if file.read(6) == b"\x93NUMPY":
             return "holds a single array (.npy), not an .npz archive: numpy.savez writes one, with images and labels"

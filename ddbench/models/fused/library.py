@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,7 @@ FURTHER = (
 """From what most compilers know to what all of them do: this processor's vectors and threads first."""
 SECONDS = 60
 """Longest compilation."""
+FOLDER = "compiled"
 
 
 class NoLibraryError(DDBenchError):
@@ -66,6 +68,13 @@ def unlikely() -> str:
     return ""
 
 
+def lend(other: Path) -> None:
+    """Let another home, which is there, share what is compiled here; where that is impossible, it has its own."""
+    with suppress(OSError):
+        (home() / FOLDER).mkdir(parents=True, exist_ok=True)
+        (other / FOLDER).symlink_to((home() / FOLDER).absolute(), target_is_directory=True)
+
+
 def build() -> str:
     """Names the library by what it was made from and what came out; empty: there is none."""
     path = _found()[0]
@@ -77,7 +86,7 @@ def _found() -> tuple[Path | None, str]:
     """The compiled file, or why there is none."""
     try:
         command = _compiler()
-        folder, name = home() / "compiled", f"norm_relu_pool-{_identity(command)}-"
+        folder, name = home() / FOLDER, f"norm_relu_pool-{_identity(command)}-"
         for path in folder.glob(f"{name}*.so"):
             if path.stem == name + _digest(path.read_bytes()):  # else it is damaged
                 return path, ""

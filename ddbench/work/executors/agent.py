@@ -24,7 +24,7 @@ from ddbench.core.plugin.loader import one_file_plugins
 from ddbench.core.specs import Frozen
 from ddbench.core.store import jobs
 from ddbench.core.store.artifacts import manifest
-from ddbench.core.store.claims import Claim, Watch, acquire
+from ddbench.core.store.claims import Claim, Watch, acquire, release
 from ddbench.core.store.folder import Store
 from ddbench.work.attempt import Outcome
 from ddbench.work.evaluate.predictions import Recounter
@@ -58,9 +58,6 @@ class Job(Frozen):
 
     Attributes:
         name: Of the job; empty: nobody reads a report of it.
-        place: What status calls the place: ``slurm job 71_3``.
-        task: What the engine never runs twice at once: claims of an earlier attempt at it are free; empty: there is
-            nothing like it.
         out: Results folder.
         home: ``DDBENCH_HOME``.
         plugins: One-file plugins.
@@ -70,8 +67,6 @@ class Job(Frozen):
     """
 
     name: str
-    place: str = ""
-    task: str = ""
     out: str
     home: str
     plugins: tuple[str, ...] = ()
@@ -80,14 +75,17 @@ class Job(Frozen):
     nodes: tuple[Packed, ...]
 
 
-def run_job(text: str, *, keep: bool = False, tell: Callable[[Steps], None] | None = None) -> str:
+def run_job(
+    text: str, place: str = "", *, keep: bool = False, tell: Callable[[Steps], None] | None = None
+) -> str:  # fmt: skip
     """Run the nodes of a job.
 
     Lines of its report are ``{"key", "begun"}`` and ``{"key", "outcome"}``.
 
     Args:
         text: A :class:`Job` as JSON.
-        keep: Whether the process that runs nodes is kept for the next job of the same places, to import torch once.
+        place: What people call the place where it runs: ``slurm job 71_3``.
+        keep: Whether the process that runs nodes is kept for the next job of the same folders: it imports torch once.
         tell: Is told about the steps of nodes.
 
     Returns:
@@ -101,7 +99,7 @@ def run_job(text: str, *, keep: bool = False, tell: Callable[[Steps], None] | No
     os.environ["DDBENCH_HOME"] = job.home
     interrupts = Interrupts()
     with _stopping(interrupts):
-        outcomes = _Work(job, interrupts, keep, tell).done()
+        outcomes = _Work(job, interrupts, place, keep, tell).done()
     said = {key: None if one is None else one.model_dump(mode="json", by_alias=True) for key, one in outcomes.items()}
     return json.dumps({"outcomes": said, "stopped": interrupts.requested})
 
@@ -115,7 +113,7 @@ def _stopping(interrupts: Interrupts) -> Iterator[None]:
 
 @dataclass
 class _Beats(Silent):
-    """Lets the claim on the running node know of its steps, and whoever wants to hear of them."""
+    """Lets the claim on the running node know of its steps, and whoever else wants to hear of them."""
 
     claims: dict[str, Claim] = field(default_factory=dict)
     tell: Callable[[Steps], None] | None = None
@@ -169,6 +167,7 @@ class _Work:
 
     job: Job
     interrupts: Interrupts
+    called: str
     keep: bool
     tell: Callable[[Steps], None] | None
     watch: Watch = field(default_factory=Watch)
@@ -177,8 +176,7 @@ class _Work:
 
     def done(self) -> dict[str, Outcome | None]:
         """Run them; the outcome of each that ended."""
-        out = Path(self.job.out)
-        self.report = jobs.report(out, self.job.name) if self.job.name else None
+        self.report = jobs.report(Path(self.job.out), self.job.name) if self.job.name else None
         said = [] if self.report is None else [*self.report.news()]
         known = {line["key"] for line in said if "outcome" in line}  # the job was queued again
         waiting = deque((parse(node.document), node.resources) for node in self.job.nodes)
@@ -188,25 +186,23 @@ class _Work:
         place = _Place.of(self.job)
         place.beats.tell = self.tell
         held: dict[Any, ExitStack] = {}
-        keep = self.keep
+        sound = False
         try:
             while (waiting or held) and not self.interrupts.requested:
                 if not held and place.processes.slots:
                     self._next(waiting, place, held)
                 for handle, outcome in place.processes.poll(WAIT_S):
+                    place.beats.claims.pop(str(handle), None)
                     with held.pop(handle):
                         self.outcomes[str(handle)] = outcome
-                    place.beats.claims.pop(str(handle), None)
                 for key in [key for key in self.outcomes if key not in known]:
                     known.add(key)
                     self._tell(key)
+            sound = not held
         except InterruptedRunError:
             self.interrupts.requested = True
-        except BaseException:
-            keep = False
-            raise
         finally:
-            if keep and not held:
+            if self.keep and sound:
                 _kept.append(place)
             else:
                 for handle in held:
@@ -225,13 +221,15 @@ class _Work:
         self, waiting: deque[tuple[Document, Resources]], place: _Place, held: dict[Any, ExitStack]
     ) -> None:  # fmt: skip
         """Start the first node that no other run works on; what others publish meanwhile is theirs."""
-        store, job = place.store, self.job
+        store = place.store
         for _ in range(len(waiting)):
             document, resources = waiting.popleft()
             if is_published(document, store):
                 self.outcomes[document.key] = None
                 continue
-            claim = acquire(_claims(document, store), short(document.key), self.watch, job.place, job.task)
+            folder = claims_of(document, store)
+            release(folder, short(document.key), self.called)  # of this job, before it was queued again
+            claim = acquire(folder, short(document.key), self.watch, self.called)
             if claim is None:
                 waiting.append((document, resources))
                 continue
@@ -250,7 +248,8 @@ class _Work:
             time.sleep(WAIT_S)
 
 
-def _claims(document: Document, store: Store) -> Path:
+def claims_of(document: Document, store: Store) -> Path:
+    """Where the claim on a node lies."""
     return store.claims(shared=isinstance(document, ArtifactDocument) or document.set.shared)
 
 

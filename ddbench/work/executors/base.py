@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol, TypeAlias
@@ -13,6 +13,7 @@ from ddbench.core.documents import Document
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.specs import Frozen
+from ddbench.core.store import jobs
 from ddbench.core.store.folder import Store
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.devices import named
@@ -153,7 +154,7 @@ EXECUTORS: Mapping[str, Kind] = {
 
 def is_elsewhere(name: str | None) -> bool:
     """Whether an executor runs nodes on other machines."""
-    return name is not None and EXECUTORS[name].elsewhere
+    return name is not None and name in EXECUTORS and EXECUTORS[name].elsewhere
 
 
 def check_executor(name: str | None, jobs: int | None, device: str, wanted: Wanted = BY_FORECAST) -> None:
@@ -185,6 +186,32 @@ def check_executor(name: str | None, jobs: int | None, device: str, wanted: Want
         raise UsageError(f"--executor local runs one node at a time: leave it out, or --jobs {jobs}")
     if name == "local" and len(gpus) > 1:
         raise UsageError(f"--executor local computes on one device: leave it out, or --device {gpus[0]}")
+
+
+def scripts(name: str, run: Run, ready: Iterable[tuple[Document, Resources]]) -> Iterator[str]:
+    """The texts that an executor would submit first; none where its nodes run here, or it submits no texts.
+
+    Args:
+        name: One of :data:`EXECUTORS`.
+        run: What it would be made for.
+        ready: Nodes that nothing is to be done before, and what they may use.
+    """
+    if is_elsewhere(name):
+        yield from import_target(EXECUTORS[name].target).scripts(run, ready)
+
+
+def end_jobs(name: str, handles: Sequence[jobs.Handle]) -> Iterator[str]:
+    """End jobs that an executor of another machine's nodes submitted; yields what was done, for people.
+
+    Args:
+        name: One of :data:`EXECUTORS` that runs nodes elsewhere; others have no jobs.
+        handles: Their handles.
+
+    Raises:
+        UsageError: If the engine does not end them.
+    """
+    if is_elsewhere(name):
+        yield from import_target(EXECUTORS[name].target).end(handles)
 
 
 def make_executor(name: str, run: Run) -> Executor:

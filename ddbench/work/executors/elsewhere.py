@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import socket
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from ddbench.core.documents import ArtifactDocument, Document
 from ddbench.core.errors import FailureStatus
+from ddbench.core.store.claims import is_alive
 from ddbench.core.store.files import home
+from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome, drop_log, fail_unstarted, keep_log
 from ddbench.work.executors.agent import Job, Packed
 from ddbench.work.executors.base import Handle, Resources, Run
@@ -83,6 +87,30 @@ class Elsewhere:
     def __init__(self, run: Run) -> None:
         self._run, self._store, self._wanted = run, run.store, run.wanted
 
+    @staticmethod
+    def scripts(run: Run, ready: Iterable[tuple[Document, Resources]]) -> Iterator[str]:
+        """What would be submitted, for people; nothing where that is no text.
+
+        Args:
+            run: What an executor would be made for.
+            ready: Nodes that nothing is to be done before.
+        """
+        yield from ()
+
+    @staticmethod
+    def end(handles: Sequence[Handed]) -> Iterator[str]:
+        """End jobs that end with the run that submitted them: ask that run to stop; yields what was done.
+
+        Args:
+            handles: Of the jobs.
+        """
+        for host, pid in sorted({(one.host, one.pid) for one in handles}):
+            if host != socket.gethostname():
+                yield f"process {pid} on {host} submitted jobs that end with it: end it there (kill -INT {pid})"
+            elif is_alive(pid):
+                os.kill(pid, signal.SIGINT)
+                yield f"process {pid} was asked to stop, and with it its jobs"
+
     def _task(self, document: Document, resources: Resources) -> Task:
         return Task(document, resources, losses(self._store, document.key))
 
@@ -97,19 +125,17 @@ class Elsewhere:
             512 * math.ceil(mem * task.times / 512),
         )
 
-    def job(self, tasks: Iterable[Task], *, place: str = "", task: str = "", named: bool = True) -> Job:
+    def job(self, tasks: Iterable[Task], *, named: bool = True) -> Job:
         """What crosses.
 
         Args:
             tasks: The nodes, in their order.
-            place: What status calls the place.
-            task: What the engine never runs twice at once, if there is such a thing.
             named: Whether the job has a report.
         """
         run = self._run
         nodes = tuple(Packed(document=one.document.model_dump(mode="json"), resources=one.resources) for one in tasks)
         return Job(
-            name=uuid.uuid4().hex[:12] if named else "", place=place, task=task, out=str(self._store.out.resolve()),
+            name=uuid.uuid4().hex[:12] if named else "", out=str(self._store.out.resolve()),
             home=str(home().resolve()), plugins=tuple(str(file.resolve()) for file in run.registries.files),
             keep_logits=run.keep_logits, device=run.device, nodes=nodes,
         )  # fmt: skip
@@ -166,6 +192,4 @@ def time_s(tasks: Sequence[Task], wanted: float | None) -> float:
 
 def user() -> dict[str, str | int]:
     """This process, for handles."""
-    import socket
-
     return {"host": socket.gethostname(), "pid": os.getpid()}

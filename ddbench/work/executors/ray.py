@@ -22,15 +22,16 @@ from ddbench.core.errors import DDBenchError, InterruptedRunError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
-from ddbench.core.store.claims import is_alive
+from ddbench.core.store.claims import is_alive, release
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors import tree
-from ddbench.work.executors.agent import sees_inputs
+from ddbench.work.executors.agent import claims_of, sees_inputs
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.carried import check_inputs
 from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, user
 from ddbench.work.executors.processes import error_of
+from ddbench.work.executors.ray_job import place_of
 
 NAME = "ray"
 AHEAD = 3
@@ -160,7 +161,7 @@ class OnRay(Elsewhere):
         need = self.need(task)
         self._check(need)
         name = uuid.uuid4().hex[:12]
-        job = self.job([task], place=f"ray task {name}", task=name, named=False)
+        job = self.job([task], named=False)
         self._flights[name] = _Flight(task, need)
         called = f"{task.document.kind} {short(task.key)}"
         asked = {"cpus": need.cpus, "gpus": need.gpus, "mem_mb": need.mem_mb}
@@ -226,7 +227,7 @@ class OnRay(Elsewhere):
         elif "done" in event or "lost" in event:
             name = event.get("done") or event["lost"]
             flight = self._flights.pop(name)
-            jobs.remove(self._store.out, name)
+            self._release(name, flight)
             if flight.wanted:
                 return self._over(name, flight.task, event)
         return []
@@ -285,9 +286,15 @@ class OnRay(Elsewhere):
                 self._link.process.wait(CLOSE_S)
         finally:
             self._link.end()
-            for name in self._flights:
-                jobs.remove(self._store.out, name)
+            for name, flight in self._flights.items():
+                self._release(name, flight)
             self._flights = {}
+
+    def _release(self, name: str, flight: _Flight) -> None:
+        """Forget a task; a claim that it still holds is of a worker that is gone."""
+        jobs.remove(self._store.out, name)
+        if self._shared:
+            release(claims_of(flight.task.document, self._store), short(flight.task.key), place_of(name))
 
 
 def _is_damaged(outcome: Outcome | None) -> bool:

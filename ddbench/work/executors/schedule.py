@@ -192,7 +192,8 @@ class Schedule:
                 held.enter_context(claim)
                 self.monitor.claims[node.key] = claim
             if not self._look(node):  # another run may have finished it meanwhile
-                self.monitor.begin(node)
+                if not self.executor.claims:  # else it begins when its place claims it, which status shows
+                    self.monitor.begin(node)
                 handle = self.executor.submit(node.document, resources)
                 self.running[handle] = node, held.pop_all()
                 self.alone = resources.alone

@@ -9,40 +9,47 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
-from pathlib import Path
-from typing import Any
 
 from ddbench.core.documents import Document
 from ddbench.core.errors import InterruptedRunError, UsageError
+from ddbench.core.keys import short
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
+from ddbench.core.store.claims import release
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.core.store.jobs import Report
 from ddbench.work.attempt import Outcome
-from ddbench.work.executors.agent import SEEN_WITHIN_S
+from ddbench.work.executors.agent import SEEN_WITHIN_S, claims_of
 from ddbench.work.executors.base import Handle, Resources, Run
-from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, time_s, user
+from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, user
 from ddbench.work.executors.packing import packed, rest
+from ddbench.work.executors.slurm_jobs import (
+    NAME,
+    engine_for,
+    folder_of,
+    limits,
+    place_of,
+    quietly,
+    run_slurm_job,
+    states,
+)
 
-NAME = "slurm"
 LOOK_S = 5.0
 """Seconds between questions to Slurm."""
 HOLD = 0.1
 """Nodes too few for a job wait for more of them, while others run, for this share of what a job is worth."""
+LEAVE_S = 15.0
+"""How long a run that is done waits for jobs to leave Slurm, looking every second, so that none of their files stay."""
+WAIT_S = 1.0
 SETTLE_S = 5.0
 """A job that ended badly gets so long until what it wrote is seen."""
-SIGNAL_S = 90
-"""Seconds before its time limit at which a job is told to leave a checkpoint."""
 BEHIND_S = 3600.0
 """Slurm that says nothing for so long has lost the jobs [s]."""
 ALIVE = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED",
@@ -50,36 +57,12 @@ ALIVE = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEU
 FULL = re.compile(r"(QOS|Assoc|Max)\w*(Submit|Job)\w*Limit|job submit limit|Slurm temporarily unable|limit reached",
                   re.IGNORECASE)  # fmt: skip
 """What sbatch says when there is room for no more jobs now."""
+OOM = re.compile(r"exceeded (job )?memory limit|oom[-_ ]?kill", re.IGNORECASE)
+"""What stands in a job's stderr where memory ended it and its state does not say so."""
 
 
 class JobsGoOnWarning(UserWarning):
     """A run ends, and its jobs do not."""
-
-
-def run_slurm_job(text: str) -> str:
-    """What a job runs: :func:`ddbench.work.executors.agent.run_job`, and the queue again when its time is up.
-
-    Slurm tells of the time limit by SIGUSR2, to all processes; only a thread of this one waits for it.
-    """
-    import os
-    import signal
-
-    from ddbench.work.executors.agent import run_job
-
-    again = threading.Event()
-
-    def wait() -> None:
-        signal.sigwait({signal.SIGUSR2})
-        again.set()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})  # what is started from here on inherits it
-    threading.Thread(target=wait, daemon=True).start()
-    said = run_job(text)
-    if again.is_set() and '"stopped": true' in said:
-        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True, timeout=60)
-        time.sleep(60)  # until Slurm ends it
-    return said
 
 
 @dataclass
@@ -103,29 +86,17 @@ class _Submitted:
     state: str = "PENDING"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What Slurm allows.
-
-    Attributes:
-        array: Jobs of an array.
-        jobs: Jobs at once; half of what it can know of, because there are other users.
-    """
-
-    array: int
-    jobs: int
-
-
 class Slurm(Elsewhere):
     """Packs nodes into array jobs, and hears of them by their reports and by squeue."""
 
     claims = True
     slots = sys.maxsize
+    crosses = staticmethod(run_slurm_job)
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._limits = limits()
-        self._folder = jobs.folder(run.store.out.resolve()) / NAME
+        self._folder = folder_of(run.store.out)
         self._waiting: list[Task] = []
         self._since = math.inf
         self._full_until = 0.0
@@ -228,16 +199,19 @@ class Slurm(Elsewhere):
         """What is told of nodes whose job is over; those that it had not begun are not blamed for it."""
         found: Ended = []
         working = job.begun & job.tasks.keys()
-        oom = job.state == "OUT_OF_MEMORY"
+        words = self._words(job.handle)
+        oom = job.state == "OUT_OF_MEMORY" or OOM.search(words) is not None
         for key, task in job.tasks.items():
             if working and key not in working:
                 self._wait(task)
                 continue
-            how = f"job {job.handle.engine_id} ({job.state})"
-            told = self.vanished(task, how, self._words(job.handle), "oom" if oom else "failed")
+            release(claims_of(task.document, self._store), short(key), place_of(job.handle.engine_id))
+            more = " with twice the memory" if oom else ""
+            how = f"job {job.handle.engine_id} ({'OUT_OF_MEMORY' if oom else job.state})"
+            told = self.vanished(task, how, words, "oom" if oom else "failed")
             found += told or []
             if told is None:
-                warnings.warn(f"Slurm's {how} is gone: its node is tried again", JobsGoOnWarning, stacklevel=2)
+                warnings.warn(f"Slurm's {how} is gone: its node is tried again{more}", JobsGoOnWarning, stacklevel=2)
                 self._wait(task)
         del self._jobs[job.handle.name]
         self._forget(job.handle)
@@ -288,11 +262,11 @@ class Slurm(Elsewhere):
         """
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        engine = _engine(self._folder, need, packs, self._run, _job_name(self._store.out))
-        crossing = [self.job(pack, place=NAME) for pack in packs]
+        engine = engine_for(self._folder, need, packs, self._run)
+        crossing = [self.job(pack) for pack in packs]
         try:
-            with _quietly():
-                sent = engine.map_array(run_slurm_job, [job.model_dump_json() for job in crossing])
+            with quietly():
+                sent = engine.map_array(self.crosses, [job.model_dump_json() for job in crossing])
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
             text = " ".join(str(error.__cause__ or error).split())
             if FULL.search(text):
@@ -321,127 +295,72 @@ class Slurm(Elsewhere):
             job.tasks.pop(str(handle), None)
         self._waiting = [task for task in self._waiting if task.key != handle]
 
+    @staticmethod
+    def scripts(run: Run, ready: Iterable[tuple[Document, Resources]]) -> Iterator[str]:
+        """The sbatch scripts that the first nodes of a run would be submitted with.
+
+        Args:
+            run: What an executor would be made for.
+            ready: Nodes that nothing is to be done before.
+        """
+        asks = Elsewhere(run)
+        full, left = packed([Task(*one) for one in ready], asks.need, run.wanted.pack_s)
+        for need, more in rest(left, asks.need).items():
+            full.setdefault(need, []).extend(more)
+        for need, packs in full.items():
+            engine = engine_for(folder_of(run.store.out), need, packs, run)
+            if len(packs) > 1:
+                engine.parameters["map_count"] = len(packs)
+            text = engine._make_submission_file_text(engine._submitit_command_str, "dry")
+            yield f"# {sum(map(len, packs))} nodes in {len(packs)} job{'' if len(packs) == 1 else 's'}\n{text}"
+
+    @staticmethod
+    def end(handles: Sequence[Handed]) -> Iterator[str]:
+        """Let Slurm end jobs, after they have left a checkpoint; yields what was done.
+
+        Args:
+            handles: Of the jobs.
+
+        Raises:
+            UsageError: If Slurm does not do so.
+        """
+        ids = [one.engine_id for one in handles]
+        try:
+            subprocess.run(["scancel", *ids], capture_output=True, text=True, timeout=60, check=True)
+        except OSError as error:
+            raise UsageError(f"scancel: {error.strerror}: there is no Slurm here") from None
+        except subprocess.CalledProcessError as error:
+            raise UsageError(f"scancel: {error.stderr.strip()}") from None
+        yield f"{len(ids)} job{'' if len(ids) == 1 else 's'} of Slurm cancelled: {', '.join(ids)}"
+
     def close(self) -> None:
-        """Leave the jobs that go on, and say so."""
-        on = [job for job in self._jobs.values() if job.over is None]
-        for job in self._jobs.values():
-            if job.over is not None:
-                self._forget(job.handle)
-        states_ = (self._states() if on else None) or {}
-        alive = [job for job in on if states_.get(job.handle.engine_id) in ALIVE - {"COMPLETING"}]
-        if alive and any(not _is_done(job) for job in alive):
+        """Leave the jobs that go on, and say so; wait a moment for those that have nothing left to do."""
+        until = time.monotonic() + LEAVE_S
+        going = self._going()
+        while going and all(map(_is_done, going)) and time.monotonic() < until:
+            time.sleep(WAIT_S)
+            going = self._going()
+        for job in [job for job in self._jobs.values() if job not in going or _is_done(job)]:
+            self._forget(job.handle)
+        if not going:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        elif not all(map(_is_done, going)):
             where = f"--out {self._store.out}"
-            text = f"{len(alive)} jobs go on: `ddbench status {where}` shows them, `ddbench cancel {where}` ends them"
+            who = "1 job goes" if len(going) == 1 else f"{len(going)} jobs go"
+            text = f"{who} on: see `ddbench status {where}`; `ddbench cancel {where}` ends what goes on"
             warnings.warn(text, JobsGoOnWarning, stacklevel=2)
+
+    def _going(self) -> list[_Submitted]:
+        """The jobs that Slurm still has; all that are not known to be over where it does not answer."""
+        states_ = self._states() if self._jobs else {}
+        return [
+            job
+            for job in self._jobs.values()
+            if job.over is None and (states_ is None or states_.get(job.handle.engine_id) in ALIVE)
+        ]
 
 
 def _is_done(job: _Submitted) -> bool:
     """Whether all nodes of a job have outcomes."""
     said = {line["key"] for line in Report(job.report.path).news() if "outcome" in line}
     return job.handle.nodes.keys() <= said
-
-
-def _job_name(out: Path) -> str:
-    """What jobs of a results folder are called."""
-    return f"ddbench-{sha256(str(out.resolve()).encode()).hexdigest()[:8]}"
-
-
-def states(out: Path) -> Mapping[str, str] | None:
-    """Id → state of the jobs of a results folder that Slurm knows; None where Slurm does not answer."""
-    command = ["squeue", "--noheader", "--array", "--states=all", f"--name={_job_name(out)}", "--format=%i|%T"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return dict(line.strip().split("|", 1) for line in done.stdout.splitlines() if "|" in line)
-
-
-def end(ids: Sequence[str]) -> None:
-    """Let Slurm end jobs, after they have left a checkpoint.
-
-    Raises:
-        UsageError: If Slurm does not do so.
-    """
-    try:
-        subprocess.run(["scancel", *ids], capture_output=True, text=True, timeout=60, check=True)
-    except OSError as error:
-        raise UsageError(f"scancel: {error.strerror}: there is no Slurm here") from None
-    except subprocess.CalledProcessError as error:
-        raise UsageError(f"scancel: {error.stderr.strip()}") from None
-
-
-def limits() -> Limits:
-    """What Slurm allows.
-
-    Raises:
-        UsageError: If there is no Slurm here, or it does not answer.
-    """
-    if shutil.which("sbatch") is None or shutil.which("srun") is None:
-        raise UsageError("--executor slurm: there is no `sbatch` on the PATH: run this on a login node of the cluster")
-    try:
-        text = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", "") or str(error)
-        raise UsageError(f"--executor slurm: Slurm does not answer: {' '.join(said.split())[:200]}") from None
-    found = dict(re.findall(r"^(MaxArraySize|MaxJobCount)\s*=\s*(\d+)", text.stdout, flags=re.MULTILINE))
-    return Limits(max(1, int(found.get("MaxArraySize", 1001)) - 1), max(1, int(found.get("MaxJobCount", 10000)) // 2))
-
-
-def scripts(run: Run, tasks: Sequence[tuple[Document, Resources]]) -> Iterator[str]:
-    """The sbatch scripts that the first nodes of a run would be submitted with.
-
-    Args:
-        run: What an executor would be made for.
-        tasks: Nodes that are ready.
-    """
-    asks = Elsewhere(run)
-    waiting = [Task(document, resources) for document, resources in tasks]
-    full, left = packed(waiting, asks.need, run.wanted.pack_s)
-    for need, more in rest(left, asks.need).items():
-        full.setdefault(need, []).extend(more)
-    for need, packs in full.items():
-        engine = _engine(jobs.folder(run.store.out.resolve()) / NAME, need, packs, run, _job_name(run.store.out))
-        engine.parameters["map_count"] = len(packs)
-        nodes = sum(map(len, packs))
-        yield f"# {nodes} nodes in {len(packs)} jobs\n" + engine._make_submission_file_text(
-            engine._submitit_command_str, "dry"
-        )
-
-
-def _engine(folder: Path, need: Need, packs: Sequence[Sequence[Task]], run: Run, name: str) -> Any:
-    """The executor of submitit that submits packs which ask for the same.
-
-    Raises:
-        UsageError: If an option is not known to submitit.
-    """
-    import submitit
-
-    with _quietly():
-        # -P: nothing is imported from the folder that the user happens to be in
-        engine = submitit.SlurmExecutor(folder, python=f"{shlex.quote(sys.executable)} -P")
-    longest = max(time_s(pack, run.wanted.time_s) for pack in packs)
-    minutes = max(1, math.ceil(longest / 60))
-    asked = {
-        "job_name": name, "time": minutes, "cpus_per_task": need.cpus, "mem": f"{need.mem_mb:.0f}MB", "nodes": 1,
-        "ntasks_per_node": 1, "signal_delay_s": min(SIGNAL_S, 30 * minutes), "array_parallelism": run.jobs,
-        "partition": run.wanted.partition, "account": run.wanted.account,
-    }  # fmt: skip
-    if need.gpus:
-        asked["gpus_per_node"] = need.gpus
-    own = submitit.SlurmExecutor._valid_parameters()
-    more = {word: value for word, value in run.wanted.slurm.items() if word not in own}
-    asked |= {word: value for word, value in run.wanted.slurm.items() if word in own}
-    asked["additional_parameters"] = {"requeue": True, **more}
-    try:
-        engine.update_parameters(**{word: value for word, value in asked.items() if value is not None})
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"--resources: {error}") from None
-    return engine
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """A block in which submitit's warnings are not a user's."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "NeurIPS",
                 2020,
                 "https://arxiv.org/abs/2001.10528",
+                ("Pleiss, Geoff", "Zhang, Tianyi", "Elenberg, Ethan R.", "Weinberger, Kilian Q."),
             ),
             presets="presets.yaml",
         )

@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICLR",
                 2023,
                 "https://arxiv.org/abs/2210.15809",
+                ("Zheng, Haizhong", "Liu, Rui", "Lai, Fan", "Prakash, Atul"),
             ),
             presets="presets.yaml",
         )

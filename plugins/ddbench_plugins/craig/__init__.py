@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICML",
                 2020,
                 "https://arxiv.org/abs/1906.01827",
+                ("Mirzasoleiman, Baharan", "Bilmes, Jeff", "Leskovec, Jure"),
             ),
             presets="presets.yaml",
         )

@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICLR",
                 2024,
                 "https://arxiv.org/abs/2310.07931",
+                ("Maharana, Adyasha", "Yadav, Prateek", "Bansal, Mohit"),
             ),
             presets="presets.yaml",
         )

@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "IJCAI",
                 2024,
                 "https://arxiv.org/abs/2406.01063",
+                ("Zhang, Hansong", "Li, Shikun", "Lin, Fanzhao", "Wang, Weiping", "Qian, Zhenxing", "Ge, Shiming"),
             ),
             presets="presets.yaml",
         )

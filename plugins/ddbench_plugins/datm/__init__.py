@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICLR",
                 2024,
                 "https://arxiv.org/abs/2310.05773",
+                ("Guo, Ziyao", "Wang, Kai", "Cazenavette, George", "Li, Hui", "Zhang, Kaipeng", "You, Yang"),
             ),
             controls=("random_soft",),
             presets="presets.yaml",

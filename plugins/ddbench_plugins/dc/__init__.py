@@ -14,7 +14,11 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
             params="ddbench_plugins.dc.params:DCParams",
             summary="match the gradients of random networks on real and on synthetic images",
             paper=Paper(
-                "Dataset Condensation with Gradient Matching", "ICLR", 2021, "https://arxiv.org/abs/2006.05929"
+                "Dataset Condensation with Gradient Matching",
+                "ICLR",
+                2021,
+                "https://arxiv.org/abs/2006.05929",
+                ("Zhao, Bo", "Mopuri, Konda Reddy", "Bilen, Hakan"),
             ),
             presets="presets.yaml",
         )

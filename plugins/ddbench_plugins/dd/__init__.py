@@ -13,7 +13,13 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
             target="ddbench_plugins.dd.method:DD",
             params="ddbench_plugins.dd.params:DDParams",
             summary="learn ordered batches and the step sizes to train on them with",
-            paper=Paper("Dataset Distillation", "arXiv", 2018, "https://arxiv.org/abs/1811.10959"),
+            paper=Paper(
+                "Dataset Distillation",
+                "arXiv",
+                2018,
+                "https://arxiv.org/abs/1811.10959",
+                ("Wang, Tongzhou", "Zhu, Jun-Yan", "Torralba, Antonio", "Efros, Alexei A."),
+            ),
             presets="presets.yaml",
         )
     )

@@ -19,6 +19,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "CVPR",
                 2016,
                 "https://arxiv.org/abs/1511.04599",
+                ("Moosavi-Dezfooli, Seyed-Mohsen", "Fawzi, Alhussein", "Frossard, Pascal"),
             ),
             presets="presets.yaml",
         )

@@ -14,7 +14,11 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
             params="ddbench_plugins.dm.params:DMParams",
             summary="match class means of random embeddings",
             paper=Paper(
-                "Dataset Condensation with Distribution Matching", "WACV", 2023, "https://arxiv.org/abs/2110.04181"
+                "Dataset Condensation with Distribution Matching",
+                "WACV",
+                2023,
+                "https://arxiv.org/abs/2110.04181",
+                ("Zhao, Bo", "Bilen, Hakan"),
             ),
             presets="presets.yaml",
         )

@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICML",
                 2021,
                 "https://arxiv.org/abs/2102.08259",
+                ("Zhao, Bo", "Bilen, Hakan"),
             ),
             presets="presets.yaml",
         )

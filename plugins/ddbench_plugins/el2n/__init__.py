@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "NeurIPS",
                 2021,
                 "https://arxiv.org/abs/2107.07075",
+                ("Paul, Mansheej", "Ganguli, Surya", "Dziugaite, Gintare Karolina"),
             ),
             presets="presets.yaml",
         )

@@ -18,6 +18,14 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICLR",
                 2019,
                 "https://arxiv.org/abs/1812.05159",
+                (
+                    "Toneva, Mariya",
+                    "Sordoni, Alessandro",
+                    "Tachet des Combes, Remi",
+                    "Trischler, Adam",
+                    "Bengio, Yoshua",
+                    "Gordon, Geoffrey J.",
+                ),
             ),
             presets="presets.yaml",
         )

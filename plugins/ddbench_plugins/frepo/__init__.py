@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "NeurIPS",
                 2022,
                 "https://arxiv.org/abs/2206.00719",
+                ("Zhou, Yongchao", "Nezhadarya, Ehsan", "Ba, Jimmy"),
             ),
             presets="presets.yaml",
         )

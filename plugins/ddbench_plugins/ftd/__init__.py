@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "CVPR",
                 2023,
                 "https://arxiv.org/abs/2211.11004",
+                ("Du, Jiawei", "Jiang, Yidi", "Tan, Vincent Y. F.", "Zhou, Joey Tianyi", "Li, Haizhou"),
             ),
             controls=("random_soft",),
             presets="presets.yaml",

@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "AAAI",
                 2021,
                 "https://arxiv.org/abs/2012.10630",
+                ("Killamsetty, Krishnateja", "Sivasubramanian, Durga", "Ramakrishnan, Ganesh", "Iyer, Rishabh"),
             ),
             presets="presets.yaml",
         )

@@ -18,6 +18,13 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICML",
                 2021,
                 "https://arxiv.org/abs/2103.00123",
+                (
+                    "Killamsetty, Krishnateja",
+                    "Sivasubramanian, Durga",
+                    "Ramakrishnan, Ganesh",
+                    "De, Abir",
+                    "Iyer, Rishabh",
+                ),
             ),
             presets="presets.yaml",
         )

@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ALT",
                 2021,
                 "https://arxiv.org/abs/2006.15412",
+                ("Iyer, Rishabh", "Khargoankar, Ninad", "Bilmes, Jeff", "Asanani, Himanshu"),
             ),
             presets="presets.yaml",
         )

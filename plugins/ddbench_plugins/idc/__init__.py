@@ -18,6 +18,16 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICML",
                 2022,
                 "https://arxiv.org/abs/2205.14959",
+                (
+                    "Kim, Jang-Hyun",
+                    "Kim, Jinuk",
+                    "Oh, Seong Joon",
+                    "Yun, Sangdoo",
+                    "Song, Hwanjun",
+                    "Jeong, Joonhyun",
+                    "Ha, Jung-Woo",
+                    "Song, Hyun Oh",
+                ),
             ),
             presets="presets.yaml",
         )

@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "CVPR",
                 2023,
                 "https://arxiv.org/abs/2307.09742",
+                ("Zhao, Ganlong", "Li, Guanbin", "Qin, Yipeng", "Yu, Yizhou"),
             ),
             presets="presets.yaml",
         )

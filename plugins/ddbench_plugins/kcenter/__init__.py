@@ -18,7 +18,9 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICLR",
                 2018,
                 "https://arxiv.org/abs/1708.00489",
+                ("Sener, Ozan", "Savarese, Silvio"),
             ),
             presets="presets.yaml",
+            aliases=("KCenterGreedy",),
         )
     )

@@ -14,7 +14,11 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
             params="ddbench_plugins.kmeans.params:KMeansMedoidsParams",
             summary="the image nearest each k-means centre of its class",
             paper=Paper(
-                "DC-BENCH: Dataset Condensation Benchmark", "NeurIPS", 2022, "https://arxiv.org/abs/2207.09639"
+                "DC-BENCH: Dataset Condensation Benchmark",
+                "NeurIPS",
+                2022,
+                "https://arxiv.org/abs/2207.09639",
+                ("Cui, Justin", "Wang, Ruochen", "Si, Si", "Hsieh, Cho-Jui"),
             ),
             presets="presets.yaml",
         )

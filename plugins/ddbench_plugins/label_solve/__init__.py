@@ -14,7 +14,11 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
             params="ddbench_plugins.label_solve.params:LabelSolveParams",
             summary="random's images with the labels from which kernel ridge regression predicts real images best",
             paper=Paper(
-                "Dataset Meta-Learning from Kernel Ridge-Regression", "ICLR", 2021, "https://arxiv.org/abs/2011.00050"
+                "Dataset Meta-Learning from Kernel Ridge-Regression",
+                "ICLR",
+                2021,
+                "https://arxiv.org/abs/2011.00050",
+                ("Nguyen, Timothy", "Chen, Zhourong", "Lee, Jaehoon"),
             ),
             axes=frozenset({"budget", "seed"}),
             own_labels=True,

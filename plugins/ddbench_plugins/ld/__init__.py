@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "NeurIPS workshop MetaLearn",
                 2020,
                 "https://arxiv.org/abs/2006.08572",
+                ("Bohdal, Ondrej", "Yang, Yongxin", "Hospedales, Timothy"),
             ),
             labels_only=True,
             presets="presets.yaml",

@@ -18,6 +18,16 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICLR",
                 2020,
                 "https://arxiv.org/abs/1906.11829",
+                (
+                    "Coleman, Cody",
+                    "Yeh, Christopher",
+                    "Mussmann, Stephen",
+                    "Mirzasoleiman, Baharan",
+                    "Bailis, Peter",
+                    "Liang, Percy",
+                    "Leskovec, Jure",
+                    "Zaharia, Matei",
+                ),
             ),
             presets="presets.yaml",
         )

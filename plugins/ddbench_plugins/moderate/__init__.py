@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICLR",
                 2023,
                 "https://openreview.net/forum?id=7D5EECbOaf9",
+                ("Xia, Xiaobo", "Liu, Jiale", "Yu, Jun", "Shen, Xu", "Han, Bo", "Liu, Tongliang"),
             ),
             presets="presets.yaml",
         )

@@ -18,8 +18,10 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "CVPR",
                 2022,
                 "https://arxiv.org/abs/2203.11932",
+                ("Cazenavette, George", "Wang, Tongzhou", "Torralba, Antonio", "Efros, Alexei A.", "Zhu, Jun-Yan"),
             ),
             version=2,
+            aliases=("TM",),
             controls=("random_soft",),
             presets="presets.yaml",
         )

@@ -18,6 +18,15 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "CVPR",
                 2025,
                 "https://arxiv.org/abs/2502.20653",
+                (
+                    "Wang, Shaobo",
+                    "Yang, Yicun",
+                    "Liu, Zhiyuan",
+                    "Sun, Chenghao",
+                    "Hu, Xuming",
+                    "He, Conghui",
+                    "Zhang, Linfeng",
+                ),
             ),
             presets="presets.yaml",
         )

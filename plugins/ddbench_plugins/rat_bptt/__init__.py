@@ -14,7 +14,11 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
             params="ddbench_plugins.rat_bptt.params:RaTBPTTParams",
             summary="learn images through a random window of students' training with Adam",
             paper=Paper(
-                "Embarrassingly Simple Dataset Distillation", "ICLR", 2024, "https://openreview.net/forum?id=PLoWVP7Mjc"
+                "Embarrassingly Simple Dataset Distillation",
+                "ICLR",
+                2024,
+                "https://openreview.net/forum?id=PLoWVP7Mjc",
+                ("Feng, Yunzhen", "Vedantam, Ramakrishna", "Kempe, Julia"),
             ),
             presets="presets.yaml",
         )

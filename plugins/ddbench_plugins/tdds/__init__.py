@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "CVPR",
                 2024,
                 "https://arxiv.org/abs/2311.13613",
+                ("Zhang, Xin", "Du, Jiawei", "Li, Yunsong", "Xie, Weiying", "Zhou, Joey Tianyi"),
             ),
             presets="presets.yaml",
         )

@@ -18,6 +18,7 @@ def ddbench_register_methods(registry: Draft[MethodInfo]) -> None:
                 "ICML",
                 2023,
                 "https://arxiv.org/abs/2211.10586",
+                ("Cui, Justin", "Wang, Ruochen", "Si, Si", "Hsieh, Cho-Jui"),
             ),
             controls=("random_soft",),
             presets="presets.yaml",

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ddbench.core.bibtex import bibliography, of_paper
+from ddbench.core.errors import PluginError
 from ddbench.core.infos import Paper
 from ddbench.core.plugin.loader import installed
 from tests.e2e.runs import ddbench
@@ -16,6 +17,7 @@ from tests.factories import cell, placed
 
 DM = """\
 @misc{dm2023,
+  author = {Zhao, Bo and Bilen, Hakan},
   title = {{Dataset Condensation with Distribution Matching}},
   howpublished = {WACV},
   year = {2023},
@@ -32,7 +34,24 @@ def test_an_entry_holds_what_is_registered():
     assert of_paper("dm2023", paper) == DM.replace("https://arxiv.org/abs/2110.04181", paper.url)
     assert "50\\% of A\\_1 \\& B\\#" in of_paper("x", Paper("50% of A_1 & B#", "V", 2000, "https://a_b"))
     assert "https://a_b" in of_paper("x", Paper("t", "", 2000, "https://a_b"))
-    assert "howpublished" not in of_paper("x", Paper("t", "", 2000, "u"))
+    bare = of_paper("x", Paper("t", "", 2000, "u"))
+    assert "howpublished" not in bare and "author" not in bare
+
+
+@pytest.mark.parametrize("authors", ["Zhao, Bo", ["Zhao, Bo"], ("Zhao, Bo", ""), ("Zhao, Bo", 7)])
+def test_authors_that_are_no_tuple_of_names_are_refused(authors):
+    with pytest.raises(PluginError, match=r"paper 't': authors"):
+        Paper("t", "", 2000, "u", authors)
+
+
+def test_every_first_party_paper_has_authors_title_and_year():
+    papers = {info.name: info.paper for info in installed().methods if info.paper is not None}
+    assert len(papers) >= 30
+    for name, paper in papers.items():
+        entry = of_paper(name, paper)
+        assert all(re.search(rf"^  {field} = \{{.+\}},$", entry, re.M) for field in ("author", "title", "year")), name
+        assert all(re.fullmatch(r"[A-Z][\w .-]+, [A-Z][\w .-]+", author) for author in paper.authors), name
+        assert len(set(paper.authors)) == len(paper.authors), name
 
 
 def test_all_first_party_papers_have_one_entry_each_and_the_others_are_named():
@@ -45,7 +64,7 @@ def test_all_first_party_papers_have_one_entry_each_and_the_others_are_named():
             assert f"% {info.name}: no paper is registered" in text
         else:
             assert re.search(rf"^% (\w+, )*{info.name}(, \w+)*$", text, re.MULTILINE)
-    assert text.count("{") == text.count("}") and "author" not in text.partition("% ddbench")[0]
+    assert text.count("{") == text.count("}") and text.count("author = {") == len(papers) + 1
 
 
 def test_ddbench_is_cited_as_its_file_says():

@@ -117,3 +117,10 @@ def test_preprocessings_are_called_as_papers_call_them(text, name):
 def test_an_unknown_preprocessing_is_refused():
     with pytest.raises(UsageError, match="unknown preprocessing 'zcaa'"):
         ids.named("zcaa")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("TM", "mtt"), ("tm", "mtt"), ("k-center-greedy", "kcenter"), ("KCenterGreedy", "kcenter")]
+)
+def test_names_of_papers_mean_the_method(text, name):
+    assert installed().methods.named(text) == name

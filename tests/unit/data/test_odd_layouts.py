@@ -107,10 +107,10 @@ def test_notes_count_what_happened_to_images(tmp_path: Path, mode: str, gray: bo
     assert said == ()
     Image.fromarray(files.pixels(8, 8, 3)).save(tmp_path / "cat/0.png")
     if gray:
-        assert folder.read(tmp_path, Framing(gray=True)).notes == ("1 of 4 images have colours, which were made grey",)
+        assert folder.read(tmp_path, Framing(gray=True)).notes == ("1 of 4 images has colours, which were made grey",)
     with zipped(tmp_path) as archive:
         assert reframed(npz.read(archive), Framing(gray=True)).notes == (
-            "colours were made grey (1 of 4 images have any)",
+            "colours were made grey (1 of 4 images has any)",
         )
 
 

@@ -92,7 +92,7 @@ def test_image_folders_say_what_is_not_read_and_what_is_converted(tmp_path: Path
     assert "10 images below hidden names not read: .ipynb_checkpoints" in found
     assert "1 file not read: 1 .psd" in found and "1 image outside class folders not read" in found
     (tmp_path / "set/1/0.png").write_bytes(files.encoded(np.zeros((8, 8, 4), dtype=np.uint8)))
-    assert "1 of 10 images have transparency, which was composed on white" in take(tmp_path / "set", Flags()).found
+    assert "1 of 10 images has transparency, which was composed on white" in take(tmp_path / "set", Flags()).found
 
 
 @pytest.mark.usefixtures("fresh_home")
@@ -129,3 +129,86 @@ def test_a_label_of_thousands_of_digits_is_no_advice_to_programmers(tmp_path: Pa
     (tmp_path / "labels.csv").write_text("file,label\n0/a.png," + "1" * 5000)
     with pytest.raises(DataError, match="thousands of digits; labels are the numbers of classes"):
         take(tmp_path, Flags())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("X", "Y"), ("data", "target"), ("imgs", "targets"), ("image_syn", "label_syn"), ("x_distilled", "y_distilled")],
+)
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+def test_images_and_labels_are_known_by_any_name_that_says_it(
+    tmp_path: Path, pair, names: tuple[str, str], suffix: str
+) -> None:
+    store(tmp_path / f"s{suffix}", dict(zip(names, pair, strict=True)))
+    assert f"images are {names[0]}, labels {names[1]}" in take(tmp_path / f"s{suffix}").found
+    store(tmp_path / f"two{suffix}", dict(zip(names, pair, strict=True)) | {"other_image": pair[0]})
+    if names[0] == "data":  # a usual name is taken
+        assert "not read: other_image" in take(tmp_path / f"two{suffix}").found
+        return
+    with pytest.raises(DataError, match=rf"two{suffix}: .*other_image"):
+        take(tmp_path / f"two{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+@pytest.mark.parametrize("others", [("lr", "soft_labels"), ("test_images",), tuple(f"k{i}" for i in range(12))])
+def test_what_else_a_set_holds_is_named(tmp_path: Path, pair, suffix: str, others: tuple[str, ...]) -> None:
+    content = {"images": pair[0], "labels": pair[1]}
+    store(tmp_path / f"a{suffix}", content)
+    assert not any("not read" in line for line in take(tmp_path / f"a{suffix}").found)
+    store(tmp_path / f"b{suffix}", content | dict.fromkeys(others, torch.tensor([0.1])))
+    said = ", ".join(others[:10]) + " …" * (len(others) > 10)
+    assert f"not read: {said}" in take(tmp_path / f"b{suffix}").found
+
+
+def store(path: Path, content: dict[str, torch.Tensor]) -> None:
+    if path.suffix == ".pt":
+        torch.save(content, path)
+    else:
+        np.savez(path, **{name: tensor.numpy() for name, tensor in content.items()})
+
+
+@pytest.mark.parametrize(("value", "same"), [(0.5, True), (1.0, True), (None, False)])
+def test_equal_images_are_said(tmp_path: Path, pair, value: float | None, same: bool) -> None:
+    torch.save([pair[0] if value is None else torch.full_like(pair[0], value), pair[1]], tmp_path / "s.pt")
+    assert ("all 10 images are the same" in take(tmp_path / "s.pt").warnings) == same
+
+
+@pytest.mark.parametrize(("scale", "given"), [(1 / 255, "01"), (0.06, "01"), (15.0, "255"), (1.5, "255")])
+def test_pixels_that_cannot_be_meant_are_refused(tmp_path: Path, pair, scale: float, given) -> None:
+    torch.save([pair[0] * scale, pair[1]], tmp_path / "s.pt")
+    with pytest.raises(DataError, match=r"the largest pixel is [\d.]+ of 255: that cannot be meant"):
+        take(tmp_path / "s.pt", Flags(range=given))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"<html>"])
+def test_what_is_no_safetensors_file_is_told_so(tmp_path: Path, content: bytes) -> None:
+    from safetensors.torch import save
+
+    (tmp_path / "s.safetensors").write_bytes(content)
+    with pytest.raises(DataError, match="no safetensors file, or cut short"):
+        take(tmp_path / "s.safetensors")
+    (tmp_path / "s.safetensors").write_bytes(save({"images": torch.zeros(10, 1, 8, 8)}))
+    with pytest.raises(DataError, match="not a condensed set of ddbench, which says so in its metadata"):
+        take(tmp_path / "s.safetensors")
+
+
+@pytest.mark.parametrize("address", ["https://example.org/s.pt", "s3://bucket/s.pt"])
+def test_addresses_are_told_to_be_downloaded(address: str) -> None:
+    with pytest.raises(DataError, match="addresses are not read: download the file, and name it"):
+        sources_of([Path(address)])
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([1, *range(1, 10)], "class counts differ: 1 class with 0, 8 classes with 1, 1 class with 2"),
+        ([0] * 5 + [9] * 5, "class counts differ: 8 classes with 0, 2 classes with 5"),
+        (list(range(10)), None),
+        (list(reversed(range(10))), None),
+    ],
+)
+def test_uneven_classes_are_a_note_of_the_row(tmp_path: Path, pair, labels: list[int], said: str | None) -> None:
+    torch.save({"images": pair[0], "labels": torch.tensor(labels)}, tmp_path / "s.pt")
+    found = take(tmp_path / "s.pt")
+    assert found.warnings == ((said,) if said else ())
+    assert any(line == "hard labels, 1 of each of 10 classes" for line in found.found) == (said is None)

@@ -15,6 +15,7 @@ from ddbench.cli import data as cli
 from ddbench.core.errors import DataError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import installed
 from ddbench.core.store.files import StoreWarning
+from ddbench.data.catalog import DATASETS, SCHEMES
 from ddbench.data.dataset import open_data
 from ddbench.data.prepared.on_disk import META
 from ddbench.data.prepared.prepare import prepare, resolve
@@ -140,3 +141,15 @@ def test_what_a_newer_ddbench_prepared_is_not_prepared_again(images, change):
         with pytest.raises(NewerRecordError, match="newer than this ddbench"):
             resolve(source(text))
     assert {path: path.read_bytes() for path in made.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("record", DATASETS, ids=lambda record: record.name)
+def test_official_names_are_names_though_schemes_are_called_so(record):
+    for text in (record.name, record.name.upper(), *record.aliases):
+        assert parse_source(text, files.known()).record.name == record.name
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_scheme_with_a_path_alone_is_asked_for_a_name(scheme):
+    with pytest.raises(UsageError, match=f"give the data set a name of your own: NAME={scheme}:x"):
+        parse_source(f"{scheme}:x", files.known())

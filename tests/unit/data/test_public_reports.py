@@ -6,8 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ddbench.core.errors import DataError
+from ddbench.core.plugin.loader import installed
+from ddbench.data.exchange.files import Flags, sources_of
+from ddbench.data.exchange.importer import Importer
 from ddbench.data.readers import folder, npz, parquet
 from ddbench.data.readers.raw import RawDataset
 from ddbench.library.foreign import named_sources
@@ -115,3 +119,74 @@ def test_what_is_not_read_of_a_set_is_known_to_whoever_names_it(tmp_path: Path, 
         "1 image outside class folders not read",
         "1 image below hidden names not read: .ipynb_checkpoints",
     )
+
+
+def test_the_words_of_single_file_names_are_no_parts(tmp_path: Path) -> None:
+    files.write_folder(tmp_path, 3)  # huggingface/datasets#5021
+    (tmp_path / "cat/000.png").rename(tmp_path / "cat/photo of a train.png")
+    (tmp_path / "dog/000.png").rename(tmp_path / "dog/photo of test tubes.png")
+    raw = folder.read(tmp_path)
+    assert sizes(raw) == {"train": 6} and raw.notes == ()
+
+
+def test_images_beside_the_only_folder_are_counted(tmp_path: Path) -> None:
+    files.write_folder(tmp_path, 3, ("data",))  # huggingface/datasets#5153
+    (tmp_path / "image4.png").write_bytes(files.encoded(files.pixels(8, 8)))
+    with pytest.raises(DataError, match=r"one class folder, data/ \(1 image outside class folders not read\)"):
+        folder.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("inner", "beside", "told"),
+    [
+        ("images", "val_annotations.txt", "are read as NAME=tiny:PATH"),  # tjmoon0104/pytorch-tiny-imagenet#4
+        ("images", None, "val/ needs a folder for each class, as train has"),  # NingMiao/InstaAug#1
+        ("ILSVRC2012_img_val", None, "the only folder there: val/ needs a folder for each class"),  # a quantiser's #5
+    ],
+)
+def test_validation_images_without_class_folders_are_told_where_they_belong(
+    tmp_path: Path, inner: str, beside: str | None, told: str
+) -> None:
+    files.write_folder(tmp_path / "train", 3, ("n01440764", "n01443537"))
+    files.write_folder(tmp_path / "val", 3, (inner,))
+    if beside is not None:
+        (tmp_path / "val" / beside).write_text("x")
+    with pytest.raises(DataError, match=rf"val/{inner} is a class that train does not have.*{told}"):
+        folder.read(tmp_path)
+
+
+@pytest.mark.parametrize("empty", ["02_baby", "n02102040"])
+def test_classes_that_are_empty_on_purpose_are_named(tmp_path: Path, empty: str) -> None:
+    files.write_folder(tmp_path, 3, ("01_ant", "03_cow"))  # mmazeika/model-stealing-defenses#5
+    (tmp_path / empty).mkdir()
+    with pytest.raises(DataError, match=f"{empty}/ holds no image that is read"):
+        folder.read(tmp_path)
+
+
+@pytest.mark.parametrize("classes", [10, 26])
+def test_labels_from_one_keep_the_digits_and_letters_that_they_were(tmp_path: Path, classes: int) -> None:
+    labels = files.cycle(2 * classes, classes) + 1  # mila-iqia/fuel#222, pytorch/vision#2630
+    np.savez(tmp_path / "x.npz", X=files.pixels(2 * classes, 8, 8), y=labels)
+    raw = npz.read(tmp_path / "x.npz")
+    assert raw.class_names == tuple(map(str, range(1, classes + 1))) and "1 was subtracted" in raw.notes[0]
+
+
+def test_images_of_another_format_than_their_suffix_are_read(tmp_path: Path) -> None:
+    files.write_folder(tmp_path, 2)  # GabrielePicco/deep-learning-flower-identifier#2
+    (tmp_path / "cat/x.jpg").write_bytes(files.encoded(files.pixels(8, 8, 3), "WEBP"))
+    assert sizes(folder.read(tmp_path)) == {"train": 5}
+    (tmp_path / "dog/y.jpg").write_bytes(b"RIFF\x10\0\0\0WAVEfmt ")
+    with pytest.raises(DataError, match=r"dog/y\.jpg: not a readable image \(of no known format\)"):
+        folder.read(tmp_path)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_steps_of_dd_are_told_apart_from_a_set(tmp_path: Path, steps: int) -> None:
+    step = (torch.rand(10, 1, 8, 8), torch.arange(10), torch.tensor(0.02))  # ssnl/dataset-distillation#24
+    torch.save([step] * steps, tmp_path / "results.pth")
+    with pytest.raises(DataError, match=r"results\.pth: holds a list of tuple.*, as the steps of DD \(2018\) are"):
+        load(tmp_path / "results.pth")
+
+
+def load(path: Path) -> object:
+    return Importer(installed(), "digits").take_all(sources_of([path]), Flags(range="01"))

@@ -196,7 +196,7 @@ def test_tinyimagenet_layout_gives_wnids_order_names_and_rgb(tiny: Path) -> None
     assert raw.class_names == ("crane (n03)", "goldfish", "crane (n02)")
     assert images.shape == (12, 3, 64, 64) and labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert (images[0][0] == images[0][2]).all() and not (images[1][0] == images[1][2]).all()
-    assert raw.notes == ("1 of 18 images are greyscale, converted to RGB",)
+    assert raw.notes == ("1 of 18 images is greyscale, converted to RGB",)
     assert test_images.shape[0] == 6 and test_labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 

@@ -100,7 +100,7 @@ def test_rare_class_is_in_every_split() -> None:
 def test_class_that_is_too_small_is_named() -> None:
     with pytest.raises(DataError, match=r"class 'b' has 2 training images; needs ≥ 3"):
         make_splits(np.array([0] * 10 + [1] * 2), {"train": 12}, NAMES[:2])
-    with pytest.raises(DataError, match=r"class 'b' has 1 training images; needs ≥ 2 \(one each for train and val\)"):
+    with pytest.raises(DataError, match=r"class 'b' has 1 training image; needs ≥ 2 \(one each for train and val\)"):
         make_splits(np.array([0] * 10 + [1] + [0, 1]), {"train": 11, "test": 2}, NAMES[:2])
 
 
@@ -125,5 +125,5 @@ def test_copies_stay_on_one_side_and_data_without_copies_are_split_as_before() -
 def test_a_class_of_copies_alone_is_too_small() -> None:
     labels = np.array([0] * 10 + [1] * 10)
     first = np.array([*range(10), *[10] * 10])
-    with pytest.raises(DataError, match="class 'b' has 1 different training images; needs ≥ 3"):
+    with pytest.raises(DataError, match="'b' has 10 training images, 9 of them copies of others; needs ≥ 3 different"):
         make_splits(labels, {"train": 20}, NAMES[:2], copies=first)

@@ -186,7 +186,10 @@ def test_linked_folders_are_read_and_links_back_are_not(tmp_path: Path) -> None:
         (tmp_path / "set/cat" / link).symlink_to(target)
     raw = folder.read(tmp_path / "set")
     assert raw.train_labels.tolist() == [0] * 8 + [1] * 2
-    links, broken = raw.notes
+    inner, links, broken = raw.notes
+    assert (
+        inner == "images in folders inside class folders were read as that class: cat/ (around/siamese, around/tabby)"
+    )
     assert links.startswith("6 links to folders above, or to what is read anyway, not followed")
     assert broken.startswith("1 link to nowhere not read") and broken.endswith("circle")
 
@@ -322,14 +325,14 @@ def test_every_form_of_transparency_is_noted(tmp_path: Path, mode: str, value: o
     image = Image.fromarray(np.full((8, 8, 3), 200, dtype=np.uint8)).convert(mode)
     image.save(folder_of_one, **({} if value is None else {"transparency": 0 if mode == "L" else value}))
     if mode != "P":  # whose colours are numbered as they occur
-        assert folder.read(tmp_path).notes[-1:] == ("1 of 2 images have transparency, which was composed on white",)
+        assert folder.read(tmp_path).notes[-1:] == ("1 of 2 images has transparency, which was composed on white",)
 
 
 def test_further_frames_are_noted(tmp_path: Path) -> None:
     files.write_folder(tmp_path, 1)
     frames = [Image.fromarray(files.pixels(8, 8, 3, seed=i)) for i in range(3)]
     frames[0].save(tmp_path / "cat/a.gif", save_all=True, append_images=frames[1:])
-    assert folder.read(tmp_path).notes == ("1 of 3 images have several frames or pages; the first was read",)
+    assert folder.read(tmp_path).notes == ("1 of 3 images has several frames or pages; the first was read",)
 
 
 # --- numbers of classes

@@ -50,6 +50,13 @@ def test_students_of_references_run_last():
     assert all(node.is_reference for node in made[first:])
 
 
+def test_no_key_holds_anything_of_a_paper():
+    paper = installed().methods.get("dm").paper
+    texts = [node.document.model_dump_json() for node in planned(methods=["dm"]).nodes.values()]
+    assert any('"dm"' in text for text in texts)
+    assert not any(word in text for text in texts for word in (paper.title, paper.url, *paper.authors))
+
+
 def test_selectors_share_one_features_artifact_per_repetition():
     made = planned(methods=["kmeans", "herding", "kcenter"], budget={"ipc": [1, 10]}, protocols=["hard-fixed"])
     assert len(nodes(made, "artifact")) == profile("smoke").condense_seeds

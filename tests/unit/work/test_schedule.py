@@ -81,6 +81,8 @@ def record_of(node):
 class Scripted:
     """An executor that gives each node its next scripted outcome (or raises it), the oldest node first."""
 
+    claims = False
+
     def __init__(self, nodes, slots=1, room=float("inf"), **script):
         self.nodes, self.slots = {node.key: node for node in nodes}, slots
         self.script = {name: list(outcomes) for name, outcomes in script.items()}
@@ -109,7 +111,7 @@ class Scripted:
             raise outcome
         self.running.pop(0)
         self.peaks.pop(0)
-        if outcome.status == "ok" and node.kind != "artifact":
+        if outcome is not None and outcome.status == "ok" and node.kind != "artifact":
             outcome = Outcome.of(record_of(node))
         return [(node.key, outcome)]
 
@@ -307,4 +309,45 @@ def test_what_another_run_works_on_is_waited_for_and_taken_over(tmp_path):
         running.run()
     assert executor.log == ["c2", "e1", "close"]
     assert ("waiting", 2, f"process {os.getpid()} on {socket.gethostname()}") in running.told
+    assert nodes[0].record.key == nodes[0].key
+
+
+def test_where_places_claim_nodes_the_schedule_claims_none(tmp_path):
+    nodes = [cell("c1"), evaluation("e1", "c1")]
+    held = []
+
+    class Elsewhere(Scripted):
+        claims = True
+
+        def poll(self, wait_s):
+            held.append([*running.store.claims(shared=False).glob("*")])
+            return super().poll(wait_s)
+
+    executor = Elsewhere(nodes)
+    running = schedule(tmp_path, nodes, executor)
+    running.run()
+    assert held == [[], []]
+    assert [node.state for node in nodes] == ["cached", "cached"]
+
+
+def test_no_outcome_means_that_the_store_knows(tmp_path):
+    """Another run published the node; or nobody has it any more, and it is submitted again."""
+    nodes = [cell("c1"), cell("c2")]
+
+    class Elsewhere(Scripted):
+        claims = True
+
+        def poll(self, wait_s):
+            found = super().poll(wait_s)
+            if found[0][1] is None and self.log.count("c1") == 2:
+                folder = running.store.folder(nodes[0].document)
+                folder.mkdir(parents=True)
+                (folder / SET).touch()
+                write_record(folder / CONDENSE, record_of(nodes[0]))
+            return found
+
+    executor = Elsewhere(nodes, c1=[None, None])
+    running = schedule(tmp_path, nodes, executor)
+    running.run()
+    assert executor.log == ["c1", "c1", "c2", "close"]
     assert nodes[0].record.key == nodes[0].key

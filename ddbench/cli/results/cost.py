@@ -1,0 +1,65 @@
+"""`ddbench results cost`: what a study took, in hours, for the methods section of a paper."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from ddbench.cli.options import PLUGIN, Place
+from ddbench.cli.records import gathered, none_in
+from ddbench.core.records import Record
+from ddbench.library.folders import each_once, opened
+
+
+def _all(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
+    """What a folder holds, sets that choose a learning rate included, with the references of its tables; and files."""
+    found = gathered(out, files)
+    if out is not None or not files:
+        folder = out or Path("runs")
+        found += [record for path, record in opened(folder).records() if path.is_relative_to(folder)]
+    return each_once(found)
+
+
+@click.command()
+@click.option("--out", type=Place(path_type=Path), help="Results folder. [runs, where no --records are named]")
+@click.option("--records", "files", type=Place(path_type=Path), multiple=True, help="Files of records (.jsonl).")
+@click.option("--json", "as_json", is_flag=True, help="Seconds, as JSON.")
+@PLUGIN
+def cost(out: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
+    """What all results took: core hours and GPU hours by method, with students, inputs and failures.
+
+    Hours are those of the nodes' own records, whichever machine they ran on, over all attempts; an input that several
+    rows share counts once. What was thrown away with a killed process since its last checkpoint is in no record.
+    """
+    from tabulate import tabulate
+
+    from ddbench.core.store.artifacts import manifest
+    from ddbench.results.audit.spent import spent, total
+
+    records = _all(out, files)
+    if not records:
+        raise none_in(out or Path("runs"), "records")
+    groups, lost = spent(records, manifest)
+    whole = total(groups.values())
+    if as_json:
+        click.echo(json.dumps({name: dataclasses.asdict(one) for name, one in (groups | {"all": whole}).items()}))
+        return
+    rows = [
+        {
+            "what": name, "nodes": one.nodes, "failed": one.failed or "", "wall h": one.wall_s / 3600,
+            "core h": one.cpu_s / 3600, "GPU h": one.gpu_s / 3600,
+        }
+        for name, one in [*sorted(groups.items(), key=lambda item: -item[1].wall_s), ("all", whole)]
+    ]  # fmt: skip
+    click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".3f"))
+    click.echo(
+        f"\nAll {whole.nodes} results took {whole.cpu_s / 3600:.2f} core hours and {whole.gpu_s / 3600:.2f} GPU hours"
+        f" ({whole.wall_s / 3600:.2f} hours one after the other), failures and shared inputs included."
+    )
+    if whole.unmeasured:
+        click.echo(f"Of {whole.unmeasured} no CPU time was measured: they count in wall hours alone.")
+    if lost:
+        click.echo(f"{lost} inputs that these rows read are not on this machine: they do not count.")

@@ -1,0 +1,149 @@
+"""What is asked of Slurm: its limits, the states of jobs, a script for each array of them. No torch."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ddbench.core.errors import UsageError
+from ddbench.core.store import jobs
+from ddbench.work.executors.base import Run
+from ddbench.work.executors.elsewhere import Need, Task, time_s
+
+NAME = "slurm"
+SIGNAL_S = 90
+"""Seconds before its time limit at which a job is told to leave a checkpoint."""
+
+
+def run_slurm_job(text: str) -> str:
+    """What a job runs: :func:`ddbench.work.executors.agent.run_job`, and the queue again when its time is up.
+
+    Slurm tells of the time limit by SIGUSR2, to all processes; only a thread of this one waits for it.
+    """
+    from ddbench.work.executors.agent import run_job
+
+    again = threading.Event()
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGUSR2})
+        again.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})  # what is started from here on inherits it
+    threading.Thread(target=wait, daemon=True).start()
+    job, array = os.environ["SLURM_JOB_ID"], os.environ.get("SLURM_ARRAY_JOB_ID")
+    said = run_job(text, place_of(job if array is None else f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"))
+    if again.is_set() and '"stopped": true' in said:
+        subprocess.run(["scontrol", "requeue", job], check=True, timeout=60)
+        time.sleep(60)  # until Slurm ends it
+    return said
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What Slurm allows.
+
+    Attributes:
+        array: Jobs of an array.
+        jobs: Jobs at once; half of what it can know of, because there are other users.
+    """
+
+    array: int
+    jobs: int
+
+
+def place_of(engine_id: str) -> str:
+    """What people call a job as a place."""
+    return f"slurm job {engine_id}"
+
+
+def folder_of(out: Path) -> Path:
+    """Where submitit keeps the scripts and logs of a results folder's jobs."""
+    return jobs.folder(out.resolve()) / NAME
+
+
+def job_name(out: Path) -> str:
+    """What jobs of a results folder are called."""
+    return f"ddbench-{sha256(str(out.resolve()).encode()).hexdigest()[:8]}"
+
+
+def states(out: Path) -> Mapping[str, str] | None:
+    """Id → state of the jobs of a results folder that Slurm knows; None where Slurm does not answer."""
+    command = ["squeue", "--noheader", "--array", "--states=all", f"--name={job_name(out)}", "--format=%i|%T"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return dict(line.strip().split("|", 1) for line in done.stdout.splitlines() if "|" in line)
+
+
+def limits() -> Limits:
+    """What Slurm allows.
+
+    Raises:
+        UsageError: If there is no Slurm here, or it does not answer.
+    """
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise UsageError("--executor slurm: there is no `sbatch` on the PATH: run this on a login node of the cluster")
+    try:
+        text = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        raise UsageError(f"--executor slurm: Slurm does not answer: {' '.join(said.split())[:200]}") from None
+    found = dict(re.findall(r"^(MaxArraySize|MaxJobCount)\s*=\s*(\d+)", text.stdout, flags=re.MULTILINE))
+    return Limits(max(1, int(found.get("MaxArraySize", 1001)) - 1), max(1, int(found.get("MaxJobCount", 10000)) // 2))
+
+
+def engine_for(folder: Path, need: Need, packs: Sequence[Sequence[Task]], run: Run) -> Any:
+    """The executor of submitit that submits packs which ask for the same.
+
+    Raises:
+        UsageError: If an option is not known to submitit.
+    """
+    import submitit
+
+    with quietly():
+        # -P: nothing is imported from the folder that the user happens to be in
+        engine = submitit.SlurmExecutor(folder, python=f"{shlex.quote(sys.executable)} -P")
+    longest = max(time_s(pack, run.wanted.time_s) for pack in packs)
+    minutes = max(1, math.ceil(longest / 60))
+    asked = {
+        "job_name": job_name(run.store.out), "time": minutes, "cpus_per_task": need.cpus,
+        "mem": f"{need.mem_mb:.0f}MB", "nodes": 1, "ntasks_per_node": 1,
+        "signal_delay_s": min(SIGNAL_S, 15 * minutes), "array_parallelism": run.jobs,
+        "partition": run.wanted.partition, "account": run.wanted.account,
+    }  # fmt: skip
+    if need.gpus:
+        asked["gpus_per_node"] = need.gpus
+    own = submitit.SlurmExecutor._valid_parameters()
+    more = {word: value for word, value in run.wanted.slurm.items() if word not in own}
+    asked |= {word: value for word, value in run.wanted.slurm.items() if word in own}
+    asked["additional_parameters"] = {"requeue": True, **more}
+    try:
+        engine.update_parameters(**{word: value for word, value in asked.items() if value is not None})
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--resources: {error}") from None
+    return engine
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """A block in which submitit's warnings are not a user's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,161 @@
+"""`ddbench status`, `ddbench cancel` and `ddbench results cost`: from files alone, whoever wrote these."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from ddbench.core.keys import short
+from ddbench.core.store import jobs
+from ddbench.core.store.claims import Watch, acquire
+from ddbench.core.store.folder import CONDENSE, Store
+from ddbench.library.standing import Watched, plan_of
+from tests.e2e.runs import SMOKE, ddbench, plugin
+
+WHAT = ("--ipc", "1", "--seeds", "1", *SMOKE, "--reference-limit", "0")
+
+
+@pytest.fixture
+def runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert ddbench("run", "--methods", "random,kmeans", *WHAT, "--out", tmp_path / "runs") == 0
+    capsys.readouterr()
+    return tmp_path / "runs"
+
+
+def undo(out: Path, method: str) -> tuple[str, list[Path]]:
+    """Take the reported set of a method away; its key and what else was of it."""
+    (folder,) = [
+        path.parent
+        for path in (out / "digits" / method).rglob(CONDENSE)
+        if json.loads(path.read_text())["spec"]["cell"]["r"] == 0
+    ]
+    gone = [folder / CONDENSE, *folder.rglob("eval/*.json")]
+    key = json.loads((folder / CONDENSE).read_text())["key"]
+    for path in gone:
+        path.unlink()
+    return key, gone
+
+
+def facts(out: Path, capsys: pytest.CaptureFixture[str], code: int = 0) -> dict:
+    assert ddbench("status", "--json", "--out", out) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_run_that_is_done(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = facts(runs, capsys)
+    assert found["done"] == found["total"] == len(plan_of(runs)) > 4
+    assert not (found["working"] or found["failed"] or found["handed"] or found["waiting"])
+    assert ddbench("status", "--watch", "--out", runs) == 0, "there is nothing to watch"
+    assert re.fullmatch(r"(\d+) of \1 nodes done\n", capsys.readouterr().out)
+
+
+def test_looking_changes_nothing(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def content() -> dict[Path, tuple[bytes, int]]:
+        return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in runs.rglob("*") if path.is_file()}
+
+    before = content()
+    facts(runs, capsys)
+    assert content() == before
+
+
+@pytest.mark.parametrize("place", ["", "slurm job 7_1"])
+def test_what_runs_where_and_since_when(runs: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+    key, gone = undo(runs, "kmeans")
+    claim = acquire(Store(runs).claims(shared=False), short(key), Watch(), place)
+    assert claim is not None
+    with claim:
+        claim.beat(at=(3, 12, "steps"))
+        found = facts(runs, capsys)
+        (working,) = found["working"]
+        assert working["key"] == key
+        assert working["where"].startswith(place)
+        assert f"process {os.getpid()}" in working["where"]
+        assert working["at"] == [3, 12, "steps"]
+        assert abs(time.time() - working["since"]) < 60
+        assert found["waiting"] == len(gone) - 1, "its students"
+        ddbench("status", "--out", runs)
+        told = capsys.readouterr().out
+        assert "3 of 12 steps" in told
+        assert "1 running" in told
+    assert facts(runs, capsys)["waiting"] == len(gone)
+
+
+def test_jobs_at_an_engine(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key, gone = undo(runs, "kmeans")
+    handle = jobs.Handle(
+        name="0123456789ab", executor="slurm", engine_id="7_1", nodes={key: 120.0, "f" * 64: None},
+        submitted=time.time() - 180, host="login1", pid=77, resources={"cpus": 2},
+    )  # fmt: skip
+    jobs.write(runs, handle)
+    found = facts(runs, capsys)
+    assert [(one["engine_id"], one["waiting"]) for one in found["handed"]] == [("7_1", 1)]
+    assert found["waiting"] == len(gone) - 1
+    ddbench("status", "--out", runs)
+    told = capsys.readouterr().out
+    for text in (
+        "1 in jobs that wait or run",
+        "slurm 7_1",
+        "1 of 2",
+        "2 min",
+        "3 min ago by process 77 on login1",
+        "cpus 2",
+    ):
+        assert text in told, text
+
+
+def test_failures_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "runs"
+    broken = ("--plugin", plugin(tmp_path), "--set", "mean.trouble=step")
+    assert ddbench("run", "--methods", "mean", *broken, *WHAT, "--out", out) == 1
+    capsys.readouterr()
+    found = facts(out, capsys, code=1)
+    assert any("broken in step" in one["reason"] for one in found["failed"])
+    assert found["done"] + len(found["failed"]) == found["total"], "students whose set failed have no record"
+    ddbench("status", "--out", out)
+    told = capsys.readouterr().out
+    assert "failed: mean (trouble=step) ipc 1 r0: ValueError: broken in step" in told
+    assert "its set failed" not in told, "said of the set, once"
+
+
+def test_left_goes_by_steps_where_some_were_told(runs: Path) -> None:
+    key, _ = undo(runs, "kmeans")
+    claim = acquire(Store(runs).claims(shared=False), short(key), Watch())
+    assert claim is not None
+    with claim:
+        claim.beat(at=(10, 40, "steps"))
+        begun = time.time()
+        (working,) = Watched(runs, now=lambda: begun + 20.0).look().working
+        assert working.left_s == pytest.approx(60.0, rel=0.2)
+
+
+@pytest.mark.parametrize("command", ["status", "cancel"])
+def test_nothing_was_run_there(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert ddbench(command, "--out", tmp_path / "nowhere") == 2
+    assert str(tmp_path / "nowhere") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"kind": "cell"}', "\xff"])
+def test_a_plan_that_cannot_be_read(runs: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    (runs / "plan.jsonl").write_bytes(text.encode("latin-1"))
+    assert ddbench("status", "--out", runs) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_cost_adds_up_what_records_say(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [json.loads(path.read_text()) for name in (CONDENSE, "eval/*.json") for path in runs.rglob(name)]
+    own = sum(r["cost"]["prepare_s"] + r["cost"]["condense_s"] + r["cost"]["evaluate_s"] for r in records)
+    assert ddbench("results", "cost", "--json", "--out", runs) == 0
+    found = json.loads(capsys.readouterr().out)
+    reported = found["random"]["wall_s"] + found["kmeans"]["wall_s"] + found["students"]["wall_s"]
+    assert reported == pytest.approx(own, rel=1e-6)
+    assert found["all"]["wall_s"] == pytest.approx(sum(v["wall_s"] for k, v in found.items() if k != "all"))
+    assert found["all"]["gpu_s"] == 0
+    read = {tuple(place) for r in records for place in r["spec"].get("artifacts", {}).values()}
+    assert found["(features)"]["nodes"] == len(read) == 2, "each once: of the reported repetition, and of the other"
+    assert ddbench("results", "cost", "--out", runs) == 0
+    assert "core hours and 0.00 GPU hours" in capsys.readouterr().out

@@ -1,0 +1,104 @@
+"""Claims where listings are late, answers get lost and hard links do not exist: at most one process holds a node."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ddbench.core.store import claims
+from ddbench.core.store.claims import Watch, acquire, holders
+
+KEY = "0123456789abcdef"
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Path]]:
+    """Listings of claims show what was there when ``seen`` was filled, as a client of NFS may for a minute."""
+    seen: dict[str, list[Path]] = {}
+    true_glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(seen.get(pattern, true_glob(self, pattern))))
+    return seen
+
+
+def test_a_claim_that_a_listing_does_not_show_yet_is_respected(tmp_path: Path, late: dict[str, list[Path]]) -> None:
+    late[f"{KEY}.*"] = []
+    assert acquire(tmp_path, KEY, Watch()) is not None
+    assert acquire(tmp_path, KEY, Watch()) is None, "creating the file is what counts, not the listing"
+
+
+def test_a_claim_that_a_listing_shows_still_does_not_block_for_ever(
+    tmp_path: Path, late: dict[str, list[Path]]
+) -> None:
+    held = acquire(tmp_path, KEY, Watch())
+    assert held is not None
+    late[f"{KEY}.*"] = [held.path]
+    held.__exit__()
+    again = acquire(tmp_path, KEY, Watch())
+    assert again is not None, "the listed file cannot be opened any more"
+    assert acquire(tmp_path, KEY, Watch()) is None
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_answer_that_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The server made the link, and says on being asked again that it is there."""
+    true_link = os.link
+
+    def link(source: Path, target: Path) -> None:
+        true_link(source, target)
+        raise FileExistsError(errno.EEXIST, "exists", str(target))
+
+    for n in range(times):
+        monkeypatch.setattr(os, "link", link)
+        claim = acquire(tmp_path, f"{n:016x}", Watch())
+        assert claim is not None, "the claim is ours"
+        monkeypatch.setattr(os, "link", true_link)
+        assert acquire(tmp_path, f"{n:016x}", Watch()) is None
+
+
+@pytest.mark.parametrize("number", claims.NO_LINKS)
+def test_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def link(source: Path, target: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+    with acquire(tmp_path, KEY, Watch(), "slurm job 7_1"):
+        assert acquire(tmp_path, KEY, Watch()) is None
+        assert holders(tmp_path)[KEY].where == f"slurm job 7_1, process {os.getpid()} on {os.uname().nodename}"
+    assert not [*tmp_path.iterdir()]
+
+
+def test_other_errors_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(Exception, match="no space left"):
+        acquire(tmp_path, KEY, Watch())
+
+
+def test_holders_say_since_when_and_how_far(tmp_path: Path) -> None:
+    clock = iter(range(0, 1000, 20))
+    claim = acquire(tmp_path, KEY, Watch())
+    assert claim is not None
+    claim._now = lambda: float(next(clock))
+    claim.beat(at=(3, 40, "steps"))
+    claim.beat(at=(7, 40, "steps"))
+    (found,) = holders(tmp_path).values()
+    assert found.at == (7, 40, "steps")
+    assert found.since is not None
+    assert not found.gone
+    assert found.silent_s < 60
+
+
+@pytest.mark.parametrize(("place", "free"), [("slurm job 7_1", True), ("slurm job 7_10", False), ("", False)])
+def test_a_place_that_is_known_to_be_gone_holds_nothing(tmp_path: Path, place: str, free: bool) -> None:
+    """The claim is of another machine, where nobody here can look, and declared to need an hour."""
+    claim = acquire(tmp_path, KEY, Watch(), "slurm job 7_1")
+    assert claim is not None
+    claim.path.write_text(claim.path.read_text().replace(os.uname().nodename, "elsewhere"))
+    assert acquire(tmp_path, KEY, Watch()) is None
+    claims.release(tmp_path, KEY, place)
+    assert (acquire(tmp_path, KEY, Watch()) is not None) is free
