@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,8 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled", "RAY_gcs_rpc_server_reconnect_timeout_s": HEAD_GONE_S, "OMP_NUM_THREADS": "1",
     "DDBENCH_CHECKPOINT_S": "0", "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "plugins"))),
 }  # fmt: skip
+HIDDEN = 'place=$0; copy=$1; shift; mount -t tmpfs none "$place" && "$@" && cp -a "$place" "$copy"'
+"""Runs a command that alone sees a folder, and copies it in the end."""
 STEPPED = "mean/*/*/checkpoint.safetensors"
 """What a slow cell leaves once it made a step."""
 GRID = ("--methods", "random,dm,mtt", "--ipc", "1", "--profile", "smoke", "--reference-limit", "0")
@@ -59,11 +63,11 @@ def cluster(around):
     made.shutdown()
 
 
-def begin(around: Path, name: str, *arguments: object) -> subprocess.Popen[str]:
+def begin(around: Path, name: str, *arguments: object, within: Sequence[object] = ()) -> subprocess.Popen[str]:
     """A run with a results folder and a home of its own."""
     here = around / name
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "ddbench", "run", *map(str, arguments), "--out", str(here / "out"), "--progress",
+        [*map(str, within), sys.executable, "-P", "-m", "ddbench", "run", *map(str, arguments), "--out", str(here / "out"), "--progress",
          "plain", "--isolate", "never", "--engine", "eager"],
         cwd=around / "cwd", env=os.environ | {"DDBENCH_HOME": str(here / "home")},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -141,22 +145,16 @@ def test_records_are_those_of_a_local_run(around, cluster, here):
 
 
 def test_workers_that_see_neither_folder_send_back_what_they_made(around, cluster, here):
-    hidden = around / "apart"
-    hidden.mkdir()
-    hide = f"mount -t tmpfs none {hidden} && exec "
-    if subprocess.run(["unshare", "-m", "sh", "-c", hide + "true"], capture_output=True).returncode != 0:
-        pytest.skip("folders cannot be hidden from a node here: unshare -m needs root")
-    start = f"{sys.executable} -m ray.scripts.scripts start --address={cluster.address} --num-cpus=2 --block"
-    node = subprocess.Popen(
-        ["unshare", "-m", "sh", "-c", hide + start + """ --resources='{"apart": 2}'"""], cwd=around,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        end(begin(around, "apart", *GRID, *on(cluster), "--store", "driver"))
-    finally:
-        os.killpg(node.pid, signal.SIGKILL)
-    assert same(here, folders(around, "apart"))
-    nothing_is_left(folders(around, "apart")[0])
+    apart, copy = around / "apart", around / "copy"
+    apart.mkdir()
+    hidden = ["unshare", "-m", "sh", "-c", HIDDEN, apart, copy]
+    if subprocess.run([*hidden, "true"]).returncode != 0:
+        pytest.skip("a folder cannot be hidden from workers here: unshare -m needs root")
+    shutil.rmtree(copy)
+    end(begin(around, "apart", *GRID, *on(cluster), "--store", "driver", within=hidden))
+    assert same(here, folders(around, "copy"))
+    nothing_is_left(folders(around, "copy")[0])
+    assert not [*apart.iterdir()]
 
 
 def test_ctrl_c_leaves_checkpoints_and_no_claims_and_the_same_command_continues(around, cluster, slow_here):

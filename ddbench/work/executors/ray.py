@@ -98,7 +98,8 @@ class _Link:
     def last_words(self) -> str:
         """The last that Ray said: a sentence, without where in Ray that was."""
         lines = [line.strip() for line in self._said.decode(errors="backslashreplace").splitlines() if line.strip()]
-        return re.sub(r"^(\[[^]]*\] )?(\w+\.\w+:\d+: )?", "", lines[-1]).partition(". ")[0][:300] if lines else "it said nothing"
+        last = re.sub(r"^(\[[^]]*\] )?(\w+\.\w+:\d+: )?", "", lines[-1] if lines else "it said nothing")
+        return last.partition(". ")[0][:300]
 
     def end(self) -> None:
         """End it, and all that it started."""
