@@ -43,7 +43,7 @@ def adopt(folder: Path, document: CellDocument, engine: Engine) -> None:
     """
     if (folder / CHECKPOINT).exists():
         return
-    for _, key, place in sorted(_shorter(folder, document), reverse=True):
+    for _, key, place in sorted(shorter(folder, document), reverse=True):
         try:
             spec = json.loads((place / SPEC).read_bytes())
             if not Engine.model_validate(spec["engine"]).agrees_with(engine):
@@ -61,7 +61,7 @@ def adopt(folder: Path, document: CellDocument, engine: Engine) -> None:
         return
 
 
-def _shorter(folder: Path, document: CellDocument) -> Iterator[tuple[int, str, Path]]:
+def shorter(folder: Path, document: CellDocument) -> Iterator[tuple[int, str, Path]]:
     """Steps asked for, key and folder of the finished shorter runs of a cell."""
     own, wanted = document.cell.params["iterations"], _without_length(document)
     for state in folder.parent.glob(f"*/{FINAL}"):

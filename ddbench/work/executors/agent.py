@@ -11,16 +11,16 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument, parse
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.keys import short
-from ddbench.core.plugin.loader import Registries, one_file_plugins
+from ddbench.core.plugin.loader import one_file_plugins
 from ddbench.core.specs import Frozen
 from ddbench.core.store import jobs
 from ddbench.core.store.artifacts import manifest
@@ -29,10 +29,13 @@ from ddbench.core.store.folder import Store
 from ddbench.work.attempt import Outcome
 from ddbench.work.evaluate.predictions import Recounter
 from ddbench.work.executors.base import Resources, Run
+from ddbench.work.executors.devices import VARIABLE
 from ddbench.work.executors.processes import Processes
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
 
+Steps: TypeAlias = tuple[str, int, int, str, dict[str, float]]
+"""Key of a node, steps done, of how many, of what, and metrics."""
 WAIT_S = 0.2
 SEEN_WITHIN_S = 90.0
 """A network folder may show what another machine wrote so much later: so long a node waits for what it reads."""
@@ -72,7 +75,9 @@ class Job(Frozen):
     nodes: tuple[Packed, ...]
 
 
-def run_job(text: str, place: str = "") -> str:
+def run_job(
+    text: str, place: str = "", *, keep: bool = False, tell: Callable[[Steps], None] | None = None
+) -> str:  # fmt: skip
     """Run the nodes of a job.
 
     Lines of its report are ``{"key", "begun"}`` and ``{"key", "outcome"}``.
@@ -80,6 +85,8 @@ def run_job(text: str, place: str = "") -> str:
     Args:
         text: A :class:`Job` as JSON.
         place: What people call the place where it runs: ``slurm job 71_3``.
+        keep: Whether the process that runs nodes is kept for the next job of the same folders: it imports torch once.
+        tell: Is told about the steps of nodes.
 
     Returns:
         JSON, ``{"outcomes": {KEY: OUTCOME | null}, "stopped": BOOL}``: null where another run published the node;
@@ -91,8 +98,8 @@ def run_job(text: str, place: str = "") -> str:
     job = Job.model_validate_json(text)
     os.environ["DDBENCH_HOME"] = job.home
     interrupts = Interrupts()
-    with one_file_plugins(map(Path, job.plugins)) as registries, _stopping(interrupts):
-        outcomes = _Work(job, registries, interrupts, place).done()
+    with _stopping(interrupts):
+        outcomes = _Work(job, interrupts, place, keep, tell).done()
     said = {key: None if one is None else one.model_dump(mode="json", by_alias=True) for key, one in outcomes.items()}
     return json.dumps({"outcomes": said, "stopped": interrupts.requested})
 
@@ -106,14 +113,52 @@ def _stopping(interrupts: Interrupts) -> Iterator[None]:
 
 @dataclass
 class _Beats(Silent):
-    """Lets the claim on the running node know of its steps."""
+    """Lets the claim on the running node know of its steps, and whoever else wants to hear of them."""
 
     claims: dict[str, Claim] = field(default_factory=dict)
+    tell: Callable[[Steps], None] | None = None
 
     def progress(self, key: str, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
         """The running node is a step further."""
         if (claim := self.claims.get(key)) is not None:
             claim.beat(last=done >= total, at=(done, total, what))
+        if self.tell is not None:
+            self.tell((key, done, total, what, dict(metrics)))
+
+
+@dataclass
+class _Place:
+    """A process that runs nodes; ``mark``: all that it was started with."""
+
+    mark: tuple[object, ...]
+    store: Store
+    beats: _Beats
+    processes: Processes
+    plugins: ExitStack
+
+    @classmethod
+    def of(cls, job: Job) -> _Place:
+        """The one that an earlier job left, or a new one."""
+        mark = (job.out, job.home, job.plugins, job.keep_logits, job.device, os.environ.get(VARIABLE))
+        while _kept:
+            place = _kept.pop()
+            if place.mark == mark:
+                return place
+            place.close()
+        with ExitStack() as loaded:
+            registries = loaded.enter_context(one_file_plugins(map(Path, job.plugins)))
+            store, beats = Store(Path(job.out), Recounter()), _Beats()
+            run = Run(store, registries, 1, Interrupts(), beats, job.keep_logits, (), job.device)
+            return cls(mark, store, beats, Processes(run), loaded.pop_all())
+
+    def close(self) -> None:
+        """Wait until its process has ended."""
+        with self.plugins:
+            self.processes.close()
+
+
+_kept: list[_Place] = []
+"""The place that the next job of this process may go on with."""
 
 
 @dataclass
@@ -121,45 +166,50 @@ class _Work:
     """The nodes of a job on their way."""
 
     job: Job
-    registries: Registries
     interrupts: Interrupts
     called: str
-    beats: _Beats = field(default_factory=_Beats)
+    keep: bool
+    tell: Callable[[Steps], None] | None
     watch: Watch = field(default_factory=Watch)
     report: jobs.Report | None = None
     outcomes: dict[str, Outcome | None] = field(default_factory=dict)
 
     def done(self) -> dict[str, Outcome | None]:
         """Run them; the outcome of each that ended."""
-        store = Store(Path(self.job.out), Recounter())
-        self.report = jobs.report(store.out, self.job.name) if self.job.name else None
+        self.report = jobs.report(Path(self.job.out), self.job.name) if self.job.name else None
         said = [] if self.report is None else [*self.report.news()]
         known = {line["key"] for line in said if "outcome" in line}  # the job was queued again
         waiting = deque((parse(node.document), node.resources) for node in self.job.nodes)
         waiting = deque((document, resources) for document, resources in waiting if document.key not in known)
         if not waiting:
             return {}
-        run = Run(store, self.registries, 1, self.interrupts, self.beats, self.job.keep_logits, (), self.job.device)
-        place = Processes(run)
+        place = _Place.of(self.job)
+        place.beats.tell = self.tell
         held: dict[Any, ExitStack] = {}
+        sound = False
         try:
             while (waiting or held) and not self.interrupts.requested:
-                if not held and place.slots:
-                    self._next(waiting, store, place, held)
-                for handle, outcome in place.poll(WAIT_S):
+                if not held and place.processes.slots:
+                    self._next(waiting, place, held)
+                for handle, outcome in place.processes.poll(WAIT_S):
+                    place.beats.claims.pop(str(handle), None)
                     with held.pop(handle):
                         self.outcomes[str(handle)] = outcome
                 for key in [key for key in self.outcomes if key not in known]:
                     known.add(key)
                     self._tell(key)
+            sound = not held
         except InterruptedRunError:
             self.interrupts.requested = True
         finally:
-            for handle in held:
-                place.cancel(handle)
-            place.close()  # claims are held until nodes have stopped
-            for claim in held.values():
-                claim.close()
+            if self.keep and sound:
+                _kept.append(place)
+            else:
+                for handle in held:
+                    place.processes.cancel(handle)
+                place.close()  # claims are held until nodes have stopped
+                for claim in held.values():
+                    claim.close()
         return self.outcomes
 
     def _tell(self, key: str) -> None:
@@ -168,13 +218,10 @@ class _Work:
             self.report.add({"key": key, "outcome": outcome and outcome.model_dump(mode="json", by_alias=True)})
 
     def _next(
-        self,
-        waiting: deque[tuple[Document, Resources]],
-        store: Store,
-        place: Processes,
-        held: dict[Any, ExitStack],
-    ) -> None:
+        self, waiting: deque[tuple[Document, Resources]], place: _Place, held: dict[Any, ExitStack]
+    ) -> None:  # fmt: skip
         """Start the first node that no other run works on; what others publish meanwhile is theirs."""
+        store = place.store
         for _ in range(len(waiting)):
             document, resources = waiting.popleft()
             if is_published(document, store):
@@ -192,10 +239,10 @@ class _Work:
                     self.outcomes[document.key] = None
                     continue
                 _await_inputs(document, store, self.interrupts)
-                self.beats.claims[document.key] = claim
+                place.beats.claims[document.key] = claim
                 if self.report is not None:
                     self.report.add({"key": document.key, "begun": round(time.time(), 3)})
-                held[place.submit(document, resources)] = holding.pop_all()
+                held[place.processes.submit(document, resources)] = holding.pop_all()
                 return
         if waiting:
             time.sleep(WAIT_S)
@@ -223,10 +270,11 @@ def is_published(document: Document, store: Store) -> bool:
 def _await_inputs(document: Document, store: Store, interrupts: Interrupts) -> None:
     """Wait until what a node reads can be seen here, for a time; a node that starts without says what it misses."""
     until = time.monotonic() + SEEN_WITHIN_S
-    while not _sees_inputs(document, store) and not interrupts.requested and time.monotonic() < until:
+    while not sees_inputs(document, store) and not interrupts.requested and time.monotonic() < until:
         time.sleep(WAIT_S)
 
 
-def _sees_inputs(document: Document, store: Store) -> bool:
+def sees_inputs(document: Document, store: Store) -> bool:
+    """Whether what a node reads is there, and whole as far as sizes tell."""
     made = not isinstance(document, EvaluationDocument) or is_published(document.set, store)
     return made and all(manifest(kind, key) is not None for kind, key in document.artifacts.values())

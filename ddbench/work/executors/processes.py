@@ -308,7 +308,7 @@ class Processes:
             return None
         if "error" in answer:
             told = answer["error"]
-            raise _error(told["kind"], f"{worker.gpu}: {told['text']}" if worker.gpu else told["text"])
+            raise error_of(told["kind"], f"{worker.gpu}: {told['text']}" if worker.gpu else told["text"])
         if "ready" in answer:
             worker.ready, worker.free_mb = True, answer.get("free_mb")
             self._place()
@@ -377,7 +377,7 @@ class Processes:
             self._workers = []
 
 
-def _error(kind: str, text: str) -> DDBenchError:
+def error_of(kind: str, text: str) -> DDBenchError:
     """The exception that a worker could not handle."""
     known = getattr(errors, kind, None)
     if isinstance(known, type) and issubclass(known, DDBenchError):

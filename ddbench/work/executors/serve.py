@@ -41,7 +41,7 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool, device: st
         device: Where most nodes will run; what is free there is ``free_mb``, None on the CPU.
     """
     interrupts, tasks, busy = Interrupts(TOGETHER_S), queue.SimpleQueue[str | None](), threading.Event()
-    lines, channel = _take_over_pipes()
+    lines, channel = take_over_pipes()
     monitor = _Teller(channel)
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
@@ -89,7 +89,7 @@ def _left_behind(known: set[threading.Thread]) -> bool:
     return left or bool(multiprocessing.active_children())
 
 
-def _take_over_pipes() -> tuple[TextIO, TextIO]:
+def take_over_pipes() -> tuple[TextIO, TextIO]:
     """Stdin and stdout for us alone: plugins read nothing, and what they print goes to stderr."""
     lines, channel = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -18,6 +18,7 @@ from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
 from tests.e2e.runs import ddbench, placed, plugin
 
+HERE = sorted(name for name, kind in EXECUTORS.items() if not kind.elsewhere)
 ONE = Resources(device="cpu", threads=1)
 CHANGING = {"cost", "started", "finished", "seal"}
 
@@ -73,13 +74,13 @@ class Bench:
 @pytest.fixture(scope="module")
 def benches(tmp_path_factory):
     folder = tmp_path_factory.mktemp("executors")
-    made = {name: Bench(name, folder / name, plugin(folder)) for name in EXECUTORS}
+    made = {name: Bench(name, folder / name, plugin(folder)) for name in HERE}
     yield made
     for bench in made.values():
         bench.executor.close()
 
 
-@pytest.fixture(params=sorted(EXECUTORS))
+@pytest.fixture(params=HERE)
 def bench(request, benches):
     return benches[request.param]
 
@@ -132,7 +133,7 @@ def test_a_node_of_another_plugin_is_refused_and_leaves_nothing(bench):
 
 
 def test_a_device_that_is_not_there_ends_the_run(tmp_path):
-    for name in EXECUTORS:
+    for name in HERE:
         bench = Bench(name, tmp_path / name, plugin(tmp_path))
         try:
             with pytest.raises(UsageError, match="--device nosuch"):
@@ -149,7 +150,7 @@ def test_one_process_runs_one_node_at_a_time():
 
 
 @pytest.mark.parametrize(
-    ("options", "named"), [(("--executor", "slurm"), EXECUTORS), (("--executor", "local", "--jobs", "2"), ["--jobs 2"])]
+    ("options", "named"), [(("--executor", "nosuch"), EXECUTORS), (("--executor", "local", "--jobs", "2"), ["--jobs 2"])]
 )
 def test_an_executor_that_cannot_run_this_is_refused_before_anything_is(tmp_path, capsys, options, named):
     assert ddbench("run", "--methods", "random", "--ipc", "1", "--out", tmp_path / "runs", *options) == 2
