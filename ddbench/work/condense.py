@@ -22,6 +22,7 @@ from ddbench.core.store.tensors import load_set, load_state, save_set, save_stat
 from ddbench.work.clock import Clock
 from ddbench.work.context import Context
 from ddbench.work.continuation import FINAL, continues
+from ddbench.work.failures import ascii_of
 from ddbench.work.meter import Meter, Spent
 from ddbench.work.recipes import problems_of_recipe
 from ddbench.work.timers import PREPARE
@@ -167,12 +168,17 @@ class Condensation:
 
 
 def check_finite(metrics: Mapping[str, float], step: int) -> None:
-    """Stop a cell whose loss is no longer a number.
+    """Stop a cell whose loss is no longer a number, or which returns something else.
 
     Raises:
-        NodeFailureError: With status ``nan``.
+        NodeFailureError: With status ``nan`` or ``failed``.
     """
+    if not isinstance(metrics, Mapping):
+        raise NodeFailureError("failed", f"step {step} returned a {type(metrics).__name__}, not a dict of losses")
     for name, value in metrics.items():
+        if not isinstance(name, str) or not hasattr(value, "__float__"):
+            what = f"the {type(value).__name__} {ascii_of(name)}"
+            raise NodeFailureError("failed", f"step {step} returned {what} among its losses, which are named numbers")
         if not math.isfinite(value):
             raise NodeFailureError("nan", f"{name} is {value} at step {step}")
 
