@@ -113,9 +113,9 @@ class Condensation:
                 ctx.step += 1
                 check_finite(metrics, ctx.step)
                 if ctx.step in points:
-                    save_set(self.snapshot(ctx.step), method.finalise(ctx))
+                    save_set(self.snapshot(ctx.step), self.finalised())
                 self.clock.tick(ctx.step, total, self.checkpoint, counted, metrics)
-            condensed = method.finalise(ctx)
+            condensed = self.finalised()
             chosen = None
             if method.params.keeps_best_snapshot and points:
                 condensed, chosen = self.best_on_val(condensed, points)
@@ -125,6 +125,17 @@ class Condensation:
             self.keep(FINAL)
         self.diagnostics = self.diagnose()
         return condensed, chosen
+
+    def finalised(self) -> CondensedSet:
+        """The method's set by now.
+
+        Raises:
+            NodeFailureError: If it returns something else.
+        """
+        condensed: object = self.method.finalise(self.ctx)
+        if not isinstance(condensed, CondensedSet):
+            raise NodeFailureError("failed", f"finalise returned {article(condensed)}, not a CondensedSet")
+        return condensed
 
     def diagnose(self) -> dict[str, float]:
         """What the method says about its run; a finished set is not lost because that fails."""
@@ -174,13 +185,18 @@ def check_finite(metrics: Mapping[str, float], step: int) -> None:
         NodeFailureError: With status ``nan`` or ``failed``.
     """
     if not isinstance(metrics, Mapping):
-        raise NodeFailureError("failed", f"step {step} returned a {type(metrics).__name__}, not a dict of losses")
+        raise NodeFailureError("failed", f"step {step} returned {article(metrics)}, not a dict of losses")
     for name, value in metrics.items():
         if not isinstance(name, str) or not hasattr(value, "__float__"):
             what = f"the {type(value).__name__} {ascii_of(name)}"
             raise NodeFailureError("failed", f"step {step} returned {what} among its losses, which are named numbers")
         if not math.isfinite(value):
             raise NodeFailureError("nan", f"{name} is {value} at step {step}")
+
+
+def article(value: object) -> str:
+    """``None``, or what a value is: ``a list``."""
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def check_set(

@@ -54,7 +54,6 @@ MISDEEDS = {
     "spoils": "torch.nn.Module.__call__ = torch.Tensor.sum = torch.Tensor.float = None",
     "starves": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9));"
                "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
-    "says": "return [1.0]",
 }
 classes = {name: method(name) for name in MISDEEDS}
 globals().update({f"M{name}": made for name, made in classes.items()})

@@ -312,7 +312,7 @@ class Processes:
             error, task = _error(kind, f"{worker.gpu}: {text}" if worker.gpu else text), worker.task
             if task is None or not task.resources.apart or not is_its_own(error, task.document, self._store):
                 raise error
-            said = text if isinstance(error, StoreError) else f"{kind}: {text}"
+            said = text.partition(";")[0] if isinstance(error, StoreError) else f"{kind}: {text}"
             worker.kill(("failed", printable(f"its process could not go on: {said}")[:300]))
             return None
         if "ready" in answer:
