@@ -209,6 +209,7 @@ def _of_python() -> list[Part]:
         Part("the garbage collector", gc.isenabled, lambda v: gc.enable() if v else gc.disable()),
         Part("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda v: locale.setlocale(locale.LC_ALL, v)),
         Part("the mask of new files", _umask, os.umask),
+        Part("limits of resources", _limits, _set_limits),
         Part("Python's generator", random.getstate, random.setstate, drawn=True),
     ]  # fmt: skip
 
@@ -248,6 +249,28 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _limits() -> dict[int, tuple[int, int]]:
+    """The soft and hard limits of the process; where a hard one was lowered, only root can raise it."""
+    import resource
+
+    return {number: resource.getrlimit(number) for number in _limited()}
+
+
+def _set_limits(value: dict[int, tuple[int, int]]) -> None:
+    import resource
+
+    for number, limits in value.items():
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(number, limits)
+
+
+@cache
+def _limited() -> tuple[int, ...]:
+    import resource
+
+    return tuple({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
 
 
 def _signals() -> list[Part]:

@@ -22,6 +22,7 @@ from ddbench.core.store.tensors import load_set, load_state, save_set, save_stat
 from ddbench.work.clock import Clock
 from ddbench.work.context import Context
 from ddbench.work.continuation import FINAL, continues
+from ddbench.work.failures import ascii_of
 from ddbench.work.meter import Meter, Spent
 from ddbench.work.recipes import problems_of_recipe
 from ddbench.work.timers import PREPARE
@@ -112,9 +113,9 @@ class Condensation:
                 ctx.step += 1
                 check_finite(metrics, ctx.step)
                 if ctx.step in points:
-                    save_set(self.snapshot(ctx.step), method.finalise(ctx))
+                    save_set(self.snapshot(ctx.step), self.finalised())
                 self.clock.tick(ctx.step, total, self.checkpoint, counted, metrics)
-            condensed = method.finalise(ctx)
+            condensed = self.finalised()
             chosen = None
             if method.params.keeps_best_snapshot and points:
                 condensed, chosen = self.best_on_val(condensed, points)
@@ -124,6 +125,17 @@ class Condensation:
             self.keep(FINAL)
         self.diagnostics = self.diagnose()
         return condensed, chosen
+
+    def finalised(self) -> CondensedSet:
+        """The method's set by now.
+
+        Raises:
+            NodeFailureError: If it returns something else.
+        """
+        condensed: object = self.method.finalise(self.ctx)
+        if not isinstance(condensed, CondensedSet):
+            raise NodeFailureError("failed", f"finalise returned {article(condensed)}, not a CondensedSet")
+        return condensed
 
     def diagnose(self) -> dict[str, float]:
         """What the method says about its run; a finished set is not lost because that fails."""
@@ -167,14 +179,24 @@ class Condensation:
 
 
 def check_finite(metrics: Mapping[str, float], step: int) -> None:
-    """Stop a cell whose loss is no longer a number.
+    """Stop a cell whose loss is no longer a number, or which returns something else.
 
     Raises:
-        NodeFailureError: With status ``nan``.
+        NodeFailureError: With status ``nan`` or ``failed``.
     """
+    if not isinstance(metrics, Mapping):
+        raise NodeFailureError("failed", f"step {step} returned {article(metrics)}, not a dict of losses")
     for name, value in metrics.items():
+        if not isinstance(name, str) or not hasattr(value, "__float__"):
+            what = f"the {type(value).__name__} {ascii_of(name)}"
+            raise NodeFailureError("failed", f"step {step} returned {what} among its losses, which are named numbers")
         if not math.isfinite(value):
             raise NodeFailureError("nan", f"{name} is {value} at step {step}")
+
+
+def article(value: object) -> str:
+    """``None``, or what a value is: ``a list``."""
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def check_set(

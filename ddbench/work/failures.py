@@ -11,6 +11,7 @@ from typing import get_args
 
 from pydantic import ValidationError
 
+from ddbench.core.documents import Document
 from ddbench.core.errors import (
     DDBenchError,
     FailureStatus,
@@ -23,7 +24,9 @@ from ddbench.core.errors import (
 )
 from ddbench.core.plugin.places import placed
 from ddbench.core.store.files import home, store_error
+from ddbench.core.store.folder import Store
 from ddbench.work.interrupts import Interrupts
+from ddbench.work.surroundings import Surroundings
 
 PROBE = 1 << 20
 """Bytes that a disk takes which is not full."""
@@ -55,6 +58,26 @@ def is_nobodys(error: BaseException, folder: Path, interrupts: Interrupts) -> bo
             if is_ours(error) or not _takes(place):
                 raise store_error(place, OSError(errno.ENOSPC, "no space left")) from error
     return False
+
+
+def is_its_own(error: DDBenchError, document: Document, store: Store) -> bool:
+    """Whether the error that ended a process of plugins comes from what their code did to it.
+
+    So it is where ddbench's code has failed there without a word, and where that could not write, and this process can.
+    """
+    if type(error) is DDBenchError:
+        return True
+    if not isinstance(error, StoreError):
+        return False
+    try:
+        Surroundings.of(document).check()
+        for place in (store.out, home()):
+            with tempfile.TemporaryFile(dir=place) as file:
+                file.write(bytes(PROBE))
+                file.flush()
+    except (OSError, DDBenchError):
+        return False
+    return True
 
 
 def is_ours(error: BaseException) -> bool:

@@ -52,6 +52,10 @@ MISDEEDS = {
     "changes": "torch.set_default_dtype(torch.float64); torch.set_float32_matmul_precision('medium');"
                "os.environ['DDBENCH_HOME'] = '/nowhere'; os.chdir('/'); sys.stdout = None",
     "raises": "raise KeyboardInterrupt('mine')",
+    "moves": "import tempfile; place = tempfile.mkdtemp(); os.chdir(place); os.rmdir(place)",
+    "spoils": "torch.nn.Module.__call__ = torch.Tensor.sum = torch.Tensor.float = None",
+    "starves": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9));"
+               "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
 }
 classes = {name: method(name) for name in MISDEEDS}
 globals().update({f"M{name}": made for name, made in classes.items()})
@@ -137,3 +141,21 @@ def test_in_this_process_and_in_another_one_sets_are_the_same_to_the_bit(bad, tm
     assert bad("dm", out="always", more=("--isolate", "always")) == 0
     assert sets(tmp_path / "never") == sets(tmp_path / "always") != {}
     assert os.environ.get("DDBENCH_HOME") != "/nowhere"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("moves", None),
+        ("spoils", r"its process could not go on: \w+: .*|\w+: .*"),
+        ("starves", "its process could not go on: cannot write .*"),
+    ],
+)
+def test_what_code_does_to_its_process_ends_no_run(name, reason, bad, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert bad(name, "random", out=f"../{tmp_path.name}/bad") == (0 if reason is None else 1)
+    told = capsys.readouterr()
+    (found, *_) = records(tmp_path / "bad", name)
+    assert found["status"] == ("ok" if reason is None else "failed") and "random" in told.out
+    assert (found["reason"] is None) == (reason is None) and re.fullmatch(reason or "", found["reason"] or "")
+    assert "defect" not in told.err

@@ -21,14 +21,16 @@ from typing import Any, TypeAlias
 
 from ddbench.core import errors
 from ddbench.core.documents import ArtifactDocument, Document
-from ddbench.core.errors import DDBenchError, FailureStatus, InterruptedRunError
+from ddbench.core.errors import DDBenchError, FailureStatus, InterruptedRunError, StoreError, printable
 from ddbench.core.memory import available_mb
+from ddbench.core.store.files import home
 from ddbench.work.attempt import Outcome, drop_log, fail_unstarted, keep_log
 from ddbench.work.executors import tree
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.devices import environment
 from ddbench.work.executors.losses import count_loss, forget, losses
 from ddbench.work.executors.memory import fits
+from ddbench.work.failures import is_its_own
 
 REDO = 2
 """How often a node is run again whose process was lost: killed, for instance, because memory was short.
@@ -82,10 +84,11 @@ class _Worker:
 
     def __init__(self, command: list[str], gpu: str | None, told: _Told) -> None:
         self._mark = uuid.uuid4().hex
+        place = {"DDBENCH_HOME": str(home().absolute())}  # code in there may change its folder
         # A session of its own, so that a Ctrl-C in the terminal does not reach it as a second signal.
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-            env=os.environ | ({} if gpu is None else environment(gpu)) | {tree.MARK: self._mark},
+            env=os.environ | place | ({} if gpu is None else environment(gpu)) | {tree.MARK: self._mark},
         )  # fmt: skip
         self.gpu = gpu
         self.task: _Task | None = None
@@ -181,7 +184,7 @@ def command(run: Run) -> list[str]:
     safe = [] if here else ["-P"]  # `-m` alone lets modules of the current folder in that this process does not see
     plugins = [part for file in run.registries.files for part in ("--plugin", str(file))]
     logits = ["--keep-logits"] * run.keep_logits
-    where = ["--out", str(run.store.out), "--device", run.device]
+    where = ["--out", str(run.store.out.absolute()), "--device", run.device]
     return [sys.executable, *safe, "-m", "ddbench", "work", *where, *plugins, *logits]
 
 
@@ -307,8 +310,13 @@ class Processes:
             self._monitor.progress(*answer["progress"])
             return None
         if "error" in answer:
-            told = answer["error"]
-            raise error_of(told["kind"], f"{worker.gpu}: {told['text']}" if worker.gpu else told["text"])
+            kind, text = answer["error"]["kind"], answer["error"]["text"]
+            error, task = error_of(kind, f"{worker.gpu}: {text}" if worker.gpu else text), worker.task
+            if task is None or not task.resources.apart or not is_its_own(error, task.document, self._store):
+                raise error
+            said = text.partition(";")[0] if isinstance(error, StoreError) else f"{kind}: {text}"
+            worker.kill(("failed", printable(f"its process could not go on: {said}")[:300]))
+            return None
         if "ready" in answer:
             worker.ready, worker.free_mb = True, answer.get("free_mb")
             self._place()

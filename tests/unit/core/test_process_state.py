@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import resource
 import signal
 import sys
 import threading
@@ -41,6 +42,9 @@ CHANGES = {
     "the recursion limit": lambda: sys.setrecursionlimit(5000),
     "the garbage collector": gc.disable,
     "the mask of new files": lambda: os.umask(0o777),
+    "limits of resources": lambda: resource.setrlimit(
+        resource.RLIMIT_NOFILE, (50, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    ),
     "the handler of SIGINT": lambda: signal.signal(signal.SIGINT, lambda *_: None),
     "the handler of SIGTERM": lambda: signal.signal(signal.SIGTERM, lambda *_: None),
     "a timer of signals": lambda: signal.setitimer(signal.ITIMER_REAL, 3600),

@@ -210,3 +210,25 @@ def test_a_second_signal_ends_at_once():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        (None, "step 7 returned None, not a dict of losses"),
+        ([1.0], "step 7 returned a list, not a dict of losses"),
+        (1.0, "step 7 returned a float, not"),
+        ({1: 1.0}, "step 7 returned the float 1 among its losses"),
+        ({"loss": "x"}, "step 7 returned the str 'loss' among its losses, which are named numbers"),
+        ({"loss": None}, "the NoneType 'loss'"),
+        ({"loss": [1.0]}, "the list 'loss'"),
+    ],
+)
+def test_steps_that_return_something_else_are_told_so(metrics, told):
+    with pytest.raises(NodeFailureError, match=told) as failure:
+        check_finite(metrics, 7)
+    assert failure.value.status == "failed"
+
+
+def test_numbers_of_any_kind_are_losses():
+    check_finite({"loss": torch.tensor(1.0), "n": 3, "share": 0.5}, 7)
