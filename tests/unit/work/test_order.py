@@ -27,6 +27,8 @@ from tests.unit.work.test_schedule import Watching, cell, evaluation, record_of
 class Played:
     """Nodes end when their seconds (:func:`seconds_of`) have passed on this clock."""
 
+    claims = False
+
     def __init__(self, nodes, slots, store):
         self.nodes, self.slots, self.store = {node.key: node for node in nodes}, slots, store
         self.now, self.ends, self.begun = 0.0, {}, []
