@@ -150,7 +150,8 @@ def test_one_process_runs_one_node_at_a_time():
 
 
 @pytest.mark.parametrize(
-    ("options", "named"), [(("--executor", "nosuch"), EXECUTORS), (("--executor", "local", "--jobs", "2"), ["--jobs 2"])]
+    ("options", "named"),
+    [(("--executor", "nosuch"), EXECUTORS), (("--executor", "local", "--jobs", "2"), ["--jobs 2"])],
 )
 def test_an_executor_that_cannot_run_this_is_refused_before_anything_is(tmp_path, capsys, options, named):
     assert ddbench("run", "--methods", "random", "--ipc", "1", "--out", tmp_path / "runs", *options) == 2
