@@ -209,13 +209,14 @@ class OnRay(Elsewhere):
 
     def _heard(self, event: _Event | None) -> Ended:
         """What is done now."""
-        if event is None:
-            if not self._rooms:
-                raise DDBenchError(f"--executor ray: Ray does not start: {self._link.last_words}")
+        if event is None and not self._rooms:
+            raise DDBenchError(f"--executor ray: Ray does not start: {self._link.last_words}")
+        if event is None or "gone" in event:
             where = "on this machine" if self._address == "local" else f"at {self._address}"
+            why = self._link.last_words if event is None else event["gone"]
             raise DDBenchError(
-                f"the Ray cluster {where} is gone ({self._link.last_words}); once there is one again, the same command "
-                "continues where it stopped"
+                f"the Ray cluster {where} is gone ({why}); once there is one again, the same command continues where "
+                "it stopped"
             )
         if "error" in event:
             raise error_of(event["error"]["kind"], event["error"]["text"])

@@ -209,6 +209,9 @@ class _Link:
             self.tell({"done": name, "said": json.loads(said)})
         except exceptions.TaskCancelledError:
             self.tell({"done": name, "said": {"outcomes": {}, "stopped": True}})
+        except exceptions.LocalRayletDiedError:  # nothing can be handed over any more
+            self.tell({"gone": "Ray has ended on this machine"})
+            self.closes = 0.0
         except exceptions.RayTaskError as error:
             text = text_of(error.cause if error.cause is not None else error)[-300:]
             raise DDBenchError(f"a worker of Ray cannot run nodes: {text}") from None
