@@ -17,6 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from ddbench.core.store import jobs
+from ddbench.core.store.jobs import Handle
+from ddbench.work.executors.elsewhere import user
 from tests.cluster.compare import assert_same
 from tests.e2e.runs import plugin
 
@@ -137,6 +140,8 @@ def slow_here(around):
 
 
 def test_records_are_those_of_a_local_run(around, cluster, here):
+    gone = Handle(name="0" * 12, executor="ray", engine_id="ff", nodes={}, submitted=0.0, **user() | {"pid": 1 << 30})
+    jobs.write(folders(around, "shared")[0], gone)
     out, _ = end(begin(around, "shared", *GRID, *on(cluster)))
     assert out.startswith("digits ·") and "mtt" in out
     assert same(here, folders(around, "shared"))
@@ -185,6 +190,32 @@ def test_a_lost_worker_and_a_lost_node_change_no_record(around, cluster, slow_he
     assert max(record["cost"]["attempts"] for record in records(out)) > 1
     assert same(slow_here, folders(around, "lost"))
     nothing_is_left(out)
+
+
+@pytest.mark.slow
+def test_a_node_that_ray_ends_for_its_memory_is_a_row_that_says_so(around, monkeypatch):
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "200")
+    run = begin(around, "oom", *slow(around), "--seeds", "1", "--executor", "ray")
+    out, said = end(run, 1)
+    assert "(OutOfMemoryError) ended without a result, with twice the memory, too" in said
+    assert "oom" in out and {record["status"] for record in records(folders(around, "oom")[0])} >= {"oom"}
+
+
+@pytest.mark.slow
+def test_the_end_of_ray_on_the_machine_of_the_driver_fails_no_node(around):
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        run = begin(around, "alone", *slow(around), *on(cluster))
+        working(folders(around, "alone")[0])
+        cluster.head_node.all_processes["raylet"][0].process.kill()
+        _, said = end(run, 1)
+        assert "is gone" in said.splitlines()[-1]
+        assert {record["status"] for record in records(folders(around, "alone")[0])} == {"ok"}
+    finally:
+        cluster.shutdown()
 
 
 def test_a_lost_head_ends_the_run_in_one_line_and_another_cluster_continues(around, cluster, slow_here):

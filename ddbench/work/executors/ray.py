@@ -15,6 +15,7 @@ import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from ddbench.core.documents import Document
@@ -109,7 +110,7 @@ class _Link:
 
 def _environment(mark: str) -> dict[str, str]:
     """That of this process, whose ``PYTHONPATH`` holds from another folder, too."""
-    path = [os.path.abspath(part) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]  # noqa: PTH100
+    path = [str(Path(part).absolute()) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     return os.environ | {tree.MARK: mark} | ({"PYTHONPATH": os.pathsep.join(path)} if path else {})
 
 
@@ -208,13 +209,14 @@ class OnRay(Elsewhere):
 
     def _heard(self, event: _Event | None) -> Ended:
         """What is done now."""
-        if event is None:
-            if not self._rooms:
-                raise DDBenchError(f"--executor ray: Ray does not start: {self._link.last_words}")
+        if event is None and not self._rooms:
+            raise DDBenchError(f"--executor ray: Ray does not start: {self._link.last_words}")
+        if event is None or "gone" in event:
             where = "on this machine" if self._address == "local" else f"at {self._address}"
+            why = self._link.last_words if event is None else event["gone"]
             raise DDBenchError(
-                f"the Ray cluster {where} is gone ({self._link.last_words}); once there is one again, the same command "
-                "continues where it stopped"
+                f"the Ray cluster {where} is gone ({why}); once there is one again, the same command continues where "
+                "it stopped"
             )
         if "error" in event:
             raise error_of(event["error"]["kind"], event["error"]["text"])
@@ -246,7 +248,7 @@ class OnRay(Elsewhere):
     def _over(self, name: str, task: Task, event: _Event) -> Ended:
         """What is told of a node that Ray is done with; one without an outcome is tried again."""
         if "lost" in event:
-            how = f"Ray's task {name} ({event['how']})"
+            how = f"its task of Ray ({event['how']})"
             told = self.vanished(task, how, event.get("words", ""), "oom" if event["oom"] else "failed")
         elif "error" in event["said"]:
             error = event["said"]["error"]
@@ -256,7 +258,7 @@ class OnRay(Elsewhere):
             outcome = None if said is None else Outcome.model_validate(said)
             told = self._damaged(name, task, outcome) if _is_damaged(outcome) else self.ended(task, outcome)
         else:
-            told = self.vanished(task, f"Ray's task {name} (it was told to stop)")
+            told = self.vanished(task, "its task of Ray (it was told to stop)")
         if told is None:
             if "lost" in event:
                 why = f"Ray's task of a node is gone ({event['how']}): the node is tried again"
@@ -269,7 +271,7 @@ class OnRay(Elsewhere):
         if not self._shared:
             check_inputs(task.document, self._store)
             if sees_inputs(task.document, self._store):
-                return self.vanished(task, f"Ray's task {name} (its input arrived damaged)")
+                return self.vanished(task, "its task of Ray (its input arrived damaged)")
         return self.ended(task, outcome)
 
     def cancel(self, handle: Handle) -> None:

@@ -60,10 +60,14 @@ class File:
 
     def bytes(self) -> Iterator[bytes]:
         """Its bytes, fetched."""
-        import ray
-
         for piece in self.pieces:
-            yield piece if isinstance(piece, bytes) else ray.get(piece)
+            yield piece if isinstance(piece, bytes) else _ray().get(piece)
+
+
+def _ray() -> Any:
+    import ray
+
+    return ray
 
 
 def sent(name: str, path: Path, *, fixed: bool = False) -> File:
@@ -72,12 +76,10 @@ def sent(name: str, path: Path, *, fixed: bool = False) -> File:
     Raises:
         OSError: If it cannot be read.
     """
-    import ray
-
     facts, content, found = path.stat(), sha256(), []
     for piece in carried.pieces(path):
         content.update(piece)
-        found.append(piece if facts.st_size <= SMALL else ray.put(piece))
+        found.append(piece if facts.st_size <= SMALL else _ray().put(piece))
     return File(name, content.hexdigest(), facts.st_mtime_ns, fixed, found)
 
 

@@ -95,7 +95,7 @@ class _Link:
         """Connect to the cluster, or start one on this machine.
 
         Raises:
-            UsageError: If nobody answers at the address.
+            UsageError: If nobody answers at the address, or whoever does lets nobody in.
         """
         os.environ.setdefault("RAY_task_oom_retries", "0")  # the run asks for more memory instead
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -107,7 +107,11 @@ class _Link:
             ray.init(address="local", num_cpus=cores(), include_dashboard=False, **quiet)
         else:
             _check(address)
-            ray.init(address=address, **quiet)
+            try:
+                ray.init(address=address, **quiet)
+            except (ConnectionError, RuntimeError) as error:
+                hint = "" if "RAY_AUTH_MODE" in os.environ else " (one that wants tokens: export RAY_AUTH_MODE=token)"
+                raise UsageError(f"--executor ray: {text_of(error)[:300]}{hint}") from None
         if self.settings["store"] == "driver":
             here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
                 ray.get_runtime_context().get_node_id(), soft=True
@@ -205,6 +209,9 @@ class _Link:
             self.tell({"done": name, "said": json.loads(said)})
         except exceptions.TaskCancelledError:
             self.tell({"done": name, "said": {"outcomes": {}, "stopped": True}})
+        except exceptions.LocalRayletDiedError:  # nothing can be handed over any more
+            self.tell({"gone": "Ray has ended on this machine"})
+            self.closes = 0.0
         except exceptions.RayTaskError as error:
             text = text_of(error.cause if error.cause is not None else error)[-300:]
             raise DDBenchError(f"a worker of Ray cannot run nodes: {text}") from None
