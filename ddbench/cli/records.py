@@ -49,8 +49,8 @@ def summary(errors: Sequence[NewerRecordError]) -> str:
         return str(errors[0])
     what = ", ".join(dict.fromkeys(error.what for error in errors))
     return (
-        f"{len(errors)} records are newer than this ddbench: written by a newer ddbench ({what}); they are left as "
-        f"they are: update ddbench to read them (the first: {errors[0].where})"
+        f"{len(errors)} records are newer than this ddbench ({what}); they are left as they are: "
+        f"update ddbench to read them (the first: {errors[0].where})"
     )
 
 

@@ -51,8 +51,7 @@ class NewerRecordError(UsageError):
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(
-            f"{where}: newer than this ddbench: written by a newer ddbench ({what}); it is left as it is: update "
-            "ddbench to read it"
+            f"{where}: newer than this ddbench ({what}); the file is left as it is: update ddbench to read it"
         )
         self.where = where
         self.what = what

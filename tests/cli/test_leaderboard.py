@@ -185,7 +185,7 @@ def test_a_line_that_is_no_record_is_left_out_with_its_number(site, line, first)
     file.write_bytes(b"\n".join([line, *lines] if first else [*lines, line]))
     with pytest.warns(StoreWarning) as told:
         assert call("check").exit_code == 0, "the table is of the other lines"
-    why = "newer than this ddbench: written by a newer ddbench (schema 2)" if b"2" in line else "not a record"
+    why = "newer than this ddbench (schema 2)" if b"2" in line else "not a record"
     assert f"digits.jsonl:{1 if first else len(lines) + 1}: {why}" in str(told[0].message) and len(told) == 1
 
 

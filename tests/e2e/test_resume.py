@@ -341,8 +341,8 @@ def test_a_record_of_a_newer_ddbench_is_left_alone(tmp_path, more, capsys):
         path.write_bytes(files[path])
     capsys.readouterr()
     assert ddbench(*command) == 2
-    assert "written by a newer ddbench" in capsys.readouterr().err
+    assert "newer than this ddbench" in capsys.readouterr().err
     assert ddbench("results", "show", "--out", out) == 2
-    assert "written by a newer ddbench" in capsys.readouterr().err
+    assert "newer than this ddbench" in capsys.readouterr().err
     for path, content in files.items():
         assert path.name == "plan.jsonl" or path.read_bytes() == content

@@ -21,7 +21,7 @@ from ddbench.data.exchange.params import ImportedParams, SetParams
 from ddbench.data.exchange.settle import Settled
 
 FILE = "set.safetensors"
-UNKNOWN = "imported, selection unknown: how it was chosen, and on which images, is not recorded"
+UNKNOWN = "imported, selection unknown: how the set was chosen, and on which images, is not recorded"
 
 
 class Imported(Method[ImportedParams]):

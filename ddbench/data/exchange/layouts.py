@@ -182,7 +182,7 @@ def _trajectory(source: Source) -> Stored:
     soft = labels.ndim == 2 and labels.shape[1] > 1
     layout = "ddranking" if paths["images"][0].name == "images.pt" else "datm" if soft else "mtt"
     count = len(paths["images"])
-    notes = (f"joined from {count} files in the order of their numbers",) if count > 1 else source.notes
+    notes = (f"the set was joined from {count} files in the order of their numbers",) if count > 1 else source.notes
     unwhitened = is_unwhitened(paths["images"][0]) and images.is_floating_point()
     return Stored(
         layout, images, labels, recipe=Recipe(lr=rates.pop() if rates else None), unwhitened=unwhitened, notes=notes
@@ -263,7 +263,7 @@ def _find_named(content: Mapping[str, Any], path: Path) -> Stored | None:
     plain = Stored("tensors", content[images].detach(), content[labels].detach())
     if "manifest" not in content:
         usual = images in IMAGES and labels in LABELS
-        taken = () if usual else (f"images are {printable(images)}, labels {printable(labels)}",)
+        taken = () if usual else (f"images were read from {printable(images)}, labels from {printable(labels)}",)
         others = [printable(str(name))[:40] for name in content if name not in (images, labels)]
         more = " …" * (len(others) > _LISTED)
         unread = (f"not read: {', '.join(others[:_LISTED])}{more}",) if others else ()

@@ -23,11 +23,11 @@ from ddbench.data.space.pixels import outside
 from ddbench.data.space.visible import unstandardise
 
 SPACES = "--preprocess meanstd, meanstd-mtt, zca-kornia, zca-frepo or zca-kip"
-OURS = "the run that made them: its matrices are unknown, those of ddbench are used"
 NORMALISED = ("dc", "mtt", "datm", "ddranking")
 """Layouts whose authors' scripts store images as their networks see them."""
 LOGITS = ("datm", "ddranking")
 """Layouts whose soft labels go through a softmax in their authors' losses."""
+WHITENED = "images were whitened by the run that made them, whose matrices are unknown; those of ddbench are used"
 UNDONE = "MTT undid their whitening (--zca) before it wrote them"
 DECODED = (
     "each stored image is taken as one; IDC, DREAM, DANCE and NCFM may store several in one (their --factor): decode"
@@ -117,9 +117,9 @@ def settle(stored: Stored, info: DatasetInfo, flags: Flags, preprocess: str, whe
     pixels, images, about = _images(stored, images, info, flags, preprocess, where)
     notes: list[str] = []
     if not pixels and preprocess in ZCA and stored.preprocess is None:
-        notes.append(f"whitened by {OURS}")
+        notes.append(WHITENED)
     if not pixels and stored.layout in NORMALISED and preprocess not in ZCA:
-        notes.append(f"taken to be normalised with mean {_listed(info.mean)}, std {_listed(info.std)}")
+        notes.append(f"images are taken to be normalised with mean {_listed(info.mean)}, std {_listed(info.std)}")
     if stored.layout == "pair":
         notes.append(DECODED)
     if space == "hard" and (spread := _spread(labels, info)):

@@ -87,7 +87,7 @@ def refuse_meaningless(seen: Mapping[PartName, Seen], levels: int, notes: Sequen
                     " their values have 12 bits or fewer, scale them to 16 bits (multiply 12 bits by 16), or store 8"
                 )
             raise DataError(
-                f"the largest pixel of all {part} images is {largest} of {levels}: that cannot be meant. Were they"
+                f"the largest pixel of all {part} images is {largest} of {levels}: that cannot be meant. Were pixels"
                 " divided by 255 twice, or cast to whole numbers while they were in [0, 1]? Store pixels as 0 … 255,"
                 " or as floats in [0, 1]"
             )

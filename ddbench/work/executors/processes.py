@@ -294,10 +294,10 @@ class Processes:
                 continue
             if now > worker.task.over_s:
                 limit = worker.task.resources.timeout_s
-                why = f"stopped by --timeout after {limit:g} s: it did not stop by itself, its process was ended"
+                why = f"stopped by --timeout after {limit:g} s: the node did not stop by itself, its process was ended"
                 worker.kill(("timeout", why))
             elif look and (n := tree.threads_of(worker.process.pid)) > MOST_THREADS:
-                why = f"it and what it started ran {n} threads, more than {MOST_THREADS}: all were ended"
+                why = f"the node and what it started ran {n} threads, more than {MOST_THREADS}: all were ended"
                 worker.kill(("failed", why))
 
     def _dead(self) -> list[_Worker]:

@@ -135,7 +135,7 @@ def test_chunks_are_joined_by_number_whichever_is_named(tmp_path, train, toy, wo
     made = stored(found, train)
     assert torch.equal(made.images, images) and torch.equal(made.labels, labels)
     assert made.recipe.lr == pytest.approx(0.02)
-    assert f"joined from {count} files in the order of their numbers" in found.found
+    assert f"the set was joined from {count} files in the order of their numbers" in found.found
 
 
 def test_missing_chunks_and_chunks_that_do_not_fit_are_refused(tmp_path, toy):

@@ -251,7 +251,7 @@ def test_whitening_is_never_guessed(tmp_path, toy):
     with pytest.raises(DataError, match="--preprocess zca-kornia"):
         take(folder)
     found = take(folder, flags=Flags(preprocess="zca-kornia"))
-    assert "its matrices are unknown" in found.warnings[0]
+    assert "whose matrices are unknown" in found.warnings[0]
 
 
 def test_float_arrays_are_never_guessed(tmp_path, toy):

@@ -140,7 +140,7 @@ def test_images_and_labels_are_known_by_any_name_that_says_it(
     tmp_path: Path, pair, names: tuple[str, str], suffix: str
 ) -> None:
     store(tmp_path / f"s{suffix}", dict(zip(names, pair, strict=True)))
-    assert f"images are {names[0]}, labels {names[1]}" in take(tmp_path / f"s{suffix}").found
+    assert f"images were read from {names[0]}, labels from {names[1]}" in take(tmp_path / f"s{suffix}").found
     store(tmp_path / f"two{suffix}", dict(zip(names, pair, strict=True)) | {"other_image": pair[0]})
     if names[0] == "data":  # a usual name is taken
         assert "not read: other_image" in take(tmp_path / f"two{suffix}").found
