@@ -132,7 +132,9 @@ def test_a_step_that_never_returns_is_cut_short_from_outside_and_the_table_is_pr
     assert time.monotonic() - began < 120
     told = capsys.readouterr()
     found = {(record["status"], record["reason"]) for record in records(tmp_path / "bad", "hangs")}
-    assert found == {("timeout", "stopped by --timeout after 1 s: the node did not stop by itself, its process was ended")}
+    assert found == {
+        ("timeout", "stopped by --timeout after 1 s: the node did not stop by itself, its process was ended")
+    }
     assert "random" in told.out
 
 
