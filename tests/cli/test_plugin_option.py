@@ -10,8 +10,8 @@ import pytest
 from ddbench.cli import invoke
 from ddbench.cli.root import root
 
-NAMES_NOTHING = {"env", "plugin doctor", "plugin new", "plugin index", "results rm"}
-"""Commands that neither take nor show a member's name (a new one's aside)."""
+NAMES_NOTHING = {"env", "plugin doctor", "plugin new", "plugin index", "results rm", "status", "cancel"}
+"""Commands that take no member's name (a new one's aside), and show names as files have them."""
 
 PLUGIN = """
 from ddbench import (ArchInfo, ArtifactKind, DatasetRecord, MethodInfo, ProtocolInfo, RawDataset, Selection, Selector,
