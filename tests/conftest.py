@@ -26,7 +26,7 @@ def _session_home(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def new_home(_session_home: None) -> Callable[[Path], Path]:
-    """Makes a home in which nothing is but compiled operations, which take seconds."""
+    """Makes a home in which nothing is but compiled operations, for processes that would compile them, in seconds."""
     from ddbench.models.fused.library import lend
 
     def make(home: Path) -> Path:
@@ -55,8 +55,8 @@ def interrupts() -> Iterator[None]:
 
 
 @pytest.fixture
-def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_home: Callable[[Path], Path]) -> Path:
-    """A ``$DDBENCH_HOME`` for tests that look inside it, empty but for compiled operations."""
-    home = new_home(tmp_path / "home")
+def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty ``$DDBENCH_HOME`` for tests that look inside it."""
+    home = tmp_path / "home"
     monkeypatch.setenv("DDBENCH_HOME", str(home))
     return home

@@ -48,7 +48,7 @@ def wait_for(found, process, seconds=90):
     """Wait until ``found()`` or the process ends."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None and not found():
-        time.sleep(0.01)
+        time.sleep(0.05)
     assert process.poll() is None, f"the run ended before it could be stopped: {process.communicate()}"
 
 

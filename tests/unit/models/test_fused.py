@@ -240,6 +240,17 @@ def told(tmp_path, **environment):
     ).stdout.strip()
 
 
+def test_homes_share_what_is_compiled_where_they_can(tmp_path, monkeypatch):
+    monkeypatch.setenv("DDBENCH_HOME", str(tmp_path / "mine"))
+    (tmp_path / "other").mkdir()
+    library.lend(tmp_path / "other")
+    (tmp_path / "other/compiled/x.so").write_bytes(b"x")
+    assert (tmp_path / "mine/compiled/x.so").read_bytes() == b"x"
+    for place in ("other", "mine", "nowhere"):
+        library.lend(tmp_path / place)  # it has its own, or is not there: that is no error
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_compiled_file_is_kept_for_the_next_process(tmp_path):
     assert told(tmp_path) == ""
     (kept,) = (tmp_path / "home/compiled").iterdir()
