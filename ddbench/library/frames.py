@@ -46,7 +46,7 @@ COLUMNS: dict[str, tuple[str, Value]] = {
     "method": ("name of the method", lambda one, data: one.method),
     "kind": ("distillation, selection or reference", lambda one, data: one.kind),
     "source": ("measured, imported or reported", lambda one, data: one.source),
-    "budget": ("label of the column; None for references", lambda one, data: one.budget and one.budget.label),
+    "budget": ("label of its column; `all`: a reference", lambda one, data: one.budget.label if one.budget else "all"),
     "ipc": ("images per class", lambda one, data: one.budget and one.budget.ipc),
     "fraction": ("share of the training images", lambda one, data: one.budget and one.budget.fraction),
     "arch": ("network that the set was condensed with", lambda one, data: one.setting.arch),

@@ -61,6 +61,7 @@ def test_a_frame_has_a_row_for_each_evaluation_and_the_columns_that_are_document
     assert (dm.dataset, dm.ipc, dm.repetition, dm.student, dm.status) == ("digits", 1, 0, 0, "ok")
     assert len(dm.per_class) == 10 and dm.top1 == pytest.approx(np.mean(dm.per_class), abs=2)
     assert frame[frame.row == "full"].iloc[0].status in ("ok", "skipped")  # another test may have measured it
+    assert "full" in frame.groupby(["method", "budget"]).size(), "a reference has a budget, so that no group loses it"
 
 
 def test_parameters_are_set_by_method(folder):
