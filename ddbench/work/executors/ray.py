@@ -117,6 +117,8 @@ def _environment(mark: str) -> dict[str, str]:
 class OnRay(Elsewhere):
     """Keeps a few nodes for each core with Ray, which places them and tries again what is lost."""
 
+    crosses = "ddbench.work.executors.ray_job:run_ray_job"
+
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._shared = run.wanted.store == "shared"
@@ -131,7 +133,8 @@ class OnRay(Elsewhere):
         self._begun = self._looked = time.monotonic()
         self._told_of: set[Need] = set()
         out = str(run.store.out.resolve())
-        self._link = _Link({"address": self._address, "store": run.wanted.store, "out": out})
+        settings = {"address": self._address, "store": run.wanted.store, "out": out, "crosses": self.crosses}
+        self._link = _Link(settings)
 
     @property
     def claims(self) -> bool:

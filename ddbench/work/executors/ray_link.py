@@ -23,10 +23,11 @@ from typing import Any, TextIO
 from ddbench.core.cpu import cores
 from ddbench.core.documents import parse
 from ddbench.core.errors import DDBenchError, UsageError, text_of
+from ddbench.core.plugin.loader import import_target
 from ddbench.core.store.folder import Store
 from ddbench.work.executors import carried
 from ddbench.work.executors.agent import Job
-from ddbench.work.executors.ray_job import File, Reporter, run_ray_job, sent
+from ddbench.work.executors.ray_job import File, Reporter, sent
 from ddbench.work.executors.serve import take_over_pipes
 
 RETRIES = 2
@@ -71,7 +72,7 @@ class _Link:
     """The connection.
 
     Attributes:
-        settings: ``address``, ``store`` and ``out``.
+        settings: ``address``, ``store``, ``out``, and ``crosses``: the function that tasks run, ``module:name``.
         tell: Writes an answer.
         refs: What Ray has for the nodes on their way, by the names of their jobs.
         cancelled: Names of those that are to stop.
@@ -118,7 +119,7 @@ class _Link:
             )
             actor = ray.remote(Reporter).options(num_cpus=0, scheduling_strategy=here, max_restarts=-1)
             self.reporter = actor.remote()
-        self._task = ray.remote(run_ray_job)
+        self._task = ray.remote(import_target(self.settings["crosses"]))
         self._look()
 
     def listen(self, lines: TextIO) -> None:
