@@ -221,12 +221,18 @@ def _is_here(content: dict[str, Any]) -> bool:
 def _is_gone(content: dict[str, Any]) -> bool:
     """Whether a holder is a process of this machine that has ended; False where that cannot be told."""
     started = content.get("started")  # None: its /proc showed no processes
-    return _is_here(content) and started is not None and _process_start(content["pid"]) != started
+    return _is_here(content) and started is not None and process_start(content["pid"]) != started
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this number runs here; True where that cannot be told."""
-    return not Path("/proc/self/stat").exists() or _process_start(pid) is not None
+def is_alive(pid: int, started: int | None = None) -> bool:
+    """Whether a process of this number runs here; True where that cannot be told.
+
+    Args:
+        pid: The number.
+        started: When it started (:func:`process_start`): another process may have the number by now.
+    """
+    found = process_start(pid)
+    return not Path("/proc/self/stat").exists() or (found is not None and started in (None, found))
 
 
 def held_here(folder: Path) -> set[str]:
@@ -281,7 +287,7 @@ def _content(counter: int, within_s: float, facts: Mapping[str, Any]) -> bytes:
         "boot": _boot_id(),
         "pid_namespace": _namespace(),
         "pid": pid,
-        "started": _process_start(pid),
+        "started": process_start(pid),
         "counter": counter,
         "within_s": within_s,
         **facts,
@@ -313,7 +319,7 @@ def _namespace() -> str:
         return ""
 
 
-def _process_start(pid: int) -> int | None:
+def process_start(pid: int) -> int | None:
     """Start time of a live process in clock ticks since boot; None when there is none (a zombie counts as gone)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

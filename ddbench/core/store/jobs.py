@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from ddbench.core.specs import Frozen
 from ddbench.core.store.files import atomic_write, store_error
 
 FOLDER = ".jobs"
+MARK = "mark"
 _HANDLE = re.compile(r"[0-9a-f]{12}\.json")
 
 
@@ -35,6 +37,7 @@ class Handle(Frozen):
         submitted: When [s since 1970].
         host: Of the run that submitted it.
         pid: Of that run.
+        started: When that process started, as the system counts; None: not known.
         resources: What was asked for, for people: ``{"cpus": 2, "mem": "8.0 GB"}``.
     """
 
@@ -45,6 +48,7 @@ class Handle(Frozen):
     submitted: float
     host: str = ""
     pid: int = 0
+    started: int | None = None
     resources: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -137,6 +141,34 @@ def cancel(out: Path, name: str) -> None:
         StoreError: If that cannot be written.
     """
     atomic_write(folder(out) / f"{name}.cancel", b"")
+
+
+def is_known(out: Path, name: str) -> bool:
+    """Whether a job has its handle still: whoever has heard all that it says removes it."""
+    return (folder(out) / f"{name}.json").exists()
+
+
+def mark(out: Path, *, make: bool = False) -> str:
+    """8 hex digits by which an engine knows the jobs of a results folder, under whatever name machines see it.
+
+    Args:
+        out: The folder.
+        make: Write them down where nobody has.
+
+    Raises:
+        StoreError: If they cannot be written.
+    """
+    path = folder(out) / MARK
+    if make and not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError), path.open("x") as file:
+                file.write(uuid.uuid4().hex[:8])
+        except OSError as error:
+            raise store_error(path, error) from error
+    with contextlib.suppress(OSError):
+        return path.read_text()
+    return "none"
 
 
 def is_cancelled(out: Path, name: str) -> bool:

@@ -9,11 +9,11 @@ import socket
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ddbench.core.documents import ArtifactDocument, Document
 from ddbench.core.errors import FailureStatus
-from ddbench.core.store.claims import is_alive
+from ddbench.core.store.claims import is_alive, process_start
 from ddbench.core.store.files import home
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome, drop_log, fail_unstarted, keep_log
@@ -104,10 +104,10 @@ class Elsewhere:
         Args:
             handles: Of the jobs.
         """
-        for host, pid in sorted({(one.host, one.pid) for one in handles}):
+        for host, pid, started in {(one.host, one.pid, one.started): None for one in handles}:
             if host != socket.gethostname():
                 yield f"process {pid} on {host} submitted jobs that end with it: end it there (kill -INT {pid})"
-            elif is_alive(pid):
+            elif is_alive(pid, started):
                 os.kill(pid, signal.SIGINT)
                 yield f"process {pid} was asked to stop, and with it its jobs"
 
@@ -190,6 +190,6 @@ def time_s(tasks: Sequence[Task], wanted: float | None) -> float:
     return max(LEAST_TIME_S, TIME_FACTOR * sum(task.seconds for task in tasks) + 600.0)
 
 
-def user() -> dict[str, str | int]:
+def user() -> dict[str, Any]:
     """This process, for handles."""
-    return {"host": socket.gethostname(), "pid": os.getpid()}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}

@@ -145,7 +145,7 @@ class OnRay(Elsewhere):
         """Remove the handles of runs of this machine that are gone: Ray ended their tasks with them."""
         here = user()["host"]
         for handle in jobs.handles(self._store.out):
-            if handle.executor == NAME and handle.host == here and not is_alive(handle.pid):
+            if handle.executor == NAME and handle.host == here and not is_alive(handle.pid, handle.started):
                 jobs.remove(self._store.out, handle.name)
 
     @property

@@ -43,6 +43,8 @@ from ddbench.work.executors.slurm_jobs import (
 
 LOOK_S = 5.0
 """Seconds between questions to Slurm."""
+HEAR_S = 0.002
+"""Seconds between two looks at all reports, times their number: a network folder is asked 500 times a second."""
 HOLD = 0.1
 """Nodes too few for a job wait for more of them, while others run, for this share of what a job is worth."""
 LEAVE_S = 15.0
@@ -96,23 +98,25 @@ class Slurm(Elsewhere):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._limits = limits()
+        jobs.mark(run.store.out, make=True)
         self._folder = folder_of(run.store.out)
         self._waiting: list[Task] = []
         self._since = math.inf
         self._full_until = 0.0
         self._jobs: dict[str, _Submitted] = {}
-        self._looked = -math.inf
+        self._looked = self._heard = -math.inf
         self._answered = time.monotonic()
         self._most = min(run.jobs, self._limits.jobs)
         self._adopt()
 
     def _adopt(self) -> None:
         """Take over the jobs of an earlier run that Slurm still has; forget the others."""
-        states = self._states()
+        states_ = self._states()
         for handle in jobs.handles(self._store.out):
             if handle.executor != NAME:
                 continue
-            if states is not None and states.get(handle.engine_id, "GONE") not in ALIVE:
+            over = states_ is not None and states_.get(handle.engine_id, "GONE") not in ALIVE
+            if over or jobs.is_cancelled(self._store.out, handle.name):
                 self._forget(handle)
                 continue
             report = jobs.report(self._store.out, handle.name)
@@ -148,9 +152,12 @@ class Slurm(Elsewhere):
             UsageError: If Slurm refuses a job.
         """
         self._hand_over()
-        found = [one for job in list(self._jobs.values()) for one in self._news(job)]
-        if not found and time.monotonic() - self._looked >= LOOK_S:
-            found = self._look()
+        found: Ended = []
+        if time.monotonic() - self._heard >= HEAR_S * len(self._jobs):
+            found = [one for job in list(self._jobs.values()) for one in self._news(job)]
+            self._heard = time.monotonic()
+        if time.monotonic() - self._looked >= LOOK_S:
+            found += self._look()
         if not found:
             time.sleep(wait_s)
         return found
@@ -197,6 +204,9 @@ class Slurm(Elsewhere):
 
     def _over(self, job: _Submitted) -> Ended:
         """What is told of nodes whose job is over; those that it had not begun are not blamed for it."""
+        if not jobs.is_known(self._store.out, job.handle.name):  # another run of the same command has heard all of it
+            del self._jobs[job.handle.name]
+            return [(key, None) for key in job.tasks]
         found: Ended = []
         working = job.begun & job.tasks.keys()
         words = self._words(job.handle)

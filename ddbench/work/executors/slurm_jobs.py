@@ -16,7 +16,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ def folder_of(out: Path) -> Path:
 
 def job_name(out: Path) -> str:
     """What jobs of a results folder are called."""
-    return f"ddbench-{sha256(str(out.resolve()).encode()).hexdigest()[:8]}"
+    return f"ddbench-{jobs.mark(out)}"
 
 
 def states(out: Path) -> Mapping[str, str] | None:

@@ -44,3 +44,20 @@ def test_cancelled(tmp_path: Path) -> None:
     assert jobs.is_cancelled(tmp_path, HANDLE.name)
     jobs.remove(tmp_path, HANDLE.name)
     assert not jobs.is_cancelled(tmp_path, HANDLE.name)
+
+
+def test_a_folder_has_one_mark_whatever_it_is_called(tmp_path: Path) -> None:
+    """A name of its path would be another one where a machine mounts the folder elsewhere."""
+    assert jobs.mark(tmp_path) == "none"
+    first = jobs.mark(tmp_path, make=True)
+    assert len(first) == 8
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert jobs.mark(tmp_path / "link", make=True) == jobs.mark(tmp_path) == first
+    assert jobs.handles(tmp_path) == []
+
+
+def test_a_handle_that_another_run_removed_is_not_known(tmp_path: Path) -> None:
+    jobs.write(tmp_path, HANDLE)
+    assert jobs.is_known(tmp_path, HANDLE.name)
+    jobs.remove(tmp_path, HANDLE.name)
+    assert not jobs.is_known(tmp_path, HANDLE.name)
