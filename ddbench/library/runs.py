@@ -206,7 +206,8 @@ def _execute(
             try:
                 schedule.run()
             finally:
-                rates.learn(schedule.settled)
+                if not sharing.elsewhere:  # those machines are not this one
+                    rates.learn(schedule.settled)
                 plan.write(store.out / PLAN)  # which references are not measured is known by now
     except InterruptedRunError as error:
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error

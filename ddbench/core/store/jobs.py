@@ -68,6 +68,8 @@ class Report:
         """Lines that are new, as far as they are whole."""
         try:
             with self.path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self.read:  # another file by now
+                    self.read = 0
                 file.seek(self.read)
                 text = file.read()
         except OSError:

@@ -276,5 +276,15 @@ def _await_inputs(document: Document, store: Store, interrupts: Interrupts) -> N
 
 def sees_inputs(document: Document, store: Store) -> bool:
     """Whether what a node reads is there, and whole as far as sizes tell."""
-    made = not isinstance(document, EvaluationDocument) or is_published(document.set, store)
-    return made and all(manifest(kind, key) is not None for kind, key in document.artifacts.values())
+    sets: list[CellDocument | None] = []
+    chosen = True
+    if isinstance(document, EvaluationDocument):
+        sets = [document.set, document.recipe]
+        if document.choice is not None:
+            folder = store.folder(document.choice.set)
+            made = store.condensation(folder)
+            chosen = bool(made and store.evaluation(folder, document.choice.key, made.set_sha256))
+    elif isinstance(document, CellDocument):
+        sets = [document.initial]
+    made_ = all(one is None or is_published(one, store) for one in sets)
+    return chosen and made_ and all(manifest(kind, key) is not None for kind, key in document.artifacts.values())

@@ -43,6 +43,7 @@ class Task:
         document: Its document.
         resources: What it may use.
         lost: How often the job or process that ran it was lost.
+        spared: How often it was running when its job ended for a reason that is nobody's fault.
         times: How many times the usual memory it gets: a node that ran out of it gets twice as much, once.
     """
 
@@ -50,6 +51,7 @@ class Task:
     resources: Resources
     lost: int = 0
     times: int = 1
+    spared: int = 0
 
     @property
     def key(self) -> str:

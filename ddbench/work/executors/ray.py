@@ -24,6 +24,7 @@ from ddbench.core.keys import short
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
 from ddbench.core.store.claims import is_alive, release
+from ddbench.core.store.files import home
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors import tree
@@ -111,7 +112,11 @@ class _Link:
 def _environment(mark: str) -> dict[str, str]:
     """That of this process, whose ``PYTHONPATH`` holds from another folder, too."""
     path = [str(Path(part).absolute()) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    return os.environ | {tree.MARK: mark} | ({"PYTHONPATH": os.pathsep.join(path)} if path else {})
+    return (
+        os.environ
+        | {tree.MARK: mark, "DDBENCH_HOME": str(home().absolute())}
+        | ({"PYTHONPATH": os.pathsep.join(path)} if path else {})
+    )
 
 
 class OnRay(Elsewhere):
@@ -151,7 +156,8 @@ class OnRay(Elsewhere):
     @property
     def slots(self) -> int:
         """A few for each core that the cluster has by now."""
-        return min(self._run.jobs, int(AHEAD * sum(cpus for cpus, _, _ in self._rooms)))
+        known = bool(self._rooms)  # a cluster that grows by demand may have no core yet
+        return min(self._run.jobs, max(AHEAD * known, int(AHEAD * sum(cpus for cpus, _, _ in self._rooms))))
 
     def has_room(self, resources: Resources) -> bool:
         """Always: Ray waits for room itself."""

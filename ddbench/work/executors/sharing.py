@@ -76,7 +76,9 @@ class Sharing:
     def of(self, document: Document) -> Resources:
         """What a node may use."""
         few = narrow(document, self.registries)
-        threads = self.threads
+        threads, wished = self.threads, os.environ.get("OMP_NUM_THREADS", "")
+        if threads is None and self.elsewhere and wished.isdigit():
+            threads = int(wished)  # other machines do not hear of this one's
         if threads is None and not os.environ.get("OMP_NUM_THREADS", "").isdigit():
             threads = 1 if few else self.wide
         alone = self.alone and threads is None and not few

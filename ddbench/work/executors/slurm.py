@@ -8,30 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import shutil
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from ddbench.core.documents import Document
-from ddbench.core.errors import InterruptedRunError, UsageError
+from ddbench.core.errors import DDBenchError, InterruptedRunError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
-from ddbench.core.store.claims import release
+from ddbench.core.store.claims import is_alive, release
 from ddbench.core.store.jobs import Handle as Handed
-from ddbench.core.store.jobs import Report
 from ddbench.work.attempt import Outcome
-from ddbench.work.executors.agent import SEEN_WITHIN_S, claims_of
+from ddbench.work.executors.agent import SEEN_WITHIN_S, Job, claims_of, is_published
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, user
 from ddbench.work.executors.packing import packed, rest
 from ddbench.work.executors.slurm_jobs import (
     NAME,
+    NOT_NOW,
+    NOT_TO_BLAME,
+    OOM,
+    Submitted,
     engine_for,
     folder_of,
     limits,
@@ -50,42 +51,22 @@ HOLD = 0.1
 LEAVE_S = 15.0
 """How long a run that is done waits for jobs to leave Slurm, looking every second, so that none of their files stay."""
 WAIT_S = 1.0
+DAY_S = 86400.0
+"""What the run of another machine left is nobody's after so long."""
+MOST_STILLBORN = 3
+"""So many jobs in a row that began no node end the run: none can work here."""
+MOST_SPARED = 10
+"""A node goes on so many times after jobs that ended for no fault of it; then it counts as lost."""
 SETTLE_S = 5.0
 """A job that ended badly gets so long until what it wrote is seen."""
 BEHIND_S = 3600.0
 """Slurm that says nothing for so long has lost the jobs [s]."""
 ALIVE = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED",
          "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}  # fmt: skip
-FULL = re.compile(r"(QOS|Assoc|Max)\w*(Submit|Job)\w*Limit|job submit limit|Slurm temporarily unable|limit reached",
-                  re.IGNORECASE)  # fmt: skip
-"""What sbatch says when there is room for no more jobs now."""
-OOM = re.compile(r"exceeded (job )?memory limit|oom[-_ ]?kill", re.IGNORECASE)
-"""What stands in a job's stderr where memory ended it and its state does not say so."""
 
 
 class JobsGoOnWarning(UserWarning):
     """A run ends, and its jobs do not."""
-
-
-@dataclass
-class _Submitted:
-    """A job on its way.
-
-    Attributes:
-        handle: What is kept of it.
-        report: What it says.
-        tasks: Its nodes that have no outcome yet, as far as this run waits for them.
-        begun: Nodes that it began.
-        over: When it was first seen to be over [monotonic s].
-        state: What Slurm says.
-    """
-
-    handle: Handed
-    report: Report
-    tasks: dict[str, Task] = field(default_factory=dict)
-    begun: set[str] = field(default_factory=set)
-    over: float | None = None
-    state: str = "PENDING"
 
 
 class Slurm(Elsewhere):
@@ -103,26 +84,27 @@ class Slurm(Elsewhere):
         self._waiting: list[Task] = []
         self._since = math.inf
         self._full_until = 0.0
-        self._jobs: dict[str, _Submitted] = {}
+        self._jobs: dict[str, Submitted] = {}
+        self._refused: Ended = []
+        self._stillborn = 0
+        self._accepted = time.monotonic()
         self._looked = self._heard = -math.inf
         self._answered = time.monotonic()
         self._most = min(run.jobs, self._limits.jobs)
         self._adopt()
 
     def _adopt(self) -> None:
-        """Take over the jobs of an earlier run that Slurm still has; forget the others."""
-        states_ = self._states()
-        for handle in jobs.handles(self._store.out):
-            if handle.executor != NAME:
-                continue
+        """Wait for the jobs of other runs that Slurm still has; forget those of runs that are gone."""
+        known = [handle for handle in jobs.handles(self._store.out) if handle.executor == NAME]
+        states_ = self._states() if known else {}  # later than the handles: what is not there has ended
+        for handle in known:
             over = states_ is not None and states_.get(handle.engine_id, "GONE") not in ALIVE
             if over or jobs.is_cancelled(self._store.out, handle.name):
                 self._forget(handle)
                 continue
-            report = jobs.report(self._store.out, handle.name)
-            done = {said["key"] for said in report.news() if "outcome" in said}
-            left = {key: seconds for key, seconds in handle.nodes.items() if key not in done}
-            self._jobs[handle.name] = _Submitted(handle.model_copy(update={"nodes": left}), report)
+            job = Submitted(handle, jobs.report(self._store.out, handle.name))
+            job.hear()  # what had an outcome before is not waited for
+            self._jobs[handle.name] = job
         if n := len(self._jobs):
             warnings.warn(f"{n} jobs of an earlier run are with Slurm", JobsGoOnWarning, stacklevel=2)
 
@@ -134,7 +116,7 @@ class Slurm(Elsewhere):
         """Keep the node until there are enough for a job; one that Slurm has already is waited for."""
         task = self._task(document, resources)
         for job in self._jobs.values():
-            if document.key in job.handle.nodes and job.over is None:
+            if document.key in job.left and job.over is None:
                 job.tasks[document.key] = task
                 return document.key
         self._wait(task)
@@ -152,7 +134,7 @@ class Slurm(Elsewhere):
             UsageError: If Slurm refuses a job.
         """
         self._hand_over()
-        found: Ended = []
+        found, self._refused = self._refused, []
         if time.monotonic() - self._heard >= HEAR_S * len(self._jobs):
             found = [one for job in list(self._jobs.values()) for one in self._news(job)]
             self._heard = time.monotonic()
@@ -162,21 +144,18 @@ class Slurm(Elsewhere):
             time.sleep(wait_s)
         return found
 
-    def _news(self, job: _Submitted) -> Ended:
+    def _news(self, job: Submitted) -> Ended:
         """What a job has said since it was last asked."""
         found: Ended = []
-        for said in job.report.news():
-            key = said.get("key")
-            if "outcome" not in said:
-                job.begun.add(str(key))
-                continue
-            task = job.tasks.pop(str(key), None)
+        for key, outcome in job.hear():
+            task = job.tasks.pop(key, None)
             if task is not None:
-                outcome = None if said["outcome"] is None else Outcome.model_validate(said["outcome"])
-                told = self.ended(task, outcome)
+                told = self.ended(task, None if outcome is None else Outcome.model_validate(outcome))
                 found += told or []
                 if told is None:
                     self._wait(task)
+        if job.begun:
+            self._stillborn = 0
         return found
 
     def _look(self) -> Ended:
@@ -202,17 +181,23 @@ class Slurm(Elsewhere):
                 found += self._news(job) + self._over(job)
         return found
 
-    def _over(self, job: _Submitted) -> Ended:
+    def _over(self, job: Submitted) -> Ended:
         """What is told of nodes whose job is over; those that it had not begun are not blamed for it."""
         if not jobs.is_known(self._store.out, job.handle.name):  # another run of the same command has heard all of it
             del self._jobs[job.handle.name]
             return [(key, None) for key in job.tasks]
         found: Ended = []
-        working = job.begun & job.tasks.keys()
         words = self._words(job.handle)
         oom = job.state == "OUT_OF_MEMORY" or OOM.search(words) is not None
+        working = job.begun & job.tasks.keys() or (job.tasks.keys() if oom else set())
+        if job.tasks and not job.begun and not oom:
+            self._count_stillborn(job, words)
         for key, task in job.tasks.items():
-            if working and key not in working:
+            if is_published(task.document, self._store):
+                found.append((key, None))
+                continue
+            if key not in working or (job.state in NOT_TO_BLAME and task.spared < MOST_SPARED):
+                task.spared += key in working
                 self._wait(task)
                 continue
             release(claims_of(task.document, self._store), short(key), place_of(job.handle.engine_id))
@@ -227,8 +212,25 @@ class Slurm(Elsewhere):
         self._forget(job.handle)
         return found
 
+    def _count_stillborn(self, job: Submitted, words: str) -> None:
+        """A job that began no node blames none; several in a row mean that no job can work here.
+
+        Raises:
+            DDBenchError: If there were several.
+        """
+        self._stillborn += job.state not in NOT_TO_BLAME
+        if self._stillborn >= MOST_STILLBORN:
+            last = " ".join(words.split())[-300:] or "it said nothing"
+            raise DDBenchError(f"{MOST_STILLBORN} jobs in a row began no node, the last is {job.handle.engine_id} "
+                               f"({job.state}): {last}")  # fmt: skip
+
     def _forget(self, handle: Handed) -> None:
-        """Remove what a job that is over left; submitit's files of it, too."""
+        """Remove what a job that is over left, submitit's files too; where another run may still read it, it stays."""
+        me = user()
+        here = handle.host == me["host"]
+        mine = here and (handle.pid, handle.started) == (me["pid"], me["started"])
+        if not mine and (is_alive(handle.pid, handle.started) if here else time.time() - handle.submitted < DAY_S):
+            return
         jobs.remove(self._store.out, handle.name)
         for path in self._folder.glob(f"{handle.engine_id}_*"):
             with contextlib.suppress(OSError):
@@ -262,7 +264,8 @@ class Slurm(Elsewhere):
                     left += [task for pack in now_ for task in pack]
                     room = 0
         self._waiting = left
-        self._since = now if left else math.inf
+        if not left or full:
+            self._since = now if left else math.inf
 
     def _array(self, need: Need, packs: Sequence[Sequence[Task]]) -> bool:
         """Submit packs as one array; False where Slurm takes no more jobs now.
@@ -272,28 +275,44 @@ class Slurm(Elsewhere):
         """
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        engine = engine_for(self._folder, need, packs, self._run)
+        engine = engine_for(self._folder, need, packs, self._run)  # checks what the user says
         crossing = [self.job(pack) for pack in packs]
         try:
-            with quietly():
+            with quietly(), self._run.interrupts.deferred():  # else a job might have no handle
                 sent = engine.map_array(self.crosses, [job.model_dump_json() for job in crossing])
+                self._keep(need, packs, crossing, [one.job_id for one in sent])
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
             text = " ".join(str(error.__cause__ or error).split())
-            if FULL.search(text):
-                self._full_until = time.monotonic() + 60.0
+            now = time.monotonic()
+            if NOT_NOW.search(text) and now - self._accepted < BEHIND_S:
+                self._full_until = now + 60.0
+                warnings.warn(
+                    f"Slurm takes no job now, it is asked again: {text[-200:]}", JobsGoOnWarning, stacklevel=2
+                )
                 return False
+            doubled = [task for pack in packs for task in pack if task.times > 1]
+            if len(doubled) == sum(map(len, packs)):  # nobody has twice the memory
+                for task in doubled:
+                    self._refused += self.vanished(task, "what ran out of memory", text, "oom") or []
+                return True
             raise UsageError(f"Slurm refuses a job: {text[-400:]} (see --resources, and --dry-run)") from error
-        for job, one, pack in zip(crossing, sent, packs, strict=True):
+        self._accepted = time.monotonic()
+        return True
+
+    def _keep(
+        self, need: Need, packs: Sequence[Sequence[Task]], crossing: Sequence[Job], ids: Sequence[str]
+    ) -> None:  # fmt: skip
+        """Write the handles of jobs that Slurm has."""
+        for job, engine_id, pack in zip(crossing, ids, packs, strict=True):
             nodes = {task.key: task.resources.seconds for task in pack}
             asked = {"cpus": need.cpus, "gpus": need.gpus, "mem": in_words(need.mem_mb)}
             handle = Handed(
-                name=job.name, executor=NAME, engine_id=one.job_id, nodes=nodes, submitted=time.time(),
+                name=job.name, executor=NAME, engine_id=engine_id, nodes=nodes, submitted=time.time(),
                 resources=asked, **user(),
             )  # fmt: skip
             jobs.write(self._store.out, handle)
             tasks = {task.key: task for task in pack}
-            self._jobs[job.name] = _Submitted(handle, jobs.report(self._store.out, job.name), tasks)
-        return True
+            self._jobs[job.name] = Submitted(handle, jobs.report(self._store.out, job.name), tasks)
 
     def _states(self) -> Mapping[str, str] | None:
         """Id → state of this folder's jobs; None where Slurm does not answer."""
@@ -336,11 +355,12 @@ class Slurm(Elsewhere):
         """
         ids = [one.engine_id for one in handles]
         try:
-            subprocess.run(["scancel", *ids], capture_output=True, text=True, timeout=60, check=True)
+            subprocess.run(["scancel", "--quiet", *ids], capture_output=True, text=True, timeout=60, check=True)
         except OSError as error:
             raise UsageError(f"scancel: {error.strerror}: there is no Slurm here") from None
         except subprocess.CalledProcessError as error:
-            raise UsageError(f"scancel: {error.stderr.strip()}") from None
+            if "Invalid job id" not in error.stderr:  # Slurm has forgotten jobs that ended long ago
+                raise UsageError(f"scancel: {error.stderr.strip()}") from None
         yield f"{len(ids)} job{'' if len(ids) == 1 else 's'} of Slurm cancelled: {', '.join(ids)}"
 
     def close(self) -> None:
@@ -352,15 +372,15 @@ class Slurm(Elsewhere):
             going = self._going()
         for job in [job for job in self._jobs.values() if job not in going or _is_done(job)]:
             self._forget(job.handle)
-        if not going:
+        if not any(handle.executor == NAME for handle in jobs.handles(self._store.out)):
             shutil.rmtree(self._folder, ignore_errors=True)
-        elif not all(map(_is_done, going)):
+        if not all(map(_is_done, going)):
             where = f"--out {self._store.out}"
             who = "1 job goes" if len(going) == 1 else f"{len(going)} jobs go"
             text = f"{who} on: see `ddbench status {where}`; `ddbench cancel {where}` ends what goes on"
             warnings.warn(text, JobsGoOnWarning, stacklevel=2)
 
-    def _going(self) -> list[_Submitted]:
+    def _going(self) -> list[Submitted]:
         """The jobs that Slurm still has; all that are not known to be over where it does not answer."""
         states_ = self._states() if self._jobs else {}
         return [
@@ -370,7 +390,7 @@ class Slurm(Elsewhere):
         ]
 
 
-def _is_done(job: _Submitted) -> bool:
+def _is_done(job: Submitted) -> bool:
     """Whether all nodes of a job have outcomes."""
-    said = {line["key"] for line in Report(job.report.path).news() if "outcome" in line}
-    return job.handle.nodes.keys() <= said
+    job.hear()
+    return not job.left

@@ -15,7 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,13 @@ from ddbench.work.executors.base import Run
 from ddbench.work.executors.elsewhere import Need, Task, time_s
 
 NAME = "slurm"
+NOT_NOW = re.compile(r"(MaxSubmit|MaxJobs)\w*Limit|temporarily unable|Unable to contact|timed out|Connection refused",
+                     re.IGNORECASE)  # fmt: skip
+"""What sbatch says when there is room for no more jobs now, or nobody answers."""
+OOM = re.compile(r"exceeded (job )?memory limit|oom[-_ ]?kill", re.IGNORECASE)
+"""What stands in a job's stderr where memory ended it and its state does not say so."""
+NOT_TO_BLAME = {"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "COMPLETED"}
+"""States of jobs whose running node goes on from its checkpoint, and is not counted as lost, for some times."""
 NOT_LAUNCHED = "LAUNCH_FAILED"
 """State of a job that Slurm could not start, and holds."""
 SIGNAL_S = 90
@@ -49,10 +56,48 @@ def run_slurm_job(text: str) -> str:
     threading.Thread(target=wait, daemon=True).start()
     job, array = os.environ["SLURM_JOB_ID"], os.environ.get("SLURM_ARRAY_JOB_ID")
     said = run_job(text, place_of(job if array is None else f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"))
-    if again.is_set() and '"stopped": true' in said:
-        subprocess.run(["scontrol", "requeue", job], check=True, timeout=60)
-        time.sleep(60)  # until Slurm ends it
+    stopped = again.is_set() and '"stopped": true' in said
+    if stopped and subprocess.run(["scontrol", "requeue", job], check=False, timeout=60).returncode == 0:
+        time.sleep(60)  # until Slurm ends it; else the run that waits hands its nodes over again
     return said
+
+
+@dataclass(eq=False)
+class Submitted:
+    """A job on its way.
+
+    Attributes:
+        handle: What is kept of it.
+        report: What it says.
+        tasks: Its nodes without an outcome that this run waits for.
+        left: All its nodes without an outcome.
+        begun: Nodes that it began.
+        over: When it was first seen to be over [monotonic s].
+        state: What Slurm says.
+    """
+
+    handle: jobs.Handle
+    report: jobs.Report
+    tasks: dict[str, Task] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)
+    over: float | None = None
+    state: str = "PENDING"
+
+    def __post_init__(self) -> None:
+        self.left = {*self.handle.nodes}
+
+    def hear(self) -> list[tuple[str, Any]]:
+        """Keys and outcomes, as JSON, of the nodes that have ended since it was last asked."""
+        found = []
+        for said in self.report.news():
+            key = str(said.get("key"))
+            if "outcome" in said:
+                self.left.discard(key)
+                found.append((key, said["outcome"]))
+            else:
+                self.begun.add(key)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +167,10 @@ def engine_for(folder: Path, need: Need, packs: Sequence[Sequence[Task]], run: R
 
     with quietly():
         # -P: nothing is imported from the folder that the user happens to be in
-        engine = submitit.SlurmExecutor(folder, python=f"{shlex.quote(sys.executable)} -P")
+        try:
+            engine = submitit.SlurmExecutor(folder, python=f"{shlex.quote(sys.executable)} -P")
+        except RuntimeError as error:
+            raise UsageError(f"--executor slurm: {error}") from None
     longest = max(time_s(pack, run.wanted.time_s) for pack in packs)
     minutes = max(1, math.ceil(longest / 60))
     asked = {
@@ -135,7 +183,7 @@ def engine_for(folder: Path, need: Need, packs: Sequence[Sequence[Task]], run: R
         asked["gpus_per_node"] = need.gpus
     own = submitit.SlurmExecutor._valid_parameters()
     more = {word: value for word, value in run.wanted.slurm.items() if word not in own}
-    asked |= {word: value for word, value in run.wanted.slurm.items() if word in own}
+    asked |= {word: int(v) if v.isdigit() else v for word, v in run.wanted.slurm.items() if word in own}
     asked["additional_parameters"] = {"requeue": True, **more}
     try:
         engine.update_parameters(**{word: value for word, value in asked.items() if value is not None})

@@ -60,6 +60,9 @@ class Wanted(Frozen):
         return found
 
 
+OURS = ("job_name", "array", "output", "error", "nodes", "ntasks", "ntasks_per_node", "array_parallelism", "setup",
+        "signal", "signal_delay_s", "open_mode", "wckey", "command", "folder", "map_count")  # fmt: skip
+"""Options of sbatch that are not the user's."""
 BY_FORECAST = Wanted()
 KNOWN = ("cpus", "gpus", "mem", "time", "pack", "partition", "account", "address")
 
@@ -83,6 +86,9 @@ def wanted_of(words: Mapping[str, str], store: Literal["shared", "driver"] = "sh
                 f"--resources: there is no {name!r}{more} There are: {', '.join(KNOWN)}, and {SLURM}NAME for any "
                 "other option of sbatch"
             )
+    ours = [name for name in words if name.removeprefix(SLURM) in OURS and name.startswith(SLURM)]
+    if ours:
+        raise UsageError(f"--resources {ours[0]}: ddbench says that itself, because it finds its jobs by it")
     rest = {name.removeprefix(SLURM): value for name, value in words.items() if name.startswith(SLURM)}
     try:
         return Wanted(**own, store=store, slurm=rest)

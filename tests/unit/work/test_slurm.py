@@ -1,0 +1,215 @@
+"""What the executor `slurm` decides by itself; that Slurm does its part is tried on a real one (tests/cluster)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ddbench.core.errors import DDBenchError, UsageError
+from ddbench.core.plugin.loader import Registries
+from ddbench.core.store import jobs
+from ddbench.core.store.folder import Store
+from ddbench.work.executors import slurm
+from ddbench.work.executors.base import Resources, Run
+from ddbench.work.executors.elsewhere import Task, user
+from ddbench.work.executors.slurm_jobs import NOT_NOW, Limits
+from ddbench.work.executors.wanted import Wanted, wanted_of
+from ddbench.work.interrupts import Interrupts
+from ddbench.work.monitor import Silent
+
+OUTCOME = {"status": "failed", "reason": "x", "record": None}
+
+
+def document(key: str) -> Any:
+    return SimpleNamespace(key=key, model_dump=lambda mode: {"key": key})
+
+
+class Clocked(slurm.Slurm):
+    """One that submits into a list, on a clock of its own."""
+
+    def _array(self, need: Any, packs: Any) -> bool:
+        self.sent = [*getattr(self, "sent", []), *([task.key for task in pack] for pack in packs)]
+        for pack in packs:
+            name = f"{len(self._jobs):012x}"
+            handle = jobs.Handle(name=name, executor="slurm", engine_id=name, nodes={t.key: None for t in pack},
+                                 submitted=0.0, **user())  # fmt: skip
+            jobs.write(self._store.out, handle)
+            report = jobs.report(self._store.out, name)
+            self._jobs[name] = slurm.Submitted(handle, report, {t.key: t for t in pack})
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    found = SimpleNamespace(now=1000.0, states={})
+    fake = SimpleNamespace(monotonic=lambda: found.now, sleep=lambda s: None, time=lambda: 5.0)
+    monkeypatch.setattr(slurm, "time", fake)
+    monkeypatch.setattr(slurm, "limits", lambda: Limits(1000, 5000))
+    monkeypatch.setattr(slurm, "states", lambda out: found.states)
+    monkeypatch.setattr(slurm, "is_published", lambda document, store: False)
+    monkeypatch.setattr(slurm, "claims_of", lambda document, store: store.out)
+    return found
+
+
+def made(out: Path, pack: float = 100.0) -> Clocked:
+    return Clocked(Run(Store(out), Registries(), 100, Interrupts(), Silent(), wanted=Wanted(pack=pack)))
+
+
+def tasks(executor: Clocked) -> dict[str, Task]:
+    """All nodes that have no outcome yet, wherever they are."""
+    handed = [task for job in executor._jobs.values() for task in job.tasks.values()]
+    return {task.key: task for task in handed + executor._waiting}
+
+
+def give(executor: Clocked, *keys: str, seconds: float = 10.0) -> None:
+    for key in keys:
+        executor.submit(document(key), Resources(device="cpu", threads=1, seconds=seconds))
+
+
+def test_nodes_too_few_for_a_job_wait_a_tenth_while_others_run(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path)
+    give(executor, "long", seconds=100.0)
+    executor.poll(0.0)
+    clock.states = dict.fromkeys(executor._jobs, "RUNNING")
+    give(executor, "a", "b")
+    for _ in range(9):
+        executor.poll(0.0)
+        clock.now += 1.0
+    assert executor.sent == [["long"]]
+    clock.now += 2.0
+    executor.poll(0.0)
+    assert executor.sent == [["long"], ["a", "b"]], "however often it was asked meanwhile"
+
+
+def test_they_do_not_wait_where_nothing_runs(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path)
+    give(executor, "a", "b")
+    executor.poll(0.0)
+    assert executor.sent == [["a", "b"]]
+
+
+@pytest.fixture
+def left(tmp_path: Path, clock: SimpleNamespace) -> SimpleNamespace:
+    """A job of an earlier run: one node ended, one begun, one not."""
+    handle = jobs.Handle(name="a" * 12, executor="slurm", engine_id="7", nodes=dict.fromkeys("xyz"), submitted=5.0,
+                         **(user() | {"pid": 2**22 + 1}))  # fmt: skip
+    jobs.write(tmp_path, handle)
+    report = jobs.report(tmp_path, handle.name)
+    for key in "xy":
+        report.add({"key": key, "begun": 1.0})
+    report.add({"key": "x", "outcome": OUTCOME})
+    clock.states = {"7": "RUNNING"}
+    return SimpleNamespace(handle=handle, report=report)
+
+
+def test_the_jobs_of_an_earlier_run_are_waited_for(
+    tmp_path: Path, clock: SimpleNamespace, left: SimpleNamespace
+) -> None:
+    with pytest.warns(slurm.JobsGoOnWarning, match="1 jobs of an earlier run"):
+        executor = made(tmp_path)
+    give(executor, "x", "y", "z")
+    executor.poll(0.0)
+    assert getattr(executor, "sent", []) == [], "while a job runs, few nodes wait"
+    assert [task.key for task in executor._waiting] == ["x"], "it ended before: it is wanted again"
+    left.report.add({"key": "y", "outcome": OUTCOME})
+    clock.now += 1.0
+    assert [(key, outcome.status) for key, outcome in executor.poll(0.0) if outcome] == [("y", "failed")]
+
+
+def test_when_such_a_job_dies_only_the_node_that_it_had_begun_is_blamed(
+    tmp_path: Path, clock: SimpleNamespace, left: SimpleNamespace
+) -> None:
+    with pytest.warns(slurm.JobsGoOnWarning):
+        executor = made(tmp_path)
+    give(executor, "y", "z")
+    clock.states = {"7": "FAILED"}
+    for _ in range(3):
+        clock.now += slurm.SETTLE_S
+        executor.poll(0.0)
+    assert {key: task.lost for key, task in tasks(executor).items()} == {"y": 1, "z": 0}
+
+
+def test_what_another_run_has_heard_and_removed_the_store_knows(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path)
+    give(executor, "a")
+    executor.poll(0.0)
+    (name,) = executor._jobs
+    jobs.remove(tmp_path, name)
+    clock.states = {name: "COMPLETED"}
+    found = []
+    for _ in range(30):
+        clock.now += 10.0
+        found += executor.poll(0.0)
+    assert found == [("a", None)]
+
+
+@pytest.mark.parametrize(("state", "lost"), [("TIMEOUT", 0), ("PREEMPTED", 0), ("NODE_FAIL", 0), ("FAILED", 1)])
+def test_a_job_that_ended_for_no_fault_of_its_node_blames_it_not(
+    tmp_path: Path, clock: SimpleNamespace, state: str, lost: int
+) -> None:
+    executor = made(tmp_path)
+    give(executor, "a")
+    executor.poll(0.0)
+    (job,) = executor._jobs.values()
+    job.report.add({"key": "a", "begun": 1.0})
+    clock.states = {job.handle.engine_id: state}
+    for _ in range(3):
+        clock.now += slurm.SETTLE_S
+        executor.poll(0.0)
+    again = tasks(executor)["a"]
+    assert (again.lost, again.spared) == (lost, 1 - lost)
+
+
+def test_jobs_that_begin_no_node_end_the_run_and_blame_none(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path)
+    give(executor, "a", "b")
+    with pytest.raises(DDBenchError, match="3 jobs in a row began no node"):
+        for _ in range(20):
+            executor.poll(0.0)
+            clock.states = dict.fromkeys(executor._jobs, "FAILED")
+            clock.now += slurm.SETTLE_S
+    assert not (tmp_path / ".lost").exists()
+
+
+def test_the_handle_of_a_run_that_lives_stays(tmp_path: Path, clock: SimpleNamespace) -> None:
+    mine = user() | {"pid": os.getppid(), "started": None}
+    handle = jobs.Handle(name="b" * 12, executor="slurm", engine_id="9", nodes={"k": None}, submitted=5.0, **mine)
+    jobs.write(tmp_path, handle)
+    made(tmp_path)
+    assert jobs.handles(tmp_path) == [handle], "that run reads the end of its job itself"
+
+
+@pytest.mark.parametrize(
+    ("text", "later"),
+    [
+        ("sbatch: error: QOSMaxSubmitJobPerUserLimit", True),
+        ("sbatch: error: AssocMaxJobsLimit", True),
+        ("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying", True),
+        ("Unable to contact slurm controller (connect failure)", True),
+        ("Socket timed out on send/recv operation", True),
+        ("QOSMaxWallDurationPerJobLimit", False),
+        ("QOSMaxCpuPerJobLimit", False),
+        ("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)", False),
+        ("invalid partition specified: nowhere", False),
+    ],
+)
+def test_what_is_asked_again_and_what_is_refused(text: str, later: bool) -> None:
+    assert (NOT_NOW.search(text) is not None) is later
+
+
+@pytest.mark.parametrize("name", ["job_name", "array", "output", "signal", "setup"])
+def test_options_by_which_jobs_are_found_are_not_the_users(name: str) -> None:
+    with pytest.raises(UsageError, match=f"slurm_{name}"):
+        wanted_of({f"slurm_{name}": "x"})
+
+
+def test_what_ran_out_of_memory_is_tried_once_with_twice_as_much(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path)
+    one = Task(document("a"), Resources(peak_mb=1000.0))
+    first = executor.need(one).mem_mb
+    assert executor.vanished(one, "job 1", status="oom") is None
+    assert executor.need(one).mem_mb == pytest.approx(2 * first, abs=512)
