@@ -309,8 +309,7 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     style = given.get("style", "table")
     how = how_of(given)
     sharing = how.sharing(plan, store)
-    if plan.pending():
-        foresee(plan, store, sharing, Kept())
+    _, peaks = foresee(plan, store, sharing, Kept()) if plan.pending() else (None, memory.Peaks())
     rows = list(planning.listing(plan))
     if style == "json":
         click.echo(json.dumps(rows, indent=1))
@@ -331,7 +330,7 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
     click.echo(tabulate(shown, headers="keys", tablefmt=text, floatfmt=".0f"))
     if style == "table" and plan.pending():
         click.echo("\n" + tabulate(outlook.by_method(plan), headers="keys", tablefmt=text, colalign=SUMMARY))
-    for text in scripts(plan, store, how, sharing) if style == "table" else ():
+    for text in scripts(plan, store, how, sharing, peaks) if style == "table" else ():
         click.echo(f"\n{text}")
     line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs)
     click.echo("; ".join([line, *([sharing.text] if plan.pending() else [])]), err=True)

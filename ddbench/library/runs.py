@@ -213,7 +213,7 @@ def _execute(
         raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
 
 
-def scripts(plan: Plan, store: Store, how: How, sharing: Sharing) -> Iterator[str]:
+def scripts(plan: Plan, store: Store, how: How, sharing: Sharing, peaks: Peaks) -> Iterator[str]:
     """What an executor would submit first of a plan with forecasts, for people.
 
     Args:
@@ -221,6 +221,7 @@ def scripts(plan: Plan, store: Store, how: How, sharing: Sharing) -> Iterator[st
         store: Where results would go.
         how: How nodes are computed.
         sharing: Where they run.
+        peaks: What memory they need.
     """
     from ddbench.work.interrupts import Interrupts
     from ddbench.work.monitor import Silent
@@ -230,14 +231,12 @@ def scripts(plan: Plan, store: Store, how: How, sharing: Sharing) -> Iterator[st
     )
     ready = [node for node in plan.pending() if not any(plan.nodes[key].pending for key in node.needs)]
     ready = [node for node in ready if not node.is_reference]
-    yield from executor_scripts(
-        sharing.executor,
-        run,
-        [
-            (node.document, sharing.of(node.document).model_copy(update={"seconds": node.forecast_s}))
-            for node in longest_first(ready, seconds_left(plan))
-        ],
-    )
+    given = []
+    for node in longest_first(ready, seconds_left(plan)):
+        host, device = peaks.of(node.document)
+        expected = {"peak_mb": host, "device_mb": device, "seconds": node.forecast_s}
+        given.append((node.document, sharing.of(node.document).model_copy(update=expected)))
+    yield from executor_scripts(sharing.executor, run, given)
 
 
 def unfinished(plan: Plan) -> list[Node]:

@@ -108,6 +108,10 @@ class Store:
         """Folder of the claims on nodes."""
         return (home() / "artifacts" if shared else self.out) / ".claims"
 
+    def claims_of(self, document: Document) -> Path:
+        """Folder of the claim on one node."""
+        return self.claims(shared=isinstance(document, ArtifactDocument) or document.set.shared)
+
     def log(self, document: Document) -> Path:
         """File with the traceback of a node that failed, beside its record; of an artifact, beside its folder.
 

@@ -227,7 +227,7 @@ class _Work:
             if is_published(document, store):
                 self.outcomes[document.key] = None
                 continue
-            folder = claims_of(document, store)
+            folder = store.claims_of(document)
             release(folder, short(document.key), self.called)  # of this job, before it was queued again
             claim = acquire(folder, short(document.key), self.watch, self.called)
             if claim is None:
@@ -246,11 +246,6 @@ class _Work:
                 return
         if waiting:
             time.sleep(WAIT_S)
-
-
-def claims_of(document: Document, store: Store) -> Path:
-    """Where the claim on a node lies."""
-    return store.claims(shared=isinstance(document, ArtifactDocument) or document.set.shared)
 
 
 def is_published(document: Document, store: Store) -> bool:

@@ -28,7 +28,7 @@ from ddbench.core.store.files import home
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors import tree
-from ddbench.work.executors.agent import claims_of, sees_inputs
+from ddbench.work.executors.agent import sees_inputs
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.carried import check_inputs
 from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, user
@@ -306,7 +306,7 @@ class OnRay(Elsewhere):
         """Forget a task; a claim that it still holds is of a worker that is gone."""
         jobs.remove(self._store.out, name)
         if self._shared:
-            release(claims_of(flight.task.document, self._store), short(flight.task.key), place_of(name))
+            release(self._store.claims_of(flight.task.document), short(flight.task.key), place_of(name))
 
 
 def _is_damaged(outcome: Outcome | None) -> bool:

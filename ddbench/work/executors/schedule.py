@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from ddbench.core.documents import ArtifactDocument, CellDocument, Document, EvaluationDocument
 from ddbench.core.errors import InterruptedRunError
@@ -111,12 +110,8 @@ class Schedule:
 
     def _holders(self, nodes: list[Node]) -> list[str]:
         """Which other processes work on nodes."""
-        found = (holder_of(self._claims(node.document), short(node.key)) for node in nodes)
+        found = (holder_of(self.store.claims_of(node.document), short(node.key)) for node in nodes)
         return sorted({one for one in found if one is not None})
-
-    def _claims(self, document: Document) -> Path:
-        """Where the claim on a node lies."""
-        return self.store.claims(shared=isinstance(document, ArtifactDocument) or document.set.shared)
 
     def _queue(self) -> list[Node]:
         """What may start, the next one first; references of which it is not decided yet whether they are measured wait.
@@ -186,7 +181,7 @@ class Schedule:
             return False
         with ExitStack() as held:
             if not self.executor.claims:
-                claim = acquire(self._claims(node.document), short(node.key), self.watch)
+                claim = acquire(self.store.claims_of(node.document), short(node.key), self.watch)
                 if claim is None:
                     return self._look(node)
                 held.enter_context(claim)

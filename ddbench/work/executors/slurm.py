@@ -23,7 +23,7 @@ from ddbench.core.store import jobs
 from ddbench.core.store.claims import is_alive, release
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome
-from ddbench.work.executors.agent import SEEN_WITHIN_S, Job, claims_of, is_published
+from ddbench.work.executors.agent import SEEN_WITHIN_S, Job, is_published
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, user
 from ddbench.work.executors.packing import packed, rest
@@ -200,7 +200,7 @@ class Slurm(Elsewhere):
                 task.spared += key in working
                 self._wait(task)
                 continue
-            release(claims_of(task.document, self._store), short(key), place_of(job.handle.engine_id))
+            release(self._store.claims_of(task.document), short(key), place_of(job.handle.engine_id))
             more = " with twice the memory" if oom else ""
             how = f"job {job.handle.engine_id} ({'OUT_OF_MEMORY' if oom else job.state})"
             told = self.vanished(task, how, words, "oom" if oom else "failed")

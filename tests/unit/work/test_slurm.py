@@ -51,7 +51,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(slurm, "limits", lambda: Limits(1000, 5000))
     monkeypatch.setattr(slurm, "states", lambda out: found.states)
     monkeypatch.setattr(slurm, "is_published", lambda document, store: False)
-    monkeypatch.setattr(slurm, "claims_of", lambda document, store: store.out)
+    monkeypatch.setattr(Store, "claims_of", lambda self, document: self.out)
     return found
 
 
