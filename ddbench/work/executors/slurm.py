@@ -192,22 +192,24 @@ class Slurm(Elsewhere):
         working = job.begun & job.tasks.keys() or (job.tasks.keys() if oom else set())
         if job.tasks and not job.begun and not oom:
             self._count_stillborn(job, words)
+        how, again = f"job {job.handle.engine_id} ({'OUT_OF_MEMORY' if oom else job.state})", 0
         for key, task in job.tasks.items():
-            if is_published(task.document, self._store):
-                found.append((key, None))
-                continue
-            if key not in working or (job.state in NOT_TO_BLAME and task.spared < MOST_SPARED):
-                task.spared += key in working
-                self._wait(task)
-                continue
+            told: Ended | None = None
             release(self._store.claims_of(task.document), short(key), place_of(job.handle.engine_id))
-            more = " with twice the memory" if oom else ""
-            how = f"job {job.handle.engine_id} ({'OUT_OF_MEMORY' if oom else job.state})"
-            told = self.vanished(task, how, words, "oom" if oom else "failed")
+            if is_published(task.document, self._store):
+                told = [(key, None)]
+            elif key in working and job.state in NOT_TO_BLAME and task.spared < MOST_SPARED:
+                task.spared += 1
+            elif key in working:
+                told = self.vanished(task, how, words, "oom" if oom else "failed")
             found += told or []
             if told is None:
-                warnings.warn(f"Slurm's {how} is gone: its node is tried again{more}", JobsGoOnWarning, stacklevel=2)
+                again += 1
                 self._wait(task)
+        if again:
+            nodes = f"{again} node{'' if again == 1 else 's'} of it {'is' if again == 1 else 'are'}"
+            more = " with twice the memory" if oom else ""
+            warnings.warn(f"Slurm's {how} is gone: {nodes} tried again{more}", JobsGoOnWarning, stacklevel=2)
         del self._jobs[job.handle.name]
         self._forget(job.handle)
         return found
