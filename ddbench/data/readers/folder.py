@@ -181,8 +181,8 @@ def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[P
     if any(len(found) > 1 for found in stems.values()):
         parts = [folder for folder in folders if split_name(folder.name)[0]]
         alone = len(stems) == 1 and all(inside[folder] for folder in parts)
-        named = sorted({f"{split_name(folder.name)[0]}/" for folder in parts}, reverse=True)
-        advice = f"call them {' and '.join(named)}" if alone else "put the class folders into train/ and test/"
+        named = [f"{shown(folder.name)}/ {split_name(folder.name)[0]}/" for folder in parts]
+        advice = f"call {_joined(named)}" if alone else "put the class folders into train/ and test/"
         raise DataError(f"{_listed(parts)} below {shown(path)} look like parts, not like classes: {advice}")
     if len(folders) == 1 and (home := _further_down(folders[0])) is not None:
         count, single = len(_names(home)), f"{shown(path)} holds the single folder {shown(folders[0].name)}/"
@@ -356,5 +356,8 @@ def _alike(name: str) -> str:
 
 
 def _listed(folders: Sequence[Path]) -> str:
-    names = [f"{shown(folder.name)}/" for folder in folders]
+    return _joined([f"{shown(folder.name)}/" for folder in folders])
+
+
+def _joined(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

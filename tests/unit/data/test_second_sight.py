@@ -83,8 +83,9 @@ def test_classes_that_differ_as_no_eye_sees_are_named_together(
         (("learn", "test"), r"there is test/ but no train/ with class folders; is it learn/\? Call it train/"),
         (("trainval", "holdout", "Val"), r"is it holdout/ or trainval/\? Call it train/"),
         (("test",), "there is test/ but no train/ with class folders$"),
-        (("ILSVRC_train", "ILSVRC_val"), "look like parts, not like classes: call them val/ and train/"),
-        (("mine_TEST", "mine_dev", "mine_train"), "call them val/ and train/ and test/"),
+        (("ILSVRC_train", "ILSVRC_val"), "not like classes: call ILSVRC_train/ train/ and ILSVRC_val/ val/$"),
+        (("mine_TEST", "mine_dev", "mine_train"), "call mine_TEST/ test/, mine_dev/ val/ and mine_train/ train/$"),
+        (("a_val", "a_train"), "a_train/ and a_val/ below .* call a_train/ train/ and a_val/ val/$"),
     ],
 )
 def test_parts_under_other_names_are_told_their_usual_ones(tmp_path: Path, names: tuple[str, ...], told: str) -> None:
