@@ -12,9 +12,12 @@ from PIL import Image
 
 from ddbench.core.errors import DataError
 from ddbench.core.plugin.loader import installed
+from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.files import Flags, sources_of
 from ddbench.data.exchange.importer import Importer, Understood
 from ddbench.data.exchange.labels import read_parquet
+from ddbench.data.exchange.layouts import read
+from ddbench.data.exchange.settle import settle
 from tests.unit.data import data_files as files
 
 PIXELS = Flags(range="01")
@@ -212,3 +215,43 @@ def test_uneven_classes_are_a_note_of_the_row(tmp_path: Path, pair, labels: list
     found = take(tmp_path / "s.pt")
     assert found.warnings == ((said,) if said else ())
     assert any(line == "hard labels, 1 of each of 10 classes" for line in found.found) == (said is None)
+
+
+@pytest.mark.parametrize("form", ["pt", "npz", "folder"])
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [
+        ((0, 11), r"the largest pixel is 11 of 255: that cannot be meant\. Scale the images to 255$"),
+        ((0, 1), r"values from 0 to 1 are not pixel values in \[0, 255\]\. Scale the images to 255$"),
+        ((0, 0), r"are not pixel values in \[0, 255\]\. Scale the images to 255$"),
+        ((0, 16), None),
+        ((0, 255), "8-bit pixels, 0 and 255 alone"),
+        ((1, 255), "8-bit pixels, 1 to 255"),
+    ],
+)
+def test_dark_pixels_are_refused_and_two_levels_are_told(
+    tmp_path: Path, form: str, levels: tuple[int, int], told: str | None
+) -> None:
+    images = np.resize(np.array(levels, dtype=np.uint8), (10, 1, 8, 8))
+    place = tmp_path / f"s.{form}"
+    if form == "pt":
+        torch.save([torch.from_numpy(images), torch.arange(10)], place)
+    elif form == "npz":
+        np.savez(place, images=images, labels=np.arange(10))
+    else:
+        for label, image in enumerate(images[:, 0]):
+            (place / str(label)).mkdir(parents=True)
+            Image.fromarray(image).save(place / str(label) / "0.png")
+    info = DatasetInfo(
+        name="mine", revision="0" * 16, channels=1, size=8, classes=10, class_names=tuple(map(str, range(10))),
+        counts=(9,) * 10, val_counts=(1,) * 10, n_test=9, default_arch="convnet2-w32-in", flip=True, mean=(0.5,),
+        std=(0.2,),
+    )  # fmt: skip
+    (source,) = sources_of([place])
+    (stored,) = read(source, info)
+    if told is None or told.startswith("8-bit"):
+        about = settle(stored, info, Flags(), "meanstd", str(place)).found[0]
+        assert about == (told or "8-bit pixels, 0 to 16")
+        return
+    with pytest.raises(DataError, match=told):
+        settle(stored, info, Flags(), "meanstd", str(place))
