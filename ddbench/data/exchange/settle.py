@@ -115,7 +115,7 @@ def settle(stored: Stored, info: DatasetInfo, flags: Flags, preprocess: str, whe
     if initial is not None and (initial.ndim != 1 or not bool(initial.isfinite().all())):
         raise DataError(f"{where}: the initial state has shape {list(initial.shape)} or is not finite")
     pixels, images, about = _images(stored, images, info, flags, preprocess, where)
-    notes: list[str] = []
+    notes = [*stored.warnings]
     if not pixels and preprocess in ZCA and stored.preprocess is None:
         notes.append(WHITENED)
     if not pixels and stored.layout in NORMALISED and preprocess not in ZCA:

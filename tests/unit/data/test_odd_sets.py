@@ -136,19 +136,18 @@ def test_a_label_of_thousands_of_digits_is_no_advice_to_programmers(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "names",
-    [("X", "Y"), ("data", "target"), ("imgs", "targets"), ("image_syn", "label_syn"), ("x_distilled", "y_distilled")],
+    [("X", "Y"), ("data", "target"), ("imgs", "targets"), ("image_syn", "label_syn"), ("x_distilled", "y_distilled"),
+     ("syn_data", "syn_label"), ("data_syn", "label_syn"), ("distilled_data", "distilled_labels"), ("img", "lbl"),
+     ("inputs", "targets")],
 )
 @pytest.mark.parametrize("suffix", [".pt", ".npz"])
 def test_images_and_labels_are_known_by_any_name_that_says_it(
     tmp_path: Path, pair, names: tuple[str, str], suffix: str
 ) -> None:
     store(tmp_path / f"s{suffix}", dict(zip(names, pair, strict=True)))
-    assert f"images were read from {names[0]}, labels from {names[1]}" in take(tmp_path / f"s{suffix}").found
+    assert f"images were read from {names[0]}, labels from {names[1]}" in take(tmp_path / f"s{suffix}").warnings
     store(tmp_path / f"two{suffix}", dict(zip(names, pair, strict=True)) | {"other_image": pair[0]})
-    if names[0] == "data":  # a usual name is taken
-        assert "not read: other_image" in take(tmp_path / f"two{suffix}").found
-        return
-    with pytest.raises(DataError, match=rf"two{suffix}: .*other_image"):
+    with pytest.raises(DataError, match=rf"two{suffix}: .*other_image.*: rename them to images and labels$"):
         take(tmp_path / f"two{suffix}")
 
 
@@ -157,10 +156,42 @@ def test_images_and_labels_are_known_by_any_name_that_says_it(
 def test_what_else_a_set_holds_is_named(tmp_path: Path, pair, suffix: str, others: tuple[str, ...]) -> None:
     content = {"images": pair[0], "labels": pair[1]}
     store(tmp_path / f"a{suffix}", content)
-    assert not any("not read" in line for line in take(tmp_path / f"a{suffix}").found)
+    assert not any("not read" in line for line in take(tmp_path / f"a{suffix}").warnings)
     store(tmp_path / f"b{suffix}", content | dict.fromkeys(others, torch.tensor([0.1])))
-    said = ", ".join(others[:10]) + " …" * (len(others) > 10)
-    assert f"not read: {said}" in take(tmp_path / f"b{suffix}").found
+    said = {1: "test_images was", 2: "lr and soft_labels were"}.get(len(others), "k8, k9 and 2 more were")
+    assert take(tmp_path / f"b{suffix}").warnings[0].endswith(f"{said} not read")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("x_real", "y_real", "syn"), "rename them to images and labels$"),
+        (("image_real", "label_real"), "rename them to images and labels$"),
+        (("images", "y_pred"), "rename them to images and labels$"),
+        (("x_mean", "y"), "rename them to images and labels$"),
+        (("X", "Y", "state"), "X or state may be the images: rename them to images and labels$"),
+        (("image_syn", "label_syn", "momentum"), "image_syn or momentum may be the images: rename them"),
+        (("images", "labels", "image_syn"), "images or image_syn may be the images: rename them"),
+        (("data", "targets", "pictures"), "pictures or data may be the images: rename them"),
+    ],
+)
+def test_a_tensor_that_may_not_be_the_set_is_not_taken(
+    tmp_path: Path, pair, suffix: str, names: tuple[str, ...], told: str
+) -> None:
+    store(tmp_path / f"s{suffix}", dict(zip(names, [*pair, pair[0]], strict=False)))
+    with pytest.raises(DataError, match=told):
+        take(tmp_path / f"s{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+@pytest.mark.parametrize("other", ["image_init", "x_real", "orig_images"])
+def test_the_set_is_read_and_not_what_it_was_made_of(tmp_path: Path, pair, suffix: str, other: str) -> None:
+    store(tmp_path / f"s{suffix}", {other: pair[0] / 2, "data_syn": pair[0], "label_syn": pair[1]})
+    found = take(tmp_path / f"s{suffix}")
+    assert found.warnings[:2] == ("images were read from data_syn, labels from label_syn", f"{other} was not read")
+    store(tmp_path / f"t{suffix}", {"images": pair[0], "labels": pair[1]})
+    assert take(tmp_path / f"t{suffix}").sources == found.sources
 
 
 def store(path: Path, content: dict[str, torch.Tensor]) -> None:
