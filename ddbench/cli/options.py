@@ -26,8 +26,8 @@ class Place(click.Path):
         if not str(value).strip():
             self.fail(f"{value!r} is no name: the folder you are in is `.`", param, ctx)
         if is_address(str(value)) and not _is_path(str(value)):
-            self.fail(f"{shown_value(value)} is an address, and addresses are not read: download what is there, and give"
-                      " its path", param, ctx)  # fmt: skip
+            what = f"{shown_value(value)} is an address"
+            self.fail(f"{what}: addresses are not read: download what is there, and give its path", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -147,7 +147,8 @@ def _torch_file(path: Path) -> list[Stored]:
         f"{path}: holds {what or type(content).__name__}; expected 'data' (DC, DSA, DM), a list of images and labels "
         "(IDC), or 'images' and 'labels'; a set of MTT or DATM is its images_best.pt with labels_best.pt in one "
         "folder, one of DD-Ranking images.pt with labels.pt"
-        + f"; where tensors have other names, {RENAME}" * isinstance(content, Mapping)
+        + f"; where tensors have other names, {RENAME}"
+        * isinstance(content, Mapping)
     )
 
 

@@ -126,6 +126,8 @@ def parse_source(
             no columns to choose from; or if images of a registered data set should be framed.
         DataError: If the path does not exist.
     """
+    if is_address(text):
+        raise UsageError(f"{text!r}: {_DOWNLOAD} NAME=SCHEME:PATH ({', '.join(SCHEMES)})")
     source = _parsed(text, known)
     if source.record is not None and not framing.is_plain:
         raise UsageError(_stays(source.record, framing))
@@ -148,8 +150,6 @@ def _stays(record: DatasetRecord, framing: Framing) -> str:
 
 
 def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
-    if is_address(text):
-        raise UsageError(f"{text!r}: {_DOWNLOAD} NAME=SCHEME:PATH ({', '.join(SCHEMES)})")
     name, equals, place = text.partition("=")
     if not equals and ":" in name and name.partition(":")[0] in SCHEMES:
         raise UsageError(f"give the data set a name of your own: NAME={text}")
@@ -181,17 +181,22 @@ def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
     if scheme == "hf" and re.fullmatch(ON_HUB, path_text) and not is_there(path):
         return Source(name, scheme=scheme, hub=path_text)
     if not path_text or not is_there(path):
-        if is_address(path_text):
-            raise DataError(f"{path_text!r}: {_DOWNLOAD} {name}={scheme}:PATH")
-        if scheme == "hf" and path_text.startswith("//"):
-            on_hub = path_text.lstrip("/").removeprefix("datasets/")
-            called = on_hub if re.fullmatch(ON_HUB, on_hub) else "USER/NAME"
-            raise DataError(f"{place!r}: a data set of the Hub is written without slashes: {name}=hf:{called}")
-        copied = f"; the copy that was prepared is there: write {name} alone" if name in own_names() else ""
-        raise DataError(f"data set {name!r}: no such file or folder: {path_text!r}{copied}")
+        raise _missing(name, scheme, path_text)
     if not is_text(str(path)):
         raise DataError(f"data set {name!r}: the path {shown(path)} is not UTF-8: rename its folders, or link to it")
     return Source(name, scheme=scheme, path=path)
+
+
+def _missing(name: str, scheme: str, place: str) -> DataError:
+    """Why there is nothing at a place: an address, a slip in a name of the Hub, or a path that does not exist."""
+    if is_address(place):
+        return DataError(f"{place!r}: {_DOWNLOAD} {name}={scheme}:PATH")
+    if scheme == "hf" and place.startswith("//"):
+        on_hub = place.lstrip("/").removeprefix("datasets/")
+        called = on_hub if re.fullmatch(ON_HUB, on_hub) else "USER/NAME"
+        return DataError(f"'hf:{place}': a data set of the Hub is written without slashes: {name}=hf:{called}")
+    copied = f"; the copy that was prepared is there: write {name} alone" if name in own_names() else ""
+    return DataError(f"data set {name!r}: no such file or folder: {place!r}{copied}")
 
 
 def is_there(path: Path) -> bool:

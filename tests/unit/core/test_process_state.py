@@ -157,7 +157,13 @@ print(resource.getrlimit(name), _left_behind(set(threading.enumerate()), 0), cha
         ((50, 100), False, (100, 100), True, "changed limits of resources for the whole process, which could not be"),
         ((50, 250), False, (200, 250), True, "changed limits of resources for the whole process, which could not be"),
         ((50, 300), False, (200, 300), False, "changed limits of resources for the whole process, which was put back"),
-        ((50, 100), True, (100, 100), True, "changed the recursion limit for the whole process, which was put back; ch"),
+        (
+            (50, 100),
+            True,
+            (100, 100),
+            True,
+            "changed the recursion limit for the whole process, which was put back; ch",
+        ),
         ((200, 300), False, (200, 300), False, ""),
     ],
 )

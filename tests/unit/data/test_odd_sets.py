@@ -136,9 +136,18 @@ def test_a_label_of_thousands_of_digits_is_no_advice_to_programmers(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "names",
-    [("X", "Y"), ("data", "target"), ("imgs", "targets"), ("image_syn", "label_syn"), ("x_distilled", "y_distilled"),
-     ("syn_data", "syn_label"), ("data_syn", "label_syn"), ("distilled_data", "distilled_labels"), ("img", "lbl"),
-     ("inputs", "targets")],
+    [
+        ("X", "Y"),
+        ("data", "target"),
+        ("imgs", "targets"),
+        ("image_syn", "label_syn"),
+        ("x_distilled", "y_distilled"),
+        ("syn_data", "syn_label"),
+        ("data_syn", "label_syn"),
+        ("distilled_data", "distilled_labels"),
+        ("img", "lbl"),
+        ("inputs", "targets"),
+    ],
 )
 @pytest.mark.parametrize("suffix", [".pt", ".npz"])
 def test_images_and_labels_are_known_by_any_name_that_says_it(
