@@ -11,6 +11,7 @@ import click
 
 from ddbench.core.durations import seconds_of
 from ddbench.core.errors import UsageError, shown_value
+from ddbench.core.names import is_address
 from ddbench.core.yaml import parse_yaml
 from ddbench.work.executors.devices import NO_MPS
 
@@ -24,6 +25,9 @@ class Place(click.Path):
         """Check that there is a name."""
         if not str(value).strip():
             self.fail(f"{value!r} is no name: the folder you are in is `.`", param, ctx)
+        if is_address(str(value)) and not _is_path(str(value)):
+            what = f"{shown_value(value)} is an address"
+            self.fail(f"{what}: addresses are not read: download what is there, and give its path", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -11,12 +11,18 @@ import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|(https?|ftp|s3|gs|hf|file):/", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[-_\s\u2010-\u2015\u2212]+")
 
 
 def folded(text: str) -> str:
     """A name without case, hyphens, underscores and blanks: ``kcenter`` of ``K-Center``."""
     return _SEPARATORS.sub("", text.casefold())
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address, ``https://…``, in any case; a path has made one slash of two."""
+    return _ADDRESS.match(text) is not None
 
 
 def meant(text: str, known: Mapping[str, Iterable[str]]) -> list[str]:

@@ -17,10 +17,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from ddbench.core import limits
+
 SHOWN = 3
 """Environment variables that a sentence names."""
 SAME_S = 0.1
 """Seconds between two alarms that are the same one, read at two moments."""
+lost: list[str] = []
+"""What code changed in this process and nothing could put back, in words: no other node must run beside it."""
 _held: list[Any] = []
 """Guards of torch's inference mode that undo one which was never left."""
 
@@ -50,16 +54,21 @@ class Changes:
 
     Attributes:
         names: Parts, in words.
+        lost: Those among them that could not be put back for it.
         threads: Names of threads that it left running, which nobody can end.
     """
 
     names: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     threads: list[str] = field(default_factory=list)
 
     @property
     def text(self) -> str:
         """``changed os.environ (HOME) for the whole process, which was put back``; empty: nothing is changed."""
-        found = [f"changed {', '.join(self.names)} for the whole process, which was put back"] * bool(self.names)
+        back = [name for name in self.names if name not in self.lost]
+        found = [f"changed {', '.join(back)} for the whole process, which was put back"] * bool(back)
+        lost = f"changed {', '.join(self.lost)} for the whole process, which could not be put back"
+        found += [lost] * bool(self.lost)
         n = len(self.threads)
         found += [f"left {n} thread{'' if n == 1 else 's'} running"] * bool(n)
         return "; ".join(found)
@@ -87,7 +96,11 @@ def kept(*, seed: int | None = None) -> Iterator[Changes]:
         start = _fresh(parts, start)
         changes.names += changed(start, imported=len(sys.modules) != modules)
         changes.threads += sorted(t.name for t in threading.enumerate() if t not in threads and not t.daemon)
-        _set(parts, _fresh(parts, before))
+        before = _fresh(parts, before)
+        _set(parts, before)
+        after = changed(before, imported=len(sys.modules) != modules)
+        changes.lost += [name for name in changes.names if name in after]
+        lost.extend(changes.lost)
 
 
 def settings() -> dict[str, Any]:
@@ -209,7 +222,7 @@ def _of_python() -> list[Part]:
         Part("the garbage collector", gc.isenabled, lambda v: gc.enable() if v else gc.disable()),
         Part("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda v: locale.setlocale(locale.LC_ALL, v)),
         Part("the mask of new files", _umask, os.umask),
-        Part("limits of resources", _limits, _set_limits),
+        Part("limits of resources", limits.now, limits.put),
         Part("Python's generator", random.getstate, random.setstate, drawn=True),
     ]  # fmt: skip
 
@@ -249,28 +262,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _limits() -> dict[int, tuple[int, int]]:
-    """The soft and hard limits of the process; where a hard one was lowered, only root can raise it."""
-    import resource
-
-    return {number: resource.getrlimit(number) for number in _limited()}
-
-
-def _set_limits(value: dict[int, tuple[int, int]]) -> None:
-    import resource
-
-    for number, limits in value.items():
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(number, limits)
-
-
-@cache
-def _limited() -> tuple[int, ...]:
-    import resource
-
-    return tuple({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
 
 
 def _signals() -> list[Part]:

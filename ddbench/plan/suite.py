@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from ddbench.core.errors import UsageError, shown_count
-from ddbench.core.names import meant, nearest
+from ddbench.core.names import is_address, meant, nearest
 from ddbench.core.roles import Kind
 from ddbench.core.specs import TUNE, Budget, Frozen, Precision, SplitName
 from ddbench.core.yaml import read_yaml
@@ -320,6 +320,8 @@ def find(name: str, what: str = "suite", names: str = "*") -> Path:
     folders = [Path(str(files("ddbench") / "_configs")), Path(__file__).parents[2] / "configs"]
     if not name or "\0" in name:
         raise UsageError(f"no {what} {name!r}: give the path of a file, or a known name")
+    if is_address(name):
+        raise UsageError(f"{name}: addresses are not read: download the {what}, and give the path of the file")
     candidates = [Path(name), *(folder / f"{name.removesuffix('.yaml')}.yaml" for folder in folders)]
     for path in candidates:
         if _is_file(path):

@@ -288,7 +288,9 @@ def import_target(target: str) -> Any:
         PluginError: If the module cannot be imported or has no such name.
     """
     module_name, _, attribute = target.partition(":")
-    with contextlib.suppress(KeyError):  # asked for again and again while a run is planned: no code runs
+    with contextlib.suppress(
+        KeyError, TypeError
+    ):  # None stands for what cannot be imported; asked for again and again while a run is planned: no code runs
         return vars(sys.modules[module_name])[attribute]
     try:
         with contextlib.redirect_stdout(sys.stderr), limited(f"importing {module_name}"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ddbench.core.errors import DataError
+from ddbench.core.names import is_address
 from ddbench.core.store.files import sha256_file
 from ddbench.data.exchange import flax
 from ddbench.data.readers.folder import SUFFIXES, class_folders, deeper
@@ -102,7 +103,7 @@ def _source(path: Path) -> Source:
     if path.is_dir():
         return _of_folder(path)
     if not path.is_file():
-        if re.match(r"[a-z][a-z0-9+]+:/", str(path)) and not path.exists():
+        if is_address(str(path)) and not path.exists():
             raise DataError(f"{path}: addresses are not read: download the file, and name it")
         what = "neither a file nor a folder: pipes, sockets and devices are not read"
         raise DataError(f"{path} is {what}" if path.exists() else f"{path}: no such file or folder")

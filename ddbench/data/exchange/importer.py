@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ddbench.data.exchange.layouts import Stored
     from ddbench.data.exchange.settle import Settled
 
-READER = 6
+READER = 7
 """Bumped when files come to other sets, or to other words about them: pointers of older readers are not used."""
 
 

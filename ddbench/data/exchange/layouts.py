@@ -25,14 +25,13 @@ from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.files import MANIFEST, PARTS, Source, is_unwhitened, lacks, partner_of
 from ddbench.data.exchange.foreign import as_pixels, signed
 from ddbench.data.exchange.labels import read_labels
+from ddbench.data.exchange.naming import RENAME, USUAL, named, remarks
 from ddbench.data.exchange.sound import check_archive, check_tensor
 from ddbench.data.readers.framing import Framing
 from ddbench.data.readers.images import Survey, stacked
-from ddbench.data.readers.npz import Role, no_archive, understood
+from ddbench.data.readers.npz import no_archive
 
-IMAGES = ("images", "x", "data", "x_train", "image")
-LABELS = ("labels", "y", "targets", "y_train", "label")
-_LISTED = 10
+IMAGES, LABELS = (*USUAL["images"], "data"), USUAL["labels"]
 SPACES = ("hard", "probs", "logits", "centred")
 
 
@@ -53,6 +52,7 @@ class Stored:
         initial: [P] float32, the state that students start from, or None; there is one where the recipe asks for it.
         unwhitened: Whether its images are floats that were whitened, and whose whitening was undone.
         notes: What the file says besides.
+        warnings: What a reader of the table must know of how the file was read.
     """
 
     layout: str
@@ -66,6 +66,7 @@ class Stored:
     initial: Tensor | None = None
     unwhitened: bool = False
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.recipe.initial and self.initial is None:
@@ -146,6 +147,8 @@ def _torch_file(path: Path) -> list[Stored]:
         f"{path}: holds {what or type(content).__name__}; expected 'data' (DC, DSA, DM), a list of images and labels "
         "(IDC), or 'images' and 'labels'; a set of MTT or DATM is its images_best.pt with labels_best.pt in one "
         "folder, one of DD-Ranking images.pt with labels.pt"
+        + f"; where tensors have other names, {RENAME}"
+        * isinstance(content, Mapping)
     )
 
 
@@ -244,7 +247,7 @@ def _npz(path: Path) -> Stored:
             raise DataError(f"{path}: {odd} is {content[odd].dtype}{list(content[odd].shape)}; expected {what}")
         raise DataError(
             f"{path}: no images ({', '.join(IMAGES)}) with labels ({', '.join(LABELS)}) among "
-            f"{', '.join(content) or 'nothing'}"
+            f"{', '.join(content) or 'nothing'}: {RENAME}"
         )
     return replace(found, layout="npz") if found.layout == "tensors" else found
 
@@ -257,30 +260,14 @@ def _tensor(array: Any) -> Tensor:
 
 def _find_named(content: Mapping[str, Any], path: Path) -> Stored | None:
     """Images and labels under their usual names; an export of ours says in its manifest what they are."""
-    images, labels = _named(content, IMAGES, "images"), _named(content, LABELS, "labels")
+    images, labels = named(content, "images", path), named(content, "labels", path)
     if images is None or labels is None:
         return None
     plain = Stored("tensors", content[images].detach(), content[labels].detach())
     if "manifest" not in content:
-        usual = images in IMAGES and labels in LABELS
-        taken = () if usual else (f"images were read from {printable(images)}, labels from {printable(labels)}",)
-        others = [printable(str(name))[:40] for name in content if name not in (images, labels)]
-        more = " …" * (len(others) > _LISTED)
-        unread = (f"not read: {', '.join(others[:_LISTED])}{more}",) if others else ()
-        return replace(plain, notes=(*taken, *unread))
+        return replace(plain, warnings=remarks(content, images, labels))
     parts = {name: part for name in ("weights", "classes", "initial") if isinstance(part := content.get(name), Tensor)}
     return _declared(plain, content["manifest"], path, parts)
-
-
-def _named(content: Mapping[str, Any], names: Sequence[str], role: Role) -> str | None:
-    """The name of the images, or of the labels: a usual one, or that of the only tensor which says it (``X``)."""
-    usual = next((name for name in names if isinstance(content.get(name), Tensor)), None)
-    if usual is not None:
-        return usual
-    texts = [name for name, part in content.items() if isinstance(part, Tensor) and isinstance(name, str)]
-    keys = {name: understood(name) for name in texts if len(name) < 100}
-    found = [name for name, key in keys.items() if key.role == role and key.part in (None, "train")]
-    return found[0] if len(found) == 1 else None
 
 
 def _declared(stored: Stored, manifest: Any, path: Path, parts: Mapping[str, Tensor]) -> Stored:

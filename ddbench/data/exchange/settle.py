@@ -115,7 +115,7 @@ def settle(stored: Stored, info: DatasetInfo, flags: Flags, preprocess: str, whe
     if initial is not None and (initial.ndim != 1 or not bool(initial.isfinite().all())):
         raise DataError(f"{where}: the initial state has shape {list(initial.shape)} or is not finite")
     pixels, images, about = _images(stored, images, info, flags, preprocess, where)
-    notes: list[str] = []
+    notes = [*stored.warnings]
     if not pixels and preprocess in ZCA and stored.preprocess is None:
         notes.append(WHITENED)
     if not pixels and stored.layout in NORMALISED and preprocess not in ZCA:
@@ -174,7 +174,9 @@ def _images(
                 f"{where}: the largest pixel is {high:.0f}: in files pixels count to 255, those of {info.name} to "
                 f"{info.levels}; scale them to 255, or store floats in [0, 1] with --range 01"
             )
-        return True, images, f"8-bit pixels, {low:.0f} to {high:.0f}"
+        _refuse_other_range(low, high, 255.0, where, "Scale the images to 255")
+        two = low == 0 and bool(((images == 0) | (images == 255)).all())
+        return True, images, f"8-bit pixels, {'0 and 255 alone' if two else f'{low:.0f} to {high:.0f}'}"
     images = images.float()
     if stored.preprocess is not None:
         declared = stored.preprocess
@@ -208,13 +210,17 @@ def _images(
     return False, images, f"{found}; as pixels {span}, {outside(undone):.1f} % outside [0, 1]"
 
 
-def _refuse_other_range(low: float, high: float, top: float, where: str) -> None:
+_DIVIDED = "Were pixels divided by 255 twice, or does another --range hold?"
+
+
+def _refuse_other_range(low: float, high: float, top: float, where: str, advice: str = "") -> None:
+    """Refuse values that are no pixels up to ``top``, with an advice in place of the one on ``--range``."""
     if low < 0 or high > top or (top == 255 and high <= 1):
-        raise DataError(f"{where}: values from {low:.3g} to {high:.3g} are not pixel values in [0, {top:.0f}]")
+        more = f". {advice}" * bool(advice)
+        raise DataError(f"{where}: values from {low:.3g} to {high:.3g} are not pixel values in [0, {top:.0f}]{more}")
     if high * 255 < DARKEST * top:
         raise DataError(
-            f"{where}: the largest pixel is {255 * high / top:.3g} of 255: that cannot be meant. Were pixels divided by"
-            " 255 twice, or does another --range hold?"
+            f"{where}: the largest pixel is {255 * high / top:.3g} of 255: that cannot be meant. {advice or _DIVIDED}"
         )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import CorruptFileError, DataError, PluginError, UsageError
+from ddbench.core.names import is_address
 from ddbench.core.plugin.loader import import_target
 from ddbench.core.plugin.places import placed
 from ddbench.core.store.files import StoreWarning, folder_error
@@ -166,6 +167,8 @@ def _place(source: Source, files: Path | None, allow_download: bool, parent: Pat
         return None
     if files is not None:
         if not is_there(files):
+            if is_address(str(files)):
+                raise DataError(f"{files}: addresses are not read: download the files, and give their folder")
             raise DataError(f"data set {source.name!r}: no such file or folder: '{files}'")
         return files.absolute()
     if not allow_download:

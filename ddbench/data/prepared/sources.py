@@ -11,7 +11,7 @@ from pathlib import Path
 from ddbench.core.api import DatasetRecord
 from ddbench.core.errors import DataError, UsageError, unknown
 from ddbench.core.keys import digest
-from ddbench.core.names import folded
+from ddbench.core.names import folded, is_address
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.store.files import home
 from ddbench.data.catalog import SCHEMES
@@ -24,6 +24,7 @@ ON_HUB = r"[A-Za-z0-9][\w.-]*(/[\w.-]*[\w-][\w.-]*){1,2}"
 """A data set of the Hub, ``user/name`` or ``user/name/configuration``, where there is no such file or folder."""
 HUB = "ddbench.data.readers.hub:read"
 """Reader of such data sets."""
+_DOWNLOAD = "addresses are not read: download the files, and write"
 POINTERS = "source-*.json"
 """Files below ``$DDBENCH_HOME/data/<name>`` that remember what sources of a user's own were decoded to."""
 
@@ -125,6 +126,8 @@ def parse_source(
             no columns to choose from; or if images of a registered data set should be framed.
         DataError: If the path does not exist.
     """
+    if is_address(text):
+        raise UsageError(f"{text!r}: {_DOWNLOAD} NAME=SCHEME:PATH ({', '.join(SCHEMES)})")
     source = _parsed(text, known)
     if source.record is not None and not framing.is_plain:
         raise UsageError(_stays(source.record, framing))
@@ -170,19 +173,30 @@ def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
     scheme, colon, path_text = place.partition(":")
     if not colon:
         raise UsageError(f"{text!r} does not say how to read {place!r}; write NAME=SCHEME:PATH ({', '.join(SCHEMES)})")
-    if path_text.startswith("//"):
-        raise DataError(f"{place!r}: addresses are not read: download the files, and write {name}=SCHEME:PATH")
     if scheme not in SCHEMES:
+        if is_address(place):
+            raise DataError(f"{place!r}: {_DOWNLOAD} {name}=SCHEME:PATH")
         raise unknown("data set scheme", scheme, SCHEMES, "ddbench data prepare --help")
     path = Path(path_text).expanduser().absolute()
     if scheme == "hf" and re.fullmatch(ON_HUB, path_text) and not is_there(path):
         return Source(name, scheme=scheme, hub=path_text)
     if not path_text or not is_there(path):
-        copied = f"; the copy that was prepared is there: write {name} alone" if name in own_names() else ""
-        raise DataError(f"data set {name!r}: no such file or folder: {path_text!r}{copied}")
+        raise _missing(name, scheme, path_text)
     if not is_text(str(path)):
         raise DataError(f"data set {name!r}: the path {shown(path)} is not UTF-8: rename its folders, or link to it")
     return Source(name, scheme=scheme, path=path)
+
+
+def _missing(name: str, scheme: str, place: str) -> DataError:
+    """Why there is nothing at a place: an address, a slip in a name of the Hub, or a path that does not exist."""
+    if is_address(place):
+        return DataError(f"{place!r}: {_DOWNLOAD} {name}={scheme}:PATH")
+    if scheme == "hf" and place.startswith("//"):
+        on_hub = place.lstrip("/").removeprefix("datasets/")
+        called = on_hub if re.fullmatch(ON_HUB, on_hub) else "USER/NAME"
+        return DataError(f"'hf:{place}': a data set of the Hub is written without slashes: {name}=hf:{called}")
+    copied = f"; the copy that was prepared is there: write {name} alone" if name in own_names() else ""
+    return DataError(f"data set {name!r}: no such file or folder: {place!r}{copied}")
 
 
 def is_there(path: Path) -> bool:

@@ -16,6 +16,9 @@ from tempfile import TemporaryDirectory
 from ddbench.core.errors import DataError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+"""Of archives that are unpacked here."""
+PACKED = frozenset({".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".zst", ".7z", ".rar"})
+"""Last suffixes of files that are to be unpacked before they are read."""
 
 
 def is_archive(path: Path) -> bool:

@@ -13,19 +13,18 @@ from typing import Any
 import numpy as np
 
 from ddbench.core.errors import DataError
-from ddbench.data.readers.archives import SUFFIXES as ARCHIVES
+from ddbench.data.readers.archives import PACKED
 from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.images import Survey, file_stream
 from ddbench.data.readers.parts import part_of, split_name, word_part, words
 from ddbench.data.readers.raw import PARTS, Labels, PartName, RawDataset
-from ddbench.data.readers.walk import Level, Passed, files_below, is_text, level, shown
+from ddbench.data.readers.walk import Level, Passed, files_below, is_hidden, is_text, level, shown
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
 )
 _TABLES = frozenset({".parquet", ".arrow", ".npz", ".npy", ".pt", ".pth", ".pkl", ".h5", ".hdf5", ".mat", ".tfrecord"})
 """Files that may hold the images of a whole part."""
-_PACKED = frozenset({".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".zst", ".7z", ".rar"})
 _LISTED = 5
 _DEEPEST = 20
 
@@ -46,8 +45,10 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
             square or of different sizes and ``framing`` does not help; the message names the file.
     """
     if not path.is_dir():
-        packed = ": unpack it, and name the folder" * path.name.lower().endswith(ARCHIVES)
-        raise DataError(f"{shown(path)} is a file; folder:PATH reads a folder of one folder for each class{packed}")
+        packed = ": unpack it, and name the folder" * (path.suffix.lower() in PACKED)
+        raise DataError(
+            f"{shown(path)} is a file; folder:PATH reads a folder that holds a folder for each class{packed}"
+        )
     passed = Passed()
     tops = _tops(path, passed)
     classes = {part: top for part, folder in tops.items() if (top := class_folders(folder, passed))}
@@ -56,7 +57,7 @@ def read(path: Path, framing: Framing = PLAIN) -> RawDataset:
     files = dict(zip(folders, files_below([folder for _, folder in folders], passed, SUFFIXES), strict=True))
     if not any(files.values()):
         odd = f" ({'; '.join(passed.notes())})" if passed.notes() else ""
-        advice = ": archives are not read, unpack them" * bool(_PACKED & set(passed.suffixes))
+        advice = ": archives are not read, unpack them" * bool(PACKED & set(passed.suffixes))
         if passed.loose:
             advice = ": put the images of each class into a folder of its own, or name the folder above"
         raise DataError(f"no images ({', '.join(sorted(SUFFIXES))}) in class folders below {shown(path)}{odd}{advice}")
@@ -153,7 +154,7 @@ def _beside(top: Level, tops: dict[PartName, Path], inside: dict[Path, list[str]
         part = part_of(file.name.partition(".")[0])
         if part is None or part in tops:
             continue
-        if file.name.lower().endswith(ARCHIVES):
+        if file.suffix.lower() in PACKED:
             raise DataError(f"{shown(file)} is not unpacked: unpack it to {part}/, or move it away")
         if file.suffix.lower() in _TABLES:
             raise DataError(
@@ -170,8 +171,8 @@ def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[P
         parts = [folder for folder in folders if words[folder]]
         raise DataError(
             f"{_listed(parts)} below {shown(path)} hold{'s' * (len(parts) == 1)} no class folders: a part is a folder"
-            " of one folder for each class, train/<class>/; labels in a table beside the images are not read. If they"
-            " are classes, put all class folders into train/"
+            " that holds a folder for each class, train/<class>/; labels in a table beside the images are not read. If"
+            " they are classes, put all class folders into train/"
         )
     stems: dict[tuple[str, ...], set[PartName]] = defaultdict(set)
     for folder in folders:
@@ -181,8 +182,8 @@ def _refuse_parts_as_classes(path: Path, folders: Sequence[Path], inside: dict[P
     if any(len(found) > 1 for found in stems.values()):
         parts = [folder for folder in folders if split_name(folder.name)[0]]
         alone = len(stems) == 1 and all(inside[folder] for folder in parts)
-        named = sorted({f"{split_name(folder.name)[0]}/" for folder in parts}, reverse=True)
-        advice = f"call them {' and '.join(named)}" if alone else "put the class folders into train/ and test/"
+        named = [f"{shown(folder.name)}/ {split_name(folder.name)[0]}/" for folder in parts]
+        advice = f"call {_joined(named)}" if alone else "put the class folders into train/ and test/"
         raise DataError(f"{_listed(parts)} below {shown(path)} look like parts, not like classes: {advice}")
     if len(folders) == 1 and (home := _further_down(folders[0])) is not None:
         count, single = len(_names(home)), f"{shown(path)} holds the single folder {shown(folders[0].name)}/"
@@ -297,8 +298,9 @@ def deeper(tops: Sequence[Path], files: Sequence[Sequence[Path]]) -> tuple[str, 
             found[top] = [shown(home.relative_to(top)) for home in sorted(homes) if home != top]
     if not found:
         return ()
+    parts = len({top.parent for top in tops}) > 1
     names = [
-        f"{shown(top.name)}/ ({', '.join(homes[:3])}{', …' * (len(homes) > 3)})"
+        f"{f'{shown(top.parent.name)}/' * parts}{shown(top.name)}/ ({', '.join(homes[:3])}{', …' * (len(homes) > 3)})"
         for top, homes in itertools.islice(found.items(), _LISTED)
     ]
     more = f" and {len(found) - _LISTED} more" * (len(found) > _LISTED)
@@ -307,7 +309,8 @@ def deeper(tops: Sequence[Path], files: Sequence[Sequence[Path]]) -> tuple[str, 
 
 def _order(class_names: Sequence[str]) -> tuple[str, ...]:
     """A word where names hold numbers (``10``, ``class_10``, ``10_cat``) and their order as text is another one."""
-    by_number = sorted(class_names, key=_by_number)
+    decimal = all(re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)", name) for name in class_names) and "." in "".join(class_names)
+    by_number = sorted(class_names, key=float) if decimal else sorted(class_names, key=_by_number)
     odd = next((i for i, name in enumerate(by_number) if name != class_names[i]), None)
     if odd is None:
         return ()
@@ -332,6 +335,8 @@ def _labelled(
             continue
         if folder.name not in numbers:
             alone = sum(part == owner for owner, _ in files) == 1
+            if not found and not any(file.is_file() and not is_hidden(file.name) for file in folder.rglob("*")):
+                raise DataError(f"{shown(folder)} is a class that train does not have, and holds no images: remove it")
             raise DataError(f"{shown(folder)} is a class that train does not have{_meant(folder, class_names, alone)}")
         paths += found
         labels += [numbers[folder.name]] * len(found)
@@ -340,7 +345,8 @@ def _labelled(
 
 def _meant(folder: Path, class_names: Sequence[str], alone: bool) -> str:
     """What to do about a folder that is none of the classes, and perhaps ``alone`` in its part."""
-    if (folder.parent.parent / "wnids.txt").is_file() or (folder.parent / "val_annotations.txt").is_file():
+    tiny = (folder.parent.parent / "wnids.txt").is_file() or (folder.parent / "val_annotations.txt").is_file()
+    if alone and tiny:
         return ": files as TinyImageNet has them are read as NAME=tiny:PATH"
     alike = next((name for name in class_names if _alike(name) == _alike(folder.name)), None)
     if alike is not None:
@@ -356,5 +362,8 @@ def _alike(name: str) -> str:
 
 
 def _listed(folders: Sequence[Path]) -> str:
-    names = [f"{shown(folder.name)}/" for folder in folders]
+    return _joined([f"{shown(folder.name)}/" for folder in folders])
+
+
+def _joined(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

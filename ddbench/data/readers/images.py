@@ -193,7 +193,8 @@ class Survey:
 def _verb(what: str, count: int) -> str:
     """What is said of several images as it is said of one, if it is one."""
     verb, _, rest = what.partition(" ")
-    return f"{ {'are': 'is', 'have': 'has', 'carry': 'carries'}[verb] } {rest}" if count == 1 else what
+    single = {"are": "is", "have": "has", "carry": "carries"}.get(verb, f"{verb}s")
+    return f"{single} {rest}" if count == 1 else what
 
 
 def _area(size: tuple[int, int]) -> int:

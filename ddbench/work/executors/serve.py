@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from ddbench.core import process_state
 from ddbench.core.api import Limits
 from ddbench.core.documents import parse
 from ddbench.core.errors import DDBenchError, InterruptedRunError
@@ -28,7 +29,7 @@ TOGETHER_S = 5.0
 
 
 def serve(store: Store, registries: Registries, *, keep_logits: bool, device: str = "cpu") -> int:
-    """Run nodes until stdin ends, or one leaves threads or processes running; the exit code.
+    """Run nodes until stdin ends, or one leaves something behind; the exit code.
 
     A line of stdin is ``{"document", "resources"}``. Lines of stdout are ``{"ready", "free_mb"}`` once,
     ``{"progress"}`` now and then, and for each node ``{"outcome", "ends"}`` or, when the run cannot go on,
@@ -52,7 +53,7 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool, device: st
             warm_up()
             free_mb = engine.free_mb(engine.choose(device=device, threads=1))
             threading.Thread(target=_listen, args=(lines, tasks, busy), daemon=True).start()
-            known = {*threading.enumerate()}
+            known, lost = {*threading.enumerate()}, len(process_state.lost)
             monitor.tell({"ready": True, "free_mb": free_mb})
             while not interrupts.requested and (line := tasks.get()) is not None:
                 task = json.loads(line)
@@ -68,7 +69,7 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool, device: st
                     keep_logits=keep_logits,
                 )
                 busy.clear()
-                ends = _left_behind(known)
+                ends = _left_behind(known, lost)
                 monitor.tell({"outcome": outcome.model_dump(mode="json", by_alias=True), "ends": ends})
                 if ends:
                     break
@@ -83,8 +84,13 @@ def serve(store: Store, registries: Registries, *, keep_logits: bool, device: st
     return InterruptedRunError.exit_code if interrupts.requested else 0
 
 
-def _left_behind(known: set[threading.Thread]) -> bool:
-    """Whether a node left threads or processes running: another node must not be measured beside them."""
+def _left_behind(known: set[threading.Thread], lost: int) -> bool:
+    """Whether a node left threads or processes running, or changed what cannot be put back.
+
+    Another node must not be measured beside them.
+    """
+    if len(process_state.lost) > lost:
+        return True
     left = any(thread not in known and not thread.daemon for thread in threading.enumerate())
     return left or bool(multiprocessing.active_children())
 

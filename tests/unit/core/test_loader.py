@@ -252,3 +252,10 @@ def test_a_target_that_does_not_exist_is_named(target, message):
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_params_of_first_party_methods_can_be_imported(name):
     assert params_class(installed().methods.get(name)).__name__.endswith("Params")
+
+
+@pytest.mark.parametrize("name", ["ddbench_no_such_module", "json.no_such_part", "this_too"])
+def test_a_module_that_must_not_be_imported_is_told(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(PluginError, match=f"cannot import '{name}:Thing'"):
+        import_target(f"{name}:Thing")

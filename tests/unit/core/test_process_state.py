@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import warnings
@@ -129,3 +130,46 @@ def test_several_changes_of_the_environment_are_counted():
     with kept() as changes:
         os.environ.update({f"DDBENCH_TEST_{n}": "1" for n in range(5)})
     assert changes.names == ["os.environ (DDBENCH_TEST_0, DDBENCH_TEST_1, DDBENCH_TEST_2 and 2 more)"]
+
+
+LOWERED = """
+import resource, sys, threading
+from ddbench.core import process_state
+from ddbench.work.executors.serve import _left_behind
+true, name, (soft, hard) = resource.setrlimit, resource.RLIMIT_NOFILE, eval(sys.argv[1])
+def as_nobody(number, limits):
+    if number == name and limits[1] > resource.getrlimit(number)[1]:
+        raise ValueError("not allowed to raise maximum limit")
+    true(number, limits)
+resource.setrlimit = as_nobody
+true(name, (200, 300))
+with process_state.kept(seed=0) as changes:
+    resource.setrlimit(name, (soft, hard))
+    if len(sys.argv) > 2:
+        sys.setrecursionlimit(5000)
+print(resource.getrlimit(name), _left_behind(set(threading.enumerate()), 0), changes.text, sep="|")
+"""
+
+
+@pytest.mark.parametrize(
+    ("limits", "more", "left", "ends", "told"),
+    [
+        ((50, 100), False, (100, 100), True, "changed limits of resources for the whole process, which could not be"),
+        ((50, 250), False, (200, 250), True, "changed limits of resources for the whole process, which could not be"),
+        ((50, 300), False, (200, 300), False, "changed limits of resources for the whole process, which was put back"),
+        (
+            (50, 100),
+            True,
+            (100, 100),
+            True,
+            "changed the recursion limit for the whole process, which was put back; ch",
+        ),
+        ((200, 300), False, (200, 300), False, ""),
+    ],
+)
+def test_a_hard_limit_that_was_lowered_is_told_and_costs_the_worker_its_place(limits, more, left, ends, told):
+    words = [sys.executable, "-c", LOWERED, str(limits), *["x"] * more]
+    end = subprocess.run(words, capture_output=True, text=True, check=True)
+    there, ended, text = end.stdout.strip().split("|")
+    assert (there, ended) == (str(left), str(ends))
+    assert text.startswith(told) and bool(text) == bool(told)

@@ -12,9 +12,12 @@ from PIL import Image
 
 from ddbench.core.errors import DataError
 from ddbench.core.plugin.loader import installed
+from ddbench.core.specs import DatasetInfo
 from ddbench.data.exchange.files import Flags, sources_of
 from ddbench.data.exchange.importer import Importer, Understood
 from ddbench.data.exchange.labels import read_parquet
+from ddbench.data.exchange.layouts import read
+from ddbench.data.exchange.settle import settle
 from tests.unit.data import data_files as files
 
 PIXELS = Flags(range="01")
@@ -133,19 +136,27 @@ def test_a_label_of_thousands_of_digits_is_no_advice_to_programmers(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "names",
-    [("X", "Y"), ("data", "target"), ("imgs", "targets"), ("image_syn", "label_syn"), ("x_distilled", "y_distilled")],
+    [
+        ("X", "Y"),
+        ("data", "target"),
+        ("imgs", "targets"),
+        ("image_syn", "label_syn"),
+        ("x_distilled", "y_distilled"),
+        ("syn_data", "syn_label"),
+        ("data_syn", "label_syn"),
+        ("distilled_data", "distilled_labels"),
+        ("img", "lbl"),
+        ("inputs", "targets"),
+    ],
 )
 @pytest.mark.parametrize("suffix", [".pt", ".npz"])
 def test_images_and_labels_are_known_by_any_name_that_says_it(
     tmp_path: Path, pair, names: tuple[str, str], suffix: str
 ) -> None:
     store(tmp_path / f"s{suffix}", dict(zip(names, pair, strict=True)))
-    assert f"images were read from {names[0]}, labels from {names[1]}" in take(tmp_path / f"s{suffix}").found
+    assert f"images were read from {names[0]}, labels from {names[1]}" in take(tmp_path / f"s{suffix}").warnings
     store(tmp_path / f"two{suffix}", dict(zip(names, pair, strict=True)) | {"other_image": pair[0]})
-    if names[0] == "data":  # a usual name is taken
-        assert "not read: other_image" in take(tmp_path / f"two{suffix}").found
-        return
-    with pytest.raises(DataError, match=rf"two{suffix}: .*other_image"):
+    with pytest.raises(DataError, match=rf"two{suffix}: .*other_image.*: rename them to images and labels$"):
         take(tmp_path / f"two{suffix}")
 
 
@@ -154,10 +165,42 @@ def test_images_and_labels_are_known_by_any_name_that_says_it(
 def test_what_else_a_set_holds_is_named(tmp_path: Path, pair, suffix: str, others: tuple[str, ...]) -> None:
     content = {"images": pair[0], "labels": pair[1]}
     store(tmp_path / f"a{suffix}", content)
-    assert not any("not read" in line for line in take(tmp_path / f"a{suffix}").found)
+    assert not any("not read" in line for line in take(tmp_path / f"a{suffix}").warnings)
     store(tmp_path / f"b{suffix}", content | dict.fromkeys(others, torch.tensor([0.1])))
-    said = ", ".join(others[:10]) + " …" * (len(others) > 10)
-    assert f"not read: {said}" in take(tmp_path / f"b{suffix}").found
+    said = {1: "test_images was", 2: "lr and soft_labels were"}.get(len(others), "k8, k9 and 2 more were")
+    assert take(tmp_path / f"b{suffix}").warnings[0].endswith(f"{said} not read")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("x_real", "y_real", "syn"), "rename them to images and labels$"),
+        (("image_real", "label_real"), "rename them to images and labels$"),
+        (("images", "y_pred"), "rename them to images and labels$"),
+        (("x_mean", "y"), "rename them to images and labels$"),
+        (("X", "Y", "state"), "X or state may be the images: rename them to images and labels$"),
+        (("image_syn", "label_syn", "momentum"), "image_syn or momentum may be the images: rename them"),
+        (("images", "labels", "image_syn"), "images or image_syn may be the images: rename them"),
+        (("data", "targets", "pictures"), "pictures or data may be the images: rename them"),
+    ],
+)
+def test_a_tensor_that_may_not_be_the_set_is_not_taken(
+    tmp_path: Path, pair, suffix: str, names: tuple[str, ...], told: str
+) -> None:
+    store(tmp_path / f"s{suffix}", dict(zip(names, [*pair, pair[0]], strict=False)))
+    with pytest.raises(DataError, match=told):
+        take(tmp_path / f"s{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+@pytest.mark.parametrize("other", ["image_init", "x_real", "orig_images"])
+def test_the_set_is_read_and_not_what_it_was_made_of(tmp_path: Path, pair, suffix: str, other: str) -> None:
+    store(tmp_path / f"s{suffix}", {other: pair[0] / 2, "data_syn": pair[0], "label_syn": pair[1]})
+    found = take(tmp_path / f"s{suffix}")
+    assert found.warnings[:2] == ("images were read from data_syn, labels from label_syn", f"{other} was not read")
+    store(tmp_path / f"t{suffix}", {"images": pair[0], "labels": pair[1]})
+    assert take(tmp_path / f"t{suffix}").sources == found.sources
 
 
 def store(path: Path, content: dict[str, torch.Tensor]) -> None:
@@ -212,3 +255,43 @@ def test_uneven_classes_are_a_note_of_the_row(tmp_path: Path, pair, labels: list
     found = take(tmp_path / "s.pt")
     assert found.warnings == ((said,) if said else ())
     assert any(line == "hard labels, 1 of each of 10 classes" for line in found.found) == (said is None)
+
+
+@pytest.mark.parametrize("form", ["pt", "npz", "folder"])
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [
+        ((0, 11), r"the largest pixel is 11 of 255: that cannot be meant\. Scale the images to 255$"),
+        ((0, 1), r"values from 0 to 1 are not pixel values in \[0, 255\]\. Scale the images to 255$"),
+        ((0, 0), r"are not pixel values in \[0, 255\]\. Scale the images to 255$"),
+        ((0, 16), None),
+        ((0, 255), "8-bit pixels, 0 and 255 alone"),
+        ((1, 255), "8-bit pixels, 1 to 255"),
+    ],
+)
+def test_dark_pixels_are_refused_and_two_levels_are_told(
+    tmp_path: Path, form: str, levels: tuple[int, int], told: str | None
+) -> None:
+    images = np.resize(np.array(levels, dtype=np.uint8), (10, 1, 8, 8))
+    place = tmp_path / f"s.{form}"
+    if form == "pt":
+        torch.save([torch.from_numpy(images), torch.arange(10)], place)
+    elif form == "npz":
+        np.savez(place, images=images, labels=np.arange(10))
+    else:
+        for label, image in enumerate(images[:, 0]):
+            (place / str(label)).mkdir(parents=True)
+            Image.fromarray(image).save(place / str(label) / "0.png")
+    info = DatasetInfo(
+        name="mine", revision="0" * 16, channels=1, size=8, classes=10, class_names=tuple(map(str, range(10))),
+        counts=(9,) * 10, val_counts=(1,) * 10, n_test=9, default_arch="convnet2-w32-in", flip=True, mean=(0.5,),
+        std=(0.2,),
+    )  # fmt: skip
+    (source,) = sources_of([place])
+    (stored,) = read(source, info)
+    if told is None or told.startswith("8-bit"):
+        about = settle(stored, info, Flags(), "meanstd", str(place)).found[0]
+        assert about == (told or "8-bit pixels, 0 to 16")
+        return
+    with pytest.raises(DataError, match=told):
+        settle(stored, info, Flags(), "meanstd", str(place))

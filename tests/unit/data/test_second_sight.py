@@ -11,6 +11,7 @@ from ddbench.core.errors import DataError, UsageError
 from ddbench.data.prepared.prepare import resolve
 from ddbench.data.prepared.sources import parse_source
 from ddbench.data.readers import folder, npz
+from ddbench.data.readers.images import _verb
 from tests.unit.data import data_files as files
 
 
@@ -26,6 +27,10 @@ from tests.unit.data import data_files as files
         (("n01440764", "n02102040"), None),
         (("01", "02", "10", "cat"), None),
         (("²", "³", "x"), None),
+        (("0.25", "0.5", "1.5"), None),
+        (("-1", "0.125", "0.5", "2"), None),
+        (("0.25", "0.5", "10", "9.5"), "class 2 is folder 10"),
+        (("0.25", "0.5", "x"), "class 0 is folder 0.25"),
     ],
 )
 def test_names_with_numbers_in_another_order_are_said(tmp_path: Path, names: tuple[str, ...], told: str | None) -> None:
@@ -59,6 +64,47 @@ def test_folders_inside_classes_whose_names_are_not_read_are_said(
 
 
 @pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        (("train",), "cat/ (a, b)"),
+        (("train", "test"), "train/cat/ (a, b), test/cat/ (a, b)"),
+        (("Training", "dev"), "Training/cat/ (a, b), dev/cat/ (a, b)"),
+    ],
+)
+def test_folders_inside_classes_are_named_with_their_part(tmp_path: Path, parts: tuple[str, ...], told: str) -> None:
+    for part in parts:
+        for i, place in enumerate(("cat/a", "cat/b", "dog")):
+            (tmp_path / part / place).mkdir(parents=True)
+            (tmp_path / part / place / "x.png").write_bytes(files.encoded(files.pixels(8, 8, seed=i)))
+    said = [note for note in folder.read(tmp_path).notes if "inside class folders" in note]
+    assert said == [f"images in folders inside class folders were read as that class: {told}"]
+
+
+@pytest.mark.parametrize("marks", [(), ("wnids.txt",), ("val/val_annotations.txt",)])
+@pytest.mark.parametrize(
+    ("inside", "told"),
+    [
+        ((), "images is a class that train does not have, and holds no images: remove it$"),
+        ((".DS_Store",), "and holds no images: remove it$"),
+        (("x.heic",), "images is a class that train does not have: give train images of it, or move it away$"),
+        (("x.png",), "images is a class that train does not have: give train images of it, or move it away$"),
+    ],
+)
+def test_a_folder_beside_right_classes_is_no_sign_of_tinyimagenet(
+    tmp_path: Path, marks: tuple[str, ...], inside: tuple[str, ...], told: str
+) -> None:
+    for part in ("train", "val"):
+        files.write_folder(tmp_path / part, 2)
+    (tmp_path / "val/images").mkdir()
+    for name in inside:
+        (tmp_path / "val/images" / name).write_bytes(files.encoded(files.pixels(8, 8)))
+    for mark in marks:
+        (tmp_path / mark).write_text("x")
+    with pytest.raises(DataError, match=told):
+        folder.read(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("train", "test", "told"),
     [
         ("Cat", "cat", "though it has 'Cat'"),
@@ -83,8 +129,9 @@ def test_classes_that_differ_as_no_eye_sees_are_named_together(
         (("learn", "test"), r"there is test/ but no train/ with class folders; is it learn/\? Call it train/"),
         (("trainval", "holdout", "Val"), r"is it holdout/ or trainval/\? Call it train/"),
         (("test",), "there is test/ but no train/ with class folders$"),
-        (("ILSVRC_train", "ILSVRC_val"), "look like parts, not like classes: call them val/ and train/"),
-        (("mine_TEST", "mine_dev", "mine_train"), "call them val/ and train/ and test/"),
+        (("ILSVRC_train", "ILSVRC_val"), "not like classes: call ILSVRC_train/ train/ and ILSVRC_val/ val/$"),
+        (("mine_TEST", "mine_dev", "mine_train"), "call mine_TEST/ test/, mine_dev/ val/ and mine_train/ train/$"),
+        (("a_val", "a_train"), "a_train/ and a_val/ below .* call a_train/ train/ and a_val/ val/$"),
     ],
 )
 def test_parts_under_other_names_are_told_their_usual_ones(tmp_path: Path, names: tuple[str, ...], told: str) -> None:
@@ -94,11 +141,13 @@ def test_parts_under_other_names_are_told_their_usual_ones(tmp_path: Path, names
         folder.read(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.TGZ", "x.png"])
+@pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.TGZ", "x.7z", "x.rar", "x.tar.zst", "x.png"])
 def test_a_file_is_no_folder_of_classes(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     packed = ": unpack it" if name != "x.png" else "$"
-    with pytest.raises(DataError, match=f"is a file; folder:PATH reads a folder of one folder for each class{packed}"):
+    with pytest.raises(
+        DataError, match=f"is a file; folder:PATH reads a folder that holds a folder for each class{packed}"
+    ):
         folder.read(tmp_path / name)
     if name != "x.png":
         with pytest.raises(DataError, match="archives are not read, unpack them"):
@@ -147,3 +196,17 @@ def test_names_that_no_folder_may_have_are_told_the_rule(name: str) -> None:
     with pytest.raises(UsageError, match="small letters, digits, - and _, a letter first, 64 in all") as refused:
         parse_source(f"{name}=npz:/x.npz", files.known())
     assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("what", "count", "told"),
+    [
+        ("are grey", 1, "is grey"),
+        ("are grey", 2, "are grey"),
+        ("carry marks", 1, "carries marks"),
+        ("hold marks", 1, "holds marks"),
+        ("hold marks", 3, "hold marks"),
+    ],
+)
+def test_one_image_is_spoken_of_as_one(what: str, count: int, told: str) -> None:
+    assert _verb(what, count) == told
