@@ -135,7 +135,7 @@ def first_problem(error: ValidationError) -> str:
 
 
 def with_value(problem: Mapping[str, Any]) -> str:
-    """What is wrong with one value, behind its place (as :func:`in_words`), and the value, where messages can name it."""
+    """What is wrong with one value, behind its place (as :func:`in_words`), and which value, if it is short."""
     value = problem.get("input")
     ours = problem["type"] in ("value_error", "assertion_error", "extra_forbidden", "invalid_key")
     got = f", got {shown_value(value)}" if isinstance(value, str | int | float | None) and not ours else ""

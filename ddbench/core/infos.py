@@ -75,7 +75,7 @@ class Paper:
             if not _balanced(text):
                 raise PluginError(f"paper {self.title!r}: {text!r} has a brace without its other one")
         if several := next((name for name in self.authors if re.search(r"\sand\s", name, re.IGNORECASE)), None):
-            raise PluginError(f"paper {self.title!r}: authors holds {several!r}, to BibTeX several names: write one each")
+            raise PluginError(f"paper {self.title!r}: authors holds {several!r}, several names to BibTeX: one each")
 
 
 def _balanced(text: str) -> bool:

@@ -54,7 +54,7 @@ def test_a_text_that_would_break_the_file_is_refused(place, broken):
 
 @pytest.mark.parametrize("author", ["Smith and Sons, X", "A, B\tAND C, D"])
 def test_a_name_that_would_be_two_is_refused(author):
-    with pytest.raises(PluginError, match="paper 't': authors holds .*: write one each"):
+    with pytest.raises(PluginError, match=r"paper 't': authors holds .*: one each"):
         Paper("t", "", 2000, "u", (author,))
 
 
