@@ -118,7 +118,9 @@ def test_every_anchor_of_a_page_names_a_heading():
                 broken.append(f"{path.relative_to(DOCS.parent)}: {page}#{anchor}")
     assert not broken
     assert found > 20
-    assert "keys" not in anchors("text\n```\n# Keys\n```\n") and {"the-params", "a-b"} <= anchors("## The params\n# A / [b](c)")
+    assert "keys" not in anchors("text\n```\n# Keys\n```\n") and {"the-params", "a-b"} <= anchors(
+        "## The params\n# A / [b](c)"
+    )
 
 
 class Loose(yaml.SafeLoader):
