@@ -139,6 +139,8 @@ def with_value(problem: Mapping[str, Any]) -> str:
     value = problem.get("input")
     ours = problem["type"] in ("value_error", "assertion_error", "extra_forbidden", "invalid_key")
     got = f", got {shown_value(value)}" if isinstance(value, str | int | float | None) and not ours else ""
+    if isinstance(value, Mapping | list | tuple) and problem["type"].endswith("_type"):
+        got = f", got a {'mapping' if isinstance(value, Mapping) else 'list'}"
     return f"{placed(problem)}{got}"
 
 

@@ -110,7 +110,7 @@ def test_the_suite_for_clusters_can_answer_what_it_asks():
     ("seeds", "told"),
     [
         ("5", ", got 5: write `seeds: {condense: 5}`"), ("'5'", ", got '5': write `seeds: {condense: '5'}`"),
-        ("[5]", "mapping (`key: value`)"), ("1.5", ", got 1.5"), ("0", ", got 0"), ("''", ", got ''"),
+        ("[5]", "mapping (`key: value`), got a list"), ("1.5", ", got 1.5"), ("0", ", got 0"), ("''", ", got ''"),
     ],
 )  # fmt: skip
 def test_seeds_that_are_no_mapping_are_refused_on_the_command_line_with_what_was_meant(
@@ -127,6 +127,7 @@ def test_seeds_that_are_no_mapping_are_refused_on_the_command_line_with_what_was
     [
         ({"budget": {"ipc": [1.5]}}, "budget.ipc.0: Input should be a valid integer, got 1.5"),
         ({"profile": 3}, "profile: Input should be text, got 3"), ({"set": "dm"}, ", got 'dm'"),
+        ({"exclude": {"method": "dm"}}, "exclude: Input should be a list, got a mapping: write `exclude: [{method: dm}]`"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_is_named(changes, message):
