@@ -41,7 +41,7 @@ def bibliography(names: Iterable[str], known: Registry[MethodInfo]) -> str:
 def of_paper(key: str, paper: Paper) -> str:
     """The entry of a paper."""
     title, venue = (_text(value) for value in (paper.title, paper.venue))
-    fields = {"author": " and ".join(paper.authors), "title": f"{{{title}}}", "howpublished": venue}
+    fields = {"author": " and ".join(map(_text, paper.authors)), "title": f"{{{title}}}", "howpublished": venue}
     return _entry(key, {**fields, "year": str(paper.year), "url": paper.url})
 
 

@@ -131,10 +131,16 @@ def in_words(problem: Mapping[str, Any]) -> str:
 
 def first_problem(error: ValidationError) -> str:
     """The first problem of a document that is not as it should be: its place, and what is wrong with which value."""
-    problem = error.errors()[0]
+    return with_value(error.errors()[0])
+
+
+def with_value(problem: Mapping[str, Any]) -> str:
+    """What is wrong with one value, behind its place (as :func:`in_words`), and which value, if it is short."""
     value = problem.get("input")
     ours = problem["type"] in ("value_error", "assertion_error", "extra_forbidden", "invalid_key")
     got = f", got {shown_value(value)}" if isinstance(value, str | int | float | None) and not ours else ""
+    if isinstance(value, Mapping | list | tuple) and problem["type"].endswith("_type"):
+        got = f", got a {'mapping' if isinstance(value, Mapping) else 'list'}"
     return f"{placed(problem)}{got}"
 
 

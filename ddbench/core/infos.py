@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Literal, TypeAlias
 
 from ddbench.core.errors import PluginError
@@ -59,7 +60,7 @@ class Paper:
         authors: One a name, as BibTeX reads them (``"Zhao, Bo"``); empty where nobody said.
 
     Raises:
-        PluginError: If the authors are no tuple of names.
+        PluginError: If the authors are no tuple of names, a name holds " and ", or a text braces that are not in pairs.
     """
 
     title: str
@@ -70,6 +71,17 @@ class Paper:
 
     def __post_init__(self) -> None:
         _check_names(f"paper {self.title!r}", "authors", self.authors, r"\S.*")
+        for text in (self.title, self.venue, self.url, *self.authors):
+            if not _balanced(text):
+                raise PluginError(f"paper {self.title!r}: {text!r} has a brace without its other one")
+        if several := next((name for name in self.authors if re.search(r"\sand\s", name, re.IGNORECASE)), None):
+            raise PluginError(f"paper {self.title!r}: authors holds {several!r}, several names to BibTeX: one each")
+
+
+def _balanced(text: str) -> bool:
+    """Whether every brace has its other one."""
+    depths = [*accumulate((c == "{") - (c == "}") for c in text)]
+    return not depths or (min(depths) >= 0 and depths[-1] == 0)
 
 
 @dataclass(frozen=True, slots=True)

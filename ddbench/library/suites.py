@@ -41,12 +41,10 @@ def suite_of(words: Mapping[str, Any], registries: Registries) -> suites.Suite:
     if sizes:
         content["budget"] = sizes
     seeds = {"condense": words.get("seeds"), "evaluate": words.get("eval_seeds"), "random": words.get("random_seeds")}
-    for name in ("seeds", "set"):  # what words add to
-        if not isinstance(content.get(name) or {}, dict):
-            raise UsageError(f"suite {named}: {name}: expected a mapping, got {str(content[name])[:40]}")
     said = {name: n for name, n in seeds.items() if n is not None}
-    if said:
-        content["seeds"] = {**(content.get("seeds") or {}), **said}
+    given = content.get("seeds")
+    if said and (given is None or isinstance(given, Mapping)):  # what is no mapping is for `parse` to refuse
+        content["seeds"] = {**(given or {}), **said}
     content |= {name: words[name] for name in ONE if words.get(name)}
     if words.get("engine") == "bf16":
         content["precision"] = "bf16"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from ddbench.core.errors import MOST_SHOWN, UsageError, placed
+from ddbench.core.errors import MOST_SHOWN, UsageError, with_value
 from ddbench.core.names import nearest
 from ddbench.core.specs import Frozen
 
@@ -47,7 +47,7 @@ def _explain(problem: Mapping[str, Any], model: type[Frozen], levels: Mapping[st
         )
     if problem["type"] == "missing":
         return f"{place} is missing"
-    return placed(problem)
+    return with_value(problem)
 
 
 def _advice(

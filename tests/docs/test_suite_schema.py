@@ -46,14 +46,39 @@ def test_every_suite_that_comes_with_ddbench_is_valid(path):
     assert valid(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
+NUMBER = "[0-9]+|an?|half an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|twenty|thirty|forty"
+SPAN = re.compile(rf"\b({NUMBER}) (CPU )?(second|minute|hour|day)s?\b|Nobody has measured", re.IGNORECASE)
+ASKS = re.compile(r"\?|\bAnswers:")
+
+
+def words(head):
+    return re.sub(r"\n# +", " ", head).replace("-", " ")
+
+
 def test_every_file_of_configs_begins_with_what_it_answers_and_how_long_it_takes():
-    span = re.compile(r"\b(minutes?|hours?)\b")
     files = sorted((ROOT / "configs").glob("*.yaml"))
     heads = {path.stem: path.read_text(encoding="utf-8").partition("schema: 1\n")[0] for path in files}
     assert len(heads) >= 29
     for name, head in heads.items():
         assert all(line.startswith("# ") for line in head.splitlines()) and len(head.splitlines()[0]) > 20, name
-        assert span.search(head.replace("-", " ")), f"{name}: how long does it take?"
+        assert ASKS.search(head), f"{name}: what does it answer?"
+        assert SPAN.search(words(head)), f"{name}: how long does it take?"
+
+
+def test_a_head_without_question_or_number_is_found():
+    for head in ("# Hours on two cores, most of them\n# for ResNet-18.", "# In minutes.", "# 10 cores, a step"):
+        assert not ASKS.search(head) and not SPAN.search(words(head)), head
+    for head in ("# Over an\n# hour", "# The five-minute comparison", "# 20 CPU minutes", "# nobody has measured it"):
+        assert SPAN.search(words(head)), head
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_every_suite_says_what_must_be_prepared(path):
+    head, _, rest = path.read_text(encoding="utf-8").partition("schema: 1\n")
+    entries = yaml.safe_load(rest).get("datasets", ["digits"])
+    names = {entry if isinstance(entry, str) else entry["name"] for entry in entries} - {"digits"}
+    _, needs, told = head.partition("# Needs: ")
+    assert all(needs and name in told for name in names if "=" not in name)
 
 
 @pytest.mark.parametrize(

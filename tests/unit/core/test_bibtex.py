@@ -44,6 +44,25 @@ def test_authors_that_are_no_tuple_of_names_are_refused(authors):
         Paper("t", "", 2000, "u", authors)
 
 
+@pytest.mark.parametrize("broken", ["Müller & Co, {A", "A}, B", "}{"])
+@pytest.mark.parametrize("place", ["title", "venue", "url", "authors"])
+def test_a_text_that_would_break_the_file_is_refused(place, broken):
+    texts = {"title": "t", "venue": "", "url": "u", place: ("Zhao, Bo", broken) if place == "authors" else broken}
+    with pytest.raises(PluginError, match="a brace without its other one"):
+        Paper(year=2000, **texts)
+
+
+@pytest.mark.parametrize("author", ["Smith and Sons, X", "A, B\tAND C, D"])
+def test_a_name_that_would_be_two_is_refused(author):
+    with pytest.raises(PluginError, match=r"paper 't': authors holds .*: one each"):
+        Paper("t", "", 2000, "u", (author,))
+
+
+def test_authors_are_text_of_latex():
+    paper = Paper("t", "", 2000, "u", ("Müller & Co, A_1", "Anderson, Sand", "{B}, C"))
+    assert "  author = {Müller \\& Co, A\\_1 and Anderson, Sand and \\{B\\}, C},\n" in of_paper("x", paper)
+
+
 def test_every_first_party_paper_has_authors_title_and_year():
     papers = {info.name: info.paper for info in installed().methods if info.paper is not None}
     assert len(papers) >= 30

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from ddbench.cli import invoke
 from ddbench.core.errors import UsageError
 from ddbench.core.plugin.loader import installed, params_class
 from ddbench.library.suites import suite_of
 from ddbench.plan import suite as suites
 from ddbench.plan.presets import choose
 from ddbench.plan.rows import rows_of
+from ddbench.results.stats.verdicts import smallest_n
 
 GOOD = {"methods": ["random", {"name": "dm", "params": {"iterations": 3}, "label": "dm-3"}], "budget": {"ipc": [1, 10]}}
 
@@ -94,6 +96,44 @@ def test_every_suite_that_comes_along_is_valid(path):
     for row in rows_of(made, installed()):
         preset = choose(row.method, made.datasets[0].name, made.budget.budgets()[0], made.profile)
         params_class(row.method).model_validate({**preset.params, **row.overrides})
+
+
+def test_the_suite_for_clusters_can_answer_what_it_asks():
+    made = suites.parse(suites.load("cluster"), "cluster")
+    rows = len(made.methods)
+    assert made.seeds.condense >= smallest_n(rows * (rows - 1) // 2)
+    assert len(made.datasets) > 1 and len(made.eval_archs) > 1
+
+
+@pytest.mark.parametrize("more", [[], ["--seeds", "3"]], ids=["alone", "with --seeds"])
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        ("5", ", got 5: write `seeds: {condense: 5}`"), ("'5'", ", got '5': write `seeds: {condense: '5'}`"),
+        ("[5]", "mapping (`key: value`), got a list"), ("1.5", ", got 1.5"), ("0", ", got 0"), ("''", ", got ''"),
+    ],
+)  # fmt: skip
+def test_seeds_that_are_no_mapping_are_refused_on_the_command_line_with_what_was_meant(
+    seeds, told, more, tmp_path, capsys, fresh_home
+):
+    (tmp_path / "s.yaml").write_text(f"schema: 1\nmethods: [dm]\nbudget: {{ipc: [1]}}\nseeds: {seeds}\n")
+    assert invoke(["plan", "--suite", str(tmp_path / "s.yaml"), *more, "--out", str(tmp_path / "runs")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "s.yaml: seeds: Input should be a mapping" in line and line.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": {"ipc": [1.5]}}, "budget.ipc.0: Input should be a valid integer, got 1.5"),
+        ({"profile": 3}, "profile: Input should be text, got 3"), ({"set": "dm"}, ", got 'dm'"),
+        ({"exclude": {"method": "dm"}}, "exclude: Input should be a list, got a mapping: write `exclude: [{method: dm}]`"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_is_named(changes, message):
+    with pytest.raises(UsageError) as error:
+        parse(**changes)
+    assert str(error.value).endswith(message)
 
 
 DESCRIBED = {

@@ -154,7 +154,7 @@ def parts(**changes):
         (parts(plus=[{"rows": ["a"], "budget": ["ipc 1"]}]), "did you mean budgets?"),
         (parts(plus=[{"rows": ["a"]}, {"rows": ["a"], "budgets": ["ipc 1"]}]), "'a at ipc 1' stands there twice"),
         (parts(plus=["a", "b"]), "row 'b' stands in plus and in minus"),
-        (parts(plus="a"), "claims.0.holds_if.0.plus: Input should be a list"),
+        (parts(plus="a"), "claims.0.holds_if.0.plus: Input should be a list, got 'a'"),
         (parts(minus=None, minsu=["b"]), "unknown key 'claims.0.holds_if.0.minsu'; did you mean minus?"),
         (parts(pluss=["a"]), "unknown key 'claims.0.holds_if.0.pluss'; did you mean plus?"),
         ({"claims": [{"name": "x", "holds_if": []}]}, "claims.0.holds_if"),
