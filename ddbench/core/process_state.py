@@ -98,7 +98,7 @@ def kept(*, seed: int | None = None) -> Iterator[Changes]:
         changes.threads += sorted(t.name for t in threading.enumerate() if t not in threads and not t.daemon)
         before = _fresh(parts, before)
         _set(parts, before)
-        after = changed(before, imported=len(sys.modules) != modules)
+        after = changed(before) if changes.names else ()
         changes.lost += [name for name in changes.names if name in after]
         lost.extend(changes.lost)
 

@@ -54,6 +54,8 @@ MISDEEDS = {
     "raises": "raise KeyboardInterrupt('mine')",
     "moves": "import tempfile; place = tempfile.mkdtemp(); os.chdir(place); os.rmdir(place)",
     "spoils": "torch.nn.Module.__call__ = torch.Tensor.sum = torch.Tensor.float = None",
+    "lowers": "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (50, 100))",
+    "looks": "import resource; assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 100, 'lowered'",
     "starves": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9));"
                "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
 }
@@ -112,6 +114,15 @@ def test_each_misdeed_is_its_own_row_and_the_others_have_the_numbers_of_a_run_wi
     assert "last words" in told.err
     assert "changes" in told.out and "Traceback" not in told.err
     assert not _runs("54321"), "what it started in a session of its own is ended with it"
+
+
+def test_a_node_after_one_that_lowered_a_hard_limit_does_not_have_it(bad, tmp_path):
+    assert bad("lowers", "looks") == 0
+    (text,) = records(tmp_path / "bad", "lowers")[-1]["warnings"]
+    assert re.fullmatch(
+        r"its code changed limits of resources for the whole process, which (could not be|was) put back", text
+    )
+    assert records(tmp_path / "bad", "looks")[-1]["status"] == "ok"
 
 
 def _runs(word):
