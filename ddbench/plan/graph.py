@@ -190,7 +190,7 @@ class Plan:
             {"kind": "skip", "key": None, "title": where, "state": "skipped", "reason": why}
             for where, why in self.skips()
         ]
-        atomic_write(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        atomic_write(path, "".join(json.dumps(line) + "\n" for line in lines).encode(), durable=False)
 
 
 def listing(plan: Plan) -> Iterator[dict[str, Any]]:
