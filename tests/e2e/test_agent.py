@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from ddbench.core.documents import EvaluationDocument
 from ddbench.core.keys import short
 from ddbench.core.plugin.loader import active
 from ddbench.core.store import jobs
 from ddbench.core.store.claims import Watch, acquire
 from ddbench.core.store.files import home
+from ddbench.core.store.folder import Store, evaluation_path
 from ddbench.library.runs import planned
 from ddbench.library.suites import suite_of
 from ddbench.plan.graph import Node
-from ddbench.work.executors.agent import Job, Packed, run_job
+from ddbench.work.executors.agent import Job, Packed, run_job, sees_inputs
 from ddbench.work.executors.base import Resources
 from tests.cluster.compare import assert_same
 from tests.e2e.runs import SMOKE, ddbench
@@ -113,3 +116,23 @@ def test_a_signal_stops_it_and_frees_what_it_claimed(tmp_path: Path) -> None:
     assert told["stopped"]
     assert len(told["outcomes"]) < len(wanted)
     assert not [*(out / ".claims").iterdir()]
+
+
+def test_all_that_a_node_reads_is_seen_where_a_run_left_it_and_missed_where_it_is_gone(
+    done: tuple[Path, list[Node], dict], tmp_path: Path
+) -> None:
+    """Files of other nodes, each of them: with one gone the node waits for it."""
+    out, wanted, _ = done
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    store = Store(copy)
+    students = [node.document for node in wanted if isinstance(node.document, EvaluationDocument)]
+    assert all(sees_inputs(node.document, store) for node in wanted)
+    (chosen,) = [one for one in students if one.choice is not None]
+    read = evaluation_path(store.folder(chosen.choice.set), chosen.choice.key)
+    text = read.read_bytes()
+    read.unlink()
+    assert [one for one in students if not sees_inputs(one, store)] == [chosen]
+    read.write_bytes(text)
+    (store.folder(chosen.set) / "condense.json").unlink()
+    assert [one for one in students if not sees_inputs(one, store)] == [chosen]

@@ -25,7 +25,7 @@ from ddbench.core.specs import Frozen
 from ddbench.core.store import jobs
 from ddbench.core.store.artifacts import manifest
 from ddbench.core.store.claims import Claim, Watch, acquire, release
-from ddbench.core.store.folder import Store
+from ddbench.core.store.folder import Store, evaluation_path
 from ddbench.work.attempt import Outcome
 from ddbench.work.evaluate.predictions import Recounter
 from ddbench.work.executors.base import Resources, Run
@@ -275,11 +275,9 @@ def sees_inputs(document: Document, store: Store) -> bool:
     chosen = True
     if isinstance(document, EvaluationDocument):
         sets = [document.set, document.recipe]
-        if document.choice is not None:
-            folder = store.folder(document.choice.set)
-            made = store.condensation(folder)
-            chosen = bool(made and store.evaluation(folder, document.choice.key, made.set_sha256))
+        if (choice := document.choice) is not None:
+            chosen = evaluation_path(store.folder(choice.set), choice.key).is_file()
     elif isinstance(document, CellDocument):
         sets = [document.initial]
-    made_ = all(one is None or is_published(one, store) for one in sets)
-    return chosen and made_ and all(manifest(kind, key) is not None for kind, key in document.artifacts.values())
+    made = all(one is None or is_published(one, store) for one in sets)
+    return chosen and made and all(manifest(kind, key) is not None for kind, key in document.artifacts.values())
