@@ -29,6 +29,7 @@ from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, user
 from ddbench.work.executors.packing import packed, rest
 from ddbench.work.executors.slurm_jobs import (
     NAME,
+    NOT_LAUNCHED,
     NOT_NOW,
     NOT_TO_BLAME,
     OOM,
@@ -136,7 +137,7 @@ class Slurm(Elsewhere):
         self._hand_over()
         found, self._refused = self._refused, []
         if time.monotonic() - self._heard >= HEAR_S * len(self._jobs):
-            found = [one for job in list(self._jobs.values()) for one in self._news(job)]
+            found += [one for job in list(self._jobs.values()) for one in self._news(job)]
             self._heard = time.monotonic()
         if time.monotonic() - self._looked >= LOOK_S:
             found += self._look()
@@ -186,6 +187,9 @@ class Slurm(Elsewhere):
         if not jobs.is_known(self._store.out, job.handle.name):  # another run of the same command has heard all of it
             del self._jobs[job.handle.name]
             return [(key, None) for key in job.tasks]
+        if job.state == NOT_LAUNCHED:  # Slurm would hold it for ever
+            with contextlib.suppress(UsageError):
+                [*self.end([job.handle])]
         found: Ended = []
         words = self._words(job.handle)
         oom = job.state == "OUT_OF_MEMORY" or OOM.search(words) is not None
@@ -198,7 +202,7 @@ class Slurm(Elsewhere):
             release(self._store.claims_of(task.document), short(key), place_of(job.handle.engine_id))
             if is_published(task.document, self._store):
                 told = [(key, None)]
-            elif key in working and job.state in NOT_TO_BLAME and task.spared < MOST_SPARED:
+            elif key in working and not oom and job.state in NOT_TO_BLAME and task.spared < MOST_SPARED:
                 task.spared += 1
             elif key in working:
                 told = self.vanished(task, how, words, "oom" if oom else "failed")

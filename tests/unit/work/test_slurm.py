@@ -213,3 +213,35 @@ def test_what_ran_out_of_memory_is_tried_once_with_twice_as_much(tmp_path: Path,
     first = executor.need(one).mem_mb
     assert executor.vanished(one, "job 1", status="oom") is None
     assert executor.need(one).mem_mb == pytest.approx(2 * first, abs=512)
+
+
+def test_the_row_of_what_nobody_has_memory_for_is_told(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many reports are heard in the same breath."""
+    executor = made(tmp_path)
+    row = ("a", None)
+    monkeypatch.setattr(executor, "_array", lambda need, packs: executor._refused.append(row) or True)
+    give(executor, "a")
+    assert executor.poll(0.0) == [row]
+
+
+def test_a_job_that_slurm_could_not_start_and_holds_is_ended(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(
+        Clocked, "end", staticmethod(lambda handles: iter([ended.extend(h.engine_id for h in handles)]))
+    )
+    executor = made(tmp_path)
+    give(executor, "a")
+    executor.poll(0.0)
+    (job,) = executor._jobs.values()
+    clock.states = {job.handle.engine_id: slurm.NOT_LAUNCHED}
+    with pytest.warns(slurm.JobsGoOnWarning, match="1 node of it is tried again"):
+        for _ in range(3):
+            clock.now += slurm.SETTLE_S
+            executor.poll(0.0)
+            clock.states = {} if ended else clock.states
+    assert ended == [job.handle.engine_id]
+    assert tasks(executor)["a"].lost == 0
