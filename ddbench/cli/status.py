@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import click
 from ddbench.cli.options import Duration, Place
 from ddbench.core.errors import UsageError
 from ddbench.core.store import jobs
-from ddbench.core.store.claims import is_alive
 from ddbench.library.standing import Standing, Watched, Working
 from ddbench.plan.forecast import duration
 from ddbench.plan.graph import SET_FAILED
@@ -133,6 +131,6 @@ def cancel(out: Path) -> int:
         for line in end_jobs(name, [one for one in found if one.executor == name]):
             click.echo(line)
     for one in found:
-        if one.host == socket.gethostname() and not is_alive(one.pid, one.started):  # no run waits for it
+        if jobs.submitter_ended(one):  # no run waits for it
             jobs.remove(out, one.name)
     return 0

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -123,8 +123,7 @@ def acquire(folder: Path, key16: str, watch: Watch, place: str = "") -> Claim | 
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = [int(path.name.rpartition(".")[2]) for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit()]
-        generation = max(held, default=-1)
+        generation = max(map(_generation, _files(folder, key16)), default=-1)
         if generation >= 0 and not watch.stale(folder / f"{key16}.{generation}"):
             return None
         claim = Claim(folder / f"{key16}.{generation + 1}", place=place)
@@ -141,10 +140,15 @@ def release(folder: Path, key16: str, place: str) -> None:
         key16: The node's short key.
         place: As it was given to :func:`acquire`; a claim of any other place stays.
     """
-    paths = sorted((path for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit()), key=_generation)
+    paths = sorted(_files(folder, key16), key=_generation)
     if place and paths and (_read(paths[-1]) or {}).get("place") == place:
         for path in paths:
             path.unlink(missing_ok=True)
+
+
+def _files(folder: Path, key16: str = "*") -> Iterator[Path]:
+    """Files of claims on a node, or on all; not those that are being written."""
+    return (path for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit() and path.name[0] != ".")
 
 
 def _generation(path: Path) -> int:
@@ -184,10 +188,8 @@ def holders(folder: Path, key16: str = "*") -> dict[str, Holder]:
         key16: One node's; all nodes unless given.
     """
     newest: dict[str, Path] = {}
-    for path in folder.glob(f"{key16}.*"):
-        if path.suffix[1:].isdigit() and not path.name.startswith("."):
-            known = newest.setdefault(path.stem, path)
-            newest[path.stem] = max(known, path, key=lambda one: int(one.suffix[1:]))
+    for path in sorted(_files(folder, key16), key=_generation):
+        newest[path.stem] = path
     found = {}
     for node, path in newest.items():
         if (content := _read(path)) is not None:
@@ -238,8 +240,8 @@ def is_alive(pid: int, started: int | None = None) -> bool:
 def held_here(folder: Path) -> set[str]:
     """Short keys of the nodes that live processes of this machine hold claims on; other machines use no core of it."""
     held = set()
-    for path in folder.glob("*.*"):
-        content = _read(path) if path.suffix[1:].isdigit() else None
+    for path in _files(folder):
+        content = _read(path)
         if content is not None and _is_here(content) and not _is_gone(content):
             held.add(path.stem)
     return held

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from ddbench.core.specs import Frozen
+from ddbench.core.store.claims import is_alive, process_start
 from ddbench.core.store.files import atomic_write, store_error
 
 FOLDER = ".jobs"
@@ -97,6 +99,16 @@ class Report:
                 os.fsync(file.fileno())
         except OSError as error:
             raise store_error(self.path, error) from error
+
+
+def submitter() -> dict[str, Any]:
+    """This process, as handles name the run that submitted a job."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
+
+
+def submitter_ended(handle: Handle) -> bool | None:
+    """Whether the run that submitted a job has ended; None: it is another machine's, and nobody here can tell."""
+    return not is_alive(handle.pid, handle.started) if handle.host == socket.gethostname() else None
 
 
 def folder(out: Path) -> Path:

@@ -6,14 +6,17 @@ import math
 import os
 import signal
 import socket
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ddbench.core.documents import ArtifactDocument, Document
 from ddbench.core.errors import FailureStatus
-from ddbench.core.store.claims import is_alive, process_start
+from ddbench.core.memory import in_words
+from ddbench.core.store import jobs
+from ddbench.core.store.claims import is_alive
 from ddbench.core.store.files import home
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome, drop_log, fail_unstarted, keep_log
@@ -142,6 +145,25 @@ class Elsewhere:
             keep_logits=run.keep_logits, device=run.device, nodes=nodes,
         )  # fmt: skip
 
+    def keep(self, name: str, engine: str, engine_id: str, need: Need, tasks: Iterable[Task]) -> Handed:
+        """Write what others may know of a job that an engine has; the handle.
+
+        Args:
+            name: Of the job.
+            engine: Name of the executor.
+            engine_id: What the engine calls the job.
+            need: What it asks for.
+            tasks: Its nodes.
+        """
+        asked = {"cpus": need.cpus, "gpus": need.gpus, "mem": in_words(need.mem_mb)}
+        nodes = {task.key: task.resources.seconds for task in tasks}
+        handle = Handed(
+            name=name, executor=engine, engine_id=engine_id, nodes=nodes, submitted=time.time(), resources=asked,
+            **jobs.submitter(),
+        )  # fmt: skip
+        jobs.write(self._store.out, handle)
+        return handle
+
     def ended(self, task: Task, outcome: Outcome | None) -> Ended | None:
         """What is told of a node that has an outcome; None: it is tried again, with twice the memory."""
         if outcome is not None and outcome.status == "oom" and task.times == 1:
@@ -190,8 +212,3 @@ def time_s(tasks: Sequence[Task], wanted: float | None) -> float:
     if wanted is not None:
         return wanted
     return max(LEAST_TIME_S, TIME_FACTOR * sum(task.seconds for task in tasks) + 600.0)
-
-
-def user() -> dict[str, Any]:
-    """This process, for handles."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ddbench.work.executors.elsewhere import Need, Task
 
@@ -36,9 +36,14 @@ def packed(
     return full, [task for job in open_.values() for task in job]
 
 
-def rest(tasks: Sequence[Task], need: Callable[[Task], Need]) -> dict[Need, list[list[Task]]]:
-    """What is left over, as one job for each thing that is asked for."""
-    found: dict[Need, list[list[Task]]] = {}
-    for task in tasks:
-        found.setdefault(need(task), [[]])[0].append(task)
+def with_rest(
+    full: Mapping[Need, Sequence[list[Task]]], left: Iterable[Task], need: Callable[[Task], Need]
+) -> dict[Need, list[list[Task]]]:
+    """Jobs, and what is left over as one more job for each thing that is asked for."""
+    found = {asked: [*jobs] for asked, jobs in full.items()}
+    more: dict[Need, list[Task]] = {}
+    for task in left:
+        more.setdefault(need(task), []).append(task)
+    for asked, job in more.items():
+        found.setdefault(asked, []).append(job)
     return found

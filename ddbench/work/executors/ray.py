@@ -23,15 +23,14 @@ from ddbench.core.errors import DDBenchError, InterruptedRunError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
-from ddbench.core.store.claims import is_alive, release
+from ddbench.core.store.claims import release
 from ddbench.core.store.files import home
-from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors import tree
 from ddbench.work.executors.agent import sees_inputs
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.carried import check_inputs
-from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, user
+from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task
 from ddbench.work.executors.processes import error_of
 from ddbench.work.executors.ray_job import place_of
 
@@ -148,9 +147,8 @@ class OnRay(Elsewhere):
 
     def _forget_dead(self) -> None:
         """Remove the handles of runs of this machine that are gone: Ray ended their tasks with them."""
-        here = user()["host"]
         for handle in jobs.handles(self._store.out):
-            if handle.executor == NAME and handle.host == here and not is_alive(handle.pid, handle.started):
+            if handle.executor == NAME and jobs.submitter_ended(handle):
                 jobs.remove(self._store.out, handle.name)
 
     @property
@@ -247,12 +245,7 @@ class OnRay(Elsewhere):
     def _keep(self, name: str, engine_id: str) -> None:
         """Write what others may know of the node."""
         flight = self._flights[name]
-        asked = {"cpus": flight.need.cpus, "gpus": flight.need.gpus, "mem": in_words(flight.need.mem_mb)}
-        nodes = {flight.task.key: flight.task.resources.seconds}
-        handle = Handed(
-            name=name, executor=NAME, engine_id=engine_id, nodes=nodes, submitted=time.time(), resources=asked, **user()
-        )
-        jobs.write(self._store.out, handle)
+        self.keep(name, NAME, engine_id, flight.need, [flight.task])
 
     def _over(self, name: str, task: Task, event: _Event) -> Ended:
         """What is told of a node that Ray is done with; one without an outcome is tried again."""

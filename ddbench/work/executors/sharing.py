@@ -77,10 +77,10 @@ class Sharing:
         """What a node may use."""
         few = narrow(document, self.registries)
         threads, wished = self.threads, os.environ.get("OMP_NUM_THREADS", "")
-        if threads is None and self.elsewhere and wished.isdigit():
-            threads = int(wished)  # other machines do not hear of this one's
-        if threads is None and not os.environ.get("OMP_NUM_THREADS", "").isdigit():
+        if threads is None and not wished.isdigit():
             threads = 1 if few else self.wide
+        elif threads is None and self.elsewhere:
+            threads = int(wished)  # other machines do not hear of this one's
         alone = self.alone and threads is None and not few
         engine = "eager" if self.begun and row_of(document) in self.begun else self.engine
         if precision_of(document) == "bf16":

@@ -18,15 +18,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ddbench.core.documents import Document
 from ddbench.core.errors import DDBenchError, InterruptedRunError, UsageError
 from ddbench.core.keys import short
-from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
-from ddbench.core.store.claims import is_alive, release
+from ddbench.core.store.claims import release
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.agent import SEEN_WITHIN_S, Job, is_published
 from ddbench.work.executors.base import Handle, Resources, Run
-from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task, user
-from ddbench.work.executors.packing import packed, rest
+from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task
+from ddbench.work.executors.packing import packed, with_rest
 from ddbench.work.executors.slurm_jobs import (
     NAME,
     NOT_LAUNCHED,
@@ -232,10 +231,9 @@ class Slurm(Elsewhere):
 
     def _forget(self, handle: Handed) -> None:
         """Remove what a job that is over left, submitit's files too; where another run may still read it, it stays."""
-        me = user()
-        here = handle.host == me["host"]
-        mine = here and (handle.pid, handle.started) == (me["pid"], me["started"])
-        if not mine and (is_alive(handle.pid, handle.started) if here else time.time() - handle.submitted < DAY_S):
+        me, ended = jobs.submitter(), jobs.submitter_ended(handle)
+        mine = me.items() <= handle.model_dump().items()
+        if not mine and not (time.time() - handle.submitted >= DAY_S if ended is None else ended):
             return
         jobs.remove(self._store.out, handle.name)
         for path in self._folder.glob(f"{handle.engine_id}_*"):
@@ -257,9 +255,7 @@ class Slurm(Elsewhere):
         worth = self._wanted.pack_s
         full, left = packed(self._waiting, self.need, worth)
         if left and (not (self._jobs or full) or now - self._since >= HOLD * worth):
-            for need, more in rest(left, self.need).items():
-                full.setdefault(need, []).extend(more)
-            left = []
+            full, left = with_rest(full, left, self.need), []
         for need, packs in full.items():
             for start in range(0, len(packs), self._limits.array):
                 array = packs[start : start + self._limits.array]
@@ -310,13 +306,7 @@ class Slurm(Elsewhere):
     ) -> None:  # fmt: skip
         """Write the handles of jobs that Slurm has."""
         for job, engine_id, pack in zip(crossing, ids, packs, strict=True):
-            nodes = {task.key: task.resources.seconds for task in pack}
-            asked = {"cpus": need.cpus, "gpus": need.gpus, "mem": in_words(need.mem_mb)}
-            handle = Handed(
-                name=job.name, executor=NAME, engine_id=engine_id, nodes=nodes, submitted=time.time(),
-                resources=asked, **user(),
-            )  # fmt: skip
-            jobs.write(self._store.out, handle)
+            handle = self.keep(job.name, NAME, engine_id, need, pack)
             tasks = {task.key: task for task in pack}
             self._jobs[job.name] = Submitted(handle, jobs.report(self._store.out, job.name), tasks)
 
@@ -340,9 +330,7 @@ class Slurm(Elsewhere):
         """
         asks = Elsewhere(run)
         full, left = packed([Task(*one) for one in ready], asks.need, run.wanted.pack_s)
-        for need, more in rest(left, asks.need).items():
-            full.setdefault(need, []).extend(more)
-        for need, packs in full.items():
+        for need, packs in with_rest(full, left, asks.need).items():
             engine = engine_for(folder_of(run.store.out), need, packs, run)
             if len(packs) > 1:
                 engine.parameters["map_count"] = len(packs)

@@ -9,7 +9,7 @@ import pytest
 
 from ddbench.work.executors.base import Resources
 from ddbench.work.executors.elsewhere import UNKNOWN_S, Need, Task, time_s
-from ddbench.work.executors.packing import MOST_NODES, packed, rest
+from ddbench.work.executors.packing import MOST_NODES, packed, with_rest
 
 
 def task(key: str, seconds: float | None, cpus: int = 1) -> Task:
@@ -32,7 +32,7 @@ def test_every_task_is_in_one_job(worth: float, seconds: list[float | None]) -> 
             assert {need(one) for one in job} == {asked}
             assert len(job) == MOST_NODES or sum(one.seconds for one in job) >= worth
             assert sum(one.seconds for one in job[:-1]) < worth or len(job) == 1, "no longer than it must be"
-    more = [job for group in rest(left, need).values() for job in group]
+    more = [job for group in with_rest({}, left, need).values() for job in group]
     assert sorted(one.key for job in jobs + more for one in job) == sorted(one.key for one in tasks)
     assert all(sum(one.seconds for one in job) < worth for job in more)
 

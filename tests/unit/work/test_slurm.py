@@ -15,7 +15,7 @@ from ddbench.core.store import jobs
 from ddbench.core.store.folder import Store
 from ddbench.work.executors import slurm
 from ddbench.work.executors.base import Resources, Run
-from ddbench.work.executors.elsewhere import Task, user
+from ddbench.work.executors.elsewhere import Task
 from ddbench.work.executors.slurm_jobs import NOT_NOW, Limits
 from ddbench.work.executors.wanted import Wanted, wanted_of
 from ddbench.work.interrupts import Interrupts
@@ -36,7 +36,7 @@ class Clocked(slurm.Slurm):
         for pack in packs:
             name = f"{len(self._jobs):012x}"
             handle = jobs.Handle(name=name, executor="slurm", engine_id=name, nodes={t.key: None for t in pack},
-                                 submitted=0.0, **user())  # fmt: skip
+                                 submitted=0.0, **jobs.submitter())  # fmt: skip
             jobs.write(self._store.out, handle)
             report = jobs.report(self._store.out, name)
             self._jobs[name] = slurm.Submitted(handle, report, {t.key: t for t in pack})
@@ -96,7 +96,7 @@ def test_they_do_not_wait_where_nothing_runs(tmp_path: Path, clock: SimpleNamesp
 def left(tmp_path: Path, clock: SimpleNamespace) -> SimpleNamespace:
     """A job of an earlier run: one node ended, one begun, one not."""
     handle = jobs.Handle(name="a" * 12, executor="slurm", engine_id="7", nodes=dict.fromkeys("xyz"), submitted=5.0,
-                         **(user() | {"pid": 2**22 + 1}))  # fmt: skip
+                         **(jobs.submitter() | {"pid": 2**22 + 1}))  # fmt: skip
     jobs.write(tmp_path, handle)
     report = jobs.report(tmp_path, handle.name)
     for key in "xy":
@@ -176,7 +176,7 @@ def test_jobs_that_begin_no_node_end_the_run_and_blame_none(tmp_path: Path, cloc
 
 
 def test_the_handle_of_a_run_that_lives_stays(tmp_path: Path, clock: SimpleNamespace) -> None:
-    mine = user() | {"pid": os.getppid(), "started": None}
+    mine = jobs.submitter() | {"pid": os.getppid(), "started": None}
     handle = jobs.Handle(name="b" * 12, executor="slurm", engine_id="9", nodes={"k": None}, submitted=5.0, **mine)
     jobs.write(tmp_path, handle)
     made(tmp_path)
