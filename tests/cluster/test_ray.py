@@ -19,7 +19,6 @@ import pytest
 
 from ddbench.core.store import jobs
 from ddbench.core.store.jobs import Handle
-from ddbench.work.executors.elsewhere import user
 from tests.cluster.compare import assert_same
 from tests.e2e.runs import plugin
 
@@ -140,7 +139,9 @@ def slow_here(around):
 
 
 def test_records_are_those_of_a_local_run(around, cluster, here):
-    gone = Handle(name="0" * 12, executor="ray", engine_id="ff", nodes={}, submitted=0.0, **user() | {"pid": 1 << 30})
+    gone = Handle(
+        name="0" * 12, executor="ray", engine_id="ff", nodes={}, submitted=0.0, **jobs.submitter() | {"pid": 1 << 30}
+    )
     jobs.write(folders(around, "shared")[0], gone)
     out, _ = end(begin(around, "shared", *GRID, *on(cluster)))
     assert out.startswith("digits ·") and "mtt" in out
