@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from ddbench.plan.forecast import duration
 from ddbench.plan.graph import Node
 from ddbench.plan.outlook import forecast_together_s, known_s, names, together_s, unknown
+from ddbench.work.monitor import Silent
 
 Style = Literal["auto", "bar", "plain", "json"]
 TELL_S = 60.0
@@ -41,7 +42,7 @@ class _Running:
     bar: Any = None
 
 
-class Progress:
+class Progress(Silent):
     """Watches a run; also the steps inside nodes (the :class:`ddbench.work.monitor.Monitor` of the command line).
 
     Args:

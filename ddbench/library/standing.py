@@ -115,7 +115,7 @@ class Watched:
             holder = held.get(short(line.key))
             if status == "ok":
                 done += 1
-            elif holder is not None:
+            elif holder is not None and not holder.waits:
                 working.append(Working(line, holder, self._left(line, holder)))
             elif status in ("", "timeout"):
                 open_.append(line)

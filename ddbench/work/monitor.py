@@ -20,6 +20,10 @@ class Monitor(Protocol):
         """The running node ``key`` is at ``done`` of ``total`` steps of ``what``."""
         ...
 
+    def moved(self, key: str, place: str) -> None:
+        """The node ``key``, whose claim this run holds, runs at a place from now on; empty: it waits for one."""
+        ...
+
     def end(self, node: Node) -> None:
         """A node is done, one way or another; its state says which."""
         ...
@@ -40,6 +44,9 @@ class Silent:
         """Ignore it."""
 
     def progress(self, key: str, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
+        """Ignore it."""
+
+    def moved(self, key: str, place: str) -> None:
         """Ignore it."""
 
     def end(self, node: Node) -> None:
@@ -69,6 +76,11 @@ class Beats(Silent):
     def begin(self, node: Node) -> None:
         """A node starts."""
         self._told.begin(node)
+
+    def moved(self, key: str, place: str) -> None:
+        """The claim of the node ``key`` says where it runs."""
+        if (claim := self.claims.get(key)) is not None:
+            claim.move(place)
 
     def progress(self, key: str, done: int, total: int, what: str, metrics: Mapping[str, float]) -> None:
         """The running node ``key`` is a step further."""

@@ -85,6 +85,17 @@ def test_what_runs_where_and_since_when(runs: Path, capsys: pytest.CaptureFixtur
     assert facts(runs, capsys)["waiting"] == len(gone)
 
 
+def test_a_claimed_node_that_waits_for_a_place_does_not_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key, gone = undo(runs, "kmeans")
+    with acquire(Store(runs).claims(shared=False), short(key), Watch()) or pytest.fail("nobody has it") as claim:
+        claim.move()
+        found = facts(runs, capsys)
+        assert (found["working"], found["waiting"]) == ([], len(gone))
+        claim.move("ray task 7 on host-b")
+        (working,) = facts(runs, capsys)["working"]
+        assert working["where"].startswith("ray task 7 on host-b, for process ")
+
+
 def test_jobs_at_an_engine(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key, gone = undo(runs, "kmeans")
     handle = jobs.Handle(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 from ddbench.core.store import jobs
 from ddbench.core.store.jobs import Handle
+from ddbench.library.standing import Watched
 from tests.cluster.compare import assert_same
 from tests.e2e.runs import plugin
 
@@ -170,6 +172,11 @@ def test_ctrl_c_leaves_checkpoints_and_no_claims_and_the_same_command_continues(
     while not [*(around / f"ddbench-ray-{os.getuid()}" / "tasks").rglob(STEPPED)]:
         assert time.monotonic() < until
         time.sleep(0.1)
+    watched = Watched(out)
+    while not (found := watched.look()).working:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert all(re.match("ray task .*, for process ", one.holder.where) for one in found.working), "not at the driver"
     run.send_signal(signal.SIGINT)
     _, said = end(run, 130)
     assert "the same command continues" in said

@@ -103,10 +103,24 @@ class Claim:
         within = LONG_S if last else max(STALE_AFTER_S, PATIENCE * self._longest)
         if now - self._written < BEAT_S and within <= self._within:
             return
-        self._counter, self._written, self._within = self._counter + 1, now, within
+        self._within = within
+        self._write({} if at is None else {"at": at})
+
+    def move(self, place: str = "") -> None:
+        """Say that the work is done at a place from now on that cannot hold the claim itself; empty: it waits for one.
+
+        Args:
+            place: What people call it.
+        """
+        self._facts = {"since": round(time.time(), 3), "elsewhere": place}
+        self._told, self._within = None, LONG_S
+        self._write({})
+
+    def _write(self, more: Mapping[str, Any]) -> None:
+        """Write the file anew: its counter moves."""
+        self._counter, self._written = self._counter + 1, self._now()
         with contextlib.suppress(OSError):  # a full disk must not kill the work; a waiter may redo it
-            facts = self._facts if at is None else {**self._facts, "at": at}
-            _replace(self.path, _content(self._counter, within, facts))
+            _replace(self.path, _content(self._counter, self._within, {**self._facts, **more}))
 
 
 def acquire(folder: Path, key16: str, watch: Watch, place: str = "") -> Claim | None:
@@ -171,6 +185,7 @@ class Holder:
         at: Steps done, of how many, and of what; None: none was told yet.
         silent_s: Seconds since the claim was written last, by the clocks of the disk and of this machine.
         gone: Whether it is known that the process has ended.
+        waits: Whether the node waits for a place where the work is done.
     """
 
     where: str
@@ -178,6 +193,7 @@ class Holder:
     at: tuple[int, int, str] | None
     silent_s: float
     gone: bool
+    waits: bool = False
 
 
 def holders(folder: Path, key16: str = "*") -> dict[str, Holder]:
@@ -202,9 +218,13 @@ def _holder(content: dict[str, Any], silent_s: float) -> Holder:
     where = f"process {content.get('pid', '?')} on {content.get('host', '?')}"
     if content.get("place"):
         where = f"{content['place']}, {where}"
+    elsewhere = content.get("elsewhere")
+    if elsewhere:
+        where = f"{elsewhere}, for {where}"
     since, at = content.get("since"), content.get("at")
     told = (int(at[0]), int(at[1]), str(at[2])) if isinstance(at, list) and len(at) == 3 else None
-    return Holder(where, since if isinstance(since, int | float) else None, told, silent_s, _is_gone(content))
+    since = since if isinstance(since, int | float) else None
+    return Holder(where, since, told, silent_s, _is_gone(content), elsewhere == "")
 
 
 def holder_of(folder: Path, key16: str) -> str | None:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import socket
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from ddbench.core.store.files import atomic_write, store_error
 
 FOLDER = ".jobs"
 MARK = "mark"
+DAY_S = 86400.0
 _HANDLE = re.compile(r"[0-9a-f]{12}\.json")
 
 
@@ -109,6 +111,11 @@ def submitter() -> dict[str, Any]:
 def submitter_ended(handle: Handle) -> bool | None:
     """Whether the run that submitted a job has ended; None: it is another machine's, and nobody here can tell."""
     return not is_alive(handle.pid, handle.started) if handle.host == socket.gethostname() else None
+
+
+def is_old(handle: Handle) -> bool:
+    """Whether a job was submitted so long ago that nobody waits for it whose run cannot be asked."""
+    return time.time() - handle.submitted >= DAY_S
 
 
 def folder(out: Path) -> Path:

@@ -23,7 +23,7 @@ from ddbench.core.errors import DDBenchError, InterruptedRunError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
-from ddbench.core.store.claims import release
+from ddbench.core.store.claims import holders, release
 from ddbench.core.store.files import home
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors import tree
@@ -146,9 +146,16 @@ class OnRay(Elsewhere):
         return self._shared
 
     def _forget_dead(self) -> None:
-        """Remove the handles of runs of this machine that are gone: Ray ended their tasks with them."""
-        for handle in jobs.handles(self._store.out):
-            if handle.executor == NAME and jobs.submitter_ended(handle):
+        """Remove the handles of runs that are gone: Ray ended their tasks with them.
+
+        A run of another machine is gone if its handle is a day old and nobody claims the node.
+        """
+        known = [handle for handle in jobs.handles(self._store.out) if handle.executor == NAME]
+        claims = [holders(self._store.claims(shared=shared)) for shared in (False, True)] if known else []
+        for handle in known:
+            ended = jobs.submitter_ended(handle)
+            claimed = any(short(key) in held for held in claims for key in handle.nodes)
+            if jobs.is_old(handle) and not claimed if ended is None else ended:
                 jobs.remove(self._store.out, handle.name)
 
     @property
@@ -172,6 +179,7 @@ class OnRay(Elsewhere):
         name = uuid.uuid4().hex[:12]
         job = self.job([task], named=False)
         self._flights[name] = _Flight(task, need)
+        self._run.monitor.moved(task.key, "")
         called = f"{task.document.kind} {short(task.key)}"
         asked = {"cpus": need.cpus, "gpus": need.gpus, "mem_mb": need.mem_mb}
         self._link.tell({"run": name, "text": job.model_dump_json(), "called": called, **asked})
@@ -229,6 +237,8 @@ class OnRay(Elsewhere):
             raise error_of(event["error"]["kind"], event["error"]["text"])
         if "cluster" in event:
             self._rooms = [tuple(room) for room in event["cluster"]]
+        elif "begun" in event:
+            self._run.monitor.moved(*event["begun"])
         elif "steps" in event:
             key, done, total, what, metrics = event["steps"]
             self._run.monitor.progress(key, done, total, what, metrics)

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,16 +19,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ddbench.core.documents import parse
 from ddbench.core.errors import DDBenchError, StoreError
 from ddbench.core.store.files import machine, sha256_file, store_error
 from ddbench.work.executors import carried
-from ddbench.work.executors.agent import Steps, run_job
+from ddbench.work.executors.agent import Job, Steps, run_job
 
 SMALL = 1 << 16
 """Bytes of a file that crosses with the task itself, and not as an object of its own."""
 TELL_S = 1.0
 """Seconds between two reports of a node's steps."""
 DAY_S = 86400.0
+WEEK_S = 7 * DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +87,26 @@ def sent(name: str, path: Path, *, fixed: bool = False) -> File:
 
 
 class Reporter:
-    """Hears of the steps of nodes, wherever they run, and hands them on when it is asked."""
+    """Hears where nodes begin, and of their steps, and hands that on when it is asked."""
 
     def __init__(self) -> None:
+        self._begun: dict[str, str] = {}
         self._said: dict[str, Steps] = {}
+
+    def begin(self, key: str, place: str) -> None:
+        """A node has begun, perhaps once more."""
+        self._begun[key] = place
+        self._said.pop(key, None)
 
     def tell(self, steps: Steps) -> None:
         """A node is a step further."""
         self._said[steps[0]] = steps
 
-    def news(self) -> list[Steps]:
-        """The last that was said of each node since this was asked before."""
+    def news(self) -> tuple[dict[str, str], list[Steps]]:
+        """Where nodes have begun, and the last step of each, since this was asked before."""
+        begun, self._begun = self._begun, {}
         said, self._said = self._said, {}
-        return list(said.values())
+        return begun, list(said.values())
 
 
 def run_ray_job(
@@ -117,6 +127,8 @@ def run_ray_job(
     try:
         if files is None:
             return run_job(text, place_of(name), keep=True), [], []
+        (node,) = Job.model_validate_json(text).nodes
+        reporter.begin.remote(parse(node.document).key, f"{place_of(name)} on {socket.gethostname()}")
         return _Scratch(name, [File(*file) for file in files]).run(text, _telling(reporter))
     except DDBenchError as error:
         return json.dumps({"error": {"kind": type(error).__name__, "text": str(error)}}), [], []
@@ -174,7 +186,7 @@ class _Scratch:
         try:
             for name in ("files", "claims", "compiled", "at", "tasks"):
                 (top / name).mkdir(exist_ok=True)
-            _sweep(top / "tasks")
+            _sweep(top)
             self._fill(top, folder)
             with contextlib.suppress(FileNotFoundError):
                 here.unlink()
@@ -221,8 +233,10 @@ class _Scratch:
         from filelock import FileLock
 
         path = folder / file.kept_as
+        lock = Path(f"{path}.lock")
+        lock.touch()  # the file is still wanted
         if not path.exists():
-            with FileLock(f"{path}.lock"):
+            with FileLock(lock):
                 if not path.exists():
                     carried.write(path, file.bytes(), file.sha256)
                     os.utime(path, ns=(file.changed, file.changed))
@@ -243,9 +257,19 @@ class _Scratch:
         return [file.crossing for file in left], gone
 
 
-def _sweep(tasks: Path) -> None:
-    """Remove what tries left that never came back."""
-    for path in tasks.iterdir():
+def _sweep(top: Path) -> None:
+    """Remove what tries left that never came back, and files that no node has wanted for a week."""
+    now = time.time()
+    for path in (top / "tasks").iterdir():
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > DAY_S:
+            if now - path.stat().st_mtime > DAY_S:
                 shutil.rmtree(path)
+    for path in (top / "at").iterdir():
+        with contextlib.suppress(OSError):
+            if not path.exists() and now - path.lstat().st_mtime > DAY_S:
+                path.unlink()
+    for lock in (top / "files").glob("*.lock"):
+        with contextlib.suppress(OSError):
+            if now - lock.stat().st_mtime > WEEK_S:
+                lock.with_suffix("").unlink(missing_ok=True)
+                lock.unlink()

@@ -245,7 +245,7 @@ class _Link:
         self.tell({"cluster": rooms})
 
     def _hear(self) -> None:
-        """Hand on the steps of nodes."""
+        """Hand on where nodes have begun, and their steps."""
         import ray
 
         self.heard = time.monotonic()
@@ -253,7 +253,10 @@ class _Link:
             self.hearing = self.reporter.news.remote()
         elif ray.wait([self.hearing], timeout=0)[0]:
             with contextlib.suppress(ray.exceptions.RayError):
-                for steps in ray.get(self.hearing):
+                begun, said = ray.get(self.hearing)
+                for key, place in begun.items():
+                    self.tell({"begun": [key, place]})
+                for steps in said:
                     self.tell({"steps": steps})
             self.hearing = None
 

@@ -93,6 +93,34 @@ def test_holders_say_since_when_and_how_far(tmp_path: Path) -> None:
     assert found.silent_s < 60
 
 
+def test_a_claim_for_a_place_that_cannot_hold_it_moves_with_the_work(tmp_path: Path) -> None:
+    now = [0.0]
+    with acquire(tmp_path, KEY, Watch()) or pytest.fail("nobody has it") as claim:
+        claim._now = lambda: now[0]
+        claim.move()
+        assert holders(tmp_path)[KEY].waits
+        watch, path = Watch(lambda: now[0]), claim.path
+        path.write_text(path.read_text().replace(os.uname().nodename, "elsewhere"))
+        assert not watch.stale(path)
+        claim.move("ray task 7 on host-b")
+        (found,) = holders(tmp_path).values()
+        assert found.where == f"ray task 7 on host-b, for process {os.getpid()} on {os.uname().nodename}"
+        assert not found.waits
+        claim.beat(at=(1, 9, "steps"))
+        now[0] += claims.BEAT_S
+        claim.beat(at=(2, 9, "steps"))
+        assert holders(tmp_path)[KEY].at == (2, 9, "steps")
+        claim.move("ray task 7 on host-c")  # its first machine was lost: it begins anew, and tells no step for long
+        assert holders(tmp_path)[KEY].at is None
+        path.write_text(path.read_text().replace(os.uname().nodename, "elsewhere"))
+        assert not watch.stale(path)
+        now[0] += claims.STALE_AFTER_S + 1.0
+        assert not watch.stale(path)
+        now[0] += claims.LONG_S
+        assert watch.stale(path)
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize(("place", "free"), [("slurm job 7_1", True), ("slurm job 7_10", False), ("", False)])
 def test_a_place_that_is_known_to_be_gone_holds_nothing(tmp_path: Path, place: str, free: bool) -> None:
     """The claim is of another machine, where nobody here can look, and declared to need an hour."""
