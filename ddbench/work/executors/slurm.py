@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ddbench.core.documents import Document
 from ddbench.core.errors import DDBenchError, InterruptedRunError, UsageError
 from ddbench.core.keys import short
+from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
 from ddbench.core.store.claims import release
 from ddbench.core.store.jobs import Handle as Handed
@@ -27,18 +28,23 @@ from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task
 from ddbench.work.executors.packing import packed, with_rest
 from ddbench.work.executors.slurm_jobs import (
+    GONE,
     NAME,
     NOT_LAUNCHED,
     NOT_NOW,
     NOT_TO_BLAME,
     OOM,
+    JobsGoOnWarning,
+    Oddities,
     Submitted,
+    Told,
     engine_for,
     folder_of,
     limits,
     place_of,
     quietly,
     run_slurm_job,
+    scancel,
     states,
 )
 
@@ -51,8 +57,6 @@ HOLD = 0.1
 LEAVE_S = 15.0
 """How long a run that is done waits for jobs to leave Slurm, looking every second, so that none of their files stay."""
 WAIT_S = 1.0
-DAY_S = 86400.0
-"""What the run of another machine left is nobody's after so long."""
 MOST_STILLBORN = 3
 """So many jobs in a row that began no node end the run: none can work here."""
 MOST_SPARED = 10
@@ -61,12 +65,6 @@ SETTLE_S = 5.0
 """A job that ended badly gets so long until what it wrote is seen."""
 BEHIND_S = 3600.0
 """Slurm that says nothing for so long has lost the jobs [s]."""
-ALIVE = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED",
-         "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}  # fmt: skip
-
-
-class JobsGoOnWarning(UserWarning):
-    """A run ends, and its jobs do not."""
 
 
 class Slurm(Elsewhere):
@@ -81,12 +79,13 @@ class Slurm(Elsewhere):
         self._limits = limits()
         jobs.mark(run.store.out, make=True)
         self._folder = folder_of(run.store.out)
-        self._waiting: list[Task] = []
+        self._waiting: dict[str, Task] = {}
         self._since = math.inf
         self._full_until = 0.0
         self._jobs: dict[str, Submitted] = {}
         self._refused: Ended = []
         self._stillborn = 0
+        self._oddities = Oddities(run.store.out)
         self._accepted = time.monotonic()
         self._looked = self._heard = -math.inf
         self._answered = time.monotonic()
@@ -98,7 +97,7 @@ class Slurm(Elsewhere):
         known = [handle for handle in jobs.handles(self._store.out) if handle.executor == NAME]
         states_ = self._states() if known else {}  # later than the handles: what is not there has ended
         for handle in known:
-            over = states_ is not None and states_.get(handle.engine_id, "GONE") not in ALIVE
+            over = states_ is not None and not states_.get(handle.engine_id, GONE).is_alive
             if over or jobs.is_cancelled(self._store.out, handle.name):
                 self._forget(handle)
                 continue
@@ -123,7 +122,7 @@ class Slurm(Elsewhere):
         return document.key
 
     def _wait(self, task: Task) -> None:
-        self._waiting.append(task)
+        self._waiting[task.key] = task
         self._since = min(self._since, time.monotonic())
 
     def poll(self, wait_s: float) -> Ended:
@@ -171,14 +170,17 @@ class Slurm(Elsewhere):
         for job in list(self._jobs.values()):
             if jobs.is_cancelled(self._store.out, job.handle.name):
                 raise InterruptedRunError(f"job {job.handle.engine_id} was cancelled")
-            job.state = states.get(job.handle.engine_id, "GONE")
-            if job.state in ALIVE:
+            told = states.get(job.handle.engine_id, GONE)
+            job.state = told.state
+            if told.is_alive:
                 job.over = None
+                self._oddities.tell_stuck(job.handle.engine_id, told)
                 continue
             job.over = job.over or now
             patience = SEEN_WITHIN_S if job.state == "COMPLETED" else SETTLE_S
             if not job.tasks or now - job.over >= patience:
                 found += self._news(job) + self._over(job)
+        self._oddities.end_strange(states, {job.handle.engine_id for job in self._jobs.values()}, now)
         return found
 
     def _over(self, job: Submitted) -> Ended:
@@ -188,7 +190,7 @@ class Slurm(Elsewhere):
             return [(key, None) for key in job.tasks]
         if job.state == NOT_LAUNCHED:  # Slurm would hold it for ever
             with contextlib.suppress(UsageError):
-                [*self.end([job.handle])]
+                scancel([job.handle.engine_id])
         found: Ended = []
         words = self._words(job.handle)
         oom = job.state == "OUT_OF_MEMORY" or OOM.search(words) is not None
@@ -233,7 +235,7 @@ class Slurm(Elsewhere):
         """Remove what a job that is over left, submitit's files too; where another run may still read it, it stays."""
         me, ended = jobs.submitter(), jobs.submitter_ended(handle)
         mine = me.items() <= handle.model_dump().items()
-        if not mine and not (time.time() - handle.submitted >= DAY_S if ended is None else ended):
+        if not mine and not (jobs.is_old(handle) if ended is None else ended):
             return
         jobs.remove(self._store.out, handle.name)
         for path in self._folder.glob(f"{handle.engine_id}_*"):
@@ -253,7 +255,7 @@ class Slurm(Elsewhere):
         if not self._waiting or room <= 0 or now < self._full_until:
             return
         worth = self._wanted.pack_s
-        full, left = packed(self._waiting, self.need, worth)
+        full, left = packed(self._waiting.values(), self.need, worth)
         if left and (not (self._jobs or full) or now - self._since >= HOLD * worth):
             full, left = with_rest(full, left, self.need), []
         for need, packs in full.items():
@@ -265,7 +267,7 @@ class Slurm(Elsewhere):
                 if now_ and not self._array(need, now_):
                     left += [task for pack in now_ for task in pack]
                     room = 0
-        self._waiting = left
+        self._waiting = {task.key: task for task in left}
         if not left or full:
             self._since = now if left else math.inf
 
@@ -310,7 +312,7 @@ class Slurm(Elsewhere):
             tasks = {task.key: task for task in pack}
             self._jobs[job.name] = Submitted(handle, jobs.report(self._store.out, job.name), tasks)
 
-    def _states(self) -> Mapping[str, str] | None:
+    def _states(self) -> Mapping[str, Told] | None:
         """Id → state of this folder's jobs; None where Slurm does not answer."""
         return states(self._store.out)
 
@@ -318,7 +320,7 @@ class Slurm(Elsewhere):
         """Let go of the node: its job goes on."""
         for job in self._jobs.values():
             job.tasks.pop(str(handle), None)
-        self._waiting = [task for task in self._waiting if task.key != handle]
+        self._waiting.pop(str(handle), None)
 
     @staticmethod
     def scripts(run: Run, ready: Iterable[tuple[Document, Resources]]) -> Iterator[str]:
@@ -335,7 +337,10 @@ class Slurm(Elsewhere):
             if len(packs) > 1:
                 engine.parameters["map_count"] = len(packs)
             text = engine._make_submission_file_text(engine._submitit_command_str, "dry")
-            yield f"# {sum(map(len, packs))} nodes in {len(packs)} job{'' if len(packs) == 1 else 's'}\n{text}"
+            nodes = [task for pack in packs for task in pack]
+            on_gpu = max(task.resources.device_mb for task in nodes) if need.gpus else 0.0
+            more = f", {in_words(on_gpu)} of GPU memory by forecast" if on_gpu else ""
+            yield f"# {len(nodes)} nodes in {len(packs)} job{'' if len(packs) == 1 else 's'}{more}\n{text}"
 
     @staticmethod
     def end(handles: Sequence[Handed]) -> Iterator[str]:
@@ -348,13 +353,7 @@ class Slurm(Elsewhere):
             UsageError: If Slurm does not do so.
         """
         ids = [one.engine_id for one in handles]
-        try:
-            subprocess.run(["scancel", "--quiet", *ids], capture_output=True, text=True, timeout=60, check=True)
-        except OSError as error:
-            raise UsageError(f"scancel: {error.strerror}: there is no Slurm here") from None
-        except subprocess.CalledProcessError as error:
-            if "Invalid job id" not in error.stderr:  # Slurm has forgotten jobs that ended long ago
-                raise UsageError(f"scancel: {error.stderr.strip()}") from None
+        scancel(ids)
         yield f"{len(ids)} job{'' if len(ids) == 1 else 's'} of Slurm cancelled: {', '.join(ids)}"
 
     def close(self) -> None:
@@ -380,7 +379,7 @@ class Slurm(Elsewhere):
         return [
             job
             for job in self._jobs.values()
-            if job.over is None and (states_ is None or states_.get(job.handle.engine_id) in ALIVE)
+            if job.over is None and (states_ is None or states_.get(job.handle.engine_id, GONE).is_alive)
         ]
 
 

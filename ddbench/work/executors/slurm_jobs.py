@@ -14,10 +14,10 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ddbench.core.errors import UsageError
 from ddbench.core.store import jobs
@@ -34,8 +34,21 @@ NOT_TO_BLAME = {"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "COMPLETED"}
 """States of jobs whose running node goes on from its checkpoint, and is not counted as lost, for some times."""
 NOT_LAUNCHED = "LAUNCH_FAILED"
 """State of a job that Slurm could not start, and holds."""
+ALIVE = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED",
+         "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}  # fmt: skip
+STUCK = re.compile(
+    r"Partition(NodeLimit|TimeLimit|Down|Inactive)|BadConstraints|Invalid(Account|QOS)|\w+NotAllowed|"
+    r"JobHeld|ReqNodeNotAvail|DependencyNeverSatisfied|(Assoc|QOS)Max\w*PerJob|AssociationTimeLimit"
+)
+"""How reasons begin for which a job waits until somebody changes it, a partition or a limit."""
+STRANGE_S = 60.0
+"""A job without a handle is being submitted by another run; after so long that run was killed meanwhile."""
 SIGNAL_S = 90
 """Seconds before its time limit at which a job is told to leave a checkpoint."""
+
+
+class JobsGoOnWarning(UserWarning):
+    """What a user should know of jobs that Slurm has."""
 
 
 def run_slurm_job(text: str) -> str:
@@ -128,7 +141,33 @@ def job_name(out: Path) -> str:
     return f"ddbench-{jobs.mark(out)}"
 
 
-def states(out: Path) -> Mapping[str, str] | None:
+class Told(NamedTuple):
+    """What Slurm says of a job.
+
+    Attributes:
+        state: As squeue calls it, or :data:`NOT_LAUNCHED`.
+        reason: Why it waits.
+    """
+
+    state: str
+    reason: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether Slurm still has it."""
+        return self.state in ALIVE
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it waits for what time alone does not bring."""
+        return self.state == "PENDING" and STUCK.match(self.reason) is not None
+
+
+GONE = Told("GONE")
+"""Said of a job that Slurm does not know."""
+
+
+def states(out: Path) -> Mapping[str, Told] | None:
     """Id → state of the jobs of a results folder that Slurm knows; None where Slurm does not answer."""
     command = ["squeue", "--noheader", "--array", "--states=all", f"--name={job_name(out)}", "--format=%i|%T|%r"]
     try:
@@ -137,7 +176,69 @@ def states(out: Path) -> Mapping[str, str] | None:
         return None
     found = [line.strip().split("|") for line in done.stdout.splitlines()]
     held = "launch failed"  # Slurm holds such a job until somebody releases it
-    return {one[0]: NOT_LAUNCHED if held in one[2].replace("_", " ") else one[1] for one in found if len(one) == 3}
+    return {
+        one[0]: Told(NOT_LAUNCHED if held in one[2].replace("_", " ") else one[1], one[2])
+        for one in found
+        if len(one) == 3
+    }
+
+
+def scancel(ids: Sequence[str]) -> None:
+    """Let Slurm end jobs, after they have left a checkpoint.
+
+    Raises:
+        UsageError: If Slurm does not do so.
+    """
+    try:
+        subprocess.run(["scancel", "--quiet", *ids], capture_output=True, text=True, timeout=60, check=True)
+    except OSError as error:
+        raise UsageError(f"scancel: {error.strerror}: there is no Slurm here") from None
+    except subprocess.TimeoutExpired:
+        raise UsageError("scancel: Slurm does not answer") from None
+    except subprocess.CalledProcessError as error:
+        if "Invalid job id" not in error.stderr:  # Slurm has forgotten jobs that ended long ago
+            raise UsageError(f"scancel: {error.stderr.strip()}") from None
+
+
+@dataclass
+class Oddities:
+    """What somebody should hear of: jobs that wait for ever, and jobs that no run knows.
+
+    Attributes:
+        out: The results folder.
+        told: Reasons that were told.
+        strange: Ids of jobs without a handle, and when these were first seen [monotonic s].
+    """
+
+    out: Path
+    told: set[str] = field(default_factory=set)
+    strange: dict[str, float] = field(default_factory=dict)
+
+    def tell_stuck(self, name: str, told: Told) -> None:
+        """Say once for each reason that a job waits for what time alone does not bring."""
+        if told.is_stuck and told.reason not in self.told:
+            self.told.add(told.reason)
+            why = f"Slurm lets job {name} wait for a reason that somebody must mend ({told.reason}): see `scontrol"
+            why += f" show job {name}`; `ddbench cancel --out {self.out}` ends what waits"
+            warnings.warn(why, JobsGoOnWarning, stacklevel=2)
+
+    def end_strange(self, states: Mapping[str, Told], known: Collection[str], now: float) -> None:
+        """End jobs of the folder that have no handle: whoever submitted them was killed before it wrote that.
+
+        Args:
+            states: Of all jobs.
+            known: Ids of those that have a handle.
+            now: Monotonic seconds.
+        """
+        strange = {name for name, told in states.items() if told.is_alive} - {*known}
+        if strange:
+            strange -= {handle.engine_id for handle in jobs.handles(self.out)}
+        self.strange = {name: self.strange.get(name, now) for name in strange}
+        if over := sorted(name for name, since in self.strange.items() if now - since >= STRANGE_S):
+            with contextlib.suppress(UsageError):
+                scancel(over)
+                text = f"jobs of a run that was killed while it submitted them are ended: {', '.join(over)}"
+                warnings.warn(text, JobsGoOnWarning, stacklevel=2)
 
 
 def limits() -> Limits:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from ddbench.core.errors import DDBenchError, UsageError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.store import jobs
 from ddbench.core.store.folder import Store
+from ddbench.work.attempt import Outcome
 from ddbench.work.executors import slurm
 from ddbench.work.executors.base import Resources, Run
 from ddbench.work.executors.elsewhere import Task
-from ddbench.work.executors.slurm_jobs import NOT_NOW, Limits
+from ddbench.work.executors.slurm_jobs import NOT_NOW, STRANGE_S, Limits, Told
 from ddbench.work.executors.wanted import Wanted, wanted_of
+from ddbench.work.failures import failure
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
 
@@ -45,11 +49,15 @@ class Clocked(slurm.Slurm):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    found = SimpleNamespace(now=1000.0, states={})
+    found = SimpleNamespace(now=1000.0, states={}, reasons={})
     fake = SimpleNamespace(monotonic=lambda: found.now, sleep=lambda s: None, time=lambda: 5.0)
     monkeypatch.setattr(slurm, "time", fake)
     monkeypatch.setattr(slurm, "limits", lambda: Limits(1000, 5000))
-    monkeypatch.setattr(slurm, "states", lambda out: found.states)
+
+    def said(out: Path) -> dict[str, Told]:
+        return {name: Told(state, found.reasons.get(name, "")) for name, state in found.states.items()}
+
+    monkeypatch.setattr(slurm, "states", said)
     monkeypatch.setattr(slurm, "is_published", lambda document, store: False)
     monkeypatch.setattr(Store, "claims_of", lambda self, document: self.out)
     return found
@@ -62,7 +70,7 @@ def made(out: Path, pack: float = 100.0) -> Clocked:
 def tasks(executor: Clocked) -> dict[str, Task]:
     """All nodes that have no outcome yet, wherever they are."""
     handed = [task for job in executor._jobs.values() for task in job.tasks.values()]
-    return {task.key: task for task in handed + executor._waiting}
+    return {task.key: task for task in [*handed, *executor._waiting.values()]}
 
 
 def give(executor: Clocked, *keys: str, seconds: float = 10.0) -> None:
@@ -114,7 +122,7 @@ def test_the_jobs_of_an_earlier_run_are_waited_for(
     give(executor, "x", "y", "z")
     executor.poll(0.0)
     assert getattr(executor, "sent", []) == [], "while a job runs, few nodes wait"
-    assert [task.key for task in executor._waiting] == ["x"], "it ended before: it is wanted again"
+    assert [*executor._waiting] == ["x"], "it ended before: it is wanted again"
     left.report.add({"key": "y", "outcome": OUTCOME})
     clock.now += 1.0
     assert [(key, outcome.status) for key, outcome in executor.poll(0.0) if outcome] == [("y", "failed")]
@@ -230,9 +238,7 @@ def test_a_job_that_slurm_could_not_start_and_holds_is_ended(
     tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[str] = []
-    monkeypatch.setattr(
-        Clocked, "end", staticmethod(lambda handles: iter([ended.extend(h.engine_id for h in handles)]))
-    )
+    monkeypatch.setattr(slurm, "scancel", ended.extend)
     executor = made(tmp_path)
     give(executor, "a")
     executor.poll(0.0)
@@ -245,3 +251,76 @@ def test_a_job_that_slurm_could_not_start_and_holds_is_ended(
             clock.states = {} if ended else clock.states
     assert ended == [job.handle.engine_id]
     assert tasks(executor)["a"].lost == 0
+
+
+def test_a_reason_that_time_does_not_mend_is_told_once(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path)
+    give(executor, *"abc", seconds=100.0)
+    executor.poll(0.0)
+    clock.states = dict.fromkeys((job.handle.engine_id for job in executor._jobs.values()), "PENDING")
+    clock.reasons = dict.fromkeys(clock.states, "Priority")
+    clock.now += slurm.LOOK_S
+    with warnings.catch_warnings(action="error"):
+        executor.poll(0.0)
+    clock.reasons = dict.fromkeys(clock.states, "PartitionTimeLimit")
+    clock.now += slurm.LOOK_S
+    with pytest.warns(slurm.JobsGoOnWarning, match="PartitionTimeLimit") as said:
+        executor.poll(0.0)
+        clock.now += slurm.LOOK_S
+        executor.poll(0.0)
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "stuck"),
+    [("BadConstraints", True), ("JobHeldUser", True), ("JobHeldAdmin", True), ("PartitionDown", True),
+     ("ReqNodeNotAvail, UnavailableNodes:n[1-2]", True), ("InvalidQOS", True), ("AccountNotAllowed", True),
+     ("QOSMaxCpuPerJobLimit", True), ("Resources", False), ("None", False), ("BeginTime", False),
+     ("JobArrayTaskLimit", False), ("QOSMaxJobsPerUserLimit", False), ("AssocGrpCPULimit", False)],
+)  # fmt: skip
+def test_what_somebody_must_mend(reason: str, stuck: bool) -> None:
+    assert Told("PENDING", reason).is_stuck is stuck
+    assert not Told("RUNNING", reason).is_stuck
+
+
+def test_a_job_that_no_run_knows_is_ended_after_a_minute(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr("ddbench.work.executors.slurm_jobs.scancel", ended.extend)
+    executor = made(tmp_path)
+    give(executor, "a")
+    executor.poll(0.0)
+    other = jobs.Handle(name="c" * 12, executor="slurm", engine_id="72", nodes={"b": None}, submitted=5.0)
+    jobs.write(tmp_path, other)
+    (job,) = executor._jobs.values()
+    clock.states = {job.handle.engine_id: "RUNNING", "71": "PENDING", "72": "RUNNING", "70": "COMPLETED"}
+    for seconds in (slurm.LOOK_S, STRANGE_S - 1.0):
+        clock.now += seconds
+        executor.poll(0.0)
+    assert not ended, "another run may be about to write its handle"
+    clock.now += slurm.LOOK_S
+    with pytest.warns(slurm.JobsGoOnWarning, match=": 71$"):
+        executor.poll(0.0)
+    assert ended == ["71"]
+
+
+def test_what_waits_can_be_let_go_of(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path)
+    give(executor, "a", "b")
+    executor.cancel("a")
+    executor.poll(0.0)
+    assert executor.sent == [["b"]]
+
+
+def test_nobody_has_twice_the_memory_of_a_gpu(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path)
+    where, reason = failure(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."))
+    assert (where, reason.startswith("GPU memory: CUDA out of memory")) == ("oom", True)
+    one = Task(document("a"), Resources(device="cuda"))
+    outcome = Outcome(status="oom", reason=reason)
+    assert executor.ended(one, outcome) == [("a", outcome)]
+    assert (
+        executor.ended(Task(document("b"), Resources(device="cuda")), Outcome(status="oom", reason="MemoryError"))
+        is None
+    )
