@@ -1,6 +1,6 @@
 """How much memory a node will need [MB]: the largest peak in records of its kind, else that of its data. No torch.
 
-What is larger than all memory of this machine is refused while planning.
+What is larger than all memory of this machine is refused where nodes run on it.
 """
 
 from __future__ import annotations

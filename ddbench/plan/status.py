@@ -10,7 +10,6 @@ from ddbench.core.records import FAILURES, Record, said
 from ddbench.core.specs import ArtifactSpec
 from ddbench.core.store import artifacts
 from ddbench.core.store.folder import Store
-from ddbench.plan import memory
 from ddbench.plan.graph import SET_FAILED, Node, Plan, needs_failed
 
 
@@ -18,7 +17,7 @@ def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
     """Find out what is already there: sets each node's state, reason and record.
 
     Raises:
-        UsageError: If an artifact is needed that should have been imported, or what is larger than all memory.
+        UsageError: If an artifact is needed that should have been imported.
     """
     for node in plan.nodes.values():
         look_up(plan, node, store, retry_failed=retry_failed)
@@ -33,7 +32,6 @@ def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
                 refuse_missing_import(node.document.artifact)
         else:
             node.state = "unneeded"
-    memory.refuse_too_large(plan)
 
 
 def refuse_missing_import(spec: ArtifactSpec) -> None:

@@ -28,6 +28,8 @@ from ddbench.core.store.folder import Store
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.surroundings import Surroundings
 
+GPU_OOM = "GPU memory"
+"""How the reason begins of what a GPU has too little memory for."""
 PROBE = 1 << 20
 """Bytes that a disk takes which is not full."""
 
@@ -116,7 +118,9 @@ def _kind(error: BaseException, text: str) -> tuple[FailureStatus, str]:
     """Status and reason of what was raised; ``text``: what it says."""
     import torch
 
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+    if isinstance(error, torch.OutOfMemoryError):
+        return "oom", f"{GPU_OOM}: {text[:200]}"
+    if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return "oom", text[:200] or "out of memory"
     if isinstance(error, SystemExit):
         return "failed", f"the plugin called sys.exit({printable(ascii_of(error.code))})"

@@ -23,6 +23,7 @@ from ddbench.work.attempt import Outcome, drop_log, fail_unstarted, keep_log
 from ddbench.work.executors.agent import Job, Packed
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.losses import count_loss, forget, losses
+from ddbench.work.failures import GPU_OOM
 
 Ended: TypeAlias = list[tuple[Handle, Outcome | None]]
 MOST_LOST = 2
@@ -165,8 +166,12 @@ class Elsewhere:
         return handle
 
     def ended(self, task: Task, outcome: Outcome | None) -> Ended | None:
-        """What is told of a node that has an outcome; None: it is tried again, with twice the memory."""
-        if outcome is not None and outcome.status == "oom" and task.times == 1:
+        """What is told of a node that has an outcome; None: it is tried again, with twice the memory.
+
+        No engine gives twice the memory of a GPU.
+        """
+        oom = outcome is not None and outcome.status == "oom" and not (outcome.reason or "").startswith(GPU_OOM)
+        if oom and task.times == 1:
             task.times = 2
             return None
         forget(self._store, task.key)

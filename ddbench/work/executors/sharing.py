@@ -25,6 +25,7 @@ from ddbench.models import names
 from ddbench.models.fused.library import missing, unlikely
 from ddbench.plan.graph import Node, Plan
 from ddbench.plan.kinds import Where
+from ddbench.plan.memory import refuse_too_large
 from ddbench.work.engine import code_path
 from ddbench.work.executors.base import Resources, is_elsewhere
 from ddbench.work.executors.devices import named
@@ -172,7 +173,7 @@ def share(
         wanted: What nodes on a cluster get.
 
     Raises:
-        UsageError: If a GPU that is named is not there, or the engine is not.
+        UsageError: If a GPU that is named is not there, or the engine is not, or images are larger than all memory.
     """
     elsewhere = executor if executor is not None and is_elsewhere(executor) else ""
     if elsewhere:
@@ -192,6 +193,7 @@ def share(
     if elsewhere:  # a job has the cores that it asked for, whatever this machine has
         wide, jobs = wanted.cpus or 1, min(jobs or most, most)
         return Sharing(jobs, registries, device, threads, wide, elsewhere=elsewhere, **how)
+    refuse_too_large(plan)  # of this machine alone is known how much memory it has
     if jobs is not None:
         wide = max(1, cores() // jobs)  # not by what is left to do: results know their threads
         jobs = min(jobs, most)

@@ -13,7 +13,7 @@ from ddbench.core.store.folder import Store
 from ddbench.models.names import parse, too_few_pixels
 from ddbench.plan import memory, suite
 from ddbench.plan.memory import Peaks, forecast_text, in_memory, whitenings
-from ddbench.plan.status import assess
+from ddbench.work.executors.sharing import share
 from tests.unit.data import data_files as files
 from tests.unit.plan.test_planner import nodes, planned
 
@@ -83,7 +83,7 @@ def large(place, **more):
     return planned(datasets=[entry], preprocess=["zca"], **more)
 
 
-def test_whitening_that_does_not_fit_is_refused_while_planning(place, tmp_path, monkeypatch):
+def test_whitening_that_does_not_fit_is_refused_while_planning(place, monkeypatch):
     made = large(place)
     need = memory.fitting_mb(18, 3 * 64 * 64)
     assert need == 6 * 8 * 12288**2 / 2**20, "not thin: up to 16,384 numbers an image all is as ever"
@@ -91,11 +91,14 @@ def test_whitening_that_does_not_fit_is_refused_while_planning(place, tmp_path, 
     with pytest.raises(
         UsageError, match=r"^my: ZCA whitening of 3×64×64 pixels on 20 images takes 6\.8 GB .*--preprocess meanstd"
     ):
-        assess(made, Store(tmp_path / "runs"))
+        memory.refuse_too_large(made)
     monkeypatch.setattr(memory, "total_mb", lambda: need + 1)
-    assess(large(place), Store(tmp_path / "runs"))
+    memory.refuse_too_large(made)
     monkeypatch.setattr(memory, "total_mb", lambda: None)
-    assess(large(place), Store(tmp_path / "runs"))
+    memory.refuse_too_large(made)
+
+
+HERE = {"jobs": 1, "threads": 1, "device": "cpu"}
 
 
 def test_images_that_do_not_fit_are_refused_while_planning(place, tmp_path, monkeypatch):
@@ -104,7 +107,13 @@ def test_images_that_do_not_fit_are_refused_while_planning(place, tmp_path, monk
     with pytest.raises(
         UsageError, match=r"^my: its training images take 5\.2 MB of memory, and this machine has 4\.0 MB"
     ):
-        assess(made, Store(tmp_path / "runs"))
+        share(made, Store(tmp_path / "runs"), **HERE)
+
+
+def test_the_memory_of_a_login_node_does_not_bind_a_cluster(place, tmp_path, monkeypatch):
+    made = planned(datasets=[{"name": "my", "path": str(place), "resize": 128}])
+    monkeypatch.setattr(memory, "total_mb", lambda: 4.0)
+    assert share(made, Store(tmp_path / "runs"), executor="slurm", **HERE).elsewhere == "slurm"
 
 
 def test_what_is_done_is_not_refused(place, tmp_path, monkeypatch):
