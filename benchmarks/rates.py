@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--datasets", default="digits,fm14", help=f"of {', '.join(DATA)} [digits,fm14]")
     parser.add_argument("--ipc", default="1,10,50")
     parser.add_argument("--protocols", default="hard")
+    parser.add_argument("--networks", help="of students  [that of the sets]")
     parser.add_argument("--profile", default="short")
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.PARAM=VALUE", dest="settings")
     parser.add_argument("--seconds", type=float, default=3.0, help="longest time of a node that runs here")
@@ -137,6 +138,7 @@ def _plan(given: argparse.Namespace, data: Any) -> Plan:
             "methods": given.methods.split(",") if given.methods else own, "datasets": [data], "seeds": 1,
             "eval_seeds": 1, "ipc": [int(n) for n in given.ipc.split(",")], "profile": given.profile,
             "protocols": given.protocols.split(","), "settings": settings,
+            "eval_archs": given.networks.split(",") if given.networks else [],
         },
         registries,
     )  # fmt: skip
