@@ -25,6 +25,7 @@ ON_HUB = r"[A-Za-z0-9][\w.-]*(/[\w.-]*[\w-][\w.-]*){1,2}"
 HUB = "ddbench.data.readers.hub:read"
 """Reader of such data sets."""
 _DOWNLOAD = "addresses are not read: download the files, and write"
+_HUB_PAGE = re.compile(rf"https?:/+(?:www\.)?huggingface\.co/+datasets/+({ON_HUB})", re.IGNORECASE)
 POINTERS = "source-*.json"
 """Files below ``$DDBENCH_HOME/data/<name>`` that remember what sources of a user's own were decoded to."""
 
@@ -127,7 +128,7 @@ def parse_source(
         DataError: If the path does not exist.
     """
     if is_address(text):
-        raise UsageError(f"{text!r}: {_DOWNLOAD} NAME=SCHEME:PATH ({', '.join(SCHEMES)})")
+        raise UsageError(_not_read(text, "NAME", "SCHEME") + f" ({', '.join(SCHEMES)})")
     source = _parsed(text, known)
     if source.record is not None and not framing.is_plain:
         raise UsageError(_stays(source.record, framing))
@@ -175,7 +176,7 @@ def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
         raise UsageError(f"{text!r} does not say how to read {place!r}; write NAME=SCHEME:PATH ({', '.join(SCHEMES)})")
     if scheme not in SCHEMES:
         if is_address(place):
-            raise DataError(f"{place!r}: {_DOWNLOAD} {name}=SCHEME:PATH")
+            raise DataError(_not_read(place, name, "SCHEME"))
         raise unknown("data set scheme", scheme, SCHEMES, "ddbench data prepare --help")
     path = Path(path_text).expanduser().absolute()
     if scheme == "hf" and re.fullmatch(ON_HUB, path_text) and not is_there(path):
@@ -187,10 +188,19 @@ def _parsed(text: str, known: Registry[DatasetRecord]) -> Source:
     return Source(name, scheme=scheme, path=path)
 
 
+def _not_read(address: str, name: str, scheme: str) -> str:
+    """What to write in place of an address: a page of the Hub names a data set that ddbench downloads itself."""
+    page = _HUB_PAGE.match(address)
+    if page is None:
+        return f"{address!r}: {_DOWNLOAD} {name}={scheme}:PATH"
+    on_hub = "/".join(page[1].split("/")[:2])
+    return f"{address!r}: addresses are not read: write {name}=hf:{on_hub}, which downloads it, or {name}={scheme}:PATH"
+
+
 def _missing(name: str, scheme: str, place: str) -> DataError:
     """Why there is nothing at a place: an address, a slip in a name of the Hub, or a path that does not exist."""
     if is_address(place):
-        return DataError(f"{place!r}: {_DOWNLOAD} {name}={scheme}:PATH")
+        return DataError(_not_read(place, name, scheme))
     if scheme == "hf" and place.startswith("//"):
         on_hub = place.lstrip("/").removeprefix("datasets/")
         called = on_hub if re.fullmatch(ON_HUB, on_hub) else "USER/NAME"

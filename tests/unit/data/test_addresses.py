@@ -51,6 +51,17 @@ def test_the_hub_is_named_without_slashes(place: str, advice: str) -> None:
         parse_source(f"my={place}", files.known())
 
 
+@pytest.mark.parametrize(
+    "page",
+    ["https://huggingface.co/datasets/user/my.set-1", "HTTPS://www.huggingface.co/datasets/user/my.set-1/viewer/default",
+     "http://huggingface.co/datasets/user/my.set-1/tree/main?x=1"],
+)  # fmt: skip
+@pytest.mark.parametrize(("before", "name"), [("", "NAME"), ("my=", "my"), ("my=hf:", "my"), ("my=folder:", "my")])
+def test_a_page_of_the_hub_is_a_name_there(page: str, before: str, name: str) -> None:
+    with pytest.raises((DataError, UsageError), match=f"write {name}=hf:user/my.set-1, which downloads it"):
+        parse_source(before + page, files.known())
+
+
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_addresses_are_refused_wherever_files_are_named(address: str, fresh_home: Path) -> None:
     known, entry = files.known(), DatasetEntry(name="my", path=address)
