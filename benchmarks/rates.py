@@ -101,6 +101,7 @@ def main() -> None:
     parser.add_argument("--measure", help="names of those that run here; none: ''  [the same]")
     parser.add_argument("--datasets", default="digits,fm14", help=f"of {', '.join(DATA)} [digits,fm14]")
     parser.add_argument("--ipc", default="1,10,50")
+    parser.add_argument("--fraction", help="shares of the training images, in place of --ipc")
     parser.add_argument("--protocols", default="hard")
     parser.add_argument("--networks", help="of students  [that of the sets]")
     parser.add_argument("--profile", default="short")
@@ -136,9 +137,14 @@ def _plan(given: argparse.Namespace, data: Any) -> Plan:
     suite = suite_of(
         {
             "methods": given.methods.split(",") if given.methods else own, "datasets": [data], "seeds": 1,
-            "eval_seeds": 1, "ipc": [int(n) for n in given.ipc.split(",")], "profile": given.profile,
+            "eval_seeds": 1, "profile": given.profile,
             "protocols": given.protocols.split(","), "settings": settings,
             "eval_archs": given.networks.split(",") if given.networks else [],
+            **(
+                {"fraction": [float(share) for share in given.fraction.split(",")]}
+                if given.fraction
+                else {"ipc": [int(n) for n in given.ipc.split(",")]}
+            ),
         },
         registries,
     )  # fmt: skip
