@@ -42,6 +42,8 @@ CONNECT_S = 120.0
 CLOSE_S = 90.0
 """The most seconds until nodes have stopped and Ray is left."""
 LOOK_S = 5.0
+WORDS_S = 5.0
+"""The most seconds until the last words of a process that has ended are read."""
 TAIL = 4096
 _Event: TypeAlias = dict[str, Any]
 
@@ -71,8 +73,9 @@ class _Link:
         )  # fmt: skip
         self.events: queue.Queue[_Event | None] = queue.Queue()
         self._said = b""
-        for work in (self._listen, self._hear):
-            threading.Thread(target=work, daemon=True).start()
+        self._hearing = threading.Thread(target=self._hear, daemon=True)
+        for thread in (self._hearing, threading.Thread(target=self._listen, daemon=True)):
+            thread.start()
         self.tell(settings)
 
     def tell(self, command: Mapping[str, Any]) -> None:
@@ -87,6 +90,7 @@ class _Link:
         with contextlib.suppress(ValueError):
             for line in self.process.stdout:
                 self.events.put(json.loads(line))
+        self._hearing.join(WORDS_S)
         self.events.put(None)
 
     def _hear(self) -> None:

@@ -127,8 +127,9 @@ def run_ray_job(
     try:
         if files is None:
             return run_job(text, place_of(name), keep=True), [], []
-        (node,) = Job.model_validate_json(text).nodes
-        reporter.begin.remote(parse(node.document).key, f"{place_of(name)} on {socket.gethostname()}")
+        if reporter is not None:
+            (node,) = Job.model_validate_json(text).nodes
+            reporter.begin.remote(parse(node.document).key, f"{place_of(name)} on {socket.gethostname()}")
         return _Scratch(name, [File(*file) for file in files]).run(text, _telling(reporter))
     except DDBenchError as error:
         return json.dumps({"error": {"kind": type(error).__name__, "text": str(error)}}), [], []
