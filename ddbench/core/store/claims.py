@@ -27,6 +27,8 @@ NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """What file systems without hard links say."""
 PATIENCE = 10
 """A holder may take so many times the longest step so far."""
+SEEN_WITHIN_S = 90.0
+"""A network folder may show what another machine wrote so much later."""
 
 
 @dataclass(slots=True)
@@ -36,14 +38,16 @@ class Watch:
     Attributes:
         now: Monotonic seconds of this process.
         seen: Claim file → (counter, when it was first seen at that value).
+        hidden: File that is listed and cannot be seen → since when.
     """
 
     now: Callable[[], float] = time.monotonic
     seen: dict[Path, tuple[Any, float]] = field(default_factory=dict)
+    hidden: dict[Path, float] = field(default_factory=dict)
 
     def stale(self, path: Path) -> bool:
         """Whether the holder of ``path`` is gone, or hangs: its counter stood still for longer than it declared."""
-        if not path.exists():
+        if not (path.exists() or _is_listed(path)):
             return True
         content = _read(path) or {}  # unreadable: judged by its counter, which then stands still
         if _is_gone(content):
@@ -56,6 +60,25 @@ class Watch:
         declared = content.get("within_s")
         within = declared if isinstance(declared, int | float) and declared > STALE_AFTER_S else STALE_AFTER_S
         return self.now() - before[1] >= within
+
+    def hides(self, path: Path) -> bool:
+        """Whether a file is there that this machine cannot see yet, because it remembers that there was none.
+
+        Network folders remember so for up to a minute, and listings are newer. After ninety seconds it is given up.
+
+        Args:
+            path: The file; its folder is made, which a server is asked for whatever this machine remembers.
+
+        Raises:
+            StoreError: If the folder cannot be made.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise store_error(path.parent, error) from error
+        if not _is_listed(path) or os.path.lexists(path):
+            return False
+        return self.now() - self.hidden.setdefault(path, self.now()) < SEEN_WITHIN_S
 
 
 class Claim:
@@ -163,6 +186,14 @@ def release(folder: Path, key16: str, place: str) -> None:
 def _files(folder: Path, key16: str = "*") -> Iterator[Path]:
     """Files of claims on a node, or on all; not those that are being written."""
     return (path for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit() and path.name[0] != ".")
+
+
+def _is_listed(path: Path) -> bool:
+    """Whether a name stands in its folder, which may be so before the file can be opened, and after it is removed."""
+    try:
+        return path in path.parent.iterdir()
+    except OSError:
+        return False
 
 
 def _generation(path: Path) -> int:

@@ -112,18 +112,23 @@ class Store:
         """Folder of the claim on one node."""
         return self.claims(shared=isinstance(document, ArtifactDocument) or document.set.shared)
 
+    def result(self, document: Document) -> Path:
+        """What appears last when a node is done: its record, or the folder of an artifact."""
+        match document:
+            case ArtifactDocument(artifact=spec):
+                return artifacts.folder_of(spec.kind, document.key)
+            case EvaluationDocument():
+                return evaluation_path(self.folder(document.set), document.key)
+            case CellDocument():
+                return self.folder(document) / CONDENSE
+
     def log(self, document: Document) -> Path:
         """File with the traceback of a node that failed, beside its record; of an artifact, beside its folder.
 
         Nothing but people reads it, and it goes when the node succeeds.
         """
-        match document:
-            case ArtifactDocument(artifact=spec):
-                return artifacts.folder_of(spec.kind, document.key).with_suffix(".log")
-            case EvaluationDocument():
-                return evaluation_path(self.folder(document.set), document.key).with_suffix(".log")
-            case CellDocument():
-                return self.folder(document) / LOG
+        result = self.result(document)
+        return result.with_name(LOG) if isinstance(document, CellDocument) else result.with_suffix(".log")
 
     def working_beside(self, key: str) -> int:
         """How many other nodes this machine works on, as far as they leave results here or in the shared folder."""

@@ -20,10 +20,10 @@ from ddbench.core.errors import DDBenchError, InterruptedRunError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
-from ddbench.core.store.claims import release
+from ddbench.core.store.claims import SEEN_WITHIN_S, release
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome
-from ddbench.work.executors.agent import SEEN_WITHIN_S, Job, is_published
+from ddbench.work.executors.agent import Job, is_published
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task
 from ddbench.work.executors.packing import packed, with_rest

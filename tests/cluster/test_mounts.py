@@ -1,0 +1,247 @@
+"""Two machines on one network folder that shows changes late: each node is made once, and results are those of a local run.
+
+The machines are host names, process numbers and networks of their own; the folder is one of this disk, seen through two
+FUSE mounts. `python -m pytest -n0 -m cluster tests/cluster/test_mounts.py`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ddbench.core.errors import UsageError
+from ddbench.core.store.claims import Watch, acquire
+from ddbench.library.standing import Watched
+from tests.cluster import mounts as here
+from tests.cluster.compare import assert_same
+from tests.cluster.mounts import APART, LATE_S, Mounts
+from tests.e2e.runs import plugin
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+ROOT = Path(__file__).parents[2]
+KEY = "0123456789abcdef"
+QUICK = ("--ipc", "1", "--profile", "smoke", "--reference-limit", "0", "--engine", "eager", "--isolate", "never",
+         "--progress", "json")  # fmt: skip
+GRID = ("--methods", "random,kmeans,dm", "--seeds", "2", *QUICK)
+SOON = "from ddbench.core.store import claims; claims.STALE_AFTER_S, claims.LONG_S, claims.BEAT_S = 15.0, 15.0, 1.0; "
+"""What lets a command take claims over in seconds; else in two minutes, or in an hour before the first step."""
+RUN = "import sys; from ddbench.cli import invoke; sys.exit(invoke(sys.argv[1:]))"
+
+
+@pytest.fixture
+def mounts(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mounts]:
+    if (why := here.missing()) is not None:
+        pytest.skip(why)
+    made = Mounts(tmp_path)
+    try:
+        made.mount(keep=getattr(request, "param", False))
+        yield made
+    finally:
+        made.unmount()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where local runs are, and the plugin."""
+    made = tmp_path_factory.mktemp("local")
+    plugin(made)
+    return made
+
+
+def mean(folder: Path, pause_s: float = 0.4) -> tuple[str, ...]:
+    """A run of a plugin whose cell takes ten steps."""
+    steps = ("--set", "mean.iterations=10", "--set", f"mean.pause_s={pause_s}")
+    return ("--plugin", str(folder / "meanplugin.py"), "--methods", "mean", "--seeds", "1", *QUICK, *steps)
+
+
+class Command:
+    """A command of ddbench with its results folder and home below a place."""
+
+    def __init__(self, place: Path, *words: str, host: str = "", before: str = "") -> None:
+        apart = (*APART, host) if host else ()
+        self.process = subprocess.Popen(
+            [*apart, sys.executable, "-P", "-c", before + RUN, *words, "--out", str(place / "out")],
+            env={**os.environ, "DDBENCH_HOME": str(place / "home"), "OMP_NUM_THREADS": "1", "DDBENCH_CHECKPOINT_S": "0",
+                 "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "plugins")))},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def end(self, code: int = 0) -> str:
+        """What it said on stdout."""
+        told, self.said = self.process.communicate(timeout=120)
+        assert self.process.returncode == code, (told, self.said)
+        assert "Traceback" not in self.said
+        return told
+
+    def kill(self) -> None:
+        """End it at once, with what it has begun."""
+        self.process.kill()
+        self.process.communicate(timeout=60)
+
+    @property
+    def begun(self) -> list[str]:
+        """Keys of the nodes that it worked on, once it has ended."""
+        events = [json.loads(line) for line in self.said.splitlines() if line.startswith('{"event"')]
+        return [event["key"] for event in events if event["event"] == "begin"]
+
+
+def local(folder: Path, *words: str) -> Path:
+    """A place where the same was computed on a plain folder by one run."""
+    Command(folder, "run", *words).end()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def grid(folder: Path) -> Path:
+    return local(folder / "grid", *GRID)
+
+
+@pytest.fixture(scope="module")
+def slow(folder: Path) -> Path:
+    return local(folder / "slow", *mean(folder, 0.0))
+
+
+def same(one: Path, other: Path) -> None:
+    assert_same(one / "out", other / "out")
+    assert_same(one / "home", other / "home")
+    assert not [*(other / "out/.claims").iterdir()]
+    assert not [*(other / "out").rglob("*.corrupt")], "late, not damaged"
+
+
+def wait_for(true, seconds: float = 90.0) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.1)
+
+
+def stepped(mounts: Mounts) -> bool:
+    """Whether the slow cell has a checkpoint, looked for where no mount remembers it."""
+    return any(mounts.real.rglob("mean/*/*/checkpoint.safetensors"))
+
+
+def holder(mounts: Mounts) -> dict[str, object]:
+    """What the claim says that is held."""
+    (claim,) = (mounts.real / "out/.claims").glob("[!.]*")
+    return dict(json.loads(claim.read_bytes()))
+
+
+def attempts(mounts: Mounts) -> int:
+    """How often the slow cell was begun."""
+    (record,) = mounts.real.rglob("mean/**/condense.json")
+    return int(json.loads(record.read_bytes())["cost"]["attempts"])
+
+
+@pytest.mark.parametrize("mounts", [False, pytest.param(True, marks=pytest.mark.slow)], indirect=True)
+def test_the_mounts_are_late(mounts: Mounts, request: pytest.FixtureRequest) -> None:
+    """The premise of all that follows: names and sizes of before are seen for a while, and not for ever.
+
+    What is opened is read as it is, as NFS promises, unless contents are kept.
+    """
+    one, other = mounts.on("a"), mounts.on("b")
+    (one / "old").write_text("before")
+    assert (other / "old").read_text() == "before"
+    assert (other / "old").stat().st_size == len("before")
+    assert not (other / "new").exists()
+    (one / "new").write_text("there")
+    (one / ".old").write_text("afterwards")
+    (one / ".old").replace(one / "old")
+    assert other / "new" in other.iterdir()
+    assert not (other / "new").exists()
+    assert (other / "old").stat().st_size == len("before")
+    kept = request.node.callspec.params["mounts"]
+    assert (other / "old").read_text() == ("before" if kept else "afterwards")
+    wait_for(lambda: (other / "new").exists() and (other / "old").read_text() == "afterwards", 3 * LATE_S)
+
+
+def test_claims_exclude_each_other_through_both_mounts(mounts: Mounts) -> None:
+    places = [mounts.on(name) / ".claims" for name in "ab"]
+    assert not (places[1] / f"{KEY}.0").exists(), "remembered by the second one"
+    with acquire(places[0], KEY, Watch()):
+        assert acquire(places[1], KEY, Watch()) is None
+    won, start = [], threading.Barrier(8)
+
+    def rival(place: Path) -> None:
+        start.wait()
+        won.append(acquire(place, KEY, Watch()))
+
+    rivals = [threading.Thread(target=rival, args=(place,)) for place in places * 4]
+    [one.start() for one in rivals]
+    [one.join() for one in rivals]
+    assert sum(claim is not None for claim in won) == 1
+
+
+def test_a_claim_that_a_machine_remembers_as_gone_is_respected(mounts: Mounts) -> None:
+    places = [mounts.on(name) / ".claims" for name in "ab"]
+    with acquire(places[0], KEY, Watch()):
+        assert [*places[1].iterdir()]
+    assert not (places[1] / f"{KEY}.0").exists()
+    with acquire(places[0], KEY, Watch()):
+        assert acquire(places[1], KEY, Watch()) is None
+
+
+@pytest.mark.parametrize("mounts", [False, pytest.param(True, marks=pytest.mark.slow)], indirect=True)
+def test_two_machines_at_once_make_each_node_once(mounts: Mounts, grid: Path) -> None:
+    runs = [Command(mounts.on(name), "run", *GRID, host=f"host-{name}") for name in "ab"]
+    for run in runs:
+        run.end()
+    begun = Counter(key for run in runs for key in run.begun)
+    assert set(begun.values()) == {1}, [len(run.begun) for run in runs]
+    same(grid, mounts.real)
+
+
+def test_of_two_runs_one_is_killed_and_the_other_ends_all(mounts: Mounts, folder: Path, slow: Path) -> None:
+    runs = [Command(mounts.on(name), "run", *mean(folder)) for name in "ab"]
+    wait_for(lambda: stepped(mounts))
+    working = [run for run in runs if run.process.pid == holder(mounts)["pid"]]
+    (other,) = [run for run in runs if run not in working]
+    working[0].kill()
+    other.end()
+    assert attempts(mounts) == 2, "it went on from the checkpoint that was written through the other mount"
+    same(slow, mounts.real)
+
+
+@pytest.mark.slow
+def test_a_killed_run_of_another_machine_is_waited_for_and_then_taken_over(
+    mounts: Mounts, folder: Path, slow: Path
+) -> None:
+    """Neither machine sees processes of the other: a counter says that a run lives, and then that it does not."""
+    runs = {f"host-{name}": Command(mounts.on(name), "run", *mean(folder, 2.0), host=f"host-{name}", before=SOON)
+            for name in "ab"}  # fmt: skip
+    wait_for(lambda: stepped(mounts))
+    runs.pop(holder(mounts)["host"]).kill()
+    (other,) = runs.values()
+    other.end()
+    assert attempts(mounts) == 2
+    same(slow, mounts.real)
+
+
+def test_a_run_is_stopped_seen_and_continued_through_the_other_mount(
+    mounts: Mounts, folder: Path, slow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DDBENCH_HOME", str(mounts.on("b") / "home"))
+    watched = Watched(mounts.on("b") / "out")
+    with pytest.raises(UsageError, match="nothing was run there"):
+        watched.look()
+    first = Command(mounts.on("a"), "run", *mean(folder))
+    wait_for(lambda: (mounts.on("b") / "out/plan.jsonl").exists() and watched.look().working)
+    (working,) = watched.look().working
+    assert working.line.title.startswith("mean") and not working.hangs
+    wait_for(lambda: stepped(mounts))
+    first.process.send_signal(signal.SIGINT)
+    first.end(130)
+    second = Command(mounts.on("b"), "run", *mean(folder), host="host-b")
+    second.end()
+    assert attempts(mounts) == 2
+    same(slow, mounts.real)
+    wait_for(lambda: (found := watched.look()).done == found.total)
