@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LATE_S = 5
-"""For so long a mount goes on with what it knows: names, names that there are not, sizes. NFS: up to 60 s."""
+"""For so long a mount goes on with what it knows: names, names that there are not, sizes, contents. NFS: up to 60 s."""
 APART = (
     "unshare", "--uts", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
     'hostname "$0" && exec "$@"',
 )  # fmt: skip
 """Before a host's name and a command: another machine, as far as that can be had here. No process is seen from the other."""
+
+NAMES = "abc"
+"""Of the machines."""
 
 
 def missing() -> str | None:
@@ -32,7 +35,7 @@ def missing() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Mounts:
-    """One folder, and the places where machines ``a`` and ``b`` see it.
+    """One folder, and the places where machines see it, each by a name.
 
     Attributes:
         folder: Where all of it is.
@@ -49,16 +52,26 @@ class Mounts:
         """Where a machine sees it."""
         return self.folder / name
 
-    def mount(self, *, keep: bool = False) -> None:
-        """Mount it twice; each mount has caches of its own.
+    def at(self, name: str, place: Path) -> tuple[str, ...]:
+        """Before a command that sees the folder elsewhere, as a machine does.
 
         Args:
-            keep: Whether contents are kept as well, when files are opened again: NFS reads them anew.
+            name: Of the machine.
+            place: Where it sees it.
         """
-        options = ",".join(f"{what}_timeout={LATE_S}" for what in ("attr", "entry", "negative"))
-        options += ",kernel_cache" if keep else ""
+        script = 'mount --bind "$0" "$1" && shift && exec "$@"'
+        return ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(self.on(name)), str(place))
+
+    def mount(self, *, keeps: bool = True) -> None:
+        """Mount it for each machine; each mount has caches of its own.
+
+        Args:
+            keeps: Whether sizes and contents are late, too; else what is opened is read as it is, as NFS promises.
+        """
+        timeouts = {"entry": LATE_S, "negative": LATE_S, "attr": LATE_S if keeps else 0}
+        options = ",".join([*(f"{what}_timeout={s}" for what, s in timeouts.items()), *["kernel_cache"] * keeps])
         self.real.mkdir()
-        for name in "ab":
+        for name in NAMES:
             self.on(name).mkdir()
             command = ["bindfs", "--no-allow-other", "-o", options, str(self.real), str(self.on(name))]
             done = subprocess.run(command, capture_output=True, text=True, timeout=30)
@@ -66,6 +79,6 @@ class Mounts:
 
     def unmount(self) -> None:
         """Unmount what is mounted, also where a process is still in it."""
-        for name in "ab":
+        for name in NAMES:
             if self.on(name).is_mount():
                 subprocess.run(["umount", "--lazy", str(self.on(name))], check=True, timeout=30)

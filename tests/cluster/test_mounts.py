@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -23,11 +25,13 @@ from ddbench.core.errors import UsageError
 from ddbench.core.store.claims import Watch, acquire
 from ddbench.library.standing import Watched
 from tests.cluster import mounts as here
+from tests.cluster import slurm as slurms
 from tests.cluster.compare import assert_same
 from tests.cluster.mounts import APART, LATE_S, Mounts
 from tests.e2e.runs import plugin
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 KEY = "0123456789abcdef"
 QUICK = ("--ipc", "1", "--profile", "smoke", "--reference-limit", "0", "--engine", "eager", "--isolate", "never",
@@ -37,6 +41,9 @@ SOON = "from ddbench.core.store import claims; claims.STALE_AFTER_S, claims.LONG
 """What lets a command take claims over in seconds; else in two minutes, or in an hour before the first step."""
 RUN = "import sys; from ddbench.cli import invoke; sys.exit(invoke(sys.argv[1:]))"
 
+BOTH = pytest.mark.parametrize("mounts", [True, pytest.param(False, marks=pytest.mark.slow)], indirect=True)
+"""Mounts that keep sizes and contents, and mounts that keep names alone."""
+
 
 @pytest.fixture
 def mounts(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mounts]:
@@ -44,9 +51,12 @@ def mounts(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mounts]:
         pytest.skip(why)
     made = Mounts(tmp_path)
     try:
-        made.mount(keep=getattr(request, "param", False))
+        made.mount(keeps=getattr(request, "param", True))
         yield made
     finally:
+        for one in Command.started:
+            one.process.kill()
+        Command.started.clear()
         made.unmount()
 
 
@@ -54,27 +64,33 @@ def mounts(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mounts]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where local runs are, and the plugin."""
     made = tmp_path_factory.mktemp("local")
-    plugin(made)
+    file = plugin(made)
+    file.write_text(file.read_text().replace("self.params.pause_s", 'float(os.environ.get("PAUSE_S", 0))'))
     return made
 
 
-def mean(folder: Path, pause_s: float = 0.4) -> tuple[str, ...]:
-    """A run of a plugin whose cell takes ten steps."""
-    steps = ("--set", "mean.iterations=10", "--set", f"mean.pause_s={pause_s}")
+def mean(folder: Path) -> tuple[str, ...]:
+    """A run of a plugin whose two cells take ten steps each, of as many seconds as PAUSE_S says."""
+    steps = ("--set", "mean.iterations=10")
     return ("--plugin", str(folder / "meanplugin.py"), "--methods", "mean", "--seeds", "1", *QUICK, *steps)
 
 
 class Command:
     """A command of ddbench with its results folder and home below a place."""
 
-    def __init__(self, place: Path, *words: str, host: str = "", before: str = "") -> None:
-        apart = (*APART, host) if host else ()
+    started: ClassVar[list[Command]] = []
+    """What is killed at the end of a test, where it still runs."""
+
+    def __init__(
+        self, place: Path, *words: str, host: str = "", within: Sequence[str] = (), before: str = "", **env: str
+    ) -> None:
         self.process = subprocess.Popen(
-            [*apart, sys.executable, "-P", "-c", before + RUN, *words, "--out", str(place / "out")],
-            env={**os.environ, "DDBENCH_HOME": str(place / "home"), "OMP_NUM_THREADS": "1", "DDBENCH_CHECKPOINT_S": "0",
+            [*((*APART, host) if host else within), sys.executable, "-P", "-c", before + RUN, *words, "--out", str(place / "out")],
+            env={**os.environ, **env, "DDBENCH_HOME": str(place / "home"), "OMP_NUM_THREADS": "1", "DDBENCH_CHECKPOINT_S": "0",
                  "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "plugins")))},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        self.started.append(self)
 
     def end(self, code: int = 0) -> str:
         """What it said on stdout."""
@@ -108,7 +124,7 @@ def grid(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def slow(folder: Path) -> Path:
-    return local(folder / "slow", *mean(folder, 0.0))
+    return local(folder / "slow", *mean(folder))
 
 
 def same(one: Path, other: Path) -> None:
@@ -118,36 +134,31 @@ def same(one: Path, other: Path) -> None:
     assert not [*(other / "out").rglob("*.corrupt")], "late, not damaged"
 
 
-def wait_for(true, seconds: float = 90.0) -> None:
+def wait_for(true: Callable[[], T], seconds: float = 90.0) -> T:
+    """What is true at last."""
     until = time.monotonic() + seconds
-    while not true():
+    while not (found := true()):
         assert time.monotonic() < until, "it did not come true in time"
         time.sleep(0.1)
+    return found
 
 
-def stepped(mounts: Mounts) -> bool:
-    """Whether the slow cell has a checkpoint, looked for where no mount remembers it."""
-    return any(mounts.real.rglob("mean/*/*/checkpoint.safetensors"))
+def stepped(mounts: Mounts) -> list[dict[str, Any]]:
+    """Claims on slow cells that have a checkpoint, looked for where nothing is late."""
+    found = mounts.real.rglob("mean/*/*/checkpoint.safetensors")
+    claims = [mounts.real / "out/.claims" / f"{path.parent.name}.0" for path in found]
+    return [json.loads(claim.read_bytes()) for claim in claims if claim.exists()]
 
 
-def holder(mounts: Mounts) -> dict[str, object]:
-    """What the claim says that is held."""
-    (claim,) = (mounts.real / "out/.claims").glob("[!.]*")
-    return dict(json.loads(claim.read_bytes()))
+def attempts(mounts: Mounts) -> list[int]:
+    """How often the slow cells were begun."""
+    records = (mounts.real / "out").rglob("mean/**/condense.json")
+    return sorted(json.loads(record.read_bytes())["cost"]["attempts"] for record in records)
 
 
-def attempts(mounts: Mounts) -> int:
-    """How often the slow cell was begun."""
-    (record,) = mounts.real.rglob("mean/**/condense.json")
-    return int(json.loads(record.read_bytes())["cost"]["attempts"])
-
-
-@pytest.mark.parametrize("mounts", [False, pytest.param(True, marks=pytest.mark.slow)], indirect=True)
+@BOTH
 def test_the_mounts_are_late(mounts: Mounts, request: pytest.FixtureRequest) -> None:
-    """The premise of all that follows: names and sizes of before are seen for a while, and not for ever.
-
-    What is opened is read as it is, as NFS promises, unless contents are kept.
-    """
+    """The premise of all that follows: what was there before is seen for a while, and not for ever."""
     one, other = mounts.on("a"), mounts.on("b")
     (one / "old").write_text("before")
     assert (other / "old").read_text() == "before"
@@ -158,10 +169,10 @@ def test_the_mounts_are_late(mounts: Mounts, request: pytest.FixtureRequest) -> 
     (one / ".old").replace(one / "old")
     assert other / "new" in other.iterdir()
     assert not (other / "new").exists()
-    assert (other / "old").stat().st_size == len("before")
-    kept = request.node.callspec.params["mounts"]
-    assert (other / "old").read_text() == ("before" if kept else "afterwards")
-    wait_for(lambda: (other / "new").exists() and (other / "old").read_text() == "afterwards", 3 * LATE_S)
+    seen = "before" if request.node.callspec.params["mounts"] else "afterwards"
+    assert (other / "old").stat().st_size == len(seen)
+    assert (other / "old").read_text() == seen
+    wait_for(lambda: (other / "new").exists() and (other / "old").read_text() == "afterwards", 6 * LATE_S)
 
 
 def test_claims_exclude_each_other_through_both_mounts(mounts: Mounts) -> None:
@@ -190,7 +201,7 @@ def test_a_claim_that_a_machine_remembers_as_gone_is_respected(mounts: Mounts) -
         assert acquire(places[1], KEY, Watch()) is None
 
 
-@pytest.mark.parametrize("mounts", [False, pytest.param(True, marks=pytest.mark.slow)], indirect=True)
+@BOTH
 def test_two_machines_at_once_make_each_node_once(mounts: Mounts, grid: Path) -> None:
     runs = [Command(mounts.on(name), "run", *GRID, host=f"host-{name}") for name in "ab"]
     for run in runs:
@@ -201,13 +212,12 @@ def test_two_machines_at_once_make_each_node_once(mounts: Mounts, grid: Path) ->
 
 
 def test_of_two_runs_one_is_killed_and_the_other_ends_all(mounts: Mounts, folder: Path, slow: Path) -> None:
-    runs = [Command(mounts.on(name), "run", *mean(folder)) for name in "ab"]
-    wait_for(lambda: stepped(mounts))
-    working = [run for run in runs if run.process.pid == holder(mounts)["pid"]]
-    (other,) = [run for run in runs if run not in working]
-    working[0].kill()
+    started = [Command(mounts.on(name), "run", *mean(folder), PAUSE_S="0.5") for name in "ab"]
+    runs = {run.process.pid: run for run in started}
+    runs.pop(wait_for(lambda: stepped(mounts))[0]["pid"]).kill()
+    (other,) = runs.values()
     other.end()
-    assert attempts(mounts) == 2, "it went on from the checkpoint that was written through the other mount"
+    assert attempts(mounts) == [1, 2], "it went on from the checkpoint that was written through the other mount"
     same(slow, mounts.real)
 
 
@@ -216,13 +226,13 @@ def test_a_killed_run_of_another_machine_is_waited_for_and_then_taken_over(
     mounts: Mounts, folder: Path, slow: Path
 ) -> None:
     """Neither machine sees processes of the other: a counter says that a run lives, and then that it does not."""
-    runs = {f"host-{name}": Command(mounts.on(name), "run", *mean(folder, 2.0), host=f"host-{name}", before=SOON)
+    words = ("run", *mean(folder))
+    runs = {f"host-{name}": Command(mounts.on(name), *words, PAUSE_S="2", host=f"host-{name}", before=SOON)
             for name in "ab"}  # fmt: skip
-    wait_for(lambda: stepped(mounts))
-    runs.pop(holder(mounts)["host"]).kill()
+    runs.pop(wait_for(lambda: stepped(mounts))[0]["host"]).kill()
     (other,) = runs.values()
     other.end()
-    assert attempts(mounts) == 2
+    assert attempts(mounts) == [1, 2]
     same(slow, mounts.real)
 
 
@@ -233,7 +243,7 @@ def test_a_run_is_stopped_seen_and_continued_through_the_other_mount(
     watched = Watched(mounts.on("b") / "out")
     with pytest.raises(UsageError, match="nothing was run there"):
         watched.look()
-    first = Command(mounts.on("a"), "run", *mean(folder))
+    first = Command(mounts.on("a"), "run", *mean(folder), PAUSE_S="0.5")
     wait_for(lambda: (mounts.on("b") / "out/plan.jsonl").exists() and watched.look().working)
     (working,) = watched.look().working
     assert working.line.title.startswith("mean") and not working.hangs
@@ -242,6 +252,27 @@ def test_a_run_is_stopped_seen_and_continued_through_the_other_mount(
     first.end(130)
     second = Command(mounts.on("b"), "run", *mean(folder), host="host-b")
     second.end()
-    assert attempts(mounts) == 2
+    assert attempts(mounts) == [1, 2]
     same(slow, mounts.real)
     wait_for(lambda: (found := watched.look()).done == found.total)
+
+
+@pytest.mark.slow
+def test_a_slurm_whose_machines_see_one_folder_late(mounts: Mounts, folder: Path, tmp_path: Path) -> None:
+    """The driver and both nodes have a mount each, at the same place."""
+    pytest.importorskip("submitit", reason="no submitit here: pip install 'ddbench[slurm]'")
+    if (why := slurms.missing()) is not None:
+        pytest.skip(why)
+    words = ("--methods", "random,dm", "--seeds", "1", *QUICK)
+    seen, slurm = tmp_path / "seen", slurms.make()
+    seen.mkdir()
+    slurm.within = {node: mounts.at(name, seen) for node, name in zip(slurms.NODES, "bc", strict=True)}
+    try:
+        slurm.start()
+        run = Command(seen, "run", *words, "--executor", "slurm", "--resources", "pack=0,mem=1500M",
+                      within=mounts.at("a", seen), **slurm.env)  # fmt: skip
+        run.end()
+    finally:
+        slurm.stop()
+        shutil.rmtree(slurm.folder)
+    same(local(folder / "few", *words), mounts.real)
