@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-LATE_S = 5
+LATE_S = 3
 """For so long a mount goes on with what it knows: names, names that there are not, sizes, contents. NFS: up to 60 s."""
 APART = (
     "unshare", "--uts", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c",

@@ -28,7 +28,7 @@ from tests.cluster import mounts as here
 from tests.cluster import slurm as slurms
 from tests.cluster.compare import assert_same
 from tests.cluster.mounts import APART, LATE_S, Mounts
-from tests.e2e.runs import plugin
+from tests.e2e.runs import ddbench, plugin
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
 T = TypeVar("T")
@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 KEY = "0123456789abcdef"
 QUICK = ("--ipc", "1", "--profile", "smoke", "--reference-limit", "0", "--engine", "eager", "--isolate", "never",
          "--progress", "json")  # fmt: skip
-GRID = ("--methods", "random,kmeans,dm", "--seeds", "2", *QUICK)
+GRID = ("--methods", "random,kmeans,dm", "--seeds", "1", *QUICK)
 SOON = "from ddbench.core.store import claims; claims.STALE_AFTER_S, claims.LONG_S, claims.BEAT_S = 15.0, 15.0, 1.0; "
 """What lets a command take claims over in seconds; else in two minutes, or in an hour before the first step."""
 RUN = "import sys; from ddbench.cli import invoke; sys.exit(invoke(sys.argv[1:]))"
@@ -70,8 +70,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mean(folder: Path) -> tuple[str, ...]:
-    """A run of a plugin whose two cells take ten steps each, of as many seconds as PAUSE_S says."""
-    steps = ("--set", "mean.iterations=10")
+    """A run of a plugin whose two cells take six steps each, of as many seconds as PAUSE_S says."""
+    steps = ("--set", "mean.iterations=6")
     return ("--plugin", str(folder / "meanplugin.py"), "--methods", "mean", "--seeds", "1", *QUICK, *steps)
 
 
@@ -104,17 +104,18 @@ class Command:
         self.process.kill()
         self.process.communicate(timeout=60)
 
-    @property
-    def begun(self) -> list[str]:
-        """Keys of the nodes that it worked on, once it has ended."""
+    def nodes(self, what: str) -> list[str]:
+        """Keys of the nodes that it told to ``begin``, or to ``end``."""
         events = [json.loads(line) for line in self.said.splitlines() if line.startswith('{"event"')]
-        return [event["key"] for event in events if event["event"] == "begin"]
+        return [event["key"] for event in events if event["event"] == what]
 
 
-def local(folder: Path, *words: str) -> Path:
+def local(place: Path, *words: str) -> Path:
     """A place where the same was computed on a plain folder by one run."""
-    Command(folder, "run", *words).end()
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DDBENCH_HOME", str(place / "home"))
+        assert ddbench("run", *words, "--out", place / "out") == 0
+    return place
 
 
 @pytest.fixture(scope="module")
@@ -206,8 +207,8 @@ def test_two_machines_at_once_make_each_node_once(mounts: Mounts, grid: Path) ->
     runs = [Command(mounts.on(name), "run", *GRID, host=f"host-{name}") for name in "ab"]
     for run in runs:
         run.end()
-    begun = Counter(key for run in runs for key in run.begun)
-    assert set(begun.values()) == {1}, [len(run.begun) for run in runs]
+    begun = Counter(key for run in runs for key in run.nodes("begin"))
+    assert set(begun.values()) == {1}, [len(run.nodes("begin")) for run in runs]
     same(grid, mounts.real)
 
 
@@ -272,6 +273,8 @@ def test_a_slurm_whose_machines_see_one_folder_late(mounts: Mounts, folder: Path
         run = Command(seen, "run", *words, "--executor", "slurm", "--resources", "pack=0,mem=1500M",
                       within=mounts.at("a", seen), **slurm.env)  # fmt: skip
         run.end()
+        assert {*slurm.jobs().values()} == {"COMPLETED"}
+        assert len(slurm.jobs()) == len(run.nodes("end")), "no node was handed over twice"
     finally:
         slurm.stop()
         shutil.rmtree(slurm.folder)

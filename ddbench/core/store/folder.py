@@ -22,6 +22,7 @@ from ddbench.core.store.files import (
     NewerRecordWarning,
     StoreWarning,
     atomic_write,
+    below,
     check_text,
     home,
     read_small,
@@ -219,7 +220,7 @@ class Store:
         made: dict[Path, str | None] = {}
         refused: set[Path] = set()
         for root in (self.out, home() / "artifacts"):  # the latter for references
-            for path in [path for name in names or (CONDENSE, "eval/*.json") for path in sorted(root.rglob(name))]:
+            for path in [path for name in names or (CONDENSE, "eval/*.json") for path in below(root, name)]:
                 if REMOVED in path.relative_to(root).parts:
                     continue
                 record = self.read(path, keep=True)
@@ -301,7 +302,7 @@ def _tell(what: str) -> None:
 def newer_below(folder: Path) -> list[NewerRecordError]:
     """What is said of each record below a folder that a newer ddbench wrote, in path order; nothing is changed."""
     found = []
-    for path in sorted([*folder.rglob(CONDENSE), *folder.rglob("eval/*.json")]):
+    for path in sorted([*below(folder, CONDENSE), *below(folder, "eval/*.json")]):
         try:
             Record.from_json(path.read_bytes(), str(path))
         except NewerRecordError as error:
