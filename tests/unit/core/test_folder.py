@@ -301,7 +301,9 @@ def test_an_artifact_that_another_machine_built_and_this_one_cannot_see_is_that_
         folder.mkdir(parents=True)
         (folder / "x.bin").write_bytes(content)
         final = artifacts.publish("features", "k" * 64, {"spec": {}, "cost": {"seconds": 1.0}})
-        monkeypatch.setattr(Path, "is_dir", lambda self, final=final, is_dir=Path.is_dir: self != final and is_dir(self))
+        monkeypatch.setattr(
+            Path, "is_dir", lambda self, final=final, is_dir=Path.is_dir: self != final and is_dir(self)
+        )
     assert (final / "x.bin").read_bytes() == b"first"
     assert not folder.exists()
 
