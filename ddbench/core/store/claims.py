@@ -110,7 +110,7 @@ class Claim:
 
     def write_first(self) -> bool:
         """Create the file; False where there is one."""
-        return _create(self.path, _content(0, LONG_S, self._facts))
+        return create(self.path, _content(0, LONG_S, self._facts))
 
     def beat(self, *, last: bool = False, at: tuple[int, int, str] | None = None) -> None:
         """The work is a step further; the file says so every ten seconds.
@@ -267,7 +267,7 @@ def holder_of(folder: Path, key16: str) -> str | None:
 def _is_here(content: dict[str, Any]) -> bool:
     """Whether a holder's number means a process here: of this boot of this machine, and of this container."""
     boot = _boot_id()
-    same = content.get("host") == socket.gethostname() and content.get("pid_namespace", _namespace()) == _namespace()
+    same = content.get("host") == socket.gethostname() and content.get("pid_namespace", namespace()) == namespace()
     return bool(boot) and content.get("boot") == boot and same and isinstance(content.get("pid"), int)
 
 
@@ -298,7 +298,7 @@ def held_here(folder: Path) -> set[str]:
     return held
 
 
-def _create(path: Path, content: bytes) -> bool:
+def create(path: Path, content: bytes) -> bool:
     """Create ``path`` exclusively and with its content in one step (a link never shows an empty claim).
 
     A server of NFS whose answer was lost is asked again, and finds the link that it has made: then there are two names.
@@ -338,7 +338,7 @@ def _content(counter: int, within_s: float, facts: Mapping[str, Any]) -> bytes:
     holder = {
         "host": socket.gethostname(),
         "boot": _boot_id(),
-        "pid_namespace": _namespace(),
+        "pid_namespace": namespace(),
         "pid": pid,
         "started": process_start(pid),
         "counter": counter,
@@ -364,7 +364,7 @@ def _boot_id() -> str:
 
 
 @cache
-def _namespace() -> str:
+def namespace() -> str:
     """In which a process number means a process; empty where there is no /proc."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
