@@ -1,7 +1,7 @@
 """Two machines on one network folder that shows changes late: each node is made once, and results are those of a local run.
 
-The machines are host names, process numbers and networks of their own; the folder is one of this disk, seen through two
-FUSE mounts. `python -m pytest -n0 -m cluster tests/cluster/test_mounts.py`
+The machines are host names, process numbers and networks of their own; the folder is one of this disk, seen through a
+FUSE mount for each. `python -m pytest -n0 -m cluster tests/cluster/test_mounts.py`
 """
 
 from __future__ import annotations

@@ -177,7 +177,8 @@ class Slurm(Elsewhere):
                 self._oddities.tell_stuck(job.handle.engine_id, told)
                 continue
             job.over = job.over or now
-            patience = SEEN_WITHIN_S if job.state == "COMPLETED" else SETTLE_S
+            coming = job.state == "COMPLETED" and jobs.is_known(self._store.out, job.handle.name)
+            patience = SEEN_WITHIN_S if coming else SETTLE_S  # what another run has heard and removed does not come
             if not job.tasks or now - job.over >= patience:
                 found += self._news(job) + self._over(job)
         self._oddities.end_strange(states, {job.handle.engine_id for job in self._jobs.values()}, now)
