@@ -10,6 +10,7 @@ from ddbench.core.documents import EvaluationDocument
 from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
+from ddbench.core.store.files import below
 from ddbench.core.store.folder import CONDENSE, SET, Store, newer_below
 
 SHORTEST = 4
@@ -73,7 +74,7 @@ def _in_doubt(store: Store, key: str) -> Path | None:
     roots = (store.out, store.claims(shared=True).parent)
     beginning = glob.escape(short(key))
     patterns = (f"{beginning}*/{CONDENSE}", f"eval/{beginning}*.json")
-    found = (path for root in roots for pattern in patterns for path in sorted(root.rglob(pattern)))
+    found = (path for root in roots for pattern in patterns for path in below(root, pattern))
     return next(found, None)
 
 

@@ -13,7 +13,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.keys import short
 from ddbench.core.store import artifacts, jobs
 from ddbench.core.store.claims import STALE_AFTER_S, Holder, holders
-from ddbench.core.store.files import home
+from ddbench.core.store.files import below, home
 from ddbench.core.store.folder import CONDENSE, REMOVED, Store
 from ddbench.plan.graph import PLAN
 from ddbench.plan.outlook import together_s
@@ -155,7 +155,7 @@ class Watched:
         store, found = Store(self.out), {}
         for root in (self.out, home() / "artifacts"):
             for name in (CONDENSE, "eval/*.json"):
-                for path in root.rglob(name):
+                for path in below(root, name):
                     if REMOVED not in path.parts:
                         key = path.parent.name if name == CONDENSE else path.stem
                         found[key] = self._read(store, path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from ddbench.core.api import Limits
-from ddbench.core.documents import Document, EvaluationDocument, Recorded
+from ddbench.core.documents import Document, Recorded
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.registry import FIRST_PARTY
 from ddbench.core.process_state import kept
@@ -18,7 +18,7 @@ from ddbench.core.provenance import environment
 from ddbench.core.records import Cost, Record, Status, source_of
 from ddbench.core.specs import DataSpec, Frozen
 from ddbench.core.store.files import atomic_write, store_error
-from ddbench.core.store.folder import CONDENSE, Store, evaluation_path, write_record
+from ddbench.core.store.folder import Store, write_record
 from ddbench.work.clock import CHECKPOINT_S, Clock
 from ddbench.work.engine import Engine
 from ddbench.work.failures import failure, is_nobodys, trace_of
@@ -206,9 +206,7 @@ def fail_unstarted(
         reason: One line.
         set_sha256: Of the set that an evaluation would have been of, if it is there.
     """
-    path = store.folder(document.set) / CONDENSE
-    if isinstance(document, EvaluationDocument):
-        path = evaluation_path(path.parent, document.key)
+    path = store.result(document)
     make_folder(path.parent)
     drop_log(store.log(document))
     spec = document.cell

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 NODES = ("one", "two")
@@ -74,10 +75,12 @@ class Slurm:
     Attributes:
         folder: Where all their files are.
         array: Jobs of an array at most, and one more.
+        within: Node → command before that of its daemon: what it sees, its jobs see.
     """
 
     folder: Path
     array: int = 1001
+    within: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
@@ -118,7 +121,7 @@ class Slurm:
 
     def start_node(self, name: str) -> None:
         """Start a node, perhaps again."""
-        self.run("slurmd", "-N", name)
+        self.run(*self.within.get(name, ()), "slurmd", "-N", name)
 
     def kill(self, daemon: str) -> None:
         """End a daemon at once, and with a node what runs there: ``slurmctld``, ``slurmd-one``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import warnings
@@ -16,6 +17,7 @@ from ddbench.core.store.files import (
     NewerRecordWarning,
     StoreWarning,
     atomic_write,
+    below,
     home,
     set_aside,
     sha256_file,
@@ -142,12 +144,11 @@ def publish(kind: str, key: str, facts: dict[str, Any]) -> Path:
     try:
         if final.is_dir() and manifest(kind, key) is None:
             set_aside(final)
-        if final.is_dir():  # another process was faster: the same key holds the same content
-            shutil.rmtree(partial)
-        else:
-            partial.rename(final)
+        partial.rename(final)
     except OSError as error:
-        raise store_error(final, error) from error
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise store_error(final, error) from error
+        shutil.rmtree(partial, ignore_errors=True)  # another process was faster: the same key holds the same content
     return final
 
 
@@ -163,7 +164,7 @@ def remove(kind: str, key16: str) -> bool:
 def stored() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """All built artifacts: kind, short key, manifest."""
     root = home() / "artifacts"
-    for path in sorted(root.glob(f"*/*/{MANIFEST}")):
+    for path in [path for path in below(root, MANIFEST) if len(path.relative_to(root).parts) == 3]:
         try:
             content = json.loads(path.read_bytes())
             _refuse_newer(path, content)

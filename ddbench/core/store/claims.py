@@ -27,6 +27,8 @@ NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """What file systems without hard links say."""
 PATIENCE = 10
 """A holder may take so many times the longest step so far."""
+SEEN_WITHIN_S = 90.0
+"""A network folder may show what another machine wrote so much later."""
 
 
 @dataclass(slots=True)
@@ -36,14 +38,16 @@ class Watch:
     Attributes:
         now: Monotonic seconds of this process.
         seen: Claim file → (counter, when it was first seen at that value).
+        hidden: File that is listed and cannot be seen → since when.
     """
 
     now: Callable[[], float] = time.monotonic
     seen: dict[Path, tuple[Any, float]] = field(default_factory=dict)
+    hidden: dict[Path, float] = field(default_factory=dict)
 
     def stale(self, path: Path) -> bool:
         """Whether the holder of ``path`` is gone, or hangs: its counter stood still for longer than it declared."""
-        if not path.exists():
+        if not (path.exists() or _is_listed(path)):
             return True
         content = _read(path) or {}  # unreadable: judged by its counter, which then stands still
         if _is_gone(content):
@@ -56,6 +60,25 @@ class Watch:
         declared = content.get("within_s")
         within = declared if isinstance(declared, int | float) and declared > STALE_AFTER_S else STALE_AFTER_S
         return self.now() - before[1] >= within
+
+    def hides(self, path: Path) -> bool:
+        """Whether a file is there that this machine cannot see yet, because it remembers that there was none.
+
+        Network folders remember so for up to a minute, and listings are newer. After ninety seconds it is given up.
+
+        Args:
+            path: The file; its folder is made, which a server is asked for whatever this machine remembers.
+
+        Raises:
+            StoreError: If the folder cannot be made.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise store_error(path.parent, error) from error
+        if not _is_listed(path) or os.path.lexists(path):
+            return False
+        return self.now() - self.hidden.setdefault(path, self.now()) < SEEN_WITHIN_S
 
 
 class Claim:
@@ -87,7 +110,7 @@ class Claim:
 
     def write_first(self) -> bool:
         """Create the file; False where there is one."""
-        return _create(self.path, _content(0, LONG_S, self._facts))
+        return create(self.path, _content(0, LONG_S, self._facts))
 
     def beat(self, *, last: bool = False, at: tuple[int, int, str] | None = None) -> None:
         """The work is a step further; the file says so every ten seconds.
@@ -165,6 +188,14 @@ def _files(folder: Path, key16: str = "*") -> Iterator[Path]:
     return (path for path in folder.glob(f"{key16}.*") if path.suffix[1:].isdigit() and path.name[0] != ".")
 
 
+def _is_listed(path: Path) -> bool:
+    """Whether a name stands in its folder, which may be so before the file can be opened, and after it is removed."""
+    try:
+        return path in path.parent.iterdir()
+    except OSError:
+        return False
+
+
 def _generation(path: Path) -> int:
     return int(path.suffix[1:])
 
@@ -236,7 +267,7 @@ def holder_of(folder: Path, key16: str) -> str | None:
 def _is_here(content: dict[str, Any]) -> bool:
     """Whether a holder's number means a process here: of this boot of this machine, and of this container."""
     boot = _boot_id()
-    same = content.get("host") == socket.gethostname() and content.get("pid_namespace", _namespace()) == _namespace()
+    same = content.get("host") == socket.gethostname() and content.get("pid_namespace", namespace()) == namespace()
     return bool(boot) and content.get("boot") == boot and same and isinstance(content.get("pid"), int)
 
 
@@ -267,7 +298,7 @@ def held_here(folder: Path) -> set[str]:
     return held
 
 
-def _create(path: Path, content: bytes) -> bool:
+def create(path: Path, content: bytes) -> bool:
     """Create ``path`` exclusively and with its content in one step (a link never shows an empty claim).
 
     A server of NFS whose answer was lost is asked again, and finds the link that it has made: then there are two names.
@@ -307,7 +338,7 @@ def _content(counter: int, within_s: float, facts: Mapping[str, Any]) -> bytes:
     holder = {
         "host": socket.gethostname(),
         "boot": _boot_id(),
-        "pid_namespace": _namespace(),
+        "pid_namespace": namespace(),
         "pid": pid,
         "started": process_start(pid),
         "counter": counter,
@@ -333,7 +364,7 @@ def _boot_id() -> str:
 
 
 @cache
-def _namespace() -> str:
+def namespace() -> str:
     """In which a process number means a process; empty where there is no /proc."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())

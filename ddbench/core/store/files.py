@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fnmatch
 import hashlib
 import os
 import socket
@@ -104,6 +105,33 @@ def read_small(path: Path, limit: int = 1 << 26) -> bytes:
     if found.st_size > limit:
         raise CorruptFileError(f"{path}: {found.st_size} bytes, too large for what it should hold")
     return path.read_bytes()
+
+
+PASSED_OVER = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EACCES, errno.EPERM)
+"""Why a folder that is listed cannot be opened: it was removed, another machine has just made it, or it is others'."""
+
+
+def below(root: Path, pattern: str) -> list[Path]:
+    """What has a name below a folder, at any depth and in path order; folders that cannot be opened hold nothing.
+
+    Args:
+        root: The folder.
+        pattern: ``*.json``, or with the name of the folder that it is in, ``eval/*.json``.
+
+    Raises:
+        OSError: If the disk fails.
+    """
+
+    def tell(error: OSError) -> None:
+        if error.errno not in PASSED_OVER:
+            raise error
+
+    *above, name = pattern.split("/")
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root, onerror=tell):
+        if not above or fnmatch.fnmatchcase(Path(folder).name, above[0]):
+            found += (Path(folder, one) for one in fnmatch.filter(folders + names, name))
+    return sorted(found)
 
 
 class StoreWarning(UserWarning):

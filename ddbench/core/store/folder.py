@@ -22,6 +22,7 @@ from ddbench.core.store.files import (
     NewerRecordWarning,
     StoreWarning,
     atomic_write,
+    below,
     check_text,
     home,
     read_small,
@@ -112,18 +113,23 @@ class Store:
         """Folder of the claim on one node."""
         return self.claims(shared=isinstance(document, ArtifactDocument) or document.set.shared)
 
+    def result(self, document: Document) -> Path:
+        """What appears last when a node is done: its record, or the folder of an artifact."""
+        match document:
+            case ArtifactDocument(artifact=spec):
+                return artifacts.folder_of(spec.kind, document.key)
+            case EvaluationDocument():
+                return evaluation_path(self.folder(document.set), document.key)
+            case CellDocument():
+                return self.folder(document) / CONDENSE
+
     def log(self, document: Document) -> Path:
         """File with the traceback of a node that failed, beside its record; of an artifact, beside its folder.
 
         Nothing but people reads it, and it goes when the node succeeds.
         """
-        match document:
-            case ArtifactDocument(artifact=spec):
-                return artifacts.folder_of(spec.kind, document.key).with_suffix(".log")
-            case EvaluationDocument():
-                return evaluation_path(self.folder(document.set), document.key).with_suffix(".log")
-            case CellDocument():
-                return self.folder(document) / LOG
+        result = self.result(document)
+        return result.with_name(LOG) if isinstance(document, CellDocument) else result.with_suffix(".log")
 
     def working_beside(self, key: str) -> int:
         """How many other nodes this machine works on, as far as they leave results here or in the shared folder."""
@@ -214,7 +220,7 @@ class Store:
         made: dict[Path, str | None] = {}
         refused: set[Path] = set()
         for root in (self.out, home() / "artifacts"):  # the latter for references
-            for path in [path for name in names or (CONDENSE, "eval/*.json") for path in sorted(root.rglob(name))]:
+            for path in [path for name in names or (CONDENSE, "eval/*.json") for path in below(root, name)]:
                 if REMOVED in path.relative_to(root).parts:
                     continue
                 record = self.read(path, keep=True)
@@ -296,7 +302,7 @@ def _tell(what: str) -> None:
 def newer_below(folder: Path) -> list[NewerRecordError]:
     """What is said of each record below a folder that a newer ddbench wrote, in path order; nothing is changed."""
     found = []
-    for path in sorted([*folder.rglob(CONDENSE), *folder.rglob("eval/*.json")]):
+    for path in sorted([*below(folder, CONDENSE), *below(folder, "eval/*.json")]):
         try:
             Record.from_json(path.read_bytes(), str(path))
         except NewerRecordError as error:

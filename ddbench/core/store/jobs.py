@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from ddbench.core.specs import Frozen
-from ddbench.core.store.claims import is_alive, process_start
+from ddbench.core.store.claims import create, is_alive, namespace, process_start
 from ddbench.core.store.files import atomic_write, store_error
 
 FOLDER = ".jobs"
@@ -41,6 +41,7 @@ class Handle(Frozen):
         submitted: When [s since 1970].
         host: Of the run that submitted it.
         pid: Of that run.
+        pid_namespace: In which that number means a process; empty: not known.
         started: When that process started, as the system counts; None: not known.
         resources: What was asked for, for people: ``{"cpus": 2, "mem": "8.0 GB"}``.
     """
@@ -52,6 +53,7 @@ class Handle(Frozen):
     submitted: float
     host: str = ""
     pid: int = 0
+    pid_namespace: str = ""
     started: int | None = None
     resources: dict[str, Any] = Field(default_factory=dict)
 
@@ -105,12 +107,14 @@ class Report:
 
 def submitter() -> dict[str, Any]:
     """This process, as handles name the run that submitted a job."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
+    me = {"host": socket.gethostname(), "pid_namespace": namespace(), "pid": os.getpid()}
+    return me | {"started": process_start(os.getpid())}
 
 
 def submitter_ended(handle: Handle) -> bool | None:
-    """Whether the run that submitted a job has ended; None: it is another machine's, and nobody here can tell."""
-    return not is_alive(handle.pid, handle.started) if handle.host == socket.gethostname() else None
+    """Whether the run that submitted a job has ended; None: another machine or container would have to tell."""
+    here = handle.host == socket.gethostname() and handle.pid_namespace in ("", namespace())
+    return not is_alive(handle.pid, handle.started) if here else None
 
 
 def is_old(handle: Handle) -> bool:
@@ -183,8 +187,7 @@ def mark(out: Path, *, make: bool = False) -> str:
     if make and not path.exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError), path.open("x") as file:
-                file.write(uuid.uuid4().hex[:8])
+            create(path, uuid.uuid4().hex[:8].encode())
         except OSError as error:
             raise store_error(path, error) from error
     with contextlib.suppress(OSError):

@@ -24,7 +24,7 @@ from ddbench.core.plugin.loader import one_file_plugins
 from ddbench.core.specs import Frozen
 from ddbench.core.store import jobs
 from ddbench.core.store.artifacts import manifest
-from ddbench.core.store.claims import Claim, Watch, acquire, release
+from ddbench.core.store.claims import SEEN_WITHIN_S, Claim, Watch, acquire, release
 from ddbench.core.store.folder import Store, evaluation_path
 from ddbench.work.attempt import Outcome
 from ddbench.work.evaluate.predictions import Recounter
@@ -37,8 +37,6 @@ from ddbench.work.monitor import Silent
 Steps: TypeAlias = tuple[str, int, int, str, dict[str, float]]
 """Key of a node, steps done, of how many, of what, and metrics."""
 WAIT_S = 0.2
-SEEN_WITHIN_S = 90.0
-"""A network folder may show what another machine wrote so much later: so long a node waits for what it reads."""
 
 
 class Packed(Frozen):
@@ -235,6 +233,9 @@ class _Work:
                 continue
             with ExitStack() as holding:
                 holding.enter_context(claim)
+                if self.watch.hides(store.result(document)):  # another machine was faster
+                    waiting.append((document, resources))
+                    continue
                 if is_published(document, store):  # in between
                     self.outcomes[document.key] = None
                     continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import socket
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,6 @@ from ddbench.core.documents import ArtifactDocument, Document
 from ddbench.core.errors import FailureStatus
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
-from ddbench.core.store.claims import is_alive
 from ddbench.core.store.files import home
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome, drop_log, fail_unstarted, keep_log
@@ -110,10 +108,11 @@ class Elsewhere:
         Args:
             handles: Of the jobs.
         """
-        for host, pid, started in {(one.host, one.pid, one.started): None for one in handles}:
-            if host != socket.gethostname():
-                yield f"process {pid} on {host} submitted jobs that end with it: end it there (kill -INT {pid})"
-            elif is_alive(pid, started):
+        for one in {(one.host, one.pid_namespace, one.pid, one.started): one for one in handles}.values():
+            ended, pid = jobs.submitter_ended(one), one.pid
+            if ended is None:
+                yield f"process {pid} on {one.host} submitted jobs that end with it: end it there (kill -INT {pid})"
+            elif not ended:
                 os.kill(pid, signal.SIGINT)
                 yield f"process {pid} was asked to stop, and with it its jobs"
 

@@ -49,6 +49,7 @@ class Schedule:
         speeds: What is known of how long nodes take; it learns from those that are done.
         peaks: What is known of the memory that they need.
         settled: Nodes that ran here.
+        returned: Keys of nodes that another run published, as the executor says, and that could not be seen here then.
         sleep: Waits between looks at what other runs do.
     """
 
@@ -71,6 +72,7 @@ class Schedule:
     waits_for_room: bool = field(default=False, init=False)
     measured: set[str] = field(default_factory=set, init=False)
     settled: list[Node] = field(default_factory=list, init=False)
+    returned: set[str] = field(default_factory=set, init=False)
     told_last: bool = field(default=False, init=False)
     left: dict[str, float] = field(default_factory=dict, init=False)
 
@@ -179,15 +181,22 @@ class Schedule:
         if self.running and not self.executor.has_room(resources):
             self.waits_for_room = True
             return False
+        return self._start(node, resources)
+
+    def _start(self, node: Node, resources: Resources) -> bool:
+        """Submit a node that nothing of this run stands in the way of; whether anything changed."""
+        claim = None
         with ExitStack() as held:
             if not self.executor.claims:
                 claim = acquire(self.store.claims_of(node.document), short(node.key), self.watch)
                 if claim is None:
                     return self._look(node)
                 held.enter_context(claim)
-                self.monitor.claims[node.key] = claim
+            if (claim or node.key in self.returned) and self.watch.hides(self.store.result(node.document)):
+                return False  # another machine has made it; what it left cannot be read here yet, and others go first
             if not self._look(node):  # another run may have finished it meanwhile
-                if not self.executor.claims:  # else it begins when its place claims it, which status shows
+                if claim is not None:  # else it begins when its place claims it, which status shows
+                    self.monitor.claims[node.key] = claim
                     self.monitor.begin(node)
                 handle = self.executor.submit(node.document, resources)
                 self.running[handle] = node, held.pop_all()
@@ -215,6 +224,7 @@ class Schedule:
                     self._settle(node, outcome)
                 elif not self._look(node):
                     self.monitor.claims.pop(node.key, None)
+                    self.returned.add(node.key)
 
     def _settle(self, node: Node, outcome: Outcome) -> None:
         if outcome.status == "damaged":

@@ -20,10 +20,10 @@ from ddbench.core.errors import DDBenchError, InterruptedRunError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
-from ddbench.core.store.claims import release
+from ddbench.core.store.claims import SEEN_WITHIN_S, release
 from ddbench.core.store.jobs import Handle as Handed
 from ddbench.work.attempt import Outcome
-from ddbench.work.executors.agent import SEEN_WITHIN_S, Job, is_published
+from ddbench.work.executors.agent import Job, is_published
 from ddbench.work.executors.base import Handle, Resources, Run
 from ddbench.work.executors.elsewhere import Elsewhere, Ended, Need, Task
 from ddbench.work.executors.packing import packed, with_rest
@@ -177,7 +177,8 @@ class Slurm(Elsewhere):
                 self._oddities.tell_stuck(job.handle.engine_id, told)
                 continue
             job.over = job.over or now
-            patience = SEEN_WITHIN_S if job.state == "COMPLETED" else SETTLE_S
+            coming = job.state == "COMPLETED" and jobs.is_known(self._store.out, job.handle.name)
+            patience = SEEN_WITHIN_S if coming else SETTLE_S  # what another run has heard and removed does not come
             if not job.tasks or now - job.over >= patience:
                 found += self._news(job) + self._over(job)
         self._oddities.end_strange(states, {job.handle.engine_id for job in self._jobs.values()}, now)

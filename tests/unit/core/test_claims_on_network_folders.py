@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ddbench.core.store import claims
-from ddbench.core.store.claims import Watch, acquire, holders
+from ddbench.core.store.claims import LONG_S, SEEN_WITHIN_S, Watch, acquire, holders
 
 KEY = "0123456789abcdef"
 
@@ -21,6 +21,42 @@ def late(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Path]]:
     true_glob = Path.glob
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(seen.get(pattern, true_glob(self, pattern))))
     return seen
+
+
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Files that are there, and are said not to be: this machine remembers that there were none."""
+    paths: set[Path] = set()
+    exists, lexists = Path.exists, os.path.lexists
+    monkeypatch.setattr(Path, "exists", lambda self: self not in paths and exists(self))
+    monkeypatch.setattr(os.path, "lexists", lambda path: Path(path) not in paths and lexists(path))
+    return paths
+
+
+def test_a_claim_that_is_remembered_as_gone_is_respected_as_long_as_one_that_stands_still(
+    tmp_path: Path, unseen: set[Path]
+) -> None:
+    held, clock = acquire(tmp_path, KEY, Watch()), [0.0]
+    assert held is not None
+    unseen.add(held.path)
+    watch = Watch(now=lambda: clock[0])
+    assert acquire(tmp_path, KEY, watch) is None
+    clock[0] = LONG_S
+    assert acquire(tmp_path, KEY, watch) is not None, "not for ever"
+
+
+def test_a_result_that_cannot_be_seen_yet_is_there_for_ninety_seconds(tmp_path: Path, unseen: set[Path]) -> None:
+    clock = [0.0]
+    watch, path = Watch(now=lambda: clock[0]), tmp_path / "set/condense.json"
+    assert not watch.hides(path), "nothing is listed"
+    path.write_text("{}")
+    assert not watch.hides(path), "it can be seen"
+    unseen.add(path)
+    assert watch.hides(path)
+    clock[0] = SEEN_WITHIN_S - 1
+    assert watch.hides(path)
+    clock[0] = SEEN_WITHIN_S
+    assert not watch.hides(path), "a disk that never shows it"
 
 
 def test_a_claim_that_a_listing_does_not_show_yet_is_respected(tmp_path: Path, late: dict[str, list[Path]]) -> None:

@@ -16,7 +16,7 @@ from ddbench.core.errors import CorruptFileError, NewerRecordError, StoreError, 
 from ddbench.core.keys import short
 from ddbench.core.records import Record
 from ddbench.core.store import artifacts
-from ddbench.core.store.files import StoreWarning, atomic_write
+from ddbench.core.store.files import StoreWarning, atomic_write, below
 from ddbench.core.store.folder import CONDENSE, SET, Store, amend, evaluation_path, read_record, write_record
 from ddbench.core.store.tensors import load_set, load_state, save_set, save_state
 from tests.factories import keyed, pair, unsealed
@@ -272,6 +272,40 @@ def test_shared_storage_is_stored_twice_rather_than_not_at_all(tmp_path):
     tensor = torch.arange(4.0)
     save_state(tmp_path / "s", {"a": tensor, "view": tensor[:2]})
     assert load_state(tmp_path / "s")["view"].tolist() == [0.0, 1.0]
+
+
+def test_a_folder_that_is_listed_and_cannot_be_opened_yet_holds_nothing(tmp_path, monkeypatch):
+    for name in ("here/condense.json", "here/eval/1.json", "late/condense.json", "late/eval/2.json", "eval.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    scandir, error = os.scandir, FileNotFoundError(errno.ENOENT, "late")
+
+    def late(path):
+        if str(path).endswith("late"):
+            raise error
+        return scandir(path)
+
+    assert below(tmp_path, "condense.json") == [tmp_path / "here/condense.json", tmp_path / "late/condense.json"]
+    monkeypatch.setattr(os, "scandir", late)
+    assert below(tmp_path, "condense.json") == [tmp_path / "here/condense.json"]
+    assert below(tmp_path, "eval/*.json") == [tmp_path / "here/eval/1.json"]
+    assert below(tmp_path / "nowhere", "*") == []
+    error = OSError(errno.EIO, "broken")
+    with pytest.raises(OSError, match="broken"):
+        below(tmp_path, "condense.json")
+
+
+def test_an_artifact_that_another_machine_built_and_this_one_cannot_see_is_that_one(fresh_home, monkeypatch):
+    for content in (b"first", b"again"):
+        folder = artifacts.partial_folder("features", "k" * 64)
+        folder.mkdir(parents=True)
+        (folder / "x.bin").write_bytes(content)
+        final = artifacts.publish("features", "k" * 64, {"spec": {}, "cost": {"seconds": 1.0}})
+        monkeypatch.setattr(
+            Path, "is_dir", lambda self, final=final, is_dir=Path.is_dir: self != final and is_dir(self)
+        )
+    assert (final / "x.bin").read_bytes() == b"first"
+    assert not folder.exists()
 
 
 def test_an_artifact_with_a_damaged_file_is_built_again(fresh_home):

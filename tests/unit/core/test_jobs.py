@@ -61,3 +61,12 @@ def test_a_handle_that_another_run_removed_is_not_known(tmp_path: Path) -> None:
     assert jobs.is_known(tmp_path, HANDLE.name)
     jobs.remove(tmp_path, HANDLE.name)
     assert not jobs.is_known(tmp_path, HANDLE.name)
+
+
+def test_a_number_of_another_machine_or_container_says_nothing_about_its_run() -> None:
+    gone = HANDLE.model_copy(update=jobs.submitter() | {"pid": 2**22 + 1})
+    assert jobs.submitter_ended(HANDLE.model_copy(update=jobs.submitter())) is False
+    assert jobs.submitter_ended(gone) is True
+    assert jobs.submitter_ended(gone.model_copy(update={"pid_namespace": ""})) is True, "of before"
+    assert jobs.submitter_ended(gone.model_copy(update={"pid_namespace": "pid:[1]"})) is None
+    assert jobs.submitter_ended(gone.model_copy(update={"host": "elsewhere"})) is None

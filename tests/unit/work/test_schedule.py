@@ -234,6 +234,29 @@ def test_what_needs_a_failed_artifact_fails_with_its_status_and_the_rest_goes_on
     assert (found.status, found.reason) == ("oom", "artifact experts: out of memory"), "a failed cell is a row"
 
 
+@pytest.mark.parametrize("claims", [False, True])
+def test_what_another_machine_has_made_and_this_one_cannot_see_yet_is_not_made_again(tmp_path, monkeypatch, claims):
+    """With a claim on it, or after the place where it was to run has said that it is there."""
+    nodes = [cell("c1"), cell("c2")]
+    executor = Scripted(nodes, c1=[None])
+    executor.claims = claims
+    running = schedule(tmp_path, nodes, executor)
+    path = running.store.result(nodes[0].document)
+    looks = iter([True, True])
+
+    def hides(watch, asked):
+        if asked == path and next(looks, None) is None:
+            write_record(path, record_of(nodes[0]))
+            (path.parent / SET).write_bytes(b"")
+        return asked == path and not path.exists()
+
+    monkeypatch.setattr(Watch, "hides", hides)
+    running.sleep = lambda seconds: None
+    running.run()
+    assert executor.log == (["c1", "c2", "close"] if claims else ["c2", "close"])
+    assert [node.state for node in nodes] == ["cached", "cached"]
+
+
 def test_an_evaluation_names_the_other_one_that_it_needs(tmp_path):
     nodes = [cell("c1"), cell("c2"), evaluation("e1", "c1"), evaluation("e2", "c2", "e1")]
     schedule(tmp_path, nodes, Scripted(nodes, e1=[Outcome(status="failed", reason="refused")])).run()
@@ -341,7 +364,7 @@ def test_no_outcome_means_that_the_store_knows(tmp_path):
             found = super().poll(wait_s)
             if found[0][1] is None and self.log.count("c1") == 2:
                 folder = running.store.folder(nodes[0].document)
-                folder.mkdir(parents=True)
+                folder.mkdir(parents=True, exist_ok=True)
                 (folder / SET).touch()
                 write_record(folder / CONDENSE, record_of(nodes[0]))
             return found
