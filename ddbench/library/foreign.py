@@ -46,7 +46,8 @@ def suite_of_sets(
     Args:
         rows: Sources, and what they came to.
         importer: Took them in.
-        words: Lists of :data:`LISTS`, ``seeds``, ``eval_seeds``, ``profile``; what is missing or empty is not said.
+        words: Lists of :data:`LISTS`, ``seeds``, ``eval_seeds``, ``profile``, and ``where`` they were said, if not on
+            the command line; what is missing or empty is not said.
 
     Raises:
         UsageError: If they cannot stand in one run.
@@ -75,7 +76,7 @@ def suite_of_sets(
         **{name: [*words[name]] for name in LISTS if words.get(name)},
         "seeds": {name: n for name, n in seeds.items() if n is not None},
     }
-    return suite.parse(content, "command line")
+    return suite.parse(content, words.get("where", "command line"))
 
 
 def _params(understood: Understood) -> dict[str, Any]:

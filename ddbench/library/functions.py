@@ -129,11 +129,12 @@ def run(
     from ddbench.library.suites import suite_of
 
     words = {
-        "suite": suite, "methods": _listed(methods), "datasets": _listed(datasets), "ipc": _listed(ipc),
-        "fraction": _listed(fraction), "archs": _listed(archs), "eval_archs": _listed(eval_archs),
+        "suite": suite, "methods": _listed(methods), "datasets": _listed(datasets), "ipc": _sizes(ipc, int),
+        "fraction": _sizes(fraction, float), "archs": _listed(archs), "eval_archs": _listed(eval_archs),
         "preprocess": _listed(preprocess), "protocols": _listed(protocols), "seeds": seeds, "eval_seeds": eval_seeds,
         "random_seeds": random_seeds, "profile": profile, "split": split, "controls": controls, "engine": engine,
         "settings": [(method, name, value) for method, more in (set or {}).items() for name, value in more.items()],
+        "where": "ddbench.run",
     }  # fmt: skip
     wanted = wanted_of({name: str(value) for name, value in (resources or {}).items()}, store)
     how = _how(
@@ -244,7 +245,7 @@ def evaluate(
 
     words = {
         "archs": _listed(archs), "eval_archs": _listed(eval_archs), "protocols": _listed(protocols), "seeds": seeds,
-        "eval_seeds": eval_seeds, "profile": profile,
+        "eval_seeds": eval_seeds, "profile": profile, "where": "ddbench.evaluate",
     }  # fmt: skip
     how = _how(
         timeout, reference_limit, jobs=jobs, threads=threads, device=device, engine=engine, isolate=isolate,
@@ -331,16 +332,30 @@ def _watcher(progress: bool | str) -> Callable[[], Watcher]:
 
 
 def _listed(value: Any) -> list[Any]:
-    """One word or several as a list."""
+    """One word or several as a list; names in one text are told apart by commas, as the command does it."""
     if value is None:
         return []
+    if isinstance(value, str) and "=" not in value:
+        return [name.strip() for name in value.split(",")]
     if isinstance(value, str | Path | int | float | Mapping):
         return [value]
     return [*value]
 
 
+def _sizes(value: Any, kind: type[int] | type[float]) -> list[Any]:
+    """One size or several as a list; those in a text are numbers, and what is none stays for a message."""
+    return [_number(one, kind) for one in _listed(value)] if isinstance(value, str) else _listed(value)
+
+
+def _number(text: str, kind: type[int] | type[float]) -> int | float | str:
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
 def _paths(value: PathLike | Sequence[PathLike]) -> list[Path]:
-    return [Path(one) for one in _listed(value)]
+    return [Path(one) for one in ([value] if isinstance(value, str | Path) else value)]
 
 
 def _by_name(sets: Any) -> Mapping[str, Any]:

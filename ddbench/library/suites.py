@@ -13,7 +13,9 @@ from ddbench.plan import typed
 
 LISTS = ("methods", "datasets", "archs", "eval_archs", "preprocess", "protocols")
 ONE = ("profile", "split", "controls")
-NEEDED = {"methods": "--methods dm,kmeans", "budget": "--ipc 1,10"}
+COMMAND = "command line"
+NEEDED = {"methods": ("--methods dm,kmeans", "methods=['dm', 'kmeans']"), "budget": ("--ipc 1,10", "ipc=[1, 10]")}
+"""What may not be missing, as users of the command and of Python write it."""
 
 
 def suite_of(words: Mapping[str, Any], registries: Registries) -> suites.Suite:
@@ -21,14 +23,15 @@ def suite_of(words: Mapping[str, Any], registries: Registries) -> suites.Suite:
 
     Args:
         words: ``suite``, lists of :data:`LISTS`, ``ipc``, ``fraction``, ``seeds``, ``eval_seeds``, ``random_seeds``,
-            ``settings`` (method, parameter, value), ``profile``, ``split``, ``controls``, ``engine``; what is missing
-            or empty is not said.
+            ``settings`` (method, parameter, value), ``profile``, ``split``, ``controls``, ``engine``, and ``where``
+            they were said, if not on the command line; what is missing or empty is not said.
         registries: Loaded plugins.
 
     Raises:
         UsageError: If the suite is incomplete or wrong.
     """
-    named = words.get("suite")
+    named, where = words.get("suite"), words.get("where") or COMMAND
+    in_python = where != COMMAND
     described: dict[str, Any] = suites.load(str(named)) if named else {}
     content: dict[str, Any] = dict(described) or {"profile": DEFAULT}
     content |= {name: [*words[name]] for name in LISTS if words.get(name)}
@@ -37,7 +40,7 @@ def suite_of(words: Mapping[str, Any], registries: Registries) -> suites.Suite:
             content[name] = suites.picked(described.get(name), content[name], fields)
     sizes = {name: [*words[name]] for name in ("ipc", "fraction") if words.get(name)}
     if len(sizes) == 2:
-        raise UsageError("give either --ipc or --fraction, not both")
+        raise UsageError(f"give either {'ipc or ' if in_python else '--ipc or --'}fraction, not both")
     if sizes:
         content["budget"] = sizes
     seeds = {"condense": words.get("seeds"), "evaluate": words.get("eval_seeds"), "random": words.get("random_seeds")}
@@ -48,9 +51,10 @@ def suite_of(words: Mapping[str, Any], registries: Registries) -> suites.Suite:
     content |= {name: words[name] for name in ONE if words.get(name)}
     if words.get("engine") == "bf16":
         content["precision"] = "bf16"
-    missing = next((hint for name, hint in NEEDED.items() if name not in content), None)
+    missing = next((hints[in_python] for name, hints in NEEDED.items() if name not in content), None)
     if missing is not None and not named:
-        raise UsageError(f"nothing to run: pass {missing}, or a suite with --suite (see `ddbench run --help`)")
-    parsed = suites.parse(content, f"suite {named}" if named else "command line")
+        suite, more = ("suite=…", "help(ddbench.run)") if in_python else ("--suite", "`ddbench run --help`")
+        raise UsageError(f"nothing to run: pass {missing}, or a suite with {suite} (see {more})")
+    parsed = suites.parse(content, f"suite {named}" if named else where)
     settings = words.get("settings")
     return typed.overridden(parsed, settings, registries) if settings else parsed
