@@ -16,6 +16,7 @@ from ddbench.core.durations import seconds_of
 from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import one_file_plugins
 from ddbench.core.process_state import kept
+from ddbench.library.arguments import by_name, file_of, listed, one_of, paths, settings, sizes, speaking_of
 from ddbench.library.causes import causes
 from ddbench.library.folders import each_once, folder_at, opened
 from ddbench.library.results import Results
@@ -129,11 +130,11 @@ def run(
     from ddbench.library.suites import suite_of
 
     words = {
-        "suite": suite, "methods": _listed(methods), "datasets": _listed(datasets), "ipc": _sizes(ipc, int),
-        "fraction": _sizes(fraction, float), "archs": _listed(archs), "eval_archs": _listed(eval_archs),
-        "preprocess": _listed(preprocess), "protocols": _listed(protocols), "seeds": seeds, "eval_seeds": eval_seeds,
+        "suite": suite, "methods": listed(methods), "datasets": listed(datasets), "ipc": sizes(ipc, int),
+        "fraction": sizes(fraction, float), "archs": listed(archs), "eval_archs": listed(eval_archs),
+        "preprocess": listed(preprocess), "protocols": listed(protocols), "seeds": seeds, "eval_seeds": eval_seeds,
         "random_seeds": random_seeds, "profile": profile, "split": split, "controls": controls, "engine": engine,
-        "settings": [(method, name, value) for method, more in (set or {}).items() for name, value in more.items()],
+        "settings": settings(set or {}),
         "where": "ddbench.run",
     }  # fmt: skip
     wanted = wanted_of({name: str(value) for name, value in (resources or {}).items()}, store)
@@ -141,7 +142,7 @@ def run(
         timeout, reference_limit, executor=executor, jobs=jobs, threads=threads, device=device, engine=engine,
         isolate=isolate, retry_failed=retry_failed, keep_logits=keep_logits, wanted=wanted,
     )  # fmt: skip
-    with kept(), one_file_plugins(_paths(plugin)) as registries:
+    with kept(), one_file_plugins(paths(plugin)) as registries:
         check_executor(executor, jobs, device, wanted)
         folder, plan = planned(
             suite_of(words, registries), registries, folder_at(out), retry_failed=retry_failed, aside=True
@@ -162,15 +163,15 @@ def read(*places: PathLike, plugin: PathLike | Sequence[PathLike] = ()) -> Resul
     from ddbench.core.store.jsonl import read_records
     from ddbench.work.evaluate.predictions import Recounter
 
-    paths = [*map(Path, places or ("runs",))]
-    lost = next((path for path in paths if not path.exists()), None)
+    named = [*map(Path, places or ("runs",))]
+    lost = next((path for path in named if not path.exists()), None)
     if lost is not None:
         raise UsageError(f"{lost}: no such results folder or file of records")
-    with kept(), one_file_plugins(_paths(plugin)):
+    with kept(), one_file_plugins(paths(plugin)):
         recount = Recounter()
         found = (
             stored(opened(path)) if path.is_dir() else called_as_made(read_records(path, recount=recount))
-            for path in paths
+            for path in named
         )
         return Results(each_once(chain.from_iterable(found)))
 
@@ -244,17 +245,23 @@ def evaluate(
     from ddbench.library.foreign import named_sources, suite_of_sets
 
     words = {
-        "archs": _listed(archs), "eval_archs": _listed(eval_archs), "protocols": _listed(protocols), "seeds": seeds,
+        "archs": listed(archs), "eval_archs": listed(eval_archs), "protocols": listed(protocols), "seeds": seeds,
         "eval_seeds": eval_seeds, "profile": profile, "where": "ddbench.evaluate",
     }  # fmt: skip
     how = _how(
         timeout, reference_limit, jobs=jobs, threads=threads, device=device, engine=engine, isolate=isolate,
         retry_failed=retry_failed, keep_logits=keep_logits,
     )  # fmt: skip
+    one_of("range", range, ("01", "255", "normalised"))
+    one_of("labels", labels, ("hard", "probs", "logits", "centred"))
+    one_of("split", split, ("default", "paper"))
     flags = Flags(None if preprocess is None else named(preprocess), range, labels, None)
-    with kept(), TemporaryDirectory() as folder, one_file_plugins(_paths(plugin)) as registries:
-        named_sets = _by_name(sets)
-        files = [_file_of(one, Path(folder) / str(i)) for i, one in enumerate(named_sets.values())]
+    named_sets = by_name(sets)
+    with (
+        kept(), TemporaryDirectory() as folder, one_file_plugins(paths(plugin)) as registries,
+        speaking_of(named_sets, Path(folder)),
+    ):  # fmt: skip
+        files = [file_of(one, Path(folder) / str(i)) for i, one in enumerate(named_sets.values())]
         own = [
             flags if not isinstance(one, CondensedSet) else Flags() for one in named_sets.values()
         ]  # it knows itself
@@ -329,67 +336,3 @@ def _watcher(progress: bool | str) -> Callable[[], Watcher]:
     if style not in ("auto", "bar", "plain", "json"):
         raise UsageError(f"progress={progress!r}: there are True, False, 'bar', 'plain' and 'json'")
     return lambda: Progress(style)
-
-
-def _listed(value: Any) -> list[Any]:
-    """One word or several as a list; names in one text are told apart by commas, as the command does it."""
-    if value is None:
-        return []
-    if isinstance(value, str) and "=" not in value:
-        return [name.strip() for name in value.split(",")]
-    if isinstance(value, str | Path | int | float | Mapping):
-        return [value]
-    return [*value]
-
-
-def _sizes(value: Any, kind: type[int] | type[float]) -> list[Any]:
-    """One size or several as a list; those in a text are numbers, and what is none stays for a message."""
-    return [_number(one, kind) for one in _listed(value)] if isinstance(value, str) else _listed(value)
-
-
-def _number(text: str, kind: type[int] | type[float]) -> int | float | str:
-    try:
-        return kind(text)
-    except ValueError:
-        return text
-
-
-def _paths(value: PathLike | Sequence[PathLike]) -> list[Path]:
-    return [Path(one) for one in ([value] if isinstance(value, str | Path) else value)]
-
-
-def _by_name(sets: Any) -> Mapping[str, Any]:
-    """Sets by the names of their rows."""
-    if isinstance(sets, Mapping):
-        if not sets:
-            raise UsageError("sets: there is nothing to evaluate")
-        return {str(name): one for name, one in sets.items()}
-    return {Path(sets).stem if isinstance(sets, str | Path) else "set": sets}
-
-
-def _file_of(one: Any, stem: Path) -> Path:
-    """A file that holds a set; of paths, what they name.
-
-    Raises:
-        UsageError: If it is nothing that can be a set.
-    """
-    from ddbench.core.api import CondensedSet
-
-    if isinstance(one, str | Path):
-        return Path(one)
-    if isinstance(one, CondensedSet):
-        from ddbench.core.store.tensors import save_set
-
-        path = stem.with_suffix(".safetensors")
-        save_set(path, one)
-        return path
-    if isinstance(one, tuple | list) and len(one) == 2:
-        import numpy as np
-
-        images, labels = (np.asarray(part.detach().cpu() if hasattr(part, "detach") else part) for part in one)
-        path = stem.with_suffix(".npz")
-        np.savez(path, images=images, labels=labels)
-        return path
-    raise UsageError(
-        f"a set is a ddbench.CondensedSet, (images, labels), or the path of a file or folder; got {type(one).__name__}"
-    )

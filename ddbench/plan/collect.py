@@ -34,9 +34,10 @@ def collect(plan: Plan) -> list[Record]:
 
 
 def remember(plan: Plan, store: Store) -> None:
-    """Let records name every row that they serve: a student of ``random`` may be one at equal bytes, of several rows.
+    """Let records name every row that they serve: no key holds a label, and the folder's tables must show each of them.
 
-    Two such rows, or budgets, share a key where size and training agree; the folder's tables must show both.
+    A set may be shown under another label than before, or under two. A student of ``random`` may be one at equal bytes,
+    of several rows or budgets, where size and training agree.
     """
     served: dict[str, list[Entry]] = {}
     for entry in plan.entries:
@@ -44,7 +45,7 @@ def remember(plan: Plan, store: Store) -> None:
             served.setdefault(entry.evaluation, []).append(entry)
     for key, entries in served.items():
         record = plan.nodes[key].record
-        if record is None or not any([record.evaluation.facts.buys, *(entry.buys for entry in entries)]):
+        if record is None:
             continue
         document = record.evaluation
         known = [(document.label, document.facts.buys), *((place.label, place.facts.buys) for place in document.also)]

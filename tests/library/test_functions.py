@@ -18,11 +18,13 @@ import torch
 import ddbench
 from ddbench.core import process_state
 from ddbench.core.durations import seconds_of
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import DataError, UsageError
 from ddbench.library.frames import COLUMNS
 from tests.e2e.runs import ddbench as command
 
 QUICK = {"profile": "smoke", "reference_limit": 0, "threads": 1, "seeds": 1}
+FLOATS = (torch.linspace(0, 0.9, 640).reshape(10, 1, 8, 8), torch.arange(10))
+"""Pixels, or not: nobody says."""
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +154,21 @@ def test_calls_work_outside_the_main_thread(results, folder):
         (lambda: ddbench.read("/nowhere"), "no such results folder"),
         (lambda: ddbench.evaluate({}, dataset="digits"), "nothing to evaluate"),
         (lambda: ddbench.evaluate(3, dataset="digits"), "a set is a ddbench.CondensedSet"),
+        (
+            lambda: ddbench.evaluate(FLOATS, dataset="digits"),
+            r"^set 'set': float images .* with range='01', range='255', or",
+        ),
+        (lambda: ddbench.evaluate({"mine": FLOATS}, dataset="digits", range="255"), r"^set 'mine': "),
+        (lambda: ddbench.evaluate(FLOATS, dataset="digits", range="0-1"), "range is one of '01', '255', 'normalised'"),
+        (lambda: ddbench.evaluate(FLOATS, dataset="digits", range=1), "^range='1': range is one of"),
+        (lambda: ddbench.evaluate(FLOATS, dataset="digits", labels="onehot"), "labels is one of 'hard', 'probs'"),
+        (lambda: ddbench.evaluate(FLOATS, dataset="digits", split="x"), "split is one of 'default', 'paper'"),
+        (
+            lambda: ddbench.run("dm", ipc=1, set={"dm.iterations": 5}),
+            r"given by method, set=\{'dm': \{'iterations': 500\}\}",
+        ),
+        (lambda: ddbench.run("dm", ipc=1, set="dm.iterations=5"), "given by method"),
+        (lambda: ddbench.run("dm", ipc=1, set=[("dm", "iterations", 5)]), "given by method"),
         (lambda: ddbench.evaluate("/nowhere.pt", dataset="digits"), "no such file"),
         (lambda: ddbench.Results([]).plot("pie"), "unknown plot"),
         (lambda: ddbench.Results([]).plot("ipc"), "nothing to plot"),
@@ -229,3 +246,22 @@ def test_the_notebook_of_the_documents_runs(tmp_path):
         client.NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = json.dumps([cell.get("outputs") for cell in notebook.cells])
     assert "<table>" in shown and "image/png" in shown
+
+
+def test_a_set_is_shown_under_every_label_that_it_was_evaluated_under(tmp_path):
+    how = {"dataset": "digits", "range": "01", "out": tmp_path / "runs", **QUICK}
+    ddbench.evaluate({"A": FLOATS}, **how)
+    found = ddbench.evaluate({"B": FLOATS}, **how | {"seeds": 2})
+    shown = ddbench.read(tmp_path / "runs").frame()
+    of_row = {row: sorted(shown[shown.row == row].top1) for row in ("A", "B")}
+    assert of_row["B"] == sorted(found.frame().query("row == 'B'").top1)
+    assert len(of_row["B"]) == 2
+    assert len(of_row["A"]) == 1
+    assert of_row["A"][0] in of_row["B"]
+
+
+def test_numbers_of_real_images_are_no_images(results, folder, tmp_path):
+    (key, *_) = results.frame().query("row == 'random'").set_key
+    chosen = ddbench.load_set(key, out=folder)
+    with pytest.raises(DataError, match=r"^set 'again': holds numbers of real images"):
+        ddbench.evaluate({"again": chosen}, dataset="digits", out=tmp_path / "runs", **QUICK)
