@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ddbench.blocks.training import Trainer
 from ddbench.core.store.tensors import load_state
 from tests.e2e.runs import SMOKE, contents, ddbench, plugin, start
 
@@ -175,15 +177,22 @@ def test_an_interrupt_checkpoints_exits_130_and_continues_to_the_bit(
     assert contents(out) == calm()
 
 
-def test_an_interrupted_student_continues_to_the_bit(tmp_path):
-    slow = ("run", "--methods", "random", "--ipc", "1", "--seeds", "1", "--protocols", "dc2021", "--profile", "short",
-            "--reference-limit", "0s", "--archs", "convnet3-w64", "--progress", "plain", "--threads", "1")  # fmt: skip
-    process = start(*slow, "--out", tmp_path / "stopped")
-    wait_for(lambda: list((tmp_path / "stopped").rglob("*.checkpoint.safetensors")), process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert ddbench(*slow, "--out", tmp_path / "stopped") == 0
-    assert ddbench(*slow, "--out", tmp_path / "calm") == 0
+def test_an_interrupted_student_continues_to_the_bit(tmp_path, monkeypatch):
+    words = ("run", "--methods", "random", "--ipc", "1", "--seeds", "1", *GRID[6:])
+    updates, update = itertools.count(1), Trainer.update
+
+    def stops(trainer):
+        if next(updates) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", stops)
+        assert ddbench(*words, "--out", tmp_path / "stopped") == 130
+    (checkpoint,) = (tmp_path / "stopped").rglob("*.checkpoint.safetensors")
+    assert load_state(checkpoint)
+    assert ddbench(*words, "--out", tmp_path / "stopped") == 0
+    assert ddbench(*words, "--out", tmp_path / "calm") == 0
     assert contents(tmp_path / "stopped") == contents(tmp_path / "calm")
 
 
