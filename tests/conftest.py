@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -26,12 +27,19 @@ def _session_home(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def new_home(_session_home: None) -> Callable[[Path], Path]:
-    """Makes a home in which nothing is but compiled operations, for processes that would compile them, in seconds."""
-    from ddbench.models.fused.library import lend
+    """Makes a home with digits and compiled operations alone, for processes that would make these anew, in seconds."""
+    from ddbench.core.plugin.loader import installed
+    from ddbench.data.prepared.prepare import resolve
+    from ddbench.data.prepared.sources import parse_source
+    from ddbench.models.fused.library import FOLDER
+
+    shared = Path(os.environ["DDBENCH_HOME"])
+    resolve(parse_source("digits", installed().datasets))
 
     def make(home: Path) -> Path:
         home.mkdir()
-        lend(home)
+        (home / FOLDER).symlink_to((shared / FOLDER).resolve(), target_is_directory=True)
+        shutil.copytree(shared / "data" / "digits", home / "data" / "digits")
         return home
 
     return make
@@ -58,5 +66,13 @@ def interrupts() -> Iterator[None]:
 def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty ``$DDBENCH_HOME`` for tests that look inside it."""
     home = tmp_path / "home"
+    monkeypatch.setenv("DDBENCH_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_home: Callable[[Path], Path]) -> Path:
+    """A ``$DDBENCH_HOME`` as of :func:`new_home`, without artifacts of other tests."""
+    home = new_home(tmp_path / "home")
     monkeypatch.setenv("DDBENCH_HOME", str(home))
     return home

@@ -38,7 +38,7 @@ from ddbench.work.monitor import Silent
 from ddbench.work.node import run_node
 
 PER_CLASS = 2
-TESTED = 40
+TESTED = 16
 """Images that predictors are tried on, of val."""
 
 Tick = Callable[[int, int, Callable[[], State]], None]
@@ -143,7 +143,7 @@ class ProtocolBench(MemberBench[ProtocolInfo]):
     def logits(
         self, condensed: CondensedSet, e: int = 0, resumed: State | None = None, tick: Tick | None = None
     ) -> Tensor:
-        """What a student says about images of val, [40, K]."""
+        """What a student says about images of val, [TESTED, K]."""
         return self.fit(condensed, e, resumed, tick)(self.images())
 
     def images(self) -> Tensor:

@@ -15,13 +15,14 @@ from tests.e2e.runs import SMOKE, ddbench
 
 CONSOLES = ("cp1252", "latin-1", "gbk", "shift_jis", "koi8-r", "ascii", "cp437")
 
+FEW = ("--methods", "random", "--ipc", "1", "--seeds", "1", "--protocols", "hard-fixed", "--reference-limit", "0s", *SMOKE)
+
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     """A results folder with one row."""
     folder = tmp_path_factory.mktemp("results") / "runs"
-    command = ("run", "--methods", "random", "--ipc", 1, "--seeds", 1, "--reference-limit", "0s", *SMOKE)
-    assert ddbench(*command, "--out", folder) == 0
+    assert ddbench("run", *FEW, "--out", folder) == 0
     return folder
 
 
@@ -87,8 +88,7 @@ def test_a_closed_stdout_is_one_line_and_no_file_takes_its_place(out, tmp_path):
 
 @pytest.mark.parametrize("where", ["2>&-", "2>/dev/full"])
 def test_a_lost_stderr_costs_nothing(out, tmp_path, where):
-    again = f"--methods random --ipc 1 --seeds 1 --reference-limit 0s {' '.join(SMOKE)} --out {tmp_path}/new"
-    found = shell(f"$DDBENCH run {again} {where}")
+    found = shell(f"$DDBENCH run {' '.join(FEW)} --out {tmp_path}/new {where}")
     assert found.returncode == 0
     assert "random" in found.stdout.decode()
 

@@ -75,7 +75,7 @@ def test_commands_that_compute_nothing_import_no_torch(tmp_path):
     assert {command: names & unwanted for command, names in zip(LIGHT, found, strict=True) if names & unwanted} == {}
 
 
-ONE = ("--ipc", "1", "--profile", "smoke", "--threads", "1", "--seeds", "1")
+ONE = ("--ipc", "1", "--profile", "smoke", "--threads", "1", "--seeds", "1", "--protocols", "hard-fixed")
 
 
 @pytest.fixture

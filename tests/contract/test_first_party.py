@@ -231,7 +231,7 @@ class TestTDDS(MethodContract):
 
 class TestDeepFool(MethodContract):
     name = "deepfool"
-    fast = {"epochs": 1}
+    fast = {"epochs": 1, "iterations": 3}
 
 
 class TestDD(MethodContract):

@@ -103,11 +103,17 @@ def home(tmp_path_factory, new_home):
     return new_home(tmp_path_factory.mktemp("documents") / "home")
 
 
+SHORT = {"--seeds": "1", "--protocols": "hard-fixed", "--reference-limit": "0s"}
+"""What runs get that say nothing else."""
+
+
 def arguments(command: str) -> list[str]:
     """The words of a command; runs are made short, and plugins run in the command's own process, which starts faster."""
     words = shlex.split(command, comments=True)[1:]
-    short = ["--profile", "smoke", "--threads", "1", "--isolate", "never", "--out", "runs"] if words[0] == "run" else []
-    return [*words, *short]
+    if words[0] != "run":
+        return words
+    short = [word for option, value in SHORT.items() if option not in words for word in (option, value)]
+    return [*words, *short, "--profile", "smoke", "--threads", "1", "--isolate", "never", "--out", "runs"]
 
 
 READERS = ("results", "plot")

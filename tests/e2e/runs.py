@@ -26,7 +26,10 @@ class MeanParams(DistillationParams):
     at: int = 3
 
 class Mean(Method[MeanParams]):
-    """Moves random images towards a noisy mean of their class; does what `trouble` says at step `at`."""
+    """Moves random images towards a noisy mean of their class; does what `trouble` says at step `at`.
+
+    $MEAN_SIGNAL is a number and a step, 9@3: a signal to its process then, which is no part of any key.
+    """
 
     def prepare(self, ctx):
         import torch
@@ -38,6 +41,9 @@ class Mean(Method[MeanParams]):
     def step(self, ctx):
         import torch
         time.sleep(self.params.pause_s)
+        number, _, step = os.environ.get("MEAN_SIGNAL", "").partition("@")
+        if step == str(ctx.step):
+            os.kill(os.getpid(), int(number))
         if ctx.step == self.params.at and self.params.trouble:
             if self.params.trouble == "exit":
                 raise SystemExit(3)

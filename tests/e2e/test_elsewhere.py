@@ -66,22 +66,37 @@ for name in ("fcntl", "resource"):
 """
 
 
+CALLS = f"""{PROBE}
+import contextlib, io, json, sys
+from ddbench.cli import invoke
+told = []
+for words in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        code = invoke(words)
+    told.append([code, shown.getvalue()])
+print(json.dumps(told))
+"""
+GRID = ("run", "--methods", "random", "--ipc", "1", "--profile", "smoke", "--protocols", "hard-fixed", "--reference-limit", "0s")
+
+
 @pytest.fixture
 def elsewhere(tmp_path, new_home):
-    """Runs Python with arguments in processes from which the attributes are hidden."""
+    """The exit codes and tables of commands in one process from which, and from whose own ones, the attributes are hidden."""
     (tmp_path / "hide").mkdir()
     (tmp_path / "hide/sitecustomize.py").write_text(HIDE)
     path = os.pathsep.join([str(tmp_path / "hide"), str(ROOT), str(ROOT / "plugins")])
     environment = os.environ | {"PYTHONPATH": path, "DDBENCH_HOME": str(new_home(tmp_path / "home"))}
 
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, *map(str, arguments)], cwd=tmp_path, env=environment, capture_output=True, text=True,
-            timeout=240,
+    def run(*commands):
+        done = subprocess.run(
+            [sys.executable, "-c", CALLS, json.dumps(commands)], cwd=tmp_path, env=environment, capture_output=True,
+            text=True, timeout=240,
         )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert [code for code, _ in told] == [0] * len(commands), done.stderr
+        return [shown for _, shown in told]
 
-    hidden = run("-c", PROBE)
-    assert hidden.returncode == 0, hidden.stderr
     return run
 
 
@@ -89,36 +104,13 @@ def costs(folder):
     return [json.loads(path.read_text())["cost"] for path in folder.rglob("condense.json")]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_run_needs_nothing_that_only_linux_has(elsewhere, tmp_path, jobs):
-    grid = ("--methods", "random", "--ipc", "1", "--profile", "smoke", "--seeds", "2", "--jobs", jobs)
-    run = elsewhere("-m", "ddbench", "run", *grid)
-    assert run.returncode == 0, run.stderr
-    assert "| random" in run.stdout
-    assert {(cost["peak_mb"], cost["peak_from"], cost["contended"]) for cost in costs(tmp_path / "runs")} == {
-        (0.0, "", False)
-    }
-    again = elsewhere("-m", "ddbench", "run", *grid)
-    assert (again.returncode, again.stdout) == (0, run.stdout)
-
-
-def test_memory_that_was_not_measured_is_not_shown_as_none_used(elsewhere):
-    run = elsewhere(
-        "-m",
-        "ddbench",
-        "run",
-        "--methods",
-        "random",
-        "--ipc",
-        "1",
-        "--profile",
-        "smoke",
-        "--seeds",
-        "1",
-        "--format",
-        "csv",
-    )
-    assert run.returncode == 0, run.stderr
-    header, *lines = [line.split(",") for line in run.stdout.splitlines() if line]
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_run_needs_nothing_that_only_linux_has_and_shows_no_memory_that_was_not_measured(elsewhere, tmp_path, jobs):
+    grid = [*GRID, "--seeds", "2", "--jobs", jobs]
+    first, again, table = elsewhere(grid, grid, [*grid, "--format", "csv"])
+    assert "| random" in first and again == first
+    found = {(cost["peak_mb"], cost["peak_from"], cost["contended"]) for cost in costs(tmp_path / "runs")}
+    assert found == {(0.0, "", False)}
+    header, *lines = [line.split(",") for line in table.splitlines() if line]
     peaks = [line[header.index("peak_mb")] for line in lines]
     assert peaks and set(peaks) == {""}

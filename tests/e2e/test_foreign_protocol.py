@@ -36,7 +36,7 @@ RECORD = "trains_student=False, students=('pixels',), standing=Standing('class m
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    def call(*more, protocols="hard,ncm", params="pass", fit="pass", record=RECORD, text=NCM):
+    def call(*more, protocols="hard-fixed,ncm", params="pass", fit="pass", record=RECORD, text=NCM):
         path = tmp_path / "ncm_e2e.py"
         path.write_text(text.replace("PARAMS", params, 1).replace("FIT", fit).replace("RECORD", record))
         words = ("run", "--plugin", path, "--protocols", protocols, "--out", tmp_path / "runs", *BASE, *more)
@@ -52,7 +52,7 @@ def test_tables_scores_regimes_verify_and_page_take_it(run, tmp_path, capsys):
     assert "→ pixels · meanstd · ncm@1" in shown
     scores = shown.partition("ncm@1")[2]
     assert "recovery" in scores and "HLR" in scores
-    assert re.search(r"hard labels, DSA \(hard@2\) +\| +class means \(ncm@1 → pixels\)", shown)
+    assert re.search(r"hard labels, DSA, lr .01 \(hard-fixed@1\) +\| +class means \(ncm@1 → pixels\)", shown)
     records = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("eval/*.json")]
     own = [record for record in records if record["spec"]["eval"]["protocol"] == "ncm"]
     assert {record["spec"]["eval"]["e"] for record in own} == {0}, "nothing is trained: there is one student"
@@ -150,9 +150,9 @@ def test_what_it_cannot_evaluate_is_a_skipped_row_and_the_set_is_not_made_for_it
 def test_students_are_split_by_protocol_and_the_rest_is_told(run, capsys):
     assert run("--eval-archs", "mlp,pixels", "--reference-limit", "0s") == 0
     shown = capsys.readouterr()
-    assert "→ mlp-w128-nn · meanstd · hard@2" in shown.out and "→ pixels · meanstd · ncm@1" in shown.out
-    assert "→ mlp-w128-nn · meanstd · ncm@1" not in shown.out and "→ pixels · meanstd · hard@2" not in shown.out
-    assert "hard@2 does not evaluate pixels" in shown.err and "ncm@1 does not evaluate mlp-w128-nn" in shown.err
+    assert "→ mlp-w128-nn · meanstd · hard-fixed@1" in shown.out and "→ pixels · meanstd · ncm@1" in shown.out
+    assert "→ mlp-w128-nn · meanstd · ncm@1" not in shown.out and "→ pixels · meanstd · hard-fixed@1" not in shown.out
+    assert "hard-fixed@1 does not evaluate pixels" in shown.err and "ncm@1 does not evaluate mlp-w128-nn" in shown.err
 
 
 def test_an_unknown_student_is_a_usage_error(run, capsys):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,11 +47,10 @@ def method(name):
     return Bad
 
 MISDEEDS = {
-    "exits": "print('last words', file=sys.stderr, flush=True); os._exit(3)",
+    "exits": "subprocess.Popen(['setsid', 'sleep', '54321']); print('last words', file=sys.stderr, flush=True); os._exit(3)",
     "crashes": "os.kill(os.getpid(), signal.SIGSEGV)",
     "hangs": "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(10**6)",
     "leaves": "threading.Thread(target=time.sleep, args=(10**6,)).start()",
-    "starts": "subprocess.Popen(['setsid', 'sleep', '54321']); os._exit(4)",
     "changes": "torch.set_default_dtype(torch.float64); torch.set_float32_matmul_precision('medium');"
                "os.environ['DDBENCH_HOME'] = '/nowhere'; os.chdir('/'); sys.stdout = None",
     "raises": "raise KeyboardInterrupt('mine')",
@@ -69,16 +71,35 @@ def ddbench_register_methods(registry):
 """
 
 
-@pytest.fixture
-def bad(tmp_path):
-    file = tmp_path / "badplugin.py"
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    """Runs methods; says where, the exit code, and what was printed."""
+    folder = tmp_path_factory.mktemp("isolation")
+    file = folder / "badplugin.py"
     file.write_text(PLUGIN + MISBEHAVING)
 
-    def run(*methods, out="bad", more=()):
-        named = ("--methods", ",".join(methods), "--plugin", str(file), "--out", str(tmp_path / out))
-        return ddbench("run", *named, *ONE, *more)
+    def run(*methods, out, more=()):
+        named = ("--methods", ",".join(methods), "--plugin", str(file), "--out", f"../{folder.name}/{out}")
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+            patch.chdir(folder)
+            with contextlib.redirect_stderr(io.StringIO()) as told:
+                code = ddbench("run", *named, *ONE, *more)
+        return SimpleNamespace(folder=folder / out, code=code, out=printed.getvalue(), err=told.getvalue())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def calm(bad):
+    """dm alone, in a process of its own."""
+    return bad("dm", out="calm", more=("--isolate", "always"))
+
+
+@pytest.fixture(scope="module")
+def together(bad):
+    """All that misbehaves and ends, beside dm, which runs in this process."""
+    patient = ("exits", "crashes", "leaves", "changes", "raises", "moves", "spoils", "starves", "lowers", "looks")
+    return bad(*patient, "dm", out="together")
 
 
 def records(folder, method):
@@ -92,37 +113,33 @@ def sets(folder):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="what a process started is found in /proc")
-def test_each_misdeed_is_its_own_row_and_the_others_have_the_numbers_of_a_run_without_them(bad, tmp_path, capfd):
-    assert bad("dm", out="calm") == 0
-    named = ("exits", "crashes", "leaves", "starts", "changes", "raises", "dm")
-    assert bad(*named) == 1
-    told = capfd.readouterr()
-    found = {name: records(tmp_path / "bad", name) for name in named}
+def test_each_misdeed_is_its_own_row_and_the_others_have_the_numbers_of_a_run_without_them(together, calm):
+    assert (calm.code, together.code) == (0, 1)
+    named = ("exits", "crashes", "leaves", "changes", "raises", "dm")
+    found = {name: records(together.folder, name) for name in named}
     reasons = {name: found[name][-1]["reason"] for name in named}
     assert reasons["exits"] == "its process ended with exit code 3"
     assert reasons["crashes"] == f"its process was killed by signal {int(signal.SIGSEGV)}, 3 times in a row"
-    assert reasons["starts"] == "its process ended with exit code 4"
     assert re.fullmatch(r"KeyboardInterrupt: mine \(\w+\.py:\d+\)", reasons["raises"])
     assert reasons["leaves"] is None and reasons["changes"] is None and reasons["dm"] is None
     assert found["leaves"][-1]["warnings"] == ["its code left 2 threads running"]
     (text,) = found["changes"][-1]["warnings"]
     for part in ("os.environ (DDBENCH_HOME)", "the working folder", "sys.stdout", "torch's default dtype"):
         assert part in text
-    assert sets(tmp_path / "bad") == sets(tmp_path / "calm")
-    log = next((tmp_path / "bad" / "digits" / "exits").rglob("log.txt")).read_text()
+    assert sets(together.folder) == sets(calm.folder) != {}
+    log = next((together.folder / "digits" / "exits").rglob("log.txt")).read_text()
     assert "last words" in log and "exit code 3" in log
-    assert "last words" in told.err
-    assert "changes" in told.out and "Traceback" not in told.err
+    assert "last words" in together.err
+    assert "changes" in together.out and "Traceback" not in together.err
     assert not _runs("54321"), "what it started in a session of its own is ended with it"
 
 
-def test_a_node_after_one_that_lowered_a_hard_limit_does_not_have_it(bad, tmp_path):
-    assert bad("lowers", "looks") == 0
-    (text,) = records(tmp_path / "bad", "lowers")[-1]["warnings"]
+def test_a_node_after_one_that_lowered_a_hard_limit_does_not_have_it(together):
+    (text,) = records(together.folder, "lowers")[-1]["warnings"]
     assert re.fullmatch(
         r"its code changed limits of resources for the whole process, which (could not be|was) put back", text
     )
-    assert records(tmp_path / "bad", "looks")[-1]["status"] == "ok"
+    assert records(together.folder, "looks")[-1]["status"] == "ok"
 
 
 def _runs(word):
@@ -137,22 +154,22 @@ def _runs(word):
     return found
 
 
-def test_a_step_that_never_returns_is_cut_short_from_outside_and_the_table_is_printed(bad, tmp_path, capsys):
+def test_a_step_that_never_returns_is_cut_short_from_outside_and_the_table_is_printed(bad):
     began = time.monotonic()
-    assert bad("hangs", "random", more=("--timeout", "1s")) == 1
+    run = bad("hangs", "random", out="hangs", more=("--timeout", "1s"))
+    assert run.code == 1
     assert time.monotonic() - began < 120
-    told = capsys.readouterr()
-    found = {(record["status"], record["reason"]) for record in records(tmp_path / "bad", "hangs")}
+    found = {(record["status"], record["reason"]) for record in records(run.folder, "hangs")}
     assert found == {
         ("timeout", "stopped by --timeout after 1 s: the node did not stop by itself, its process was ended")
     }
-    assert "random" in told.out
+    assert "random" in run.out
 
 
-def test_in_this_process_and_in_another_one_sets_are_the_same_to_the_bit(bad, tmp_path):
-    assert bad("changes", "dm", out="never", more=("--isolate", "never")) == 0
-    assert bad("dm", out="always", more=("--isolate", "always")) == 0
-    assert sets(tmp_path / "never") == sets(tmp_path / "always") != {}
+def test_in_this_process_and_in_another_one_sets_are_the_same_to_the_bit(bad, calm):
+    never = bad("changes", "dm", out="never", more=("--isolate", "never"))
+    assert (never.code, calm.code) == (0, 0)
+    assert sets(never.folder) == sets(calm.folder) != {}
     assert os.environ.get("DDBENCH_HOME") != "/nowhere"
 
 
@@ -164,11 +181,8 @@ def test_in_this_process_and_in_another_one_sets_are_the_same_to_the_bit(bad, tm
         ("starves", "its process could not go on: cannot write .*"),
     ],
 )
-def test_what_code_does_to_its_process_ends_no_run(name, reason, bad, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert bad(name, "random", out=f"../{tmp_path.name}/bad") == (0 if reason is None else 1)
-    told = capsys.readouterr()
-    (found, *_) = records(tmp_path / "bad", name)
-    assert found["status"] == ("ok" if reason is None else "failed") and "random" in told.out
+def test_what_code_does_to_its_process_ends_no_run(name, reason, together):
+    (found, *_) = records(together.folder, name)
+    assert found["status"] == ("ok" if reason is None else "failed") and "dm" in together.out
     assert (found["reason"] is None) == (reason is None) and re.fullmatch(reason or "", found["reason"] or "")
-    assert "defect" not in told.err
+    assert "defect" not in together.err

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.e2e.runs import SMOKE, ddbench
 
 BASE = ("--methods", "random,label_solve,kip", "--ipc", "1", "--seeds", "2", *SMOKE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where both runs are, so that the second one has to add little."""
+    return tmp_path_factory.mktemp("kernels")
 
 
 def lines(text, label):
     return [line for line in text.splitlines() if line.startswith(f"| {label} ")]
 
 
-def test_networks_and_kernels_stand_in_tables_of_their_own(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_networks_and_kernels_stand_in_tables_of_their_own(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
     protocols = ("--protocols", "hard-fixed,krr-fc1", "--views", "main,scores,regime,ranks")
     assert ddbench("run", *BASE, *protocols, "--out", "runs") == 0
     shown = capsys.readouterr().out
@@ -27,7 +35,7 @@ def test_networks_and_kernels_stand_in_tables_of_their_own(tmp_path, monkeypatch
     assert "±" in lines(kernel, "label_solve")[0] and "±" in lines(kernel, "kip ¹")[0]
     regime = next(line for line in shown.splitlines() if "kernel ridge regression, fc1 (krr-fc1@1 → ntk-fc1)" in line)
     assert "hard labels, DSA, lr .01 (hard-fixed@1)" in regime
-    records = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("eval/*.json")]
+    records = [json.loads(path.read_text()) for path in (folder / "runs").rglob("eval/*.json")]
     own = [record for record in records if record["spec"]["eval"]["protocol"] == "krr-fc1"]
     assert len(own) == 3 * 2 and {record["spec"]["eval"]["arch"] for record in own} == {"ntk-fc1"}
     for record in own:
@@ -37,8 +45,8 @@ def test_networks_and_kernels_stand_in_tables_of_their_own(tmp_path, monkeypatch
     assert sorted(trained) == ["kip"] * 2 + ["random"] * 2, "labels alone are not trained again"
 
 
-def test_ranks_and_recoveries_never_mix_them(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_ranks_and_recoveries_never_mix_them(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
     assert ddbench("run", *BASE, "--protocols", "hard-fixed,krr-fc1,krr-fc3", "--views", "ranks", "--out", "runs") == 0
     ranks = capsys.readouterr().out
     captions = [line for line in ranks.splitlines() if "krr-" in line or "hard-fixed" in line]

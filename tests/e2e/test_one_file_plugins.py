@@ -36,16 +36,19 @@ class Nth(Selector):
 }
 
 
-def test_parts_in_other_files_run_in_workers_and_count(tmp_path, fresh_home, capsys):
+ONE_WORKER = ("--seeds", "1", "--protocols", "hard-fixed", "--executor", "processes", "--reference-limit", "0s")
+
+
+def test_parts_in_other_files_run_in_a_worker_and_count(tmp_path, own_home, capsys):
     for name, text in PARTS.items():
         path = tmp_path / "plugin" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     file = tmp_path / "plugin" / "partsplugin.py"
-    words = ("run", "--plugin", file, "--methods", "nth", "--ipc", "1", "--seeds", "1", "--jobs", 2, *SMOKE)
+    words = ("run", "--plugin", file, "--methods", "nth", "--ipc", "1", *ONE_WORKER, *SMOKE)
 
     def chosen() -> dict[str, list[str]]:
-        assert ddbench(*words, "--reference-limit", "0s", "--out", tmp_path / "runs") == 0, capsys.readouterr().err
+        assert ddbench(*words, "--out", tmp_path / "runs") == 0, capsys.readouterr().err
         made = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("nth/**/condense.json")]
         return {record["spec"]["cell"]["origin"]: record["set_sha256"] for record in made}
 
@@ -56,7 +59,15 @@ def test_parts_in_other_files_run_in_workers_and_count(tmp_path, fresh_home, cap
     assert before.items() <= after.items()
 
 
-MARKED = "\nfrom pathlib import Path\nPath(__file__).with_name(f'loaded-{os.getpid()}').touch()\n"
+GATED = f"""{PLUGIN.replace("time.sleep(self.params.pause_s)", "wait()")}
+from pathlib import Path
+Path(__file__).with_name(f'loaded-{{os.getpid()}}').touch()
+
+def wait():
+    while not Path(__file__).with_name("edited").exists():
+        time.sleep(0.02)
+"""
+"""A step ends when the file ``edited`` is there, and who loads it leaves a file, too."""
 
 
 def wait_for(condition, seconds: float = 90.0) -> None:
@@ -66,37 +77,24 @@ def wait_for(condition, seconds: float = 90.0) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("lost", [False, True], ids=["workers stay", "workers are lost"])
-def test_an_edit_while_a_run_goes_on_changes_nothing_of_it(lost, tmp_path, fresh_home):
+@pytest.mark.parametrize("lost", [False, True], ids=["worker stays", "worker is lost"])
+def test_an_edit_while_a_run_goes_on_changes_nothing_of_it(lost, tmp_path, own_home):
     file, out = tmp_path / "meanplugin.py", tmp_path / "runs"
-    file.write_text(PLUGIN + MARKED)
+    file.write_text(GATED)
     planned = load([file]).methods.origin("mean").key
     (tmp_path / f"loaded-{os.getpid()}").unlink()
-    words = (
-        "run",
-        "--plugin",
-        file,
-        "--methods",
-        "mean",
-        "--ipc",
-        "1,2",
-        "--set",
-        "mean.pause_s=0.3",
-        "--seeds",
-        "1",
-    )
-    words = (*words, *SMOKE, "--protocols", "hard-fixed", "--jobs", "2", "--reference-limit", "0s", "--out", out)
+    words = ("run", "--plugin", file, "--methods", "mean", "--ipc", "1,2", *ONE_WORKER, *SMOKE, "--out", out)
     run = start(*words)
 
     def workers() -> list[int]:
         found = [int(path.name.partition("-")[2]) for path in tmp_path.glob("loaded-*")]
         return [pid for pid in found if pid != run.pid]
 
-    wait_for(lambda: len(workers()) == 2 and len(list(out.rglob("mean/**/spec.json"))) >= 2)
-    file.write_text(PLUGIN.replace("0.1 * noise", "9.9 * noise") + MARKED)
+    wait_for(lambda: len(workers()) == 1 and list(out.rglob("mean/**/spec.json")))
+    file.write_text(GATED.replace("0.1 * noise", "9.9 * noise"))
     if lost:
-        for pid in workers():
-            os.kill(pid, signal.SIGKILL)
+        os.kill(workers()[0], signal.SIGKILL)
+    (tmp_path / "edited").touch()
     shown, told = run.communicate(timeout=120)
     assert run.returncode == (1 if lost else 0), told
     refused = "the plugin of method 'mean' is another one than this was planned with"
@@ -106,7 +104,7 @@ def test_an_edit_while_a_run_goes_on_changes_nothing_of_it(lost, tmp_path, fresh
     assert all(record["env"]["plugin"] == planned and record["status"] == "ok" for record in made)
     assert len(made) < 2 if lost else len(made) == 2
     if lost:  # the same command plans anew
-        assert ddbench(*words, "--jobs", 1) == 0
+        assert ddbench(*words, "--executor", "local") == 0
         origins = [
             json.loads(Path(path).read_text())["spec"]["cell"]["origin"] for path in out.rglob("mean/**/condense.json")
         ]

@@ -148,7 +148,7 @@ def evaluations(out: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted(out.rglob("eval/*.json"))]
 
 
-def test_a_package_takes_part_in_everything(tmp_path, fresh_home, fake_distribution, monkeypatch, capsys):
+def test_a_package_takes_part_in_everything(tmp_path, own_home, fake_distribution, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     fake_distribution("ddbench-third", package(), version="0.2")
     assert ddbench("run", *RUN, "--jobs", "2", "--format", "json") == 0

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
-import random
 import shutil
 import signal
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from ddbench.blocks.training import Trainer
 from ddbench.core.store.tensors import load_state
 from tests.e2e.runs import SMOKE, contents, ddbench, plugin, start
 
@@ -52,31 +54,40 @@ def wait_for(found, process, seconds=90):
     assert process.poll() is None, f"the run ended before it could be stopped: {process.communicate()}"
 
 
-@pytest.mark.parametrize("snapshots", random.Random(7).sample(range(1, 5), 2))
-def test_kill_9_loses_at_most_a_step_and_changes_nothing(tmp_path, snapshots):
-    file = plugin(tmp_path)
-    slow = (*GRID, "--plugin", file, "--set", "mean.pause_s=0.3")
-    calm, killed = tmp_path / "calm", tmp_path / "killed"
-    process = start("run", *slow, "--out", killed)
-    wait_for(lambda: len(list(killed.rglob("snapshots/*.safetensors"))) >= snapshots, process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """What undisturbed runs of GRID compute, by their further words."""
+
+    @cache
+    def of(*more):
+        folder = tmp_path_factory.mktemp("calm")
+        assert ddbench("run", *GRID, "--plugin", plugin(folder), *more, "--out", folder / "runs") == 0
+        return contents(folder / "runs")
+
+    return of
+
+
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_kill_9_loses_at_most_a_step_and_changes_nothing(tmp_path, calm, step):
+    words, killed = ("run", *GRID, "--plugin", plugin(tmp_path)), tmp_path / "killed"
+    process = start(*words, "--out", killed, MEAN_SIGNAL=f"{int(signal.SIGKILL)}@{step}")
+    assert process.communicate(timeout=120) and process.returncode == -signal.SIGKILL
+    (checkpoint,) = killed.rglob("mean/**/checkpoint.safetensors")
+    assert load_state(checkpoint)["step"] == step
     assert not list(killed.rglob("mean/**/condense.json"))
-    assert ddbench("run", *slow, "--out", killed) == 0
-    assert ddbench("run", *slow, "--out", calm) == 0
-    assert contents(killed) == contents(calm)
-    attempts = [json.loads(path.read_text())["cost"]["attempts"] for path in killed.rglob("mean/**/condense.json")]
-    assert sorted(attempts) == [1, 2]
+    assert ddbench(*words, "--out", killed) == 0
+    assert contents(killed) == calm()
+    records = [json.loads(path.read_text()) for path in killed.rglob("mean/**/condense.json")]
+    assert sorted((record["cost"]["attempts"], record["cost"]["steps"]) for record in records) == [(1, 6), (2, 6)]
     assert not list(killed.rglob(".claims/*"))
 
 
 ADAM = """
-import time
+import os, signal
 from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, hookimpl
 
 class AdamParams(DistillationParams):
     iterations: int = 8
-    pause_s: float = 0.0
 
 class Adam(Method[AdamParams]):
     def prepare(self, ctx):
@@ -89,7 +100,8 @@ class Adam(Method[AdamParams]):
 
     def step(self, ctx):
         import torch
-        time.sleep(self.params.pause_s)
+        if ctx.step == 4 and "ADAM_STOPS" in os.environ:
+            os.kill(os.getpid(), signal.SIGTERM)
         means = torch.stack([ctx.train.images(ctx.train.of_class(int(c))).mean(0) for c in self.labels])
         loss = (self.images - means).square().mean()
         self.optimiser.zero_grad()
@@ -115,62 +127,83 @@ def ddbench_register_methods(registry):
 """
 
 
-def test_an_optimisers_state_is_kept_as_it_is_and_a_killed_method_goes_on_with_it(tmp_path):
-    file, out = tmp_path / "adam_e2e.py", tmp_path / "killed"
+def test_an_optimisers_state_is_kept_as_it_is_and_a_stopped_method_goes_on_with_it(tmp_path, monkeypatch):
+    file, out = tmp_path / "adam_e2e.py", tmp_path / "stopped"
     file.write_text(ADAM)
     words = ("run", "--methods", "adam", *GRID[2:], "--seeds", "1", "--plugin", file)
-    slow = (*words, "--set", "adam.pause_s=0.3")
-    process = start(*slow, "--out", out)
-    wait_for(lambda: len(list(out.rglob("adam*/**/snapshots/*.safetensors"))) >= 2, process, seconds=200)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    with monkeypatch.context() as patch:
+        patch.setenv("ADAM_STOPS", "1")
+        assert ddbench(*words, "--out", out) == 130
     (checkpoint,) = out.rglob("adam*/**/checkpoint.safetensors")
     kept = load_state(checkpoint)["state"]
     assert kept["optimiser"]["state"].keys() == {0}, "keys that are numbers stay numbers"
-    assert int(kept["optimiser"]["state"][0]["step"]) == kept["schedule"]["last_epoch"] > 0
-    assert ddbench(*slow, "--out", out) == 0
-    assert ddbench(*slow, "--out", tmp_path / "calm") == 0
+    assert int(kept["optimiser"]["state"][0]["step"]) == kept["schedule"]["last_epoch"] == 5
+    assert ddbench(*words, "--out", out) == 0
+    assert ddbench(*words, "--out", tmp_path / "calm") == 0
     assert contents(out) == contents(tmp_path / "calm")
     (record,) = [json.loads(path.read_text()) for path in out.rglob("adam*/**/condense.json")]
     assert record["cost"]["attempts"] == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_checkpoints_exits_130_and_continues_to_the_bit(tmp_path, number):
-    file = plugin(tmp_path)
-    slow = (*GRID, "--plugin", file, "--set", "mean.pause_s=0.3")
-    process = start("run", *slow, "--out", tmp_path / "stopped", DDBENCH_CHECKPOINT_S="1000")
-    wait_for(lambda: list((tmp_path / "stopped").rglob("snapshots/*.safetensors")), process)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+def interrupted_here(words, monkeypatch, capsys, number):
+    """The exit code and what is said where a signal comes to this process in the third step."""
+    with monkeypatch.context() as patch:
+        patch.setenv("MEAN_SIGNAL", f"{int(number)}@2")
+        code = ddbench(*words)
+    return code, capsys.readouterr().err
+
+
+def interrupted_there(words, monkeypatch, capsys, number):
+    """The same of a process of its own."""
+    process = start(*words, DDBENCH_CHECKPOINT_S="1000", MEAN_SIGNAL=f"{int(number)}@2")
+    _, err = process.communicate(timeout=120)
+    return process.returncode, err
+
+
+@pytest.mark.parametrize(
+    ("number", "interrupted"), [(signal.SIGINT, interrupted_there), (signal.SIGTERM, interrupted_here)]
+)
+def test_an_interrupt_checkpoints_exits_130_and_continues_to_the_bit(
+    tmp_path, calm, monkeypatch, capsys, interrupts, number, interrupted
+):
+    out = tmp_path / "stopped"
+    words = ("run", *GRID, "--plugin", plugin(tmp_path), "--out", out)
+    code, err = interrupted(words, monkeypatch, capsys, number)
+    assert code == 130
     assert "Traceback" not in err
     assert "the same command continues" in err
-    assert list((tmp_path / "stopped").rglob("checkpoint.safetensors"))
-    assert ddbench("run", *slow, "--out", tmp_path / "stopped") == 0
-    assert ddbench("run", *slow, "--out", tmp_path / "calm") == 0
+    assert len(list(out.rglob("checkpoint.safetensors"))) == 1
+    assert ddbench(*words) == 0
+    assert contents(out) == calm()
+
+
+def test_an_interrupted_student_continues_to_the_bit(tmp_path, monkeypatch):
+    words = ("run", "--methods", "random", "--ipc", "1", "--seeds", "1", *GRID[6:])
+    updates, update = itertools.count(1), Trainer.update
+
+    def stops(trainer):
+        if next(updates) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", stops)
+        assert ddbench(*words, "--out", tmp_path / "stopped") == 130
+    (checkpoint,) = (tmp_path / "stopped").rglob("*.checkpoint.safetensors")
+    assert load_state(checkpoint)
+    assert ddbench(*words, "--out", tmp_path / "stopped") == 0
+    assert ddbench(*words, "--out", tmp_path / "calm") == 0
     assert contents(tmp_path / "stopped") == contents(tmp_path / "calm")
 
 
-def test_an_interrupted_student_continues_to_the_bit(tmp_path):
-    slow = ("run", "--methods", "random", "--ipc", "1", "--seeds", "1", "--protocols", "dc2021", "--profile", "short",
-            "--reference-limit", "0s", "--archs", "convnet3-w64", "--progress", "plain", "--threads", "1")  # fmt: skip
-    process = start(*slow, "--out", tmp_path / "stopped")
-    wait_for(lambda: list((tmp_path / "stopped").rglob("*.checkpoint.safetensors")), process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert ddbench(*slow, "--out", tmp_path / "stopped") == 0
-    assert ddbench(*slow, "--out", tmp_path / "calm") == 0
-    assert contents(tmp_path / "stopped") == contents(tmp_path / "calm")
-
-
-def test_two_processes_share_the_work_of_one_folder(tmp_path):
-    file = plugin(tmp_path)
-    args = ("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.3", "--out", tmp_path / "runs")
-    rivals = [start(*args), start(*args)]
-    results = [rival.communicate(timeout=120) for rival in rivals]
-    assert [rival.returncode for rival in rivals] == [0, 0], results
-    assert results[0][0] == results[1][0]
+def test_two_processes_share_the_work_of_one_folder(tmp_path, capsys):
+    args = ("run", *GRID, "--plugin", plugin(tmp_path), "--set", "mean.pause_s=0.1", "--out", tmp_path / "runs")
+    rival = start(*args)
+    wait_for(lambda: list((tmp_path / "runs").rglob("mean/**/spec.json")), rival)
+    assert ddbench(*args) == 0
+    shown, told = rival.communicate(timeout=120)
+    assert rival.returncode == 0, told
+    assert shown == capsys.readouterr().out
     attempts = [json.loads(path.read_text())["cost"]["attempts"] for path in (tmp_path / "runs").rglob("condense.json")]
     assert attempts == [1] * len(attempts)
     assert not list((tmp_path / "runs").rglob("*.corrupt"))
@@ -180,10 +213,14 @@ def test_jobs_share_the_work_and_change_nothing(tmp_path, monkeypatch):
     file, seen = plugin(tmp_path), tmp_path / "pids"
     seen.mkdir()
     monkeypatch.setenv("SEEN", str(seen))
-    mark = "        open(os.path.join(os.environ['SEEN'], str(os.getpid())), 'w').close()\n"
+    mark = """
+        open(os.path.join(os.environ["SEEN"], str(os.getpid())), "w").close()
+        while len(os.listdir(os.environ["SEEN"])) < 2:
+            time.sleep(0.02)
+"""
     source = file.read_text()
-    file.write_text(source.replace("    def prepare(self, ctx):\n", f"    def prepare(self, ctx):\n{mark}"))
-    args = ("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.1", "--seeds", "4")
+    file.write_text(source.replace("    def prepare(self, ctx):\n", f"    def prepare(self, ctx):{mark}"))
+    args = ("run", *GRID, "--plugin", file)
     assert ddbench(*args, "--jobs", "2", "--out", tmp_path / "two") == 0
     assert len({*(path.name for path in seen.iterdir())} - {str(os.getpid())}) == 2
     assert ddbench(*args, "--out", tmp_path / "one") == 0
@@ -205,27 +242,30 @@ def workers_of(out, process):
     return [pid for pid in pids_of(out) if pid != process.pid]
 
 
-def test_the_node_of_a_killed_process_is_redone(tmp_path):
+def test_the_node_of_a_killed_process_is_redone(tmp_path, calm):
     file, out = plugin(tmp_path), tmp_path / "runs"
-    slow = (*GRID, "--plugin", file, "--set", "mean.pause_s=0.3", "--seeds", "1")
+    slow = (*GRID, "--plugin", file, "--set", "mean.pause_s=0.2", "--seeds", "1")
     process = start("run", *slow, "--executor", "processes", "--out", out)
     wait_for(lambda: list(out.rglob("snapshots/*.safetensors")), process)
     (worker,) = workers_of(out, process)
     os.kill(worker, signal.SIGKILL)
     _, told = process.communicate(timeout=120)
     assert process.returncode == 0, told
-    assert ddbench("run", *slow, "--out", tmp_path / "calm") == 0
-    assert contents(out) == contents(tmp_path / "calm")
+    assert contents(out) == calm(*slow[len(GRID) + 2 :])
     (record,) = out.rglob("mean/**/condense.json")
     assert json.loads(record.read_text())["cost"]["attempts"] == 2
     assert not pids_of(out)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_jobs_end_with_the_run_and_the_same_command_continues(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [(signal.SIGINT, ("--jobs", "2")), (signal.SIGKILL, ("--executor", "processes"))],
+)
+def test_jobs_end_with_the_run_and_the_same_command_continues(tmp_path, calm, number, workers):
     file, out = plugin(tmp_path), tmp_path / "runs"
-    slow = (*GRID, "--plugin", file, "--set", "mean.pause_s=0.3", "--jobs", "2")
-    process = start("run", *slow, "--out", out, DDBENCH_CHECKPOINT_S="1000" if number == signal.SIGINT else "0")
+    pause = ("--set", "mean.pause_s=0.2")
+    slow = ("run", *GRID, "--plugin", file, *pause, "--out", out)
+    process = start(*slow, *workers, DDBENCH_CHECKPOINT_S="1000" if number == signal.SIGINT else "0")
     wait_for(lambda: list(out.rglob("snapshots/*.safetensors")), process)
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
@@ -242,14 +282,13 @@ def test_jobs_end_with_the_run_and_the_same_command_continues(tmp_path, number):
     stopped = [cell for cell in begun if not (cell / "condense.json").exists()]
     assert stopped, "to be stopped is no failure"
     assert all((cell / "checkpoint.safetensors").exists() for cell in stopped)
-    assert ddbench("run", *slow, "--out", out) == 0
-    assert ddbench("run", *slow[:-2], "--out", tmp_path / "calm") == 0
-    assert contents(out) == contents(tmp_path / "calm")
+    assert ddbench(*slow) == 0
+    assert contents(out) == calm(*pause)
 
 
-def test_a_timeout_is_a_row_and_the_same_command_continues(tmp_path, capsys):
-    file = plugin(tmp_path)
-    args = ("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.2", "--out", tmp_path / "runs")
+def test_a_timeout_is_a_row_and_the_same_command_continues(tmp_path, calm, capsys):
+    pause = ("--set", "mean.pause_s=0.2")
+    args = ("run", *GRID, "--plugin", plugin(tmp_path), *pause, "--out", tmp_path / "runs")
     assert ddbench(*args, "--timeout", "0.5s") == 1
     told = capsys.readouterr()
     assert "timeout" in told.out
@@ -259,8 +298,7 @@ def test_a_timeout_is_a_row_and_the_same_command_continues(tmp_path, capsys):
             break
     else:
         raise AssertionError("the same command does not finish")
-    assert ddbench("run", *GRID, "--plugin", file, "--set", "mean.pause_s=0.2", "--out", tmp_path / "calm") == 0
-    assert contents(tmp_path / "runs") == contents(tmp_path / "calm")
+    assert contents(tmp_path / "runs") == calm(*pause)
 
 
 def test_a_longer_run_goes_on_where_a_shorter_one_ended(tmp_path, capsys):

@@ -189,9 +189,8 @@ def test_a_file_that_is_not_there_is_no_suite(capsys):
     )
 
 
-def test_a_killed_run_continues(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("DDBENCH_HOME", str(tmp_path))
-    base = [{"methods": ["dm"], "params": {"iterations": 200, "batch_real": 8}}]
+def test_a_killed_run_continues(tmp_path, own_home, capsys):
+    base = [{"methods": ["dm"], "params": {"iterations": 60, "batch_real": 8}}]
     slow = {**FILE, "budget": {"ipc": [1]}, "base": base, "configurations": [{"methods": ["dm"], "try": [{}]}]}
     (tmp_path / "slow.yaml").write_text(yaml.safe_dump(slow))
     command = ("tune", tmp_path / "slow.yaml", "--out", tmp_path / "runs", *HOW)

@@ -42,15 +42,17 @@ def records(out: Path, pattern: str) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    "where", [("--isolate", "never"), ("--isolate", "plugins"), ("--jobs", "2")], ids=["here", "beside", "jobs"]
+    "where",
+    [("--isolate", "never"), ("--isolate", "plugins"), ("--executor", "processes")],
+    ids=["here", "beside", "processes"],
 )
-def test_wherever_a_node_runs(where, tmp_path, fresh_home, capfd, monkeypatch):
+def test_wherever_a_node_runs(where, tmp_path, own_home, capfd, monkeypatch):
     monkeypatch.setenv("FRAGILE", str(tmp_path / "mark"))
     (tmp_path / "mark").touch()
     (tmp_path / "fragile_e2e.py").write_text(METHOD.replace("NAME", "fragile_e2e"))
     out = tmp_path / "runs"
-    words = ("run", "--plugin", tmp_path / "fragile_e2e.py", "--methods", "fragile", *BASE, *where, "--out", out)
-    assert ddbench(*words) == 1
+    words = ("run", "--plugin", tmp_path / "fragile_e2e.py", "--methods", "fragile", *BASE, "--out", out)
+    assert ddbench(*words, *where) == 1
     told = capfd.readouterr()
     reason = f"ValueError: boom (fragile_e2e.py:{LINE})"
     assert re.search(rf"fragile ipc 1 · failed in [\d.]+ s: {re.escape(reason)} · ", told.err), "and what is left"
@@ -64,7 +66,7 @@ def test_wherever_a_node_runs(where, tmp_path, fresh_home, capfd, monkeypatch):
     assert f"ddbench:   traceback in {log} (-v shows it)" in closing
     assert told.err.count("boom") == 2 and "Traceback" not in told.err and "failed: failed" not in told.err
 
-    assert ddbench(*words, "-v") == 1
+    assert ddbench(*words, *where, "-v") == 1
     told = capfd.readouterr()
     assert told.err.count("Traceback (most recent call last)") == 1
     assert 'raise ValueError("boom")' in told.err and f"ddbench:   traceback in {log}\n" in told.err
@@ -74,7 +76,7 @@ def test_wherever_a_node_runs(where, tmp_path, fresh_home, capfd, monkeypatch):
     assert not [*out.rglob("*.log"), *out.rglob("log.txt")], "it goes when the node succeeds"
 
 
-def test_a_packaged_plugin_is_named_from_its_package_on(tmp_path, fresh_home, fake_distribution, monkeypatch):
+def test_a_packaged_plugin_is_named_from_its_package_on(tmp_path, own_home, fake_distribution, monkeypatch):
     monkeypatch.setenv("FRAGILE", str(tmp_path))
     hook = METHOD[METHOD.index("@hookimpl") :].replace("NAME", "ddbench_fragile.parts.method")
     sources = {
@@ -83,7 +85,7 @@ def test_a_packaged_plugin_is_named_from_its_package_on(tmp_path, fresh_home, fa
         "parts/method.py": METHOD[: METHOD.index("@hookimpl")],
     }
     fake_distribution("ddbench-fragile", sources)
-    words = ("--methods", "fragile", *BASE, "--isolate", "plugins", "--out", tmp_path / "runs")
+    words = ("--methods", "fragile", *BASE, "--protocols", "hard-fixed", "--isolate", "plugins", "--out", tmp_path / "runs")
     assert ddbench("run", *words) == 1
     (record,) = records(tmp_path / "runs", "fragile/**/condense.json")
     assert record["reason"] == f"ValueError: boom (ddbench_fragile/parts/method.py:{LINE})"

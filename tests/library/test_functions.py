@@ -22,7 +22,8 @@ from ddbench.core.errors import DataError, UsageError
 from ddbench.library.frames import COLUMNS
 from tests.e2e.runs import ddbench as command
 
-QUICK = {"profile": "smoke", "reference_limit": 0, "threads": 1, "seeds": 1}
+QUICK = {"profile": "smoke", "reference_limit": 0, "threads": 1, "seeds": 1, "protocols": ["hard-fixed"]}
+HERE = {**QUICK, "isolate": "never"}
 FLOATS = (torch.linspace(0, 0.9, 640).reshape(10, 1, 8, 8), torch.arange(10))
 """Pixels, or not: nobody says."""
 
@@ -42,7 +43,7 @@ def results(folder):
 
 
 def test_a_run_gives_what_the_command_prints(results, folder, capsys):
-    words = ("--methods", "random,dm", "--ipc", "1", "--seeds", "1", "--out", str(folder))
+    words = ("--methods", "random,dm", "--ipc", "1", "--seeds", "1", "--protocols", "hard-fixed", "--out", str(folder))
     more = ("--profile", "smoke", "--reference-limit", "0s", "--threads", "1", "--format", "markdown")
     assert command("run", *words, *more) == 0
     assert capsys.readouterr().out == results.table()
@@ -67,7 +68,7 @@ def test_a_frame_has_a_row_for_each_evaluation_and_the_columns_that_are_document
 
 
 def test_parameters_are_set_by_method(folder):
-    found = ddbench.run("dm", ipc=1, out=folder, set={"dm": {"iterations": 2}}, **QUICK)
+    found = ddbench.run("dm", ipc=1, out=folder, set={"dm": {"iterations": 2}}, **HERE)
     assert "dm (iterations=2)" in set(found.frame().row)
 
 
@@ -99,7 +100,7 @@ def test_an_evaluation_inside_a_training_loop_leaves_that_loop_as_it_was(results
             if pause and step == 2:
                 scored = ddbench.evaluate(
                     {"mine": condensed, "raw": (condensed.images * 0 + 0.5, condensed.labels)},
-                    dataset="digits", range="01", out=folder, **QUICK,
+                    dataset="digits", range="01", out=folder, **HERE,
                 )  # fmt: skip
                 assert sorted(scored.frame().row) == ["full", "mine", "random", "raw"]
             noise = torch.randn(4)
@@ -116,7 +117,7 @@ def test_calls_work_outside_the_main_thread(results, folder):
     found = []
     thread = threading.Thread(
         target=lambda: found.append(
-            ddbench.run(["random"], ipc=1, out=folder, isolate="never", executor="local", **QUICK)
+            ddbench.run(["random"], ipc=1, out=folder, executor="local", **HERE)
         )
     )
     thread.start()
@@ -241,6 +242,9 @@ def test_the_notebook_of_the_documents_runs(tmp_path):
     place = Path(__file__).parents[2] / "docs" / "notebooks" / "first.ipynb"
     notebook = nbformat.read(place, as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells), "committed without outputs"
+    (first, *_) = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert "quick = {" in first.source
+    first.source = first.source.replace("quick = {", 'quick = {"protocols": ["hard-fixed"], "isolate": "never", "threads": 1, ')
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         client.NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}).execute()

@@ -251,28 +251,51 @@ def test_homes_share_what_is_compiled_where_they_can(tmp_path, monkeypatch):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_compiled_file_is_kept_for_the_next_process(tmp_path):
-    assert told(tmp_path) == ""
+@pytest.fixture
+def compiler(tmp_path):
+    """A folder with a compiler in it that writes down what it is asked for, and makes what another one made before."""
+    (tmp_path / "bin").mkdir()
+    path = tmp_path / "bin/cc"
+    path.write_text(f"""#!/bin/sh
+echo "$@" >> {tmp_path}/asked
+case "$*" in *--version) echo 1; exit 0;; esac
+while [ "$1" != -o ]; do shift; done
+cp {library._found()[0]} "$2"
+""")
+    path.chmod(0o755)
+    return path.parent
+
+
+def compilations(tmp_path):
+    return [line for line in (tmp_path / "asked").read_text().splitlines() if not line.endswith("--version")]
+
+
+def test_a_compiled_file_is_kept_for_the_next_process(tmp_path, compiler):
+    path = f"{compiler}:{os.environ['PATH']}"
+    assert told(tmp_path, PATH=path) == ""
     (kept,) = (tmp_path / "home/compiled").iterdir()
     assert told(tmp_path, PATH="/nowhere") == "there is no C compiler (cc)", "who compiled is part of its name"
     made = kept.stat().st_mtime_ns
-    assert told(tmp_path) == ""
+    assert told(tmp_path, PATH=path) == ""
     assert kept.stat().st_mtime_ns == made
+    assert len(compilations(tmp_path)) == 1
     content = kept.read_bytes()
     kept.write_bytes(content[: len(content) // 2])
-    assert told(tmp_path) == ""
+    assert told(tmp_path, PATH=path) == ""
     assert kept.read_bytes() == content, "compiled again"
+    assert len(compilations(tmp_path)) == 2
 
 
-def test_other_arguments_of_the_compiler_make_another_file(tmp_path):
+def test_other_arguments_of_the_compiler_make_another_file(tmp_path, compiler):
     for command in ("cc", "cc -ffast-math"):
-        assert told(tmp_path, CC=command) == ""
+        assert told(tmp_path, CC=command, PATH=f"{compiler}:{os.environ['PATH']}") == ""
+    assert ["-ffast-math" in asked for asked in compilations(tmp_path)] == [False, True]
     assert len(list((tmp_path / "home/compiled").iterdir())) == 2
 
 
 @pytest.mark.parametrize("command", ['cc "', "   ", "no-such-compiler --fast"])
-def test_a_command_that_is_none_is_told(tmp_path, command):
-    said = told(tmp_path, CC=command)
+def test_a_command_that_is_none_is_told(tmp_path, compiler, command):
+    said = told(tmp_path, CC=command, PATH=f"{compiler}:{os.environ['PATH']}")
     assert said == "" if not command.strip() else ("no command" in said or "no C compiler (no-such-compiler)" in said)
 
 
