@@ -111,11 +111,26 @@ class OfKernels(ProtocolContract):
         return made
 
 
+ALIKE = "krr-convpool3"
+"""Has the code of the other kernels' protocols and takes ten times as long: what solves is tried once, the rest is slow."""
+SOLVING = [check for check in ProtocolContract.checks if check.__name__ in (
+    "predictors_are_in_eval_mode", "students_are_deterministic", "seeds_matter_where_a_student_is_trained",
+    "the_sets_labels_decide", "shared_state_is_untouched", "interruption_changes_nothing",
+)]  # fmt: skip
+
 for _protocol in MEMBERS.protocols:
     _base = ProtocolContract if _protocol.trains_student else OfKernels
     globals()[f"TestProtocol_{_protocol.name}"] = type(
         f"TestProtocol_{_protocol.name}", (_base,), {"name": _protocol.name, "__module__": __name__}
     )
+
+
+globals()[f"TestProtocol_{ALIKE}"].checks = tuple(check for check in ProtocolContract.checks if check not in SOLVING)
+
+
+@pytest.mark.slow
+class TestSolvingAlike(OfKernels):
+    name, checks = ALIKE, tuple(SOLVING)
 
 
 class TestFeatures(ArtifactContract):

@@ -60,7 +60,7 @@ def pages_home(tmp_path_factory, new_home):
 
 @pytest.mark.parametrize("page", RUN)
 def test_the_commands_of_a_page_succeed_in_order_and_print_its_rows(page, tmp_path, pages_home, typed):
-    """Those of the first tutorial by the installed program, the others in this process."""
+    """Those of ddbench in this process; README's are run by the installed program (``test_snippets.py``)."""
     for block in of(page):
         if name := block.file or block.suite:
             (tmp_path / name).write_text(block.text + "\n")
@@ -68,8 +68,7 @@ def test_the_commands_of_a_page_succeed_in_order_and_print_its_rows(page, tmp_pa
     for block in of(page):
         for command in commands(block):
             words = shlex.split(command.replace("KEY", first_key(tmp_path)) if " KEY" in command else command)
-            here = words[0] == "ddbench" and page != "tutorial/first-comparison.md"
-            run = typed(words, tmp_path, pages_home, here=here)
+            run = typed(words, tmp_path, pages_home, here=words[0] == "ddbench")
             assert run.returncode == 0, f"{command}\n{run.stdout[-2000:]}\n{run.stderr[-2000:]}"
             printed |= {plain(line) for line in run.stdout.splitlines()}
             ran += 1

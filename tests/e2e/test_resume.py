@@ -329,11 +329,24 @@ def test_a_longer_run_goes_on_where_a_shorter_one_ended(tmp_path, capsys):
     assert "continues" not in run("grown", 3, pause_s=0.001)[0]["env"], "a longer run is no forerunner"
 
 
+@pytest.fixture(scope="module")
+def lengths(tmp_path_factory):
+    """A folder with a run of two steps, ``2``, and an undisturbed one of four, ``4``; and the words of such a run."""
+    folder = tmp_path_factory.mktemp("lengths")
+
+    def words(steps, out):
+        return ("run", *GRID, "--plugin", folder / "meanplugin.py", "--set", f"mean.iterations={steps}", "--out", out)
+
+    plugin(folder)
+    for steps in (2, 4):
+        assert ddbench(*words(steps, folder / str(steps))) == 0
+    return folder, words
+
+
 @pytest.mark.parametrize("damage", ["cut", "no snapshots", "no spec", "both"])
-def test_a_damaged_forerunner_costs_only_its_time(tmp_path, capsys, damage):
-    file, out = plugin(tmp_path), tmp_path / "runs"
-    short = ("run", *GRID, "--plugin", file, "--out", out, "--set")
-    assert ddbench(*short, "mean.iterations=2") == 0
+def test_a_damaged_forerunner_costs_only_its_time(tmp_path, lengths, capsys, damage):
+    folder, words = lengths
+    out = shutil.copytree(folder / "2", tmp_path / "runs")
     for path in [*out.rglob("final.safetensors")]:
         if damage in ("cut", "both"):
             path.write_bytes(path.read_bytes()[:50])
@@ -341,10 +354,10 @@ def test_a_damaged_forerunner_costs_only_its_time(tmp_path, capsys, damage):
             shutil.rmtree(path.parent / "snapshots")
         if damage in ("no spec", "both"):
             (path.parent / "spec.json").unlink()
-    assert ddbench(*short, "mean.iterations=4") == 0
+    assert ddbench(*words(4, out)) == 0
     assert ("starting over" in capsys.readouterr().err) == (damage != "no snapshots")
-    assert ddbench(*short[:-2], tmp_path / "other", "--set", "mean.iterations=4") == 0
-    records = [json.loads(p.read_text()) for p in tmp_path.rglob("mean/**/condense.json")]
+    files = [*out.rglob("mean/**/condense.json"), *(folder / "4").rglob("mean/**/condense.json")]
+    records = [json.loads(path.read_text()) for path in files]
     sets = {(r["spec"]["cell"]["r"], r["set_sha256"]) for r in records if r["cost"]["steps"] == 4}
     assert len(sets) == 2
     told = {r["env"].get("continues", "") for r in records if r["cost"]["steps"] == 4}
