@@ -275,7 +275,7 @@ def say_failures(plan: planning.Plan, store: Store, *, verbose: bool) -> int:
         click.echo(f"ddbench: {cause.text}", err=True)
         if cause.log is None:
             continue
-        click.echo(f"ddbench:   traceback in {cause.log}{'' if verbose else ' (-v shows it)'}", err=True)
+        click.echo(f"ddbench:   {cause.where}{'' if verbose else ' (-v shows it)'}", err=True)
         if verbose:
             for line in read_log(cause.log).splitlines():
                 click.echo(printable(line), err=True)

@@ -37,6 +37,11 @@ class Cause:
             waits = f"; {_counted(self.waiting)} {verb} for {'them' if others else 'it'}"
         return f"{who}: {first.reason or first.status}{waits}"
 
+    @property
+    def where(self) -> str:
+        """``traceback in …/log.txt``, of several nodes ``traceback of the first in …``; empty where there is none."""
+        return "" if self.log is None else f"traceback {'of the first ' if self.nodes[1:] else ''}in {self.log}"
+
 
 def causes(plan: Plan, store: Store) -> list[Cause]:
     """The causes, in the order of the plan.

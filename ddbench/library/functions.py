@@ -323,7 +323,7 @@ def _carry_out(plan: Plan, store: Store, how: How, progress: bool | str, notes: 
     except (InterruptedRunError, KeyboardInterrupt) as error:
         raise KeyboardInterrupt("interrupted; the same call continues where it stopped") from error
     remember(plan, store)
-    failures = [f"{one.text} (traceback in {one.log})" if one.log else one.text for one in causes(plan, store)]
+    failures = [f"{one.text} ({one.where})" if one.where else one.text for one in causes(plan, store)]
     return Results(collect(plan), told, failures)
 
 

@@ -109,9 +109,9 @@ class Condensation:
         points = snapshot_points(total) if self.kind == "distillation" and total else ()
         with self.meter.phase("condense"), self.clock.interrupts.deferred():
             while not method.done(ctx):
-                metrics = method.step(ctx)
+                returned = method.step(ctx)
                 ctx.step += 1
-                check_finite(metrics, ctx.step)
+                metrics = check_finite(returned, ctx.step)
                 if ctx.step in points:
                     save_set(self.snapshot(ctx.step), self.finalised())
                 self.clock.tick(ctx.step, total, self.checkpoint, counted, metrics)
@@ -140,7 +140,7 @@ class Condensation:
     def diagnose(self) -> dict[str, float]:
         """What the method says about its run; a finished set is not lost because that fails."""
         try:
-            return {name: float(value) for name, value in self.method.diagnostics(self.ctx).items()}
+            return {name: number(name, value) for name, value in self.method.diagnostics(self.ctx).items()}
         except (KeyboardInterrupt, InterruptedRunError):
             raise
         except BaseException as error:  # a plugin's code
@@ -178,25 +178,53 @@ class Condensation:
         return sets[best], {"rule": "val", "step": best, "tried": len(scores), "val_top1": values}
 
 
-def check_finite(metrics: Mapping[str, float], step: int) -> None:
-    """Stop a cell whose loss is no longer a number, or which returns something else.
+def check_finite(metrics: Mapping[str, float], step: int) -> dict[str, float]:
+    """The losses of a step as plain numbers; stops a cell of which one is none any longer, or which returns others.
 
     Raises:
         NodeFailureError: With status ``nan`` or ``failed``.
     """
     if not isinstance(metrics, Mapping):
         raise NodeFailureError("failed", f"step {step} returned {article(metrics)}, not a dict of losses")
+    losses: dict[str, float] = {}
     for name, value in metrics.items():
-        if not isinstance(name, str) or not hasattr(value, "__float__"):
-            what = f"the {type(value).__name__} {ascii_of(name)}"
-            raise NodeFailureError("failed", f"step {step} returned {what} among its losses, which are named numbers")
-        if not math.isfinite(value):
+        if not isinstance(name, str):
+            raise NodeFailureError("failed", f"step {step}: the name {ascii_of(name)} of a loss is {article(name)}")
+        try:
+            losses[name] = number(name, value)
+        except TypeError as error:
+            raise NodeFailureError("failed", f"step {step}: {error}") from None
+        if not math.isfinite(losses[name]):
             raise NodeFailureError("nan", f"{name} is {value} at step {step}")
+    return losses
+
+
+def number(name: str, value: object) -> float:
+    """A real number of any type, or the only element of a tensor or an array.
+
+    Args:
+        name: What the plugin calls it.
+        value: What it gives.
+
+    Raises:
+        TypeError: If the value is something else; says what.
+    """
+    with contextlib.suppress(Exception):  # of complex numbers, several elements, a plugin's own type
+        plain: Any = value.item() if hasattr(value, "item") else value
+        if not isinstance(plain, str | bytes | bytearray):  # these may be digits
+            return float(plain)
+    raise TypeError(f"{ascii_of(name)} is {article(value)}, not a number")
 
 
 def article(value: object) -> str:
-    """``None``, or what a value is: ``a list``."""
-    return "None" if value is None else f"a {type(value).__name__}"
+    """``None``, or what a value is: ``a list``, ``a tensor of shape (2, 3)``."""
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    if isinstance(value, torch.Tensor):
+        kind = "complex tensor" if value.is_complex() else "tensor"
+    shape = getattr(value, "shape", ())
+    return f"a {kind}{f' of shape {tuple(shape)}' if isinstance(shape, tuple) and shape else ''}"
 
 
 def check_set(

@@ -13,10 +13,10 @@ from ddbench.publish.text.latex import to_latex
 from ddbench.publish.text.summary import summary
 from ddbench.publish.text.terminal import FILE, Screen, terminal
 from ddbench.publish.views.catalog import check_names, views_of
-from ddbench.publish.views.inside_methods import details_view
+from ddbench.publish.views.inside_methods import CAPTION, details_view
 from ddbench.publish.views.main import MAIN, WIDEST, differences_view, main_views
 from ddbench.publish.views.students import students_view
-from ddbench.publish.views.view import View
+from ddbench.publish.views.view import View, empty_view
 from ddbench.results.scores.cross import cross_tables
 from ddbench.results.tables.tables import Table
 
@@ -81,6 +81,8 @@ def _parts(tables: Sequence[Table], name: str, details: bool, screen: Screen | N
         if details and (inside := details_view(table)).rows and inside.grid not in told:
             told.append(inside.grid)  # a set's numbers, whatever the student: shown once
             found.append(inside)
+    if details and tables and not told:
+        found.append(empty_view("details", CAPTION, "no method says anything about its runs"))
     return found + [students_view(cross) for cross in cross_tables(tables)]
 
 

@@ -18,6 +18,9 @@ from ddbench.results.tables.observations import Observation
 PAPER, USUAL = "paper", "cifar10"
 """The profile of published recipes, and the data set whose recipe stands in where nobody published one."""
 
+OWN = "its defaults"
+"""Whose recipe it is where a plugin has no preset that names a source."""
+
 
 class Recipe(NamedTuple):
     """The published values of a cell.
@@ -33,6 +36,8 @@ class Recipe(NamedTuple):
 
 def below_published(observations: Sequence[Observation]) -> list[str]:
     """``below the published recipe (cifar10's): 100–200 of 10,000 iterations, 5 of 100 experts``; else nothing.
+
+    ``below its defaults: …`` where there is no paper and no preset that names a source.
 
     Args:
         observations: Of one row.
@@ -61,7 +66,8 @@ def below_published(observations: Sequence[Observation]) -> list[str]:
     parts = [
         f"{_range(o for o, _ in pairs)} of {_range(t for _, t in pairs)} {name}" for name, pairs in compared.items()
     ]
-    return [f"below the published recipe{of}: {', '.join(parts)}"]
+    recipe = OWN if info.paper is None and list(whose) == [OWN] else f"the published recipe{of}"
+    return [f"below {recipe}: {', '.join(parts)}"]
 
 
 def made_for(observations: Sequence[Observation]) -> list[str]:
@@ -95,7 +101,7 @@ def _published(info: MethodInfo, dataset: str, budget: Budget) -> Recipe | None:
         chosen, whose = choose(info, dataset, budget, PAPER), []
         if not chosen.source:
             chosen = choose(info, USUAL, budget, PAPER)
-            whose.append(f"{USUAL}'s" if chosen.source else "its defaults")
+            whose.append(f"{USUAL}'s" if chosen.source else OWN)
         cls = params_class(info)
         known = asked(f"planning {info.name}", lambda: cls.model_validate(dict(chosen.params)).model_dump())
     except PluginError:  # a broken plugin; one whose preset needs more than is known here

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import signal
 from dataclasses import replace
+from fractions import Fraction
 
+import numpy
 import pytest
 import torch
 
@@ -218,17 +221,32 @@ def test_a_second_signal_ends_at_once():
         (None, "step 7 returned None, not a dict of losses"),
         ([1.0], "step 7 returned a list, not a dict of losses"),
         (1.0, "step 7 returned a float, not"),
-        ({1: 1.0}, "step 7 returned the float 1 among its losses"),
-        ({"loss": "x"}, "step 7 returned the str 'loss' among its losses, which are named numbers"),
-        ({"loss": None}, "the NoneType 'loss'"),
-        ({"loss": [1.0]}, "the list 'loss'"),
+        ({1: 1.0}, "step 7: the name 1 of a loss is a int"),
+        ({"loss": "0.5"}, "step 7: 'loss' is a str, not a number"),
+        ({"loss": b"7"}, "step 7: 'loss' is a bytes, not a number"),
+        ({"loss": None}, "step 7: 'loss' is None, not a number"),
+        ({"loss": [1.0]}, "step 7: 'loss' is a list, not a number"),
+        ({"loss": 1j}, "step 7: 'loss' is a complex, not a number"),
+        ({"loss": numpy.complex64(2)}, "step 7: 'loss' is a complex64, not a number"),
+        ({"loss": torch.tensor(2 + 0j)}, "step 7: 'loss' is a complex tensor, not a number"),
+        ({"a": 1, "pull": torch.zeros(2, 5)}, "step 7: 'pull' is a tensor of shape (2, 5), not a number"),
+        ({"pull": torch.zeros(0)}, "step 7: 'pull' is a tensor of shape (0,), not a number"),
+        ({"pull": torch.nn.Parameter(torch.ones(4))}, "step 7: 'pull' is a tensor of shape (4,), not a number"),
+        ({"pull": torch.zeros(1, device="meta")}, "step 7: 'pull' is a tensor of shape (1,), not a number"),
+        ({"pull": numpy.ones((3, 2))}, "step 7: 'pull' is a ndarray of shape (3, 2), not a number"),
     ],
 )
 def test_steps_that_return_something_else_are_told_so(metrics, told):
-    with pytest.raises(NodeFailureError, match=told) as failure:
+    with pytest.raises(NodeFailureError, match=re.escape(told)) as failure:
         check_finite(metrics, 7)
     assert failure.value.status == "failed"
 
 
-def test_numbers_of_any_kind_are_losses():
-    check_finite({"loss": torch.tensor(1.0), "n": 3, "share": 0.5}, 7)
+@pytest.mark.parametrize(
+    "value",
+    [4, True, torch.tensor(4.0), torch.full((1, 1), 4), torch.tensor([4.0], requires_grad=True), numpy.int8(4),
+     numpy.ones((1, 1, 1)), Fraction(7, 2)],
+)  # fmt: skip
+def test_numbers_of_any_kind_are_losses_and_are_shown_as_plain_ones(value):
+    (found,) = check_finite({"loss": value}, 7).values()
+    assert type(found) is float and found == value
