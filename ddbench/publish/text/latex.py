@@ -30,14 +30,19 @@ _SPECIAL = {
     "δ": r"$\delta$",
     "τ": r"$\tau$",
     "χ": r"$\chi$",
-    **{character: f"$^{{{digit}}}$" for digit, character in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
-    "⁻": "$^{-}$",
+    "--": "-{}-",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
 }
-_SPECIALS = re.compile("|".join(map(re.escape, _SPECIAL)))
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
+_LEVEL = str.maketrans(f"{_RAISED} ", "0123456789-,")
+_SPECIALS = re.compile(
+    rf"(?P<marks>[{_RAISED}]+(?: [{_RAISED}]+)*)|(?<![^\s\[(])(?P<negative>-\d+(?:\.\d+)?)|"
+    + "|".join(map(re.escape, _SPECIAL))
+)
+"""Footnote marks side by side, a number below zero, or a character of :data:`_SPECIAL`."""
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 
 
@@ -47,8 +52,14 @@ def to_latex(views: Sequence[View]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text in which no character is a command, and those that pdflatex lacks are."""
-    return _SPECIALS.sub(lambda match: _SPECIAL[match[0]], text)
+    """Text in which no character is a command, and those that pdflatex lacks are; numbers below zero have a minus."""
+    return _SPECIALS.sub(_written, text)
+
+
+def _written(match: re.Match[str]) -> str:
+    if marks := match["marks"]:
+        return f"$^{{{marks.translate(_LEVEL)}}}$"
+    return f"${match[0]}$" if match["negative"] else _SPECIAL[match[0]]
 
 
 def _environment(view: View) -> str:

@@ -444,6 +444,22 @@ def test_latex_escapes_every_special_character():
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("dm ¹ ²", "dm $^{1,2}$"),
+        ("theirs ² ¹⁰", "theirs $^{2,10}$"),
+        ("k = 10³, e⁻¹", "k = 10$^{3}$, e$^{-1}$"),
+        ("-1.3", "$-1.3$"),
+        ("+7.6 [-5.2, -0.3]", "+7.6 [$-5.2$, $-0.3$]"),
+        ("top-1 of convnet2-w32, 2026-12-01", "top-1 of convnet2-w32, 2026-12-01"),
+        ("not made with --jobs 1", "not made with -{}-jobs 1"),
+    ],
+)
+def test_latex_joins_marks_and_writes_a_minus_before_numbers_and_no_dash_for_an_option(text, latex):
+    assert escape(text) == latex
+
+
 def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns_and_bold_is_kept():
     records = demo() + decided(ipc=20) + cell("dm", [50.0], label="d_m & 5%")
     shown = render(tables_of(records), "latex", views=["main", *VIEWS])
