@@ -318,7 +318,7 @@ class Method(Generic[P]):
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """One bounded outer iteration; returns what the progress bar shows (a NaN in it fails the cell)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no step()")
 
     def done(self, ctx: RunContext) -> bool:
         """Whether the loop ends; the default counts to ``params.steps``."""
@@ -326,7 +326,7 @@ class Method(Generic[P]):
 
     def finalise(self, ctx: RunContext) -> CondensedSet:
         """The set as it stands. Pure: may be called after any step."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no finalise()")
 
     def diagnostics(self, ctx: RunContext) -> Mapping[str, float]:
         """Numbers about the run for the record (shown with ``--details``): asked for once, after the last step."""
@@ -334,11 +334,11 @@ class Method(Generic[P]):
 
     def state_dict(self) -> State:
         """All that ``step`` changes."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no state_dict()")
 
     def load_state_dict(self, state: State) -> None:
         """Restore what ``state_dict`` returned."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no load_state_dict()")
 
 
 class Selector(Method[P]):
@@ -348,7 +348,7 @@ class Selector(Method[P]):
 
     def select(self, ctx: RunContext) -> Selection:
         """Choose the images."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no select()")
 
     def step(self, ctx: RunContext) -> Mapping[str, float]:
         """Select, in one step.

@@ -12,7 +12,7 @@ import numpy
 import pytest
 import torch
 
-from ddbench.core.api import CondensedSet, Preprocess, Recipe, StorageBytes
+from ddbench.core.api import CondensedSet, Method, Params, Preprocess, Recipe, Selector, StorageBytes
 from ddbench.core.errors import InterruptedRunError, NodeFailureError
 from ddbench.core.specs import Budget, snapshot_points
 from ddbench.work.clock import CHECKPOINT_S, Clock
@@ -27,6 +27,15 @@ from tests.fakes import FakeContext, FakeSplit
 )
 def test_snapshots_are_equally_spaced_and_include_the_last_step(iterations, points):
     assert snapshot_points(iterations) == points
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "given"),
+    [(Method, "step", 1), (Method, "finalise", 1), (Method, "state_dict", 0), (Method, "load_state_dict", 1), (Selector, "select", 1)],
+)  # fmt: skip
+def test_a_method_without_a_function_says_which(kind, name, given):
+    with pytest.raises(NotImplementedError, match=rf"^{kind.__name__} has no {name}\(\)$"):
+        getattr(kind(Params()), name)(*[None] * given)
 
 
 @pytest.mark.parametrize(
