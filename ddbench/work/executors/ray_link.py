@@ -110,7 +110,7 @@ class _Link:
             _check(address)
             try:
                 ray.init(address=address, **quiet)
-            except (ConnectionError, RuntimeError) as error:
+            except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
                 hint = "" if "RAY_AUTH_MODE" in os.environ else " (one that wants tokens: export RAY_AUTH_MODE=token)"
                 raise UsageError(f"--executor ray: {text_of(error)[:300]}{hint}") from None
         if self.settings["store"] == "driver":

@@ -26,19 +26,37 @@ def test_addresses_for_drivers_outside_a_cluster_are_refused(tmp_path):
         ray.OnRay(run(tmp_path, address="ray://head:10001"))
 
 
-def test_a_link_that_cannot_start_says_why_in_one_line(tmp_path, monkeypatch):
-    (tmp_path / "ray").mkdir()
+@pytest.fixture
+def ends(tmp_path, monkeypatch):
+    """How a run ends where Ray is this text."""
+
+    def how(text, error, match, **wanted):
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray/__init__.py").write_text(text)
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+        place = ray.OnRay(run(tmp_path, **wanted))
+        try:
+            assert place.slots == 0
+            with pytest.raises(error, match=match):
+                while True:
+                    place.poll(1.0)
+        finally:
+            place.close()
+
+    return how
+
+
+def test_a_link_that_cannot_start_says_why_in_one_line(ends):
     text = "import sys\nprint('noise')\nprint('[2026 E 1 2] rpc.cc:20: No luck. See the log.', file=sys.stderr)\nsys.exit(3)\n"
-    (tmp_path / "ray/__init__.py").write_text(text)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    place = ray.OnRay(run(tmp_path))
-    try:
-        assert place.slots == 0
-        with pytest.raises(DDBenchError, match=r"Ray does not start: No luck$"):
-            while True:
-                place.poll(1.0)
-    finally:
-        place.close()
+    ends(text, DDBenchError, r"Ray does not start: No luck$")
+
+
+def test_a_token_that_is_missing_is_a_mistake_and_no_defect(ends):
+    text = (
+        "class exceptions:\n    class RayError(Exception): pass\n    class AuthenticationError(RayError): pass\n"
+        "def init(**words): raise exceptions.AuthenticationError('no authentication token was found')\n"
+    )
+    ends(text, UsageError, r"^--executor ray: no authentication token was found", address="auto")
 
 
 def test_claims_are_the_workers_where_they_see_the_folder_and_else_the_runs(tmp_path, monkeypatch):
