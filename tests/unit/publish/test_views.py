@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from ddbench.blocks.said import SAID
 from ddbench.cli import invoke
 from ddbench.core.errors import UsageError
 from ddbench.publish.text.captions import caption
@@ -458,6 +459,10 @@ def test_latex_escapes_every_special_character():
 )
 def test_latex_joins_marks_and_writes_a_minus_before_numbers_and_no_dash_for_an_option(text, latex):
     assert escape(text) == latex
+
+
+def test_latex_has_all_that_methods_say_of_their_runs():
+    assert all(escape(f"{one.header} {one.meaning}").isascii() for one in SAID)
 
 
 def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns_and_bold_is_kept():
