@@ -13,6 +13,7 @@ from ddbench.blocks.said import SAID
 from ddbench.cli.root import COMMANDS
 from ddbench.core.plugin.loader import load
 from ddbench.core.settings import VARIABLES
+from ddbench.publish.text.csv_json import ADDED, ALONE, PLACE, ROW, TABLE
 from ddbench.publish.views.catalog import FAILURES, STABILITY, VIEWS
 from ddbench.publish.views.columns import HEADERS
 from ddbench.publish.views.cost import COSTS
@@ -26,7 +27,7 @@ from tests.docs.test_snippets import SHELLS, Block, blocks
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for part in ("tutorial", "how-to") for path in (DOCS / part).glob("*.md"))
-RUN = [*PAGES, "reference/suite.md"]
+RUN = [*PAGES, "reference/python.md", "reference/suite.md"]
 NUMBER = re.compile(r"<?[+-]?\d[\d.,]*(?: [kMG]\b)?(?:–\d[\d.,]*(?: [kMG]\b)?)?")
 
 
@@ -159,6 +160,19 @@ def test_the_page_of_tables_has_every_header(table):
 def test_the_page_of_tables_has_every_view_and_every_header_that_several_tables_share():
     assert [name for name in ("main", *VIEWS) if f"`{name}`" not in COLUMNS] == []
     assert [header for header in HEADERS.values() if f"`{header}`" not in COLUMNS] == []
+
+
+def test_the_page_of_tables_has_every_name_of_csv():
+    views = [columns for columns, _ in (*ADDED.values(), *ALONE.values())]
+    names = [one.name for columns in (TABLE, ROW, PLACE, *views) for one in columns]
+    names += [f"students_{one.name}" for one in OVER]
+    assert [name for name in names if f"`{name}`" not in COLUMNS] == []
+
+
+def test_the_index_of_leaderboards_has_every_file():
+    folder = DOCS.parent / "leaderboards"
+    linked = links((folder / "README.md").read_text(encoding="utf-8"))
+    assert [path.name for path in folder.iterdir() if path.name not in ("README.md", *linked)] == []
 
 
 def test_the_page_of_tables_has_what_methods_say():
