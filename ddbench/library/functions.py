@@ -107,7 +107,7 @@ def run(
         out: Results folder.
         retry_failed: Run cells again that failed before.
         reference_limit: References that would take longer are not measured: seconds, or ``"30m"``.
-        executor: ``local``, ``processes``, ``slurm`` or ``ray``. [processes]
+        executor: ``local``, ``processes``, ``slurm`` or ``ray``. [local; with ``jobs`` processes]
         resources: What nodes on a cluster get: ``{"cpus": 4, "mem": "8G", "slurm_qos": "high"}``.
         store: ``driver``: Ray's workers see neither ``out`` nor ``DDBENCH_HOME``.
         jobs: Nodes at once; None: as many as suit.
