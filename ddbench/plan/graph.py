@@ -35,7 +35,7 @@ class Node:
         title: Name for people.
         document: All that ``run_node`` needs besides the folders.
         needs: Keys of nodes that must be done before.
-        steps: Outer steps or updates, for forecasts.
+        steps: Outer steps, or updates of a student, for forecasts.
         state: What is to be done about it.
         status: How it failed, when its state is ``failed`` and it leaves no record (artifacts).
         reason: Why there is no result, or what else needs saying.
@@ -62,6 +62,11 @@ class Node:
     def artifact_kind(self) -> str | None:
         """Kind of the artifact that it builds; None: it leaves a record."""
         return self.document.artifact.kind if isinstance(self.document, ArtifactDocument) else None
+
+    @property
+    def all_steps(self) -> int:
+        """Outer steps, or updates of all students that it trains."""
+        return self.steps * (self.document.students if isinstance(self.document, EvaluationDocument) else 1)
 
     @property
     def key(self) -> str:
@@ -182,7 +187,7 @@ class Plan:
         lines: list[dict[str, Any]] = [
             {
                 **{"kind": n.kind, "key": n.key, "title": n.title, "state": n.state, "reason": n.reason},
-                **{"forecast_s": n.forecast_s, "artifact": n.artifact_kind},
+                **{"forecast_s": n.forecast_s, "steps": n.all_steps, "artifact": n.artifact_kind},
             }
             for n in self.nodes.values()
         ]
