@@ -274,9 +274,8 @@ class Slurm(Elsewhere):
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         engine = engine_for(self._folder, need, packs, self._run)  # checks what the user says
-        asked = {"time": duration(60.0 * engine.parameters["time"])} | {
-            word: engine.parameters[word] for word in ("partition", "account") if engine.parameters.get(word)
-        }
+        said = {word: engine.parameters.get(word) for word in ("time", "partition", "account")}
+        asked = {word: duration(60.0 * v) if isinstance(v, int) else v for word, v in said.items() if v}
         crossing = [self.job(pack) for pack in packs]
         try:
             with quietly(), self._run.interrupts.deferred():  # else a job might have no handle
