@@ -24,6 +24,8 @@ REFRESH_S = 1.0
 """Seconds between looks at the clock in bar style: a node may be long, and a step, too."""
 MANY = 1000
 """From so many nodes on a look at all of them is not made at the end of each."""
+ENOUGH = 0.05
+"""Share of the work that must be done before its pace says for how long the rest goes on."""
 WORTH_S = 10.0
 """Forecast seconds of references from which the table of the other rows is shown before them."""
 COUNTED = {"artifact": "steps", "cell": "steps", "evaluation": "updates"}
@@ -123,8 +125,9 @@ class Progress(Silent):
             seconds.append(max(0.0, (node.forecast_s or 0.0) - gone))
         if self._jobs is not None:
             return together_s(seconds, self._jobs), unknown(nodes)
-        pace = self._gone_s / max(self._clock() - self._begun, REFRESH_S)
-        return sum(seconds) / pace if pace else None, unknown(nodes)
+        if self._gone_s < ENOUGH * (self._gone_s + sum(seconds)):
+            return None, unknown(nodes)
+        return sum(seconds) * (self._clock() - self._begun) / max(self._gone_s, 1e-9), unknown(nodes)
 
     def _left_text(self) -> str:
         """``about 2 min left, 3 nodes of unknown length``; empty where nothing is to be said."""
@@ -165,6 +168,7 @@ class Progress(Silent):
     def end(self, node: Node) -> None:
         """A node is done."""
         self.done += 1
+        self.total = max(self.total, self.done)  # a reference that was expected to take too long, and does not
         self._gone_s += node.forecast_s or 0.0
         running = self._forget(node.key)
         seconds = 0.0 if running is None else self._clock() - running.started

@@ -188,7 +188,8 @@ def _execute(
             sharing = how.sharing(plan, store)
             speeds, peaks = foresee(plan, store, sharing, rates)
             line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs, packs_s=sharing.packs_s)
-            watching.expect(line, plan.pending(), None if sharing.elsewhere else sharing.jobs)
+            nodes = outlook.expected(plan, how.reference_limit_s)
+            watching.expect(line, nodes, None if sharing.elsewhere else sharing.jobs)
             plan.write(store.out / PLAN)
             from ddbench.work.executors.schedule import Schedule
 

@@ -35,6 +35,17 @@ def forecast_together_s(nodes: Iterable[Node], jobs: int) -> float:
     return together_s([node.forecast_s or 0.0 for node in nodes], jobs)
 
 
+def expected(plan: Plan, limit_s: float) -> list[Node]:
+    """The pending nodes that will run by what is known now: without references that would take too long.
+
+    Args:
+        plan: The plan, with forecasts.
+        limit_s: Longest time of a reference's row [s].
+    """
+    beyond = {node.key for row in too_long(plan, limit_s) for node in row}
+    return [node for node in plan.pending() if node.key not in beyond]
+
+
 def summary(plan: Plan, *, limit_s: float, jobs: int = 1, packs_s: float | None = None) -> str:
     """``55 of 60 nodes to run, about 3 min, of which `full` 40 s; of 4 nodes nothing is known``.
 
@@ -45,8 +56,7 @@ def summary(plan: Plan, *, limit_s: float, jobs: int = 1, packs_s: float | None 
         packs_s: On a cluster nobody knows how many run at once; its jobs hold nodes worth so many seconds.
     """
     beyond = [node for row in too_long(plan, limit_s) for node in row]
-    left_out = {node.key for node in beyond}
-    nodes = [node for node in plan.pending() if node.key not in left_out]
+    nodes = expected(plan, limit_s)
     there = sum(node.state != "unneeded" for node in plan.nodes.values())
     text = f"{len(nodes)} of {there} nodes to run"
     if (seconds := forecast_together_s(nodes, jobs)) and unknown(nodes) < len(nodes):

@@ -286,7 +286,7 @@ class Slurm(Elsewhere):
             now = time.monotonic()
             if NOT_NOW.search(text) and now - self._accepted < BEHIND_S:
                 self._full_until = now + 60.0
-                self._notices.say(f"Slurm takes no job now, it is asked again: {text[-200:]}")
+                self._notices.warn(f"Slurm takes no job now, it is asked again: {text[-200:]}")
                 return False
             doubled = [task for pack in packs for task in pack if task.times > 1]
             if len(doubled) == sum(map(len, packs)):  # nobody has twice the memory

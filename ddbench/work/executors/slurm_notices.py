@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ddbench.core.errors import DDBenchError, UsageError
+from ddbench.core.errors import DDBenchError, Notice, UsageError
 from ddbench.core.store import jobs
 from ddbench.core.words import counted
 from ddbench.work.executors.slurm_jobs import NOT_TO_BLAME, Submitted, Told, scancel
@@ -23,8 +23,12 @@ LAST_LOG = "last.log"
 """What the last of these said, below the folder of jobs: its own files go with it."""
 
 
-class JobsGoOnWarning(UserWarning):
-    """What a user should know of jobs that Slurm has."""
+class JobsWarning(UserWarning):
+    """What went wrong with jobs that Slurm has."""
+
+
+class JobsNotice(Notice):
+    """Which jobs Slurm has."""
 
 
 @dataclass
@@ -45,9 +49,13 @@ class Notices:
     silent: bool = False
     stillborn: int = 0
 
+    def warn(self, text: str) -> None:
+        """Tell what went wrong."""
+        warnings.warn(text, JobsWarning, stacklevel=2)
+
     def say(self, text: str) -> None:
-        """Tell a line."""
-        warnings.warn(text, JobsGoOnWarning, stacklevel=2)
+        """Tell what there is."""
+        warnings.warn(text, JobsNotice, stacklevel=2)
 
     def tell_adopted(self, handles: Sequence[jobs.Handle]) -> None:
         """Say that jobs of an earlier run go on as they were asked for."""
@@ -66,7 +74,7 @@ class Notices:
         """Say that a job is gone of which so many nodes are tried again; nothing of one without any."""
         if again:
             more = " with twice the memory" if oom else ""
-            self.say(f"Slurm's {how} is gone: {counted(again, 'node')} of it {_are(again)} tried again{more}")
+            self.warn(f"Slurm's {how} is gone: {counted(again, 'node')} of it {_are(again)} tried again{more}")
 
     def tell_left(self, going: int) -> None:
         """Say that jobs go on without this run."""
@@ -80,12 +88,12 @@ class Notices:
             name = handle.engine_id
             why = f"Slurm lets job {name} wait for a reason that somebody must mend ({told.reason}; it asks for "
             why += f"{handle.asked}): see `scontrol show job {name}`; `ddbench cancel --out {self.out}` ends what waits"
-            self.say(why)
+            self.warn(why)
 
     def tell_silence(self, seconds: float) -> None:
         """Say once that Slurm has not answered for so many seconds, if that is long; 0: it answers."""
         if seconds >= SILENT_S and not self.silent:
-            self.say("Slurm does not answer: the jobs that it has go on, and it is asked again")
+            self.warn("Slurm does not answer: the jobs that it has go on, and it is asked again")
         self.silent = seconds >= SILENT_S
 
     def count_stillborn(self, job: Submitted, words: str) -> None:
@@ -121,7 +129,7 @@ class Notices:
         if over := sorted(name for name, since in self.strange.items() if now - since >= STRANGE_S):
             with contextlib.suppress(UsageError):
                 scancel(over)
-                self.say(f"jobs of a run that was killed while it submitted them are ended: {', '.join(over)}")
+                self.warn(f"jobs of a run that was killed while it submitted them are ended: {', '.join(over)}")
 
 
 def _are(n: int) -> str:

@@ -102,7 +102,8 @@ def wanted_of(words: Mapping[str, str], store: Literal["shared", "driver"] = "sh
         return Wanted(**own, store=store, slurm=rest)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"--resources {first['loc'][0]}={first['input']!r}: {first['msg']}") from None
+        word = str(first["loc"][0])
+        raise UsageError(f"--resources {word}={own.get(word, '')}: {first['msg']}") from None
     except UsageError as error:
         raise UsageError(f"--resources: {error}") from None
 

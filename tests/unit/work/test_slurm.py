@@ -21,7 +21,7 @@ from ddbench.work.executors import slurm
 from ddbench.work.executors.base import Resources, Run
 from ddbench.work.executors.elsewhere import Task
 from ddbench.work.executors.slurm_jobs import NOT_NOW, Limits, Told, said_by
-from ddbench.work.executors.slurm_notices import LAST_LOG, SILENT_S, STRANGE_S, JobsGoOnWarning
+from ddbench.work.executors.slurm_notices import LAST_LOG, SILENT_S, STRANGE_S, JobsNotice, JobsWarning
 from ddbench.work.executors.wanted import Wanted, wanted_of
 from ddbench.work.failures import failure
 from ddbench.work.interrupts import Interrupts
@@ -119,9 +119,7 @@ def left(tmp_path: Path, clock: SimpleNamespace) -> SimpleNamespace:
 def test_the_jobs_of_an_earlier_run_are_waited_for(
     tmp_path: Path, clock: SimpleNamespace, left: SimpleNamespace
 ) -> None:
-    with pytest.warns(
-        JobsGoOnWarning, match="1 job of an earlier run is with Slurm, where it keeps what was asked for"
-    ):
+    with pytest.warns(JobsNotice, match="1 job of an earlier run is with Slurm, where it keeps what was asked for"):
         executor = made(tmp_path)
     give(executor, "x", "y", "z")
     executor.poll(0.0)
@@ -135,7 +133,7 @@ def test_the_jobs_of_an_earlier_run_are_waited_for(
 def test_when_such_a_job_dies_only_the_node_that_it_had_begun_is_blamed(
     tmp_path: Path, clock: SimpleNamespace, left: SimpleNamespace
 ) -> None:
-    with pytest.warns(JobsGoOnWarning):
+    with pytest.warns(JobsNotice):
         executor = made(tmp_path)
     give(executor, "y", "z")
     clock.states = {"7": "FAILED"}
@@ -327,7 +325,7 @@ def test_a_job_that_slurm_could_not_start_and_holds_is_ended(
     executor.poll(0.0)
     (job,) = executor._jobs.values()
     clock.states = {job.handle.engine_id: slurm.NOT_LAUNCHED}
-    with pytest.warns(JobsGoOnWarning, match="1 node of it is tried again"):
+    with pytest.warns(JobsWarning, match="1 node of it is tried again"):
         for _ in range(3):
             clock.now += slurm.SETTLE_S
             executor.poll(0.0)
@@ -347,7 +345,7 @@ def test_a_reason_that_time_does_not_mend_is_told_once(tmp_path: Path, clock: Si
         executor.poll(0.0)
     clock.reasons = dict.fromkeys(clock.states, "PartitionTimeLimit")
     clock.now += slurm.LOOK_S
-    with pytest.warns(JobsGoOnWarning, match="PartitionTimeLimit") as said:
+    with pytest.warns(JobsWarning, match="PartitionTimeLimit") as said:
         executor.poll(0.0)
         clock.now += slurm.LOOK_S
         executor.poll(0.0)
@@ -388,7 +386,7 @@ def test_a_job_that_no_run_knows_is_ended_after_a_minute(
         executor.poll(0.0)
     assert not ended, "another run may be about to write its handle"
     clock.now += slurm.LOOK_S
-    with pytest.warns(JobsGoOnWarning, match=": 71$"):
+    with pytest.warns(JobsWarning, match=": 71$"):
         executor.poll(0.0)
     assert ended == ["71"]
 

@@ -31,10 +31,10 @@ def test_values(text: str, name: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("texts", "said"),
     [(["cpu=2"], "did you mean cpus"), (["memory=2G"], "there is no 'memory'"),
-     (["cores=2"], r"there is no 'cores'\. There are: cpus, gpus"), (["cpus=0"], "cpus='0'"),
-     (["cpus=two"], "cpus='two'"), (["mem=lots"], "'lots' is not an amount of memory"), (["time=soon"], "not a duration"),
-     (["mem"], "not of the form"), (["=4"], "not of the form"), (["cpus="], "not of the form"), ([""], "not of the form"),
-     (["cpus=1", "cpus=2"], "both '1' and '2'"), (["gpus=-1"], "gpus='-1'"), (["mem=-3G"], "amount of memory")],
+     (["cores=2"], r"there is no 'cores'\. There are: cpus, gpus"), (["cpus=0"], "cpus=0: Input should be"),
+     (["cpus=two"], "cpus=two: "), (["mem=lots"], "'lots' is not an amount of memory"), (["time=soon"], "not a duration"),
+     (["time=0"], "time=0: Input should be greater than 0"), (["mem"], "not of the form"), (["=4"], "not of the form"), (["cpus="], "not of the form"), ([""], "not of the form"),
+     (["cpus=1", "cpus=2"], "both '1' and '2'"), (["gpus=-1"], "gpus=-1: "), (["mem=-3G"], "amount of memory")],
 )  # fmt: skip
 def test_what_is_wrong_is_named(texts: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
