@@ -190,7 +190,7 @@ def _execute(
             line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs, packs_s=sharing.packs_s)
             nodes = outlook.expected(plan, how.reference_limit_s)
             watching.expect(line, nodes, None if sharing.elsewhere else sharing.jobs)
-            plan.write(store.out / PLAN)
+            plan.write(store.out / PLAN, {node.key for node in plan.pending()} - {node.key for node in nodes})
             from ddbench.work.executors.schedule import Schedule
 
             for protocol in plan.grid.protocols:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -182,11 +182,17 @@ class Plan:
             if entry.skip is not None and entry.r == self.grid.repetitions[0] and entry.e == 0:
                 yield f"{entry.row} {entry.budget.label if entry.budget else ''}", entry.skip
 
-    def write(self, path: Path) -> None:
-        """Keep the plan, with forecasts and skips, for people and for `ddbench status`."""
+    def write(self, path: Path, without: Collection[str] = ()) -> None:
+        """Keep the plan, with forecasts and skips, for people and for `ddbench status`.
+
+        Args:
+            path: The file.
+            without: Keys of pending nodes that are expected to stay unmeasured.
+        """
         lines: list[dict[str, Any]] = [
             {
-                **{"kind": n.kind, "key": n.key, "title": n.title, "state": n.state, "reason": n.reason},
+                **{"kind": n.kind, "key": n.key, "title": n.title, "reason": n.reason},
+                "state": "unmeasured" if n.key in without else n.state,
                 **{"forecast_s": n.forecast_s, "steps": n.all_steps, "artifact": n.artifact_kind},
             }
             for n in self.nodes.values()

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from ddbench.cli.status import _facts
 from ddbench.core.keys import short
 from ddbench.core.store import jobs
 from ddbench.core.store.claims import Watch, acquire
 from ddbench.core.store.folder import CONDENSE, Store
 from ddbench.library.standing import Watched, plan_of
+from ddbench.work.executors.schedule import Schedule
 from tests.e2e.runs import SMOKE, ddbench, plugin
 
 WHAT = ("--ipc", "1", "--seeds", "1", *SMOKE, "--reference-limit", "0")
@@ -300,3 +302,19 @@ def test_cost_adds_up_what_records_say(runs: Path, capsys: pytest.CaptureFixture
     assert found["(features)"]["nodes"] == len(read) == 2, "each once: of the reported repetition, and of the other"
     assert ddbench("results", "cost", "--out", runs) == 0
     assert "core hours and 0 GPU hours" in capsys.readouterr().out
+
+
+def test_a_reference_that_is_not_to_be_measured_is_no_node_to_wait_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict] = []
+
+    class Looking(Schedule):
+        def run(self) -> None:
+            seen.append(json.loads(json.dumps(_facts(Watched(tmp_path / "runs").look()))))
+            super().run()
+
+    monkeypatch.setattr("ddbench.work.executors.schedule.Schedule", Looking)
+    assert ddbench("run", "--methods", "random", *WHAT, "--out", tmp_path / "runs") == 0
+    assert re.search(rf"\[{seen[0]['total']}/{seen[0]['total']}\]", capsys.readouterr().err), "the last of so many"
+    assert facts(tmp_path / "runs", capsys)["total"] == seen[0]["total"]
