@@ -141,13 +141,18 @@ def report(out: Path, name: str) -> Report:
     return Report(folder(out) / f"{name}.jsonl")
 
 
-def write(out: Path, handle: Handle) -> None:
+def write(out: Path, handle: Handle, *, durable: bool = True) -> None:
     """Keep a handle.
+
+    Args:
+        out: The results folder.
+        handle: The handle.
+        durable: Whether it survives a machine that loses its power now.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    atomic_write(folder(out) / f"{handle.name}.json", handle.model_dump_json().encode())
+    atomic_write(folder(out) / f"{handle.name}.json", handle.model_dump_json().encode(), durable=durable)
 
 
 def handles(out: Path) -> list[Handle]:

@@ -59,6 +59,8 @@ HOLD = 0.1
 LEAVE_S = 15.0
 """How long a run that is done waits for jobs to leave Slurm, looking every second, so that none of their files stay."""
 WAIT_S = 1.0
+MOST_KEPT = 100
+"""States of jobs that one look writes into their handles at most: a network folder takes its time for each."""
 MOST_SPARED = 10
 """A node goes on so many times after jobs that ended for no fault of it; then it counts as lost."""
 SETTLE_S = 5.0
@@ -168,6 +170,7 @@ class Slurm(Elsewhere):
         self._answered = now
         self._notices.tell_silence(0.0)
         found: Ended = []
+        kept = 0
         for job in list(self._jobs.values()):
             if jobs.is_cancelled(self._store.out, job.handle.name):
                 raise InterruptedRunError(f"job {job.handle.engine_id} was cancelled")
@@ -175,7 +178,7 @@ class Slurm(Elsewhere):
             job.state = told.state
             if told.is_alive:
                 job.over = None
-                self._keep_state(job, str(told))
+                kept += kept < MOST_KEPT and self._keep_state(job, str(told))
                 self._notices.tell_stuck(job.handle, told)
                 continue
             job.over = job.over or now
@@ -186,11 +189,13 @@ class Slurm(Elsewhere):
         self._notices.end_strange(states, {job.handle.engine_id for job in self._jobs.values()}, now)
         return found
 
-    def _keep_state(self, job: Submitted, state: str) -> None:
-        """Let others read why a job waits; not of one that another run has removed."""
-        if job.handle.state != state and jobs.is_known(self._store.out, job.handle.name):
-            job.handle = job.handle.model_copy(update={"state": state})
-            jobs.write(self._store.out, job.handle)
+    def _keep_state(self, job: Submitted, state: str) -> bool:
+        """Let others read why a job waits; not of one that another run has removed. Whether something was written."""
+        if job.handle.state == state or not jobs.is_known(self._store.out, job.handle.name):
+            return False
+        job.handle = job.handle.model_copy(update={"state": state})
+        jobs.write(self._store.out, job.handle, durable=False)
+        return True
 
     def _over(self, job: Submitted) -> Ended:
         """What is told of nodes whose job is over; those that it had not begun are not blamed for it."""
