@@ -116,9 +116,7 @@ def test_an_evaluation_inside_a_training_loop_leaves_that_loop_as_it_was(results
 def test_calls_work_outside_the_main_thread(results, folder):
     found = []
     thread = threading.Thread(
-        target=lambda: found.append(
-            ddbench.run(["random"], ipc=1, out=folder, executor="local", **HERE)
-        )
+        target=lambda: found.append(ddbench.run(["random"], ipc=1, out=folder, executor="local", **HERE))
     )
     thread.start()
     thread.join()
@@ -244,7 +242,9 @@ def test_the_notebook_of_the_documents_runs(tmp_path):
     assert all(not cell.get("outputs") for cell in notebook.cells), "committed without outputs"
     (first, *_) = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert "quick = {" in first.source
-    first.source = first.source.replace("quick = {", 'quick = {"protocols": ["hard-fixed"], "isolate": "never", "threads": 1, ')
+    first.source = first.source.replace(
+        "quick = {", 'quick = {"protocols": ["hard-fixed"], "isolate": "never", "threads": 1, '
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         client.NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}).execute()
