@@ -18,8 +18,8 @@ FILES = Path("/dev")
 """Where a driver shows its GPUs."""
 OWN = "nvidia[0-9]*"
 """A file for each: ``nvidia0``, ``nvidia1``."""
-OTHERS = ("kfd", "dxg", "nvhost*", "nvgpu*", "nvmap")
-"""Files of other drivers (AMD's, Windows' below WSL, Tegra's), which do not tell how many GPUs there are."""
+OTHERS = ("nvidiactl", "kfd", "dxg", "nvhost*", "nvgpu*", "nvmap")
+"""Files that do not tell how many GPUs there are: of the driver alone, of AMD, of Windows below WSL, of Tegra."""
 ELSE = "say cpu or auto"
 NO_MPS = f"ddbench computes in float64, too, which Apple's GPUs cannot; {ELSE}"
 

@@ -84,7 +84,7 @@ def test_a_torch_for_cpus_is_told_without_importing_it(files, tmp_path, monkeypa
     assert named("cuda") == ()
 
 
-@pytest.mark.parametrize("driver", ["kfd", "dxg", "nvhost-gpu"])
+@pytest.mark.parametrize("driver", ["nvidiactl", "kfd", "dxg", "nvhost-gpu"])
 def test_where_files_do_not_count_gpus_a_name_is_taken_at_its_word_and_all_is_refused(files, driver):
     (files / driver).touch()
     assert named("cuda") == ()
