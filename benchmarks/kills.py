@@ -105,7 +105,7 @@ def _cluster() -> Iterator[Any]:
 
 
 def _by_slurm(ways: Ways) -> None:
-    words = ["--executor", "slurm", "--resources", "pack=20s,mem=1500M"]
+    words = ["--executor", "slurm", "--resources", "pack=6m,mem=1500M"]
     with _slurm() as engine:
         ways.env |= engine.env
 

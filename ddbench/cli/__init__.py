@@ -112,12 +112,13 @@ class _Warnings:
 
     def show(self, message: Any, category: type[Warning], *_: Any) -> None:
         """Tell it now, or at the end."""
+        from ddbench.core.errors import Notice
         from ddbench.core.store.files import NewerRecordWarning
 
         if isinstance(message, NewerRecordWarning):
             self._newer[message.error.where] = message.error
         elif category.__module__.startswith("ddbench"):
-            print(f"ddbench: warning: {message}", file=sys.stderr)
+            print(f"ddbench: {'' if issubclass(category, Notice) else 'warning: '}{message}", file=sys.stderr)
 
     def close(self) -> None:
         """Tell what is left."""

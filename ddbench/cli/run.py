@@ -332,7 +332,7 @@ def print_plan(plan: planning.Plan, store: Store, given: dict[str, Any]) -> int:
         click.echo("\n" + tabulate(outlook.by_method(plan), headers="keys", tablefmt=text, colalign=SUMMARY))
     for text in scripts(plan, store, how, sharing, peaks) if style == "table" else ():
         click.echo(f"\n{text}")
-    line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs)
+    line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs, packs_s=sharing.packs_s)
     click.echo("; ".join([line, *([sharing.text] if plan.pending() else [])]), err=True)
     if room := memory.forecast_text(plan):
         click.echo(room, err=True)

@@ -47,7 +47,7 @@ def status(out: Path, watch: bool, every: float, as_json: bool) -> int:
 
 def _facts(found: Standing) -> dict[str, Any]:
     return {
-        **{name: getattr(found, name) for name in ("total", "done", "waiting", "left_s", "unknown")},
+        **{name: getattr(found, name) for name in ("total", "done", "running", "waiting", "left_s", "unknown")},
         "failed": [{"node": line.title, "key": line.key, "reason": reason} for line, reason in found.failed],
         "working": [
             {"node": one.line.title, "key": one.line.key, "left_s": one.left_s, **dataclasses.asdict(one.holder)}
@@ -64,7 +64,7 @@ def _text(found: Standing, now: float) -> str:
     parts = [
         f"{found.done} of {found.total} nodes done",
         *([f"{len(found.failed)} failed"] if found.failed else []),
-        *([f"{len(found.working)} running"] if found.working else []),
+        *([f"{found.running} running"] if found.running else []),
         *([f"{queued} in jobs that wait or run"] if queued else []),
         *([f"{found.waiting} waiting"] if found.waiting else []),
         *([f"about {duration(found.left_s)} left"] if found.left_s else []),
@@ -92,7 +92,7 @@ def _row(one: Working, now: float) -> dict[str, str]:
     since, at = one.holder.since, one.holder.at
     where = one.holder.where
     if one.holder.gone:
-        where += " (has ended: another process takes the node over)"
+        where += " (has ended: another process takes the node over, or the same `ddbench run`)"
     elif one.hangs:
         where += f" (silent for {duration(one.holder.silent_s)})"
     return {
@@ -100,7 +100,7 @@ def _row(one: Working, now: float) -> dict[str, str]:
         "where": where,
         "since": "?" if since is None else duration(max(0.0, now - since)),
         "steps": "" if at is None else f"{at[0]} of {at[1]} {at[2]}",
-        "left": "?" if one.left_s is None else duration(one.left_s),
+        "left": "" if one.holder.gone else "?" if one.left_s is None else duration(one.left_s),
     }
 
 
@@ -111,7 +111,8 @@ def _job(one: jobs.Handle, n: int, now: float) -> dict[str, str]:
         "nodes left": f"{n} of {len(one.nodes)}",
         "worth": duration(sum(known)) if known else "?",
         "submitted": f"{duration(max(0.0, now - one.submitted))} ago by process {one.pid} on {one.host}",
-        "asked for": ", ".join(f"{name} {value}" for name, value in one.resources.items()),
+        "asked for": one.asked,
+        **({"state": one.state} if one.state else {}),
     }
 
 
@@ -125,11 +126,12 @@ def cancel(out: Path) -> int:
     found = jobs.handles(out)
     if not found:
         raise UsageError(f"{out}: no jobs are known there (see `ddbench status --out {out}`)")
-    for one in found:
-        jobs.cancel(out, one.name)
     for name in dict.fromkeys(one.executor for one in found):
-        for line in end_jobs(name, [one for one in found if one.executor == name]):
+        mine = [one for one in found if one.executor == name]
+        for line in end_jobs(name, mine):
             click.echo(line)
+        for one in mine:  # not before: the run that waits for it takes the mark for its end
+            jobs.cancel(out, one.name)
     for one in found:
         if jobs.submitter_ended(one):  # no run waits for it
             jobs.remove(out, one.name)

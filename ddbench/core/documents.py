@@ -281,6 +281,12 @@ class EvaluationDocument(Keyed):
         return reported(self.eval.r, self.cell.data.split)
 
     @property
+    def students(self) -> int:
+        """How many students it trains: one per learning rate tried, and a reported reference's final one."""
+        tried = len(self.eval.protocol_params.get("lr", [0]))
+        return 1 if self.choice is not None or tried == 1 else tried + (self.whole and self.reported)
+
+    @property
     def protocol(self) -> str:
         """Id of the protocol with its version, ``hard@2``."""
         return f"{self.eval.protocol}@{self.eval.protocol_version}"

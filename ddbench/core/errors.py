@@ -226,3 +226,7 @@ def ambiguous(noun: str, name: str, meanings: Iterable[str]) -> UsageError:
     return UsageError(
         f"{noun} {name!r} could mean {' or '.join(meanings)}: write the one that is meant as it stands here"
     )
+
+
+class Notice(UserWarning):
+    """What a user should know, where there is nothing to mend."""

@@ -41,7 +41,7 @@ Names: TypeAlias = str | Sequence[str]
 class _Quiet(Silent):
     """A monitor that tells nobody and holds nothing."""
 
-    def expect(self, line: str, nodes: Sequence[Node], jobs: int) -> None:
+    def expect(self, line: str, nodes: Sequence[Node], jobs: int | None) -> None:
         """Ignore it."""
 
     def close(self) -> None:

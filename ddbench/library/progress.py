@@ -24,6 +24,8 @@ REFRESH_S = 1.0
 """Seconds between looks at the clock in bar style: a node may be long, and a step, too."""
 MANY = 1000
 """From so many nodes on a look at all of them is not made at the end of each."""
+ENOUGH = 0.05
+"""Share of the work that must be done before its pace says for how long the rest goes on."""
 WORTH_S = 10.0
 """Forecast seconds of references from which the table of the other rows is shown before them."""
 COUNTED = {"artifact": "steps", "cell": "steps", "evaluation": "updates"}
@@ -67,10 +69,12 @@ class Progress(Silent):
         self.done = 0
         self._so_far, self._clock = so_far, clock
         self._expected: Sequence[Node] = ()
-        self._jobs = 1
+        self._jobs: int | None = 1
+        self._begun, self._gone_s = 0.0, 0.0
         self._running: dict[str, _Running] = {}
         self._waits = ""
-        self._looked, self._left = -REFRESH_S, (0.0, 0)
+        self._looked = -REFRESH_S
+        self._left: tuple[float | None, int] = (0.0, 0)
         self._nodes: Any = None
         self._closed = threading.Event()
         if total:
@@ -89,9 +93,10 @@ class Progress(Silent):
                 if running.bar is not None:
                     running.bar.refresh()
 
-    def expect(self, line: str, nodes: Sequence[Node], jobs: int) -> None:
-        """What the run will take; ``nodes``, with forecasts, run ``jobs`` at a time."""
+    def expect(self, line: str, nodes: Sequence[Node], jobs: int | None) -> None:
+        """What the run will take; ``nodes``, with forecasts, run ``jobs`` at a time; None: nobody knows how many do."""
         self._expected, self._jobs, self.total = nodes, jobs, len(nodes)
+        self._begun = self._clock()
         if self.style == "json":
             known = known_s(nodes)
             self._line({"event": "plan", "nodes": len(nodes), "forecast_s": round(known, 1), "unknown": unknown(nodes)})
@@ -100,9 +105,10 @@ class Progress(Silent):
         if nodes:
             self._open()
 
-    def left(self) -> tuple[float, int]:
+    def left(self) -> tuple[float | None, int]:
         """Forecast seconds until all is done, and how many nodes are left of which nothing is known.
 
+        Where nobody knows how many run at once, at the pace so far; None: nothing is done by which that could be told.
         Of thousands of nodes that is found out once a second at most.
         """
         if len(self._expected) > MANY and self._clock() - self._looked < REFRESH_S:
@@ -110,14 +116,18 @@ class Progress(Silent):
         self._looked, self._left = self._clock(), self._look()
         return self._left
 
-    def _look(self) -> tuple[float, int]:
+    def _look(self) -> tuple[float | None, int]:
         nodes = [node for node in self._expected if node.pending]
         seconds = []
         for node in nodes:
             running = self._running.get(node.key)
-            gone = 0.0 if running is None else self._clock() - running.started
+            gone = 0.0 if running is None or self._jobs is None else self._clock() - running.started
             seconds.append(max(0.0, (node.forecast_s or 0.0) - gone))
-        return together_s(seconds, self._jobs), unknown(nodes)
+        if self._jobs is not None:
+            return together_s(seconds, self._jobs), unknown(nodes)
+        if self._gone_s < ENOUGH * (self._gone_s + sum(seconds)):
+            return None, unknown(nodes)
+        return sum(seconds) * (self._clock() - self._begun) / max(self._gone_s, 1e-9), unknown(nodes)
 
     def _left_text(self) -> str:
         """``about 2 min left, 3 nodes of unknown length``; empty where nothing is to be said."""
@@ -158,6 +168,8 @@ class Progress(Silent):
     def end(self, node: Node) -> None:
         """A node is done."""
         self.done += 1
+        self.total = max(self.total, self.done)  # a reference that was expected to take too long, and does not
+        self._gone_s += node.forecast_s or 0.0
         running = self._forget(node.key)
         seconds = 0.0 if running is None else self._clock() - running.started
         if self._nodes is not None:
@@ -171,8 +183,9 @@ class Progress(Silent):
             print(f"[{self.done}/{self.total}] {node.title} · {state}{took}{reason}{left}", file=sys.stderr, flush=True)
         elif self.style == "json":
             left_s, others = self.left()
+            left_s = left_s if left_s is None else round(left_s, 1)
             self._line({"event": "end", "node": node.title, "key": node.key, "state": state, "reason": node.reason,
-                        "seconds": round(seconds, 3), "left_s": round(left_s, 1), "unknown": others})  # fmt: skip
+                        "seconds": round(seconds, 3), "left_s": left_s, "unknown": others})  # fmt: skip
 
     def waiting(self, nodes: int, holders: Sequence[str]) -> None:
         """Other processes hold what is left."""
@@ -184,7 +197,7 @@ class Progress(Silent):
 
     def only_references(self, nodes: Sequence[Node]) -> None:
         """Show the other rows while one waits for the references; stdout holds the final table alone."""
-        seconds = forecast_together_s(nodes, self._jobs)
+        seconds = forecast_together_s(nodes, self._jobs or len(nodes))
         if self._so_far is None or self.style == "json" or seconds < WORTH_S:
             return
         which = names(nodes)

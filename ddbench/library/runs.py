@@ -37,8 +37,11 @@ from ddbench.work.monitor import Beats, Monitor
 class Watcher(Monitor, Protocol):
     """A monitor that holds something until the run ends."""
 
-    def expect(self, line: str, nodes: Sequence[Node], jobs: int) -> None:
-        """What the run will take, in a line for people; ``nodes``, with forecasts, run ``jobs`` at a time."""
+    def expect(self, line: str, nodes: Sequence[Node], jobs: int | None) -> None:
+        """What the run will take, in a line for people; ``nodes``, with forecasts, run ``jobs`` at a time.
+
+        None: nobody knows how many do.
+        """
         ...
 
     def close(self) -> None:
@@ -184,9 +187,10 @@ def _execute(
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
             sharing = how.sharing(plan, store)
             speeds, peaks = foresee(plan, store, sharing, rates)
-            line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs)
-            watching.expect(line, plan.pending(), sharing.jobs)
-            plan.write(store.out / PLAN)
+            line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs, packs_s=sharing.packs_s)
+            nodes = outlook.expected(plan, how.reference_limit_s)
+            watching.expect(line, nodes, None if sharing.elsewhere else sharing.jobs)
+            plan.write(store.out / PLAN, {node.key for node in plan.pending()} - {node.key for node in nodes})
             from ddbench.work.executors.schedule import Schedule
 
             for protocol in plan.grid.protocols:
@@ -210,7 +214,7 @@ def _execute(
                     rates.learn(schedule.settled)
                 plan.write(store.out / PLAN)  # which references are not measured is known by now
     except InterruptedRunError as error:
-        raise InterruptedRunError("interrupted; the same command continues where it stopped") from error
+        raise InterruptedRunError(f"{error}; the same command continues where it stopped") from error
 
 
 def scripts(plan: Plan, store: Store, how: How, sharing: Sharing, peaks: Peaks) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Line:
         state: In which it was when the run began.
         reason: Why there is no result, as far as that was known then.
         forecast_s: What it was expected to take [s]; None: not known.
+        steps: How many steps or updates it makes; 0: not known.
         artifact: Kind of the artifact that it builds; None: it makes a record.
     """
 
@@ -38,6 +39,7 @@ class Line:
     state: str
     reason: str
     forecast_s: float | None
+    steps: int
     artifact: str | None
 
 
@@ -69,10 +71,11 @@ class Standing:
         total: How many there are, without those that were not needed or not measured.
         done: With a result.
         failed: Without one: the node and the reason.
-        working: That processes work on.
+        working: That processes work on, or did when they ended.
         handed: Jobs at an engine, and how many of their nodes wait there.
         waiting: That nobody has.
-        left_s: When all is done by forecast, if as many processes go on as work now [s].
+        left_s: When all is done by forecast, if as many processes go on as work now [s]; None: of no node that is left
+            anything is known.
         unknown: Of how many nodes that are left nothing is known.
     """
 
@@ -82,8 +85,13 @@ class Standing:
     working: Sequence[Working]
     handed: Sequence[tuple[jobs.Handle, int]]
     waiting: int
-    left_s: float
+    left_s: float | None
     unknown: int
+
+    @property
+    def running(self) -> int:
+        """Nodes whose process is not known to have ended."""
+        return sum(not one.holder.gone for one in self.working)
 
 
 @dataclass
@@ -122,24 +130,31 @@ class Watched:
             else:
                 failed.append((line, reason))
         keys = {line.key for line in open_}
-        handed = [(one, len(keys & one.nodes.keys())) for one in jobs.handles(self.out)]
-        handed = [(one, n) for one, n in handed if n]
+        handles = [one for one in jobs.handles(self.out) if one.outlives or not jobs.submitter_ended(one)]
+        handed = [(one, n) for one in handles if (n := len(keys & one.nodes.keys()))]
         there = set().union(*(one.nodes for one, _ in handed)) if handed else set()
         lefts = [one.left_s for one in working] + [line.forecast_s for line in open_]
         known = [seconds for seconds in lefts if seconds is not None]
-        return Standing(
+        found = Standing(
             total=len(lines), done=done, failed=failed, working=working, handed=handed, waiting=len(keys - there),
-            left_s=together_s(known, max(1, len(working))), unknown=len(lefts) - len(known),
+            left_s=None, unknown=len(lefts) - len(known),
         )  # fmt: skip
+        return found if lefts and not known else replace(found, left_s=together_s(known, max(1, found.running)))
 
     def _left(self, line: Line, holder: Holder) -> float | None:
-        """How long a node goes on: by its own steps where it has told some, else by its forecast [s]."""
+        """How long a node goes on [s]: by its own steps where it has told several and these are all, else by forecast.
+
+        A node may count several things one after the other, such as the students of each learning rate: what is left
+        of one of them is the least that is left.
+        """
         gone = None if holder.since is None else max(0.0, self.now() - holder.since)
-        if holder.at is not None and gone is not None and 0 < holder.at[0] <= holder.at[1]:
-            return gone * (holder.at[1] - holder.at[0]) / holder.at[0]
-        if line.forecast_s is not None and gone is not None:
-            return max(0.0, line.forecast_s - gone)
-        return line.forecast_s
+        expected = line.forecast_s
+        if expected is not None and gone is not None and not holder.gone:
+            expected = max(0.0, expected - gone)
+        if holder.left_s is None or holder.at is None or holder.gone:
+            return expected
+        counted = max(0.0, holder.left_s - holder.silent_s)
+        return counted if expected is None or holder.at[1] == line.steps else max(counted, expected)
 
     def _of(self, line: Line, ended: dict[str, tuple[str, str]]) -> tuple[str, str]:
         """Status and reason of a node's result; empty where there is none."""
@@ -192,7 +207,8 @@ def plan_of(out: Path) -> list[Line]:
 def _line(row: dict[str, Any]) -> Line | None:
     if row["kind"] == "skip" or row["state"] in ("unneeded", "unmeasured"):
         return None
-    return Line(row["key"], row["title"], row["state"], row["reason"] or "", row.get("forecast_s"), row.get("artifact"))
+    later = row.get("forecast_s"), row.get("steps", 0), row.get("artifact")
+    return Line(row["key"], row["title"], row["state"], row["reason"] or "", *later)
 
 
 def first(log: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,7 @@ class Node:
         title: Name for people.
         document: All that ``run_node`` needs besides the folders.
         needs: Keys of nodes that must be done before.
-        steps: Outer steps or updates, for forecasts.
+        steps: Outer steps, or updates of a student, for forecasts.
         state: What is to be done about it.
         status: How it failed, when its state is ``failed`` and it leaves no record (artifacts).
         reason: Why there is no result, or what else needs saying.
@@ -62,6 +62,11 @@ class Node:
     def artifact_kind(self) -> str | None:
         """Kind of the artifact that it builds; None: it leaves a record."""
         return self.document.artifact.kind if isinstance(self.document, ArtifactDocument) else None
+
+    @property
+    def all_steps(self) -> int:
+        """Outer steps, or updates of all students that it trains."""
+        return self.steps * (self.document.students if isinstance(self.document, EvaluationDocument) else 1)
 
     @property
     def key(self) -> str:
@@ -177,12 +182,18 @@ class Plan:
             if entry.skip is not None and entry.r == self.grid.repetitions[0] and entry.e == 0:
                 yield f"{entry.row} {entry.budget.label if entry.budget else ''}", entry.skip
 
-    def write(self, path: Path) -> None:
-        """Keep the plan, with forecasts and skips, for people and for `ddbench status`."""
+    def write(self, path: Path, without: Collection[str] = ()) -> None:
+        """Keep the plan, with forecasts and skips, for people and for `ddbench status`.
+
+        Args:
+            path: The file.
+            without: Keys of pending nodes that are expected to stay unmeasured.
+        """
         lines: list[dict[str, Any]] = [
             {
-                **{"kind": n.kind, "key": n.key, "title": n.title, "state": n.state, "reason": n.reason},
-                **{"forecast_s": n.forecast_s, "artifact": n.artifact_kind},
+                **{"kind": n.kind, "key": n.key, "title": n.title, "reason": n.reason},
+                "state": "unmeasured" if n.key in without else n.state,
+                **{"forecast_s": n.forecast_s, "steps": n.all_steps, "artifact": n.artifact_kind},
             }
             for n in self.nodes.values()
         ]

@@ -35,21 +35,38 @@ def forecast_together_s(nodes: Iterable[Node], jobs: int) -> float:
     return together_s([node.forecast_s or 0.0 for node in nodes], jobs)
 
 
-def summary(plan: Plan, *, limit_s: float, jobs: int = 1) -> str:
+def expected(plan: Plan, limit_s: float) -> list[Node]:
+    """The pending nodes that will run by what is known now: without references that would take too long.
+
+    Args:
+        plan: The plan, with forecasts.
+        limit_s: Longest time of a reference's row [s].
+    """
+    beyond = {node.key for row in too_long(plan, limit_s) for node in row}
+    return [node for node in plan.pending() if node.key not in beyond]
+
+
+def summary(plan: Plan, *, limit_s: float, jobs: int = 1, packs_s: float | None = None) -> str:
     """``55 of 60 nodes to run, about 3 min, of which `full` 40 s; of 4 nodes nothing is known``.
 
     Args:
         plan: The plan, with forecasts.
         limit_s: Longest time of a reference's row [s]: beyond it is not measured.
         jobs: Nodes at once.
+        packs_s: On a cluster nobody knows how many run at once; its jobs hold nodes worth so many seconds.
     """
     beyond = [node for row in too_long(plan, limit_s) for node in row]
-    left_out = {node.key for node in beyond}
-    nodes = [node for node in plan.pending() if node.key not in left_out]
+    nodes = expected(plan, limit_s)
     there = sum(node.state != "unneeded" for node in plan.nodes.values())
     text = f"{len(nodes)} of {there} nodes to run"
     if (seconds := forecast_together_s(nodes, jobs)) and unknown(nodes) < len(nodes):
-        text += f", about {duration(seconds)}"
+        whole = known_s(nodes)
+        if packs_s is None:
+            text += f", about {duration(seconds)}"
+        elif (shortest := max(seconds, min(whole, packs_s))) < whole:
+            text += f", about {duration(whole)} of work, {duration(shortest)} if all jobs run at once"
+        else:
+            text += f", about {duration(whole)} of work"
         last = [node for node in nodes if node.is_reference]
         if known_s(last):
             text += f", of which {names(last)} {duration(forecast_together_s(last, jobs))}"

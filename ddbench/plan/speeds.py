@@ -117,7 +117,7 @@ class Speeds:
     def _steps(self, node: Node) -> int:
         match node.document:
             case EvaluationDocument() as document:
-                return self.lengths.get(_recipe_of(document), node.steps) * students(document)
+                return self.lengths.get(_recipe_of(document), node.steps) * document.students
             case CellDocument():
                 return node.steps
         return 1
@@ -191,9 +191,3 @@ def seconds_per_update(seen: Mapping[float, float], batch: float) -> float:
     if seen[small] < seen[large]:
         return _on_line(seen, batch)
     return seen[small] * (OVERHEAD + batch) / (OVERHEAD + small)
-
-
-def students(document: EvaluationDocument) -> int:
-    """How many students an evaluation trains: one per learning rate tried, and a reported reference's final one."""
-    tried = len(document.eval.protocol_params.get("lr", [0]))
-    return 1 if document.choice is not None or tried == 1 else tried + (document.whole and document.reported)

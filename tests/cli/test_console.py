@@ -15,7 +15,19 @@ from tests.e2e.runs import SMOKE, ddbench
 
 CONSOLES = ("cp1252", "latin-1", "gbk", "shift_jis", "koi8-r", "ascii", "cp437")
 
-FEW = ("--methods", "random", "--ipc", "1", "--seeds", "1", "--protocols", "hard-fixed", "--reference-limit", "0s", *SMOKE)
+FEW = (
+    "--methods",
+    "random",
+    "--ipc",
+    "1",
+    "--seeds",
+    "1",
+    "--protocols",
+    "hard-fixed",
+    "--reference-limit",
+    "0s",
+    *SMOKE,
+)
 
 
 @pytest.fixture(scope="module")

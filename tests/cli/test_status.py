@@ -6,15 +6,19 @@ import json
 import os
 import re
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ddbench.cli.status import _facts
 from ddbench.core.keys import short
 from ddbench.core.store import jobs
 from ddbench.core.store.claims import Watch, acquire
 from ddbench.core.store.folder import CONDENSE, Store
 from ddbench.library.standing import Watched, plan_of
+from ddbench.work.executors.schedule import Schedule
 from tests.e2e.runs import SMOKE, ddbench, plugin
 
 WHAT = ("--ipc", "1", "--seeds", "1", *SMOKE, "--reference-limit", "0")
@@ -133,15 +137,141 @@ def test_failures_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "its set failed" not in told, "said of the set, once"
 
 
-def test_left_goes_by_steps_where_some_were_told(runs: Path) -> None:
+@pytest.fixture
+def held(runs: Path) -> Iterator[Callable[..., float | None]]:
+    """Lets a claim on the set of kmeans tell steps, two seconds each; gives how long the set goes on."""
     key, _ = undo(runs, "kmeans")
-    claim = acquire(Store(runs).claims(shared=False), short(key), Watch())
-    assert claim is not None
-    with claim:
-        claim.beat(at=(10, 40, "steps"))
-        begun = time.time()
-        (working,) = Watched(runs, now=lambda: begun + 20.0).look().working
-        assert working.left_s == pytest.approx(60.0, rel=0.2)
+    clock = [0.0]
+
+    def plan(steps: int, forecast_s: float | None) -> None:
+        rows = [json.loads(line) for line in (runs / "plan.jsonl").read_text().splitlines()]
+        known = {"steps": steps, "forecast_s": forecast_s}
+        rows = [row | known if row["key"] == key else row for row in rows]
+        (runs / "plan.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    with acquire(Store(runs).claims(shared=False), short(key), Watch()) or pytest.fail("nobody has it") as claim:
+        claim._now = lambda: clock[0]
+
+        def told(*done: int, total: int = 40, first_s: float = 30.0, steps: int = 40, forecast_s: float | None = None):
+            plan(steps, forecast_s)
+            clock[0] += first_s
+            for n in done:
+                claim._written = -1e9  # each is written
+                claim.beat(at=(n, total, "steps"))
+                clock[0] += 2.0
+            (working,) = Watched(runs).look().working
+            return working.left_s
+
+        yield told
+
+
+def test_left_goes_by_the_speed_of_the_steps_after_the_first(held: Callable[..., float | None]) -> None:
+    assert held(1) is None, "the first has the start in it"
+    assert held(2, 3, 4, first_s=0.0) == pytest.approx(72.0, abs=3.0)
+    assert held(40, first_s=0.0) == pytest.approx(0.0, abs=0.1)
+
+
+def test_a_resumed_node_counts_the_steps_of_this_attempt(held: Callable[..., float | None]) -> None:
+    assert held(30, 31, 32, 33, first_s=100.0) == pytest.approx(14.0, abs=3.0)
+
+
+def test_left_goes_by_the_forecast_until_there_are_several_steps(held: Callable[..., float | None]) -> None:
+    assert held(1, 2, forecast_s=500.0) == pytest.approx(500.0, abs=5.0)
+    assert held(3, 4, first_s=0.0, forecast_s=500.0) == pytest.approx(72.0, abs=5.0)
+
+
+def test_what_is_counted_several_times_goes_on_for_longer_than_one_of_them(held: Callable[..., float | None]) -> None:
+    """A student of each of five learning rates, the second of them."""
+    each = {"total": 40, "steps": 200, "first_s": 0.0}
+    held(*range(1, 41), **each)
+    assert held(1, **each, forecast_s=400.0) == pytest.approx(400.0, abs=5.0)
+    assert held(2, 3, 4, **each, forecast_s=20.0) == pytest.approx(72.0, abs=5.0)
+
+
+def test_of_what_nothing_is_known_no_time_is_told(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    undo(runs, "kmeans")
+    assert facts(runs, capsys)["left_s"] is None
+    ddbench("status", "--out", runs)
+    assert "left" not in capsys.readouterr().out
+
+
+def test_a_node_whose_process_has_ended_does_not_run(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, _ = undo(runs, "kmeans")
+    with acquire(Store(runs).claims(shared=False), short(key), Watch()):
+        monkeypatch.setattr("ddbench.core.store.claims.process_start", lambda pid: 1)
+        found = facts(runs, capsys)
+        assert (found["running"], len(found["working"])) == (0, 1)
+        ddbench("status", "--out", runs)
+        told = capsys.readouterr().out
+        assert "running ·" not in told
+        assert "has ended: another process takes the node over" in told
+
+
+def handle(runs: Path, key: str, **more: Any) -> jobs.Handle:
+    known = {"name": "0123456789ab", "executor": "slurm", "engine_id": "7_1", "nodes": {key: 120.0}, "submitted": 5.0}
+    found = jobs.Handle(**{**known, **jobs.submitter(), **more})
+    jobs.write(runs, found)
+    return found
+
+
+def scancel(folder: Path, says: str, code: int) -> Path:
+    """A program of that name; gives the file with its arguments."""
+    program, seen = folder / "bin" / "scancel", folder / "seen"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" > {seen}\necho "{says}" >&2\nexit {code}\n')
+    program.chmod(0o755)
+    return seen
+
+
+def test_what_is_cancelled_is_marked_so(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, _ = undo(runs, "kmeans")
+    one = handle(runs, key)
+    seen = scancel(tmp_path, "", 0)
+    monkeypatch.setenv("PATH", f"{seen.parent / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    assert ddbench("cancel", "--out", runs) == 0
+    assert capsys.readouterr().out == "1 job of Slurm cancelled: 7_1\n"
+    assert seen.read_text().split()[-1] == "7_1"
+    assert jobs.is_cancelled(runs, one.name), "the run that waits for it hears so"
+
+
+def test_a_cancel_that_the_engine_does_not_carry_out_leaves_all_as_it_was(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, _ = undo(runs, "kmeans")
+    one = handle(runs, key, pid=2**22 + 1, started=None)
+    seen = scancel(tmp_path, "Unable to contact slurm controller", 1)
+    monkeypatch.setenv("PATH", f"{seen.parent / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    assert ddbench("cancel", "--out", runs) == 2
+    told = capsys.readouterr().err
+    assert "Unable to contact slurm controller; the jobs go on: the same `ddbench cancel` once that is mended" in told
+    assert not jobs.is_cancelled(runs, one.name)
+    assert jobs.handles(runs) == [one]
+
+
+def test_jobs_that_ended_with_their_run_are_neither_shown_nor_waited_for(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, gone = undo(runs, "kmeans")
+    handle(runs, key, executor="ray", pid=2**22 + 1, started=None, outlives=False)
+    found = facts(runs, capsys)
+    assert (found["handed"], found["waiting"]) == ([], len(gone))
+    assert ddbench("cancel", "--out", runs) == 0
+    assert capsys.readouterr().out == f"process {2**22 + 1} has ended, and with it its jobs\n"
+    assert jobs.handles(runs) == []
+
+
+def test_a_run_elsewhere_whose_jobs_end_with_it_is_asked_by_a_mark(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, _ = undo(runs, "kmeans")
+    one = handle(runs, key, executor="ray", host="elsewhere", outlives=False)
+    assert ddbench("cancel", "--out", runs) == 0
+    assert "is asked to stop by a mark in the folder" in capsys.readouterr().out
+    assert jobs.is_cancelled(runs, one.name)
 
 
 @pytest.mark.parametrize("command", ["status", "cancel"])
@@ -171,4 +301,20 @@ def test_cost_adds_up_what_records_say(runs: Path, capsys: pytest.CaptureFixture
     read = {tuple(place) for r in records for place in r["spec"].get("artifacts", {}).values()}
     assert found["(features)"]["nodes"] == len(read) == 2, "each once: of the reported repetition, and of the other"
     assert ddbench("results", "cost", "--out", runs) == 0
-    assert "core hours and 0.00 GPU hours" in capsys.readouterr().out
+    assert "core hours and 0 GPU hours" in capsys.readouterr().out
+
+
+def test_a_reference_that_is_not_to_be_measured_is_no_node_to_wait_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict] = []
+
+    class Looking(Schedule):
+        def run(self) -> None:
+            seen.append(json.loads(json.dumps(_facts(Watched(tmp_path / "runs").look()))))
+            super().run()
+
+    monkeypatch.setattr("ddbench.work.executors.schedule.Schedule", Looking)
+    assert ddbench("run", "--methods", "random", *WHAT, "--out", tmp_path / "runs") == 0
+    assert re.search(rf"\[{seen[0]['total']}/{seen[0]['total']}\]", capsys.readouterr().err), "the last of so many"
+    assert facts(tmp_path / "runs", capsys)["total"] == seen[0]["total"]

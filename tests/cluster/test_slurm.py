@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -115,7 +116,7 @@ def test_a_login_node_that_goes_away_loses_nothing(runs: Runs, mean: Path) -> No
     assert told["working"] and "slurm job" in told["working"][0]["where"]
     assert {one["engine_id"] for one in told["handed"]} <= before
     _, said = runs.run(*words, *ONE_EACH)
-    assert "jobs of an earlier run are with Slurm" in said
+    assert re.search(r"\d jobs? of an earlier run (is|are) with Slurm, where .* what was asked for \(cpus 1, ", said)
     runs.same(mean)
     cells = [state for name, state in runs.slurm.jobs().items() if name in before]
     assert set(cells) == {"COMPLETED"}, "they were waited for, not made again"
@@ -137,6 +138,24 @@ def test_ctrl_c_leaves_jobs_that_cancel_ends(runs: Runs, mean: Path) -> None:
     _, said = second.communicate(timeout=60)
     assert second.returncode == 130, said
     runs.run(*words, *ONE_EACH)
+    runs.same(mean)
+
+
+@pytest.mark.slow
+def test_a_cancel_that_slurm_does_not_hear_loses_no_job(runs: Runs, mean: Path) -> None:
+    words = runs.mean()
+    first = runs.start(*words, *ONE_EACH)
+    runs.slurm.wait_for(runs.begun)
+    runs.slurm.kill("slurmctld")
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    before = runs.handles()
+    _, said = runs.run("cancel", code=2)
+    assert "the jobs go on: the same `ddbench cancel`" in said
+    assert runs.handles() == before
+    runs.slurm.start_controller()
+    _, said = runs.run(*words, *ONE_EACH)
+    assert "of an earlier run" in said
     runs.same(mean)
 
 
@@ -205,7 +224,8 @@ def test_a_node_that_needs_more_memory_gets_twice_as_much_once(runs: Runs) -> No
         (["--resources", "cpu=2"], "did you mean cpus"),
         (["--resources", "cpus=many"], "cpus"),
         (["--resources", "mem"], "name=value"),
-        (["--store", "driver"], "for --executor ray"),
+        (["--store", "driver"], "--store driver says nothing to --executor slurm: it is for ray"),
+        (["--resources", "address=auto"], "address says nothing to --executor slurm"),
         (["--device", "cuda:1"], "--resources gpus=1"),
     ],
 )

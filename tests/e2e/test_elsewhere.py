@@ -76,7 +76,19 @@ for words in json.loads(sys.argv[1]):
     told.append([code, shown.getvalue()])
 print(json.dumps(told))
 """
-GRID = ("run", "--methods", "random", "--ipc", "1", "--profile", "smoke", "--protocols", "hard-fixed", "--reference-limit", "0s")
+GRID = (
+    "run",
+    "--methods",
+    "random",
+    "--ipc",
+    "1",
+    "--profile",
+    "smoke",
+    "--protocols",
+    "hard-fixed",
+    "--reference-limit",
+    "0s",
+)
 
 
 @pytest.fixture

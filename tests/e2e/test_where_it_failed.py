@@ -85,7 +85,17 @@ def test_a_packaged_plugin_is_named_from_its_package_on(tmp_path, own_home, fake
         "parts/method.py": METHOD[: METHOD.index("@hookimpl")],
     }
     fake_distribution("ddbench-fragile", sources)
-    words = ("--methods", "fragile", *BASE, "--protocols", "hard-fixed", "--isolate", "plugins", "--out", tmp_path / "runs")
+    words = (
+        "--methods",
+        "fragile",
+        *BASE,
+        "--protocols",
+        "hard-fixed",
+        "--isolate",
+        "plugins",
+        "--out",
+        tmp_path / "runs",
+    )
     assert ddbench("run", *words) == 1
     (record,) = records(tmp_path / "runs", "fragile/**/condense.json")
     assert record["reason"] == f"ValueError: boom (ddbench_fragile/parts/method.py:{LINE})"

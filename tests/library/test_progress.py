@@ -52,6 +52,34 @@ def watch(nodes, style="plain", jobs=1, **more):
     return watching, clock
 
 
+def test_where_nobody_knows_how_many_run_at_once_the_pace_so_far_tells_what_is_left(nodes, screen):
+    watching, clock = watch(nodes, jobs=None)
+    assert watching.left()[0] is None
+    work = sum(node.forecast_s for node in nodes)
+    clock.now += 300.0  # in the queue of a cluster
+    for node in nodes:
+        watching.begin(node)
+        node.state = "cached"
+        watching.end(node)
+        work -= node.forecast_s
+        done = sum(node.forecast_s for node in nodes) - work
+        left = watching.left()[0]
+        assert (left is None) == (done < progress.ENOUGH * (work + done))
+        assert left is None or left == pytest.approx(300.0 * work / done)
+
+
+def test_one_small_node_is_no_pace(nodes, screen):
+    watching, clock = watch(nodes, jobs=None)
+    first, *others = nodes
+    first.forecast_s, others[0].forecast_s = 0.01, 1000.0
+    clock.now += 60.0
+    watching.begin(first)
+    first.state = "cached"
+    watching.end(first)
+    assert watching.left()[0] is None
+    assert "left" not in str(screen)
+
+
 def test_what_is_left_shrinks_as_time_passes_and_as_nodes_end(nodes, screen):
     watching, clock = watch(nodes)
     left = [watching.left()[0]]

@@ -32,7 +32,8 @@ def cost(out: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
     """What all results took: core hours and GPU hours by method, with students, inputs and failures.
 
     Hours are those of the nodes' own records, whichever machine they ran on, over all attempts; an input that several
-    rows share counts once. What was thrown away with a killed process since its last checkpoint is in no record.
+    rows share counts once. Core hours are CPU time that was used, whatever a cluster reserved. What has no result yet,
+    and what was thrown away with a killed process since its last checkpoint, is in no record.
     """
     from tabulate import tabulate
 
@@ -54,10 +55,11 @@ def cost(out: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
         }
         for name, one in [*sorted(groups.items(), key=lambda item: -item[1].wall_s), ("all", whole)]
     ]  # fmt: skip
-    click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".3f"))
+    click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".3g"))
     click.echo(
-        f"\nAll {whole.nodes} results took {whole.cpu_s / 3600:.2f} core hours and {whole.gpu_s / 3600:.2f} GPU hours"
-        f" ({whole.wall_s / 3600:.2f} hours one after the other), failures and shared inputs included."
+        f"\nAll {whole.nodes} results took {whole.cpu_s / 3600:.3g} core hours and {whole.gpu_s / 3600:.3g} GPU hours"
+        f" ({whole.wall_s / 3600:.3g} hours one after the other), failures and shared inputs included: CPU time that"
+        " was used, and time on GPUs, not what a cluster reserved for it."
     )
     if whole.unmeasured:
         click.echo(f"Of {whole.unmeasured} no CPU time was measured: they count in wall hours alone.")

@@ -27,6 +27,8 @@ NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """What file systems without hard links say."""
 PATIENCE = 10
 """A holder may take so many times the longest step so far."""
+SEVERAL = 3
+"""Steps after the first from which on their speed is told."""
 SEEN_WITHIN_S = 90.0
 """A network folder may show what another machine wrote so much later."""
 
@@ -99,6 +101,7 @@ class Claim:
         self._written = -BEAT_S
         self._longest = 0.0
         self._within = LONG_S
+        self._first = self._last = (0.0, (0, 0, ""))
 
     def __enter__(self) -> Claim:
         return self
@@ -120,6 +123,10 @@ class Claim:
             at: Steps done, of how many, and of what, for people.
         """
         now = self._now()
+        if at is not None:
+            begun = self._last[1][1:] != at[1:] or at[0] < self._last[1][0]  # something else is counted, or again
+            self._last = (now, at)
+            self._first = self._last if begun else self._first
         if self._told is not None:
             self._longest = max(self._longest, now - self._told)
         self._told = now
@@ -127,7 +134,14 @@ class Claim:
         if now - self._written < BEAT_S and within <= self._within:
             return
         self._within = within
-        self._write({} if at is None else {"at": at})
+        self._write({} if at is None else {"at": at, "left_s": self._left_s()})
+
+    def _left_s(self) -> float | None:
+        """How long what is counted goes on, by the steps since the first that was told, which has the start in it."""
+        (begun, (first, _, _)), (now, (done, total, _)) = self._first, self._last
+        if done - first < SEVERAL:
+            return 0.0 if done >= total else None
+        return round((now - begun) / (done - first) * (total - done), 1)
 
     def move(self, place: str = "") -> None:
         """Say that the work is done at a place from now on that cannot hold the claim itself; empty: it waits for one.
@@ -136,7 +150,7 @@ class Claim:
             place: What people call it.
         """
         self._facts = {"since": round(time.time(), 3), "elsewhere": place}
-        self._told, self._within = None, LONG_S
+        self._told, self._within, self._last = None, LONG_S, (0.0, (0, 0, ""))
         self._write({})
 
     def _write(self, more: Mapping[str, Any]) -> None:
@@ -214,6 +228,7 @@ class Holder:
         where: For people: ``process 71 on host-3``, ``slurm job 12_0, process 71 on host-3``.
         since: When that began [s since 1970]; None: not known.
         at: Steps done, of how many, and of what; None: none was told yet.
+        left_s: How long these went on when the claim was written last, by their own speed [s]; None: not known.
         silent_s: Seconds since the claim was written last, by the clocks of the disk and of this machine.
         gone: Whether it is known that the process has ended.
         waits: Whether the node waits for a place where the work is done.
@@ -225,6 +240,7 @@ class Holder:
     silent_s: float
     gone: bool
     waits: bool = False
+    left_s: float | None = None
 
 
 def holders(folder: Path, key16: str = "*") -> dict[str, Holder]:
@@ -255,7 +271,9 @@ def _holder(content: dict[str, Any], silent_s: float) -> Holder:
     since, at = content.get("since"), content.get("at")
     told = (int(at[0]), int(at[1]), str(at[2])) if isinstance(at, list) and len(at) == 3 else None
     since = since if isinstance(since, int | float) else None
-    return Holder(where, since, told, silent_s, _is_gone(content), elsewhere == "")
+    left = content.get("left_s")
+    left = left if isinstance(left, int | float) and told is not None else None
+    return Holder(where, since, told, silent_s, _is_gone(content), elsewhere == "", left)
 
 
 def holder_of(folder: Path, key16: str) -> str | None:

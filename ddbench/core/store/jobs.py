@@ -44,6 +44,8 @@ class Handle(Frozen):
         pid_namespace: In which that number means a process; empty: not known.
         started: When that process started, as the system counts; None: not known.
         resources: What was asked for, for people: ``{"cpus": 2, "mem": "8.0 GB"}``.
+        state: What the engine said of it last, for people: ``PENDING (Resources)``; empty: nothing.
+        outlives: Whether it goes on when the run that submitted it ends.
     """
 
     name: str
@@ -56,6 +58,13 @@ class Handle(Frozen):
     pid_namespace: str = ""
     started: int | None = None
     resources: dict[str, Any] = Field(default_factory=dict)
+    state: str = ""
+    outlives: bool = True
+
+    @property
+    def asked(self) -> str:
+        """``cpus 2, mem 8.0 GB``."""
+        return ", ".join(f"{name} {value}" for name, value in self.resources.items())
 
 
 @dataclass
@@ -132,13 +141,18 @@ def report(out: Path, name: str) -> Report:
     return Report(folder(out) / f"{name}.jsonl")
 
 
-def write(out: Path, handle: Handle) -> None:
+def write(out: Path, handle: Handle, *, durable: bool = True) -> None:
     """Keep a handle.
+
+    Args:
+        out: The results folder.
+        handle: The handle.
+        durable: Whether it survives a machine that loses its power now.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    atomic_write(folder(out) / f"{handle.name}.json", handle.model_dump_json().encode())
+    atomic_write(folder(out) / f"{handle.name}.json", handle.model_dump_json().encode(), durable=durable)
 
 
 def handles(out: Path) -> list[Handle]:

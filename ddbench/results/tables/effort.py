@@ -66,8 +66,8 @@ def below_published(observations: Sequence[Observation]) -> list[str]:
     parts = [
         f"{_range(o for o, _ in pairs)} of {_range(t for _, t in pairs)} {name}" for name, pairs in compared.items()
     ]
-    what = OWN if info.paper is None and list(whose) == [OWN] else f"the published recipe{of}"
-    return [f"below {what}: {', '.join(parts)}"]
+    measure = OWN if info.paper is None and list(whose) == [OWN] else f"the published recipe{of}"
+    return [f"below {measure}: {', '.join(parts)}"]
 
 
 def made_for(observations: Sequence[Observation]) -> list[str]:

@@ -17,7 +17,7 @@ from ddbench.core.store import jobs
 from ddbench.core.store.folder import Store
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.devices import check_name, named
-from ddbench.work.executors.wanted import BY_FORECAST, Wanted
+from ddbench.work.executors.wanted import BY_FORECAST, COMMON, Wanted
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Monitor
 
@@ -137,18 +137,25 @@ class Kind:
         target: Its class, made from a :class:`Run`; imported when it is used, because ``local`` imports torch.
         elsewhere: Whether nodes run on other machines: then this one's cores, memory and GPUs say nothing of them.
         needs: What must be imported for it; empty: nothing beyond ddbench.
+        words: What it knows of ``--resources`` and ``--store``, beyond cpus, gpus and mem.
     """
 
     target: str
     elsewhere: bool = False
     needs: str = ""
+    words: tuple[str, ...] = ()
 
 
 EXECUTORS: Mapping[str, Kind] = {
     "local": Kind("ddbench.work.executors.local:Local"),
     "processes": Kind("ddbench.work.executors.processes:Processes"),
-    "slurm": Kind("ddbench.work.executors.slurm:Slurm", elsewhere=True, needs="submitit"),
-    "ray": Kind("ddbench.work.executors.ray:OnRay", elsewhere=True, needs="ray"),
+    "slurm": Kind(
+        "ddbench.work.executors.slurm:Slurm",
+        elsewhere=True,
+        needs="submitit",
+        words=("time", "pack", "partition", "account", "slurm"),
+    ),
+    "ray": Kind("ddbench.work.executors.ray:OnRay", elsewhere=True, needs="ray", words=("address", "store")),
 }
 
 
@@ -177,8 +184,11 @@ def check_executor(name: str | None, jobs: int | None, device: str, wanted: Want
             raise UsageError(f"--executor {name} needs {needs}: `pip install 'ddbench[{name}]'`")
         if device not in ("auto", "cpu", "cuda"):
             raise UsageError(f"--executor {name} knows no --device {device}: say cuda, and --resources gpus=1")
-        if name != "ray" and wanted.store == "driver":
-            raise UsageError(f"--store driver is for --executor ray: jobs of {name} write into --out themselves")
+        for word in wanted.said:
+            if word not in (*COMMON, *EXECUTORS[name].words):
+                whose = " and ".join(other for other, kind in EXECUTORS.items() if word in kind.words)
+                option = "--store driver" if word == "store" else f"--resources {word}{'_…' * (word == 'slurm')}"
+                raise UsageError(f"{option} says nothing to --executor {name}: it is for {whose}")
         return
     if wanted != BY_FORECAST:
         raise UsageError("--resources and --store are for nodes on a cluster: name it, --executor slurm or ray")

@@ -7,9 +7,9 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ddbench.core.documents import ArtifactDocument, Document
 from ddbench.core.errors import FailureStatus
@@ -86,7 +86,12 @@ class Elsewhere:
 
     Args:
         run: What it is made for.
+
+    Attributes:
+        outlives: Whether jobs go on when the run ends that submitted them.
     """
+
+    outlives = True
 
     def __init__(self, run: Run) -> None:
         self._run, self._store, self._wanted = run, run.store, run.wanted
@@ -111,8 +116,11 @@ class Elsewhere:
         for one in {(one.host, one.pid_namespace, one.pid, one.started): one for one in handles}.values():
             ended, pid = jobs.submitter_ended(one), one.pid
             if ended is None:
-                yield f"process {pid} on {one.host} submitted jobs that end with it: end it there (kill -INT {pid})"
-            elif not ended:
+                yield (f"process {pid} on {one.host}, with which its jobs end, is asked to stop by a mark in the "
+                       f"folder; if it does not see that: kill -INT {pid} there")  # fmt: skip
+            elif ended:
+                yield f"process {pid} has ended, and with it its jobs"
+            else:
                 os.kill(pid, signal.SIGINT)
                 yield f"process {pid} was asked to stop, and with it its jobs"
 
@@ -145,7 +153,9 @@ class Elsewhere:
             keep_logits=run.keep_logits, device=run.device, nodes=nodes,
         )  # fmt: skip
 
-    def keep(self, name: str, engine: str, engine_id: str, need: Need, tasks: Iterable[Task]) -> Handed:
+    def keep(
+        self, name: str, engine: str, engine_id: str, need: Need, tasks: Iterable[Task], more: Mapping[str, Any] = {}
+    ) -> Handed:
         """Write what others may know of a job that an engine has; the handle.
 
         Args:
@@ -154,12 +164,13 @@ class Elsewhere:
             engine_id: What the engine calls the job.
             need: What it asks for.
             tasks: Its nodes.
+            more: What else was asked for, for people.
         """
-        asked = {"cpus": need.cpus, "gpus": need.gpus, "mem": in_words(need.mem_mb)}
+        asked = {"cpus": need.cpus, "gpus": need.gpus, "mem": in_words(need.mem_mb), **more}
         nodes = {task.key: task.resources.seconds for task in tasks}
         handle = Handed(
             name=name, executor=engine, engine_id=engine_id, nodes=nodes, submitted=time.time(), resources=asked,
-            **jobs.submitter(),
+            outlives=self.outlives, **jobs.submitter(),
         )  # fmt: skip
         jobs.write(self._store.out, handle)
         return handle

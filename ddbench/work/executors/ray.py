@@ -25,6 +25,7 @@ from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
 from ddbench.core.store.claims import holders, release
 from ddbench.core.store.files import home
+from ddbench.core.words import counted
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors import tree
 from ddbench.work.executors.agent import sees_inputs
@@ -126,6 +127,7 @@ class OnRay(Elsewhere):
     """Keeps a few nodes for each core with Ray, which places them and tries again what is lost."""
 
     crosses = "ddbench.work.executors.ray_job:run_ray_job"
+    outlives = False
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -198,7 +200,7 @@ class OnRay(Elsewhere):
         if need in self._told_of or any(all(map(float.__le__, map(float, asked), room)) for room in self._rooms):
             return
         self._told_of.add(need)
-        text = f"{need.cpus} cores, {need.gpus} GPUs and {in_words(need.mem_mb)}"
+        text = f"{counted(need.cpus, 'core')}, {counted(need.gpus, 'GPU')} and {in_words(need.mem_mb)}"
         if self._address == "local":
             raise UsageError(f"--executor ray: a node asks for {text}, which this machine does not have: --resources")
         why = f"no machine of the cluster has the {text} that a node asks for: it waits until one has (--resources)"
@@ -217,7 +219,7 @@ class OnRay(Elsewhere):
         if now - self._looked >= LOOK_S:
             self._looked = now
             if any(jobs.is_cancelled(self._store.out, name) for name in self._flights):
-                raise InterruptedRunError("a node was cancelled")
+                raise InterruptedRunError("its nodes were cancelled")
         found: Ended = []
         with contextlib.suppress(queue.Empty):
             told = self._heard(self._link.events.get(timeout=wait_s))

@@ -27,7 +27,7 @@ from ddbench.plan.graph import Node, Plan
 from ddbench.plan.kinds import Where
 from ddbench.plan.memory import refuse_too_large
 from ddbench.work.engine import code_path
-from ddbench.work.executors.base import Resources, is_elsewhere
+from ddbench.work.executors.base import EXECUTORS, Resources, is_elsewhere
 from ddbench.work.executors.devices import named
 from ddbench.work.executors.wanted import BY_FORECAST, Wanted
 
@@ -58,6 +58,7 @@ class Sharing:
         half: Pending nodes that train in bfloat16.
         isolate: What ``--isolate`` says: which nodes run in a process that runs nothing of others.
         elsewhere: What runs nodes on other machines; empty: this machine runs them.
+        packs_s: Jobs there hold nodes worth so many seconds [s]; None: this machine runs them.
     """
 
     jobs: int
@@ -73,6 +74,7 @@ class Sharing:
     half: int = 0
     isolate: Isolate = "plugins"
     elsewhere: str = ""
+    packs_s: float | None = None
 
     def of(self, document: Document) -> Resources:
         """What a node may use."""
@@ -192,7 +194,8 @@ def share(
     how: dict[str, Any] = {"timeout_s": timeout_s, "engine": engine, "begun": begun, "half": half, "isolate": isolate}
     if elsewhere:  # a job has the cores that it asked for, whatever this machine has
         wide, jobs = wanted.cpus or 1, min(jobs or most, most)
-        return Sharing(jobs, registries, device, threads, wide, elsewhere=elsewhere, **how)
+        packs_s = wanted.pack_s if "pack" in EXECUTORS[elsewhere].words else 0.0
+        return Sharing(jobs, registries, device, threads, wide, elsewhere=elsewhere, packs_s=packs_s, **how)
     refuse_too_large(plan)  # of this machine alone is known how much memory it has
     if jobs is not None:
         wide = max(1, cores() // jobs)  # not by what is left to do: results know their threads

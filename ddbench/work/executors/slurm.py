@@ -12,16 +12,18 @@ import shutil
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ddbench.core.documents import Document
-from ddbench.core.errors import DDBenchError, InterruptedRunError, UsageError
+from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
 from ddbench.core.store.claims import SEEN_WITHIN_S, release
 from ddbench.core.store.jobs import Handle as Handed
+from ddbench.core.words import counted
+from ddbench.plan.forecast import duration
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.agent import Job, is_published
 from ddbench.work.executors.base import Handle, Resources, Run
@@ -34,8 +36,6 @@ from ddbench.work.executors.slurm_jobs import (
     NOT_NOW,
     NOT_TO_BLAME,
     OOM,
-    JobsGoOnWarning,
-    Oddities,
     Submitted,
     Told,
     engine_for,
@@ -44,9 +44,11 @@ from ddbench.work.executors.slurm_jobs import (
     place_of,
     quietly,
     run_slurm_job,
+    said_by,
     scancel,
     states,
 )
+from ddbench.work.executors.slurm_notices import Notices
 
 LOOK_S = 5.0
 """Seconds between questions to Slurm."""
@@ -57,14 +59,15 @@ HOLD = 0.1
 LEAVE_S = 15.0
 """How long a run that is done waits for jobs to leave Slurm, looking every second, so that none of their files stay."""
 WAIT_S = 1.0
-MOST_STILLBORN = 3
-"""So many jobs in a row that began no node end the run: none can work here."""
+MOST_KEPT = 100
+"""States of jobs that one look writes into their handles at most: a network folder takes its time for each."""
 MOST_SPARED = 10
 """A node goes on so many times after jobs that ended for no fault of it; then it counts as lost."""
 SETTLE_S = 5.0
 """A job that ended badly gets so long until what it wrote is seen."""
 BEHIND_S = 3600.0
 """Slurm that says nothing for so long has lost the jobs [s]."""
+CANCELLED = "CANCELLED"
 
 
 class Slurm(Elsewhere):
@@ -84,8 +87,7 @@ class Slurm(Elsewhere):
         self._full_until = 0.0
         self._jobs: dict[str, Submitted] = {}
         self._refused: Ended = []
-        self._stillborn = 0
-        self._oddities = Oddities(run.store.out)
+        self._notices = Notices(run.store.out)
         self._accepted = time.monotonic()
         self._looked = self._heard = -math.inf
         self._answered = time.monotonic()
@@ -104,8 +106,7 @@ class Slurm(Elsewhere):
             job = Submitted(handle, jobs.report(self._store.out, handle.name))
             job.hear()  # what had an outcome before is not waited for
             self._jobs[handle.name] = job
-        if n := len(self._jobs):
-            warnings.warn(f"{n} jobs of an earlier run are with Slurm", JobsGoOnWarning, stacklevel=2)
+        self._notices.tell_adopted([job.handle for job in self._jobs.values()])
 
     def has_room(self, resources: Resources) -> bool:
         """Always: what Slurm does not take yet waits here."""
@@ -154,7 +155,7 @@ class Slurm(Elsewhere):
                 if told is None:
                     self._wait(task)
         if job.begun:
-            self._stillborn = 0
+            self._notices.stillborn = 0
         return found
 
     def _look(self) -> Ended:
@@ -162,11 +163,14 @@ class Slurm(Elsewhere):
         self._looked = now = time.monotonic()
         states = self._states() if self._jobs else {}
         if states is None:
+            self._notices.tell_silence(now - self._answered)
             if now - self._answered < BEHIND_S:
                 return []
             states = {}
         self._answered = now
+        self._notices.tell_silence(0.0)
         found: Ended = []
+        kept = 0
         for job in list(self._jobs.values()):
             if jobs.is_cancelled(self._store.out, job.handle.name):
                 raise InterruptedRunError(f"job {job.handle.engine_id} was cancelled")
@@ -174,15 +178,24 @@ class Slurm(Elsewhere):
             job.state = told.state
             if told.is_alive:
                 job.over = None
-                self._oddities.tell_stuck(job.handle.engine_id, told)
+                kept += kept < MOST_KEPT and self._keep_state(job, str(told))
+                self._notices.tell_stuck(job.handle, told)
                 continue
             job.over = job.over or now
-            coming = job.state == "COMPLETED" and jobs.is_known(self._store.out, job.handle.name)
+            coming = job.state in ("COMPLETED", CANCELLED) and jobs.is_known(self._store.out, job.handle.name)
             patience = SEEN_WITHIN_S if coming else SETTLE_S  # what another run has heard and removed does not come
             if not job.tasks or now - job.over >= patience:
                 found += self._news(job) + self._over(job)
-        self._oddities.end_strange(states, {job.handle.engine_id for job in self._jobs.values()}, now)
+        self._notices.end_strange(states, {job.handle.engine_id for job in self._jobs.values()}, now)
         return found
+
+    def _keep_state(self, job: Submitted, state: str) -> bool:
+        """Let others read why a job waits; not of one that another run has removed. Whether something was written."""
+        if job.handle.state == state or not jobs.is_known(self._store.out, job.handle.name):
+            return False
+        job.handle = job.handle.model_copy(update={"state": state})
+        jobs.write(self._store.out, job.handle, durable=False)
+        return True
 
     def _over(self, job: Submitted) -> Ended:
         """What is told of nodes whose job is over; those that it had not begun are not blamed for it."""
@@ -197,7 +210,7 @@ class Slurm(Elsewhere):
         oom = job.state == "OUT_OF_MEMORY" or OOM.search(words) is not None
         working = job.begun & job.tasks.keys() or (job.tasks.keys() if oom else set())
         if job.tasks and not job.begun and not oom:
-            self._count_stillborn(job, words)
+            self._notices.count_stillborn(job, words)
         how, again = f"job {job.handle.engine_id} ({'OUT_OF_MEMORY' if oom else job.state})", 0
         for key, task in job.tasks.items():
             told: Ended | None = None
@@ -212,25 +225,10 @@ class Slurm(Elsewhere):
             if told is None:
                 again += 1
                 self._wait(task)
-        if again:
-            nodes = f"{again} node{'' if again == 1 else 's'} of it {'is' if again == 1 else 'are'}"
-            more = " with twice the memory" if oom else ""
-            warnings.warn(f"Slurm's {how} is gone: {nodes} tried again{more}", JobsGoOnWarning, stacklevel=2)
+        self._notices.tell_gone(how, again, oom=oom)
         del self._jobs[job.handle.name]
         self._forget(job.handle)
         return found
-
-    def _count_stillborn(self, job: Submitted, words: str) -> None:
-        """A job that began no node blames none; several in a row mean that no job can work here.
-
-        Raises:
-            DDBenchError: If there were several.
-        """
-        self._stillborn += job.state not in NOT_TO_BLAME
-        if self._stillborn >= MOST_STILLBORN:
-            last = " ".join(words.split())[-300:] or "it said nothing"
-            raise DDBenchError(f"{MOST_STILLBORN} jobs in a row began no node, the last is {job.handle.engine_id} "
-                               f"({job.state}): {last}")  # fmt: skip
 
     def _forget(self, handle: Handed) -> None:
         """Remove what a job that is over left, submitit's files too; where another run may still read it, it stays."""
@@ -281,19 +279,19 @@ class Slurm(Elsewhere):
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         engine = engine_for(self._folder, need, packs, self._run)  # checks what the user says
+        said = {word: engine.parameters.get(word) for word in ("time", "partition", "account")}
+        asked = {word: duration(60.0 * v) if isinstance(v, int) else v for word, v in said.items() if v}
         crossing = [self.job(pack) for pack in packs]
         try:
             with quietly(), self._run.interrupts.deferred():  # else a job might have no handle
                 sent = engine.map_array(self.crosses, [job.model_dump_json() for job in crossing])
-                self._keep(need, packs, crossing, [one.job_id for one in sent])
+                self._keep(need, packs, crossing, [one.job_id for one in sent], asked)
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
-            text = " ".join(str(error.__cause__ or error).split())
+            text = said_by(error)
             now = time.monotonic()
             if NOT_NOW.search(text) and now - self._accepted < BEHIND_S:
                 self._full_until = now + 60.0
-                warnings.warn(
-                    f"Slurm takes no job now, it is asked again: {text[-200:]}", JobsGoOnWarning, stacklevel=2
-                )
+                self._notices.warn(f"Slurm takes no job now, it is asked again: {text[-200:]}")
                 return False
             doubled = [task for pack in packs for task in pack if task.times > 1]
             if len(doubled) == sum(map(len, packs)):  # nobody has twice the memory
@@ -302,14 +300,16 @@ class Slurm(Elsewhere):
                 return True
             raise UsageError(f"Slurm refuses a job: {text[-400:]} (see --resources, and --dry-run)") from error
         self._accepted = time.monotonic()
+        self._notices.tell_sent([one.job_id for one in sent], sum(map(len, packs)))
         return True
 
     def _keep(
-        self, need: Need, packs: Sequence[Sequence[Task]], crossing: Sequence[Job], ids: Sequence[str]
+        self, need: Need, packs: Sequence[Sequence[Task]], crossing: Sequence[Job], ids: Sequence[str],
+        asked: Mapping[str, Any],
     ) -> None:  # fmt: skip
         """Write the handles of jobs that Slurm has."""
         for job, engine_id, pack in zip(crossing, ids, packs, strict=True):
-            handle = self.keep(job.name, NAME, engine_id, need, pack)
+            handle = self.keep(job.name, NAME, engine_id, need, pack, asked)
             tasks = {task.key: task for task in pack}
             self._jobs[job.name] = Submitted(handle, jobs.report(self._store.out, job.name), tasks)
 
@@ -341,7 +341,7 @@ class Slurm(Elsewhere):
             nodes = [task for pack in packs for task in pack]
             on_gpu = max(task.resources.device_mb for task in nodes) if need.gpus else 0.0
             more = f", {in_words(on_gpu)} of GPU memory by forecast" if on_gpu else ""
-            yield f"# {len(nodes)} nodes in {len(packs)} job{'' if len(packs) == 1 else 's'}{more}\n{text}"
+            yield f"# {counted(len(nodes), 'node')} in {counted(len(packs), 'job')}{more}\n{text}"
 
     @staticmethod
     def end(handles: Sequence[Handed]) -> Iterator[str]:
@@ -354,8 +354,11 @@ class Slurm(Elsewhere):
             UsageError: If Slurm does not do so.
         """
         ids = [one.engine_id for one in handles]
-        scancel(ids)
-        yield f"{len(ids)} job{'' if len(ids) == 1 else 's'} of Slurm cancelled: {', '.join(ids)}"
+        try:
+            scancel(ids)
+        except UsageError as error:
+            raise UsageError(f"{error}; the jobs go on: the same `ddbench cancel` once that is mended") from None
+        yield f"{counted(len(ids), 'job')} of Slurm cancelled: {', '.join(ids)}"
 
     def close(self) -> None:
         """Leave the jobs that go on, and say so; wait a moment for those that have nothing left to do."""
@@ -369,10 +372,7 @@ class Slurm(Elsewhere):
         if not any(handle.executor == NAME for handle in jobs.handles(self._store.out)):
             shutil.rmtree(self._folder, ignore_errors=True)
         if not all(map(_is_done, going)):
-            where = f"--out {self._store.out}"
-            who = "1 job goes" if len(going) == 1 else f"{len(going)} jobs go"
-            text = f"{who} on: see `ddbench status {where}`; `ddbench cancel {where}` ends what goes on"
-            warnings.warn(text, JobsGoOnWarning, stacklevel=2)
+            self._notices.tell_left(len(going))
 
     def _going(self) -> list[Submitted]:
         """The jobs that Slurm still has; all that are not known to be over where it does not answer."""

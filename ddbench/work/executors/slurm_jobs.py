@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,18 +37,15 @@ NOT_LAUNCHED = "LAUNCH_FAILED"
 ALIVE = {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED",
          "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}  # fmt: skip
 STUCK = re.compile(
-    r"Partition(NodeLimit|TimeLimit|Down|Inactive)|BadConstraints|Invalid(Account|QOS)|\w+NotAllowed|"
-    r"JobHeld|ReqNodeNotAvail|DependencyNeverSatisfied|(Assoc|QOS)Max\w*PerJob|AssociationTimeLimit"
+    r"Partition(Config|Down|Inactive|NodeLimit|TimeLimit)|BadConstraints|Invalid(Account|QOS)|\w+NotAllowed|"
+    r"Job(Held|Hold|LaunchFailure)|(Req)?Node(NotAvail|Down)|Nodes required for job are DOWN|FrontEndDown|"
+    r"ReservationDeleted|RequiresReservation|DependencyNeverSatisfied|InactiveLimit|MaxMemPer(Limit|CPU)|"
+    r"(Assoc|QOS)(Max\w*Per(Job|Node)|Grp(?!\w*Run)\w*Minutes)|AssociationTimeLimit|"
+    r"QOS(Min|TimeLimit|UsageThreshold)"
 )
-"""How reasons begin for which a job waits until somebody changes it, a partition or a limit."""
-STRANGE_S = 60.0
-"""A job without a handle is being submitted by another run; after so long that run was killed meanwhile."""
+"""How reasons begin for which a job waits until somebody changes it, a node, a partition or a limit."""
 SIGNAL_S = 90
 """Seconds before its time limit at which a job is told to leave a checkpoint."""
-
-
-class JobsGoOnWarning(UserWarning):
-    """What a user should know of jobs that Slurm has."""
 
 
 def run_slurm_job(text: str) -> str:
@@ -152,6 +149,10 @@ class Told(NamedTuple):
     state: str
     reason: str = ""
 
+    def __str__(self) -> str:
+        """``PENDING (Resources)``, ``RUNNING``."""
+        return self.state + (f" ({self.reason})" if self.state == "PENDING" and self.reason not in ("", "None") else "")
+
     @property
     def is_alive(self) -> bool:
         """Whether Slurm still has it."""
@@ -183,6 +184,14 @@ def states(out: Path) -> Mapping[str, Told] | None:
     }
 
 
+def said_by(error: Exception) -> str:
+    """What a program of Slurm said that submitit ran, without what submitit says about that."""
+    cause = error.__cause__ or error
+    said = getattr(cause, "stderr", None) or str(cause)
+    text = " ".join((said.decode(errors="replace") if isinstance(said, bytes) else said).split())
+    return re.sub(r"\bCommand '?\[.*?\]'? (returned|timed).*$|\bsbatch: (error: )?", "", text).strip() or text
+
+
 def scancel(ids: Sequence[str]) -> None:
     """Let Slurm end jobs, after they have left a checkpoint.
 
@@ -198,47 +207,6 @@ def scancel(ids: Sequence[str]) -> None:
     except subprocess.CalledProcessError as error:
         if "Invalid job id" not in error.stderr:  # Slurm has forgotten jobs that ended long ago
             raise UsageError(f"scancel: {error.stderr.strip()}") from None
-
-
-@dataclass
-class Oddities:
-    """What somebody should hear of: jobs that wait for ever, and jobs that no run knows.
-
-    Attributes:
-        out: The results folder.
-        told: Reasons that were told.
-        strange: Ids of jobs without a handle, and when these were first seen [monotonic s].
-    """
-
-    out: Path
-    told: set[str] = field(default_factory=set)
-    strange: dict[str, float] = field(default_factory=dict)
-
-    def tell_stuck(self, name: str, told: Told) -> None:
-        """Say once for each reason that a job waits for what time alone does not bring."""
-        if told.is_stuck and told.reason not in self.told:
-            self.told.add(told.reason)
-            why = f"Slurm lets job {name} wait for a reason that somebody must mend ({told.reason}): see `scontrol"
-            why += f" show job {name}`; `ddbench cancel --out {self.out}` ends what waits"
-            warnings.warn(why, JobsGoOnWarning, stacklevel=2)
-
-    def end_strange(self, states: Mapping[str, Told], known: Collection[str], now: float) -> None:
-        """End jobs of the folder that have no handle: whoever submitted them was killed before it wrote that.
-
-        Args:
-            states: Of all jobs.
-            known: Ids of those that have a handle.
-            now: Monotonic seconds.
-        """
-        strange = {name for name, told in states.items() if told.is_alive} - {*known}
-        if strange:
-            strange -= {handle.engine_id for handle in jobs.handles(self.out)}
-        self.strange = {name: self.strange.get(name, now) for name in strange}
-        if over := sorted(name for name, since in self.strange.items() if now - since >= STRANGE_S):
-            with contextlib.suppress(UsageError):
-                scancel(over)
-                text = f"jobs of a run that was killed while it submitted them are ended: {', '.join(over)}"
-                warnings.warn(text, JobsGoOnWarning, stacklevel=2)
 
 
 def limits() -> Limits:

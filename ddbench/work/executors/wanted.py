@@ -45,6 +45,12 @@ class Wanted(Frozen):
     store: Literal["shared", "driver"] = "shared"
     slurm: Mapping[str, str] = {}
 
+    @property
+    def said(self) -> list[str]:
+        """The words that say something else than nothing: ``cpus``, ``time``, ``slurm``, ``store``."""
+        fields = type(self).model_fields.items()
+        return [field.alias or name for name, field in fields if getattr(self, name) != getattr(BY_FORECAST, name)]
+
     @model_validator(mode="before")
     @classmethod
     def _read(cls, given: Any) -> Any:
@@ -64,7 +70,9 @@ OURS = ("job_name", "array", "output", "error", "nodes", "ntasks", "ntasks_per_n
         "signal", "signal_delay_s", "open_mode", "wckey", "command", "folder", "map_count")  # fmt: skip
 """Options of sbatch that are not the user's."""
 BY_FORECAST = Wanted()
-KNOWN = ("cpus", "gpus", "mem", "time", "pack", "partition", "account", "address")
+COMMON = ("cpus", "gpus", "mem")
+"""Words that every cluster knows."""
+KNOWN = (*COMMON, "time", "pack", "partition", "account", "address")
 
 
 def wanted_of(words: Mapping[str, str], store: Literal["shared", "driver"] = "shared") -> Wanted:
@@ -81,7 +89,7 @@ def wanted_of(words: Mapping[str, str], store: Literal["shared", "driver"] = "sh
     for name in own:
         if name not in KNOWN:
             meant = nearest(name, KNOWN)
-            more = f"; did you mean {meant[0]}?" if meant else ""
+            more = f"; did you mean {meant[0]}?" if meant else "."
             raise UsageError(
                 f"--resources: there is no {name!r}{more} There are: {', '.join(KNOWN)}, and {SLURM}NAME for any "
                 "other option of sbatch"
@@ -94,7 +102,8 @@ def wanted_of(words: Mapping[str, str], store: Literal["shared", "driver"] = "sh
         return Wanted(**own, store=store, slurm=rest)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"--resources {first['loc'][0]}={first['input']!r}: {first['msg']}") from None
+        word = str(first["loc"][0])
+        raise UsageError(f"--resources {word}={own.get(word, '')}: {first['msg']}") from None
     except UsageError as error:
         raise UsageError(f"--resources: {error}") from None
 

@@ -16,7 +16,7 @@ from ddbench.core.store.folder import Store
 from ddbench.models import names as arch_names
 from ddbench.plan import grid, planner, suite
 from ddbench.plan.forecast import duration, forecast, limit_references
-from ddbench.plan.speeds import Speeds, seconds_per_update, students
+from ddbench.plan.speeds import Speeds, seconds_per_update
 
 
 def planned(**content):
@@ -464,7 +464,7 @@ def test_references_beyond_the_limit_are_left_out_with_their_forecast(tmp_path, 
 
 def test_only_a_reported_reference_that_chooses_its_rate_trains_one_more_student():
     trained = {
-        (protocol, node.document.reported): students(node.document)
+        (protocol, node.document.reported): node.document.students
         for protocol in ("hard", "real")
         for node in nodes(planned(protocols=[protocol]), "evaluation")
         if node.is_reference and node.document.choice is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,8 @@ from ddbench.work.attempt import Outcome
 from ddbench.work.executors import slurm
 from ddbench.work.executors.base import Resources, Run
 from ddbench.work.executors.elsewhere import Task
-from ddbench.work.executors.slurm_jobs import NOT_NOW, STRANGE_S, Limits, Told
+from ddbench.work.executors.slurm_jobs import NOT_NOW, Limits, Told, said_by
+from ddbench.work.executors.slurm_notices import LAST_LOG, SILENT_S, STRANGE_S, JobsNotice, JobsWarning
 from ddbench.work.executors.wanted import Wanted, wanted_of
 from ddbench.work.failures import failure
 from ddbench.work.interrupts import Interrupts
@@ -57,7 +59,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     def said(out: Path) -> dict[str, Told]:
         return {name: Told(state, found.reasons.get(name, "")) for name, state in found.states.items()}
 
-    monkeypatch.setattr(slurm, "states", said)
+    monkeypatch.setattr(slurm, "states", lambda out: None if found.states is None else said(out))
     monkeypatch.setattr(slurm, "is_published", lambda document, store: False)
     monkeypatch.setattr(Store, "claims_of", lambda self, document: self.out)
     return found
@@ -117,7 +119,7 @@ def left(tmp_path: Path, clock: SimpleNamespace) -> SimpleNamespace:
 def test_the_jobs_of_an_earlier_run_are_waited_for(
     tmp_path: Path, clock: SimpleNamespace, left: SimpleNamespace
 ) -> None:
-    with pytest.warns(slurm.JobsGoOnWarning, match="1 jobs of an earlier run"):
+    with pytest.warns(JobsNotice, match="1 job of an earlier run is with Slurm, where it keeps what was asked for"):
         executor = made(tmp_path)
     give(executor, "x", "y", "z")
     executor.poll(0.0)
@@ -131,7 +133,7 @@ def test_the_jobs_of_an_earlier_run_are_waited_for(
 def test_when_such_a_job_dies_only_the_node_that_it_had_begun_is_blamed(
     tmp_path: Path, clock: SimpleNamespace, left: SimpleNamespace
 ) -> None:
-    with pytest.warns(slurm.JobsGoOnWarning):
+    with pytest.warns(JobsNotice):
         executor = made(tmp_path)
     give(executor, "y", "z")
     clock.states = {"7": "FAILED"}
@@ -181,6 +183,85 @@ def test_jobs_that_begin_no_node_end_the_run_and_blame_none(tmp_path: Path, cloc
             clock.states = dict.fromkeys(executor._jobs, "FAILED")
             clock.now += slurm.SETTLE_S
     assert not (tmp_path / ".lost").exists()
+
+
+def test_of_what_the_last_of_them_said_the_last_line_is_told_and_all_is_kept(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "Traceback:\n    import torch\n    ^^^^^^^^^^^^\nModuleNotFoundError: No module named 'torch'\n\n"
+    monkeypatch.setattr(slurm.Slurm, "_words", lambda self, handle: words)
+    executor = made(tmp_path)
+    give(executor, "a")
+    with pytest.raises(DDBenchError, match=r"\(FAILED\): ModuleNotFoundError: No module named 'torch' \(/") as told:
+        for _ in range(20):
+            executor.poll(0.0)
+            clock.states = dict.fromkeys(executor._jobs, "FAILED")
+            clock.now += slurm.SETTLE_S
+    executor.close()
+    path = tmp_path / jobs.FOLDER / LAST_LOG
+    assert str(path) in str(told.value)
+    assert path.read_text() == words
+
+
+def test_slurm_that_says_nothing_is_spoken_of_once_a_silence(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path)
+    give(executor, "a")
+    executor.poll(0.0)
+    (name,) = executor._jobs
+
+    def looks(n: int) -> list[str]:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            for _ in range(n):
+                clock.now += slurm.LOOK_S
+                executor.poll(0.0)
+        return [str(one.message) for one in said]
+
+    few, many = int(SILENT_S / slurm.LOOK_S) - 1, int(3 * SILENT_S / slurm.LOOK_S)
+    clock.states = {name: "RUNNING"}
+    assert looks(few) == []
+    clock.states = None
+    assert looks(few) == []
+    assert looks(many) == ["Slurm does not answer: the jobs that it has go on, and it is asked again"]
+    clock.states = {name: "RUNNING"}
+    assert looks(1) == []
+    clock.states = None
+    assert len(looks(many)) == 1
+
+
+def test_why_a_job_waits_stands_in_its_handle_as_long_as_it_has_one(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path)
+    give(executor, "a")
+    executor.poll(0.0)
+    (name,) = executor._jobs
+    for state, reason, kept in (("PENDING", "Resources", "PENDING (Resources)"), ("RUNNING", "None", "RUNNING")):
+        clock.states, clock.reasons = {name: state}, {name: reason}
+        clock.now += slurm.LOOK_S
+        executor.poll(0.0)
+        assert [one.state for one in jobs.handles(tmp_path)] == [kept]
+    jobs.remove(tmp_path, name)  # by another run of the same command
+    clock.states = {name: "COMPLETING"}
+    clock.now += slurm.LOOK_S
+    executor.poll(0.0)
+    assert jobs.handles(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (b"sbatch: error: Batch job submission failed: Invalid qos specification\n",
+         "Batch job submission failed: Invalid qos specification"),
+        ("sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid name",
+         "invalid partition specified: x Batch job submission failed: Invalid name"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_in_sbatch_s_words(said: Any, text: str) -> None:
+    cause = subprocess.CalledProcessError(1, ["sbatch", "/tmp/x.sh"], stderr=said)
+    try:
+        raise RuntimeError("of submitit") from cause
+    except RuntimeError as error:
+        assert said_by(error) == text
+    assert said_by(RuntimeError(f"{text}\nCommand '['sbatch', 'x']' returned non-zero exit status 1.")) == text
 
 
 def test_the_handle_of_a_run_that_lives_stays(tmp_path: Path, clock: SimpleNamespace) -> None:
@@ -244,7 +325,7 @@ def test_a_job_that_slurm_could_not_start_and_holds_is_ended(
     executor.poll(0.0)
     (job,) = executor._jobs.values()
     clock.states = {job.handle.engine_id: slurm.NOT_LAUNCHED}
-    with pytest.warns(slurm.JobsGoOnWarning, match="1 node of it is tried again"):
+    with pytest.warns(JobsWarning, match="1 node of it is tried again"):
         for _ in range(3):
             clock.now += slurm.SETTLE_S
             executor.poll(0.0)
@@ -264,7 +345,7 @@ def test_a_reason_that_time_does_not_mend_is_told_once(tmp_path: Path, clock: Si
         executor.poll(0.0)
     clock.reasons = dict.fromkeys(clock.states, "PartitionTimeLimit")
     clock.now += slurm.LOOK_S
-    with pytest.warns(slurm.JobsGoOnWarning, match="PartitionTimeLimit") as said:
+    with pytest.warns(JobsWarning, match="PartitionTimeLimit") as said:
         executor.poll(0.0)
         clock.now += slurm.LOOK_S
         executor.poll(0.0)
@@ -275,7 +356,12 @@ def test_a_reason_that_time_does_not_mend_is_told_once(tmp_path: Path, clock: Si
     ("reason", "stuck"),
     [("BadConstraints", True), ("JobHeldUser", True), ("JobHeldAdmin", True), ("PartitionDown", True),
      ("ReqNodeNotAvail, UnavailableNodes:n[1-2]", True), ("InvalidQOS", True), ("AccountNotAllowed", True),
-     ("QOSMaxCpuPerJobLimit", True), ("Resources", False), ("None", False), ("BeginTime", False),
+     ("QOSMaxCpuPerJobLimit", True), ("PartitionConfig", True), ("PartitionNodeLimit", True), ("NodeDown", True),
+     ("QOSMinGRES", True), ("QOSTimeLimit", True), ("AssocMaxMemPerNode", True), ("MaxMemPerLimit", True),
+     ("AssocGrpCPUMinutesLimit", True), ("QOSGrpGRESMinutes", True), ("JobHoldMaxRequeue", True),
+     ("Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions", True),
+     ("AssocGrpCPURunMinutesLimit", False), ("Priority", False), ("Licenses", False), ("QOSGrpMemLimit", False),
+     ("Reservation", False), ("QOSMaxCpuPerUserLimit", False), ("Resources", False), ("None", False), ("BeginTime", False),
      ("JobArrayTaskLimit", False), ("QOSMaxJobsPerUserLimit", False), ("AssocGrpCPULimit", False)],
 )  # fmt: skip
 def test_what_somebody_must_mend(reason: str, stuck: bool) -> None:
@@ -287,7 +373,7 @@ def test_a_job_that_no_run_knows_is_ended_after_a_minute(
     tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[str] = []
-    monkeypatch.setattr("ddbench.work.executors.slurm_jobs.scancel", ended.extend)
+    monkeypatch.setattr("ddbench.work.executors.slurm_notices.scancel", ended.extend)
     executor = made(tmp_path)
     give(executor, "a")
     executor.poll(0.0)
@@ -300,7 +386,7 @@ def test_a_job_that_no_run_knows_is_ended_after_a_minute(
         executor.poll(0.0)
     assert not ended, "another run may be about to write its handle"
     clock.now += slurm.LOOK_S
-    with pytest.warns(slurm.JobsGoOnWarning, match=": 71$"):
+    with pytest.warns(JobsWarning, match=": 71$"):
         executor.poll(0.0)
     assert ended == ["71"]
 

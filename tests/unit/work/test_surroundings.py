@@ -35,7 +35,19 @@ class Unlucky(Method[P]):
 def ddbench_register_methods(registry):
     registry.add(MethodInfo(name="unlucky", kind="distillation", target="unlucky:Unlucky", params="unlucky:P", summary="x"))
 '''
-RUN = ("--methods", "unlucky", "--ipc", "1", "--seeds", "1", "--protocols", "hard-fixed", "--reference-limit", "0s", *SMOKE)
+RUN = (
+    "--methods",
+    "unlucky",
+    "--ipc",
+    "1",
+    "--seeds",
+    "1",
+    "--protocols",
+    "hard-fixed",
+    "--reference-limit",
+    "0s",
+    *SMOKE,
+)
 
 
 @pytest.mark.parametrize(("gone", "code"), [("data/digits", 1), ("", 1), ("nothing", 1)])

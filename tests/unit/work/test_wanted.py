@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ddbench.core.errors import UsageError
@@ -28,10 +30,11 @@ def test_values(text: str, name: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("texts", "said"),
-    [(["cpu=2"], "did you mean cpus"), (["memory=2G"], "there is no 'memory'"), (["cpus=0"], "cpus='0'"),
-     (["cpus=two"], "cpus='two'"), (["mem=lots"], "'lots' is not an amount of memory"), (["time=soon"], "not a duration"),
-     (["mem"], "not of the form"), (["=4"], "not of the form"), (["cpus="], "not of the form"), ([""], "not of the form"),
-     (["cpus=1", "cpus=2"], "both '1' and '2'"), (["gpus=-1"], "gpus='-1'"), (["mem=-3G"], "amount of memory")],
+    [(["cpu=2"], "did you mean cpus"), (["memory=2G"], "there is no 'memory'"),
+     (["cores=2"], r"there is no 'cores'\. There are: cpus, gpus"), (["cpus=0"], "cpus=0: Input should be"),
+     (["cpus=two"], "cpus=two: "), (["mem=lots"], "'lots' is not an amount of memory"), (["time=soon"], "not a duration"),
+     (["time=0"], "time=0: Input should be greater than 0"), (["mem"], "not of the form"), (["=4"], "not of the form"), (["cpus="], "not of the form"), ([""], "not of the form"),
+     (["cpus=1", "cpus=2"], "both '1' and '2'"), (["gpus=-1"], "gpus=-1: "), (["mem=-3G"], "amount of memory")],
 )  # fmt: skip
 def test_what_is_wrong_is_named(texts: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
@@ -44,6 +47,28 @@ def test_resources_are_for_clusters() -> None:
     with pytest.raises(UsageError, match="on a cluster"):
         check_executor(None, None, "cpu", wanted_of({}, "driver"))
     check_executor("processes", None, "cpu", BY_FORECAST)
+
+
+@pytest.mark.parametrize(
+    ("executor", "words", "store", "said"),
+    [
+        ("slurm", {"address": "auto"}, "shared", "--resources address says nothing to --executor slurm: it is for ray"),
+        ("slurm", {}, "driver", "--store driver says nothing to --executor slurm: it is for ray"),
+        (
+            "ray",
+            {"partition": "long"},
+            "shared",
+            "--resources partition says nothing to --executor ray: it is for slurm",
+        ),
+        ("ray", {"time": "4h"}, "shared", "--resources time says"),
+        ("ray", {"pack": "0"}, "shared", "--resources pack says"),
+        ("ray", {"slurm_qos": "high"}, "shared", "--resources slurm_… says"),
+    ],
+)
+def test_words_of_another_engine_are_refused(executor: str, words: dict, store: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        check_executor(executor, None, "cpu", wanted_of(words, store))
+    check_executor(executor, None, "cpu", wanted_of({"cpus": "2", "mem": "4G", "gpus": "1"}))
 
 
 def test_megabytes() -> None:
