@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ddbench.cli.options import PLUGIN, CommaList, Place, join
-from ddbench.cli.run import HOW, WHERE, carry_out, checked_views, options
+from ddbench.cli.run import HOW, WHERE, carry_out, check_where, checked_views, options
 from ddbench.core.plugin.loader import active
 from ddbench.data.exchange.files import Flags, Source
 from ddbench.data.exchange.importer import Importer, Understood
@@ -73,6 +73,7 @@ def evaluate(**given: Any) -> int:
     kill, and prints the same tables from the records.
     """  # noqa: D301 - click reads the control character
     views = checked_views(given["views"], given["style"])  # before anything is stored or computed
+    check_where(given)
     registries = active()
     importer = Importer(registries, given["dataset"], given["split"])
     sources = named_sources(given["files"], given["labels_of_rows"])

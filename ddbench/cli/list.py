@@ -199,16 +199,16 @@ def _describe_method(registries: Registries, info: MethodInfo, as_json: bool, na
         }
         for preset in presets(info)
     ]
+    source = _source(registries.methods.origin(info.name))
     if as_json:
         begun = {"name": name, "starts_from": start} if start else {}
-        told = {**begun, "method": _facts(info), "parameters": fields, "presets": chosen}
+        told = {**begun, "from": source, "method": _facts(info), "parameters": fields, "presets": chosen}
         click.echo(json.dumps(told, indent=1, default=str))
         return
     from tabulate import tabulate
 
     if start:
         click.echo(f"{name}: {info.name} on the set of {start}")
-    source = _source(registries.methods.origin(info.name))
     click.echo(f"{info.name} ({info.kind}, version {info.version}, {source}): {info.summary}")
     if info.paper:
         click.echo(f"{info.paper.title}, {info.paper.venue} {info.paper.year}, {info.paper.url}")

@@ -13,9 +13,7 @@ from ddbench.core.durations import seconds_of
 from ddbench.core.errors import UsageError, shown_value
 from ddbench.core.names import is_address
 from ddbench.core.yaml import parse_yaml
-from ddbench.work.executors.devices import NO_MPS
-
-GPU = r"cuda:(0|[1-9]\d*)"
+from ddbench.work.executors.devices import misnamed
 
 
 class Place(click.Path):
@@ -140,16 +138,8 @@ class Device(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the form."""
-        if value == "mps":
-            self.fail(NO_MPS, param, ctx)
-        more, known = (rf"|all|{GPU}(,{GPU})+", "; cuda:0,cuda:1; all") if self.several else ("", "")
-        if re.fullmatch(rf"auto|cpu|cuda|{GPU}{more}", str(value)) is None:
-            self.fail(f"{shown_value(value)} is none of auto, cpu, cuda, cuda:1{known}", param, ctx)
-        names = str(value).split(",")
-        if len(set(names)) < len(names):
-            self.fail(
-                f"{shown_value(value)} names a GPU twice; --jobs {len(names)} starts so many processes", param, ctx
-            )
+        if why := misnamed(str(value), several=self.several):
+            self.fail(why, param, ctx)
         return str(value)
 
 

@@ -146,6 +146,7 @@ def run(**given: Any) -> int:
     when there is nothing left to do. The table goes to stdout, progress and warnings to stderr.
     """
     views = checked_views(given["views"], given["style"])  # before anything is computed
+    check_where(given)
     store, plan = planned_from(given, aside=not given["dry_run"])
     return carry_out(plan, store, given, views)
 
@@ -159,7 +160,6 @@ def carry_out(plan: planning.Plan, store: Store, given: dict[str, Any], views: l
         given: The values of the options HOW and WHERE.
         views: From :func:`checked_views`.
     """
-    check_where(given)
     if given["dry_run"]:
         return print_plan(plan, store, given)
     run_plan(plan, store, given, so_far=lambda: _tables(plan, "table", details=False, views=[], wide=given["wide"]))
@@ -191,7 +191,7 @@ def words_of(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_where(given: dict[str, Any]) -> None:
-    """Refuse values of the options WHERE that do not go together.
+    """Refuse values of the options WHERE that do not go together, or that this machine does not have.
 
     Raises:
         UsageError: If there are such.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ddbench.core.names import nearest
@@ -113,6 +114,7 @@ _JARGON = (
     (re.compile(r"a valid dictionary( or .*)?$"), "a mapping (`key: value`)"),
     (re.compile(r"a valid (tuple|list|set|frozenset)\b"), "a list"),
     (re.compile(r"a valid string\b"), "text"),
+    (re.compile(r", unable to parse string as an? (integer|number)$"), ""),
 )
 """What pydantic says, and the words for people who write YAML."""
 
@@ -183,6 +185,10 @@ def parameter_problem(problem: Mapping[str, Any], known: Collection[str]) -> str
     return f"unknown parameter {name!r}; {hint}"
 
 
+MEMBERS = ("ddbench list ", "ddbench plugin list")
+"""Commands that list what plugins can add to."""
+
+
 def unknown(noun: str, name: str, known: Iterable[str], see: str) -> UsageError:
     """Make the error for a name that is not registered, with the nearest known names.
 
@@ -195,7 +201,18 @@ def unknown(noun: str, name: str, known: Iterable[str], see: str) -> UsageError:
     candidates = sorted(set(known))
     near = nearest(name, candidates, n=2, cutoffs=(0.6, 0.5))
     hint = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(candidates) or 'none'}"
-    return UsageError(f"unknown {noun} {name[:80]!r}{hint} (see `{see}`)")
+    own = _own(name, near=bool(near)) if see.startswith(MEMBERS) else ""
+    return UsageError(f"unknown {noun} {name[:80]!r}{hint} (see `{see}`){own}")
+
+
+def _own(name: str, *, near: bool) -> str:
+    """How a member of the user's own becomes known: the one that lies here, else any, unless another name is meant."""
+    folder, file = Path(f"ddbench-{name}"), Path(f"{name}.py")
+    if re.fullmatch(r"[A-Za-z]\w{0,79}", name) and (folder / "pyproject.toml").is_file():
+        return f"; {folder} is here and not installed: `pip install -e {folder}`"
+    if re.fullmatch(r"[A-Za-z]\w{0,79}", name) and file.is_file():
+        return f"; {file} is here: add --plugin {file}"
+    return "" if near else "; your own: `pip install -e FOLDER` of its package, or --plugin FILE.py"
 
 
 def ambiguous(noun: str, name: str, meanings: Iterable[str]) -> UsageError:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ddbench.core.specs import DatasetInfo, DataSpec
 from ddbench.data.prepared.on_disk import Prepared
+from ddbench.data.prepared.splits import NO_VAL
 from ddbench.data.prepared.views import Part, parts_of, seen
 from ddbench.data.space.ids import constants
 
@@ -39,7 +40,7 @@ def describe(prepared: Prepared, spec: DataSpec) -> DatasetInfo:
         mean=mean,
         std=std,
         levels=meta.levels,
-        notes=meta.notes,
+        notes=tuple(note for note in meta.notes if spec.split != "paper" or not note.startswith(NO_VAL)),
         licence=None if record is None else record.licence,
         dc_augmentation=None if record is None else record.dc_augmentation,
         pool=prepared.pool,

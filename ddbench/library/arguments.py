@@ -10,7 +10,7 @@ from typing import Any
 
 from ddbench.core.errors import DataError, UsageError
 
-_OPTION = re.compile(r"--(range|preprocess|labels|label) ([\w-]+)")
+_OPTION = re.compile(r"--(range|preprocess|labels|label|device|executor|engine) (?:'([^']*)'|([\w-]+(?::\d+)?))")
 """Options of the command that are arguments of the function."""
 
 
@@ -26,8 +26,8 @@ def listed(value: Any) -> list[Any]:
 
 
 def sizes(value: Any, kind: type[int] | type[float]) -> list[Any]:
-    """One size or several as a list; those in a text are numbers, and what is none stays for a message."""
-    return [_number(one, kind) for one in listed(value)] if isinstance(value, str) else listed(value)
+    """One size or several as a list; texts are numbers, and what is none stays for a message."""
+    return [_number(one, kind) if isinstance(one, str) else one for one in listed(value)]
 
 
 def settings(given: Any) -> list[tuple[str, str, Any]]:
@@ -52,7 +52,7 @@ def one_of(name: str, value: Any, known: Sequence[str]) -> None:
 
 
 @contextmanager
-def speaking_of(sets: Mapping[str, Any], folder: Path) -> Iterator[None]:
+def speaking_of(sets: Mapping[str, Any], folder: Path = Path()) -> Iterator[None]:
     """A block whose errors speak of sets and arguments, not of the files and options behind them.
 
     Args:
@@ -66,7 +66,7 @@ def speaking_of(sets: Mapping[str, Any], folder: Path) -> Iterator[None]:
         for i, (name, one) in enumerate(sets.items()):
             if not isinstance(one, str | Path):
                 text = re.sub(re.escape(f"{folder / str(i)}.") + r"\w+", f"set {name!r}", text)
-        raise type(error)(_OPTION.sub(r"\1='\2'", text)) from error
+        raise type(error)(_OPTION.sub(lambda said: f"{said[1]}={said[2] or said[3] or ''!r}", text)) from error
 
 
 def _number(text: str, kind: type[int] | type[float]) -> int | float | str:

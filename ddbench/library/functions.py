@@ -142,8 +142,8 @@ def run(
         timeout, reference_limit, executor=executor, jobs=jobs, threads=threads, device=device, engine=engine,
         isolate=isolate, retry_failed=retry_failed, keep_logits=keep_logits, wanted=wanted,
     )  # fmt: skip
-    with kept(), one_file_plugins(paths(plugin)) as registries:
-        check_executor(executor, jobs, device, wanted)
+    with kept(), one_file_plugins(paths(plugin)) as registries, speaking_of({}):
+        check_executor(executor, how.jobs, device, wanted)
         folder, plan = planned(
             suite_of(words, registries), registries, folder_at(out), retry_failed=retry_failed, aside=True
         )
@@ -255,6 +255,8 @@ def evaluate(
     one_of("range", range, ("01", "255", "normalised"))
     one_of("labels", labels, ("hard", "probs", "logits", "centred"))
     one_of("split", split, ("default", "paper"))
+    with speaking_of({}):
+        check_executor(None, how.jobs, device)
     flags = Flags(None if preprocess is None else named(preprocess), range, labels, None)
     named_sets = by_name(sets)
     with (
@@ -309,8 +311,8 @@ def _how(timeout: float | str | None, reference_limit: float | str, **more: Any)
         UsageError: If a word is none of those that there are, or a number impossible.
     """
     limits = {
-        "timeout_s": None if timeout is None else seconds_of(timeout),
-        "reference_limit_s": seconds_of(reference_limit),
+        f"{name}_s": value if value is None else seconds_of(value, name)
+        for name, value in (("timeout", timeout), ("reference_limit", reference_limit))
     }
     return checked(How, {**limits, **more}, "how nodes are computed", {})
 

@@ -9,13 +9,13 @@ from typing import Protocol
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
+from ddbench.core.asked import Asked
 from ddbench.core.documents import Document
 from ddbench.core.errors import InterruptedRunError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.process_state import kept
 from ddbench.core.profiles import for_tests_only, profile
 from ddbench.core.records import ENGINES
-from ddbench.core.specs import Frozen
 from ddbench.core.store.folder import Store
 from ddbench.core.store.leftovers import sweep
 from ddbench.library.folders import opened
@@ -49,7 +49,7 @@ class Watcher(Monitor, Protocol):
         ...
 
 
-class How(Frozen):
+class How(Asked):
     """How pending nodes are computed: never what they compute.
 
     Attributes:

@@ -14,7 +14,7 @@ from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.plugin.registry import Registry
-from ddbench.core.plugin.targets import absent
+from ddbench.core.plugin.unwritten import problem_of
 from ddbench.core.profiles import Profile
 from ddbench.core.roles import parse_label
 from ddbench.core.specs import Budget, CellSpec, DatasetInfo, StudentInfo
@@ -266,14 +266,14 @@ def build(suite: Suite, registries: Registries, profile: Profile) -> Grid:
 
 
 def _check_targets(rows: list[Row], registries: Registries) -> None:
-    """Refuse a method whose class is not where its record says.
+    """Refuse a method whose class is not where its record says, or lacks a function that is called.
 
     Raises:
         PluginError: If there is one.
     """
     for info in {row.method.name: row.method for row in rows}.values():
-        if (missing := absent(info.target)) is not None:
-            plugin = registries.methods.origin(info.name).distribution
+        plugin = registries.methods.origin(info.name).distribution
+        if (missing := problem_of(info.target, plugin)) is not None:
             raise PluginError(
                 f"method {info.name!r} ({plugin}): target {info.target!r}: {missing} "
                 "(see docs/reference/hooks/methods.md)"

@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
 
 from ddbench.core.api import MethodInfo
+from ddbench.core.asked import Asked
 from ddbench.core.errors import PluginError, first_problem
 from ddbench.core.specs import Budget, Frozen
 
@@ -20,7 +21,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """PyYAML's own in C where it was built with it: all presets take 20 ms instead of 0.2 s."""
 
 
-class Condition(Frozen):
+class Condition(Asked):
     """Where a preset applies; a field that is not given applies everywhere.
 
     Attributes:

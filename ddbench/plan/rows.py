@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from ddbench.core.api import MethodInfo, Params
+from ddbench.core.asked import mistaken
 from ddbench.core.errors import PluginError, UsageError, parameter_problem, shown_value
 from ddbench.core.infos import IMPORTED
 from ddbench.core.plugin.limited import asked
@@ -172,6 +173,10 @@ def validated(row: Row, values: Mapping[str, Any], *, partial: bool = False) -> 
     cls = params_class(row.method)
 
     def made() -> Params | str:
+        fields = cls.model_fields
+        for name, value in values.items():
+            if name in fields and (why := mistaken(value, fields[name].annotation)):
+                return f"parameter {name}: {why}"
         try:
             return cls.model_validate(dict(values))  # type: ignore[no-any-return]
         except ValidationError as error:

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from ddbench.core.asked import Asked
 from ddbench.core.errors import UsageError, shown_count
 from ddbench.core.names import is_address, meant, nearest
 from ddbench.core.roles import Kind
@@ -84,7 +85,7 @@ MOST_IPC = 10**9
 """More than any class has images."""
 
 
-class BudgetAxis(Frozen):
+class BudgetAxis(Asked):
     """The sizes to condense to; one of the two is given.
 
     Attributes:
@@ -115,7 +116,7 @@ class BudgetAxis(Frozen):
         return [Budget(fraction=fraction) for fraction in dict.fromkeys(self.fraction)]
 
 
-class Seeds(Frozen):
+class Seeds(Asked):
     """How often; None: as the profile says.
 
     Attributes:
@@ -130,7 +131,7 @@ class Seeds(Frozen):
     random: PositiveInt | None = None
 
 
-class Exclusion(Frozen):
+class Exclusion(Asked):
     """Cells to leave out: those that match every field given.
 
     Attributes:
@@ -181,7 +182,7 @@ class Exclusion(Frozen):
         return named and all(name in cell and cell[name] == value for name, value in wanted.items())
 
 
-class Suite(Frozen):
+class Suite(Asked):
     """What to run. No include, no interpolation, no inheritance; unknown keys are errors.
 
     Attributes:

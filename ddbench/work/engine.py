@@ -15,6 +15,7 @@ from ddbench.core.records import ENGINES
 from ddbench.core.specs import Frozen
 from ddbench.models.fused.library import build, missing, no_bf16
 from ddbench.work.allocator import keep_freed
+from ddbench.work.executors.devices import ELSE
 
 
 class Engine(Frozen):
@@ -86,7 +87,8 @@ def choose(*, device: str, threads: int | None, engine: str = "auto") -> Engine:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from None
+        why = str(error).splitlines()[0]
+        raise UsageError(f"--device {device}: torch cannot use it here ({why}); {ELSE}") from None
     if ":" in device:
         torch.cuda.set_device(device)
     wished = os.environ.get("OMP_NUM_THREADS", "")

@@ -14,6 +14,7 @@ from ddbench.cli import invoke
 from ddbench.cli.plugin.doctor import undeclared
 from ddbench.testing import CHECKS, subject
 from ddbench.testing.architecture_checks import ARCHITECTURE_CHECKS
+from ddbench.work.executors import devices
 
 pytest_plugins = ["ddbench.testing.fixtures"]
 
@@ -206,7 +207,9 @@ def test_check_answers_wrong_arguments_at_once(arguments, message, plugin_file, 
     assert message in said(capsys)
 
 
-def test_check_runs_a_method_on_the_device_that_is_asked_for(plugin_file, monkeypatch, capsys):
+def test_check_runs_a_method_on_the_device_that_is_asked_for(plugin_file, monkeypatch, capsys, tmp_path):
+    (tmp_path / "dxg").touch()
+    monkeypatch.setattr(devices, "FILES", tmp_path)
     asked, opened = set(), subject.open_context
     monkeypatch.setattr(
         subject, "open_context", lambda *args, device, **rest: asked.add(device) or opened(*args, device="cpu", **rest)

@@ -168,3 +168,24 @@ def test_new_says_when_the_folder_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert invoke(["plugin", "new", "peek", "--to", str(tmp_path / "file")]) != 0
     assert "--to DIR" in said(capsys)
+
+
+@pytest.mark.parametrize("part", ["", "src/ddbench_x/__init__.py"], ids=["its folder", "its module"])
+def test_a_package_in_place_of_a_file_is_answered_with_how_it_is_installed(part, tmp_path, capsys):
+    assert invoke(["plugin", "new", "x", "--to", str(tmp_path)]) == 0
+    package = tmp_path / "ddbench-x"
+    assert invoke(["list", "methods", "--plugin", str(package / part)]) == 2
+    assert f"install it by `pip install -e {package}`, and leave --plugin out" in said(capsys)
+
+
+def test_the_commands_that_come_next_are_printed_in_their_order_and_can_be_typed(tmp_path, monkeypatch, capsys):
+    """Before the first of them the name is unknown, and the message names that command."""
+    monkeypatch.chdir(tmp_path)
+    assert invoke(["plugin", "new", "x", "--to", "a b"]) == 0
+    install, check = capsys.readouterr().err.strip().removeprefix("next: ").split(" && ")
+    assert shlex.split(install) == ["pip", "install", "-e", "a b/ddbench-x"]
+    assert shlex.split(check) == ["ddbench", "plugin", "check", "x"]
+    monkeypatch.chdir(tmp_path / "a b")
+    for words in (shlex.split(check)[1:], ["run", "--methods", "x", "--ipc", "1"], ["describe", "x"]):
+        assert invoke(words) == 2
+        assert "ddbench-x is here and not installed: `pip install -e ddbench-x`" in said(capsys)

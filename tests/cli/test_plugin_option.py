@@ -92,6 +92,8 @@ def test_the_members_of_the_file_are_listed_and_described_by_this_command_alone(
     plain = name.partition("@")[0]
     assert invoke(["describe", plain, "--plugin", file]) == 0
     assert "mine" in capsys.readouterr().out
+    assert invoke(["describe", plain, "--plugin", file, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["from"] == file, "the same is said of members of every kind"
     assert invoke(["describe", plain]) == 2
 
 

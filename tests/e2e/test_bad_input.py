@@ -44,6 +44,8 @@ def run(out, *arguments):
             ["--methods", "dm", "--ipc", "1", "--set", "dm.lr_img=-1"],
             "parameter lr_img: Input should be greater than 0",
         ),
+        (["--methods", "dm", "--ipc", "1", "--set", "dm.iterations=true"], "parameter iterations: True is no number"),
+        (["--methods", "dm", "--ipc", "1", "--set", "dm.lr_img=false"], "parameter lr_img: False is no number"),
         (["--methods", "dm", "--ipc", "1", "--set", "kmeans.x=1"], "'kmeans' is not among the methods"),
         (["--methods", "dm", "--ipc", "1", "--set", "lr"], "is not of the form method.param=value"),
         (["--methods", "dm", "--ipc", "0"], "ipc must be at least 1, got 0"),

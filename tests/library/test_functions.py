@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 import threading
@@ -180,6 +182,37 @@ def test_what_is_wrong_is_said_before_anything_is_computed(call, message, tmp_pa
     with pytest.raises(UsageError, match=message):
         call()
     assert not list(tmp_path.rglob("condense.json"))
+
+
+COUNTS = {
+    "ipc": "budget.ipc: ", "fraction": "budget.fraction: ", "seeds": "seeds.condense: ", "eval_seeds": "seeds.evaluate: ",
+    "random_seeds": "seeds.random: ", "jobs": "jobs: ", "threads": "threads: ", "timeout": "timeout=",
+    "reference_limit": "reference_limit=",
+}  # fmt: skip
+"""What messages call arguments that are numbers."""
+NUMBERS = [
+    (function, name)
+    for function in (ddbench.run, ddbench.evaluate)
+    for name, one in inspect.signature(function).parameters.items()
+    if re.search(r"\b(int|float)\b", str(one.annotation))
+]
+
+
+@pytest.mark.parametrize(("function", "name"), NUMBERS, ids=lambda part: getattr(part, "__name__", part))
+def test_a_boolean_is_no_number_in_any_argument(function, name, tmp_path):
+    what = {"sets": FLOATS, "dataset": "digits", "range": "01"}
+    if function is ddbench.run:
+        what = {"methods": ["random"]} | ({} if name == "fraction" else {"ipc": 1})
+    for value in (True, [True], False) if name in ("ipc", "fraction") else (True, False):
+        with pytest.raises(UsageError, match=f"{COUNTS[name]}(True|False) is (no number|not a duration)"):
+            function(**what | {name: value}, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_texts_of_numbers_are_numbers_as_on_the_command_line(results, folder):
+    texts = {"seeds": "1", "eval_seeds": "1", "jobs": "1", "threads": "1", "timeout": "300", "reference_limit": "0"}
+    again = ddbench.run(["random"], ipc=["1"], out=folder, **{**QUICK, **texts})
+    assert {record.key for record in again.records} <= {record.key for record in results.records}
 
 
 @pytest.mark.parametrize(

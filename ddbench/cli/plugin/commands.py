@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ddbench.cli.plugin.new import KINDS, create
 from ddbench.core.api import MethodInfo
 from ddbench.core.errors import UsageError, printable, unknown
 from ddbench.core.plugin.loader import PluginReport, Registries, active, installed, load, params_class
+from ddbench.work.executors.devices import named
 
 
 @click.group()
@@ -78,6 +80,7 @@ def check(subject: str, settings: tuple[tuple[str, str, Any], ...], files: Path 
             raise UsageError(f"--set {name}.…: {name!r} is not checked here (checked: {', '.join(names)})")
     if device != "cpu" and (others := [f"{noun} {name}" for noun, name in members if noun != "method"]):
         raise UsageError(f"--device {device}: only methods are checked there, not {others[0]}")
+    named(device)
     passed = []
     for noun, name in members:
         given = {parameter: value for member, parameter, value in settings if member == name}
@@ -183,7 +186,7 @@ def new(name: str, kind: str, folder: Path) -> None:
     """Write a complete package: ddbench-NAME/, installable, with an example that works and a passing contract test."""
     made = create(kind, name, folder, installed())
     click.echo(made)
-    click.echo(f"next: pip install -e {made} && ddbench plugin check {name}", err=True)
+    click.echo(f"next: pip install -e {shlex.quote(str(made))} && ddbench plugin check {name}", err=True)
 
 
 @plugin.command()

@@ -33,6 +33,7 @@ def compare(first: Path, second: Path) -> int:
     """
     from ddbench.results.audit.compare import OUTCOMES, machines_differ
     from ddbench.results.audit.compare import compare as compared
+    from ddbench.results.tables.observations import ORIGIN
 
     records = [_of(path) for path in (first, second)]
     pairs = compared(*records)
@@ -48,6 +49,8 @@ def compare(first: Path, second: Path) -> int:
             click.echo(f"  {_title(pair)}{f': {pair.why}' if pair.why else ''}")
         if len(members) > SHOWN:
             click.echo(f"  and {len(members) - SHOWN} more")
+    if any("origin" in f"{pair.row} {pair.why}" for pair in pairs):
+        click.echo(ORIGIN)
     if any(pair.weak for pair in pairs):
         click.echo("intervals of fewer than three students are too narrow to judge by, and do not decide the exit code")
     if differ := machines_differ(*records):

@@ -16,6 +16,7 @@ from ddbench.core.records import Record
 from ddbench.core.specs import ArtifactSpec
 from ddbench.library.folders import opened
 from ddbench.results.tables.observations import Owners
+from ddbench.work.executors.devices import named
 
 if TYPE_CHECKING:
     from ddbench.results.audit.quartiles import Noted
@@ -36,6 +37,7 @@ def quartiles(out: Path, device: str, threads: int | None) -> int:
     """
     from ddbench.results.audit.quartiles import note_quartiles, wanted
 
+    named(device)
     families = active().architectures
     records = wanted(opened(out).records())
     own = {_data(record) for path, record in records if out in path.parents}

@@ -13,6 +13,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,9 +113,14 @@ def read(path: Path) -> OneFile:
     """Read a one-file plugin and the modules beside it.
 
     Raises:
-        PluginError: If the file is missing, or its name is not one that a new module can have.
+        PluginError: If the file is missing or a package's, or its name is not one that a new module can have.
     """
     stem = path.stem
+    if path.is_dir() or (stem == "__init__" and path.is_file()):
+        folders = [*([path] if path.is_dir() else []), *path.parents]
+        package = next((one for one in folders if (one / "pyproject.toml").is_file()), folders[0])
+        how = f"`pip install -e {shlex.quote(str(package))}`"
+        raise PluginError(f"--plugin {path}: a package, not a file: install it by {how}, and leave --plugin out")
     if not path.is_file():
         raise PluginError(f"--plugin {path}: no such file")
     if not stem.isidentifier():

@@ -13,7 +13,7 @@ from ddbench.core.errors import PluginError, first_problem
 from ddbench.core.plugin.limited import asked
 from ddbench.core.plugin.loader import Registries, import_target
 from ddbench.core.plugin.registry import FIRST_PARTY
-from ddbench.core.plugin.targets import absent
+from ddbench.core.plugin.unwritten import problem_of
 from ddbench.core.profiles import Profile
 from ddbench.core.specs import DatasetInfo, StudentInfo
 
@@ -41,7 +41,8 @@ class Protocol:
 
         Raises:
             UsageError: If there is none.
-            PluginError: If its params are no :class:`ProtocolParams`, or its class's module does not exist.
+            PluginError: If its params are no :class:`ProtocolParams`, its class's module does not exist, or the class
+                lacks ``fit``.
         """
         info = registries.protocols.get(name)
         found = import_target(info.params)
@@ -53,7 +54,7 @@ class Protocol:
             protocol.refuse(
                 f"{info.params} is not a subclass of ddbench.ProtocolParams" + (f"; it lacks {lacks}" if lacks else "")
             )
-        if (missing := absent(info.target)) is not None:
+        if (missing := problem_of(info.target, protocol.plugin)) is not None:
             protocol.refuse(f"target {info.target!r}: {missing}")
         return protocol
 

@@ -7,7 +7,7 @@ of the smaller part, and because its subsets are nested: the first m images it d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -20,6 +20,9 @@ Indices: TypeAlias = npt.NDArray[np.int64]
 
 HOLDOUT = 0.1
 """Share of val, and of test, where the source does not say."""
+
+NO_TEST, NO_VAL = "the source has no test split", "the source has no val split"
+"""How notes on what was split off begin."""
 
 _SEED = 0
 """Splits are part of a data set's definition: their seed never varies."""
@@ -101,13 +104,13 @@ def make_splits(
         given[name], train = train[goes], train[~goes]
     splits = Splits(train, given["val"], given["test"])
     notes += _lacking(splits, labels, class_names)
-    if "test" in missing:
-        sizes = f"{len(splits.train)}/{len(splits.val)}/{len(splits.test)}"
-        notes.append(
-            f"the source has no test split: stratified {sizes} images (train/val/test), fixed seed; all results are "
-            "conditional on this one split"
-        )
-    return Splits(splits.train, splits.val, splits.test, tuple(notes))
+    if missing:
+        drawn = [part for part in PARTS if part == "train" or part in missing]
+        sizes = "/".join(str(len(getattr(splits, part))) for part in drawn)
+        what = NO_TEST if "test" in missing else NO_VAL
+        share = f"{what}: stratified {sizes} images ({'/'.join(drawn)}), fixed seed"
+        notes.append(share + "; all results are conditional on this one split" * ("test" in missing))
+    return replace(splits, notes=tuple(notes))
 
 
 def _require_enough(labels: Labels, whole: Labels, class_names: Sequence[str], missing: Sequence[str]) -> None:

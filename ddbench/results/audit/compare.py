@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +11,8 @@ from ddbench.core.specs import Budget
 from ddbench.results.audit.verify import SAME_TO_THE_BIT
 from ddbench.results.stats import LEVEL
 from ddbench.results.stats.prediction import prediction_interval
-from ddbench.results.tables.observations import Observation, Setting, observe
+from ddbench.results.tables.observations import Observation, Setting, as_text, observe
+from ddbench.results.tables.tables import standing
 
 Outcome = Literal["equal", "inside", "outside", "status", "other key", "only in first", "only in second"]
 OUTCOMES: dict[Outcome, str] = {
@@ -58,7 +58,7 @@ class Pair:
 
 
 def compare(first: Sequence[Record], second: Sequence[Record], *, level: float = LEVEL) -> list[Pair]:
-    """All places of two collections, in the order of the first, then those that only the second has.
+    """All places of two collections, as the tables of the first have them, then those that only the second has.
 
     Args:
         first: Records that the second are held against; of equal keys the latest counts.
@@ -81,8 +81,14 @@ def compare(first: Sequence[Record], second: Sequence[Record], *, level: float =
 
 
 def _places(records: Sequence[Record]) -> dict[tuple[Any, ...], Observation]:
-    found = {(one.setting, one.row, one.budget, one.r, one.e): one for one in observe(records)}
-    return {place: one for place, one in found.items() if one.key}
+    found = [one for one in observe(records) if one.key]
+    tables = list(dict.fromkeys(one.setting for one in found))
+
+    def order(one: Observation) -> tuple[Any, ...]:
+        size = one.budget.place if one.budget else ()
+        return tables.index(one.setting), standing(one), one.row, size, one.r, one.e
+
+    return {(one.setting, one.row, one.budget, one.r, one.e): one for one in sorted(found, key=order)}
 
 
 def _paired(first: Observation | None, second: Observation | None, hashes: Sequence[Mapping[str, str | None]]) -> Pair:
@@ -124,7 +130,7 @@ def _differences(first: Observation, second: Observation) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = as_text(value)
     return text if len(text) <= 24 else f"{text[:20]}…"
 
 
@@ -150,5 +156,6 @@ def machines_differ(first: Sequence[Record], second: Sequence[Record]) -> list[s
             for records in (first, second)
         ]
         if values[0] != values[1] and all(values):
-            found.append(f"{name}: {', '.join(sorted(values[0]))} and {', '.join(sorted(values[1]))}")
+            called = "hashes of the compiled operations" if name == "compiled" else name
+            found.append(f"{called}: {', '.join(sorted(values[0]))} and {', '.join(sorted(values[1]))}")
     return found

@@ -78,6 +78,11 @@ def prediction_interval(
         mean = fmean(x for group in groups for x in group)
         share = (mean / 100 * n_test + 2) / (n_test + 4)
         half = 100 * float(ndtri((1 + level) / 2)) * math.sqrt(share * (1 - share) / n_test * (1 + 1 / n))
-        return Interval(mean - half, mean + half, n, weak=True)
+        return _around(mean, half, n, weak=True)
     half = float(stdtrit(df, (1 + level) / 2)) * math.sqrt(spread)
-    return Interval(mean - half, mean + half, n, weak=False)
+    return _around(mean, half, n, weak=False)
+
+
+def _around(mean: float, half: float, n: int, *, weak: bool) -> Interval:
+    """Clipped to what accuracies can be."""
+    return Interval(max(mean - half, 0.0), min(mean + half, 100.0), n, weak)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ddbench.core.roles import RECIPE_OF
 from ddbench.results.tables.effort import below_published, made_for
-from ddbench.results.tables.observations import Observation
+from ddbench.results.tables.observations import ORIGIN, Observation
 
 if TYPE_CHECKING:
     from ddbench.results.tables.cells import Cell
@@ -58,6 +58,7 @@ def _texts(
     sizes = [*_purchase(row, observations), *_shortfall(row, columns)]
     effort = [*_cut(observations, columns), *below_published(observations)]
     kernels = [] if trains_student else made_for(observations)
+    warned |= dict.fromkeys([ORIGIN] * ("origin=" in row.label))
     told = [*warned, *kernels, *_starts(observations), *_students(observations), *_conditions(row, trains_student)]
     return [*told, *sizes, *effort]
 

@@ -368,12 +368,16 @@ def _differing(recipes: Iterable[dict[str, Any]]) -> list[str]:
     return sorted(name for name, seen in values.items() if len(seen) > 1)
 
 
+ORIGIN = "origin is a package, or the hash of a plugin's file, which every edit changes"
+"""What is said where origins are shown."""
+
+
 def _labelled(observation: Observation, names: list[str]) -> Observation:
-    shown = [f"{name}={_shown(observation.recipe[name])}" for name in names if name in observation.recipe]
+    shown = [f"{name}={as_text(observation.recipe[name])}" for name in names if name in observation.recipe]
     return replace(observation, row=f"{observation.row} [{', '.join(shown)}]") if shown else observation
 
 
-def _shown(value: Any) -> str:
+def as_text(value: Any) -> str:
     """As text; of hashes the beginning."""
     text = value if isinstance(value, str) else json.dumps(value)
     return re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b", r"\1", text)

@@ -255,7 +255,7 @@ def _table(setting: Setting, observations: list[Observation]) -> Table:
     data: dict[str, Any] = json.loads(setting.data)
     columns = _columns(observations)
     by_row: dict[str, list[Observation]] = {}
-    for observation in sorted(observations, key=_place):
+    for observation in sorted(observations, key=standing):
         by_row.setdefault(observation.row, []).append(observation)
     plain = [_row(label, members, columns) for label, members in by_row.items()]
     judged = data.get("split") != TUNE  # configurations are chosen by a ledger, not judged
@@ -310,8 +310,8 @@ def _group(observation: Observation) -> float:
     return 3 if observation.role.is_control else 2.5 if observation.facts.own_student else 2
 
 
-def _place(observation: Observation) -> tuple[float, float, bool]:
-    """Within its group a row stands where the command had it, twins behind it; what does not say where comes last."""
+def standing(observation: Observation) -> tuple[float, float, bool]:
+    """Sorts rows: within its group where the command had it, twins behind it; what does not say where comes last."""
     place = observation.facts.place
     if place is None:
         return _group(observation), math.inf, False

@@ -16,7 +16,7 @@ from ddbench.core.specs import Frozen
 from ddbench.core.store import jobs
 from ddbench.core.store.folder import Store
 from ddbench.work.attempt import Outcome
-from ddbench.work.executors.devices import named
+from ddbench.work.executors.devices import check_name, named
 from ddbench.work.executors.wanted import BY_FORECAST, COMMON, Wanted
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Monitor
@@ -176,6 +176,7 @@ def check_executor(name: str | None, jobs: int | None, device: str, wanted: Want
     Raises:
         UsageError: If it cannot run so many, what it needs is not installed, or a GPU that is named is not there.
     """
+    check_name(device)
     if is_elsewhere(name):
         assert name is not None
         needs = EXECUTORS[name].needs

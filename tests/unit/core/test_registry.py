@@ -67,14 +67,40 @@ def test_a_member_of_another_type_is_refused(methods):
 
 
 @pytest.mark.parametrize(
-    ("typed", "hint"),
-    [("randon", "did you mean random?"), ("kmaens", "did you mean kmeans?"), ("xyz", "known: kmeans, random")],
+    ("typed", "hint", "own"),
+    [
+        ("randon", "did you mean random?", ""),
+        ("kmaens", "did you mean kmeans?", ""),
+        ("xyz", "known: kmeans, random", "; your own: `pip install -e FOLDER` of its package, or --plugin FILE.py"),
+    ],
 )
-def test_an_unknown_name_is_answered_with_the_nearest(methods, typed, hint):
+def test_an_unknown_name_is_answered_with_the_nearest(methods, typed, hint, own, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     add(methods, ALICE, info("random"), info("kmeans"))
     with pytest.raises(UsageError) as raised:
         methods.get(typed)
-    assert str(raised.value) == f"unknown method '{typed}'; {hint} (see `ddbench list methods`)"
+    assert str(raised.value) == f"unknown method '{typed}'; {hint} (see `ddbench list methods`){own}"
+
+
+@pytest.mark.parametrize(
+    ("there", "own"),
+    [
+        ("ddbench-mine/pyproject.toml", "; ddbench-mine is here and not installed: `pip install -e ddbench-mine`"),
+        ("mine.py", "; mine.py is here: add --plugin mine.py"),
+    ],
+)
+def test_a_plugin_that_lies_here_and_is_not_known_is_answered_with_what_makes_it_known(
+    methods, there, own, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).touch()
+    add(methods, ALICE, info("mite"))
+    for ask in (methods.get, methods.named):
+        with pytest.raises(UsageError) as raised:
+            ask("mine")
+        assert str(raised.value).endswith(own)
+    assert own not in str(unknown("format", "mine", ["table"], "ddbench run --help"))
 
 
 def test_an_unknown_name_in_an_empty_registry():

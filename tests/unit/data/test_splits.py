@@ -76,7 +76,22 @@ def test_without_test_split_shares_are_80_10_10_and_said() -> None:
 def test_official_test_leaves_val_ten_percent_of_train_in_equal_shares() -> None:
     labels = np.arange(1200) % 10
     splits = make_splits(labels, {"train": 1000, "test": 200}, NAMES)
-    assert np.bincount(labels[splits.val]).tolist() == [10] * 10 and splits.notes == ()
+    assert np.bincount(labels[splits.val]).tolist() == [10] * 10
+    assert splits.notes == ("the source has no val split: stratified 900/100 images (train/val), fixed seed",)
+
+
+def test_a_note_counts_what_was_split_off_and_nothing_that_the_source_has() -> None:
+    labels = np.arange(1100) % 10
+    (note,) = make_splits(labels, {"train": 1000, "val": 100}, NAMES).notes
+    assert note.startswith("the source has no test split: stratified 900/100 images (train/test), fixed seed; all res")
+    assert make_splits(labels, {"train": 900, "val": 100, "test": 100}, NAMES).notes == ()
+
+
+def test_a_note_counts_the_images_of_a_split_in_which_every_class_must_be() -> None:
+    labels = np.array([*[0] * 20, 1, 1, 0, 1])
+    splits = make_splits(labels, {"train": 22, "test": 2}, NAMES[:2])
+    assert np.bincount(labels[splits.val]).tolist() == [1, 1]
+    assert splits.notes == ("the source has no val split: stratified 20/2 images (train/val), fixed seed",)
 
 
 def test_holdout_sizes_are_exact() -> None:
@@ -106,7 +121,7 @@ def test_class_that_is_too_small_is_named() -> None:
 
 def test_classes_that_the_sources_own_test_part_lacks_are_noted() -> None:
     splits = make_splits(np.array([0, 1, 2] * 5 + [0, 0]), {"train": 15, "test": 2}, NAMES[:3])
-    assert splits.notes == ("no test image is of b, c",)
+    assert splits.notes[0] == "no test image is of b, c"
 
 
 def test_copies_stay_on_one_side_and_data_without_copies_are_split_as_before() -> None:

@@ -88,6 +88,7 @@ def test_own_test_images_are_never_opened(digits: Prepared, monkeypatch: pytest.
 
     test = set(digits.split("test").tolist())
     monkeypatch.setattr(on_disk, "_array", watched)
+    views._drawn.cache_clear()  # what another test of this process drew, too
     spec = DataSpec(name="digits", revision=digits.revision, split="tune", view=canonical_view({"train_size": 200}))
     info, (train, val), scored = describe(digits, spec), open_splits(spec, device="cpu"), open_test(spec, device="cpu")
     assert set(opened) == {"images", "labels", "train", "val"}

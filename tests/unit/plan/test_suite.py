@@ -46,6 +46,12 @@ def test_names_and_entries_mean_the_same():
         ({"protocols": None}, "expected a list"),
         ({"protocols": []}, "protocols is an empty list"),
         ({"seeds": {"condense": 0}}, "greater than 0"),
+        ({"seeds": {"condense": True}}, "seeds.condense: True is no number"),
+        ({"seeds": {"random": False}}, "seeds.random: False is no number"),
+        ({"master_seed": True}, "master_seed: True is no number"),
+        ({"budget": {"ipc": [1, True]}}, "budget.ipc: True is no number"),
+        ({"budget": {"fraction": [True]}}, "budget.fraction: True is no number"),
+        ({"exclude": [{"ipc": True}]}, "exclude.0.ipc: True is no number"),
         ({"schema": 2}, "schema"),
         ({"exclude": [{}]}, "an exclusion names at least one"),
     ],
@@ -109,7 +115,7 @@ def test_the_suite_for_clusters_can_answer_what_it_asks():
 @pytest.mark.parametrize(
     ("seeds", "told"),
     [
-        ("5", ", got 5: write `seeds: {condense: 5}`"), ("'5'", ", got '5': write `seeds: {condense: '5'}`"),
+        ("5", ", got 5: write `seeds: {condense: 5}`"), ("true", ", got True"), ("'5'", ", got '5': write `seeds: {condense: '5'}`"),
         ("[5]", "mapping (`key: value`), got a list"), ("1.5", ", got 1.5"), ("0", ", got 0"), ("''", ", got ''"),
     ],
 )  # fmt: skip

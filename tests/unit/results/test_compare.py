@@ -7,10 +7,12 @@ import json
 import pytest
 
 from ddbench.core.store.jsonl import write_records
+from ddbench.publish.leaderboard import ordered
 from ddbench.results.audit.compare import compare, machines_differ
 from ddbench.results.stats.prediction import prediction_interval
+from ddbench.results.tables.observations import ORIGIN
 from tests.e2e.runs import ddbench
-from tests.factories import cell, keyed, pair
+from tests.factories import cell, change, keyed, pair
 
 
 def outcomes(first, second):
@@ -92,6 +94,50 @@ def test_machines_that_round_otherwise_are_named():
             record.env = {"threads": threads, "engine": "fused"}
     assert machines_differ(first, second) == ["threads: 1 and 2"]
     assert machines_differ(first, pair("dm")) == []  # older records do not say
+
+
+def from_file(digit):
+    """A cell of a one-file plugin, whose origin is the hash of its text."""
+    records = cell("mine", [50.0])
+    for record in records:
+        change(record, cell={"origin": digit * 64})
+    return keyed(records)
+
+
+def test_places_stand_as_the_command_has_its_rows_and_repetitions_in_their_order():
+    named = {"zeta": 1, "alpha": 2, "random": 3}
+    records = [one for row, at in named.items() for one in cell(row, [50.0] * 3, ipc=10, facts={"place": at})]
+    records += [*cell("zeta", [50.0], ipc=1, facts={"place": 1}), *cell("full", [97.0])]
+    found = compare(ordered(keyed(records)), [])
+    assert [(one.row, one.budget and one.budget.ipc) for one in found if not one.first.r] == [
+        ("full", None), ("random", 10), ("zeta", 1), ("zeta", 10), ("alpha", 10)
+    ]  # fmt: skip
+    assert [one.first.r for one in found if one.budget and one.budget.ipc == 10] == [0, 1, 2] * 3
+
+
+@pytest.mark.parametrize(("score", "end"), [(99.0, "100.00]"), (1.0, "[0.00, ")])
+def test_an_interval_ends_where_accuracies_do(score, end):
+    (found,) = compare(pair("dm", score), pair("dm", 50.0))
+    assert end in found.why
+
+
+def test_origins_are_short_and_the_command_says_what_they_are(tmp_path, capsys):
+    (found,) = compare(from_file("a"), from_file("b"))
+    assert (found.outcome, found.why) == ("other key", "origin aaaaaaaa and bbbbbbbb")
+    files = [tmp_path / f"{digit}.jsonl" for digit in "ab"]
+    for file in files:
+        write_records(file, from_file(file.stem))
+    assert ORIGIN in call(*files, capsys=capsys)[1].splitlines()
+    assert ORIGIN not in call(files[0], files[0], capsys=capsys)[1].splitlines()
+
+
+def test_the_hashes_of_compiled_operations_are_named():
+    collections = [pair("dm"), pair("dm")]
+    for digit, records in zip("ab", collections, strict=True):
+        for record in records:
+            record.env = {"compiled": digit * 16}
+    (said,) = machines_differ(*collections)
+    assert said == f"hashes of the compiled operations: {'a' * 16} and {'b' * 16}"
 
 
 def call(*words, capsys):

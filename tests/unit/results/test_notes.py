@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ddbench.results.tables.observations import ORIGIN
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell
+from tests.factories import cell, change, keyed
 
 POOL = {"experts": ("experts", "f" * 64)}
 SHARED = "conditional on one artifact that all repetitions share (experts)"
@@ -55,6 +56,14 @@ def test_twins_are_named_by_the_recipes_they_follow():
         records += cell("random_soft", [30.0, 31.0], label=label, facts={"role": role}, artifacts=POOL)
     (table,) = tables_of(records)
     assert table.footnotes == (f"random_soft, random_soft (recipe of datm, mtt): {SHARED}",)
+
+
+def test_rows_that_an_edit_of_their_file_told_apart_say_what_tells_them_apart():
+    records = [*cell("mine", [50.0, 51.0]), *cell("mine", [50.0, 51.0])]
+    for digit, record in zip("aaaabbbb", records, strict=True):
+        change(record, cell={"origin": digit * 64})
+    (table,) = tables_of(keyed(records))
+    assert f"mine [origin=aaaaaaaa], mine [origin=bbbbbbbb]: {ORIGIN}" in table.footnotes
 
 
 def test_equal_warnings_of_several_rows_are_one_note_and_other_ones_are_not():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 
-from ddbench import run
+from ddbench import evaluate, run
 from ddbench.core.errors import UsageError
 from ddbench.work import engine
 from ddbench.work.engine import Engine
@@ -61,7 +64,30 @@ def test_a_process_that_was_given_none_has_none(files, monkeypatch, told):
             named(device)
 
 
-def test_where_files_say_nothing_a_name_is_taken_at_its_word_and_all_is_refused():
+@pytest.mark.parametrize("told", [None, "0"])
+def test_where_no_driver_shows_a_gpu_none_is_taken_and_the_message_says_what_to_say(monkeypatch, told):
+    if told is not None:
+        monkeypatch.setenv(VARIABLE, told)
+    for device in ("cuda", "cuda:0", "cuda:0,cuda:1", "all"):
+        with pytest.raises(UsageError, match=f"--device {device}: no GPU is found here.*; say cpu or auto"):
+            named(device)
+
+
+def test_a_torch_for_cpus_is_told_without_importing_it(files, tmp_path, monkeypatch):
+    with_gpus(files, 1)
+    (tmp_path / "version.py").write_text("cuda = None\nhip = None\n")
+    found = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(devices, "find_spec", lambda name: found)
+    with pytest.raises(UsageError, match="--device cuda: the torch that is installed here computes on CPUs alone; say"):
+        named("cuda")
+    (tmp_path / "version.py").write_text("cuda = None\nhip = '6.2'\n")
+    assert named("cuda") == ()
+
+
+@pytest.mark.parametrize("driver", ["nvidiactl", "kfd", "dxg", "nvhost-gpu"])
+def test_where_files_do_not_count_gpus_a_name_is_taken_at_its_word_and_all_is_refused(files, driver):
+    (files / driver).touch()
+    assert named("cuda") == ()
     assert named("cuda:1") == ("cuda:1",)
     assert environment("cuda:1") == {VARIABLE: "1"}
     with pytest.raises(UsageError, match="name them"):
@@ -128,13 +154,68 @@ def test_a_device_that_is_not_there_is_a_mistake_in_the_command(files, tmp_path,
     assert not (tmp_path / "runs").exists()
 
 
-def test_gpus_that_torch_cannot_use_end_a_run_before_a_node_begins(tmp_path, capsys, monkeypatch):
+def test_gpus_that_torch_cannot_use_end_a_run_before_a_node_begins(files, tmp_path, capsys, monkeypatch):
+    with_gpus(files, 2)
     monkeypatch.setenv(VARIABLE, "GPU-nosuch,GPU-neither")
     out = tmp_path / "runs"
     assert ddbench("run", "--methods", "random", "--ipc", "1", *SMOKE, "--device", "all", "--out", out) == 2
     told = capsys.readouterr().err
-    assert any(f"cuda:{index}: --device cuda: " in told for index in (0, 1))
+    assert any(f"cuda:{index}: --device cuda: torch cannot use it here (" in told for index in (0, 1))
     assert not list(out.rglob("*.safetensors")) and not list(out.rglob(".claims/*"))
+
+
+NOWHERE = {
+    "banana": "'banana' is none of auto, cpu, cuda",
+    "": "'' is none of auto, cpu, cuda",
+    "CPU": "'CPU' is none of auto, cpu, cuda",
+    "cpu:0": "'cpu:0' is none of auto, cpu, cuda",
+    "cuda": "cuda: no GPU is found here; say cpu or auto",
+    "cuda:9": "cuda:9: no GPU is found here; say cpu or auto",
+}
+"""What is said of devices that a machine without GPUs does not have."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A results folder in which everything is made, and a file that is evaluated there."""
+    folder = tmp_path_factory.mktemp("finished")
+    generator = torch.Generator().manual_seed(0)
+    np.savez(folder / "mine.npz", images=torch.randint(0, 256, (10, 1, 8, 8), generator=generator, dtype=torch.uint8),
+             labels=torch.arange(10))  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "FILES", folder)
+        assert ddbench("run", "--methods", "random", "--ipc", "1", *SMOKE, "--out", folder / "runs") == 0
+    return folder
+
+
+@pytest.mark.parametrize("device", NOWHERE)
+def test_a_device_that_is_nowhere_is_refused_before_anything_is_looked_at_in_every_command(
+    finished, tmp_path, device, capsys
+):
+    known = ("--methods", "random", "--ipc", "1", *SMOKE, "--out", finished / "runs")
+    new = ("--methods", "random", "--ipc", "1", *SMOKE, "--out", tmp_path / "new")
+    foreign = ("evaluate", finished / "mine.npz", "--dataset", "digits", "--range", "255", "--out", tmp_path / "new")
+    for words in (("run", *known), ("run", *new), ("plan", *known), ("plan", *new), ("run", *new, "--dry-run"), foreign,
+                  ("results", "quartiles", "--out", finished / "runs"), ("plugin", "check", "random")):  # fmt: skip
+        assert ddbench(*words, "--device", device) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "--device" in line and NOWHERE[device] in line
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("device", NOWHERE)
+def test_functions_refuse_a_device_that_is_nowhere_as_their_argument(finished, tmp_path, device):
+    images = torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10)
+    for function in (
+        lambda: run(methods=["random"], ipc=[1], profile="smoke", out=finished / "runs", device=device),
+        lambda: run(methods=["random"], ipc=[1], profile="smoke", out=tmp_path / "new", device=device),
+        lambda: evaluate(images, dataset="digits", range="255", out=tmp_path / "new", device=device),
+    ):
+        with pytest.raises(UsageError) as error:
+            function()
+        assert str(error.value).startswith(f"device={device!r}")
+        assert NOWHERE[device].rpartition(": ")[2] in str(error.value)
+    assert not (tmp_path / "new").exists()
 
 
 def test_one_file_at_a_time_is_read_on_one_device(capsys, tmp_path):

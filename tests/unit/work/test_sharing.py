@@ -16,7 +16,11 @@ from tests.unit.plan.test_planner import planned
 
 
 @pytest.fixture(autouse=True)
-def _four_cores(monkeypatch):
+def _four_cores(monkeypatch, tmp_path_factory):
+    """A machine whose GPUs only ``CUDA_VISIBLE_DEVICES`` tells."""
+    files = tmp_path_factory.mktemp("dev")
+    (files / "dxg").touch()
+    monkeypatch.setattr(devices, "FILES", files)
     monkeypatch.setattr(sharing, "cores", lambda: 4)
     monkeypatch.setattr(sharing, "GPUS", ())
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
