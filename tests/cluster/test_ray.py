@@ -239,3 +239,26 @@ def test_a_lost_head_ends_the_run_in_one_line_and_another_cluster_continues(arou
     end(begin(around, "headless", *slow(around), "--executor", "ray"))
     assert same(slow_here, folders(around, "headless"))
     nothing_is_left(out)
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_where_no_cluster_is_running_auto_is_refused_at_once(around, tmp_path, monkeypatch, remembered):
+    """Ray remembers the last cluster of a machine by a file, and would ask a dead one for minutes."""
+    (tmp_path / "ray").mkdir()
+    if remembered:
+        (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    words = (
+        "--methods",
+        "random",
+        "--ipc",
+        "1",
+        "--profile",
+        "smoke",
+        "--executor",
+        "ray",
+        "--resources",
+        "address=auto",
+    )
+    _, said = end(begin(around, f"nowhere-{remembered}", *words), 2)
+    assert re.search(r"nobody answers at \S+:9 " if remembered else "Could not find any running Ray", said), said

@@ -107,7 +107,7 @@ class _Link:
         if address == "local":
             ray.init(address="local", num_cpus=cores(), include_dashboard=False, **quiet)
         else:
-            _check(address)
+            _check(_resolved(address))
             try:
                 ray.init(address=address, **quiet)
             except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
@@ -266,6 +266,16 @@ class _Link:
             import ray
 
             ray.shutdown()
+
+
+def _resolved(address: str) -> str:
+    """HOST:PORT of what Ray means by ``auto``: it remembers clusters that are gone."""
+    if address == "auto":
+        with contextlib.suppress(Exception):  # not of Ray's public functions; without a cluster Ray says so itself
+            from ray._private.services import canonicalize_bootstrap_address
+
+            return canonicalize_bootstrap_address(address) or address
+    return address
 
 
 def _check(address: str) -> None:
