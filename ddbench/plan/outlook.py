@@ -57,7 +57,7 @@ def summary(plan: Plan, *, limit_s: float, jobs: int = 1, packs_s: float | None 
     """
     beyond = [node for row in too_long(plan, limit_s) for node in row]
     nodes = expected(plan, limit_s)
-    there = sum(node.state != "unneeded" for node in plan.nodes.values())
+    there = sum(node.state != "unneeded" for node in plan.nodes.values()) - len(beyond)
     text = f"{len(nodes)} of {there} nodes to run"
     if (seconds := forecast_together_s(nodes, jobs)) and unknown(nodes) < len(nodes):
         whole = known_s(nodes)

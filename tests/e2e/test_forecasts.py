@@ -50,7 +50,7 @@ def test_the_table_of_the_other_rows_goes_to_stderr_and_stdout_is_the_final_one(
 def test_a_run_says_first_how_many_nodes_there_are_and_of_how_many_nothing_is_known(tmp_path, fresh_home, capsys):
     assert ddbench("run", *WORDS, "--reference-limit", "0", "--out", tmp_path) == 0
     first = capsys.readouterr().err.splitlines()[0]
-    assert first == "ddbench: 9 of 11 nodes to run; of 9 nodes nothing is known; `full` is not measured"
+    assert first == "ddbench: 9 of 9 nodes to run; of 9 nodes nothing is known; `full` is not measured"
 
 
 def test_a_plan_sums_up_by_method_and_json_keeps_its_rows(tmp_path, fresh_home, capsys):

@@ -371,8 +371,9 @@ class Slurm(Elsewhere):
             self._forget(job.handle)
         if not any(handle.executor == NAME for handle in jobs.handles(self._store.out)):
             shutil.rmtree(self._folder, ignore_errors=True)
-        if not all(map(_is_done, going)):
-            self._notices.tell_left(len(going))
+        left = [job for job in going if not jobs.is_cancelled(self._store.out, job.handle.name)]
+        if not all(map(_is_done, left)):
+            self._notices.tell_left(len(left))
 
     def _going(self) -> list[Submitted]:
         """The jobs that Slurm still has; all that are not known to be over where it does not answer."""
