@@ -132,6 +132,8 @@ def cancel(out: Path) -> int:
             click.echo(line)
         for one in mine:  # not before: the run that waits for it takes the mark for its end
             jobs.cancel(out, one.name)
+            if not jobs.is_known(out, one.name):  # that run has heard of the end already
+                jobs.remove(out, one.name)
     for one in found:
         if jobs.submitter_ended(one):  # no run waits for it
             jobs.remove(out, one.name)

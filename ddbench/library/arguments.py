@@ -10,7 +10,7 @@ from typing import Any
 
 from ddbench.core.errors import DataError, UsageError
 
-_OPTION = re.compile(r"--(range|preprocess|labels|label|device|executor|engine) (?:'([^']*)'|([\w-]+(?::\d+)?))")
+_OPTION = re.compile(r"--(range|preprocess|labels|label|device|executor|engine) (?:'([^']*)'|([\w:,-]*[\w-]))")
 """Options of the command that are arguments of the function."""
 
 
@@ -27,7 +27,12 @@ def listed(value: Any) -> list[Any]:
 
 def sizes(value: Any, kind: type[int] | type[float]) -> list[Any]:
     """One size or several as a list; texts are numbers, and what is none stays for a message."""
-    return [_number(one, kind) if isinstance(one, str) else one for one in listed(value)]
+    return [_number(one, kind) if isinstance(one, str) else plain(one) for one in listed(plain(value))]
+
+
+def plain(value: Any) -> Any:
+    """A number of numpy or torch as Python's; all else as it is."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
 
 
 def settings(given: Any) -> list[tuple[str, str, Any]]:
@@ -39,6 +44,21 @@ def settings(given: Any) -> list[tuple[str, str, Any]]:
     if not isinstance(given, Mapping) or not all(isinstance(more, Mapping) for more in given.values()):
         raise UsageError(f"set={str(given)[:200]}: parameters are given by method, set={{'dm': {{'iterations': 500}}}}")
     return [(method, name, value) for method, more in given.items() for name, value in more.items()]
+
+
+def words_given(resources: Any) -> dict[str, str]:
+    """What nodes on a cluster get, as the words of ``--resources``.
+
+    Raises:
+        UsageError: If it is no mapping of numbers and texts.
+    """
+    if resources is not None and not isinstance(resources, Mapping):
+        raise UsageError(f"resources={str(resources)[:80]!r}: a mapping, {{'cpus': 4, 'mem': '8G'}}")
+    found = {str(name): plain(value) for name, value in (resources or {}).items()}
+    for name, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise UsageError(f"resources={{{name!r}: {str(value)[:80]}}}: a number or a text, as for --resources")
+    return {name: str(value) for name, value in found.items()}
 
 
 def one_of(name: str, value: Any, known: Sequence[str]) -> None:
@@ -66,7 +86,8 @@ def speaking_of(sets: Mapping[str, Any], folder: Path = Path()) -> Iterator[None
         for i, (name, one) in enumerate(sets.items()):
             if not isinstance(one, str | Path):
                 text = re.sub(re.escape(f"{folder / str(i)}.") + r"\w+", f"set {name!r}", text)
-        raise type(error)(_OPTION.sub(lambda said: f"{said[1]}={said[2] or said[3] or ''!r}", text)) from error
+        error.args = (_OPTION.sub(lambda said: f"{said[1]}={said[2] or said[3] or ''!r}", text),)
+        raise
 
 
 def _number(text: str, kind: type[int] | type[float]) -> int | float | str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ddbench.core.documents import CellDocument, EvaluationDocument
 from ddbench.core.store.folder import Store
+from ddbench.core.words import counted
 from ddbench.library.runs import unfinished
 from ddbench.plan.graph import Node, Plan
 
@@ -84,4 +85,4 @@ def _counted(nodes: list[Node], *, more: bool = False) -> str:
     """``2 cells and 6 evaluations``."""
     counts = Counter(node.kind for node in nodes)
     word = " more" if more else ""
-    return " and ".join(f"{n}{word} {kind}{'' if n == 1 else 's'}" for kind, n in counts.items())
+    return " and ".join(counted(n, f"{word} {kind}".strip()) for kind, n in counts.items())

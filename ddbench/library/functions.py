@@ -16,7 +16,7 @@ from ddbench.core.durations import seconds_of
 from ddbench.core.errors import InterruptedRunError, UsageError
 from ddbench.core.plugin.loader import one_file_plugins
 from ddbench.core.process_state import kept
-from ddbench.library.arguments import by_name, file_of, listed, one_of, paths, settings, sizes, speaking_of
+from ddbench.library.arguments import by_name, file_of, listed, one_of, paths, settings, sizes, speaking_of, words_given
 from ddbench.library.causes import causes
 from ddbench.library.folders import each_once, folder_at, opened
 from ddbench.library.results import Results
@@ -137,7 +137,8 @@ def run(
         "settings": settings(set or {}),
         "where": "ddbench.run",
     }  # fmt: skip
-    wanted = wanted_of({name: str(value) for name, value in (resources or {}).items()}, store)
+    one_of("store", store, ("shared", "driver"))
+    wanted = wanted_of(words_given(resources), store)
     how = _how(
         timeout, reference_limit, executor=executor, jobs=jobs, threads=threads, device=device, engine=engine,
         isolate=isolate, retry_failed=retry_failed, keep_logits=keep_logits, wanted=wanted,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from tqdm.auto import tqdm
 
+from ddbench.core.words import counted
 from ddbench.plan.forecast import duration
 from ddbench.plan.graph import Node
 from ddbench.plan.outlook import forecast_together_s, known_s, names, together_s, unknown
@@ -133,7 +134,7 @@ class Progress(Silent):
         """``about 2 min left, 3 nodes of unknown length``; empty where nothing is to be said."""
         seconds, others = self.left()
         parts = [f"about {duration(seconds)} left"] if seconds else []
-        parts += [f"{others} node{'' if others == 1 else 's'} of unknown length"] if others else []
+        parts += [f"{counted(others, 'node')} of unknown length"] if others else []
         return ", ".join(parts)
 
     def begin(self, node: Node) -> None:
@@ -167,13 +168,14 @@ class Progress(Silent):
 
     def end(self, node: Node) -> None:
         """A node is done."""
-        self.done += 1
-        self.total = max(self.total, self.done)  # a reference that was expected to take too long, and does not
-        self._gone_s += node.forecast_s or 0.0
         running = self._forget(node.key)
+        self.done += node.state != "unmeasured"
+        self.total = max(self.total, self.done)  # a reference that was expected to take too long, and does not
+        self._gone_s += (node.forecast_s or 0.0) if running is not None else 0.0
         seconds = 0.0 if running is None else self._clock() - running.started
         if self._nodes is not None:
-            self._nodes.update(1)
+            self._nodes.total = self.total
+            self._nodes.update(self.done - self._nodes.n)
             self._show_left()
         state = "done" if node.state == "cached" else node.state
         if self.style == "plain":
@@ -189,7 +191,7 @@ class Progress(Silent):
 
     def waiting(self, nodes: int, holders: Sequence[str]) -> None:
         """Other processes hold what is left."""
-        text = f"waiting for {nodes} nodes of {', '.join(holders) or 'another process'}"
+        text = f"waiting for {counted(nodes, 'node')} of {', '.join(holders) or 'another process'}"
         if self.style == "plain" and text != self._waits:
             print(text, file=sys.stderr, flush=True)
         self._waits = text

@@ -42,6 +42,11 @@ class Line:
     steps: int
     artifact: str | None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether it was to be made when the run began; a reference that takes too long may turn out not to."""
+        return self.state != "unmeasured"
+
 
 @dataclass(frozen=True, slots=True)
 class Working:
@@ -73,7 +78,7 @@ class Standing:
         failed: Without one: the node and the reason.
         working: That processes work on, or did when they ended.
         handed: Jobs at an engine, and how many of their nodes wait there.
-        waiting: That nobody has.
+        waiting: That nobody has, or a process that has ended.
         left_s: When all is done by forecast, if as many processes go on as work now [s]; None: of no node that is left
             anything is known.
         unknown: Of how many nodes that are left nothing is known.
@@ -113,10 +118,10 @@ class Watched:
         Raises:
             UsageError: If no run was ever started there.
         """
-        lines = plan_of(self.out)
         ended = self._ended()
         store = Store(self.out)
         held = holders(store.claims(shared=False)) | holders(store.claims(shared=True))
+        lines = [line for line in plan_of(self.out) if line.wanted or short(line.key) in ended.keys() | held.keys()]
         done, failed, working, open_ = 0, [], [], []
         for line in lines:
             status, reason = self._of(line, ended)
@@ -133,11 +138,12 @@ class Watched:
         handles = [one for one in jobs.handles(self.out) if one.outlives or not jobs.submitter_ended(one)]
         handed = [(one, n) for one in handles if (n := len(keys & one.nodes.keys()))]
         there = set().union(*(one.nodes for one, _ in handed)) if handed else set()
+        lost = sum(one.holder.gone for one in working)
         lefts = [one.left_s for one in working] + [line.forecast_s for line in open_]
         known = [seconds for seconds in lefts if seconds is not None]
         found = Standing(
-            total=len(lines), done=done, failed=failed, working=working, handed=handed, waiting=len(keys - there),
-            left_s=None, unknown=len(lefts) - len(known),
+            total=len(lines), done=done, failed=failed, working=working, handed=handed,
+            waiting=len(keys - there) + lost, left_s=None, unknown=len(lefts) - len(known),
         )  # fmt: skip
         return found if lefts and not known else replace(found, left_s=together_s(known, max(1, found.running)))
 
@@ -190,7 +196,7 @@ class Watched:
 
 
 def plan_of(out: Path) -> list[Line]:
-    """The nodes of the plan that was run last in a folder, without those that nobody needs or measures.
+    """The nodes of the plan that was run last in a folder, without those that nobody needs.
 
     Raises:
         UsageError: If there is none that can be read.
@@ -205,7 +211,7 @@ def plan_of(out: Path) -> list[Line]:
 
 
 def _line(row: dict[str, Any]) -> Line | None:
-    if row["kind"] == "skip" or row["state"] in ("unneeded", "unmeasured"):
+    if row["kind"] == "skip" or row["state"] == "unneeded":
         return None
     later = row.get("forecast_s"), row.get("steps", 0), row.get("artifact")
     return Line(row["key"], row["title"], row["state"], row["reason"] or "", *later)

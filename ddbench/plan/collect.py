@@ -48,6 +48,9 @@ def remember(plan: Plan, store: Store) -> None:
         if record is None:
             continue
         document = record.evaluation
+        buys = any([document.facts.buys, *(entry.buys for entry in entries)])
+        if document.set.shared and not buys:  # other folders read it as well, under the labels that they gave
+            continue
         known = [(document.label, document.facts.buys), *((place.label, place.facts.buys) for place in document.also)]
         also: list[Place] = []
         for entry in entries:

@@ -57,7 +57,7 @@ def summary(plan: Plan, *, limit_s: float, jobs: int = 1, packs_s: float | None 
     """
     beyond = [node for row in too_long(plan, limit_s) for node in row]
     nodes = expected(plan, limit_s)
-    there = sum(node.state != "unneeded" for node in plan.nodes.values()) - len(beyond)
+    there = sum(node.state not in ("unneeded", "unmeasured") for node in plan.nodes.values()) - len(beyond)
     text = f"{len(nodes)} of {there} nodes to run"
     if (seconds := forecast_together_s(nodes, jobs)) and unknown(nodes) < len(nodes):
         whole = known_s(nodes)
@@ -72,7 +72,7 @@ def summary(plan: Plan, *, limit_s: float, jobs: int = 1, packs_s: float | None 
             text += f", of which {names(last)} {duration(forecast_together_s(last, jobs))}"
     if count := unknown(nodes):
         text += f"; of {count} nodes nothing is known" if count > 1 else "; of 1 node nothing is known"
-    if beyond:
+    if beyond := beyond or [node for node in plan.nodes.values() if node.state == "unmeasured"]:
         how = f" (about {duration(known_s(beyond))}, beyond --reference-limit)" if known_s(beyond) else ""
         text += f"; {names(beyond)} is not measured{how}"
     return text

@@ -114,7 +114,7 @@ def params_are_closed(cls: type[Params]) -> None:
 def effort_is_numbers(bench: Bench) -> None:
     """`Params.effort` names parameters that are numbers: reports compare them with those of the published recipe."""
     cls = params_class(bench.info)
-    assert isinstance(cls.effort, tuple), f"Params.effort is a {type(cls.effort).__name__}, not a tuple of names"
+    assert isinstance(cls.effort, tuple), f"Params.effort is of type {type(cls.effort).__name__}, not a tuple of names"
     given = bench.params(bench.place()).model_dump()
     for name in cls.effort:
         assert is_number(given[name]), f"Params.effort names {name!r}, which is {given[name]!r}: no number"

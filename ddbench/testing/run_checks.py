@@ -286,7 +286,7 @@ def state_is_plain(bench: Bench) -> None:
     def probe(method: Method[Any], ctx: Context, where: str) -> None:
         if where.startswith("step"):
             state = method.state_dict()
-            assert isinstance(state, Mapping), f"state_dict after {where} is a {type(state).__name__}, not a dict"
+            assert isinstance(state, Mapping), f"state_dict after {where} is of type {type(state).__name__}, not a dict"
             odd = _odd(state, "state")
             assert odd is None, f"state_dict after {where}: {odd}"
             save_state(bench.scratch / "state.safetensors", state)
@@ -305,7 +305,7 @@ def _odd(value: Any, place: str) -> str | None:
         return next((odd for i, item in enumerate(value) if (odd := _odd(item, f"{place}.{i}"))), None)
     if value is None or isinstance(value, torch.Tensor | bool | int | float | str):
         return None
-    return f"{place} is a {type(value).__name__}; use Tensor, int, float, str, bool, None, dict or list"
+    return f"{place} is of type {type(value).__name__}; use Tensor, int, float, str, bool, None, dict or list"
 
 
 def interruption_changes_nothing(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ddbench.cli.results.cost import _hours
 from ddbench.cli.status import _facts
 from ddbench.core.keys import short
 from ddbench.core.store import jobs
@@ -52,7 +53,7 @@ def facts(out: Path, capsys: pytest.CaptureFixture[str], code: int = 0) -> dict:
 
 def test_a_run_that_is_done(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = facts(runs, capsys)
-    assert found["done"] == found["total"] == len(plan_of(runs)) > 4
+    assert found["done"] == found["total"] == sum(line.wanted for line in plan_of(runs)) > 4
     assert not (found["working"] or found["failed"] or found["handed"] or found["waiting"])
     assert ddbench("status", "--watch", "--out", runs) == 0, "there is nothing to watch"
     assert re.fullmatch(r"(\d+) of \1 nodes done\n", capsys.readouterr().out)
@@ -180,6 +181,10 @@ def test_left_goes_by_the_forecast_until_there_are_several_steps(held: Callable[
     assert held(3, 4, first_s=0.0, forecast_s=500.0) == pytest.approx(72.0, abs=5.0)
 
 
+def test_of_steps_without_a_known_end_no_time_is_told(held: Callable[..., float | None]) -> None:
+    assert held(1, 2, 3, 4, 5, total=0) is None
+
+
 def test_what_is_counted_several_times_goes_on_for_longer_than_one_of_them(held: Callable[..., float | None]) -> None:
     """A student of each of five learning rates, the second of them."""
     each = {"total": 40, "steps": 200, "first_s": 0.0}
@@ -203,6 +208,7 @@ def test_a_node_whose_process_has_ended_does_not_run(
         monkeypatch.setattr("ddbench.core.store.claims.process_start", lambda pid: 1)
         found = facts(runs, capsys)
         assert (found["running"], len(found["working"])) == (0, 1)
+        assert found["done"] + found["waiting"] == found["total"]
         ddbench("status", "--out", runs)
         told = capsys.readouterr().out
         assert "running ·" not in told
@@ -316,5 +322,29 @@ def test_a_reference_that_is_not_to_be_measured_is_no_node_to_wait_for(
 
     monkeypatch.setattr("ddbench.work.executors.schedule.Schedule", Looking)
     assert ddbench("run", "--methods", "random", *WHAT, "--out", tmp_path / "runs") == 0
-    assert re.search(rf"\[{seen[0]['total']}/{seen[0]['total']}\]", capsys.readouterr().err), "the last of so many"
+    assert re.search(r"\[(\d+)/\1\]", capsys.readouterr().err), "the last of so many"
     assert facts(tmp_path / "runs", capsys)["total"] == seen[0]["total"]
+
+
+def test_a_reference_that_is_measured_after_all_is_shown(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = facts(runs, capsys)
+    (one, *_) = [line for line in plan_of(runs) if not line.wanted]
+    with acquire(Store(runs).claims(shared=True), short(one.key), Watch()):
+        found = facts(runs, capsys)
+        assert [working["key"] for working in found["working"]] == [one.key]
+        assert (found["done"], found["total"]) == (before["done"], before["total"] + 1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0"),
+        (1.0, "<0.001"),
+        (36.0, "0.01"),
+        (3600 * 12.345, "12.3"),
+        (3600 * 99.96, "100"),
+        (3600 * 123456.7, "123,457"),
+    ],
+)
+def test_hours_are_shown_without_powers_of_ten(seconds: float, text: str) -> None:
+    assert _hours(seconds) == text

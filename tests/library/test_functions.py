@@ -20,7 +20,7 @@ import torch
 import ddbench
 from ddbench.core import process_state
 from ddbench.core.durations import seconds_of
-from ddbench.core.errors import DataError, UsageError
+from ddbench.core.errors import DataError, DDBenchError, UsageError
 from ddbench.library.frames import COLUMNS
 from tests.e2e.runs import ddbench as command
 
@@ -92,7 +92,8 @@ def test_a_set_by_its_key_by_its_folder_and_by_its_file_is_one(results, folder):
         ddbench.load_set("0123456789", out=folder)
 
 
-def test_an_evaluation_inside_a_training_loop_leaves_that_loop_as_it_was(results, folder):
+@pytest.mark.parametrize("more", [{}, {"isolate": "never", "device": "cpu"}])
+def test_an_evaluation_inside_a_training_loop_leaves_that_loop_as_it_was(results, folder, more):
     condensed = ddbench.load_set(results.frame().query("row == 'dm'").set_key.item(), out=folder)
 
     def loop(*, pause):
@@ -102,7 +103,7 @@ def test_an_evaluation_inside_a_training_loop_leaves_that_loop_as_it_was(results
             if pause and step == 2:
                 scored = ddbench.evaluate(
                     {"mine": condensed, "raw": (condensed.images * 0 + 0.5, condensed.labels)},
-                    dataset="digits", range="01", out=folder, **HERE,
+                    dataset="digits", range="01", out=folder, **{**QUICK, **more},
                 )  # fmt: skip
                 assert sorted(scored.frame().row) == ["full", "mine", "random", "raw"]
             noise = torch.randn(4)
@@ -302,3 +303,44 @@ def test_numbers_of_real_images_are_no_images(results, folder, tmp_path):
     chosen = ddbench.load_set(key, out=folder)
     with pytest.raises(DataError, match=r"^set 'again': holds numbers of real images"):
         ddbench.evaluate({"again": chosen}, dataset="digits", out=tmp_path / "runs", **QUICK)
+
+
+def test_a_label_of_one_folder_is_no_row_of_another(tmp_path):
+    """References lie in the home, where all folders read them."""
+    words = {**HERE, "reference_limit": 60, "ipc": 1}
+    ddbench.run(["random"], out=tmp_path / "theirs", **words)
+    before = ddbench.read(tmp_path / "theirs").table()
+    ours = ddbench.run(["random", {"name": "full", "label": "everything"}], out=tmp_path / "ours", **words)
+    assert "everything" in ours.table()
+    assert ddbench.read(tmp_path / "theirs").table() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"device": "cuda:0,cuda:1"}, r"^device='cuda:0,cuda:1': no GPU"),
+        ({"store": "x"}, "^store='x': store is one of 'shared', 'driver'"),
+        ({"resources": ["cpus=2"]}, r"^resources=.* a mapping, \{'cpus': 4"),
+        ({"executor": "slurm", "resources": {"cpus": True}}, r"^resources=\{'cpus': True\}: a number or a text"),
+        ({"executor": "slurm", "resources": {"slurm_exclusive": False}}, "'slurm_exclusive': False"),
+        ({"ipc": True}, "True is no number"),
+    ],
+)
+def test_what_is_wrong_about_where_and_how_is_said_of_the_argument(tmp_path, words, said, monkeypatch):
+    monkeypatch.setattr("ddbench.work.executors.devices.FILES", tmp_path)  # no GPU here
+    with pytest.raises(UsageError, match=said):
+        ddbench.run("random", **{"ipc": 1, **words}, out=tmp_path / "runs", **QUICK)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("ipc", [np.int64(1), [np.int32(1)], np.asarray(1), torch.tensor(1)])
+def test_numbers_of_numpy_are_numbers(results, folder, ipc):
+    assert ddbench.run(["random", "dm"], ipc=ipc, out=folder, **QUICK).table() == results.table()
+
+
+def test_a_file_of_a_newer_ddbench_is_named_as_by_the_command(tmp_path, new_home, monkeypatch):
+    monkeypatch.setenv("DDBENCH_HOME", str(new_home(tmp_path / "home")))
+    (meta,) = (tmp_path / "home/data/digits").rglob("meta.json")
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"of_tomorrow": 1}))
+    with pytest.raises(DDBenchError, match="newer"):
+        ddbench.run("random", ipc=1, out=tmp_path / "runs", **QUICK)

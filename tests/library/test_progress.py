@@ -68,6 +68,37 @@ def test_where_nobody_knows_how_many_run_at_once_the_pace_so_far_tells_what_is_l
         assert left is None or left == pytest.approx(300.0 * work / done)
 
 
+def test_what_never_ran_here_is_no_pace(nodes, screen):
+    """Students whose set failed, and nodes of others, end without having begun."""
+    watching, clock = watch(nodes, jobs=None)
+    clock.now += 60.0
+    for node in nodes[: len(nodes) // 2]:
+        node.state = "failed"
+        watching.end(node)
+    assert watching.left()[0] is None
+
+
+@pytest.mark.parametrize("style", ["plain", "bar"])
+def test_a_reference_that_is_not_measured_is_no_node_that_was_done(nodes, screen, style):
+    *others, last = [node for node in nodes if not node.is_reference] + [node for node in nodes if node.is_reference][
+        :1
+    ]
+    watching, _ = watch(others, style=style)
+    for node in others:
+        watching.begin(node)
+        node.state = "cached"
+        watching.end(node)
+    last.state = "unmeasured"
+    watching.end(last)
+    assert (watching.done, watching.total) == (len(others), len(others))
+    last.state = "cached"  # it was, after all
+    watching.end(last)
+    assert (watching.done, watching.total) == (len(others) + 1, len(others) + 1)
+    if style == "bar":
+        assert (watching._nodes.n, watching._nodes.total) == (len(others) + 1, len(others) + 1)
+    watching.close()
+
+
 def test_one_small_node_is_no_pace(nodes, screen):
     watching, clock = watch(nodes, jobs=None)
     first, *others = nodes

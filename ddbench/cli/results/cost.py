@@ -13,6 +13,16 @@ from ddbench.cli.records import gathered, none_in
 from ddbench.core.records import Record
 from ddbench.library.folders import each_once, opened
 
+ALIGNED = ("left", *["right"] * 5)
+
+
+def _hours(seconds: float) -> str:
+    """``0``, ``<0.001``, ``0.0123``, ``12.3``, ``1,234``."""
+    hours = seconds / 3600
+    if 0 < hours < 0.001:
+        return "<0.001"
+    return f"{hours:,.0f}" if hours >= 100 else f"{float(f'{hours:.3g}'):g}"
+
 
 def _all(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
     """What a folder holds, sets that choose a learning rate included, with the references of its tables; and files."""
@@ -50,15 +60,15 @@ def cost(out: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
         return
     rows = [
         {
-            "what": name, "nodes": one.nodes, "failed": one.failed or "", "wall h": one.wall_s / 3600,
-            "core h": one.cpu_s / 3600, "GPU h": one.gpu_s / 3600,
+            "what": name, "nodes": one.nodes, "failed": one.failed or "", "wall h": _hours(one.wall_s),
+            "core h": _hours(one.cpu_s), "GPU h": _hours(one.gpu_s),
         }
         for name, one in [*sorted(groups.items(), key=lambda item: -item[1].wall_s), ("all", whole)]
     ]  # fmt: skip
-    click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".3g"))
+    click.echo(tabulate(rows, headers="keys", tablefmt="simple", colalign=ALIGNED, disable_numparse=True))
     click.echo(
-        f"\nAll {whole.nodes} results took {whole.cpu_s / 3600:.3g} core hours and {whole.gpu_s / 3600:.3g} GPU hours"
-        f" ({whole.wall_s / 3600:.3g} hours one after the other), failures and shared inputs included: CPU time that"
+        f"\nAll {whole.nodes} results took {_hours(whole.cpu_s)} core hours and {_hours(whole.gpu_s)} GPU hours"
+        f" ({_hours(whole.wall_s)} hours one after the other), failures and shared inputs included: CPU time that"
         " was used, and time on GPUs, not what a cluster reserved for it."
     )
     if whole.unmeasured:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,10 @@ NEEDED: dict[type, tuple[str, ...]] = {
     Selector: ("select",), Method: ("step", "finalise", "state_dict", "load_state_dict"), EvalProtocol: ("fit",),
 }  # fmt: skip
 """What subclasses must have; the first that fits counts."""
+
+
+UNKNOWN = {"__getattr__", "exec", "eval", "setattr", "locals", "vars"}
+"""What defines names that its text does not show."""
 
 
 class Written(NamedTuple):
@@ -92,16 +97,19 @@ def _read(module: str, name: str) -> Written | None:
     except BaseException:  # its package fails when imported, or it is no text: what needs it says so
         return None
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    again = _changed(tree)
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "ddbench"]
     known = {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
     bases = {base.__name__: base for base in NEEDED}
     names: set[str] = set()
     while (node := classes.pop(name, None)) is not None:
-        if len(node.bases) != 1 or node.decorator_list or node.keywords:
+        if len(node.bases) != 1 or node.decorator_list or node.keywords or name in again:
             return None
         names.update(_defined(node))
+        if names & UNKNOWN:
+            return None
         parent = node.bases[0].value if isinstance(node.bases[0], ast.Subscript) else node.bases[0]
-        if not isinstance(parent, ast.Name):
+        if not isinstance(parent, ast.Name) or parent.id in again:
             return None
         if (base := bases.get(known.get(parent.id, ""))) is not None:
             return Written(base, frozenset(names), file.name)
@@ -110,9 +118,32 @@ def _read(module: str, name: str) -> Written | None:
 
 
 def _defined(node: ast.ClassDef) -> Iterator[str]:
-    """Names that anything in the body of a class may define; also those of deeper blocks."""
+    """Names that anything in the body of a class may define, also those of deeper blocks, and what it calls."""
     for one in ast.walk(node):
         if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
             yield one.name
         elif isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
             yield one.id
+        elif isinstance(one, ast.alias):
+            yield one.asname or one.name
+        elif isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id in UNKNOWN:
+            yield one.func.id
+
+
+def _changed(tree: ast.Module) -> set[str]:
+    """Names at the top of a module that are bound more than once, or whose attributes are set below."""
+    bound: list[str] = []
+    for one in tree.body:
+        if isinstance(one, ast.ClassDef | ast.FunctionDef):
+            bound.append(one.name)
+            continue
+        for part in ast.walk(one):
+            if isinstance(part, ast.alias):
+                bound.append(part.asname or part.name.partition(".")[0])
+            elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                bound.append(part.id)
+            elif isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store):
+                bound += [found.id for found in ast.walk(part.value) if isinstance(found, ast.Name)] * 2
+            elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in UNKNOWN:
+                bound += [found.id for found in ast.walk(part) if isinstance(found, ast.Name)] * 2
+    return {name for name, times in Counter(bound).items() if times > 1}

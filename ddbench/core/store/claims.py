@@ -101,7 +101,7 @@ class Claim:
         self._written = -BEAT_S
         self._longest = 0.0
         self._within = LONG_S
-        self._first = self._last = (0.0, (0, 0, ""))
+        self._first = self._last = (0.0, (0, -1, ""))
 
     def __enter__(self) -> Claim:
         return self
@@ -139,8 +139,8 @@ class Claim:
     def _left_s(self) -> float | None:
         """How long what is counted goes on, by the steps since the first that was told, which has the start in it."""
         (begun, (first, _, _)), (now, (done, total, _)) = self._first, self._last
-        if done - first < SEVERAL:
-            return 0.0 if done >= total else None
+        if done >= total or done - first < SEVERAL:
+            return 0.0 if 0 < total <= done else None
         return round((now - begun) / (done - first) * (total - done), 1)
 
     def move(self, place: str = "") -> None:
@@ -150,7 +150,7 @@ class Claim:
             place: What people call it.
         """
         self._facts = {"since": round(time.time(), 3), "elsewhere": place}
-        self._told, self._within, self._last = None, LONG_S, (0.0, (0, 0, ""))
+        self._told, self._within, self._last = None, LONG_S, (0.0, (0, -1, ""))
         self._write({})
 
     def _write(self, more: Mapping[str, Any]) -> None:

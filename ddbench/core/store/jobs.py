@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from ddbench.core.errors import StoreError
 from ddbench.core.specs import Frozen
 from ddbench.core.store.claims import create, is_alive, namespace, process_start
 from ddbench.core.store.files import atomic_write, store_error
@@ -141,34 +142,39 @@ def report(out: Path, name: str) -> Report:
     return Report(folder(out) / f"{name}.jsonl")
 
 
-def write(out: Path, handle: Handle, *, durable: bool = True) -> None:
+def write(out: Path, handle: Handle) -> None:
     """Keep a handle.
-
-    Args:
-        out: The results folder.
-        handle: The handle.
-        durable: Whether it survives a machine that loses its power now.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    atomic_write(folder(out) / f"{handle.name}.json", handle.model_dump_json().encode(), durable=durable)
+    atomic_write(folder(out) / f"{handle.name}.json", handle.model_dump_json(exclude={"state"}).encode())
+
+
+def note(out: Path, name: str, state: str) -> None:
+    """Let others read what an engine says of a job, beside its handle; what cannot be written is not there to read."""
+    with contextlib.suppress(StoreError):
+        atomic_write(folder(out) / f"{name}.state", state.encode(), durable=False)
 
 
 def handles(out: Path) -> list[Handle]:
-    """All handles of a results folder that can be read, the oldest first."""
+    """All handles of a results folder that can be read, with what was noted of them, the oldest first."""
     found = []
     with contextlib.suppress(OSError):
         for path in folder(out).iterdir():
             if _HANDLE.fullmatch(path.name):
                 with contextlib.suppress(OSError, ValidationError):
-                    found.append(Handle.model_validate_json(path.read_bytes()))
+                    handle = Handle.model_validate_json(path.read_bytes())
+                    with contextlib.suppress(OSError):
+                        state = path.with_suffix(".state").read_text(errors="replace")
+                        handle = handle.model_copy(update={"state": state})
+                    found.append(handle)
     return sorted(found, key=lambda handle: (handle.submitted, handle.name))
 
 
 def remove(out: Path, name: str) -> None:
     """Forget a job that is over; what cannot be removed stays."""
-    for suffix in (".cancel", ".json", ".jsonl"):
+    for suffix in (".cancel", ".json", ".jsonl", ".state"):
         with contextlib.suppress(OSError):
             (folder(out) / f"{name}{suffix}").unlink()
 

@@ -169,7 +169,7 @@ def _flatten(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(
-        f"state_dict: {place} is a {type(value).__name__}; use Tensor, int, float, str, bool, None, dict or list"
+        f"state_dict: {place} is of type {type(value).__name__}; use Tensor, int, float, str, bool, None, dict or list"
     )
 
 

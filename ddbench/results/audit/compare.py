@@ -81,14 +81,16 @@ def compare(first: Sequence[Record], second: Sequence[Record], *, level: float =
 
 
 def _places(records: Sequence[Record]) -> dict[tuple[Any, ...], Observation]:
-    found = [one for one in observe(records) if one.key]
-    tables = list(dict.fromkeys(one.setting for one in found))
+    records = list({record.key: record for record in records}.values())
+    latest = {(one.setting, one.row, one.budget, one.r, one.e): one for one in observe(records)}
+    found = {place: one for place, one in latest.items() if one.key}
+    tables = list(dict.fromkeys(one.setting for one in found.values()))
 
     def order(one: Observation) -> tuple[Any, ...]:
         size = one.budget.place if one.budget else ()
         return tables.index(one.setting), standing(one), one.row, size, one.r, one.e
 
-    return {(one.setting, one.row, one.budget, one.r, one.e): one for one in sorted(found, key=order)}
+    return dict(sorted(found.items(), key=lambda item: order(item[1])))
 
 
 def _paired(first: Observation | None, second: Observation | None, hashes: Sequence[Mapping[str, str | None]]) -> Pair:

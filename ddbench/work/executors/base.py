@@ -191,7 +191,8 @@ def check_executor(name: str | None, jobs: int | None, device: str, wanted: Want
                 raise UsageError(f"{option} says nothing to --executor {name}: it is for {whose}")
         return
     if wanted != BY_FORECAST:
-        raise UsageError("--resources and --store are for nodes on a cluster: name it, --executor slurm or ray")
+        names = " or ".join(other for other, kind in EXECUTORS.items() if kind.elsewhere)
+        raise UsageError(f"--resources and --store are for nodes on a cluster: name it, --executor {names}")
     gpus = named(device)
     if name == "local" and jobs is not None and jobs > 1:
         raise UsageError(f"--executor local runs one node at a time: leave it out, or --jobs {jobs}")

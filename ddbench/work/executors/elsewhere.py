@@ -121,8 +121,12 @@ class Elsewhere:
             elif ended:
                 yield f"process {pid} has ended, and with it its jobs"
             else:
-                os.kill(pid, signal.SIGINT)
-                yield f"process {pid} was asked to stop, and with it its jobs"
+                try:
+                    os.kill(pid, signal.SIGINT)
+                except PermissionError:
+                    yield f"process {pid} is another user's: a mark in the folder asks it to stop, and with it its jobs"
+                else:
+                    yield f"process {pid} was asked to stop, and with it its jobs"
 
     def _task(self, document: Document, resources: Resources) -> Task:
         return Task(document, resources, losses(self._store, document.key))

@@ -104,6 +104,9 @@ class Slurm(Elsewhere):
                 self._forget(handle)
                 continue
             job = Submitted(handle, jobs.report(self._store.out, handle.name))
+            if jobs.submitter_ended(handle):  # from now on this run waits for it: `ddbench cancel` asks who does
+                job.handle = handle.model_copy(update=jobs.submitter())
+                jobs.write(self._store.out, job.handle)
             job.hear()  # what had an outcome before is not waited for
             self._jobs[handle.name] = job
         self._notices.tell_adopted([job.handle for job in self._jobs.values()])
@@ -155,7 +158,7 @@ class Slurm(Elsewhere):
                 if told is None:
                     self._wait(task)
         if job.begun:
-            self._notices.stillborn = 0
+            self._notices.begun()
         return found
 
     def _look(self) -> Ended:
@@ -191,10 +194,10 @@ class Slurm(Elsewhere):
 
     def _keep_state(self, job: Submitted, state: str) -> bool:
         """Let others read why a job waits; not of one that another run has removed. Whether something was written."""
-        if job.handle.state == state or not jobs.is_known(self._store.out, job.handle.name):
+        if job.said == state or not jobs.is_known(self._store.out, job.handle.name):
             return False
-        job.handle = job.handle.model_copy(update={"state": state})
-        jobs.write(self._store.out, job.handle, durable=False)
+        job.said = state
+        jobs.note(self._store.out, job.handle.name, state)
         return True
 
     def _over(self, job: Submitted) -> Ended:
@@ -210,7 +213,7 @@ class Slurm(Elsewhere):
         oom = job.state == "OUT_OF_MEMORY" or OOM.search(words) is not None
         working = job.begun & job.tasks.keys() or (job.tasks.keys() if oom else set())
         if job.tasks and not job.begun and not oom:
-            self._notices.count_stillborn(job, words)
+            self._notices.count_stillborn(job, words, self._folder / f"{job.handle.engine_id}_0_log.err")
         how, again = f"job {job.handle.engine_id} ({'OUT_OF_MEMORY' if oom else job.state})", 0
         for key, task in job.tasks.items():
             told: Ended | None = None
@@ -280,7 +283,8 @@ class Slurm(Elsewhere):
 
         engine = engine_for(self._folder, need, packs, self._run)  # checks what the user says
         said = {word: engine.parameters.get(word) for word in ("time", "partition", "account")}
-        asked = {word: duration(60.0 * v) if isinstance(v, int) else v for word, v in said.items() if v}
+        minutes = isinstance(said["time"], int)  # else what the user said in sbatch's own words
+        asked = {word: duration(60.0 * v) if word == "time" and minutes else v for word, v in said.items() if v}
         crossing = [self.job(pack) for pack in packs]
         try:
             with quietly(), self._run.interrupts.deferred():  # else a job might have no handle
@@ -371,8 +375,8 @@ class Slurm(Elsewhere):
             self._forget(job.handle)
         if not any(handle.executor == NAME for handle in jobs.handles(self._store.out)):
             shutil.rmtree(self._folder, ignore_errors=True)
-        left = [job for job in going if not jobs.is_cancelled(self._store.out, job.handle.name)]
-        if not all(map(_is_done, left)):
+        left = [job for job in going if not _is_done(job) and not jobs.is_cancelled(self._store.out, job.handle.name)]
+        if left:
             self._notices.tell_left(len(left))
 
     def _going(self) -> list[Submitted]:

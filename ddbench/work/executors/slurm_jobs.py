@@ -84,6 +84,7 @@ class Submitted:
         begun: Nodes that it began.
         over: When it was first seen to be over [monotonic s].
         state: What Slurm says.
+        said: What was noted of that for others.
     """
 
     handle: jobs.Handle
@@ -93,6 +94,7 @@ class Submitted:
     begun: set[str] = field(default_factory=set)
     over: float | None = None
     state: str = "PENDING"
+    said: str = ""
 
     def __post_init__(self) -> None:
         self.left = {*self.handle.nodes}

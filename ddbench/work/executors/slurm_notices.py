@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Notices:
         strange: Ids of jobs without a handle, and when these were first seen [monotonic s].
         silent: Whether it was said that Slurm does not answer.
         stillborn: How many jobs in a row began no node.
+        works: Whether one began a node.
     """
 
     out: Path
@@ -48,6 +50,7 @@ class Notices:
     strange: dict[str, float] = field(default_factory=dict)
     silent: bool = False
     stillborn: int = 0
+    works: bool = False
 
     def warn(self, text: str) -> None:
         """Tell what went wrong."""
@@ -96,12 +99,19 @@ class Notices:
             self.warn("Slurm does not answer: the jobs that it has go on, and it is asked again")
         self.silent = seconds >= SILENT_S
 
-    def count_stillborn(self, job: Submitted, words: str) -> None:
+    def begun(self) -> None:
+        """A job began a node: jobs can work here."""
+        if not self.works:
+            (jobs.folder(self.out) / LAST_LOG).unlink(missing_ok=True)
+        self.stillborn, self.works = 0, True
+
+    def count_stillborn(self, job: Submitted, words: str, path: Path) -> None:
         """A job that began no node blames none; several in a row mean that no job can work here.
 
         Args:
             job: The job.
             words: What it said last on stderr.
+            path: The file with all that it said, which goes with it.
 
         Raises:
             DDBenchError: If there were several.
@@ -109,10 +119,11 @@ class Notices:
         self.stillborn += job.state not in NOT_TO_BLAME
         if self.stillborn >= MOST_STILLBORN:
             log = jobs.folder(self.out) / LAST_LOG
-            log.write_text(words)
+            with contextlib.suppress(OSError):
+                shutil.copyfile(path, log)
             last = ([line.strip() for line in words.splitlines() if line.strip()] or ["it said nothing"])[-1]
             raise DDBenchError(f"{MOST_STILLBORN} jobs in a row began no node, the last is {job.handle.engine_id} "
-                               f"({job.state}): {last[-300:]} ({log})")  # fmt: skip
+                               f"({job.state}): {last[-300:]}{f' ({log})' if log.exists() else ''}")  # fmt: skip
 
     def end_strange(self, states: Mapping[str, Told], known: Collection[str], now: float) -> None:
         """End jobs of the folder that have no handle: whoever submitted them was killed before it wrote that.

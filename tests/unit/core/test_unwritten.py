@@ -10,6 +10,16 @@ import pytest
 from ddbench.core.plugin.unwritten import unwritten
 from tests.e2e.runs import SMOKE, ddbench
 
+BEYOND_THE_TEXT = {
+    "imported in the class": "class M(Method):\n    from elsewhere import step, finalise, state_dict, load_state_dict\n",
+    "set below": "class M(Method):\n    pass\ndef step(self, ctx): ...\nM.step = M.finalise = M.state_dict = step\n",
+    "setattr below": "class M(Method):\n    pass\nfor name in ('step', 'finalise'):\n    setattr(M, name, print)\n",
+    "exec": "class M(Method):\n    exec('def step(self, ctx): ...')\n",
+    "__getattr__": "class M(Method):\n    def __getattr__(self, name): ...\n",
+    "another base of that name": "from elsewhere import Whole\nMethod = Whole\nclass M(Method):\n    pass\n",
+    "another class of that name": "class M(Method):\n    pass\nfrom elsewhere import M\n",
+}
+
 HEAD = """
 from ddbench import EvalProtocol, Method, MethodInfo, Selector, hookimpl
 
@@ -103,3 +113,11 @@ def ddbench_register_methods(registry):
     (line,) = capsys.readouterr().err.splitlines()
     assert f"method 'mine' ({file}): target 'mine:Mine': class Mine (mine.py) lacks `step(self, ctx)`" in line
     assert not out.exists()
+
+
+@pytest.mark.parametrize("body", BEYOND_THE_TEXT.values(), ids=BEYOND_THE_TEXT)
+def test_nothing_is_said_of_a_class_whose_functions_its_text_does_not_show(body, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "unshown.py").write_text("from ddbench import Method\n" + body)
+    importlib.invalidate_caches()
+    assert unwritten("unshown:M") is None

@@ -163,6 +163,13 @@ def test_references_beyond_the_limit_are_not_counted(made):
     assert summary(made, limit_s=0.0).endswith("; `full` is not measured")
 
 
+def test_where_the_others_are_done_references_that_are_not_measured_are_named(made):
+    nodes = [node for node in made.nodes.values() if not node.is_reference]
+    for node in made.nodes.values():
+        node.state = "unmeasured" if node.is_reference else "cached"
+    assert summary(made, limit_s=0.0) == f"0 of {len(nodes)} nodes to run; `full` is not measured"
+
+
 def test_where_all_is_done_nothing_is_to_run(made):
     for node in made.nodes.values():
         node.state = "cached"

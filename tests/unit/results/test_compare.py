@@ -31,6 +31,21 @@ def test_the_same_records_are_equal_in_any_order():
     assert outcomes(records, records[::-1]) == ["equal"] * 9
 
 
+def test_of_equal_keys_the_latest_counts_wherever_its_row_stands():
+    def placed(records, place):
+        facts = [
+            r.document.facts.model_copy(update={"place": place}) if r.kind == "evaluation" else None for r in records
+        ]
+        return [
+            r if known is None else r.model_copy(update={"document": r.document.model_copy(update={"facts": known})})
+            for r, known in zip(records, facts, strict=True)
+        ]
+
+    old, new = cell("dm", [50.0]), cell("dm", [60.0])
+    for first, last in ((5, 1), (1, 5)):
+        assert outcomes([*placed(old, first), *placed(new, last)], new) == ["equal"]
+
+
 def test_what_one_of_them_lacks_is_named_on_its_side():
     three, two = cell("dm", [50.0, 51.0, 54.0]), cell("dm", [50.0, 51.0])
     assert outcomes(three, two) == ["equal", "equal", "only in first"]

@@ -13,7 +13,6 @@ from ddbench.core.records import Cost
 from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path, write_record
 from ddbench.plan.graph import Plan
 from ddbench.plan.order import longest_first, seconds_left
-from ddbench.plan.speeds import students
 from ddbench.plan.status import assess
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Resources
@@ -50,7 +49,7 @@ class Played:
         if node.kind == "artifact":
             return [(key, Outcome(status="ok"))]
         took = {"evaluate_s" if node.kind == "evaluation" else "condense_s": seconds_of(node)}
-        cost = Cost(**took, steps=max(1, node.steps) * (students(node.document) if node.kind == "evaluation" else 1))
+        cost = Cost(**took, steps=max(1, node.steps) * (node.document.students if node.kind == "evaluation" else 1))
         record = record_of(node).model_copy(update={"cost": cost})
         if node.kind == "evaluation":
             write_record(evaluation_path(self.store.folder(node.document.set), key), record)
@@ -120,7 +119,7 @@ def seconds_of(node):
         return 5.0 if node.title.startswith("dm") else 0.1
     document = node.document
     batch = min(256, document.facts.n)
-    return 0.00008 * node.steps * (32 + batch) * students(document)
+    return 0.00008 * node.steps * (32 + batch) * document.students
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from ddbench.core.errors import DDBenchError, UsageError
+from ddbench.core.errors import DDBenchError, InterruptedRunError, StoreError, UsageError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.store import jobs
 from ddbench.core.store.folder import Store
@@ -26,6 +26,7 @@ from ddbench.work.executors.wanted import Wanted, wanted_of
 from ddbench.work.failures import failure
 from ddbench.work.interrupts import Interrupts
 from ddbench.work.monitor import Silent
+from tests.e2e.runs import ddbench
 
 OUTCOME = {"status": "failed", "reason": "x", "record": None}
 
@@ -186,21 +187,32 @@ def test_jobs_that_begin_no_node_end_the_run_and_blame_none(tmp_path: Path, cloc
 
 
 def test_of_what_the_last_of_them_said_the_last_line_is_told_and_all_is_kept(
-    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: SimpleNamespace
 ) -> None:
-    words = "Traceback:\n    import torch\n    ^^^^^^^^^^^^\nModuleNotFoundError: No module named 'torch'\n\n"
-    monkeypatch.setattr(slurm.Slurm, "_words", lambda self, handle: words)
+    words = "the cause\n" + "x" * 8000 + "\n    ^^^^^^^^^^^^\nModuleNotFoundError: No module named 'torch'\n\n"
     executor = made(tmp_path)
     give(executor, "a")
+    executor._folder.mkdir(parents=True)
     with pytest.raises(DDBenchError, match=r"\(FAILED\): ModuleNotFoundError: No module named 'torch' \(/") as told:
         for _ in range(20):
             executor.poll(0.0)
+            for name in executor._jobs:
+                (executor._folder / f"{name}_0_log.err").write_text(words)
             clock.states = dict.fromkeys(executor._jobs, "FAILED")
             clock.now += slurm.SETTLE_S
     executor.close()
     path = tmp_path / jobs.FOLDER / LAST_LOG
     assert str(path) in str(told.value)
     assert path.read_text() == words
+    again = made(tmp_path)
+    give(again, "a")
+    clock.states = {}
+    again.poll(0.0)
+    (job,) = again._jobs.values()
+    job.report.add({"key": "a", "begun": 1.0})
+    clock.now += 1.0
+    again.poll(0.0)
+    assert not path.exists(), "jobs can work here by now"
 
 
 def test_slurm_that_says_nothing_is_spoken_of_once_a_silence(tmp_path: Path, clock: SimpleNamespace) -> None:
@@ -244,6 +256,52 @@ def test_why_a_job_waits_stands_in_its_handle_as_long_as_it_has_one(tmp_path: Pa
     clock.now += slurm.LOOK_S
     executor.poll(0.0)
     assert jobs.handles(tmp_path) == []
+
+
+def test_a_state_that_cannot_be_written_ends_no_run(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = made(tmp_path)
+    give(executor, "a")
+    executor.poll(0.0)
+    (name,) = executor._jobs
+    clock.states, clock.reasons = {name: "PENDING"}, {name: "Resources"}
+    clock.now += slurm.LOOK_S
+
+    def full(*_: Any, **__: Any) -> None:
+        raise StoreError("no space left")
+
+    monkeypatch.setattr(jobs, "atomic_write", full)
+    executor.poll(0.0)
+    assert [one.state for one in jobs.handles(tmp_path)] == [""]
+
+
+def test_a_cancel_ends_the_run_that_waits_for_jobs_of_an_earlier_one(
+    tmp_path: Path, clock: SimpleNamespace, left: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.warns(JobsNotice):
+        executor = made(tmp_path)
+    give(executor, "y", "z")
+    executor.poll(0.0)
+    monkeypatch.setattr("ddbench.cli.status.end_jobs", lambda name, handles: ["cancelled"])
+    assert ddbench("cancel", "--out", tmp_path) == 0
+    clock.states = {"7": "CANCELLED"}
+    clock.now += slurm.LOOK_S
+    with pytest.raises(InterruptedRunError, match="job 7 was cancelled"):
+        executor.poll(0.0)
+
+
+def test_jobs_that_have_nothing_left_are_not_said_to_go_on(tmp_path: Path, clock: SimpleNamespace) -> None:
+    executor = made(tmp_path, pack=1.0)
+    give(executor, "a", "b", seconds=5.0)
+    executor.poll(0.0)
+    first, second = executor._jobs.values()
+    clock.states = {first.handle.engine_id: "COMPLETING", second.handle.engine_id: "RUNNING"}
+    clock.now += slurm.LOOK_S
+    executor.poll(0.0)
+    first.report.add({"key": "a", "outcome": OUTCOME})
+    with pytest.warns(JobsNotice, match="^1 job goes on"):
+        executor.close()
 
 
 @pytest.mark.parametrize(
