@@ -10,8 +10,14 @@ from typing import Any
 
 from ddbench.core.errors import DataError, UsageError
 
-_OPTION = re.compile(r"--(range|preprocess|labels|label|device|executor|engine) (?:'([^']*)'|([\w:,-]*[\w-]))")
-"""Options of the command that are arguments of the function."""
+_OPTION = re.compile(r"--(range|preprocess|labels|label|device|executor|engine)\b(?: (?:'([^']*)'|([\w:,-]*[\w-])))?")
+"""Options of the command that are arguments of the function, with their values where these follow."""
+
+
+def _as_argument(said: re.Match[str]) -> str:
+    """``range='01'`` of ``--range 01``; ``range`` of the option alone."""
+    value = said[2] if said[2] is not None else said[3]
+    return said[1] if value is None else f"{said[1]}={value!r}"
 
 
 def listed(value: Any) -> list[Any]:
@@ -86,7 +92,7 @@ def speaking_of(sets: Mapping[str, Any], folder: Path = Path()) -> Iterator[None
         for i, (name, one) in enumerate(sets.items()):
             if not isinstance(one, str | Path):
                 text = re.sub(re.escape(f"{folder / str(i)}.") + r"\w+", f"set {name!r}", text)
-        error.args = (_OPTION.sub(lambda said: f"{said[1]}={said[2] or said[3] or ''!r}", text),)
+        error.args = (_OPTION.sub(_as_argument, text),)
         raise
 
 

@@ -333,6 +333,11 @@ def test_what_is_wrong_about_where_and_how_is_said_of_the_argument(tmp_path, wor
     assert not (tmp_path / "runs").exists()
 
 
+def test_options_inside_messages_are_arguments():
+    with pytest.raises(DataError, match=r"^set 'black': .*, or is their range another one \(range\)\?$"):
+        ddbench.evaluate({"black": (torch.zeros(10, 1, 8, 8), torch.arange(10))}, dataset="digits", range="01", **QUICK)
+
+
 @pytest.mark.parametrize("ipc", [np.int64(1), [np.int32(1)], np.asarray(1), torch.tensor(1)])
 def test_numbers_of_numpy_are_numbers(results, folder, ipc):
     assert ddbench.run(["random", "dm"], ipc=ipc, out=folder, **QUICK).table() == results.table()

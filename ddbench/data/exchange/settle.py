@@ -210,7 +210,7 @@ def _images(
     return False, images, f"{found}; as pixels {span}, {outside(undone):.1f} % outside [0, 1]"
 
 
-_DIVIDED = "Were pixels divided by 255 twice, or does another --range hold?"
+_DIVIDED = "Were pixels divided by 255 twice, or is their range another one (--range)?"
 
 
 def _refuse_other_range(low: float, high: float, top: float, where: str, advice: str = "") -> None:

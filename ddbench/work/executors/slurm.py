@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any
 
 from ddbench.core.documents import Document
@@ -287,7 +289,7 @@ class Slurm(Elsewhere):
         asked = {word: duration(60.0 * v) if word == "time" and minutes else v for word, v in said.items() if v}
         crossing = [self.job(pack) for pack in packs]
         try:
-            with quietly(), self._run.interrupts.deferred():  # else a job might have no handle
+            with quietly(), redirect_stderr(StringIO()), self._run.interrupts.deferred():  # else a job without handle
                 sent = engine.map_array(self.crosses, [job.model_dump_json() for job in crossing])
                 self._keep(need, packs, crossing, [one.job_id for one in sent], asked)
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:

@@ -190,8 +190,14 @@ def said_by(error: Exception) -> str:
     """What a program of Slurm said that submitit ran, without what submitit says about that."""
     cause = error.__cause__ or error
     said = getattr(cause, "stderr", None) or str(cause)
-    text = " ".join((said.decode(errors="replace") if isinstance(said, bytes) else said).split())
-    return re.sub(r"\bCommand '?\[.*?\]'? (returned|timed).*$|\bsbatch: (error: )?", "", text).strip() or text
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    return in_line(re.sub(r"\bCommand '?\[.*?\]'? (returned|timed).*", "", text)) or in_line(text)
+
+
+def in_line(said: str) -> str:
+    """What a program of Slurm said, without its name before each line."""
+    lines = [re.sub(r"^s\w+: (error: )?", "", line.strip()) for line in said.splitlines()]
+    return "; ".join(line for line in lines if line)
 
 
 def scancel(ids: Sequence[str]) -> None:
@@ -208,7 +214,7 @@ def scancel(ids: Sequence[str]) -> None:
         raise UsageError("scancel: Slurm does not answer") from None
     except subprocess.CalledProcessError as error:
         if "Invalid job id" not in error.stderr:  # Slurm has forgotten jobs that ended long ago
-            raise UsageError(f"scancel: {error.stderr.strip()}") from None
+            raise UsageError(f"scancel: {in_line(error.stderr)}") from None
 
 
 def limits() -> Limits:

@@ -310,7 +310,7 @@ def test_jobs_that_have_nothing_left_are_not_said_to_go_on(tmp_path: Path, clock
         (b"sbatch: error: Batch job submission failed: Invalid qos specification\n",
          "Batch job submission failed: Invalid qos specification"),
         ("sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid name",
-         "invalid partition specified: x Batch job submission failed: Invalid name"),
+         "invalid partition specified: x; Batch job submission failed: Invalid name"),
     ],
 )  # fmt: skip
 def test_a_refusal_is_told_in_sbatch_s_words(said: Any, text: str) -> None:
