@@ -155,7 +155,7 @@ BROKEN = {
         ("return lambda x: model(x).detach()", "return model.state_dict()", "all_forms_of_sets_are_taken",
          "`fit` of protocol member@1 returns a OrderedDict"),
         ("model(x).detach()", "model(x).detach() * float('nan')", "all_forms_of_sets_are_taken", "a real set: the predictor of"),
-        ("model(x).detach()", "model(x).detach()[:, 1:]", "all_forms_of_sets_are_taken", "gives [40, 9], not logits [40, 10]"),
+        ("model(x).detach()", "model(x).detach()[:, 1:]", "all_forms_of_sets_are_taken", "gives [16, 9], not logits [16, 10]"),
         ("return lambda x: model(x).detach()",
          "return lambda x: model(x).detach() / (0.0 if condensed.label_space == 'logits' else 1.0)",
          "all_forms_of_sets_are_taken", "a soft set: the predictor of"),
