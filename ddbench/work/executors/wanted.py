@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from ddbench.core.durations import seconds_of
-from ddbench.core.errors import UsageError
+from ddbench.core.errors import UsageError, in_words
 from ddbench.core.names import nearest
 from ddbench.core.specs import Frozen
 
@@ -103,7 +103,7 @@ def wanted_of(words: Mapping[str, str], store: Literal["shared", "driver"] = "sh
     except ValidationError as error:
         first = error.errors()[0]
         word = str(first["loc"][0])
-        raise UsageError(f"--resources {word}={own.get(word, '')}: {first['msg']}") from None
+        raise UsageError(f"--resources {word}={own.get(word, '')}: {in_words(first)}") from None
     except UsageError as error:
         raise UsageError(f"--resources: {error}") from None
 
