@@ -23,7 +23,7 @@ import pytest
 
 from ddbench.core.errors import UsageError
 from ddbench.core.store.claims import Watch, acquire
-from ddbench.library.standing import Watched
+from ddbench.library.standing import Watched, Working
 from tests.cluster import mounts as here
 from tests.cluster import slurm as slurms
 from tests.cluster.compare import assert_same
@@ -245,9 +245,13 @@ def test_a_run_is_stopped_seen_and_continued_through_the_other_mount(
     with pytest.raises(UsageError, match="nothing was run there"):
         watched.look()
     first = Command(mounts.on("a"), "run", *mean(folder), PAUSE_S="0.5")
-    wait_for(lambda: (mounts.on("b") / "out/plan.jsonl").exists() and watched.look().working)
-    (working,) = watched.look().working
-    assert working.line.title.startswith("mean") and not working.hangs
+
+    def seen() -> list[Working]:
+        there = (mounts.on("b") / "out/plan.jsonl").exists()
+        return [one for one in watched.look().working if one.line.title.startswith("mean")] if there else []
+
+    (working,) = wait_for(seen)
+    assert not working.hangs
     wait_for(lambda: stepped(mounts))
     first.process.send_signal(signal.SIGINT)
     first.end(130)
