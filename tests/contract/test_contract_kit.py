@@ -249,7 +249,7 @@ BROKEN = {
 
     def finalise""", "interruption_changes_nothing", "`done` forgets"),
     "a schedule over all steps": (SOUND, UPDATE, UPDATE + " / self.params.iterations", "longer_runs_continue", "continued from a shorter run"),
-    "odd state": (SOUND, STATE, STATE[:-1] + ', "seen": {1, 2}}', "state_is_plain", "state.seen is a set"),
+    "odd state": (SOUND, STATE, STATE[:-1] + ', "seen": {1, 2}}', "state_is_plain", "state.seen is of type set"),
     "odd key": (SOUND, STATE, STATE[:-1] + ', "by_class": {0.5: 1}}', "state_is_plain", "has the key 0.5"),
 }  # fmt: skip
 

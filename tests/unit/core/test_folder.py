@@ -264,7 +264,7 @@ def test_states_survive_the_round_trip(tmp_path):
 
 
 def test_a_state_that_cannot_be_stored_says_where(tmp_path):
-    with pytest.raises(TypeError, match=r"state\.a\.0 is a set"):
+    with pytest.raises(TypeError, match=r"state\.a\.0 is of type set"):
         save_state(tmp_path / "s", {"a": [{1}]})
 
 
