@@ -165,6 +165,7 @@ def test_workers_that_see_neither_folder_send_back_what_they_made(around, cluste
     assert not [*apart.iterdir()]
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_checkpoints_and_no_claims_and_the_same_command_continues(around, cluster, slow_here):
     out, _ = folders(around, "stopped")
     run = begin(around, "stopped", *slow(around), *on(cluster), "--store", "driver")
