@@ -17,6 +17,7 @@ from ddbench.core.records import Record
 from ddbench.core.roles import RANDOM
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import CONDENSE
+from ddbench.core.words import plural
 from ddbench.library.folders import opened
 from ddbench.plan.collect import stored
 from ddbench.publish.plots import check_ending, drawing
@@ -68,7 +69,7 @@ def ipc(target: Path, controls: bool, **given: Any) -> None:
     panels = ipc_series(*_tables(controls, **given))
     if not panels:
         raise UsageError("nothing to plot: no results at a number of images per class")
-    _write(plots, target, plots.ipc_plot(panels), _count(len(panels), "panel"))
+    _write(plots, target, plots.ipc_plot(panels), plural(len(panels), "panel"))
 
 
 @plot.command()
@@ -82,7 +83,7 @@ def cost(target: Path, controls: bool, **given: Any) -> None:
     panels = cost_points(*_tables(controls, **given))
     if not panels:
         raise UsageError("nothing to plot: no records of condensations with their cost")
-    _write(plots, target, plots.cost_plot(panels), _count(len(panels), "panel"))
+    _write(plots, target, plots.cost_plot(panels), plural(len(panels), "panel"))
 
 
 @plot.command()
@@ -100,7 +101,7 @@ def crossing(target: Path, **given: Any) -> None:
     panels = crossing_series(tables_of(records), seen)
     if not panels:
         raise UsageError("nothing to plot: no table has a method and random at two budgets")
-    _write(plots, target, plots.crossing_plot(panels), _count(len(panels), "panel"))
+    _write(plots, target, plots.crossing_plot(panels), plural(len(panels), "panel"))
     for panel in panels:
         for found in panel.crossings:
             known = [crossing_text(found), *([interval_text(found)] if found.low is not None else [])]
@@ -119,7 +120,7 @@ def window(target: Path, **given: Any) -> None:
     panels = window_series(*_chosen(**given))
     if not panels:
         raise UsageError("nothing to plot: no table has two rows with different windows (min_start, max_start)")
-    _write(plots, target, plots.window_plot(panels), _count(len(panels), "table"))
+    _write(plots, target, plots.window_plot(panels), plural(len(panels), "table"))
     for panel in panels:
         for images, found in panel.differences.items():
             if found is not None:
@@ -161,7 +162,7 @@ def images(
     )
     beside = _rows(stored(store))
     figure = images_plot(tracks, repetition=repetition, classes=join(classes), beside=beside)
-    _write(plots, target, figure, _count(len(tracks), "set"))
+    _write(plots, target, figure, plural(len(tracks), "set"))
     for line in numbers(tracks):
         click.echo(line)
 
@@ -218,7 +219,7 @@ def _tables(controls: bool, **given: Any) -> tuple[list[Table], dict[str, Look]]
         names = (name for record in records for name in _methods_of(record))
         tables, left_out = without_controls(tables, chosen("method", join(given["methods"]), names))
         if left_out:
-            click.echo(f"{_count(len(left_out), 'row')} of controls left out: --controls draws them", err=True)
+            click.echo(f"{plural(len(left_out), 'row')} of controls left out: --controls draws them", err=True)
     return tables, seen
 
 
@@ -261,9 +262,3 @@ def _protocols_of(record: Record) -> set[str]:
 def _write(plots: ModuleType, target: Path, figure: Any, what: str) -> None:
     atomic_write(target, plots.encode(figure, target))
     click.echo(f"{target}: {what}")
-
-
-def _count(n: int, noun: str) -> str:
-    from ddbench.results.tables.figures import plural
-
-    return plural(str(n), noun)

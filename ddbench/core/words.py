@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 
-def counted(n: int, noun: str) -> str:
-    """``1 job``, ``3 jobs``: for nouns whose plural ends in s.
+def plural(count: int | str, noun: str) -> str:
+    """``1 student``, ``3 students``, ``3–6 students``: for nouns whose plural ends in s.
 
     Args:
-        n: How many.
+        count: How many, or a text that says so.
         noun: Of what, one of them.
     """
-    return f"{n} {noun}{'' if n == 1 else 's'}"
+    return f"{count} {noun}" + ("" if str(count) == "1" else "s")

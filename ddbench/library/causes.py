@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ddbench.core.documents import CellDocument, EvaluationDocument
 from ddbench.core.store.folder import Store
-from ddbench.core.words import counted
+from ddbench.core.words import plural
 from ddbench.library.runs import unfinished
 from ddbench.plan.graph import Node, Plan
 
@@ -85,4 +85,4 @@ def _counted(nodes: list[Node], *, more: bool = False) -> str:
     """``2 cells and 6 evaluations``."""
     counts = Counter(node.kind for node in nodes)
     word = " more" if more else ""
-    return " and ".join(counted(n, f"{word} {kind}".strip()) for kind, n in counts.items())
+    return " and ".join(plural(n, f"{word} {kind}".strip()) for kind, n in counts.items())

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tqdm.auto import tqdm
 
-from ddbench.core.words import counted
+from ddbench.core.words import plural
 from ddbench.plan.forecast import duration
 from ddbench.plan.graph import Node
 from ddbench.plan.outlook import forecast_together_s, known_s, names, together_s, unknown
@@ -134,7 +134,7 @@ class Progress(Silent):
         """``about 2 min left, 3 nodes of unknown length``; empty where nothing is to be said."""
         seconds, others = self.left()
         parts = [f"about {duration(seconds)} left"] if seconds else []
-        parts += [f"{counted(others, 'node')} of unknown length"] if others else []
+        parts += [f"{plural(others, 'node')} of unknown length"] if others else []
         return ", ".join(parts)
 
     def begin(self, node: Node) -> None:
@@ -191,7 +191,7 @@ class Progress(Silent):
 
     def waiting(self, nodes: int, holders: Sequence[str]) -> None:
         """Other processes hold what is left."""
-        text = f"waiting for {counted(nodes, 'node')} of {', '.join(holders) or 'another process'}"
+        text = f"waiting for {plural(nodes, 'node')} of {', '.join(holders) or 'another process'}"
         if self.style == "plain" and text != self._waits:
             print(text, file=sys.stderr, flush=True)
         self._waits = text

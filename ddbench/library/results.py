@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddbench.core.errors import UsageError, unknown
 from ddbench.core.records import Record
+from ddbench.core.words import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ class Results:
     def __repr__(self) -> str:
         n = sum(record.kind == "evaluation" for record in self.records)
         count = len(self.failures)
-        lost = f", {count} cause{'' if count == 1 else 's'} of failure" if count else ""
+        lost = f", {plural(count, 'cause')} of failure" if count else ""
         return f"<ddbench.Results: {n} evaluations in {len(self.tables)} tables{lost}>"
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +141,11 @@ class Watched:
         lost = sum(one.holder.gone for one in working)
         lefts = [one.left_s for one in working] + [line.forecast_s for line in open_]
         known = [seconds for seconds in lefts if seconds is not None]
-        found = Standing(
+        return Standing(
             total=len(lines), done=done, failed=failed, working=working, handed=handed,
-            waiting=len(keys - there) + lost, left_s=None, unknown=len(lefts) - len(known),
+            waiting=len(keys - there) + lost, unknown=len(lefts) - len(known),
+            left_s=None if lefts and not known else together_s(known, max(1, len(working) - lost)),
         )  # fmt: skip
-        return found if lefts and not known else replace(found, left_s=together_s(known, max(1, found.running)))
 
     def _left(self, line: Line, holder: Holder) -> float | None:
         """How long a node goes on [s]: by its own steps where it has told several and these are all, else by forecast.

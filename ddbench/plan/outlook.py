@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from ddbench.core.documents import ArtifactDocument
+from ddbench.core.words import plural
 from ddbench.plan.forecast import duration, too_long
 from ddbench.plan.graph import Node, Plan
 
@@ -55,8 +56,9 @@ def summary(plan: Plan, *, limit_s: float, jobs: int = 1, packs_s: float | None 
         jobs: Nodes at once.
         packs_s: On a cluster nobody knows how many run at once; its jobs hold nodes worth so many seconds.
     """
-    beyond = [node for row in too_long(plan, limit_s) for node in row]
     nodes = expected(plan, limit_s)
+    kept = {node.key for node in nodes}
+    beyond = [node for node in plan.pending() if node.key not in kept]
     there = sum(node.state not in ("unneeded", "unmeasured") for node in plan.nodes.values()) - len(beyond)
     text = f"{len(nodes)} of {there} nodes to run"
     if (seconds := forecast_together_s(nodes, jobs)) and unknown(nodes) < len(nodes):
@@ -71,7 +73,7 @@ def summary(plan: Plan, *, limit_s: float, jobs: int = 1, packs_s: float | None 
         if known_s(last):
             text += f", of which {names(last)} {duration(forecast_together_s(last, jobs))}"
     if count := unknown(nodes):
-        text += f"; of {count} nodes nothing is known" if count > 1 else "; of 1 node nothing is known"
+        text += f"; of {plural(count, 'node')} nothing is known"
     if beyond := beyond or [node for node in plan.nodes.values() if node.state == "unmeasured"]:
         how = f" (about {duration(known_s(beyond))}, beyond --reference-limit)" if known_s(beyond) else ""
         text += f"; {names(beyond)} is not measured{how}"

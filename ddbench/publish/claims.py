@@ -11,6 +11,7 @@ from typing import Any
 
 from ddbench.core.errors import UsageError
 from ddbench.core.specs import Frozen
+from ddbench.core.words import plural
 from ddbench.core.yaml import read_yaml
 from ddbench.plan.mistakes import checked
 from ddbench.publish.text.csv_json import view_csv, views_json
@@ -23,7 +24,7 @@ from ddbench.results.scores.claims_file import ClaimsFile, Contrast, FixedClaim,
 from ddbench.results.scores.fixed_claims import FACTOR, Finding, Measured, findings
 from ddbench.results.stats import MARGIN, smallest_n
 from ddbench.results.tables.conditions import place
-from ddbench.results.tables.figures import NONE, plural
+from ddbench.results.tables.figures import NONE
 from ddbench.results.tables.tables import Table
 
 CAPTIONS = {True: "claims fixed beforehand", False: "questions that were asked after the results were seen"}
@@ -169,7 +170,7 @@ def claims_view(path: Path, tables: Sequence[Table]) -> View:
     used = [table for one in found for table in one.tables]
     places = list(dict.fromkeys(map(place, used)))
     notes = [
-        MEANING.format(claims=plural(str(len(found)), "claim"), n=smallest_n(len(found))),
+        MEANING.format(claims=plural(len(found), "claim"), n=smallest_n(len(found))),
         CONTRASTS.format(margin=MARGIN, m=len(found)),
     ]
     if any(contrast.measure != "accuracy" for one in found for contrast in one.claim.holds_if):

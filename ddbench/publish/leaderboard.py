@@ -17,6 +17,7 @@ from ddbench.core.records import Record
 from ddbench.core.specs import TUNE
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.jsonl import read_records
+from ddbench.core.words import plural
 from ddbench.plan.collect import called_as_made
 from ddbench.publish.claims import claims_view
 from ddbench.publish.ledger import ledger, read_published
@@ -25,7 +26,6 @@ from ddbench.publish.text.grid import markdown_grid
 from ddbench.publish.text.render import markdown, render
 from ddbench.publish.tuning import tuning_block
 from ddbench.publish.views.catalog import ONCE, check_names
-from ddbench.results.tables.figures import plural
 from ddbench.results.tables.tables import Table, tables_of
 from ddbench.work.evaluate.predictions import Recounter
 
@@ -132,7 +132,7 @@ def look(path: Path) -> Look:
     else:
         new, made = _rendered(path, text)
     found = Counter(line for each in made for table in each.tables for line in table.outdated)
-    return Look(text, new, [f"{line} ({plural(str(count), 'table')})" for line, count in found.items()])
+    return Look(text, new, [f"{line} ({plural(count, 'table')})" for line, count in found.items()])
 
 
 def _rendered(path: Path, text: str) -> tuple[str, list[Made]]:

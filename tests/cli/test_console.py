@@ -11,23 +11,11 @@ from pathlib import Path
 import pytest
 
 from ddbench.cli.console import ALIKE, ERRORS, replaced
-from tests.e2e.runs import SMOKE, ddbench
+from tests.e2e.runs import ddbench, once
 
 CONSOLES = ("cp1252", "latin-1", "gbk", "shift_jis", "koi8-r", "ascii", "cp437")
 
-FEW = (
-    "--methods",
-    "random",
-    "--ipc",
-    "1",
-    "--seeds",
-    "1",
-    "--protocols",
-    "hard-fixed",
-    "--reference-limit",
-    "0s",
-    *SMOKE,
-)
+FEW = once("random")
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,13 @@ from ddbench.work.continuation import FINAL
 
 SMOKE = ("--profile", "smoke", "--progress", "plain", "--threads", "1", "--isolate", "never")
 
+
+def once(method: str) -> tuple[str, ...]:
+    """Words of a run of one method at ipc 1, once, with students of one learning rate."""
+    what = ("--methods", method, "--ipc", "1", "--seeds", "1", "--protocols", "hard-fixed")
+    return (*what, "--reference-limit", "0s", *SMOKE)
+
+
 PLUGIN = '''
 import os, time
 from ddbench import CondensedSet, DistillationParams, Method, MethodInfo, hookimpl

@@ -17,7 +17,7 @@ from ddbench.core.errors import InterruptedRunError, UsageError, ambiguous
 from ddbench.core.names import meant
 from ddbench.core.records import ENGINES, Record
 from ddbench.core.specs import Budget
-from ddbench.results.tables.figures import plural
+from ddbench.core.words import plural
 
 if TYPE_CHECKING:
     from ddbench.plan.graph import Plan
@@ -95,7 +95,7 @@ def _meant(records: Sequence[Record], filters: dict[str, list[Any]]) -> list[Rec
             found = [one for one in found if id(one) in kept]
     without = [one for one in found if one.status != "ok"]
     if without:
-        click.echo(f"{plural(str(len(without)), 'evaluation')} without a result: not made again", err=True)
+        click.echo(f"{plural(len(without), 'evaluation')} without a result: not made again", err=True)
     if len(without) == len(found):
         raise UsageError("no evaluation with a result is left to make again: leave out some of the filters")
     return sorted((one for one in found if one.status == "ok"), key=_order)
@@ -168,11 +168,11 @@ def _say(plan: Plan, records: Sequence[Record], n: int) -> None:
 
     seconds, unknown = seconds_again(plan, records)
     kinds = [node.kind for node in plan.pending()]
-    parts = [plural(str(kinds.count(kind)), kind) for kind in ("artifact", "cell", "evaluation") if kind in kinds]
+    parts = [plural(kinds.count(kind), kind) for kind in ("artifact", "cell", "evaluation") if kind in kinds]
     long = [f"about {duration(seconds)}, as long as recorded"] if seconds else []
-    long += [f"{plural(str(unknown), 'node')} of unknown length"] if unknown else []
+    long += [f"{plural(unknown, 'node')} of unknown length"] if unknown else []
     _tell(
-        f"{plural(str(n), 'recorded evaluation')}; to make: {', '.join(parts) or 'nothing'}"
+        f"{plural(n, 'recorded evaluation')}; to make: {', '.join(parts) or 'nothing'}"
         + "".join(f"; {text}" for text in long)
     )
 

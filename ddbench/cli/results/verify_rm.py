@@ -16,6 +16,7 @@ from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.store.claims import Claim, Watch, acquire
 from ddbench.core.store.folder import CHECKPOINT, Store, newer_below
+from ddbench.core.words import plural
 from ddbench.library.folders import opened
 from ddbench.library.found import find_record, set_of
 
@@ -108,7 +109,7 @@ def _verify_key(key: str, out: Path, *, files_only: bool, student_seeds: int, sa
         raise CorruptFileError(f"{folder}: {'; '.join(problems)}")
     made = set_of(store, found)
     evaluations = [record for _, record in evaluations_in(folder)]
-    count = f"{len(evaluations)} evaluation{'' if len(evaluations) == 1 else 's'}"
+    count = plural(len(evaluations), "evaluation")
     click.echo(f"{short(made.key)}: the set (sha256 {made.set_sha256}) and its {count}: files as recorded")
     if files_only:
         return 0
@@ -197,8 +198,7 @@ def rm(key: str, out: Path, shared: bool) -> None:
             claims.enter_context(_claim(store.claims(shared=in_all), node))
         if found.record.kind == "condense":
             store.remove_set(found.folder, shared=in_all)
-            count = len(evaluations)
-            click.echo(f"removed {found.name} and {count} evaluation{'' if count == 1 else 's'} of it")
+            click.echo(f"removed {found.name} and {plural(len(evaluations), 'evaluation')} of it")
             return
         for ending in (".json", ".safetensors", f".{CHECKPOINT}", ".log"):
             found.path.with_suffix(ending).unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from ddbench.core.keys import short
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.records import Record
 from ddbench.core.specs import DatasetInfo
+from ddbench.core.words import plural
 
 CARD = "README.md"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
@@ -100,7 +101,7 @@ def _facts(record: Record, facts: dict[str, Any]) -> list[list[str]]:
     seeds = f"master seed {cell.master}, repetition {cell.r}"
     versions = [f"{name} {env[name]}" for name in ("ddbench", "git", "torch", "python", "engine") if env.get(name)]
     machine = [str(device)] if (device := env.get("device")) else []
-    machine += [f"{threads} CPU thread{'' if threads == 1 else 's'}"] if (threads := env.get("threads")) else []
+    machine += [plural(threads, "CPU thread")] if (threads := env.get("threads")) else []
     return [
         *rows,
         ["data", f"`{cell.data.name}` revision `{cell.data.revision}`, split {cell.data.split}{view}"],

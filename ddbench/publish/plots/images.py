@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ddbench.core.errors import UsageError
+from ddbench.core.words import plural
 from ddbench.data.space.visible import Floats, visible_pixels
 from ddbench.publish.looks import GREY, Drawn, Look, looks
 from ddbench.publish.pictures import slots
@@ -24,7 +25,6 @@ from ddbench.publish.plots.evolution import (
     images_of,
     share_curve,
 )
-from ddbench.results.tables.figures import plural
 
 WIDTH, LABELS, PAD = 9.2, 1.5, 0.05
 """Of the picture, of the rows' labels, between strips [inches]."""
@@ -121,7 +121,7 @@ def _strips(figure: Any, shown: Mapping[str, Track], classes: Sequence[int]) -> 
         axis.grid(visible=False)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    for column, title in enumerate(["X₀", *(plural(str(step), "step") for step in steps)]):
+    for column, title in enumerate(["X₀", *(plural(step, "step") for step in steps)]):
         axes[0, column].set_title(title)
     for i, (label, track) in enumerate(shown.items()):
         mine = _first(track, classes)
@@ -186,7 +186,7 @@ def _curves(figure: Any, rows: Mapping[str, Sequence[Track]], style: Mapping[str
     share.set(xlabel="iterations", ylabel="share of energy", ylim=(0, 1), xlim=change.get_xlim())
     share.set_title("energy of X − X₀ above half the Nyquist frequency")
     handles, labels = share.get_legend_handles_labels()
-    title = f"mean and sd (shaded) over {plural(str(max(map(len, rows.values()))), 'repetition')}"
+    title = f"mean and sd (shaded) over {plural(max(map(len, rows.values())), 'repetition')}"
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, title=title, title_fontsize=8.5)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ddbench.core.specs import TUNE
+from ddbench.core.words import plural
 from ddbench.publish.text.verdicts import verdict_lines
 from ddbench.results.scores.scores import making_timer
 from ddbench.results.stats import MARGIN, Comparison, smallest_n
@@ -12,7 +13,7 @@ from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.conditions import place, updates_of
 from ddbench.results.tables.costs import WORDS, CellCost
 from ddbench.results.tables.differences import Difference
-from ddbench.results.tables.figures import plural, span
+from ddbench.results.tables.figures import span
 from ddbench.results.tables.tables import Table
 
 
@@ -73,7 +74,7 @@ def _reference_updates(table: Table) -> Iterator[str]:
     for row in table.rows:
         cell = row.cells[0] if row.spans else None
         if cell is not None and cell.scores and cell.updates is not None and cell.updates not in usual:
-            yield f"{row.shown_label}: {plural(str(cell.updates), 'update')}"
+            yield f"{row.shown_label}: {plural(cell.updates, 'update')}"
 
 
 def costs_legend(table: Table) -> str:
@@ -99,7 +100,7 @@ def cost_remarks(table: Table) -> Iterator[str]:
     if any(cell.cost.contended for cell in cells):
         yield "†: other processes used the cores meanwhile"
     if most := max((cell.cost.beside or 0 for cell in cells), default=0):
-        others = plural(str(most), "other node")
+        others = plural(most, "other node")
         yield f"not made with --jobs 1, but beside up to {others} of ddbench: {_rows(table, lambda cost: cost.beside)}"
     whole = _rows(table, lambda cost: cost.artifact_s and cost.artifact_rest_s is None)
     if whole:
@@ -143,7 +144,7 @@ def differences_legend(table: Table) -> str:
     """What the second table can and cannot show."""
     assert table.versus_random is not None
     found, parts = table.versus_random.comparisons(), []
-    family = plural(str(len(found)), "comparison")
+    family = plural(len(found), "comparison")
     if max(comparison.paired.n for comparison in table.versus_random.shown()) < smallest_n(1):
         parts.append(f"n < {smallest_n(1)}: no significance claimed")
     if found and not any(decidable(one) for one in found):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from ddbench.core.words import plural
 from ddbench.publish.text.captions import decidable
 from ddbench.publish.text.verdicts import MOST, few
 from ddbench.results.stats import Comparison
-from ddbench.results.tables.figures import fixed, plural, span
+from ddbench.results.tables.figures import fixed, span
 from ddbench.results.tables.tables import Table
 
 
@@ -42,7 +43,7 @@ def summary(table: Table) -> str:
     undecided = f"nothing is decided at n = {n}: verdicts need n ≥ {needed} (--seeds {needed})"
     if not ahead:
         return undecided
-    adjusted = f", not adjusted for {plural(str(len(found)), 'comparison')}" if len(found) > 1 else ""
+    adjusted = f", not adjusted for {plural(len(found), 'comparison')}" if len(found) > 1 else ""
     return f"{_clauses(ahead, _interval)}{adjusted}; {undecided}"
 
 
@@ -56,7 +57,7 @@ def _decided(found: list[_Found], n: str) -> str:
     if not parts:
         return f"no row is told apart from random at n = {n}"
     if left:
-        parts.append(f"{plural(str(left), 'comparison')} with random left open at n = {n}")
+        parts.append(f"{plural(left, 'comparison')} with random left open at n = {n}")
     return "; ".join(parts)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from ddbench.core.words import plural
 from ddbench.results.stats import MARGIN, MOST_N
 from ddbench.results.tables.cells import ONE_SET, in_common
 from ddbench.results.tables.families import ColumnFamily, Pair
-from ddbench.results.tables.figures import plural
 from ddbench.results.tables.tables import Table
 
 MOST = 3
@@ -47,7 +47,7 @@ def _unclaimed(rows: Sequence[str], names: Collection[str]) -> str:
 
 def _decided(family: ColumnFamily) -> str:
     needed, pairs = family.family.needed, family.pairs()
-    size = f"{plural(str(len(family.rows)), 'method')}, {plural(str(len(pairs)), 'pair')}"
+    size = f"{plural(len(family.rows), 'method')}, {plural(len(pairs), 'pair')}"
     if not family.enough:
         return f"{size}: verdicts need n ≥ {needed}; n = {family.n}: nothing is bold"
     parts = [size, *few(_better(family))]

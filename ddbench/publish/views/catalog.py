@@ -9,6 +9,7 @@ from functools import partial
 from operator import itemgetter
 
 from ddbench.core.errors import unknown
+from ddbench.core.words import plural
 from ddbench.publish.views.columns import COUNT, Column, column, decimals, values
 from ddbench.publish.views.cost import cost_view
 from ddbench.publish.views.crossing import crossing_views
@@ -20,7 +21,7 @@ from ddbench.publish.views.view import View, caution, empty_view
 from ddbench.results.scores.ranking import Range, Ranking, Stability, rankings, stabilities
 from ddbench.results.scores.regimes import OWN_RANDOM, Regimes, regime_tables
 from ddbench.results.tables.conditions import conditions
-from ddbench.results.tables.figures import fixed, mark_source, plural
+from ddbench.results.tables.figures import fixed, mark_source
 from ddbench.results.tables.tables import Table
 
 
@@ -88,7 +89,7 @@ def _ranks_view(ranking: Ranking) -> View:
     columns += [
         column(name, value=partial(_end, ranking, end)) for end, name in enumerate(("range_best", "range_worst"))
     ]
-    cells = f"{plural(str(ranking.complete), 'complete cell')} of {plural(str(len(names)), 'data set')}"
+    cells = f"{plural(ranking.complete, 'complete cell')} of {plural(len(names), 'data set')}"
     notes = [
         f"1 is the best of {len(ranking.average)}; ranks of means in {cells} (a cell: data set, network, budget), "
         "averaged per data set first; equal means share a rank, failures come last; [a, b]: the best and the worst "

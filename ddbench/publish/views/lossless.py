@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from ddbench.core.words import plural
 from ddbench.publish.views.columns import COUNT, P_VALUE, Column, column, decimals
 from ddbench.publish.views.view import View, empty_view
 from ddbench.results.scores.lossless import LEAST_N, NEEDED, Claim, claims, fulls_of
 from ddbench.results.stats import MARGIN, Against
 from ddbench.results.stats.noninferior import ERROR_SHARE
 from ddbench.results.tables.conditions import place
-from ddbench.results.tables.figures import NONE, plural
+from ddbench.results.tables.figures import NONE
 from ddbench.results.tables.tables import Table
 
 CAPTION = "lossless?"
@@ -72,7 +73,7 @@ def lossless_views(tables: Sequence[Table]) -> list[View]:
     found = claims(tables)
     if not found:
         return [empty_view("lossless", CAPTION, f"the claim needs full under {NEEDED} (suite lossless)")]
-    count = plural(str(sum(claim.claimed for _, members in found for claim in members)), "claim")
+    count = plural(sum(claim.claimed for _, members in found for claim in members), "claim")
     return [_view(table, fulls_of(table, tables), members, count) for table, members in found]
 
 

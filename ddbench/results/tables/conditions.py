@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ddbench.core.profiles import for_tests_only
-from ddbench.results.tables.figures import plural, span
+from ddbench.core.words import plural
+from ddbench.results.tables.figures import span
 from ddbench.results.tables.tables import Table
 
 

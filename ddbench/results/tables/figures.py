@@ -57,11 +57,6 @@ def span(values: Iterable[int]) -> str:
     return "" if not known else str(known[0]) if len(known) == 1 else f"{known[0]}–{known[-1]}"
 
 
-def plural(count: str, noun: str) -> str:
-    """``1 student``, ``3 students``."""
-    return f"{count} {noun}" + ("" if count == "1" else "s")
-
-
 def mark_source(label: str, source: str) -> str:
     """Label of a row as people read it: with ``(imported)`` or ``(reported)`` unless it was measured here."""
     return label if source == "measured" else f"{label} ({source})"

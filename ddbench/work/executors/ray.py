@@ -25,7 +25,7 @@ from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
 from ddbench.core.store.claims import holders, release
 from ddbench.core.store.files import home
-from ddbench.core.words import counted
+from ddbench.core.words import plural
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors import tree
 from ddbench.work.executors.agent import sees_inputs
@@ -200,7 +200,7 @@ class OnRay(Elsewhere):
         if need in self._told_of or any(all(map(float.__le__, map(float, asked), room)) for room in self._rooms):
             return
         self._told_of.add(need)
-        text = f"{counted(need.cpus, 'core')}, {counted(need.gpus, 'GPU')} and {in_words(need.mem_mb)}"
+        text = f"{plural(need.cpus, 'core')}, {plural(need.gpus, 'GPU')} and {in_words(need.mem_mb)}"
         if self._address == "local":
             raise UsageError(f"--executor ray: a node asks for {text}, which this machine does not have: --resources")
         why = f"no machine of the cluster has the {text} that a node asks for: it waits until one has (--resources)"

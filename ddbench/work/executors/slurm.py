@@ -24,7 +24,7 @@ from ddbench.core.memory import in_words
 from ddbench.core.store import jobs
 from ddbench.core.store.claims import SEEN_WITHIN_S, release
 from ddbench.core.store.jobs import Handle as Handed
-from ddbench.core.words import counted
+from ddbench.core.words import plural
 from ddbench.plan.forecast import duration
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.agent import Job, is_published
@@ -347,7 +347,7 @@ class Slurm(Elsewhere):
             nodes = [task for pack in packs for task in pack]
             on_gpu = max(task.resources.device_mb for task in nodes) if need.gpus else 0.0
             more = f", {in_words(on_gpu)} of GPU memory by forecast" if on_gpu else ""
-            yield f"# {counted(len(nodes), 'node')} in {counted(len(packs), 'job')}{more}\n{text}"
+            yield f"# {plural(len(nodes), 'node')} in {plural(len(packs), 'job')}{more}\n{text}"
 
     @staticmethod
     def end(handles: Sequence[Handed]) -> Iterator[str]:
@@ -364,7 +364,7 @@ class Slurm(Elsewhere):
             scancel(ids)
         except UsageError as error:
             raise UsageError(f"{error}; the jobs go on: the same `ddbench cancel` once that is mended") from None
-        yield f"{counted(len(ids), 'job')} of Slurm cancelled: {', '.join(ids)}"
+        yield f"{plural(len(ids), 'job')} of Slurm cancelled: {', '.join(ids)}"
 
     def close(self) -> None:
         """Leave the jobs that go on, and say so; wait a moment for those that have nothing left to do."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ddbench.core.errors import DDBenchError, Notice, UsageError
 from ddbench.core.store import jobs
-from ddbench.core.words import counted
+from ddbench.core.words import plural
 from ddbench.work.executors.slurm_jobs import NOT_TO_BLAME, Submitted, Told, scancel
 
 STRANGE_S = 60.0
@@ -26,10 +26,6 @@ LAST_LOG = "last.log"
 
 class JobsWarning(UserWarning):
     """What went wrong with jobs that Slurm has."""
-
-
-class JobsNotice(Notice):
-    """Which jobs Slurm has."""
 
 
 @dataclass
@@ -58,30 +54,30 @@ class Notices:
 
     def say(self, text: str) -> None:
         """Tell what there is."""
-        warnings.warn(text, JobsNotice, stacklevel=2)
+        warnings.warn(text, Notice, stacklevel=2)
 
     def tell_adopted(self, handles: Sequence[jobs.Handle]) -> None:
         """Say that jobs of an earlier run go on as they were asked for."""
         if handles:
             asked = "; ".join(dict.fromkeys(one.asked for one in handles))
             verb, they = ("is", "it keeps") if len(handles) == 1 else ("are", "they keep")
-            text = f"{counted(len(handles), 'job')} of an earlier run {verb} with Slurm, where {they} what was asked"
+            text = f"{plural(len(handles), 'job')} of an earlier run {verb} with Slurm, where {they} what was asked"
             self.say(f"{text} for ({asked}); `ddbench cancel --out {self.out}` first where that is to change")
 
     def tell_sent(self, ids: Sequence[str], nodes: int) -> None:
         """Say which jobs Slurm has taken."""
         which = f"job {ids[0]}" if len(ids) == 1 else f"{len(ids)} jobs, {ids[0]} to {ids[-1]}"
-        self.say(f"Slurm has {which}, with {counted(nodes, 'node')}")
+        self.say(f"Slurm has {which}, with {plural(nodes, 'node')}")
 
     def tell_gone(self, how: str, again: int, *, oom: bool) -> None:
         """Say that a job is gone of which so many nodes are tried again; nothing of one without any."""
         if again:
             more = " with twice the memory" if oom else ""
-            self.warn(f"Slurm's {how} is gone: {counted(again, 'node')} of it {_are(again)} tried again{more}")
+            self.warn(f"Slurm's {how} is gone: {plural(again, 'node')} of it {_are(again)} tried again{more}")
 
     def tell_left(self, going: int) -> None:
         """Say that jobs go on without this run."""
-        who, where = f"{counted(going, 'job')} {'goes' if going == 1 else 'go'}", f"--out {self.out}"
+        who, where = f"{plural(going, 'job')} {'goes' if going == 1 else 'go'}", f"--out {self.out}"
         self.say(f"{who} on: see `ddbench status {where}`; `ddbench cancel {where}` ends what goes on")
 
     def tell_stuck(self, handle: jobs.Handle, told: Told) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from ddbench.core.errors import DDBenchError, InterruptedRunError, StoreError, UsageError
+from ddbench.core.errors import DDBenchError, InterruptedRunError, Notice, StoreError, UsageError
 from ddbench.core.plugin.loader import Registries
 from ddbench.core.store import jobs
 from ddbench.core.store.folder import Store
@@ -21,7 +21,7 @@ from ddbench.work.executors import slurm
 from ddbench.work.executors.base import Resources, Run
 from ddbench.work.executors.elsewhere import Task
 from ddbench.work.executors.slurm_jobs import NOT_NOW, Limits, Told, said_by
-from ddbench.work.executors.slurm_notices import LAST_LOG, SILENT_S, STRANGE_S, JobsNotice, JobsWarning
+from ddbench.work.executors.slurm_notices import LAST_LOG, SILENT_S, STRANGE_S, JobsWarning
 from ddbench.work.executors.wanted import Wanted, wanted_of
 from ddbench.work.failures import failure
 from ddbench.work.interrupts import Interrupts
@@ -120,7 +120,7 @@ def left(tmp_path: Path, clock: SimpleNamespace) -> SimpleNamespace:
 def test_the_jobs_of_an_earlier_run_are_waited_for(
     tmp_path: Path, clock: SimpleNamespace, left: SimpleNamespace
 ) -> None:
-    with pytest.warns(JobsNotice, match="1 job of an earlier run is with Slurm, where it keeps what was asked for"):
+    with pytest.warns(Notice, match="1 job of an earlier run is with Slurm, where it keeps what was asked for"):
         executor = made(tmp_path)
     give(executor, "x", "y", "z")
     executor.poll(0.0)
@@ -134,7 +134,7 @@ def test_the_jobs_of_an_earlier_run_are_waited_for(
 def test_when_such_a_job_dies_only_the_node_that_it_had_begun_is_blamed(
     tmp_path: Path, clock: SimpleNamespace, left: SimpleNamespace
 ) -> None:
-    with pytest.warns(JobsNotice):
+    with pytest.warns(Notice):
         executor = made(tmp_path)
     give(executor, "y", "z")
     clock.states = {"7": "FAILED"}
@@ -279,7 +279,7 @@ def test_a_state_that_cannot_be_written_ends_no_run(
 def test_a_cancel_ends_the_run_that_waits_for_jobs_of_an_earlier_one(
     tmp_path: Path, clock: SimpleNamespace, left: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.warns(JobsNotice):
+    with pytest.warns(Notice):
         executor = made(tmp_path)
     give(executor, "y", "z")
     executor.poll(0.0)
@@ -300,7 +300,7 @@ def test_jobs_that_have_nothing_left_are_not_said_to_go_on(tmp_path: Path, clock
     clock.now += slurm.LOOK_S
     executor.poll(0.0)
     first.report.add({"key": "a", "outcome": OUTCOME})
-    with pytest.warns(JobsNotice, match="^1 job goes on"):
+    with pytest.warns(Notice, match="^1 job goes on"):
         executor.close()
 
 

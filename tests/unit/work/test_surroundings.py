@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from ddbench.core.store.files import home
-from tests.e2e.runs import SMOKE, ddbench
+from tests.e2e.runs import ddbench, once
 
 PLUGIN = '''
 import os, shutil, torch
@@ -35,19 +35,7 @@ class Unlucky(Method[P]):
 def ddbench_register_methods(registry):
     registry.add(MethodInfo(name="unlucky", kind="distillation", target="unlucky:Unlucky", params="unlucky:P", summary="x"))
 '''
-RUN = (
-    "--methods",
-    "unlucky",
-    "--ipc",
-    "1",
-    "--seeds",
-    "1",
-    "--protocols",
-    "hard-fixed",
-    "--reference-limit",
-    "0s",
-    *SMOKE,
-)
+RUN = once("unlucky")
 
 
 @pytest.mark.parametrize(("gone", "code"), [("data/digits", 1), ("", 1), ("nothing", 1)])
