@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 from ddbench.core.words import plural
 from ddbench.plan.forecast import duration
 from ddbench.plan.graph import Node
-from ddbench.plan.outlook import forecast_together_s, known_s, names, together_s, unknown
+from ddbench.plan.order import until_done_s
+from ddbench.plan.outlook import known_s, names, unknown
 from ddbench.work.monitor import Silent
 
 Style = Literal["auto", "bar", "plain", "json"]
@@ -119,16 +120,13 @@ class Progress(Silent):
 
     def _look(self) -> tuple[float | None, int]:
         nodes = [node for node in self._expected if node.pending]
-        seconds = []
-        for node in nodes:
-            running = self._running.get(node.key)
-            gone = 0.0 if running is None or self._jobs is None else self._clock() - running.started
-            seconds.append(max(0.0, (node.forecast_s or 0.0) - gone))
         if self._jobs is not None:
-            return together_s(seconds, self._jobs), unknown(nodes)
-        if self._gone_s < ENOUGH * (self._gone_s + sum(seconds)):
+            gone = {key: self._clock() - running.started for key, running in list(self._running.items())}
+            return until_done_s(nodes, self._jobs, gone), unknown(nodes)
+        seconds = known_s(nodes)
+        if self._gone_s < ENOUGH * (self._gone_s + seconds):
             return None, unknown(nodes)
-        return sum(seconds) * (self._clock() - self._begun) / max(self._gone_s, 1e-9), unknown(nodes)
+        return seconds * (self._clock() - self._begun) / max(self._gone_s, 1e-9), unknown(nodes)
 
     def _left_text(self) -> str:
         """``about 2 min left, 3 nodes of unknown length``; empty where nothing is to be said."""
@@ -199,7 +197,7 @@ class Progress(Silent):
 
     def only_references(self, nodes: Sequence[Node]) -> None:
         """Show the other rows while one waits for the references; stdout holds the final table alone."""
-        seconds = forecast_together_s(nodes, self._jobs or len(nodes))
+        seconds = until_done_s(nodes, self._jobs or len(nodes))
         if self._so_far is None or self.style == "json" or seconds < WORTH_S:
             return
         which = names(nodes)

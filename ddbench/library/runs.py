@@ -236,7 +236,7 @@ def scripts(plan: Plan, store: Store, how: How, sharing: Sharing, peaks: Peaks) 
     ready = [node for node in plan.pending() if not any(plan.nodes[key].pending for key in node.needs)]
     ready = [node for node in ready if not node.is_reference]
     given = []
-    for node in longest_first(ready, seconds_left(plan)):
+    for node in longest_first(ready, seconds_left(plan.pending())):
         host, device = peaks.of(node.document)
         expected = {"peak_mb": host, "device_mb": device, "seconds": node.forecast_s}
         given.append((node.document, sharing.of(node.document).model_copy(update=expected)))

@@ -9,6 +9,7 @@ from ddbench.core.documents import ArtifactDocument
 from ddbench.core.words import plural
 from ddbench.plan.forecast import duration, too_long
 from ddbench.plan.graph import Node, Plan
+from ddbench.plan.order import until_done_s
 
 
 def known_s(nodes: Iterable[Node]) -> float:
@@ -29,11 +30,6 @@ def together_s(seconds: Collection[float], jobs: int) -> float:
         jobs: Processes.
     """
     return max(sum(seconds) / jobs, max(seconds, default=0.0))
-
-
-def forecast_together_s(nodes: Iterable[Node], jobs: int) -> float:
-    """The same of nodes by their forecasts; those without one count nothing."""
-    return together_s([node.forecast_s or 0.0 for node in nodes], jobs)
 
 
 def expected(plan: Plan, limit_s: float) -> list[Node]:
@@ -61,7 +57,7 @@ def summary(plan: Plan, *, limit_s: float, jobs: int = 1, packs_s: float | None 
     beyond = [node for node in plan.pending() if node.key not in kept]
     there = sum(node.state not in ("unneeded", "unmeasured") for node in plan.nodes.values()) - len(beyond)
     text = f"{len(nodes)} of {there} nodes to run"
-    if (seconds := forecast_together_s(nodes, jobs)) and unknown(nodes) < len(nodes):
+    if (seconds := until_done_s(nodes, jobs)) and unknown(nodes) < len(nodes):
         whole = known_s(nodes)
         if packs_s is None:
             text += f", about {duration(seconds)}"
@@ -71,7 +67,7 @@ def summary(plan: Plan, *, limit_s: float, jobs: int = 1, packs_s: float | None 
             text += f", about {duration(whole)} of work"
         last = [node for node in nodes if node.is_reference]
         if known_s(last):
-            text += f", of which {names(last)} {duration(forecast_together_s(last, jobs))}"
+            text += f", of which {names(last)} {duration(until_done_s(last, jobs))}"
     if count := unknown(nodes):
         text += f"; of {plural(count, 'node')} nothing is known"
     if beyond := beyond or [node for node in plan.nodes.values() if node.state == "unmeasured"]:

@@ -151,7 +151,7 @@ class Schedule:
     def _forecast(self) -> None:
         forecast(self.plan, self.speeds)
         if self.parallel:
-            self.left = seconds_left(self.plan)
+            self.left = seconds_left(self.plan.pending())
             self.measured |= {node.key for node in sure_references(self.plan, self.reference_limit_s)}
 
     def _stop_if_asked(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from ddbench.core.records import Cost
 from ddbench.core.store.folder import CONDENSE, SET, Store, evaluation_path, write_record
 from ddbench.plan.graph import Plan
-from ddbench.plan.order import longest_first, seconds_left
+from ddbench.plan.order import longest_first, seconds_left, until_done_s
 from ddbench.plan.status import assess
 from ddbench.work.attempt import Outcome
 from ddbench.work.executors.base import Resources
@@ -88,13 +88,13 @@ def forecasts(nodes, **seconds):
 
 
 def order(plan):
-    return [node.title for node in longest_first(plan.pending(), seconds_left(plan))]
+    return [node.title for node in longest_first(plan.pending(), seconds_left(plan.pending()))]
 
 
 def test_a_node_counts_with_the_longest_way_from_it_to_the_end():
     nodes = [cell("a"), cell("b"), cell("c"), evaluation("ea", "a"), evaluation("eb", "b", "ea"), evaluation("ec", "c")]
     plan = forecasts(nodes, a=1.0, b=4.0, c=2.0, ea=3.0, eb=5.0, ec=8.0)
-    left = {plan.nodes[key].title: seconds for key, seconds in seconds_left(plan).items()}
+    left = {plan.nodes[key].title: seconds for key, seconds in seconds_left(nodes).items()}
     assert left == {"a": 9.0, "b": 9.0, "c": 10.0, "ea": 8.0, "eb": 5.0, "ec": 8.0}
     assert order(plan) == ["c", "a", "b", "ea", "ec", "eb"], "equal ones in the order of the plan"
 
@@ -103,7 +103,7 @@ def test_what_nothing_is_known_of_comes_first_and_so_does_what_leads_to_it():
     nodes = [cell("a"), cell("b"), cell("c"), evaluation("eb", "b")]
     plan = forecasts(nodes, a=100.0, b=1.0, eb=None)
     assert order(plan) == ["b", "c", "eb", "a"]
-    assert seconds_left(plan)[nodes[0].key] == 100.0 < math.inf
+    assert seconds_left(nodes)[nodes[0].key] == 100.0 < math.inf
 
 
 def test_what_is_done_already_counts_no_more():
@@ -145,16 +145,58 @@ def chain(made, name):
 
 
 @pytest.mark.parametrize("slots", [2, 4, 8])
-def test_full_begins_when_its_time_can_be_told_and_the_run_is_as_long_as_it_must_be(readme, slots):
+def test_full_begins_where_nothing_else_can_begin(readme, slots):
     made, store = readme("first")
-    seconds = list(map(seconds_of, made.nodes.values()))
+    nodes = {node.title: node for node in made.nodes.values()}
+    seconds = {title: seconds_of(node) for title, node in nodes.items()}
     found = play(made, store, slots)
-    full = [at for title, at in found.begun if title.startswith("full r")]
-    assert full[0] < 20, "when the first student was done"
-    assert found.now <= max(chain(made, "full") + full[0], sum(seconds) / slots + 5.0)
-    later = play(*readme("second"), slots, parallel=False)
-    assert found.now < 0.85 * later.now
-    assert sorted(title for title, _ in found.begun) == sorted(title for title, _ in later.begun)
+    begun = dict(found.begun)
+    assert sorted(begun) == sorted(nodes), "each once"
+    full = [title for title, node in nodes.items() if node.is_reference]
+    for title in begun.keys() - set(full):
+        ready = max((begun[need] + seconds[need] for need in needs_of(made, nodes[title])), default=0.0)
+        assert not [one for one in full if ready < begun[one] < begun[title]], f"{title} could have begun before"
+    early = min(begun[title] for title in full) < max(begun[title] for title in begun.keys() - set(full))
+    assert early == (slots == 8), "fewer are never idle before"
+    if slots == 2:
+        assert max(begun[title] + seconds[title] for title in begun.keys() - set(full)) < 0.6 * found.now
+    assert found.now <= bound(made, slots)
+
+
+def needs_of(made, node):
+    return [made.nodes[key].title for key in node.needs]
+
+
+def bound(made, slots):
+    """Graham's: no order in which no process is idle without need takes longer (Bell Syst. Tech. J. 45, 1966)."""
+    seconds, longest = sum(map(seconds_of, made.nodes.values())), chain(made, "")
+    return (seconds + (slots - 1) * longest) / slots + 1e-9
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 4, 8, 100])
+def test_when_all_is_done_is_told_before(readme, slots, monkeypatch):
+    def forecast(plan, speeds=None):
+        for node in plan.pending():
+            node.forecast_s = seconds_of(node)
+
+    monkeypatch.setattr("ddbench.work.executors.schedule.forecast", forecast)
+    made, store = readme("told")
+    forecast(made)
+    told = until_done_s(made.pending(), slots)
+    assert sum(map(seconds_of, made.nodes.values())) / slots <= told + 1e-9
+    assert chain(made, "") <= told <= bound(made, slots)
+    assert play(made, store, slots, parallel=slots > 1).now == pytest.approx(told)
+    assert until_done_s(made.pending(), slots) == 0.0
+
+
+def test_what_runs_already_goes_on_first_and_what_is_not_known_takes_no_time():
+    nodes = [cell("a"), cell("b"), cell("c"), evaluation("ea", "a"), evaluation("eb", "b", "ea")]
+    forecasts(nodes, a=4.0, b=3.0, c=6.0, ea=1.0, eb=None)
+    assert until_done_s(nodes, 1) == 14.0
+    assert until_done_s(nodes, 2) == 9.0, "a and b, then c, beside it ea"
+    assert until_done_s(nodes, 3) == 6.0
+    assert until_done_s(nodes, 2, {nodes[2].key: 5.0, nodes[1].key: 7.0}) == 5.0, "c for a second, a, ea"
+    assert until_done_s([], 4) == 0.0
 
 
 def test_one_process_keeps_to_the_plan(readme):
@@ -170,7 +212,7 @@ def test_a_reference_that_could_break_its_limit_waits_for_the_best_forecast(read
     made, store = readme("one")
     full = [node for node in made.nodes.values() if node.is_reference]
     assert 300 < sum(map(seconds_of, full)) < 500, "twice that is between the others"
-    titles = [title for title, _ in play(made, store, 2, limit=limit).begun]
+    titles = [title for title, _ in play(made, store, 8, limit=limit).begun]
     begun = [titles.index(node.title) for node in full if node.title in titles]
     assert len(begun) == (len(full) if measured else 0), "as a whole or not at all"
     assert {node.state for node in full} == {"cached" if measured else "unmeasured"}
