@@ -144,7 +144,7 @@ def differences_legend(table: Table) -> str:
     """What the second table can and cannot show."""
     assert table.versus_random is not None
     found, parts = table.versus_random.comparisons(), []
-    family = plural(len(found), "comparison")
+    family = f"{plural(len(found), 'comparison')} with random"
     if max(comparison.paired.n for comparison in table.versus_random.shown()) < smallest_n(1):
         parts.append(f"n < {smallest_n(1)}: no significance claimed")
     if found and not any(decidable(one) for one in found):

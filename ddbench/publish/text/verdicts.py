@@ -49,7 +49,7 @@ def _decided(family: ColumnFamily) -> str:
     needed, pairs = family.family.needed, family.pairs()
     size = f"{plural(len(family.rows), 'method')}, {plural(len(pairs), 'pair')}"
     if not family.enough:
-        return f"{size}: verdicts need n ≥ {needed}; n = {family.n}: nothing is bold"
+        return f"{size}: verdicts on pairs need n ≥ {needed}; n = {family.n}: nothing is bold"
     parts = [size, *few(_better(family))]
     equal = [pair for pair in pairs if pair.verdict == "equivalent"]
     if equal:

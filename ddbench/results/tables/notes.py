@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
@@ -42,12 +43,38 @@ def annotated(
             return cell
         return replace(cell, marks=(numbered(f"{cell.status}: {cell.reason}".removesuffix(": "), row),))
 
+    equal = _same_sets(rows, members, columns)
     marks = []
     for row in rows:
         texts = _texts(row, members[row.label], columns, trains_student)
         own = tuple(numbered(text, row, of_row=True) for text in texts)
+        own += tuple(numbered(text, row) for text in equal.get(row.label, ()))
         marks.append(replace(row, cells=tuple(marked(cell, row) for cell in row.cells), marks=own))
     return marks, tuple(f"{named(those)}: {note.text}" if note.of_rows else note.text for note, those in found.items())
+
+
+def _same_sets(rows: Sequence[Row], members: Members, columns: Sequence[BudgetColumn]) -> dict[str, list[str]]:
+    """Label → which other methods have made one and the same set in each repetition: their results are one."""
+    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for column in columns:
+        groups: dict[tuple[tuple[int, str], ...], list[str]] = defaultdict(list)
+        for row in rows:
+            sets = {
+                (o.r, o.condensation.set_sha256)
+                for o in members[row.label]
+                if row.role.kind == "method" and o.budget == column.budget and o.condensation is not None
+            }
+            if sets and all(sha256 for _, sha256 in sets):
+                groups[tuple(sorted(sets))].append(row.label)
+        for labels in groups.values():
+            if len(labels) > 1:
+                found[tuple(labels)].append(column.budget.label)
+    texts: dict[str, list[str]] = defaultdict(list)
+    shown = {row.label: row.shown_label for row in rows}
+    for labels, budgets in found.items():
+        for label in labels:
+            texts[label].append(f"{', '.join(shown[one] for one in labels)}: one set at {', '.join(budgets)}")
+    return texts
 
 
 def _texts(

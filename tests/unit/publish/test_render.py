@@ -43,7 +43,7 @@ minus random · points, paired over 3 repetitions, 95 % interval
 | method |        ipc 1 (0.8 %) |    ipc 10 (8.4 %) |
 |--------|----------------------|-------------------|
 | datm   | +16.0 [+13.5, +18.5] | +6.5 [+5.3, +7.7] |
-n < 6: no significance claimed; verdicts on 2 comparisons need n ≥ 7
+n < 6: no significance claimed; verdicts on 2 comparisons with random need n ≥ 7
 
 cost of one set · digits · convnet2-w32-in → the same · meanstd · hard@1 (short: 1000 updates)
 
@@ -151,7 +151,7 @@ def test_one_repetition_has_no_plus_minus():
 
 def test_below_the_least_n_the_legend_says_that_nothing_is_bold_and_what_would_decide():
     shown = text(cell("dm", [50.0, 51.0]) + cell("mtt", [60.0, 61.0]))
-    assert "\n2 methods, 1 pair: verdicts need n ≥ 6; n = 2: nothing is bold\n" in shown
+    assert "\n2 methods, 1 pair: verdicts on pairs need n ≥ 6; n = 2: nothing is bold\n" in shown
     assert "**" not in shown and "bold: " not in shown and "interval" not in shown
 
 
@@ -274,7 +274,7 @@ def test_controls_do_not_make_the_family_of_the_verdicts_larger():
     shown = text(records + start)
     assert re.search(r"\| dm +\| \+10\.0 \[\+8\.5, \+11\.5\] better \|", shown)
     assert re.search(r"\| dm \(0 steps\) \| +\+0\.0 \[\+0\.0, \+0\.0\] \|", shown)
-    assert "1 comparison (Holm)" in shown
+    assert "1 comparison with random (Holm)" in shown
     assert "no verdict on controls" in shown
     assert text(cell("random", random) + start).endswith("\nno verdict on controls\n")
 
@@ -285,7 +285,7 @@ def test_rows_that_share_an_artifact_do_not_make_the_family_larger_either():
     shown = text(cell("random", random) + cell("dm", dm) + cell("mtt", dm, artifacts=experts))
     assert re.search(r"\| dm +\| \+10\.0 \[\+8\.5, \+11\.5\] better \|", shown)
     assert re.search(r"\| mtt [^|]*\| +\+10\.0 \[\+8\.5, \+11\.5\] \|", shown)
-    assert "1 comparison (Holm)" in shown
+    assert "1 comparison with random (Holm)" in shown
     assert "no verdict, whatever n, where repetitions share an artifact" in shown
     alone = text(cell("random", random[:3]) + cell("mtt", dm[:3], artifacts=experts))
     assert "need n" not in alone

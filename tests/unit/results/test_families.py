@@ -44,7 +44,7 @@ def test_below_the_least_n_nothing_is_bold_and_every_place_is_open_whatever_the_
     assert bold(table) == set()
     assert set(places(table).values()) == {(1, rows)}
     (line,) = verdict_lines(table)
-    assert f"verdicts need n ≥ {least}; n = {least - 1}: nothing is bold" in line
+    assert f"verdicts on pairs need n ≥ {least}; n = {least - 1}: nothing is bold" in line
 
 
 def test_a_ladder_of_steps_larger_than_its_noise_is_decided_from_the_least_n_on():
@@ -157,7 +157,7 @@ def test_a_single_method_is_neither_bold_nor_placed_against_anyone():
 def test_what_is_said_of_several_columns_is_said_once():
     records = [x for ipc in (1, 10, 50) for row in range(3) for x in cell(f"m{row}", scores(row, 40.0, 3), ipc=ipc)]
     assert verdict_lines(only(records)) == [
-        "ipc 1, ipc 10, ipc 50: 3 methods, 3 pairs: verdicts need n ≥ 7; n = 3: nothing is bold"
+        "ipc 1, ipc 10, ipc 50: 3 methods, 3 pairs: verdicts on pairs need n ≥ 7; n = 3: nothing is bold"
     ]
 
 

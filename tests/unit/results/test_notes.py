@@ -6,7 +6,7 @@ import pytest
 
 from ddbench.results.tables.observations import ORIGIN
 from ddbench.results.tables.tables import tables_of
-from tests.factories import cell, change, keyed
+from tests.factories import cell, change, keyed, pair
 
 POOL = {"experts": ("experts", "f" * 64)}
 SHARED = "conditional on one artifact that all repetitions share (experts)"
@@ -106,3 +106,34 @@ def test_a_note_says_where_the_bytes_of_uint8_images_buy_what_random_has(uint8, 
     facts = {"buys": buys, "role": {"kind": "at_bytes", "of": ["dm"]}, "n": 10}
     (table,) = tables_of(cell("random", [60.0], ipc=4, label="random@bytes (for dm)", facts=facts))
     assert table.footnotes[0].endswith("; with uint8 images their bytes buy as many as random has") is said
+
+
+def made(method, *sets, budget=1, **fields):
+    """Records of a method whose repetitions made these sets."""
+    records = []
+    for r, sha256 in enumerate(sets):
+        for record in pair(method, 50.0 + r, r=r, ipc=budget, **fields):
+            records.append(record.model_copy(update={"set_sha256": sha256 * 64}))
+    return records
+
+
+def test_methods_that_make_one_set_are_not_two_that_agree():
+    records = [
+        *made("herding", *"abc"), *made("kmeans", *"abc"), *made("moderate", *"abd"), *made("kcenter", *"cab"),
+        *made("herding", *"efg", budget=10), *made("kmeans", *"efg", budget=10), *made("moderate", *"efg", budget=10),
+        *made("a", *"123", budget=10), *made("b", *"123", budget=10), *made("dm", "h", "i"), *made("dc", "h", "i", "j"),
+    ]  # fmt: skip
+    (table,) = tables_of(records)
+    assert sorted(table.footnotes) == [
+        "a, b: one set at ipc 10", "herding, kmeans: one set at ipc 1", "herding, kmeans, moderate: one set at ipc 10",
+    ]  # fmt: skip
+    shown = rows_of(table)
+    assert len(shown["herding"]) == len(shown["kmeans"]) == 2
+    assert shown["moderate"] == ["herding, kmeans, moderate: one set at ipc 10"]
+    assert shown["kcenter"] == shown["dm"] == shown["dc"] == []
+
+
+def test_budgets_at_which_methods_make_one_set_share_a_note():
+    records = [*made("a", *"12"), *made("b", *"12"), *made("a", *"34", budget=10), *made("b", *"34", budget=10)]
+    (table,) = tables_of([*records, *made("random", *"12", facts={"role": {"kind": "reference"}})])
+    assert table.footnotes == ("a, b: one set at ipc 1, ipc 10",), "rows of references are no methods'"
