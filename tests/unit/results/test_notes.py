@@ -125,7 +125,7 @@ def test_methods_that_make_one_set_are_not_two_that_agree():
     ]  # fmt: skip
     (table,) = tables_of(records)
     assert sorted(table.footnotes) == [
-        "a, b: one set at ipc 10", "herding, kmeans: one set at ipc 1", "herding, kmeans, moderate: one set at ipc 10",
+        "a, b: one set at ipc 10", "herding, kmeans, moderate: one set at ipc 10", "herding, kmeans: one set at ipc 1",
     ]  # fmt: skip
     shown = rows_of(table)
     assert len(shown["herding"]) == len(shown["kmeans"]) == 2
