@@ -35,14 +35,18 @@ def status(out: Path, watch: bool, every: float, as_json: bool) -> int:
     nothing is changed. Exit code 1: something failed.
     """
     folder = Watched(out)
-    while True:
-        found = folder.look()
-        click.echo(json.dumps(_facts(found)) if as_json else _text(found, folder.now()))
-        if not watch or found.done + len(found.failed) == found.total:
-            return 1 if found.failed else 0
-        time.sleep(every)
-        if not as_json:
-            click.echo("")
+    try:
+        while True:
+            found = folder.look()
+            click.echo(json.dumps(_facts(found)) if as_json else _text(found, folder.now()))
+            if not watch or found.done + len(found.failed) == found.total:
+                return 1 if found.failed else 0
+            time.sleep(every)
+            if not as_json:
+                click.echo("")
+    except KeyboardInterrupt:
+        click.echo("ddbench: no longer watched; what runs goes on", err=True)
+        return 130
 
 
 def _facts(found: Standing) -> dict[str, Any]:

@@ -59,6 +59,21 @@ def test_a_run_that_is_done(runs: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert re.fullmatch(r"(\d+) of \1 nodes done\n", capsys.readouterr().out)
 
 
+def test_who_stops_watching_is_told_that_the_run_goes_on(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(seconds: float) -> None:
+        assert seconds == 3
+        raise KeyboardInterrupt
+
+    undo(runs, "kmeans")
+    monkeypatch.setattr("ddbench.cli.status.time.sleep", interrupted)
+    assert ddbench("status", "--watch", "--every", "3s", "--out", runs) == 130
+    shown = capsys.readouterr()
+    assert "waiting" in shown.out
+    assert shown.err == "ddbench: no longer watched; what runs goes on\n"
+
+
 def test_looking_changes_nothing(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def content() -> dict[Path, tuple[bytes, int]]:
         return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in runs.rglob("*") if path.is_file()}
