@@ -100,18 +100,23 @@ def main() -> None:
     parser.add_argument("--methods", help="names, with commas [all of ddbench's own]")
     parser.add_argument("--measure", help="names of those that run here; none: ''  [the same]")
     parser.add_argument("--datasets", default="digits,fm14", help=f"of {', '.join(DATA)} [digits,fm14]")
-    parser.add_argument("--ipc", default="1,10,50")
+    parser.add_argument("--suites", help="suites of configs/ as they are, in place of --methods and --datasets")
+    parser.add_argument("--ipc", help="[1,10,50, or as suites say]")
     parser.add_argument("--fraction", help="shares of the training images, in place of --ipc")
-    parser.add_argument("--protocols", default="hard")
+    parser.add_argument("--protocols", help="[hard, or as suites say]")
     parser.add_argument("--networks", help="of students  [that of the sets]")
-    parser.add_argument("--profile", default="short")
+    parser.add_argument("--profile", help="[short, or as suites say]")
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.PARAM=VALUE", dest="settings")
     parser.add_argument("--seconds", type=float, default=3.0, help="longest time of a node that runs here")
     parser.add_argument("--records", nargs="*", type=Path, default=[], help="files of records made elsewhere")
     parser.add_argument("--out", type=Path, default=work() / "rates", help="results folder of what runs here")
     parser.add_argument("--write", type=Path, help="file to write; else the rates go to stdout")
     given = parser.parse_args()
-    wanted = Wanted.of([_plan(given, DATA[name]) for name in given.datasets.split(",")])
+    if given.suites:
+        plans = [_plan(given, {"suite": name}) for name in given.suites.split(",")]
+    else:
+        plans = [_plan(given, _compared(given, DATA[name])) for name in given.datasets.split(",")]
+    wanted = Wanted.of(plans)
     names = given.methods if given.measure is None else given.measure
     for plan in wanted.plans:
         _measure(plan, Store(given.out), set(names.split(",")) if names is not None else None, given.seconds)
@@ -126,29 +131,32 @@ def main() -> None:
     print(f"{given.write}: {len(found.seen)} kinds", file=sys.stderr)
 
 
-def _plan(given: argparse.Namespace, data: Any) -> Plan:
-    """One repetition of every method."""
-    registries = active()
-    ours = [info for info in registries.methods if registries.methods.origin(info.name).distribution == FIRST_PARTY]
-    own = [info.name for info in ours if info.name != IMPORTED]
+def _compared(given: argparse.Namespace, data: Any) -> dict[str, Any]:
+    """Methods on a data set, as ``ddbench run`` compares them where nothing else is said."""
+    methods = active().methods
+    ours = [info.name for info in methods if methods.origin(info.name).distribution == FIRST_PARTY]
+    own = [name for name in ours if name != IMPORTED]
+    return {
+        "methods": given.methods.split(",") if given.methods else own, "datasets": [data], "ipc": [1, 10, 50],
+        "protocols": ["hard"], "profile": "short",
+    }  # fmt: skip
+
+
+def _plan(given: argparse.Namespace, words: Mapping[str, Any]) -> Plan:
+    """One repetition of what words name, with what the command line says of it."""
     settings = [
         (*name.split("."), yaml.safe_load(value)) for name, _, value in (s.partition("=") for s in given.settings)
     ]
-    suite = suite_of(
-        {
-            "methods": given.methods.split(",") if given.methods else own, "datasets": [data], "seeds": 1,
-            "eval_seeds": 1, "profile": given.profile,
-            "protocols": given.protocols.split(","), "settings": settings,
-            "eval_archs": given.networks.split(",") if given.networks else [],
-            **(
-                {"fraction": [float(share) for share in given.fraction.split(",")]}
-                if given.fraction
-                else {"ipc": [int(n) for n in given.ipc.split(",")]}
-            ),
-        },
-        registries,
-    )  # fmt: skip
-    return planner.make(grid.build(suite, registries, profile(given.profile)))
+    said: dict[str, Any] = {"seeds": 1, "eval_seeds": 1, "random_seeds": 1, "settings": settings}
+    lists = {"ipc": (given.ipc, int), "fraction": (given.fraction, float), "protocols": (given.protocols, str),
+             "eval_archs": (given.networks, str)}  # fmt: skip
+    said |= {name: [*map(read, text.split(","))] for name, (text, read) in lists.items() if text}
+    if given.profile:
+        said["profile"] = given.profile
+    if given.fraction:
+        words = {name: value for name, value in words.items() if name != "ipc"}
+    suite = suite_of({**words, **said}, active())
+    return planner.make(grid.build(suite, active(), profile(suite.profile)))
 
 
 def _measure(plan: Plan, store: Store, methods: set[str] | None, seconds: float) -> None:

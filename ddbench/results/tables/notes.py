@@ -60,9 +60,9 @@ def _same_sets(rows: Sequence[Row], members: Members, columns: Sequence[BudgetCo
         groups: dict[tuple[tuple[int, str], ...], list[str]] = defaultdict(list)
         for row in rows:
             sets = {
-                (o.r, o.condensation.set_sha256)
+                (o.r, (o.condensation and o.condensation.set_sha256) or "")
                 for o in members[row.label]
-                if row.role.kind == "method" and o.budget == column.budget and o.condensation is not None
+                if row.role.kind == "method" and o.budget == column.budget
             }
             if sets and all(sha256 for _, sha256 in sets):
                 groups[tuple(sorted(sets))].append(row.label)
@@ -71,9 +71,9 @@ def _same_sets(rows: Sequence[Row], members: Members, columns: Sequence[BudgetCo
                 found[tuple(labels)].append(column.budget.label)
     texts: dict[str, list[str]] = defaultdict(list)
     shown = {row.label: row.shown_label for row in rows}
-    for labels, budgets in found.items():
-        for label in labels:
-            texts[label].append(f"{', '.join(shown[one] for one in labels)}: one set at {', '.join(budgets)}")
+    for group, budgets in found.items():
+        for label in group:
+            texts[label].append(f"{', '.join(shown[one] for one in group)}: one set at {', '.join(budgets)}")
     return texts
 
 
