@@ -80,7 +80,8 @@ def _row(cells: Sequence[str]) -> str:
     first, *rest = cells
     if rest and not any(rest):  # a line between groups of rows
         return rf"    \midrule \multicolumn{{{len(cells)}}}{{l}}{{{escape(first)}}} \\"
-    return "    " + " & ".join([escape(first), *map(_cell, rest)]) + r" \\"
+    guard = "{}" if first.startswith(("[", "*")) else ""  # the row before ends in a command that would read these
+    return f"    {guard}" + " & ".join([escape(first), *map(_cell, rest)]) + r" \\"
 
 
 def _cell(text: str) -> str:

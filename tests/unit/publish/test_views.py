@@ -478,6 +478,13 @@ def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns_and_bold_is_ke
         assert shown.count(f"\\begin{{{name}}}") == shown.count(f"\\end{{{name}}}")
 
 
+@pytest.mark.parametrize("label", ["[1] ours", "[2ex]", "* dm", "*"])
+def test_the_end_of_a_latex_row_does_not_read_the_label_of_the_next(label):
+    shown = render(tables_of(demo() + cell("dm", [50.0], label=label)), "latex", views=["main", *VIEWS])
+    assert f"{{}}{label}" in shown
+    assert not re.search(r"(\\\\|rule)\s*[\[*]", shown), "an optional argument, or the starred command"
+
+
 def test_imported_rows_are_marked_in_every_grid_and_note():
     grids = 0
     for part in shown(tables_of(imported()), details=True, views=[MAIN, *VIEWS]):
