@@ -276,11 +276,7 @@ class Slurm(Elsewhere):
             self._since = now if left else math.inf
 
     def _array(self, need: Need, packs: Sequence[Sequence[Task]]) -> bool:
-        """Submit packs as one array; False where Slurm takes no more jobs now.
-
-        Raises:
-            UsageError: If it refuses them for another reason.
-        """
+        """Submit packs as one array; False where Slurm takes no more jobs now."""
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         engine = engine_for(self._folder, need, packs, self._run)  # checks what the user says
@@ -293,20 +289,27 @@ class Slurm(Elsewhere):
                 sent = engine.map_array(self.crosses, [job.model_dump_json() for job in crossing])
                 self._keep(need, packs, crossing, [one.job_id for one in sent], asked)
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
-            text = said_by(error)
-            now = time.monotonic()
-            if NOT_NOW.search(text) and now - self._accepted < BEHIND_S:
-                self._full_until = now + 60.0
-                self._notices.warn(f"Slurm takes no job now, it is asked again: {text[-200:]}")
-                return False
-            doubled = [task for pack in packs for task in pack if task.times > 1]
-            if len(doubled) == sum(map(len, packs)):  # nobody has twice the memory
-                for task in doubled:
-                    self._refused += self.vanished(task, "what ran out of memory", text, "oom") or []
-                return True
-            raise UsageError(f"Slurm refuses a job: {text[-400:]} (see --resources, and --dry-run)") from error
+            return self._settles_refusal(packs, error)
         self._accepted = time.monotonic()
         self._notices.tell_sent([one.job_id for one in sent], sum(map(len, packs)))
+        return True
+
+    def _settles_refusal(self, packs: Sequence[Sequence[Task]], error: Exception) -> bool:
+        """Whether packs that Slurm has refused are settled; False where they are submitted again later.
+
+        Raises:
+            UsageError: If that is for the user to mend.
+        """
+        text, now = said_by(error), time.monotonic()
+        if NOT_NOW.search(text) and now - self._accepted < BEHIND_S:
+            self._full_until = now + 60.0
+            self._notices.warn(f"Slurm takes no job now, it is asked again: {text[-200:]}")
+            return False
+        doubled = [task for pack in packs for task in pack if task.times > 1]
+        if len(doubled) < sum(map(len, packs)):
+            raise UsageError(f"Slurm refuses a job: {text[-400:]} (see --resources, and --dry-run)") from error
+        for task in doubled:  # nobody has twice the memory
+            self._refused += self.vanished(task, "what ran out of memory", text, "oom") or []
         return True
 
     def _keep(
