@@ -75,17 +75,19 @@ class Changes:
 
 
 @contextlib.contextmanager
-def kept(*, seed: int | None = None) -> Iterator[Changes]:
+def kept(*, known: bool = False, seed: int | None = None) -> Iterator[Changes]:
     """A block after which the process is as it was before.
 
     Args:
-        seed: Start from the state that every node starts from, and the global generators from this seed; None: from
-            what the process has.
+        known: Start from one state, whatever the process has; else from that.
+        seed: Start from that state, and the global generators from this seed.
     """
-    parts, changes = _parts(), Changes()
+    parts, changes, around = _parts(), Changes(), contextlib.ExitStack()
     before = _read(parts)
-    if seed is not None:
+    if known or seed is not None:
         _set(parts, {part.name: part.known for part in parts if part.known is not None and part.name in before})
+        around.enter_context(_on_the_cpu())
+    if seed is not None:
         _seed(seed)
     start = _read(parts)
     threads, modules = set(threading.enumerate()), len(sys.modules)
@@ -96,6 +98,7 @@ def kept(*, seed: int | None = None) -> Iterator[Changes]:
         start = _fresh(parts, start)
         changes.names += changed(start, imported=len(sys.modules) != modules)
         changes.threads += sorted(t.name for t in threading.enumerate() if t not in threads and not t.daemon)
+        around.close()
         before = _fresh(parts, before)
         _set(parts, before)
         after = changed(before) if changes.names else ()
@@ -374,6 +377,13 @@ def _autocast(torch: Any, kind: str) -> Part:
 
 def _set_device(torch: Any, device: Any) -> None:
     torch.set_default_device(None if device == torch.device("cpu") else device)
+
+
+def _on_the_cpu() -> contextlib.AbstractContextManager[Any]:
+    """Where the caller is inside ``with torch.device(…)``, which stands above the default device."""
+    torch = _torch()
+    cpu = None if torch is None else torch.device("cpu")
+    return contextlib.nullcontext() if torch is None or torch.get_default_device() == cpu else cpu
 
 
 def _flushes(torch: Any) -> bool:

@@ -143,7 +143,7 @@ def run(
         timeout, reference_limit, executor=executor, jobs=jobs, threads=threads, device=device, engine=engine,
         isolate=isolate, retry_failed=retry_failed, keep_logits=keep_logits, wanted=wanted,
     )  # fmt: skip
-    with kept(), one_file_plugins(paths(plugin)) as registries, speaking_of({}):
+    with kept(known=True), one_file_plugins(paths(plugin)) as registries, speaking_of({}):
         check_executor(executor, how.jobs, device, wanted)
         folder, plan = planned(
             suite_of(words, registries), registries, folder_at(out), retry_failed=retry_failed, aside=True
@@ -168,7 +168,7 @@ def read(*places: PathLike, plugin: PathLike | Sequence[PathLike] = ()) -> Resul
     lost = next((path for path in named if not path.exists()), None)
     if lost is not None:
         raise UsageError(f"{lost}: no such results folder or file of records")
-    with kept(), one_file_plugins(paths(plugin)):
+    with kept(known=True), one_file_plugins(paths(plugin)):
         recount = Recounter()
         found = (
             stored(opened(path)) if path.is_dir() else called_as_made(read_records(path, recount=recount))
@@ -261,7 +261,7 @@ def evaluate(
     flags = Flags(None if preprocess is None else named(preprocess), range, labels, None)
     named_sets = by_name(sets)
     with (
-        kept(), TemporaryDirectory() as folder, one_file_plugins(paths(plugin)) as registries,
+        kept(known=True), TemporaryDirectory() as folder, one_file_plugins(paths(plugin)) as registries,
         speaking_of(named_sets, Path(folder)),
     ):  # fmt: skip
         files = [file_of(one, Path(folder) / str(i)) for i, one in enumerate(named_sets.values())]
@@ -298,7 +298,7 @@ def load_set(key: PathLike, *, out: PathLike = "runs") -> CondensedSet:
         path = path / SET
     if path.is_file():
         return load(path)
-    with kept():
+    with kept(known=True):
         store = opened(folder_at(out))
         found = find_record(store, str(key))
         set_of(store, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
@@ -14,6 +15,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -22,6 +24,7 @@ from ddbench.core import process_state
 from ddbench.core.durations import seconds_of
 from ddbench.core.errors import DataError, DDBenchError, UsageError
 from ddbench.library.frames import COLUMNS
+from ddbench.work.warm import warm_up
 from tests.e2e.runs import ddbench as command
 
 QUICK = {"profile": "smoke", "reference_limit": 0, "threads": 1, "seeds": 1, "protocols": ["hard-fixed"]}
@@ -114,6 +117,50 @@ def test_an_evaluation_inside_a_training_loop_leaves_that_loop_as_it_was(results
     before = process_state.settings()
     assert torch.equal(loop(pause=False), loop(pause=True))
     assert process_state.changed(before, imported=True) == []
+
+
+@contextlib.contextmanager
+def _default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+STATES = {
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "float64": lambda: _default_dtype(torch.float64),
+    "float16": lambda: _default_dtype(torch.float16),
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "meta": lambda: torch.device("meta"),
+}
+
+
+@pytest.mark.parametrize("isolate", ["plugins", "never"])
+@pytest.mark.parametrize("state", STATES)
+def test_the_state_of_the_calling_process_changes_no_result(results, tmp_path, state, isolate):
+    raw = (torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(10))
+
+    def scored(out):
+        words = {"profile": "smoke", "seeds": 1, "protocols": ["hard-fixed"], "reference_limit": 0, "threads": 1}
+        own = ddbench.evaluate(raw, dataset="digits", range="01", out=out, isolate=isolate, **words)
+        made = ddbench.run(["dm", "kmeans"], ipc=1, out=out, isolate=isolate, preprocess="zca", **words)
+        frame = pd.concat([own.frame(), made.frame()]).query("row != 'full'")
+        assert set(frame.status) == {"ok"} and set(frame.row) == {"set", "random", "dm", "kmeans"}
+        kept = ["row", "set_key", "key", "top1"]
+        loaded = ddbench.load_set(frame.query("row == 'dm'").set_key.item(), out=out)
+        return frame[kept].sort_values(kept).values.tolist(), loaded
+
+    expected, first = scored(tmp_path / "plain")
+    with STATES[state]():
+        warm_up.cache_clear()
+        found, second = scored(tmp_path / state)
+        assert second.images.device.type == "cpu" and second.images.dtype == torch.float32
+    assert found == expected
+    assert torch.equal(first.images, second.images)
 
 
 def test_calls_work_outside_the_main_thread(results, folder):
