@@ -382,8 +382,10 @@ def _set_device(torch: Any, device: Any) -> None:
 def _on_the_cpu() -> contextlib.AbstractContextManager[Any]:
     """Where the caller is inside ``with torch.device(…)``, which stands above the default device."""
     torch = _torch()
-    cpu = None if torch is None else torch.device("cpu")
-    return contextlib.nullcontext() if torch is None or torch.get_default_device() == cpu else cpu
+    if torch is None or torch.get_default_device() == torch.device("cpu"):
+        return contextlib.nullcontext()
+    cpu: contextlib.AbstractContextManager[Any] = torch.device("cpu")
+    return cpu
 
 
 def _flushes(torch: Any) -> bool:

@@ -95,6 +95,20 @@ STARTED = SOUND.replace("axes=", "takes_initial=True, axes=").replace(
 )
 """Takes the set of another row."""
 
+ADAM = SOUND
+for _old, _new in {
+    "self.total = torch.zeros_like(self.images)":
+        "self.total = torch.zeros_like(self.images)\n        self.optimiser = torch.optim.Adam([self.total], lr=0.1)",
+    UPDATE: "self.total.grad = noise\n        self.optimiser.step()",
+    STATE: STATE[:-1] + ', "optimiser": self.optimiser.state_dict()}',
+    'self.images, self.total = state["images"], state["total"]':
+        'self.images = state["images"]\n        self.total.copy_(state["total"])\n'
+        '        self.optimiser.load_state_dict(state["optimiser"])',
+}.items():  # fmt: skip
+    assert _old in ADAM
+    ADAM = ADAM.replace(_old, _new)
+"""Keeps the state of torch's optimiser, which has tuples and keys that are numbers."""
+
 ORDERED = ordered.PLUGIN.replace('"ordered"', '"sound"').replace("OWN", "True")
 """Its sets are made for one network in one initial state."""
 
@@ -270,7 +284,9 @@ def outcome(bench: Bench, name: str):
 
 
 @pytest.mark.parametrize(
-    "source", [SOUND, SELECTOR, LENDER, STARTED, ORDERED], ids=["distiller", "selector", "lender", "started", "ordered"]
+    "source",
+    [SOUND, SELECTOR, LENDER, STARTED, ORDERED, ADAM],
+    ids=["distiller", "selector", "lender", "started", "ordered", "optimiser"],
 )
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_a_sound_plugin_passes(check, source, tmp_path, home):

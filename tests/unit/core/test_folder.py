@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -225,7 +226,8 @@ def test_a_byte_order_mark_before_a_record_is_no_damage():
         Record.from_json(text.replace('"schema": 1', '"schema": 2'), "here")
 
 
-def test_an_optimisers_state_goes_on_where_it_stopped(tmp_path):
+@pytest.mark.parametrize("of", [partial(torch.optim.SGD, momentum=0.9), torch.optim.Adam, torch.optim.RMSprop])
+def test_an_optimisers_state_goes_on_where_it_stopped(tmp_path, of):
     def step(optimiser, weight):
         optimiser.zero_grad()
         (weight**2).sum().backward()
@@ -233,7 +235,7 @@ def test_an_optimisers_state_goes_on_where_it_stopped(tmp_path):
 
     def made(value):
         weight = torch.nn.Parameter(value.clone())
-        return weight, torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+        return weight, of([weight], lr=0.1)
 
     weight, optimiser = made(torch.ones(3))
     step(optimiser, weight)
