@@ -162,6 +162,7 @@ def read(*places: PathLike, plugin: PathLike | Sequence[PathLike] = ()) -> Resul
         UsageError: If one is neither, or cannot be read.
     """
     from ddbench.core.store.jsonl import read_records
+    from ddbench.publish.leaderboard import ordered
     from ddbench.work.evaluate.predictions import Recounter
 
     named = [*map(Path, places or ("runs",))]
@@ -174,7 +175,7 @@ def read(*places: PathLike, plugin: PathLike | Sequence[PathLike] = ()) -> Resul
             stored(opened(path)) if path.is_dir() else called_as_made(read_records(path, recount=recount))
             for path in named
         )
-        return Results(each_once(chain.from_iterable(found)))
+        return Results(ordered(each_once(chain.from_iterable(found))))
 
 
 def evaluate(

@@ -159,7 +159,7 @@ class Planner:
         for found in self.grid.cells(row, data, budget, arch, [r for r in wanted if r not in known]):
             cell = self.begun(found)
             known[cell.spec.r] = cell, None if cell.skip else self.cell(cell)
-            self.notes |= dict.fromkeys(cell.notes)
+            self.notes |= dict.fromkeys(() if cell.skip else cell.notes)
         return [known[r] for r in wanted if r in known]
 
     def begun(self, cell: GridCell) -> GridCell:

@@ -24,6 +24,9 @@ from ddbench.core import process_state
 from ddbench.core.durations import seconds_of
 from ddbench.core.errors import DataError, DDBenchError, UsageError
 from ddbench.library.frames import COLUMNS
+from ddbench.publish.leaderboard import ordered
+from ddbench.publish.text.render import render
+from ddbench.results.tables.tables import tables_of
 from ddbench.work.warm import warm_up
 from tests.e2e.runs import ddbench as command
 
@@ -84,6 +87,13 @@ def test_a_folder_and_a_file_of_records_read_alike(results, folder, tmp_path):
     for table in tables:
         assert dict(table.dropna().values).items() >= dict(results.frame()[["row", "top1"]].dropna().values).items()
     assert len(ddbench.read(folder, tmp_path / "records.jsonl").records) == len(ddbench.read(folder).records)
+
+
+@pytest.mark.parametrize("name", ["digits", "families-digits"])
+def test_a_file_of_records_has_the_rows_of_its_page_in_their_order(name):
+    path = Path(__file__).parents[2] / "leaderboards" / "records" / f"{name}.jsonl"
+    found = ddbench.read(path)
+    assert found.table() == render(tables_of(ordered(found.records[::-1])), "markdown")
 
 
 def test_a_set_by_its_key_by_its_folder_and_by_its_file_is_one(results, folder):

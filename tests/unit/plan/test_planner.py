@@ -506,3 +506,10 @@ def test_titles_are_short_where_there_is_one_data_set_and_network():
     titles = {node.title for node in planned(methods=["dm", "kmeans"], seeds={"condense": 1}).nodes.values()}
     assert {"dm ipc 1 r0", "full", "features digits convnet2-w32-in r0"} <= titles
     assert "dm ipc 1 r0 · hard@2 convnet2-w32-in e0" in titles
+
+
+def test_of_cells_that_are_skipped_no_preset_is_missed():
+    plan = planned(methods=["mtt"], budget={"ipc": [15, 500]}, profile="short")
+    made = {node.title.split(" r")[0] for node in plan.nodes.values() if node.title.startswith("mtt")}
+    assert made == {"mtt ipc 15"}, "500 are more images than a class has"
+    assert plan.notes == ("mtt: no preset for ipc 15, using that of ipc 10",)
