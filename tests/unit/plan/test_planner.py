@@ -512,4 +512,4 @@ def test_of_cells_that_are_skipped_no_preset_is_missed():
     plan = planned(methods=["mtt"], budget={"ipc": [15, 500]}, profile="short")
     made = {node.title.split(" r")[0] for node in plan.nodes.values() if node.title.startswith("mtt")}
     assert made == {"mtt ipc 15"}, "500 are more images than a class has"
-    assert plan.notes == ("mtt: no preset for ipc 15, using that of ipc 10",)
+    assert plan.notes == ["mtt: no preset for ipc 15, using that of ipc 10"]
