@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         StorageBytes,
         StudentInfo,
     )
+    from ddbench.core.errors import DataError, DDBenchError, StoreError, UsageError
     from ddbench.core.plugin.hooks import hookimpl
     from ddbench.core.plugin.registry import Draft
     from ddbench.core.profiles import Profile
@@ -54,6 +55,10 @@ _HOME = {
     "load_set": "ddbench.library.functions",
     "read": "ddbench.library.functions",
     "run": "ddbench.library.functions",
+    "DDBenchError": "ddbench.core.errors",
+    "DataError": "ddbench.core.errors",
+    "StoreError": "ddbench.core.errors",
+    "UsageError": "ddbench.core.errors",
     "ArchName": "ddbench.models.names",
     "ImageStream": "ddbench.data.readers.raw",
     "Profile": "ddbench.core.profiles",
@@ -76,6 +81,8 @@ __all__ = [
     "CellSpec",
     "CondensedSet",
     "Contents",
+    "DDBenchError",
+    "DataError",
     "DatasetInfo",
     "DatasetRecord",
     "DistillationParams",
@@ -104,7 +111,9 @@ __all__ = [
     "Standing",
     "State",
     "StorageBytes",
+    "StoreError",
     "StudentInfo",
+    "UsageError",
     "evaluate",
     "hookimpl",
     "load_set",

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+import ddbench
 from ddbench.blocks.said import SAID
 from ddbench.cli.root import COMMANDS
 from ddbench.core.plugin.loader import load
 from ddbench.core.settings import VARIABLES
+from ddbench.library.frames import COLUMNS as FRAME
 from ddbench.publish.text.csv_json import ADDED, ALONE, PLACE, ROW, TABLE
 from ddbench.publish.views.catalog import FAILURES, STABILITY, VIEWS
 from ddbench.publish.views.columns import HEADERS
@@ -167,6 +169,19 @@ def test_the_page_of_tables_has_every_name_of_csv():
     names = [one.name for columns in (TABLE, ROW, PLACE, *views) for one in columns]
     names += [f"students_{one.name}" for one in OVER]
     assert [name for name in names if f"`{name}`" not in COLUMNS] == []
+
+
+def test_the_page_of_python_has_every_column_every_function_and_every_error():
+    page = (DOCS / "reference/python.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page.split("## Columns")[1], flags=re.MULTILINE)) == {
+        name: meaning for name, (meaning, _) in FRAME.items()
+    }
+    made = [getattr(ddbench, name) for name in ddbench.__all__]
+    functions = [one for one in made if getattr(one, "__module__", "").startswith("ddbench.library.")]
+    assert len(functions) == 5
+    assert [one for one in functions if f"::: {one.__module__}.{one.__qualname__}\n" not in page] == []
+    errors = [one.__name__ for one in made if isinstance(one, type) and issubclass(one, Exception)]
+    assert len(errors) == 4 and [name for name in errors if f"`ddbench.{name}`" not in page] == []
 
 
 def test_the_index_of_leaderboards_has_every_file():
