@@ -32,6 +32,11 @@ def suite_of(words: Mapping[str, Any], registries: Registries) -> suites.Suite:
     """
     named, where = words.get("suite"), words.get("where") or COMMAND
     in_python = where != COMMAND
+    if isinstance(named, Mapping):
+        raise UsageError(
+            f"{where}: suite is a YAML file, or the name of one; what is in it is given as arguments, "
+            "methods=['dm'], ipc=[1], seeds=3"
+        )
     described: dict[str, Any] = suites.load(str(named)) if named else {}
     content: dict[str, Any] = dict(described) or {"profile": DEFAULT}
     content |= {name: [*words[name]] for name in LISTS if words.get(name)}

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from ddbench.core.errors import MOST_SHOWN, UsageError, with_value
-from ddbench.core.names import nearest
+from ddbench.core.names import folded
 from ddbench.core.specs import Frozen
+from ddbench.plan.mending import Mender, Words, at, first, form, written
 
 M = TypeVar("M", bound=Frozen)
 
 
-def checked(model: type[M], content: Mapping[str, Any], where: str, levels: Mapping[str, type[Frozen]]) -> M:
+def checked(
+    model: type[M],
+    content: Mapping[str, Any],
+    where: str,
+    levels: Mapping[str, type[Frozen]],
+    words: Words | None = None,
+) -> M:
     """A mapping as a model.
 
     Args:
@@ -23,6 +29,7 @@ def checked(model: type[M], content: Mapping[str, Any], where: str, levels: Mapp
         content: The mapping.
         where: File name or ``command line``, for messages.
         levels: Models of what stands below keys, its own and those further down, for messages.
+        words: What people write that is none of its keys, for messages.
 
     Raises:
         UsageError: If a key is unknown or a value impossible.
@@ -30,65 +37,52 @@ def checked(model: type[M], content: Mapping[str, Any], where: str, levels: Mapp
     try:
         return model.model_validate(dict(content))
     except ValidationError as error:
-        problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        advice = _advice(problem["loc"], model, content, levels)
-        raise UsageError(f"{where}: {_explain(problem, model, levels)}{advice}") from None
+        mender = Mender(model, levels, words or Words())
+        raise UsageError(f"{where}: {_explain(first(error.errors()), mender, content)}") from None
 
 
-def _explain(problem: Mapping[str, Any], model: type[Frozen], levels: Mapping[str, type[Frozen]]) -> str:
+def _explain(problem: Mapping[str, Any], mender: Mender, content: Mapping[str, Any]) -> str:
     """A problem in words: a misspelled key comes before the one that is then missing."""
-    place = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        level = next((levels[part] for part in reversed(problem["loc"][:-1]) if part in levels), model)
-        known = [field.alias or name for name, field in level.model_fields.items()]
-        near = nearest(str(problem["loc"][-1]), known)
-        return f"unknown key {place!r}" + (
-            f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(known)}"
-        )
+    place = problem["loc"]
     if problem["type"] == "missing":
-        return f"{place} is missing"
-    return with_value(problem)
+        return f"{'.'.join(map(str, place))} is missing"
+    if problem["type"] == "extra_forbidden":
+        return _unknown_key(problem, mender, content)
+    texts = (written(content, found, place, mender.words) for found in mender.mended(content, problem))
+    wanted = next(filter(None, texts), None)
+    return with_value(problem) + (f": write `{wanted}`" if wanted else "")
 
 
-def _advice(
-    place: Sequence[Any], model: type[Frozen], content: Mapping[str, Any], levels: Mapping[str, type[Frozen]]
-) -> str:
-    """``: write `seeds: {condense: 5}```, where the value would do in a list, or under a key of the level below."""
-    key, *inner = [*map(str, place)] or [""]
-    if key not in content or len(inner) > 1:
-        return ""
-    value = content[key]
-    if not inner:
-        wanted = _wrapped(value, levels.get(key))
-    elif isinstance(value, Mapping) and inner[0] in value:
-        wanted = ({**value, inner[0]: listed} for listed in _wrapped(value[inner[0]], None))
-    else:
-        return ""
-    for instead in wanted:
-        try:
-            model.model_validate({**content, key: instead})
-        except ValidationError as other:
-            if any(problem["loc"][:1] == (key,) for problem in other.errors()):
-                continue
-        return _written({key: instead})
-    return ""
+def _unknown_key(problem: Mapping[str, Any], mender: Mender, content: Mapping[str, Any]) -> str:
+    """What is said of a key that there is none of: what to write, the nearest key, or all keys."""
+    place = problem["loc"]
+    level, said = mender.level_of(place), f"unknown key {'.'.join(map(str, place))!r}"
+    key, value, above = str(place[-1]), at(content, place), place[:-1]
+    like, known, places = mender.like(key, level), mender.known(level), mender.places(level)
+    near = next((name for name in like if name in known), None)
+    rest = {name: one for name, one in (at(content, above) or {}).items() if name != key}
+    mended = [*mender.mended(content, problem)]
+    texts = [text for found in mended if (text := written(content, found, place, mender.words))]
+    if texts and (near is None or [at(found, above) for found in mended] != [{**rest, near: value}]):
+        return f"{said}: write {_either(texts)}"
+    if near is not None:
+        return f"{said}; did you mean {near}?"
+    if like and like[0] in (*mender.words.options, *mender.words.screen):
+        return f"{said}: {_option(like[0], value, mender.words)}"
+    if like:
+        return f"{said}: write {_either(form(one, mender.words) for one in places[like[0]])}"
+    if level and (outer := mender.outer().get(folded(key))):
+        return f"{said}: write {_either(form(one, mender.words) for one in outer)} outside of {level}"
+    return f"{said}; known keys: {', '.join(known)}"
 
 
-def _written(content: Mapping[str, Any]) -> str:
-    try:
-        text = yaml.safe_dump(dict(content), default_flow_style=True, width=10_000, allow_unicode=True).strip()[1:-1]
-    except (yaml.YAMLError, ValueError):  # an integer of thousands of digits has no text
-        return ""
-    return f": write `{text}`" if len(text) <= MOST_SHOWN else ""
+def _either(texts: Iterable[str]) -> str:
+    return " or ".join(f"`{text}`" for text in dict.fromkeys(texts))
 
 
-def _wrapped(value: Any, level: type[Frozen] | None) -> Iterator[Any]:
-    """What a value may stand for: a list of it, or it under a key of the level below."""
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        yield [value]
-    elif isinstance(value, Mapping):
-        yield [dict(value)]
-    for name in () if level is None or isinstance(value, Mapping) else level.model_fields:
-        yield {name: value}
-        if not isinstance(value, list | tuple):
-            yield {name: [value]}
+def _option(name: str, value: Any, words: Words) -> str:
+    """What is said of an option of the command in a document."""
+    has_value = isinstance(value, str | int | float) and not isinstance(value, bool)
+    option = f"--{name.replace('_', '-')}" + (f" {value}" if has_value and len(str(value)) <= MOST_SHOWN else "")
+    python = f"; in Python the argument {name}" if name in words.options else ""
+    return f"it is no key but an option of the command (`{option}`{python})"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -26,6 +27,25 @@ from ddbench.core.yaml import read_yaml
 from ddbench.data.catalog import SCHEMES
 from ddbench.data.readers.framing import Framing
 from ddbench.plan.mistakes import checked
+from ddbench.plan.wordings import PYTHON, SUITE
+
+
+def _entries(value: Any) -> Any:
+    return [{"name": item} if isinstance(item, str) else item for item in _sequence(value)]
+
+
+def _sequence(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(f"expected a list, got the text {value!r}")
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list, got {str(value)[:40]}")
+    return value
+
+
+Name: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": r"\S"})]
+"""Of something, never blank: who holds it says so."""
+Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_sequence, json_schema_input_type=list[Name])]
+SomeNames: TypeAlias = Annotated[Names, Field(json_schema_extra={"minItems": 1})]
 
 
 class MethodEntry(Frozen):
@@ -37,7 +57,7 @@ class MethodEntry(Frozen):
         label: What the row is called; None: the method's name and what differs.
     """
 
-    name: str
+    name: Name
     params: dict[str, Any] = Field(default_factory=dict)
     label: str | None = None
 
@@ -56,7 +76,7 @@ class DatasetEntry(Framing):
         rgb: Grey images become colour images.
     """
 
-    name: str
+    name: Name
     path: str | None = None
     view: dict[str, Any] | list[dict[str, Any]] | None = None
     label: str | None = None
@@ -81,8 +101,20 @@ class DatasetEntry(Framing):
         return Framing(**{name: getattr(self, name) for name in Framing.model_fields})
 
 
+Methods: TypeAlias = Annotated[
+    tuple[MethodEntry, ...],
+    BeforeValidator(_entries, json_schema_input_type=list[Name | MethodEntry]),
+    Field(json_schema_extra={"minItems": 1}),
+]
+DataSets: TypeAlias = Annotated[
+    tuple[DatasetEntry, ...],
+    BeforeValidator(_entries, json_schema_input_type=list[Name | DatasetEntry]),
+    Field(json_schema_extra={"minItems": 1}),
+]
 MOST_IPC = 10**9
 """More than any class has images."""
+IPC: TypeAlias = Annotated[StrictInt, Field(json_schema_extra={"minimum": 1, "maximum": MOST_IPC})]
+Share: TypeAlias = Annotated[float, Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 1})]
 
 
 class BudgetAxis(Asked):
@@ -93,8 +125,14 @@ class BudgetAxis(Asked):
         fraction: Shares of the training images, each in (0, 1].
     """
 
-    ipc: tuple[StrictInt, ...] = ()
-    fraction: tuple[float, ...] = ()
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"properties": {name: {"minItems": 1}}, "required": [name]} for name in ("ipc", "fraction")]
+        }
+    )
+
+    ipc: tuple[IPC, ...] = ()
+    fraction: tuple[Share, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> BudgetAxis:
@@ -130,6 +168,16 @@ class Seeds(Asked):
     evaluate: PositiveInt | None = None
     random: PositiveInt | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _counted(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            raise ValueError("says how many seeds, not which, got a list")
+        return value
+
+
+Some: TypeAlias = Annotated[list[str], Field(min_length=1)]
+
 
 class Exclusion(Asked):
     """Cells to leave out: those that match every field given.
@@ -146,6 +194,8 @@ class Exclusion(Asked):
         protocol: A protocol, with or without its version.
     """
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     method: tuple[str, ...] | None = None
     role: Kind | None = None
     of: tuple[str, ...] | None = None
@@ -156,7 +206,7 @@ class Exclusion(Asked):
     eval_arch: str | None = None
     protocol: str | None = None
 
-    @field_validator("method", "of", mode="before", json_schema_input_type=str | list[str] | None)
+    @field_validator("method", "of", mode="before", json_schema_input_type=str | Some | None)
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         if value in ([], ()):
@@ -187,8 +237,8 @@ class Suite(Asked):
 
     Attributes:
         schema_version: Version of this schema, written ``schema``.
-        methods: Rows; ``full`` and ``random`` are always added.
-        datasets: Data sets.
+        methods: Rows, each a name or a :class:`MethodEntry`; ``full`` and ``random`` are always added.
+        datasets: Data sets, each a name or a :class:`DatasetEntry`.
         budget: Sizes.
         archs: Condensing architectures; empty: each data set's default.
         eval_archs: Student architectures; empty: the same as the condensing one.
@@ -207,36 +257,21 @@ class Suite(Asked):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
-    methods: tuple[MethodEntry, ...]
-    datasets: tuple[DatasetEntry, ...] = (DatasetEntry(name="digits"),)
+    methods: Methods
+    datasets: DataSets = (DatasetEntry(name="digits"),)
     budget: BudgetAxis
-    archs: tuple[str, ...] = ()
-    eval_archs: tuple[str, ...] = ()
-    preprocess: tuple[str, ...] = ("meanstd",)
-    protocols: tuple[str, ...] = ("hard",)
+    archs: Names = ()
+    eval_archs: Names = ()
+    preprocess: SomeNames = ("meanstd",)
+    protocols: SomeNames = ("hard",)
     seeds: Seeds = Seeds()
     profile: str = "short"
-    split: SplitName = "default"
+    split: SplitName = Field(default="default", json_schema_extra={"enum": ["default", "paper"]})
     controls: bool = False
     precision: Precision = "fp32"
     master_seed: NonNegativeInt = 0
     set: dict[str, dict[str, Any]] = Field(default_factory=dict)
     exclude: tuple[Exclusion, ...] = ()
-
-    @field_validator("methods", mode="before", json_schema_input_type=list[str | MethodEntry])
-    @classmethod
-    def _names_are_methods(cls, value: Any) -> Any:
-        return _entries(value)
-
-    @field_validator("datasets", mode="before", json_schema_input_type=list[str | DatasetEntry])
-    @classmethod
-    def _names_are_data_sets(cls, value: Any) -> Any:
-        return _entries(value)
-
-    @field_validator("archs", "eval_archs", "preprocess", "protocols", mode="before", json_schema_input_type=list[str])
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        return _sequence(value)
 
     @model_validator(mode="after")
     def _nothing_empty(self) -> Suite:
@@ -248,18 +283,6 @@ class Suite(Asked):
         if any(not name.strip() for name in names):
             raise ValueError("a list holds an empty name")
         return self
-
-
-def _entries(value: Any) -> Any:
-    return [{"name": item} if isinstance(item, str) else item for item in _sequence(value)]
-
-
-def _sequence(value: Any) -> Any:
-    if isinstance(value, str):
-        raise ValueError(f"expected a list, got the text {value!r}")
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"expected a list, got {str(value)[:40]}")
-    return value
 
 
 def load(name: str, what: str = "suite", names: str = "*") -> dict[str, Any]:
@@ -352,7 +375,7 @@ def parse(content: Mapping[str, Any], where: str) -> Suite:
     """
     if content.get("split") == TUNE:
         raise UsageError(f"{where}: split: {TUNE!r} is set by `ddbench tune` alone; a suite has 'default' or 'paper'")
-    return checked(Suite, content, where, LEVELS)
+    return checked(Suite, content, where, LEVELS, PYTHON if where.startswith("ddbench.") else SUITE)
 
 
 LEVELS: dict[str, type[Frozen]] = {

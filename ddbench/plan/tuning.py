@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, NonNegativeInt, model_validator
 
+from ddbench.core.asked import Asked
 from ddbench.core.errors import UsageError
 from ddbench.core.keys import canonical
 from ddbench.core.plugin.loader import Registries
@@ -24,14 +25,16 @@ from ddbench.plan import typed
 from ddbench.plan.grid import Grid, build
 from ddbench.plan.mistakes import checked
 from ddbench.plan.rows import Row, answer, shown, validated
-from ddbench.plan.suite import BudgetAxis, Suite
+from ddbench.plan.suite import BudgetAxis, DatasetEntry, DataSets, Names, SomeNames, Suite
+from ddbench.plan.wordings import TUNING
 
 REPETITIONS = (-1, -2)
 """Repetitions that are tuned on; results are of r ≥ 0."""
 
-OWN = ("protocol", "base", "configurations")
 SHARED = ("schema", "datasets", "budget", "archs", "preprocess", "profile", "master_seed")
 """Keys that mean what they mean in a suite."""
+_ONE: dict[str, JsonValue] = {"maxItems": 1}
+"""A ledger is of one."""
 
 
 class Section(Frozen):
@@ -51,7 +54,11 @@ class Section(Frozen):
 
 
 class Base(Section):
-    """Parameters that all configurations of its methods share; of two sections that cover one, the later counts."""
+    """Parameters that all configurations of its methods share; of two sections that cover one, the later counts.
+
+    Attributes:
+        params: By name.
+    """
 
     params: dict[str, Any]
 
@@ -65,6 +72,15 @@ class Tried(Section):
             and neither counted nor chosen.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"try": {"minItems": 1}}, "required": ["try"]},
+                {"properties": {"before": {"type": "object"}}, "required": ["before"]},
+            ]
+        }
+    )
+
     try_: tuple[dict[str, Any], ...] = Field(default=(), alias="try")
     before: dict[str, Any] | None = None
 
@@ -75,15 +91,37 @@ class Tried(Section):
         return self
 
 
-class Own(Frozen):
-    """What a tuning file says besides what a suite says."""
+class TuningFile(Asked):
+    """What is tried: configurations of methods, where no result is reported.
 
+    Attributes:
+        schema_version: Version of this schema, written ``schema``.
+        datasets: The one data set, a list of its name or a :class:`ddbench.plan.suite.DatasetEntry`.
+        budget: Sizes.
+        archs: The one condensing architecture; empty: the data set's default.
+        preprocess: The one preprocessing id.
+        protocol: The evaluation protocol that configurations are scored under.
+        profile: ``smoke``, ``short`` or ``paper``.
+        master_seed: The seed that all others derive from.
+        base: What configurations share.
+        configurations: What is tried, as many configurations of every method at every budget.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    datasets: DataSets = Field(default=(DatasetEntry(name="digits"),), json_schema_extra=_ONE)
+    budget: BudgetAxis
+    archs: Names = Field(default=(), json_schema_extra=_ONE)
+    preprocess: SomeNames = Field(default=("meanstd",), json_schema_extra=_ONE)
     protocol: str = "hard"
+    profile: str = "short"
+    master_seed: NonNegativeInt = 0
     base: tuple[Base, ...] = ()
     configurations: tuple[Tried, ...] = Field(min_length=1)
 
 
-LEVELS: dict[str, type[Frozen]] = {"base": Base, "configurations": Tried}
+LEVELS: dict[str, type[Frozen]] = {
+    "datasets": DatasetEntry, "budget": BudgetAxis, "base": Base, "configurations": Tried,
+}  # fmt: skip
 
 
 S = TypeVar("S", bound=Section)
@@ -127,13 +165,13 @@ class Tuning:
     Attributes:
         where: The file's name, for messages.
         suite: Data, networks, budgets, protocol, profile and master seed; its methods are those that are tuned.
-        own: What stands in the file besides.
+        own: The file.
         configurations: Of every method at every budget, in the order of the file.
     """
 
     where: str
     suite: Suite
-    own: Own
+    own: TuningFile
     configurations: tuple[Configuration, ...]
 
     @property
@@ -181,9 +219,7 @@ def parse(content: Mapping[str, Any], where: str, registries: Registries) -> Tun
         UsageError: If a key, a method or a parameter is unknown, the methods do not get equally many configurations, or
             one of them, or the protocol, stands for no results of a method.
     """
-    if odd := [key for key in content if key not in OWN + SHARED]:
-        raise UsageError(f"{where}: unknown key {odd[0]!r}; known keys: {', '.join(SHARED + OWN)}")
-    own = checked(Own, {key: content[key] for key in OWN if key in content}, where, LEVELS)
+    own = checked(TuningFile, content, where, LEVELS, TUNING)
     own = own.model_copy(
         update={
             "protocol": typed.protocol_named(own.protocol, registries),
@@ -231,7 +267,9 @@ def _named(section: S, registries: Registries) -> S:
     return section.model_copy(update={"methods": tuple(names)})
 
 
-def _check_sections(own: Own, methods: Sequence[str], axis: BudgetAxis, where: str, registries: Registries) -> None:
+def _check_sections(
+    own: TuningFile, methods: Sequence[str], axis: BudgetAxis, where: str, registries: Registries
+) -> None:
     """Refuse sections of what is not tuned: they would say nothing.
 
     Raises:
@@ -249,7 +287,7 @@ def _check_sections(own: Own, methods: Sequence[str], axis: BudgetAxis, where: s
 
 
 def _configurations(
-    own: Own, method: str, budget: Budget, where: str, registries: Registries
+    own: TuningFile, method: str, budget: Budget, where: str, registries: Registries
 ) -> Iterator[Configuration]:
     """Those of one method at one budget.
 

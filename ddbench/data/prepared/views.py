@@ -79,6 +79,8 @@ Transform: TypeAlias = Annotated[Pool | Classes | TrainSize | LabelFlips, Field(
 _TRANSFORM: TypeAdapter[Pool | Classes | TrainSize | LabelFlips] = TypeAdapter(Transform)
 _VALUE = {"pool": "k", "classes": "classes", "train_size": "size", "label_flips": "fraction"}
 """The transforms in canonical order, with the field that the shorthand's value stands for."""
+SHORTHAND = (*_VALUE, "seed")
+"""What the shorthand may hold."""
 TUNE_IMAGES, TUNE_PER_CLASS = 5000, 10
 """Largest number of images that configurations are scored on, and the least for each class."""
 SEEDED = {"train_size", "label_flips"}
@@ -128,9 +130,9 @@ def _expand(view: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The shorthand as a list of transforms."""
     if "name" in view:
         return [dict(view)]
-    odd = sorted(set(view) - set(_VALUE) - {"seed"})
+    odd = sorted(set(view) - set(SHORTHAND))
     if odd:
-        raise UsageError(f"view: unknown key {odd[0]!r}; known: {', '.join(_VALUE)}, seed")
+        raise UsageError(f"view: unknown key {odd[0]!r}; known: {', '.join(SHORTHAND)}")
     seeded = {"seed": view["seed"]} if "seed" in view else {}
     if seeded and not set(view) & SEEDED:
         raise UsageError("view: a seed without train_size or label_flips")

@@ -5,7 +5,7 @@ The pixels that result decide the revision, and so all keys; how they were made 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -26,7 +26,9 @@ class Framing(Frozen):
         rgb: Make all images RGB, also where all are grey.
     """
 
-    resize: int | None = Field(default=None, strict=True)
+    resize: Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": LARGEST})] | None = Field(
+        default=None, strict=True
+    )
     crop: Literal["center", "pad"] | None = None
     gray: bool = Field(default=False, strict=True)
     rgb: bool = Field(default=False, strict=True)

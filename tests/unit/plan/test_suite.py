@@ -116,7 +116,7 @@ def test_the_suite_for_clusters_can_answer_what_it_asks():
     ("seeds", "told"),
     [
         ("5", ", got 5: write `seeds: {condense: 5}`"), ("true", ", got True"), ("'5'", ", got '5': write `seeds: {condense: '5'}`"),
-        ("[5]", "mapping (`key: value`), got a list"), ("1.5", ", got 1.5"), ("0", ", got 0"), ("''", ", got ''"),
+        ("[5]", "how many seeds, not which, got a list: write `seeds: {condense: 1}`"), ("1.5", ", got 1.5"), ("0", ", got 0"), ("''", ", got ''"),
     ],
 )  # fmt: skip
 def test_seeds_that_are_no_mapping_are_refused_on_the_command_line_with_what_was_meant(
@@ -125,7 +125,7 @@ def test_seeds_that_are_no_mapping_are_refused_on_the_command_line_with_what_was
     (tmp_path / "s.yaml").write_text(f"schema: 1\nmethods: [dm]\nbudget: {{ipc: [1]}}\nseeds: {seeds}\n")
     assert invoke(["plan", "--suite", str(tmp_path / "s.yaml"), *more, "--out", str(tmp_path / "runs")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "s.yaml: seeds: Input should be a mapping" in line and line.endswith(told)
+    assert "s.yaml: seeds: " in line and line.endswith(told)
 
 
 @pytest.mark.parametrize(
