@@ -33,7 +33,7 @@ def told(record, evaluations=(), licence="CC BY 4.0 (UCI)", n=10, notes=()):
     return yaml.safe_load(front), body
 
 
-@pytest.mark.parametrize("name", ["digits", "families-digits"])
+@pytest.mark.parametrize("name", ["digits", pytest.param("families-digits", marks=pytest.mark.slow)])
 def test_the_suite_of_a_card_makes_the_set_under_its_key(name):
     """Of every row of these files, those that start from another row's set and those of other parameters included."""
     records = read_records(RECORDS / f"{name}.jsonl")
