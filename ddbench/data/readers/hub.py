@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ddbench.core.errors import DataError, shown_value
+from ddbench.core.words import plural
 from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.parquet import ROWS, Table, read_tables
 from ddbench.data.readers.parts import part_of, split_name
@@ -160,7 +161,7 @@ def _parts(repository: str, found: Mapping[str, Any]) -> tuple[dict[PartName, st
             f"{repository}: the split {odd} looks like a part, and is not understood: download its files, rename them"
             " to train-*.parquet, test-*.parquet …, and name their folder"
         )
-    notes = tuple(f"split {split} not read ({len(found[split]):,} images)" for split in unread)
+    notes = tuple(f"split {split} not read ({plural(f'{len(found[split]):,}', 'image')})" for split in unread)
     return {part: parts[part] for part in PARTS if part in parts}, notes
 
 
