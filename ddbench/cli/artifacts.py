@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from ddbench.cli.listing import listing
 from ddbench.cli.options import PLUGIN, Place
 from ddbench.core.errors import UsageError
 from ddbench.core.store import artifacts as store
@@ -25,8 +26,6 @@ def artifacts() -> None:
 @PLUGIN
 def list_() -> None:
     """What has been built, from what, and what it cost."""
-    from tabulate import tabulate
-
     rows = [
         {
             "kind": kind,
@@ -41,7 +40,7 @@ def list_() -> None:
         for kind, key, content in store.stored()
         for spec in (content["spec"],)
     ]
-    click.echo(tabulate(rows, headers="keys", tablefmt="simple") if rows else "no artifacts yet")
+    click.echo(listing(rows) if rows else "no artifacts yet")
 
 
 def _rounded(seconds: float | None) -> float | str:

@@ -223,5 +223,7 @@ bars.close()
 
 
 def test_a_notebook_without_ipywidgets_has_bars_of_text_and_no_warning():
-    run = subprocess.run([sys.executable, "-W", "always::tqdm.TqdmWarning", "-c", NOTEBOOK], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-W", "always::tqdm.TqdmWarning", "-c", NOTEBOOK], capture_output=True, text=True
+    )
     assert run.returncode == 0 and "nodes:   0%" in run.stderr and "IProgress" not in run.stderr, run.stderr
