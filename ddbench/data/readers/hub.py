@@ -66,12 +66,11 @@ def _taken_apart(repository: str) -> list[str]:
 @contextmanager
 def _asked_once() -> Iterator[None]:
     """A block in which the libraries give what they have, at once, where the Hub does not answer."""
-    before = []
-    if not _answers():
-        for module, name in _SWITCHES:
-            if hasattr(place := sys.modules.get(module), name):
-                before.append((place, name, getattr(place, name)))
-                setattr(place, name, True)
+    switches = [(place, name) for module, name in _SWITCHES if hasattr(place := sys.modules.get(module), name)]
+    before = [(place, name, getattr(place, name)) for place, name in switches]
+    if not any(off for _, _, off in before) and not _answers():  # whoever set HF_HUB_OFFLINE wants nobody asked
+        for place, name in switches:
+            setattr(place, name, True)
     try:
         yield
     finally:
