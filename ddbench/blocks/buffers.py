@@ -17,6 +17,7 @@ from torch import Tensor
 from ddbench.blocks.experts import expert_file
 from ddbench.blocks.functional import flatten
 from ddbench.core.errors import DataError
+from ddbench.core.words import plural
 
 Shapes = Sequence[torch.Size]
 
@@ -106,7 +107,9 @@ def write_pool(folder: Path, paths: Sequence[Path], shapes: Shapes) -> tuple[int
     for path in paths:
         for trajectory in read_buffer(path, shapes):
             if last not in (None, len(trajectory) - 1):
-                raise DataError(f"{path}: an expert has {len(trajectory)} snapshots, another has {(last or 0) + 1}")
+                raise DataError(
+                    f"{path}: an expert has {plural(len(trajectory), 'snapshot')}, another has {(last or 0) + 1}"
+                )
             last = len(trajectory) - 1
             unmeasured = torch.full((last + 1,), torch.nan)
             save_file({"snapshots": trajectory, "train_top1": unmeasured}, expert_file(folder, count))

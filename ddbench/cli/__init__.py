@@ -37,9 +37,11 @@ def _end_in_spite_of_threads(code: int) -> None:
     import os
     import threading
 
+    from ddbench.core.words import plural
+
     left = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
     if left:
-        print(f"ddbench: {len(left)} threads of a plugin are still running; they are ended", file=sys.stderr)
+        print(f"ddbench: ended {plural(len(left), 'thread')} of a plugin, still running", file=sys.stderr)
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 import click
 
+from ddbench.cli.listing import listing
 from ddbench.cli.options import PLUGIN, Place
 from ddbench.core.errors import UsageError
 from ddbench.core.store import artifacts as store
+from ddbench.core.words import plural
 
 USUAL_WINDOW = 22
 """Last snapshot that presets for trajectories of 50 epochs and more rely on."""
@@ -24,8 +26,6 @@ def artifacts() -> None:
 @PLUGIN
 def list_() -> None:
     """What has been built, from what, and what it cost."""
-    from tabulate import tabulate
-
     rows = [
         {
             "kind": kind,
@@ -40,7 +40,7 @@ def list_() -> None:
         for kind, key, content in store.stored()
         for spec in (content["spec"],)
     ]
-    click.echo(tabulate(rows, headers="keys", tablefmt="simple") if rows else "no artifacts yet")
+    click.echo(listing(rows) if rows else "no artifacts yet")
 
 
 def _rounded(seconds: float | None) -> float | str:
@@ -52,7 +52,7 @@ def _what(params: dict[str, Any]) -> str:
     if params.get("source") and "experts" not in params:
         return f"imported {params['source']}"
     if params.get("source"):
-        return f"imported {params['source']}: {params['experts']} × {params['epochs']} epochs"
+        return f"imported {params['source']}: {params['experts']} × {plural(params['epochs'], 'epoch')}"
     shown = [name for name in ("experts", "epochs", "lr", "batch", "optimiser", "variant") if name in params]
     return ", ".join(f"{name} {params[name]}" for name in shown or params)  # all, for kinds of plugins
 
@@ -76,7 +76,8 @@ def import_(
     from ddbench.work.import_experts import import_experts
 
     found = import_experts(files, dataset=dataset, arch=arch, preprocess=preprocess, split=split)
-    click.echo(f"{found.experts} experts of {found.last + 1} snapshots; mtt, tesla, ftd and datm use them with, e.g.")
+    size = f"{plural(found.experts, 'expert')} of {plural(found.last + 1, 'snapshot')}"
+    click.echo(f"{size}; mtt, tesla, ftd and datm use them with, e.g.")
     options = {"expert_source": found.source, "experts": found.experts, "expert_epochs": found.last}
     if found.last < USUAL_WINDOW:
         options["max_start"] = max(1, found.last - 2)

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 from pydantic import ValidationError
-from tabulate import tabulate
 
+from ddbench.cli.listing import listing
 from ddbench.cli.options import PLUGIN, Place
 from ddbench.core.errors import CorruptFileError, DataError, NewerRecordError, UsageError
 from ddbench.core.plugin.loader import active
@@ -36,8 +36,12 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
-    table = [(row["name"], _size(row), row["classes"] or "–", _state(row), row["summary"]) for row in rows]
-    click.echo(tabulate(table, headers=("name", "size", "classes", "prepared", "summary"), tablefmt="plain"))
+    table = [
+        {"name": row["name"], "size": _size(row), "classes": row["classes"] or "–", "prepared": _state(row),
+         "summary": row["summary"]}
+        for row in rows
+    ]  # fmt: skip
+    click.echo(listing(table, "plain"))
 
 
 @data.command("prepare")

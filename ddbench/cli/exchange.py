@@ -11,6 +11,7 @@ import click
 from ddbench.cli.options import PLUGIN, CommaList, Place, join
 from ddbench.cli.run import HOW, WHERE, carry_out, check_where, checked_views, options
 from ddbench.core.plugin.loader import active
+from ddbench.core.words import plural
 from ddbench.data.exchange.files import Flags, Source
 from ddbench.data.exchange.importer import Importer, Understood
 from ddbench.data.space.ids import named as preprocessing
@@ -109,7 +110,7 @@ def _tell(rows: Sequence[tuple[Source, Understood]], *, err: bool) -> None:
     for source, understood in rows:
         hashes = ", ".join(understood.sources)
         click.echo(f"{source.label}: layout {understood.layout}, set {hashes}, for {understood.preprocess}", err=err)
-        size = f"{understood.n} images" + (f", ipc {understood.ipc}" if understood.ipc is not None else "")
+        size = plural(understood.n, "image") + (f", ipc {understood.ipc}" if understood.ipc is not None else "")
         for line in (size, *understood.found):
             click.echo(f"  {line}", err=err)
         for line in understood.warnings:
@@ -145,4 +146,4 @@ def export(key: str, target: str, into: Path | None, out: Path) -> None:
     evaluations = [one for _, one in store.records() if one.kind == "evaluation" and one.document.set.key == record.key]
     for line in write(condensed, record, target, place, evaluations):
         click.echo(f"ddbench: {line}", err=True)
-    click.echo(f"{record.document.label}: {len(condensed)} images in {place}")
+    click.echo(f"{record.document.label}: {plural(len(condensed), 'image')} in {place}")

@@ -9,6 +9,7 @@ import click
 
 from ddbench.cli.options import PLUGIN, Place
 from ddbench.core.errors import DDBenchError, UsageError
+from ddbench.core.words import plural
 
 DIFF_LINES = 20
 """Lines of a difference that are shown per page: enough to recognise it, not a second copy of the page."""
@@ -97,4 +98,4 @@ def _show_difference(page: Path, old: str, new: str) -> None:
     for line in lines[:DIFF_LINES]:
         click.echo(line[:DIFF_WIDTH], err=True)
     if len(lines) > DIFF_LINES:
-        click.echo(f"… {len(lines) - DIFF_LINES} more lines", err=True)
+        click.echo(f"… {plural(len(lines) - DIFF_LINES, 'more line')}", err=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from ddbench.cli.listing import listing
 from ddbench.cli.options import PLUGIN
 from ddbench.core.api import MethodInfo
 from ddbench.core.bibtex import bibliography
@@ -29,11 +30,9 @@ KINDS = ("methods", "datasets", "archs", "protocols", "artifacts")
 @PLUGIN
 def list_members(kind: str, as_json: bool) -> None:
     """List methods, datasets, archs, protocols or artifacts."""
-    from tabulate import tabulate
-
     registries = active()
     rows = _ROWS[kind](registries)
-    click.echo(json.dumps(rows, indent=1) if as_json else tabulate(rows, headers="keys", tablefmt="simple"))
+    click.echo(json.dumps(rows, indent=1) if as_json else listing(rows))
     for line in _patterns(registries) if kind == "methods" and not as_json else ():
         click.echo(f"\n{line}")
 
@@ -173,7 +172,7 @@ def _print_member(facts: dict[str, Any]) -> None:
     fields = facts.pop("parameters", None)
     click.echo(tabulate(facts.items(), tablefmt="plain"))
     if fields:
-        click.echo("\n" + tabulate(fields, headers="keys", tablefmt="simple", maxcolwidths=[None, None, 80]))
+        click.echo("\n" + listing(fields, limits=[None, None, 80]))
 
 
 def _source(origin: Origin) -> str:
@@ -205,8 +204,6 @@ def _describe_method(registries: Registries, info: MethodInfo, as_json: bool, na
         told = {**begun, "from": source, "method": _facts(info), "parameters": fields, "presets": chosen}
         click.echo(json.dumps(told, indent=1, default=str))
         return
-    from tabulate import tabulate
-
     if start:
         click.echo(f"{name}: {info.name} on the set of {start}")
     click.echo(f"{info.name} ({info.kind}, version {info.version}, {source}): {info.summary}")
@@ -215,9 +212,9 @@ def _describe_method(registries: Registries, info: MethodInfo, as_json: bool, na
     if not start and (started := derived.names_of(info, registries)):
         click.echo(f"from the sets of other methods: {', '.join(started)}")
     if fields:
-        click.echo("\n" + tabulate(fields, headers="keys", tablefmt="simple", maxcolwidths=[None, None, 80]))
+        click.echo("\n" + listing(fields, limits=[None, None, 80]))
     if chosen:
-        click.echo("\n" + tabulate(chosen, headers="keys", tablefmt="simple", maxcolwidths=[40, 50, 60]))
+        click.echo("\n" + listing(chosen, limits=[40, 50, 60]))
 
 
 def _facts(info: MethodInfo) -> dict[str, Any]:

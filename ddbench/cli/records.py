@@ -8,7 +8,7 @@ from pathlib import Path
 from ddbench.core.errors import NewerRecordError, UsageError, ambiguous
 from ddbench.core.names import meant
 from ddbench.core.records import Record
-from ddbench.core.store.folder import newer_below
+from ddbench.core.store.folder import lacks, newer_below
 from ddbench.library.folders import each_once, opened
 from ddbench.plan.collect import called_as_made, stored
 from ddbench.work.evaluate.predictions import Recounter
@@ -22,14 +22,17 @@ def gathered(out: Path | None, files: tuple[Path, ...]) -> list[Record]:
         files: Records files.
 
     Raises:
-        UsageError: If a file cannot be read.
+        UsageError: If a file cannot be read, or the folder is not there.
     """
     from ddbench.core.store.jsonl import read_records
 
     recount = Recounter()
     records = called_as_made(record for path in files for record in read_records(path, recount=recount))
     if out is not None or not files:
-        records += stored(opened(out or Path("runs")))
+        folder = out or Path("runs")
+        if not folder.is_dir():
+            raise none_in(folder)
+        records += stored(opened(folder))
     return each_once(records)
 
 
@@ -40,7 +43,7 @@ def none_in(out: Path, what: str = "evaluations") -> UsageError:
         return UsageError(
             f"{out} holds no {what} that this ddbench can read, and {summary(newer)}; or give another --out"
         )
-    return UsageError(f"{out} holds no {what}: run `ddbench run` first, or give another --out")
+    return UsageError(f"{lacks(out, what)}: run `ddbench run` first, or give another --out")
 
 
 def summary(errors: Sequence[NewerRecordError]) -> str:

@@ -13,6 +13,7 @@ import click
 from ddbench.cli.options import Duration, Place
 from ddbench.core.errors import UsageError
 from ddbench.core.store import jobs
+from ddbench.core.store.folder import lacks
 from ddbench.library.standing import Standing, Watched, Working
 from ddbench.plan.forecast import duration
 from ddbench.plan.graph import SET_FAILED
@@ -129,7 +130,7 @@ def cancel(out: Path) -> int:
     """
     found = jobs.handles(out)
     if not found:
-        raise UsageError(f"{out}: no jobs are known there (see `ddbench status --out {out}`)")
+        raise UsageError(lacks(out, f"known jobs (see `ddbench status --out {out}`)"))
     for name in dict.fromkeys(one.executor for one in found):
         mine = [one for one in found if one.executor == name]
         for line in end_jobs(name, mine):

@@ -19,6 +19,7 @@ from ddbench.core.records import Record
 from ddbench.core.specs import Budget
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import Store
+from ddbench.core.words import plural
 from ddbench.library.folders import opened
 from ddbench.plan import planner, suite, tuning, typed
 from ddbench.plan.collect import collect
@@ -138,7 +139,7 @@ def _write(wanted: tuning.Tuning, file: Path, store: Store, registries: Registri
         ] + records
         ledger_of(wanted, records, registries)  # refuses what the file does not name: all that was tried counts
         write_records(target, records)
-        click.echo(f"{target}: {len(records)} records")
+        click.echo(f"{target}: {plural(len(records), 'record')}")
     if page:
         if not page.exists():
             if target is None:

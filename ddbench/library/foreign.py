@@ -11,6 +11,7 @@ from ddbench.core.errors import UsageError
 from ddbench.core.infos import IMPORTED
 from ddbench.core.profiles import DEFAULT
 from ddbench.core.specs import DatasetInfo
+from ddbench.core.words import plural
 from ddbench.data.exchange.files import Source, sources_of
 from ddbench.data.exchange.importer import Importer, Understood, column_of
 from ddbench.plan import suite
@@ -31,7 +32,9 @@ def named_sources(files: Iterable[Path], labels: Sequence[str]) -> list[Source]:
     found = sources_of(files)
     wanted = labels or [source.label for source in found]
     if len(wanted) != len(found):
-        raise UsageError(f"{len(wanted)} --label for {len(found)} rows ({', '.join(source.label for source in found)})")
+        raise UsageError(
+            f"{len(wanted)} --label for {plural(len(found), 'row')} ({', '.join(source.label for source in found)})"
+        )
     twice = next((label for i, label in enumerate(wanted) if label in wanted[:i]), None)
     if twice is not None:
         raise UsageError(f"two rows would be called {twice!r}: name each with --label, in the order of the files")

@@ -11,7 +11,7 @@ from ddbench.core.errors import CorruptFileError, UsageError
 from ddbench.core.keys import short
 from ddbench.core.records import Record
 from ddbench.core.store.files import below
-from ddbench.core.store.folder import CONDENSE, SET, Store, newer_below
+from ddbench.core.store.folder import CONDENSE, SET, Store, lacks, newer_below
 
 SHORTEST = 4
 """Digits of a key below which it names nothing."""
@@ -54,6 +54,8 @@ def find_record(store: Store, key: str) -> Found:
     if len(found) > 1:
         raise UsageError(f"{len(found)} results in {store.out} have keys that begin with {key!r}: give more digits")
     if not found:
+        if not store.out.is_dir():
+            raise UsageError(lacks(store.out, "results"))
         newer = [error for error in newer_below(store.out) if f"/{short(key)}" in Path(error.where).as_posix()]
         if newer:
             raise newer[0]

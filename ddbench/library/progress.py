@@ -6,11 +6,12 @@ import json
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tqdm.auto import tqdm
+from tqdm.std import TqdmWarning
 
 from ddbench.core.words import plural
 from ddbench.plan.forecast import duration
@@ -18,6 +19,10 @@ from ddbench.plan.graph import Node
 from ddbench.plan.order import until_done_s
 from ddbench.plan.outlook import known_s, names, unknown
 from ddbench.work.monitor import Silent
+
+with warnings.catch_warnings():  # of a notebook without ipywidgets: bars are text there
+    warnings.simplefilter("ignore", TqdmWarning)
+    from tqdm.auto import tqdm
 
 Style = Literal["auto", "bar", "plain", "json"]
 TELL_S = 60.0

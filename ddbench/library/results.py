@@ -39,10 +39,10 @@ class Results:
         return len(self.records)
 
     def __repr__(self) -> str:
-        n = sum(record.kind == "evaluation" for record in self.records)
+        found = plural(sum(record.kind == "evaluation" for record in self.records), "evaluation")
         count = len(self.failures)
         lost = f", {plural(count, 'cause')} of failure" if count else ""
-        return f"<ddbench.Results: {n} evaluations in {len(self.tables)} tables{lost}>"
+        return f"<ddbench.Results: {found} in {plural(len(self.tables), 'table')}{lost}>"
 
     def __str__(self) -> str:
         return self.table(format="table")

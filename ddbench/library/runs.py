@@ -120,6 +120,7 @@ def perform(
     watcher: Callable[[], Watcher],
     say: Callable[[str], None],
     of: Callable[[Document], Resources] | None = None,
+    recorded: Speeds | None = None,
 ) -> None:
     """Say the notes of an assessed plan, and run what is pending.
 
@@ -130,6 +131,7 @@ def perform(
         watcher: Makes what is told about the nodes.
         say: Is told what a user should know, a line each.
         of: What a node may use; None: by the rule of :class:`ddbench.work.executors.sharing.Sharing`.
+        recorded: How long nodes took elsewhere, for forecasts of what this machine does not know.
 
     Raises:
         InterruptedRunError: If the user asked to stop.
@@ -143,10 +145,12 @@ def perform(
             return
         store.check_writable()
         sweep(store.out)
-        _execute(plan, store, how, watching, say, of)
+        _execute(plan, store, how, watching, say, of, recorded)
 
 
-def foresee(plan: Plan, store: Store, sharing: Sharing, kept_rates: Kept) -> tuple[Speeds, Peaks]:
+def foresee(
+    plan: Plan, store: Store, sharing: Sharing, kept_rates: Kept, recorded: Speeds | None = None
+) -> tuple[Speeds, Peaks]:
     """Write forecasts into the pending nodes of a plan, and give what they rest on.
 
     Args:
@@ -154,9 +158,10 @@ def foresee(plan: Plan, store: Store, sharing: Sharing, kept_rates: Kept) -> tup
         store: Whose records tell most.
         sharing: Where nodes run.
         kept_rates: What is known from elsewhere; of profile smoke nothing, whose steps are few among fixed costs.
+        recorded: See :func:`perform`.
     """
     beyond = [] if for_tests_only(plan.grid.profile.name) else kept_rates.layers()
-    speeds = Speeds(beyond=beyond, where=sharing.where)
+    speeds = Speeds(beyond=beyond, where=sharing.where, last=recorded)
     peaks = Peaks(in_memory(plan.grid.data), whitenings(plan.grid.data))
     for _, record in store.records():
         speeds.add(record)
@@ -178,6 +183,7 @@ def _execute(
     watching: Watcher,
     say: Callable[[str], None],
     of: Callable[[Document], Resources] | None,
+    recorded: Speeds | None,
 ) -> None:
     """Run what is pending; torch is imported here, by the executor, and not before."""
     from ddbench.work.interrupts import Interrupts
@@ -186,7 +192,7 @@ def _execute(
     try:
         with interrupts.installed():  # before torch: what is raised inside its import can get lost there
             sharing = how.sharing(plan, store)
-            speeds, peaks = foresee(plan, store, sharing, rates)
+            speeds, peaks = foresee(plan, store, sharing, rates, recorded)
             line = outlook.summary(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs, packs_s=sharing.packs_s)
             nodes = outlook.expected(plan, how.reference_limit_s)
             watching.expect(line, nodes, None if sharing.elsewhere else sharing.jobs)

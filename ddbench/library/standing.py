@@ -14,7 +14,7 @@ from ddbench.core.keys import short
 from ddbench.core.store import artifacts, jobs
 from ddbench.core.store.claims import STALE_AFTER_S, Holder, holders
 from ddbench.core.store.files import below, home
-from ddbench.core.store.folder import CONDENSE, REMOVED, Store
+from ddbench.core.store.folder import CONDENSE, REMOVED, Store, lacks
 from ddbench.plan.graph import PLAN
 from ddbench.plan.outlook import together_s
 from ddbench.work.attempt import read_log
@@ -205,7 +205,7 @@ def plan_of(out: Path) -> list[Line]:
         rows = [json.loads(text) for text in (out / PLAN).read_text().splitlines()]
         return [line for row in rows if (line := _line(row)) is not None]
     except FileNotFoundError:
-        raise UsageError(f"{out}: nothing was run there: `ddbench run --out {out} …` starts a run") from None
+        raise UsageError(f"{lacks(out, 'plan of a run')}: `ddbench run --out {out} …` starts a run") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{out / PLAN}: cannot be read ({error}); the same `ddbench run` writes it again") from None
 

@@ -23,6 +23,7 @@ from ddbench.core.plugin.kinds import Kind
 from ddbench.core.plugin.protocols import Protocol
 from ddbench.core.roles import RECIPE_OF, Role
 from ddbench.core.specs import ArtifactSpec, Budget, CellSpec, DataSpec, EvalSpec, PlannedEvaluation, Precision
+from ddbench.core.words import plural
 from ddbench.data.dataset import Data
 from ddbench.data.space.ids import artifact_for
 from ddbench.models.fused.offered import IN_BF16
@@ -104,7 +105,7 @@ class Planner:
         every, wanted = len(self.grid.repetitions), self.grid.random_seeds
         if 0 < wanted < every:
             why = f"{wanted} for it alone (--random-seeds {wanted}) are fewer, and ignored"
-            self.notes[f"random has {every} repetitions like every row: {why}"] = None
+            self.notes[f"random has {plural(every, 'repetition')} like every row: {why}"] = None
         self.plan.notes = [*self.notes, *(why for why, row in self.left.items() if row.role.kind != "reference")]
         return self.plan
 

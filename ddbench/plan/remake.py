@@ -6,7 +6,7 @@ keys tell whether these are the ones of then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import ValidationError
 
@@ -17,12 +17,11 @@ from ddbench.core.infos import IMPORTED
 from ddbench.core.keys import canonical, condense_key, eval_key
 from ddbench.core.plugin.loader import Registries, params_class
 from ddbench.core.plugin.protocols import Protocol
-from ddbench.core.profiles import profile
+from ddbench.core.profiles import for_tests_only, profile
 from ddbench.core.records import Record
 from ddbench.core.specs import CellSpec, DataSpec, EvalSpec, PlannedEvaluation, Precision
 from ddbench.core.store.artifacts import manifest
 from ddbench.data.dataset import Data, recorded_data
-from ddbench.plan.forecast import forecast
 from ddbench.plan.graph import Node, Plan
 from ddbench.plan.grid import Grid
 from ddbench.plan.planner import CHOOSES, Planner
@@ -39,7 +38,8 @@ def plan_again(evaluations: Iterable[Record], registries: Registries) -> tuple[P
         evaluations: Recorded ones with a result.
         registries: Loaded plugins.
     """
-    planner, refused = _Again(registries), {}
+    evaluations = list(evaluations)
+    planner, refused = _Again(registries, evaluations), dict[str, str]()
     for record in evaluations:
         before = dict(planner.plan.nodes)
         try:
@@ -56,33 +56,35 @@ def _made_by(record: Record) -> str:
     return f" (recorded by {', '.join(told)})" if told else ""
 
 
-def seconds_again(plan: Plan, records: Iterable[Record]) -> tuple[float, int]:
-    """What pending nodes take [wall s] where they take as long as recorded, and of how many nobody knows.
+def speeds_recorded(plan: Plan, records: Iterable[Record]) -> Speeds:
+    """How long nodes took where they were recorded, wherever that was; of profile smoke nothing.
+
+    Artifacts have no records: those of a set share the seconds that its record has for all of them.
 
     Args:
-        plan: From :func:`plan_again`, assessed.
+        plan: From :func:`plan_again`.
         records: Those that it makes again, and others of their kind.
     """
-    records = list(records)
-    forecast(plan, Speeds.of(records))
-    pending = {node.key: node for node in plan.pending()}
-    built: dict[frozenset[str], float] = {}
-    for record in records:
-        if isinstance(made := record.document, CellDocument) and made.key in pending:
-            to_build = frozenset(key for _, key in made.artifacts.values() if key in pending)
-            built[to_build] = record.cost.artifact_s + (record.cost.artifact_rest_s or 0.0)
-    built.pop(frozenset(), None)
-    told = [node.forecast_s for node in pending.values() if node.forecast_s is not None]
-    known = len(told) + len(frozenset().union(*built))
-    return sum(told) + sum(built.values()), len(pending) - known
+    speeds = Speeds()
+    for record in (one for one in records if not for_tests_only(one.document.profile)):
+        speeds.add(record)
+        if isinstance(made := record.document, CellDocument):
+            built = [plan.nodes[key].document for _, key in made.artifacts.values() if key in plan.nodes]
+            seconds = record.cost.artifact_s + (record.cost.artifact_rest_s or 0.0)
+            for document in built:
+                assert isinstance(document, ArtifactDocument)
+                speeds.add_artifact(document, {"env": record.env, "cost": {"seconds": seconds / len(built)}})
+    return speeds
 
 
 class _Again(Planner):
     """Plans what documents say, whatever a suite would make of it."""
 
-    def __init__(self, registries: Registries) -> None:
-        # Nothing of a plan of documents reads a suite but precisions, which are theirs.
-        suite = Suite(methods=(MethodEntry(name="recorded"),), budget=BudgetAxis(ipc=(1,)))
+    def __init__(self, registries: Registries, evaluations: Sequence[Record]) -> None:
+        # Nothing of a plan of documents reads a suite but precisions, which are theirs, and forecasts its profile.
+        tests = [name for one in evaluations if for_tests_only(name := one.document.profile)]
+        named = {"profile": tests[0]} if tests and len(tests) == len(evaluations) else {}
+        suite = Suite(methods=(MethodEntry(name="recorded"),), budget=BudgetAxis(ipc=(1,)), **named)
         super().__init__(Grid(suite, profile(suite.profile), registries, [], [], [], [], (), 1, 0, []))
         self.half: Precision = "fp32"
         self.opened: dict[str, Data | DDBenchError] = {}

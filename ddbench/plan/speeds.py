@@ -44,12 +44,14 @@ class Speeds:
         lengths: What decides a recipe → updates of a student that followed it.
         beyond: Where to look for what was not seen here, the nearest first.
         where: Where nodes run; None: what ran anywhere counts.
+        last: Is asked about nodes of which nothing else is known.
     """
 
     seen: dict[Kind, dict[float, list[Pace]]] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
     beyond: Sequence[Layer] = ()
     where: Callable[[Document], Where] | None = None
+    last: Speeds | None = None
     _kinds: dict[str, list[Kind]] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -100,7 +102,7 @@ class Speeds:
             pace = self._pace(kind, size, isinstance(document, EvaluationDocument))
             if pace is not None:
                 return pace[0] + pace[1] * self._steps(node)
-        return None
+        return None if self.last is None else self.last.seconds(node)
 
     def _pace(self, kind: Kind, size: float, student: bool) -> Pace | None:
         others: list[Mapping[float, Pace]] = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ddbench.core.documents import ArtifactDocument, CellDocument, EvaluationDocument
 from ddbench.core.errors import UsageError
@@ -10,6 +12,7 @@ from ddbench.core.records import FAILURES, Record, said
 from ddbench.core.specs import ArtifactSpec
 from ddbench.core.store import artifacts
 from ddbench.core.store.folder import Store
+from ddbench.core.words import plural
 from ddbench.plan.graph import SET_FAILED, Node, Plan, needs_failed
 
 
@@ -34,6 +37,10 @@ def assess(plan: Plan, store: Store, *, retry_failed: bool = False) -> None:
             node.state = "unneeded"
 
 
+def _experts(params: Mapping[str, Any]) -> str:
+    return f"{plural(params['experts'], 'expert')} of {plural(params['epochs'], 'epoch')}"
+
+
 def refuse_missing_import(spec: ArtifactSpec) -> None:
     """An artifact from elsewhere cannot be built when it is not there.
 
@@ -49,13 +56,13 @@ def refuse_missing_import(spec: ArtifactSpec) -> None:
     known = [
         f"{content['spec']['params']['source']} ({content['spec']['data']['name']}, {content['spec']['arch']}, "
         f"{content['spec']['data']['preprocess']}, split {content['spec']['data']['split']}, "
-        f"{content['spec']['params']['experts']} experts of {content['spec']['params']['epochs']} epochs)"
+        f"{_experts(content['spec']['params'])})"
         for kind, _, content in artifacts.stored()
         if kind == spec.kind and content["spec"]["params"].get("source")
     ]
     wanted = f"{data.name}, {spec.arch}, {data.preprocess}, split {data.split}"
     raise UsageError(
-        f"{spec.kind} {source} ({wanted}, {spec.params['experts']} experts of {spec.params['epochs']} epochs) "
+        f"{spec.kind} {source} ({wanted}, {_experts(spec.params)}) "
         f"were not imported; there are: {', '.join(known) or 'none'} (see `ddbench artifacts import --help`)"
     )
 

@@ -19,6 +19,7 @@ from ddbench.core.specs import DatasetInfo, snapshot_points
 from ddbench.core.store.files import StoreWarning, flush, set_aside
 from ddbench.core.store.folder import CHECKPOINT, SPEC
 from ddbench.core.store.tensors import load_set, load_state, save_set, save_state
+from ddbench.core.words import plural
 from ddbench.work.clock import Clock
 from ddbench.work.context import Context
 from ddbench.work.continuation import FINAL, continues
@@ -270,7 +271,7 @@ def _problems_of_kinds(condensed: CondensedSet) -> Iterator[str]:
         elif tensor.dtype not in wanted:
             yield f"{name} are {tensor.dtype}, not {str(wanted[0]).removeprefix('torch.')}"
     if (classes := parts["classes"]) is not None and classes.shape != (len(condensed),):
-        yield f"classes have shape {list(classes.shape)} for {len(condensed)} images"
+        yield f"classes have shape {list(classes.shape)} for {plural(len(condensed), 'image')}"
 
 
 def _problems(condensed: CondensedSet, ctx: Context, kind: str, promised: ClassCounts) -> Iterator[str]:
@@ -283,7 +284,7 @@ def _problems(condensed: CondensedSet, ctx: Context, kind: str, promised: ClassC
     if condensed.weights is not None:
         yield from _problems_of_weights(condensed.weights)
     if kind != "reference" and n > allowed and not condensed.storage.codes:
-        yield f"the set has {n} images, the budget allows {allowed}"
+        yield f"the set has {plural(n, 'image')}, the budget allows {allowed}"
     if condensed.images is not None:
         yield from _problems_of_images(condensed.images, ctx.dataset)
     yield from _problems_of_labels(condensed, ctx.dataset.classes)
@@ -321,9 +322,9 @@ def _problems_of_counts(
             yield f"classes have {counts.tolist()} images, the budget says {wanted.tolist()}"
         elif bool(wrong.any()):
             c = int(wrong.nonzero()[0])
-            yield f"class {c} has {int(counts[c])} images, the budget says {int(wanted[c])}"
+            yield f"class {c} has {plural(int(counts[c]), 'image')}, the budget says {int(wanted[c])}"
     if n > total or (promised in ("exact", "total") and n != total):
-        yield f"the set has {n} images, the budget says {total}"
+        yield f"the set has {plural(n, 'image')}, the budget says {total}"
 
 
 def _problems_of_images(images: torch.Tensor, info: DatasetInfo) -> Iterator[str]:
@@ -336,7 +337,7 @@ def _problems_of_labels(condensed: CondensedSet, classes: int) -> Iterator[str]:
     labels = condensed.labels
     if condensed.label_space != "hard":
         if labels.shape[1] != classes:
-            yield f"labels have {labels.shape[1]} columns for {classes} classes"
+            yield f"labels have {plural(labels.shape[1], 'column')} for {classes} classes"
         slots = condensed.aux.get("classes")
         if slots is not None and not 0 <= int(slots.min()) <= int(slots.max()) < classes:
             yield f"classes lie outside 0 … {classes - 1}"

@@ -211,7 +211,7 @@ def test_many_bad_lines_are_counted(site):
     file.write_text(file.read_text() + "{}\n" * 40)
     with pytest.warns(StoreWarning) as told:
         assert call("render").exit_code == 0
-    assert len(told) == 6 and "35 more lines are left out" in str(told[-1].message)
+    assert len(told) == 6 and "left out as well: 35 lines" in str(told[-1].message)
 
 
 def test_two_lines_that_disagree_about_one_key_are_both_left_out(site):

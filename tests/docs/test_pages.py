@@ -12,8 +12,10 @@ import yaml
 import ddbench
 from ddbench.blocks.said import SAID
 from ddbench.cli.root import COMMANDS
+from ddbench.core.machine import _ONE_THREAD
 from ddbench.core.plugin.loader import load
 from ddbench.core.settings import VARIABLES
+from ddbench.data.readers.hub import _SWITCHES
 from ddbench.library.frames import COLUMNS as FRAME
 from ddbench.publish.text.csv_json import ADDED, ALONE, PLACE, ROW, TABLE
 from ddbench.publish.views.catalog import FAILURES, STABILITY, VIEWS
@@ -216,6 +218,7 @@ def test_the_page_of_the_environment_has_every_variable():
     sources = [path for path in (DOCS.parent / "ddbench").rglob("*.py") if "testing" not in path.parts]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     read = set(re.findall(r"""environ(?:\.get\(|\.setdefault\(|\[)\s*["'](\w+)["']""", code))
+    read |= {*_ONE_THREAD, *(name for _, name in _SWITCHES)}
     assert {name for name in read if f"`{name}`" not in text} == set()
 
 

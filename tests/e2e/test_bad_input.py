@@ -301,3 +301,19 @@ def test_a_reason_that_speaks_of_a_timeout_is_no_timeout(tmp_path, capsys):
     assert "timeout of my GPU" in shown
     assert "--retry-failed" in shown
     assert "--timeout cut short" not in shown
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "results show", "results page --to p.html", "results cost", "results verify 0123", "results rm 0123", "results quantise",
+        "results quartiles", "results full-stopped", "results export --all --to r.jsonl", "export 0123 --to npz", "status",
+        "cancel", "plot ipc --to p.png", "plot images --to p.png",
+    ],
+)  # fmt: skip
+def test_a_results_folder_that_is_not_there_is_named_as_that(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    assert ddbench(*command.split(), "--out", "nowhere") == 2
+    told = capsys.readouterr().err
+    assert "nowhere: no such results folder" in told and told.count("\n") == 1
+    assert not [*tmp_path.iterdir()]

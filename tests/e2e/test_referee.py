@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -12,7 +13,8 @@ from ddbench.core.correctness import pack
 from ddbench.core.plugin.loader import installed
 from ddbench.core.store.files import home
 from ddbench.core.store.jsonl import read_records
-from ddbench.plan.remake import plan_again
+from ddbench.plan.remake import plan_again, speeds_recorded
+from ddbench.plan.speeds import Speeds
 from tests.e2e.runs import PLUGIN, SMOKE, ddbench
 from tests.factories import change
 
@@ -120,8 +122,20 @@ def test_how_long_it_takes_is_said_and_nothing_is_made(file, tmp_path, capsys):
     edited(file, lambda line: line["spec"].get("set", line["spec"]).update(profile="short"))  # smoke tells no speed
     assert referee(file, "--row", "dm", "--protocol", "hard", "--dry-run", "--out", tmp_path / "again") == 0
     text = capsys.readouterr()
-    assert "3 recorded evaluations; to make: 4 cells, 4 evaluations; about " in text.err and not text.out
-    assert not (tmp_path / "again").exists()
+    made, long = text.err.splitlines()
+    assert made == "ddbench: 3 recorded evaluations; to make: 4 cells, 4 evaluations"
+    assert re.fullmatch(r"ddbench: 8 of \d+ nodes to run, about \d+ s", long), "one forecast, that of a run"
+    assert not text.out and not (tmp_path / "again").exists()
+
+
+def test_what_this_machine_knows_nothing_of_takes_as_long_as_recorded(file):
+    edited(file, lambda line: line["spec"].get("set", line["spec"]).update(profile="short"))  # smoke tells no speed
+    records = read_records(file)
+    wanted = [one for one in records if one.kind == "evaluation" and one.status == "ok"]
+    plan, _ = plan_again(wanted, installed())
+    speeds = Speeds(last=speeds_recorded(plan, records))
+    assert all(speeds.seconds(node) is not None for node in plan.nodes.values()), "artifacts, too"
+    assert all(Speeds().seconds(node) is None for node in plan.nodes.values())
 
 
 def test_a_set_of_other_bits_is_told_and_judged_by_its_accuracy(file, capsys):
@@ -134,7 +148,7 @@ def test_a_set_of_other_bits_is_told_and_judged_by_its_accuracy(file, capsys):
     assert referee(file, "--row", "dm", "--protocol", "hard") == 0
     told = capsys.readouterr().out
     found = rows(told)
-    why = "inside: 0 of 300 test images come out otherwise; recorded with another torch, so rounding may differ"
+    why = "inside: 0 of 300 test images come out otherwise; recorded with another version of torch, so rounding may differ"
     assert len(found) == 3 and {*found.values()} == {("other bits", why)}
     assert "3 of 3: a set of other bits; accuracy inside the interval" in told
 
@@ -176,6 +190,10 @@ def test_what_cannot_be_made_here_is_a_row_that_says_why(tmp_path, capsys):
     (lost,) = [verdict for name, verdict in found.items() if name.startswith("mean")]
     assert "not made: the plugin of method 'mean' is not here; name its file: --plugin FILE.py" in lost[1]
     assert [verdict for name, verdict in found.items() if name.startswith("random")] == [("same", "same")]
+    assert referee(file, "--row", "mean,random", "--dry-run") == 1
+    text = capsys.readouterr()
+    assert [*rows(text.out).values()] == [lost], "a dry run says what cannot be made, and why"
+    assert "; 1 cannot be made here\n" in text.err
     assert referee(file, "--row", "mean", "--plugin", plugin) == 0
     plugin.write_text(PLUGIN.replace("0.1 *", "0.2 *"))
     assert referee(file, "--row", "mean", "--plugin", plugin) == 1

@@ -143,7 +143,7 @@ def test_without_full_there_is_nothing_to_stop(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("DDBENCH_HOME", str(tmp_path / "home"))
     out = tmp_path / "runs"
     assert ddbench("results", "full-stopped", "--out", out) == 2
-    assert "holds no such evaluations" in capsys.readouterr().err
+    assert "no such results folder" in capsys.readouterr().err
     assert ddbench(*RUN, "--reference-limit", "0", "--out", out, *SMOKE) == 0
     capsys.readouterr()
     before = contents(out)

@@ -191,7 +191,9 @@ def test_a_torch_of_another_version_is_held_against_the_interval(runs, capsys):
         edit(path, metrics={**record["metrics"], "correct": pack(hits.numpy()), "per_class": per_class})
     assert ddbench("results", "verify", evaluation(folders(runs, "dm")[0]).stem, "--out", runs, "--same") == 0
     (verdict,) = rows(capsys.readouterr().out).values()
-    assert verdict == "inside: 2 of 300 predictions differ; recorded with another torch, so rounding may differ"
+    assert (
+        verdict == "inside: 2 of 300 predictions differ; recorded with another version of torch, so rounding may differ"
+    )
 
 
 def spoil(folder, change):

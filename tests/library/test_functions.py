@@ -211,6 +211,7 @@ def test_calls_work_outside_the_main_thread(results, folder):
         (lambda: ddbench.run(["random"], ipc=1, seeds=0), "seeds"),
         (lambda: ddbench.run(["random"], ipc=1, eval_seeds=0), "seeds"),
         (lambda: ddbench.read("/nowhere"), "no such results folder"),
+        (lambda: ddbench.load_set("zzzz", out="/nowhere"), "^/nowhere: no such results folder$"),
         (lambda: ddbench.evaluate({}, dataset="digits"), "nothing to evaluate"),
         (lambda: ddbench.evaluate(3, dataset="digits"), "a set is a ddbench.CondensedSet"),
         (
@@ -287,6 +288,12 @@ def test_a_plot_has_axes_and_can_be_written(results, tmp_path):
     assert (tmp_path / "plot.png").read_bytes() == plot._repr_png_()
     with pytest.raises(UsageError, match="ends in"):
         plot.save("plot.bmp")
+
+
+def test_one_is_not_several(results):
+    one = next(record for record in results.records if record.kind == "evaluation")
+    assert repr(ddbench.Results([one])) == "<ddbench.Results: 1 evaluation in 1 table>"
+    assert repr(ddbench.Results([])) == "<ddbench.Results: 0 evaluations in 0 tables>"
 
 
 def test_text_of_others_is_text_in_html(results):

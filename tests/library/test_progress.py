@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -207,3 +209,21 @@ def test_the_inner_bar_says_what_it_counts(nodes, screen):
     watching._running[nodes[0].key].bar.refresh()
     watching.close()
     assert "7 of 50 epochs of the proxy net" in str(screen)
+
+
+NOTEBOOK = """
+import sys, types
+kernel = types.SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: kernel)
+sys.modules["ipywidgets"] = None
+from ddbench.library.progress import Progress
+bars = Progress("bar", 2)
+bars.close()
+"""
+
+
+def test_a_notebook_without_ipywidgets_has_bars_of_text_and_no_warning():
+    run = subprocess.run(
+        [sys.executable, "-W", "always::tqdm.TqdmWarning", "-c", NOTEBOOK], capture_output=True, text=True
+    )
+    assert run.returncode == 0 and "nodes:   0%" in run.stderr and "IProgress" not in run.stderr, run.stderr

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ddbench.cli.listing import listing
 from ddbench.cli.options import PLUGIN, Device, Place, Setting
 from ddbench.cli.plugin.new import KINDS, create
 from ddbench.core.api import MethodInfo
@@ -27,10 +28,8 @@ def plugin() -> None:
 @PLUGIN
 def list_plugins(as_json: bool) -> None:
     """List plugins: distribution, version, what they registered, or why they failed."""
-    from tabulate import tabulate
-
     rows = [row(report) for report in active().reports]
-    click.echo(json.dumps(rows, indent=1) if as_json else tabulate(rows, headers="keys", tablefmt="simple"))
+    click.echo(json.dumps(rows, indent=1) if as_json else listing(rows))
 
 
 def row(report: PluginReport) -> dict[str, Any]:

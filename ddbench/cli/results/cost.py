@@ -11,6 +11,7 @@ import click
 from ddbench.cli.options import PLUGIN, Place
 from ddbench.cli.records import gathered, none_in
 from ddbench.core.records import Record
+from ddbench.core.words import plural
 from ddbench.library.folders import each_once, opened
 
 ALIGNED = ("left", *["right"] * 5)
@@ -67,11 +68,11 @@ def cost(out: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
     ]  # fmt: skip
     click.echo(tabulate(rows, headers="keys", tablefmt="simple", colalign=ALIGNED, disable_numparse=True))
     click.echo(
-        f"\nAll {whole.nodes} results took {_hours(whole.cpu_s)} core hours and {_hours(whole.gpu_s)} GPU hours"
-        f" ({_hours(whole.wall_s)} hours one after the other), failures and shared inputs included: CPU time that"
+        f"\n{plural(whole.nodes, 'result')} in all: {_hours(whole.cpu_s)} core hours and {_hours(whole.gpu_s)} GPU"
+        f" hours ({_hours(whole.wall_s)} hours one after the other), failures and shared inputs included: CPU time that"
         " was used, and time on GPUs, not what a cluster reserved for it."
     )
     if whole.unmeasured:
-        click.echo(f"Of {whole.unmeasured} no CPU time was measured: they count in wall hours alone.")
+        click.echo(f"in wall hours alone: {plural(whole.unmeasured, 'result')}, of which no CPU time was measured")
     if lost:
-        click.echo(f"{lost} inputs that these rows read are not on this machine: they do not count.")
+        click.echo(f"not counted: {plural(lost, 'input')} of these rows, not on this machine")

@@ -20,7 +20,10 @@ from ddbench.core.specs import Budget
 from ddbench.core.words import plural
 
 if TYPE_CHECKING:
+    from ddbench.core.store.folder import Store
+    from ddbench.library.runs import How
     from ddbench.plan.graph import Plan
+    from ddbench.plan.speeds import Speeds
     from ddbench.results.audit.verify import Finding
     from ddbench.work.executors.base import Resources
 
@@ -38,7 +41,7 @@ def referee(
         only_plan: Say how long it takes, and make nothing.
 
     Returns:
-        What came of it (nothing where nothing was made), and the probability with which its intervals hold.
+        What came of it, and the probability with which its intervals hold; where nothing was made, what cannot be.
 
     Raises:
         UsageError: If no evaluation is meant, or ``out`` holds the recorded results themselves.
@@ -47,7 +50,7 @@ def referee(
     from ddbench.core.process_state import kept
     from ddbench.library.progress import Progress
     from ddbench.library.runs import How, perform
-    from ddbench.plan.remake import plan_again
+    from ddbench.plan.remake import plan_again, speeds_recorded
     from ddbench.plan.status import assess
     from ddbench.results.audit.remade import Apart, judge
     from ddbench.work.evaluate.predictions import Recounter
@@ -60,17 +63,20 @@ def referee(
         store = Apart(place, Recounter(), aside=not only_plan)
         assess(plan, store, retry_failed=True)
         _refuse_itself(plan, records, place)
-        _say(plan, records, len(wanted))
-        if only_plan:
-            return [], 0.0
+        _say(plan, len(wanted), sum(one.key in refused for one in wanted))
         how = How(executor="local", isolate="never", reference_limit_s=math.inf, retry_failed=True)
+        recorded = speeds_recorded(plan, records)
         try:
-            perform(plan, store, how, lambda: Progress("auto"), _tell, _as_recorded(plan, records))
+            if plan.pending() and only_plan:
+                _tell(_forecast(plan, store, how, recorded))
+            elif plan.pending():
+                perform(plan, store, how, lambda: Progress("auto"), _tell, _as_recorded(plan, records), recorded)
         except InterruptedRunError as error:
             if out is None:
                 raise InterruptedRunError("interrupted; nothing of it is kept (--out FOLDER keeps it)") from error
             raise
-        return judge(records, wanted, plan, refused)
+        findings, level = judge(records, wanted, plan, refused)
+        return [one for one in findings if not only_plan or one.verdict == "not made"], level
 
 
 def summary(findings: Sequence[Finding]) -> Iterator[str]:
@@ -161,20 +167,23 @@ def _refuse_itself(plan: Plan, records: Sequence[Record], out: Path) -> None:
         raise UsageError(f"--out {out} holds the recorded results themselves: name another folder, or none")
 
 
-def _say(plan: Plan, records: Sequence[Record], n: int) -> None:
-    """What will be done, and how long it takes."""
-    from ddbench.plan.forecast import duration
-    from ddbench.plan.remake import seconds_again
-
-    seconds, unknown = seconds_again(plan, records)
+def _say(plan: Plan, n: int, refused: int) -> None:
+    """What will be done for ``n`` evaluations, of which some cannot be made here."""
     kinds = [node.kind for node in plan.pending()]
     parts = [plural(kinds.count(kind), kind) for kind in ("artifact", "cell", "evaluation") if kind in kinds]
-    long = [f"about {duration(seconds)}, as long as recorded"] if seconds else []
-    long += [f"{plural(unknown, 'node')} of unknown length"] if unknown else []
-    _tell(
-        f"{plural(n, 'recorded evaluation')}; to make: {', '.join(parts) or 'nothing'}"
-        + "".join(f"; {text}" for text in long)
-    )
+    lost = f"; {refused} cannot be made here" if refused else ""
+    _tell(f"{plural(n, 'recorded evaluation')}; to make: {', '.join(parts) or 'nothing'}{lost}")
+
+
+def _forecast(plan: Plan, store: Store, how: How, recorded: Speeds) -> str:
+    """The line with which a run would begin."""
+    from ddbench.library.runs import foresee
+    from ddbench.plan.outlook import summary as in_words
+    from ddbench.plan.rates import Kept
+
+    sharing = how.sharing(plan, store)
+    foresee(plan, store, sharing, Kept(), recorded)
+    return in_words(plan, limit_s=how.reference_limit_s, jobs=sharing.jobs)
 
 
 def _tell(line: str) -> None:

@@ -27,6 +27,7 @@ from ddbench.core.plugin.loader import active
 from ddbench.core.records import Record
 from ddbench.core.store.files import atomic_write
 from ddbench.core.store.folder import Store
+from ddbench.core.words import plural
 from ddbench.library.folders import opened
 from ddbench.library.found import find_record, set_of
 from ddbench.library.runs import settle_references
@@ -106,7 +107,8 @@ def page(out: Path, target: Path, title: str | None, pictures: bool, views: tupl
     title = title or f"ddbench: {out.resolve().name}"
     text = made(ordered(records), title=title, sources=[f"{out}/"], pictures=shown, views=join(views))
     atomic_write(target, text.encode())
-    click.echo(f"{target}: {len(records)} records, {len(shown)} pictures, {len(text.encode()) / 1000:.0f} kB")
+    size = f"{len(text.encode()) / 1000:.0f} kB"
+    click.echo(f"{target}: {plural(len(records), 'record')}, {plural(len(shown), 'picture')}, {size}")
 
 
 @results.command()
@@ -126,13 +128,13 @@ def export(target: Path, whole: bool, pictures: bool, mixed_threads: bool, **giv
     store, records = _read_all(given) if whole else _of_run(given)
     _check_threads(records, allowed=mixed_threads)
     write_records(target, records)
-    click.echo(f"{target}: {len(records)} records")
+    click.echo(f"{target}: {plural(len(records), 'record')}")
     if pictures:
         from ddbench.publish.page.tiles import beside, pictures_of, write_pictures
 
         shown = list(pictures_of(store, records))
         write_pictures(beside(target), shown)
-        click.echo(f"{beside(target)}: {len(shown)} pictures")
+        click.echo(f"{beside(target)}: {plural(len(shown), 'picture')}")
 
 
 def _check_threads(records: list[Record], *, allowed: bool) -> None:
@@ -158,7 +160,7 @@ def _of_run(given: dict[str, Any]) -> tuple[Store, list[Record]]:
     settle_references(planned, store, given["reference_limit"])
     missing = planned.pending()
     if missing:
-        raise UsageError(f"{len(missing)} nodes have not run yet: run the same options with `ddbench run` first")
+        raise UsageError(f"{plural(len(missing), 'node')} not run yet: run the same options with `ddbench run` first")
     return store, collect(planned)
 
 
@@ -213,7 +215,7 @@ def show(key: str, out: Path, target: Path | None, step: str | None, per_class: 
     last = list(sets.values())[-1]
     names = row_names(last, record)
     atomic_write(target, png(*grids, titles=list(sets) if step is not None else (), names=names))
-    what = f"{len(last)} images" + (f" after {', '.join(sets)}" if step is not None else "")
+    what = plural(len(last), "image") + (f" after {', '.join(sets)}" if step is not None else "")
     click.echo(f"{record.document.label}: {what}; picture in {target}")
 
 

@@ -40,7 +40,8 @@ OUT = click.option("--out", type=Place(path_type=Path), default=Path("runs"), sh
 @click.option("--fraction", type=CommaList(float), multiple=True, help="Shares of the training images. [all]")
 @click.option("--protocol", type=NAMES, multiple=True, help="Protocols, without version. [all]")
 @click.option("--repetition", type=CommaList(int), multiple=True, help="Repetitions, from 0. [all]")
-@click.option("--dry-run", is_flag=True, help="Of --records: say what would be made and how long it takes.")
+@click.option("--dry-run", is_flag=True,
+              help="Of --records: say what would be made, how long it takes, and what cannot be made.")  # fmt: skip
 @click.option("--files-only", is_flag=True,
               help="Compare files, keys and predictions; train nothing, and need no plugin.")  # fmt: skip
 @click.option("--student-seeds", type=click.IntRange(1), default=1, show_default=True,
@@ -63,7 +64,7 @@ def verify(key: str | None, out: Path | None, **given: Any) -> int:
     that are not in $DDBENCH_HOME), with the device, threads and engine of the records where they are here. Is the set
     the same to the bit, and are its students right about the same images? If not, their mean should lie in the
     prediction interval of the recorded repetitions. How long it takes is said first. What cannot be made here is a row
-    that says why. Exit code 1: outside, failed, or not made.
+    that says why, also of a --dry-run. Exit code 1: outside, failed, or not made here.
     """
     narrowing = {name: given.pop(name) for name in ("row", "dataset", "ipc", "fraction", "protocol", "repetition")}
     files, dry_run = given.pop("records"), given.pop("dry_run")

@@ -299,6 +299,11 @@ def _tell(what: str) -> None:
     warnings.warn(f"{what}; it counts as missing", StoreWarning, stacklevel=3)
 
 
+def lacks(out: Path, what: str) -> str:
+    """``runs holds no evaluations``; of a results folder that is not there, that."""
+    return f"{out} holds no {what}" if out.is_dir() else f"{out}: no such results folder"
+
+
 def newer_below(folder: Path) -> list[NewerRecordError]:
     """What is said of each record below a folder that a newer ddbench wrote, in path order; nothing is changed."""
     found = []

@@ -14,6 +14,7 @@ from ddbench.core.records import Record
 from ddbench.core.store.files import NewerRecordWarning, StoreWarning, atomic_write, read_small
 from ddbench.core.store.folder import Recount, none
 from ddbench.core.trust import doubt, sizes_told, wrong_mean
+from ddbench.core.words import plural
 
 MOST_BYTES = 1 << 30
 """Of a file of records; hundreds of thousands take less."""
@@ -87,7 +88,7 @@ def read_records(path: Path, *, whole: bool = False, recount: Recount = none) ->
     for number in told[:MOST_TOLD]:
         warnings.warn(f"{path}:{number}: {read.odd[number]}; it is left out", StoreWarning, stacklevel=2)
     if more := told[MOST_TOLD:]:
-        what = f"{len(more)} more lines are left out (the first: {more[0]})"
+        what = f"left out as well: {plural(len(more), 'line')} (the first: {more[0]})"
         warnings.warn(f"{path}: {what}", StoreWarning, stacklevel=2)
     return found
 

@@ -49,7 +49,7 @@ def card(
     cell = made.cell
     methods = [cell.method, *([] if made.initial is None else [made.initial.cell.method])]
     parts = [
-        f"# {made.label}: {n} images for {info.name}, {cell.budget.label}",
+        f"# {made.label}: {plural(n, 'image')} for {info.name}, {cell.budget.label}",
         f"A condensed training set, {_maker(made, facts)}. `manifest.json` says what each column holds, and how a "
         f"network wants the images: {facts['preprocess']['how']}.",
         *(f"- {note[0].upper()}{note[1:]}." for note in notes),

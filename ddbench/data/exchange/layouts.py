@@ -22,6 +22,7 @@ from torch import Tensor
 from ddbench.core.api import Preprocess, Recipe
 from ddbench.core.errors import CorruptFileError, DataError, first_problem, printable
 from ddbench.core.specs import DatasetInfo
+from ddbench.core.words import plural
 from ddbench.data.exchange.files import MANIFEST, PARTS, Source, is_unwhitened, lacks, partner_of
 from ddbench.data.exchange.foreign import as_pixels, signed
 from ddbench.data.exchange.labels import read_labels
@@ -169,7 +170,7 @@ def _experiments(content: Mapping[str, Any], path: Path) -> list[Stored]:
         if isinstance(values, list) and values and all(isinstance(value, float | int) for value in values)
     }
     notes = tuple(
-        f"the file reports {100 * sum(values) / len(values):.2f} % over {len(values)} students of {arch}"
+        f"the file reports {100 * sum(values) / len(values):.2f} % over {plural(len(values), 'student')} of {arch}"
         for arch, values in scores.items()
     )
     return [replace(each, notes=notes) for each in found]

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ddbench.core.errors import DataError
 from ddbench.core.specs import DatasetInfo
+from ddbench.core.words import plural
 from ddbench.data.exchange.files import Flags, LabelSpace
 from ddbench.data.exchange.layouts import Stored
 from ddbench.data.prepared.contents import DARKEST
@@ -237,7 +238,7 @@ def _labels(stored: Stored, info: DatasetInfo, flags: Flags, n: int, where: str)
     if labels.ndim == 2 and labels.shape[1] == 1 and info.classes != 1:
         labels = labels[:, 0]
     if len(labels) != n:
-        raise DataError(f"{where}: {n} images, {len(labels)} labels")
+        raise DataError(f"{where}: {plural(n, 'image')}, {plural(len(labels), 'label')}")
     if not bool(torch.isfinite(labels.double()).all()):
         raise DataError(f"{where}: not all labels are finite")
     if labels.ndim == 1:

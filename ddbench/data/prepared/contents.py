@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ddbench.core.errors import DataError
 from ddbench.core.infos import Contents
 from ddbench.core.keys import canonical, digest, short
+from ddbench.core.words import plural
 from ddbench.data.prepared.pooling import channel_statistics
 from ddbench.data.prepared.splits import Indices
 from ddbench.data.readers.raw import SIXTEEN_BITS, Labels, PartName, Pixels
@@ -233,7 +234,9 @@ def _other_counts(part: PartName, found: npt.NDArray[np.intp], known: Sequence[i
     if len(found) != len(known):
         return f"its {part} part has {len(found)} classes, not {len(known)}"
     c = next((c for c, count in enumerate(known) if found[c] != count), None)
-    return None if c is None else f"its {part} part has {found[c]:,} images of class {c}, not {known[c]:,}"
+    return (
+        None if c is None else f"its {part} part has {plural(f'{found[c]:,}', 'image')} of class {c}, not {known[c]:,}"
+    )
 
 
 def _other_statistics(contents: Contents, images: Pixels, own: Mapping[PartName, Indices], levels: int) -> str | None:
@@ -242,7 +245,7 @@ def _other_statistics(contents: Contents, images: Pixels, own: Mapping[PartName,
             continue
         known = (contents.mean[part], contents.std[part])
         if images.shape[1] != len(known[0]):
-            return f"its images have {images.shape[1]} channels, not {len(known[0])}"
+            return f"its images have {plural(images.shape[1], 'channel')}, not {len(known[0])}"
         for what, a, b in zip(("mean", "std"), channel_statistics(images, where, levels), known, strict=True):
             if max(abs(x - y) for x, y in zip(a, b, strict=True)) > contents.tolerance:
                 values = f"{_numbers(a)}, not {_numbers(b)}"

@@ -23,6 +23,7 @@ from ddbench.core.plugin.loader import active
 from ddbench.core.plugin.registry import Registry
 from ddbench.core.specs import Frozen
 from ddbench.core.store.files import home
+from ddbench.core.words import plural
 from ddbench.data.prepared.contents import difference, is_sealed, seal
 from ddbench.data.prepared.pooling import channel_statistics, pooled
 from ddbench.data.prepared.splits import Indices
@@ -109,7 +110,9 @@ class Prepared:
         if record is not None and record.contents is not None:
             self._require(record.contents)
         if record is not None and record.mean is not None and len(record.mean) != self.meta.shape[1]:
-            raise DataError(f"{record.name} has {len(record.mean)} channels, but the files hold {self.meta.shape[1]}")
+            raise DataError(
+                f"{record.name} has {plural(len(record.mean), 'channel')}, but the files hold {self.meta.shape[1]}"
+            )
         return replace(self, record=record)
 
     def _require(self, contents: Contents) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ddbench.core.errors import DataError
+from ddbench.core.words import plural
 from ddbench.data.readers.archives import unpacked
 from ddbench.data.readers.raw import ImageStream, Labels, Pixels, RawDataset
 from ddbench.data.readers.unpickle import load_arrays
@@ -130,7 +131,7 @@ def _batch(file: Path, label_key: bytes) -> tuple[Pixels, Labels]:
     if not isinstance(labels, list) or not all(isinstance(label, int) for label in labels):
         raise DataError(f"{file.name}: no list of integers under {label_key.decode()!r}")
     if len(labels) != len(images):
-        raise DataError(f"{file.name}: {len(images)} images but {len(labels)} labels")
+        raise DataError(f"{file.name}: {plural(len(images), 'image')} but {plural(len(labels), 'label')}")
     return images.reshape(-1, 3, 32, 32), np.array(labels, dtype=np.int64)
 
 

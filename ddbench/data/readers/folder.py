@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ddbench.core.errors import DataError
+from ddbench.core.words import plural
 from ddbench.data.readers.archives import PACKED
 from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.images import Survey, file_stream
@@ -277,8 +278,8 @@ def _spoken(files: dict[tuple[PartName, Path], list[Path]]) -> tuple[str, ...]:
     if len({part for part, _ in found}) < 2:
         return ()
     return tuple(
-        f"{count:,} images whose names begin with {part} were read as {owner}, where their folders are; a part is a"
-        f" folder, {part}/<class>/"
+        f"{plural(f'{count:,}', 'image')} with {part} at the beginning of the name read as {owner}, as the folders say;"
+        f" a part is a folder, {part}/<class>/"
         for (part, owner), count in sorted(found.items())
         if part != owner
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ddbench.core.errors import DataError, shown_value
+from ddbench.core.words import plural
 from ddbench.data.readers.framing import PLAIN, Framing
 from ddbench.data.readers.parquet import ROWS, Table, read_tables
 from ddbench.data.readers.parts import part_of, split_name
@@ -65,12 +66,11 @@ def _taken_apart(repository: str) -> list[str]:
 @contextmanager
 def _asked_once() -> Iterator[None]:
     """A block in which the libraries give what they have, at once, where the Hub does not answer."""
-    before = []
-    if not _answers():
-        for module, name in _SWITCHES:
-            if hasattr(place := sys.modules.get(module), name):
-                before.append((place, name, getattr(place, name)))
-                setattr(place, name, True)
+    switches = [(place, name) for module, name in _SWITCHES if hasattr(place := sys.modules.get(module), name)]
+    before = [(place, name, getattr(place, name)) for place, name in switches]
+    if not any(off for _, _, off in before) and not _answers():  # whoever set HF_HUB_OFFLINE wants nobody asked
+        for place, name in switches:
+            setattr(place, name, True)
     try:
         yield
     finally:
@@ -160,7 +160,7 @@ def _parts(repository: str, found: Mapping[str, Any]) -> tuple[dict[PartName, st
             f"{repository}: the split {odd} looks like a part, and is not understood: download its files, rename them"
             " to train-*.parquet, test-*.parquet …, and name their folder"
         )
-    notes = tuple(f"split {split} not read ({len(found[split]):,} images)" for split in unread)
+    notes = tuple(f"split {split} not read ({plural(f'{len(found[split]):,}', 'image')})" for split in unread)
     return {part: parts[part] for part in PARTS if part in parts}, notes
 
 

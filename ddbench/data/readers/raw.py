@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddbench.core.errors import DataError
+from ddbench.core.words import plural
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
@@ -150,7 +151,9 @@ def check(raw: RawDataset) -> None:
         if len(labels) == 0:
             raise DataError(f"the {name} part holds no images")
         if len(labels) != images.shape[0]:
-            raise DataError(f"the {name} part has {images.shape[0]} images but {len(labels)} labels")
+            raise DataError(
+                f"the {name} part has {plural(images.shape[0], 'image')} but {plural(len(labels), 'label')}"
+            )
         if labels.min() < 0 or labels.max() >= classes:
             raise DataError(
                 f"labels must be in 0..{classes - 1}, the {name} part has {labels.min()}..{labels.max()}"

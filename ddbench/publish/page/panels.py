@@ -11,6 +11,7 @@ from typing import Any
 from ddbench.core.keys import canonical, short
 from ddbench.core.records import Cost, Record
 from ddbench.core.specs import Budget
+from ddbench.core.words import plural
 from ddbench.publish.views.columns import HEADERS
 from ddbench.results.tables.cells import Cell
 from ddbench.results.tables.figures import NONE, compact, fixed
@@ -172,7 +173,9 @@ def _machine(env: Mapping[str, Any]) -> str:
     parts += [f"{part} {env[part]}" for part in foreign]
     machine = [str(env.get("device", "?"))]
     if env.get("threads"):
-        machine.append(f"{env['threads']} threads" + (f" of {env['cores']} cores" if env.get("cores") else ""))
+        machine.append(
+            plural(env["threads"], "thread") + (f" of {plural(env['cores'], 'core')}" if env.get("cores") else "")
+        )
     return " · ".join([*parts, ", ".join([*machine, *([str(env["machine"])] if env.get("machine") else [])])])
 
 

@@ -21,7 +21,7 @@ from ddbench.core.keys import canonical
 from ddbench.core.records import Record
 from ddbench.core.roles import RANDOM, ZERO_STEPS
 from ddbench.core.specs import CellSpec
-from ddbench.core.store.folder import SET, Store
+from ddbench.core.store.folder import SET, Store, lacks
 from ddbench.core.store.tensors import load_set
 from ddbench.data.space.split import open_splits
 from ddbench.data.space.visible import PictureWarning
@@ -148,7 +148,7 @@ def tracks_of(
     moving = [(folder, record) for folder, record in moving if record.document.cell.budget.ipc == chosen]
     if not moving:
         there = f"; there are ipc {', '.join(map(str, budgets))}" if budgets else ""
-        raise UsageError(f"nothing to plot: {store.out} holds no sets with snapshots of that kind{there}")
+        raise UsageError(f"nothing to plot: {lacks(store.out, f'sets with snapshots of that kind{there}')}")
     places = sorted({_place(record) for _, record in moving})
     if len(places) > 1:
         raise UsageError(f"one picture shows one data set and architecture; here are {' and '.join(places)}: "

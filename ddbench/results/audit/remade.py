@@ -14,7 +14,7 @@ from ddbench.core.records import Record, said
 from ddbench.core.store.folder import Store
 from ddbench.plan.collect import cause
 from ddbench.plan.graph import Plan
-from ddbench.results.audit.verify import SAME_TO_THE_BIT, Case, Finding, Verdict, cases_of
+from ddbench.results.audit.verify import SAME_TO_THE_BIT, Case, Finding, Verdict, cases_of, rounded_otherwise
 from ddbench.results.stats import LEVEL
 from ddbench.results.stats.prediction import Interval, prediction_interval
 
@@ -106,4 +106,4 @@ def _otherwise(pairs: Iterable[tuple[Record, Record]]) -> str:
     known = [name for name in SAME_TO_THE_BIT if any(old.env.get(name) != new.env.get(name) for old, new in pairs)]
     if not known:
         return "of versions and machines, records tell no difference"
-    return f"recorded with another {' and '.join(known)}, so rounding may differ"
+    return rounded_otherwise(known)

@@ -5,7 +5,7 @@ Imports torch only to train.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -28,8 +28,15 @@ from ddbench.work.monitor import Monitor
 
 Verdict = Literal["inside", "outside", "same", "differs", "failed", "not made"]
 GOOD: frozenset[Verdict] = frozenset({"inside", "same"})
-SAME_TO_THE_BIT = ("device", "threads", "engine", "compiled", "torch", "machine")
-"""Where these fields of two records' ``env`` agree, the same seed must give the same predictions."""
+SAME_TO_THE_BIT: Mapping[str, str] = {
+    "device": "kind of device",
+    "threads": "number of threads",
+    "engine": "engine",
+    "compiled": "build of the compiled operations (another CPU or compiler)",
+    "torch": "version of torch",
+    "machine": "CPU architecture",
+}
+"""Where these fields of two records' ``env`` agree, the same seed must give the same predictions; their names."""
 
 
 # ---------------------------------------------------------------------------------------------------------------- files
@@ -248,6 +255,12 @@ def verify(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, fresh:
     return Finding(case, mean, interval, "inside" if interval.contains(mean) else "outside")
 
 
+def rounded_otherwise(fields: Iterable[str]) -> str:
+    """``recorded with another version of torch, so rounding may differ``, for fields of :data:`SAME_TO_THE_BIT`."""
+    others = " and another ".join(SAME_TO_THE_BIT[name] for name in fields)
+    return f"recorded with another {others}, so rounding may differ"
+
+
 def repeat(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, level: float) -> Finding:
     """Train the recorded students again: same seeds, same device and threads, so the same predictions to the bit.
 
@@ -271,5 +284,5 @@ def repeat(store: Store, case: Case, make: MakeWorker, watch: Monitor, *, level:
     why = f"{changed} of {total} predictions differ"
     if not other:
         return Finding(case, mean, interval, "differs", why)
-    why += f"; recorded with another {' and '.join(sorted(other))}, so rounding may differ"
+    why += f"; {rounded_otherwise(other)}"
     return Finding(case, mean, interval, "inside" if interval.contains(mean) else "outside", why)

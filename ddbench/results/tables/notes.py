@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ddbench.core.roles import RECIPE_OF
+from ddbench.core.words import plural
 from ddbench.results.tables.effort import below_published, made_for
 from ddbench.results.tables.observations import ORIGIN, Observation
 
@@ -169,8 +170,8 @@ def _shortfall(row: Row, columns: Sequence[BudgetColumn]) -> list[str]:
     pairs = zip(row.cells, columns, strict=True)
     found = [(cell.own_n, column) for cell, column in pairs if cell is not None and cell.own_n and cell.scores]
     if len(found) == 1:
-        return [f"{n} images; the column's budget has {column.n}" for n, column in found]
-    return [f"{n} images; the budget of {column.budget.label} has {column.n}" for n, column in found]
+        return [f"{plural(n, 'image')}; the column's budget has {column.n}" for n, column in found]
+    return [f"{plural(n, 'image')}; the budget of {column.budget.label} has {column.n}" for n, column in found]
 
 
 def _cut(observations: Sequence[Observation], columns: Sequence[BudgetColumn]) -> list[str]:

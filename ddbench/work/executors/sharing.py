@@ -21,6 +21,7 @@ from ddbench.core.plugin.loader import Registries
 from ddbench.core.plugin.registry import FIRST_PARTY, owner_of
 from ddbench.core.specs import CellSpec
 from ddbench.core.store.folder import SPEC, Store
+from ddbench.core.words import plural
 from ddbench.models import names
 from ddbench.models.fused.library import missing, unlikely
 from ddbench.plan.graph import Node, Plan
@@ -126,7 +127,7 @@ class Sharing:
         else:
             found = f"in {self.jobs} process{'' if self.jobs == 1 else 'es'}{where}"
         more = f" ({self.going_on})" if self.going_on else ""
-        half = f", {self.half} nodes by bf16" if self.half else ""
+        half = f", {plural(self.half, 'node')} by bf16" if self.half else ""
         return f"{found} by engine {code_path(self.engine, _kind(self.device), why_not=unlikely)}{more}{half}"
 
     @property

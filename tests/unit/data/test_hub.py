@@ -33,3 +33,8 @@ def test_where_nobody_answers_the_libraries_are_not_left_to_ask_again(variable, 
             with hub._asked_once():
                 assert constants.HF_HUB_OFFLINE is offline
             assert constants.HF_HUB_OFFLINE is False
+    constants.HF_HUB_OFFLINE = True
+    monkeypatch.setattr(hub, "_answers", lambda: pytest.fail("asked"))
+    with hub._asked_once():
+        assert constants.HF_HUB_OFFLINE is True
+    assert constants.HF_HUB_OFFLINE is True

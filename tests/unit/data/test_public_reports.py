@@ -41,8 +41,8 @@ def test_images_called_like_parts_are_read_by_their_folders_with_a_word(
             place.rename(place.with_stem(name))
     raw = folder.read(tmp_path)
     assert sizes(raw) == {"train": 2 * len(names)}
-    said = [note for note in raw.notes if "whose names begin with" in note]
-    assert [note.split()[6] for note in said] == list(told)
+    said = [note for note in raw.notes if "at the beginning of the name" in note]
+    assert [note.split()[3] for note in said] == list(told)
 
 
 def test_names_that_agree_with_their_folders_need_no_word(tmp_path: Path) -> None:

@@ -247,7 +247,11 @@ def test_claims_are_judged_by_a_folder_as_by_its_records(site, capsys):
 
 
 def test_without_results_nothing_is_judged(site, capsys):
-    assert invoke(["results", "claims", "leaderboards/claims.yaml", "--out", "empty"]) == 2
+    claims = ["results", "claims", "leaderboards/claims.yaml", "--out", "empty"]
+    assert invoke(claims) == 2
+    assert "empty: no such results folder" in capsys.readouterr().err
+    (site / "empty").mkdir()
+    assert invoke(claims) == 2
     assert "empty: no evaluations" in capsys.readouterr().err
 
 

@@ -482,6 +482,6 @@ def test_exporting_with_pictures_writes_them_beside_the_records(fresh_home, tmp_
     what = ["--methods", "random", "--ipc", "1", "--seeds", "2", "--profile", "smoke", "--reference-limit", "0"]
     assert invoke(["run", *what, "--threads", "1"]) == 0
     assert invoke(["results", "export", *what, "--to", "a.jsonl", "--pictures"]) == 0
-    assert "a.pictures.jsonl: 1 pictures" in capsys.readouterr().out
+    assert "a.pictures.jsonl: 1 picture\n" in capsys.readouterr().out
     (only,) = read_pictures(Path("a.pictures.jsonl"))
     assert (only.shown, only.per_class, only.width, only.height) == (10, 1, 89, 8)  # ten 8 × 8 images in a row

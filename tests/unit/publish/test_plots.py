@@ -202,6 +202,7 @@ def site(tmp_path, fresh_home, monkeypatch):
     monkeypatch.chdir(tmp_path)
     more = [*cell("mtt", [55.0, 56.0, 57.0]), *cell("random", [75.0, 76.0, 77.0], ipc=10)]
     write_records(tmp_path / "records.jsonl", keyed([*windows(), *more]))
+    (tmp_path / "empty").mkdir()
     return tmp_path
 
 
