@@ -6,7 +6,6 @@ the record that must fit each other. Two that were exchanged whole, with all fil
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import math
 import re
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ddbench.core.agreement import CLOSE, contradictions, is_whole, moment
 from ddbench.core.correctness import unpack
 from ddbench.core.documents import CellDocument, EvaluationDocument, Facts
 from ddbench.core.errors import shown_value
@@ -28,8 +28,6 @@ from ddbench.core.records import Record, is_number
 from ddbench.core.roles import name_in
 from ddbench.core.specs import Budget
 
-CLOSE = 1e-6
-"""Points [%] by which two ways to compute the same accuracy may differ."""
 _AXES = tuple(
     frozenset(some) for n in range(len(ALL_AXES), -1, -1) for some in itertools.combinations(sorted(ALL_AXES), n)
 )
@@ -149,7 +147,7 @@ def wrong_mean(record: Record, sizes: Sequence[int]) -> str | None:
         return f"per_class has {len(told)} classes, the data set {len(sizes)}"
     right = [(value or 0) / 100 * size for value, size in zip(told, sizes, strict=True)]
     for c, (value, images, size) in enumerate(zip(told, right, sizes, strict=True)):
-        if (value is None) != (size == 0) or not _is_whole(images, size):
+        if (value is None) != (size == 0) or not is_whole(images, size):
             return f"per_class says {value} for class {c}, which has {size} test images"
     mean = 100 * sum(right) / sum(sizes)
     if abs(mean - record.metrics["top1"]) > CLOSE:
@@ -175,8 +173,9 @@ def _doubts(record: Record) -> Iterator[str]:
         for name, value in record.metrics.items():
             if not _finite(value):
                 yield f"metrics.{name} is not a finite number"
-        return
-    yield from _doubts_of_result(record)
+    else:
+        yield from _doubts_of_result(record)
+    yield from contradictions(record)
 
 
 def _doubts_of_keys(document: CellDocument | EvaluationDocument) -> Iterator[str]:
@@ -266,7 +265,7 @@ def _doubts_of_times(record: Record) -> Iterator[str]:
     for name in ("started", "finished"):
         value = getattr(record, name)
         try:
-            datetime.datetime.fromisoformat(value)
+            moment(value)
         except ValueError:
             yield f"{name} is {value[:40]!r}, not a time"
 
@@ -289,7 +288,7 @@ def _doubts_of_result(record: Record) -> Iterator[str]:
 
 def _doubts_of_recount(metrics: Mapping[str, Any], n_test: int | None) -> Iterator[str]:
     top1, classes = metrics["top1"], [one for one in metrics.get("per_class") or () if one is not None]
-    if n_test is not None and not _is_whole(top1 * n_test / 100, n_test):
+    if n_test is not None and not is_whole(top1 * n_test / 100, n_test):
         yield f"top1 {top1:g} is no whole number of {n_test} test images"
     if classes and not min(classes) - CLOSE <= top1 <= max(classes) + CLOSE:
         yield f"top1 {top1:g} is no mean of its classes' accuracies"
@@ -305,11 +304,6 @@ def _doubts_of_recount(metrics: Mapping[str, Any], n_test: int | None) -> Iterat
         return
     if abs(counted - top1) > CLOSE:
         yield f"top1 is {top1:g}, but its correct predictions are {counted:g} %"
-
-
-def _is_whole(images: float, n: int) -> bool:
-    """Whether so many of ``n`` images are a whole number, as far as :data:`CLOSE` percent tell."""
-    return abs(images - round(images)) <= CLOSE * n / 100
 
 
 def _is_metric(name: str, value: object) -> bool:

@@ -177,7 +177,7 @@ class Attempt:
         return Record(
             key=document.key, kind="condense" if document.kind == "cell" else "evaluation", status=ended.status,
             reason=ended.reason, source=source_of(document), document=document, cost=cost, env=env,
-            started=self.started, finished=now(), warnings=[*ended.warnings],
+            started=self.started, finished=max(self.started, now()), warnings=[*ended.warnings],
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+from ddbench.core.agreement import from_the_future, outvoted
 from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
 from ddbench.core.keys import canonical, short
 from ddbench.core.records import Record
@@ -123,7 +124,7 @@ class _Lines:
                 self._refused[key] = number
             return
         self.records[number] = record
-        if (why := doubt(record) or self.recount(self.path, record)) is not None:
+        if (why := doubt(record) or from_the_future(record) or self.recount(self.path, record)) is not None:
             self.odd[number] = why
             if record.kind == "condense":
                 self._refused |= dict.fromkeys({record.key, record.document.key}, number)
@@ -144,6 +145,7 @@ class _Lines:
                 self.odd[number] = f"it evaluates a set that is not believed (line {self._refused[made]})"
             elif made in sets and self._is_of_another(record, self.records[sets[made]]):
                 self.odd.setdefault(number, f"it evaluates another set than line {sets[made]} made")
+        self.odd = outvoted({n: record for n, record in self.records.items() if n not in self.odd}) | self.odd
         self._compare_classes()
         return [record for number, record in self.records.items() if number not in self.odd]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ddbench.core.agreement import CLOSE, column_of
 from ddbench.core.api import DatasetRecord
 from ddbench.core.correctness import pack, unpack
 from ddbench.core.errors import CorruptFileError, DDBenchError
@@ -17,9 +18,9 @@ from ddbench.core.plugin.registry import Registry
 from ddbench.core.records import Record
 from ddbench.core.specs import DataSpec
 from ddbench.core.store.files import read_small
-from ddbench.core.trust import CLOSE, wrong_mean, wrong_per_class
+from ddbench.core.trust import wrong_mean, wrong_per_class
 from ddbench.data.prepared.on_disk import find
-from ddbench.data.prepared.views import apply_view
+from ddbench.data.prepared.views import apply_view, seen
 from ddbench.data.readers.raw import Labels
 
 _UNDECLARED = Registry("data set", "ddbench list datasets", DatasetRecord)
@@ -32,19 +33,19 @@ _Place: TypeAlias = tuple[str, str, str, str]
 
 @dataclass(slots=True)
 class Recounter:
-    """Whether accuracies of records agree with the labels of the test images, where their data set is prepared here.
+    """Whether accuracies and sizes in records agree with the images and labels, where their data set is prepared here.
 
     A :data:`ddbench.core.store.folder.Recount`. Who was right is read from the record, of older ones from the stored
     predictions beside it.
 
     Attributes:
-        known: Labels of data that records were of, None where they are not here.
+        known: Data that records were of, None where they are not here.
     """
 
-    known: dict[_Place, Labels | None] = field(default_factory=dict)
+    known: dict[_Place, _Data | None] = field(default_factory=dict)
 
     def __call__(self, path: Path, record: Record) -> str | None:
-        """Why a record's accuracies are not those that are counted; None: they are, or nobody can tell.
+        """Why a record's accuracies and sizes are not those that are counted; None: they are, or nobody can tell.
 
         Args:
             path: Its file.
@@ -52,9 +53,11 @@ class Recounter:
         """
         if record.kind != "evaluation" or record.status != "ok":
             return None
-        correct, labels = record.metrics.get("correct"), self._labels(record.evaluation.cell.data)
-        if labels is None:
+        if (data := self._data(record.evaluation.cell.data)) is None:
             return None
+        if (why := _wrong_size(record, data)) is not None:
+            return why
+        correct, labels = record.metrics.get("correct"), data.labels
         if correct is not None and record.n_test is not None:
             return wrong_per_class(record, unpack(correct, record.n_test), labels)
         try:
@@ -63,14 +66,47 @@ class Recounter:
             return wrong_mean(record, np.bincount(labels).tolist())
         return wrong_accuracies(record, predictions, labels)
 
-    def _labels(self, data: DataSpec) -> Labels | None:
+    def _data(self, data: DataSpec) -> _Data | None:
         place = data.name, data.revision, data.split, repr(data.view)
         if place not in self.known:
             try:
-                self.known[place] = labels_of_test(data)
+                self.known[place] = _data_of(data)
             except (DDBenchError, OSError):
                 self.known[place] = None
         return self.known[place]
+
+
+class _Data(NamedTuple):
+    """A data set that is prepared here, after split and view.
+
+    Attributes:
+        labels: [n_test] int64 of the test images.
+        counts: [K] training images of each class.
+        sizes: What facts of its evaluations say of it, by their names.
+    """
+
+    labels: Labels
+    counts: tuple[int, ...]
+    sizes: dict[str, int]
+
+
+def _data_of(data: DataSpec) -> _Data:
+    prepared = seen(find(data.name, data.revision, _UNDECLARED), data.view)
+    parts = apply_view(prepared, split=data.split, view=data.view)
+    sizes = {"n_train": len(parts.train.labels), "n_val": len(parts.val.labels)}
+    sizes["image_bytes"] = prepared.meta.shape[1] * prepared.size**2
+    return _Data(parts.test.labels, tuple(np.bincount(parts.train.labels).tolist()), sizes)
+
+
+def _wrong_size(record: Record, data: _Data) -> str | None:
+    """How the sizes that an evaluation says differ from its data; None: they do not."""
+    document = record.evaluation
+    wanted = data.sizes if document.whole else data.sizes | {"n": sum(column_of(document).resolve(data.counts))}
+    for name, size in wanted.items():
+        if (told := getattr(document.facts, name)) not in (None, size):
+            return f"facts.{name} is {told}, but {size} is counted"
+    n_test = record.n_test
+    return None if n_test in (None, len(data.labels)) else f"n_test is {n_test}, but {len(data.labels)} are counted"
 
 
 def wrong_accuracies(record: Record, predictions: Predictions, labels: Labels) -> str | None:
