@@ -1,7 +1,8 @@
 """Fields of a record that a run fills in together, held against each other and against other lines of a file. No torch.
 
 Each law follows from how :mod:`ddbench.work` makes records, whatever plugins took part: every honest record obeys it.
-:mod:`ddbench.core.trust` asks for them once each field is possible by itself. What a record does not say is passed.
+Files of records are held to these laws, once each field is possible by itself (:mod:`ddbench.core.trust`). Results
+folders are not: a seal is enough for what was computed here. What a record does not say is passed.
 """
 
 from __future__ import annotations
@@ -57,11 +58,13 @@ def contradictions(record: Record) -> Iterator[str]:
         yield from _of_updates(record)
 
 
-def from_the_future(record: Record) -> str | None:
-    """How a record is of a later time than it is here, in words; None: it is not.
+def contradicted(record: Record) -> str | None:
+    """The first of :func:`contradictions`, a clock that is behind included; None: there is none."""
+    return next(contradictions(record), None) or _from_the_future(record)
 
-    Asked of files of records alone: results folders may have been written to while a clock was wrong.
-    """
+
+def _from_the_future(record: Record) -> str | None:
+    """How a record is of a later time than it is here, in words; None: it is not."""
     now = datetime.datetime.now(datetime.UTC)
     if moment(record.finished) <= now + LATE:
         return None

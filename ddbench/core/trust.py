@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ddbench.core.agreement import CLOSE, contradictions, is_whole, moment
+from ddbench.core.agreement import CLOSE, is_whole, moment
 from ddbench.core.correctness import unpack
 from ddbench.core.documents import CellDocument, EvaluationDocument, Facts
 from ddbench.core.errors import shown_value
@@ -175,7 +175,6 @@ def _doubts(record: Record) -> Iterator[str]:
                 yield f"metrics.{name} is not a finite number"
     else:
         yield from _doubts_of_result(record)
-    yield from contradictions(record)
 
 
 def _doubts_of_keys(document: CellDocument | EvaluationDocument) -> Iterator[str]:

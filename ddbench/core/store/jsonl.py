@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from ddbench.core.agreement import from_the_future, outvoted
+from ddbench.core.agreement import contradicted, outvoted
 from ddbench.core.errors import CorruptFileError, NewerRecordError, UsageError
 from ddbench.core.keys import canonical, short
 from ddbench.core.records import Record
@@ -124,7 +124,7 @@ class _Lines:
                 self._refused[key] = number
             return
         self.records[number] = record
-        if (why := doubt(record) or from_the_future(record) or self.recount(self.path, record)) is not None:
+        if (why := doubt(record) or contradicted(record) or self.recount(self.path, record)) is not None:
             self.odd[number] = why
             if record.kind == "condense":
                 self._refused |= dict.fromkeys({record.key, record.document.key}, number)

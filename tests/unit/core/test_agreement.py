@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ddbench.core.agreement import ROUNDING
+from ddbench.core.agreement import ROUNDING, contradicted
 from ddbench.core.plugin.loader import installed
 from ddbench.core.records import Record
 from ddbench.core.store.files import StoreWarning
@@ -22,6 +22,11 @@ from tests.factories import keyed, pair
 
 RECORDS = Path(__file__).parents[3] / "leaderboards" / "records"
 SGD = {"updates": 1000, "drop_after": 500, "lr": [0.01, 0.03], "learned_lr": True}
+
+
+def said(record):
+    """Why a record in a file is not believed; None: it is."""
+    return doubt(record) or contradicted(record)
 
 
 def committed(name, which):
@@ -129,9 +134,9 @@ def test_sets_are_held_to_times_and_reasons_too(tmp_path, path, value):
 
 def test_what_has_no_result_has_no_selection():
     record = keyed(pair("dm", status="failed", reason="it broke"))[1]
-    assert doubt(record) is None
+    assert said(record) is None
     record.selection = {"lr": 0.01}
-    assert doubt(record) == "it is failed and has a selection"
+    assert said(record) == "it is failed and has a selection"
 
 
 def student(*, params=SGD, selection=None, metrics=None, steps=1000, top1=50.0, **fields):
@@ -157,7 +162,7 @@ def student(*, params=SGD, selection=None, metrics=None, steps=1000, top1=50.0, 
     ],
 )
 def test_a_loss_is_bounded_by_how_many_images_are_wrong(loss, top1, possible):
-    assert (doubt(student(metrics={"loss": loss}, top1=top1)) is None) == possible
+    assert (said(student(metrics={"loss": loss}, top1=top1)) is None) == possible
 
 
 RATES = {"lr": 0.03, "learned": False, "tried": 2, "val_top1": {"0.01": 50.0, "0.03": 60.0}}
@@ -187,29 +192,29 @@ TIED = {"lr": 0.03, "learned": False, "tried": 2, "val_top1": {"0.01": 60.0, "0.
     ],
 )
 def test_rates_and_steps_are_those_that_a_run_can_leave(fields, believed):
-    assert (doubt(student(**fields)) is None) == believed
+    assert (said(student(**fields)) is None) == believed
 
 
 def test_the_chosen_student_ends_where_its_learning_rate_was_scored():
     record = student(selection=RATES, steps=2000, metrics={"val_top1": {"U": 61.0}})
-    assert doubt(record) is None
+    assert said(record) is None
     record.env = {"device": "cpu"}
-    assert "metrics.val_top1 ends at 61, but selection.val_top1 has 60" in doubt(record)
+    assert "metrics.val_top1 ends at 61, but selection.val_top1 has 60" in said(record)
     record.cost.attempts = 2
-    assert "ends at" not in (doubt(record) or "")
+    assert "ends at" not in (said(record) or "")
 
 
 def test_of_protocols_of_others_only_what_the_stage_around_them_does_is_known():
     params = {"updates": 1000, "drop_after": 500, "lr": [0.01, 0.03], "learned_lr": False}
     record = student(params=params, selection={"lr": 7, "tried": 1, "val_top1": {}}, steps=3)
-    assert "selection.lr is 7" in doubt(record)
+    assert "selection.lr is 7" in said(record)
     content = record.document.model_dump(mode="json")
     content["eval"]["origins"] = {"protocol": "somebody"}
     record.document = type(record.document).model_validate(content)
     (record,) = keyed([record])
-    assert doubt(record) is None
+    assert said(record) is None
     record.selection = {"lr": 7, "tried": 2, "val_top1": {"0.01": 1.0, "0.03": 2.0}}
-    assert "not the best" in doubt(record)
+    assert "not the best" in said(record)
 
 
 @pytest.mark.parametrize(
@@ -229,16 +234,16 @@ def test_of_protocols_of_others_only_what_the_stage_around_them_does_is_known():
 def test_images_of_a_set_are_those_of_its_budget(n, budget, short, possible):
     facts = {"n": n} | ({"short": short} if short else {})
     record = student(params={"updates": 1000}, facts=facts, ipc=budget.get("ipc"), fraction=budget.get("fraction"))
-    assert (doubt(record) is None) == possible
+    assert (said(record) is None) == possible
 
 
 def test_a_reference_is_trained_on_all_images():
-    assert doubt(keyed(pair("full"))[1]) is None
-    assert "come to 1497 images" in doubt(keyed(pair("full", facts={"n": 1496}))[1])
+    assert said(keyed(pair("full"))[1]) is None
+    assert "come to 1497 images" in said(keyed(pair("full", facts={"n": 1496}))[1])
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         ({}, None),
         ({"step": 4}, "the first of the best on val is 2"),
@@ -247,11 +252,11 @@ def test_a_reference_is_trained_on_all_images():
         ({"val_top1": {"2": 60.0, "3": 60.0}}, "cost.steps is 4"),
     ],
 )
-def test_a_set_that_was_chosen_on_val_is_the_earliest_of_the_best(changed, said):
+def test_a_set_that_was_chosen_on_val_is_the_earliest_of_the_best(changed, expected):
     record = keyed(pair("dm", cost={"steps": 4}))[0]
     record.selection = {"rule": "val", "step": 2, "tried": 2, "val_top1": {"2": 60.0, "4": 60.0}} | changed
-    why = doubt(record)
-    assert why is None if said is None else said in why
+    why = said(record)
+    assert why is None if expected is None else expected in why
 
 
 def test_where_as_many_lines_say_one_thing_as_another_neither_is_believed(tmp_path):
@@ -294,4 +299,4 @@ def test_a_record_that_was_begun_before_the_clock_was_set_back_finishes_when_it_
     monkeypatch.setattr(attempt, "now", lambda: "2026-01-01T00:00:00+00:00")
     ended = attempt.Ended(None, "failed", "it broke")
     record = begun.record(document, ended, Record.model_fields["cost"].default_factory(), {})
-    assert doubt(record) is None and record.finished == record.started
+    assert said(record) is None and record.finished == record.started
