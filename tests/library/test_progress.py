@@ -215,6 +215,7 @@ NOTEBOOK = """
 import sys, types
 kernel = types.SimpleNamespace(config={"IPKernelApp": {}})
 sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: kernel)
+sys.modules["ipykernel.zmqshell"] = types.ModuleType("zmqshell")  # which version of tqdm looks for what
 sys.modules["ipywidgets"] = None
 from ddbench.library.progress import Progress
 bars = Progress("bar", 2)
