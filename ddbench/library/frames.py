@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ddbench.core.records import Record
+from ddbench.results.tables.costs import cost_of_cell
 from ddbench.results.tables.observations import Observation, observe
 
 if TYPE_CHECKING:
@@ -15,24 +16,13 @@ if TYPE_CHECKING:
 Value = Callable[[Observation, Mapping[str, Any]], Any]
 
 
-def _cost(name: str, timer: str | None = None) -> Value:
+def _cost(name: str) -> Value:
+    """As tables have it: nothing of references, which are not condensed; of sets from elsewhere their bytes alone."""
+
     def value(one: Observation, data: Mapping[str, Any]) -> Any:
-        if one.condensation is None:
-            return None
-        cost: Any = one.condensation.cost
-        if timer is not None:
-            cost = cost.by(timer)
-        return None if cost is None else getattr(cost, name)
+        return getattr(cost_of_cell([one]), name)
 
     return value
-
-
-def _bytes(one: Observation, data: Mapping[str, Any]) -> int | None:
-    return (
-        None
-        if one.condensation is None or not one.condensation.cost.bytes
-        else sum(one.condensation.cost.bytes.values())
-    )
 
 
 COLUMNS: dict[str, tuple[str, Value]] = {
@@ -65,11 +55,11 @@ COLUMNS: dict[str, tuple[str, Value]] = {
     "updates": ("updates of the student", lambda one, data: one.updates),
     "train_cpu_s": ("to train and test the student [CPU s]", lambda one, data: one.train.get("cpu")),
     "train_s": ("the same [wall s]", lambda one, data: one.train.get("wall")),
-    "condense_cpu_s": ("to condense the set [CPU s]", _cost("condense_s", "cpu")),
+    "condense_cpu_s": ("to prepare and condense the set [CPU s]", _cost("condense_cpu_s")),
     "condense_s": ("the same [wall s]", _cost("condense_s")),
-    "artifact_cpu_s": ("to build what it read [CPU s]", _cost("artifact_s", "cpu")),
+    "artifact_cpu_s": ("to build what it can open of the artifacts it read [CPU s]", _cost("artifact_cpu_s")),
     "peak_mb": ("peak memory of condensing, above the start [MB]", _cost("peak_mb")),
-    "set_bytes": ("stored bytes of the set", _bytes),
+    "set_bytes": ("stored bytes of the set", _cost("bytes")),
     "key": ("key of the evaluation; empty: never planned to run", lambda one, data: one.key),
     "set_key": ("key of the set", lambda one, data: one.set_key),
     "finished": ("UTC time, ISO 8601", lambda one, data: one.finished),

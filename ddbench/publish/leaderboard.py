@@ -301,14 +301,14 @@ def _order(record: Record) -> tuple[Any, ...]:
     """An order that does not depend on who wrote the file when: tables, then rows by kind and label."""
     document = record.document
     protocol: str | None = None
-    student, rank = "", len(_KINDS)
+    student, rank, repetition = "", len(_KINDS), (document.cell.r, 0)
     if isinstance(document, EvaluationDocument):
-        protocol, student = document.eval.protocol, document.eval.arch
+        protocol, student, repetition = document.eval.protocol, document.eval.arch, (document.cell.r, document.eval.e)
         rank = _KINDS.index(document.facts.kind) if document.facts.kind in _KINDS else rank
     data = canonical(document.cell.data.model_dump(mode="json"))
     where = data, canonical(protocol), document.cell.arch, student
     whole = "" if record.key else record.to_json(indent=None)  # rows that were never planned have no key
-    return (*where, rank, document.label, record.key, document.profile or "", whole)
+    return (*where, rank, document.label, *repetition, record.key, document.profile or "", whole)
 
 
 def _read(path: Path) -> str:

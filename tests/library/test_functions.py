@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import io
 import json
 import pkgutil
 import re
@@ -73,6 +74,16 @@ def test_a_frame_has_a_row_for_each_evaluation_and_the_columns_that_are_document
     assert len(dm.per_class) == 10 and dm.top1 == pytest.approx(np.mean(dm.per_class), abs=2)
     assert frame[frame.row == "full"].iloc[0].status in ("ok", "skipped")  # another test may have measured it
     assert "full" in frame.groupby(["method", "budget"]).size(), "a reference has a budget, so that no group loses it"
+
+
+def test_a_frame_has_the_costs_of_tables(results):
+    table = pd.read_csv(io.StringIO(results.table("cost", "csv"))).set_index("row")
+    frame = results.frame().set_index("row")
+    assert len(frame) == len(table) == 3, "one repetition of each row, so that a cell's median is its own"
+    for ours, theirs in {"condense_cpu_s": "condense_cpu_s", "peak_mb": "peak_mb", "set_bytes": "bytes"}.items():
+        for row in frame.index:
+            assert table[theirs][row] == pytest.approx(frame[ours][row], nan_ok=True), (ours, row)
+    assert np.isnan(frame.condense_cpu_s["full"]) and frame.condense_cpu_s["dm"] > 0
 
 
 def test_parameters_are_set_by_method(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ddbench.core.errors import PluginError
@@ -48,8 +49,10 @@ def below_published(observations: Sequence[Observation]) -> list[str]:
         return []
     compared: dict[str, dict[tuple[float, float], None]] = {}
     whose: dict[str, None] = {}
-    for budget, params in {o.budget: o.made.cell.params for o in observations if o.made is not None}.items():
-        if budget is None or not params:  # a row that was never planned does not know its parameters
+    of_budget = {o.budget: o.made.cell.params for o in observations if o.made is not None and o.budget is not None}
+    for budget in sorted(of_budget, key=attrgetter("place")):
+        params = of_budget[budget]
+        if not params:  # a row that was never planned does not know its parameters
             continue
         dataset = next(o.made.cell.data.name for o in observations if o.made is not None)
         recipe = _published(info, dataset, budget)

@@ -74,7 +74,7 @@ def _same_sets(rows: Sequence[Row], members: Members, columns: Sequence[BudgetCo
     shown = {row.label: row.shown_label for row in rows}
     for group, budgets in found.items():
         for label in group:
-            texts[label].append(f"{', '.join(shown[one] for one in group)}: one set at {', '.join(budgets)}")
+            texts[label].append(f"{', '.join(shown[one] for one in group)}: the same sets at {', '.join(budgets)}")
     return texts
 
 

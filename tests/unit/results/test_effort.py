@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ddbench.core.infos import MethodInfo
 from ddbench.core.plugin.loader import installed, params_class
 from ddbench.core.specs import Budget
+from ddbench.core.store.jsonl import read_records
 from ddbench.plan.presets import choose
 from ddbench.results.tables.tables import tables_of
 from tests.factories import cell
@@ -127,3 +129,11 @@ def test_every_parameter_of_effort_is_a_number_of_its_method():
             assert name in fields, f"{info.name}: no parameter {name}"
             told += 1
     assert told > 20
+
+
+def test_what_is_said_does_not_depend_on_the_order_of_records():
+    path = Path(__file__).parents[3] / "leaderboards" / "records" / "cpu-digits.jsonl"
+    records = [record for record in read_records(path) if record.document.label == "dsa"]
+    (first,), (second,) = (tables_of(found) for found in (records, records[::-1]))
+    assert len(first.columns) == 3 and any("outer_steps" in note for note in first.footnotes)
+    assert first.footnotes == second.footnotes

@@ -125,15 +125,15 @@ def test_methods_that_make_one_set_are_not_two_that_agree():
     ]  # fmt: skip
     (table,) = tables_of(records)
     assert sorted(table.footnotes) == [
-        "a, b: one set at ipc 10", "herding, kmeans, moderate: one set at ipc 10", "herding, kmeans: one set at ipc 1",
+        "a, b: the same sets at ipc 10", "herding, kmeans, moderate: the same sets at ipc 10", "herding, kmeans: the same sets at ipc 1",
     ]  # fmt: skip
     shown = rows_of(table)
     assert len(shown["herding"]) == len(shown["kmeans"]) == 2
-    assert shown["moderate"] == ["herding, kmeans, moderate: one set at ipc 10"]
+    assert shown["moderate"] == ["herding, kmeans, moderate: the same sets at ipc 10"]
     assert shown["kcenter"] == shown["dm"] == shown["dc"] == []
 
 
 def test_budgets_at_which_methods_make_one_set_share_a_note():
     records = [*made("a", *"12"), *made("b", *"12"), *made("a", *"34", budget=10), *made("b", *"34", budget=10)]
     (table,) = tables_of([*records, *made("random", *"12", facts={"role": {"kind": "reference"}})])
-    assert table.footnotes == ("a, b: one set at ipc 1, ipc 10",), "rows of references are no methods'"
+    assert table.footnotes == ("a, b: the same sets at ipc 1, ipc 10",), "rows of references are no methods'"
