@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from ddbench.core.store import jobs
+from ddbench.library.standing import Watched
+from ddbench.plan.graph import PLAN
 from tests.cluster import slurm as here
 from tests.cluster.compare import assert_same
 from tests.e2e.runs import PLUGIN, plugin
@@ -74,6 +76,14 @@ class Runs:
 
     def handles(self) -> list[jobs.Handle]:
         return jobs.handles(self.folder / "runs")
+
+    def at_work(self) -> list[str]:
+        """Slurm's ids of jobs that make a set of the plugin, which takes them seconds."""
+        if not (self.folder / "runs" / PLAN).exists():
+            return []
+        working = Watched(self.folder / "runs").look().working
+        places = [one.holder.where for one in working if re.match(r"mean[^·]*$", one.line.title)]
+        return [found[1] for place in places if (found := re.match(r"slurm job (\S+),", place))]
 
     def begun(self) -> bool:
         """Whether a job reports that it works on a node."""
@@ -162,8 +172,14 @@ def test_a_cancel_that_slurm_does_not_hear_loses_no_job(runs: Runs, mean: Path) 
 def test_a_job_that_disappears_is_tried_again(runs: Runs, mean: Path) -> None:
     words = runs.mean()
     first = runs.start(*words, *ONE_EACH)
-    runs.slurm.wait_for(runs.begun)
-    runs.slurm.run("scancel", "--signal=KILL", runs.handles()[0].engine_id)
+    found: list[str] = []
+
+    def at_work() -> bool:
+        found.extend(runs.at_work())
+        return bool(found)
+
+    runs.slurm.wait_for(at_work, 120)
+    runs.slurm.run("scancel", "--signal=KILL", found[0])
     _, said = first.communicate(timeout=200)
     assert first.returncode == 0, said
     assert "tried again" in said
