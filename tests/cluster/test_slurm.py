@@ -169,6 +169,7 @@ def test_a_cancel_that_slurm_does_not_hear_loses_no_job(runs: Runs, mean: Path) 
     runs.same(mean)
 
 
+@pytest.mark.slow
 def test_a_job_that_disappears_is_tried_again(runs: Runs, mean: Path) -> None:
     words = runs.mean()
     first = runs.start(*words, *ONE_EACH)

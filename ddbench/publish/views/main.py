@@ -30,7 +30,7 @@ from ddbench.results.tables.tables import Row, Table
 
 MAIN = "main"
 """The name of what is shown without being asked for."""
-WIDEST = 120
+WIDEST = 124
 """Characters of a main table on a page that holds its costs, too."""
 
 _summary = attrgetter("summary")
