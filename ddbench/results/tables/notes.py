@@ -55,16 +55,13 @@ def annotated(
 
 
 def _same_sets(rows: Sequence[Row], members: Members, columns: Sequence[BudgetColumn]) -> dict[str, list[str]]:
-    """Label → which other methods have made one and the same set in each repetition: their results are one."""
+    """Label → at which budgets it and other methods have made one and the same set in each repetition, in words."""
     found: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for column in columns:
         groups: dict[tuple[tuple[int, str], ...], list[str]] = defaultdict(list)
-        for row in rows:
-            sets = {
-                (o.r, (o.condensation and o.condensation.set_sha256) or "")
-                for o in members[row.label]
-                if row.role.kind == "method" and o.budget == column.budget
-            }
+        for row in (row for row in rows if row.role.kind == "method"):
+            here = [o for o in members[row.label] if o.budget == column.budget]
+            sets = {(o.r, (o.condensation and o.condensation.set_sha256) or "") for o in here}
             if sets and all(sha256 for _, sha256 in sets):
                 groups[tuple(sorted(sets))].append(row.label)
         for labels in groups.values():
